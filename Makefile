@@ -1,0 +1,60 @@
+# Everything on a fresh machine: Python 3.11 or newer and make are all that is needed.
+PYTHON ?= python3
+UV     := .tools/bin/uv
+RUN    := .venv/bin
+ARGS   ?=
+
+.PHONY: help setup browser demo test bench-statistics check format docs lock clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(UV):
+	@echo "uv: installing into .tools"
+	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/.ready: requirements.lock pyproject.toml | $(UV)
+	@echo "environment: installing what requirements.lock names into .venv"
+	@test -d .venv || $(UV) venv --quiet --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --compile-bytecode --python $(RUN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(RUN)/python --no-deps --editable .
+	@touch $@
+
+setup: .venv/.ready  ## make the locked environment in .venv
+
+demo: setup  ## the whole job on real servers: make demo [ARGS=--exit]
+	@$(RUN)/labelloop demo $(ARGS)
+
+browser: setup
+	@command -v chromium >/dev/null || \
+	command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "chromium: installing, for the browser tests"; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; \
+	  else echo "  that needs apt-get and root: install Chromium by hand, or those tests fail" >&2; fi; }
+
+test: setup browser  ## every test, against real servers: make test [ARGS='-k line']
+	@$(RUN)/python -m pytest $(ARGS)
+
+bench-statistics: setup  ## coverage and labels saved, simulated: [ARGS='--write --runs 400']
+	@$(RUN)/python bench/statistics.py $(ARGS)
+
+check: setup  ## format, lint, types, imports
+	@$(RUN)/ruff format --check .
+	@$(RUN)/ruff check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports --no-cache
+
+format: setup  ## mend what can be mended
+	@$(RUN)/ruff check --fix . ; $(RUN)/ruff format .
+
+docs: setup  ## write the parts of docs/ that the code holds
+	@$(RUN)/python docs/generate.py
+
+lock: $(UV)  ## resolve the dependencies afresh into requirements.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --all-extras --group dev pyproject.toml --output-file requirements.lock
+
+clean:  ## delete the environment and the tools
+	rm -rf .venv .tools
