@@ -1,0 +1,64 @@
+"""A dataset version: a content-hashed list of samples, labels, and where each came from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+
+
+class Origin(StrEnum):
+    """Who gave a label."""
+
+    HUMAN = "human"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of a manifest. Fields that don't apply to its origin are None."""
+
+    sample_id: str
+    uri: str
+    content_hash: str
+    label: str
+    origin: Origin
+    confidence: float | None
+    model: str
+    round: int | None
+    queue: str | None
+    inclusion: float | None
+    annotator: str | None
+    annotation_revision: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVersion:
+    """One released version."""
+
+    name: str
+    version: int
+    content_hash: str
+    parent: int | None
+    uri: str
+    n_human: int
+    n_model: int
+    created_at: datetime
+
+
+def content_hash(rows: Iterable[tuple[str, str, str, str]]) -> str:
+    """SHA-256 over (sample_id, content_hash, label, origin), sorted by the caller: 64 hex digits.
+
+    Each field is preceded by its length, so that no two lists of rows share a hash by accident
+    of where a field ends.
+
+    >>> content_hash([("a", "h", "cat", "human")]) == content_hash([("a", "h", "ca", "thuman")])
+    False
+    """
+    digest = sha256()
+    for row in rows:
+        for text in row:
+            data = text.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "big"))
+            digest.update(data)
+    return digest.hexdigest()

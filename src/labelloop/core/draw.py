@@ -1,0 +1,37 @@
+"""A draw: one sample chosen in a round. It is the decision, and never changes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """One sample chosen for one queue in one round.
+
+    inclusion
+        the probability, over the line, with which its queue draws it, given what the queues
+        before it left; None where a budget cut what feedback brought in (not a probability sample)
+    uniform
+        whether it belongs to the simple random part of a blind queue
+    position
+        its place in the order of sending, 0 first, within its round and queue
+    """
+
+    round: int
+    sample_id: str
+    uri: str
+    model: str
+    queue: str
+    predicted_at: datetime
+    predicted_class: str | None
+    confidence: float | None
+    risk: float | None
+    line: int
+    inclusion: float | None
+    uniform: bool
+    position: int
+    reason: str
+    content_hash: str
+    task_key: str
+    corrected_class: str | None = None
+    flagged: bool | None = None

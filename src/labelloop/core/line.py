@@ -1,0 +1,39 @@
+"""The permanent random number of a sample: its place on the line."""
+
+from hashlib import blake2b
+
+LINE_END = 1 << 62
+"""Places are integers in [0, LINE_END)."""
+
+
+def line(sample_id: str, salt: bytes) -> int:
+    """The place of a sample on the line: an int in [0, 2**62), uniform over salts.
+
+    It decides every random choice about the sample, on any engine (permanent random numbers:
+    Ohlsson 1995, "Coordination of samples using permanent random numbers").
+
+    >>> line("class_07/a.png", b"salt") == line("class_07/a.png", b"salt")
+    True
+    >>> 0 <= line("", b"salt") < 2**62
+    True
+    """
+    digest = blake2b(sample_id.encode("utf-8", "surrogatepass"), key=salt, digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 2
+
+
+def remaining(place: int, floor: int) -> int:
+    """`place`, known to lie at or above `floor`, stretched to the whole line: uniform again.
+
+    >>> remaining(LINE_END // 2, LINE_END // 2), remaining(5, 0)
+    (0, 5)
+    """
+    return (place - floor) * LINE_END // (LINE_END - floor)
+
+
+def lowered(cut: int, floor: int) -> int:
+    """The largest place in [floor, LINE_END) whose `remaining` place is at most `cut`.
+
+    >>> lowered(7, 0), lowered(0, 12)
+    (7, 12)
+    """
+    return floor + ((cut + 1) * (LINE_END - floor) - 1) // LINE_END

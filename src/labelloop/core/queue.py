@@ -1,0 +1,45 @@
+"""A queue: a Label Studio project and the rule that feeds it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from labelloop.core.where import Where
+
+
+class Purpose(StrEnum):
+    """What the answers of a queue are for; the wall runs between the two."""
+
+    EVALUATION = "evaluation"
+    TRAINING = "training"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """One `[[queue]]` of labelloop.toml.
+
+    `where` None matches everything; `budget` None labels everything that matches.
+    """
+
+    name: str
+    purpose: Purpose
+    where: Where | None = None
+    budget: int | None = None
+    show: tuple[str, ...] = ()
+    draw: str = "uniform"
+
+    @property
+    def blind(self) -> bool:
+        """Whether its annotators must not see the prediction."""
+        return self.purpose is Purpose.EVALUATION
+
+    @property
+    def on_feedback(self) -> bool:
+        """Whether it follows the clock of feedback, not that of predictions."""
+        return self.where is not None and self.where.names_feedback
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, as kept with every draw."""
+        what = self.where.text if self.where else "all traffic"
+        how = f"{self.draw} {self.budget}" if self.budget is not None else "every match"
+        return f"{how} of {what}"

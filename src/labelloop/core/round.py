@@ -1,0 +1,95 @@
+"""A round: one selection, for all queues together, over one frame."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRange:
+    """Which rows of the log are a frame: serving predictions that meet every bound given.
+
+    batch_after < batch <= batch_to; since <= predicted_at < until.
+    """
+
+    batch_to: int
+    batch_after: int = 0
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many rows of a frame share a class, a risk bin and a pattern.
+
+    Bit i of `pattern` is set where the i-th condition asked about holds.
+    """
+
+    predicted_class: str
+    risk_bin: int
+    pattern: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Rows of one pattern whose place lies in (above, up_to]; above = -1 starts at the line's start.
+
+    With a class and a risk bin it speaks of their rows only; it has both or neither.
+    """
+
+    pattern: int
+    above: int
+    up_to: int
+    predicted_class: str | None = None
+    risk_bin: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A row of the log that a round may draw."""
+
+    sample_id: str
+    uri: str
+    predicted_at: datetime
+    model: str
+    predicted_class: str
+    confidence: float | None
+    line: int
+    content_hash: str
+    pattern: int = 0
+    flagged: bool | None = None
+    corrected_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """The frame's histogram of one queue: eligible rows by class and confidence bin.
+
+    risk_bin
+        the bin of 1 - confidence
+    cut
+        the largest place drawn, on the line as this queue stretched it
+    risk, inclusion
+        what was computed for its rows when the round was drawn; None in training queues
+    """
+
+    queue: str
+    predicted_class: str
+    risk_bin: int
+    n: int
+    cut: int | None
+    risk: float | None = None
+    inclusion: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """A round as it stands in the ledger. `extra` rounds are reported apart and never pooled."""
+
+    round: int
+    frame: FrameRange
+    extra: bool
+    n_frame: int
+    snapshot: int | None
+    created_at: datetime
+    risk_version: int | None = None

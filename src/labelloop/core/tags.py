@@ -1,0 +1,142 @@
+"""An object's tags -> a prediction and feedback, or the reason why not."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from labelloop.core.line import line
+from labelloop.core.sample import Feedback, Prediction, Reject, RejectReason
+from labelloop.core.where import instant
+
+NO_MODEL = "unversioned"
+"""The model version of predictions that name none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagNames:
+    """How the application calls its tags."""
+
+    predicted_class: str = "predicted_class"
+    confidence: str = "confidence"
+    timestamp: str = "timestamp"
+    model: str = "model"
+    flagged: str = "flagged"
+    corrected_class: str = "corrected_class"
+
+    def known(self) -> frozenset[str]:
+        """Every name; a tag with another one is an attribute."""
+        return frozenset(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedObject:
+    """An object of the store with its tags."""
+
+    sample_id: str
+    uri: str
+    content_hash: str
+    size_bytes: int
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an object's tags say. Either a prediction or a reject; feedback beside it, or its reject."""
+
+    prediction: Prediction | None
+    feedback: tuple[Feedback, ...]
+    reject: Reject | None
+
+
+def read_tags(
+    tagged: TaggedObject,
+    names: TagNames,
+    *,
+    classes: frozenset[str],
+    salt: bytes,
+    received_at: datetime,
+) -> Reading:
+    """What the tags of one object say of its sample.
+
+    A timestamp without an offset is UTC; a missing confidence is normal; feedback that can't be read
+    leaves the prediction as it is.
+    """
+    tags = tagged.tags
+    fault = _fault(tags, names, classes)
+    if fault is not None:
+        reason, value = fault
+        return Reading(None, (), Reject(uri=tagged.uri, reason=reason, value=value))
+    confidence_text = tags.get(names.confidence, "").strip()
+    prediction = Prediction(
+        sample_id=tagged.sample_id,
+        uri=tagged.uri,
+        predicted_at=instant(tags[names.timestamp]),
+        model=tags.get(names.model, "").strip() or NO_MODEL,
+        predicted_class=tags[names.predicted_class],
+        confidence=float(confidence_text) if confidence_text else None,
+        line=line(tagged.sample_id, salt),
+        content_hash=tagged.content_hash,
+        size_bytes=tagged.size_bytes,
+        attributes={k: v for k, v in tags.items() if k not in names.known()},
+    )
+    feedback, reject = _feedback(tagged, names, classes, received_at)
+    return Reading(prediction, feedback, reject)
+
+
+def _fault(
+    tags: Mapping[str, str], names: TagNames, classes: frozenset[str]
+) -> tuple[RejectReason, str] | None:
+    if not tags.keys() & {names.predicted_class, names.confidence, names.timestamp}:
+        return RejectReason.UNTAGGED, ""
+    if not tags.get(names.timestamp, "").strip():
+        return RejectReason.NO_TIMESTAMP, ""
+    if not _is_instant(tags[names.timestamp]):
+        return RejectReason.BAD_TIMESTAMP, tags[names.timestamp]
+    if not tags.get(names.predicted_class):
+        return RejectReason.NO_CLASS, ""
+    if tags[names.predicted_class] not in classes:
+        return RejectReason.UNKNOWN_CLASS, tags[names.predicted_class]
+    if not _is_confidence(tags.get(names.confidence, "").strip()):
+        return RejectReason.BAD_CONFIDENCE, tags[names.confidence]
+    return None
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        instant(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _is_confidence(text: str) -> bool:
+    if not text:
+        return True
+    try:
+        value = float(text)
+    except ValueError:
+        return False
+    return "_" not in text and math.isfinite(value) and 0 <= value <= 1
+
+
+def _feedback(
+    tagged: TaggedObject, names: TagNames, classes: frozenset[str], received_at: datetime
+) -> tuple[tuple[Feedback, ...], Reject | None]:
+    found: list[Feedback] = []
+    reject = None
+    flag = tagged.tags.get(names.flagged, "").strip().lower()
+    if flag in {"true", "false"}:
+        found.append(_said(tagged, "flagged", flag, received_at))
+    elif flag:
+        reject = Reject(uri=tagged.uri, reason=RejectReason.BAD_FLAG, value=flag)
+    corrected = tagged.tags.get(names.corrected_class, "")
+    if corrected in classes or (not corrected and names.corrected_class in tagged.tags):
+        found.append(_said(tagged, "corrected_class", corrected, received_at))
+    elif corrected:
+        reject = Reject(uri=tagged.uri, reason=RejectReason.UNKNOWN_CORRECTION, value=corrected)
+    return tuple(found), reject
+
+
+def _said(tagged: TaggedObject, kind: str, value: str, received_at: datetime) -> Feedback:
+    return Feedback(sample_id=tagged.sample_id, kind=kind, value=value, received_at=received_at)

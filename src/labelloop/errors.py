@@ -1,0 +1,92 @@
+"""One tree of errors. Each says what failed, with which value, what was expected, and the remedy."""
+
+
+class LabelloopError(Exception):
+    """The root: everything labelloop raises on purpose.
+
+    `remedy` is what the reader can do about it; it is printed after the message.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}\n  remedy: {self.remedy}" if self.remedy else message
+
+
+class ConfigError(LabelloopError):
+    """labelloop.toml, or a variable it names, can't be used."""
+
+
+class WhereError(ConfigError):
+    """A queue's `where` isn't a condition that labelloop understands."""
+
+
+class ArgumentError(LabelloopError, ValueError):
+    """A function of the public API was given a value outside its domain."""
+
+
+class StoreError(LabelloopError):
+    """The bucket or folder did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store can't be reached or failed for now; asking again may work."""
+
+
+class StoreDenied(StoreError):
+    """The store refused: wrong key, missing right, no such bucket."""
+
+
+class InputGone(StoreError):
+    """The object of a sample no longer exists in the store."""
+
+
+class LogError(LabelloopError):
+    """The prediction log can't be read or written."""
+
+
+class AnnotatorError(LabelloopError):
+    """Label Studio did not do what was asked."""
+
+
+class AnnotatorUnavailable(AnnotatorError):
+    """Label Studio can't be reached, is slow, or failed for now.
+
+    `carried_out` is False only where it is certain that nothing was changed (a refused
+    connection, say); otherwise what was asked may have happened.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", carried_out: bool = True) -> None:
+        super().__init__(message, remedy=remedy)
+        self.carried_out = carried_out
+
+
+class AnnotatorDenied(AnnotatorError):
+    """Label Studio refused the token."""
+
+
+class ProjectGone(AnnotatorError):
+    """A project that labelloop made no longer exists in Label Studio."""
+
+
+class LedgerError(LabelloopError):
+    """The ledger can't be opened, read or written."""
+
+
+class LeaseHeld(LedgerError):
+    """Another process is running this step."""
+
+
+class LeaseLost(LedgerError):
+    """Another process took this step over; nothing more may be written by this one."""
+
+
+class DatasetError(LabelloopError):
+    """A dataset version can't be found, read or exported."""
+
+
+class ReportError(LabelloopError):
+    """A report can't be drawn or written."""

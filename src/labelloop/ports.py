@@ -1,0 +1,297 @@
+"""What the steps need of foreign technology: a store, a prediction log, an annotator, a clock.
+
+Each has an in-memory adapter in `labelloop.testing`; one contract suite holds all of them to the
+behaviour stated here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.sample import Feedback, Prediction
+from labelloop.core.where import Where
+
+# --- clock and progress ---------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Tells the time and lets it pass."""
+
+    def now(self) -> datetime:
+        """The present instant, UTC."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+
+
+class Progress(Protocol):
+    """Hears how far a step is."""
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """`done` of `total` (None: unknown) of `what` are finished."""
+
+
+# --- store ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """One object of the listing. `sample_id` is its key; `content_hash` its ETag without quotes."""
+
+    sample_id: str
+    uri: str
+    content_hash: str
+    size_bytes: int
+    last_modified: datetime
+
+
+class Store(Protocol):
+    """A bucket or folder that holds the inputs, and the place for blind copies.
+
+    Every call may raise StoreUnavailable (asking again may work) or StoreDenied (it won't).
+    """
+
+    def objects(self) -> Iterator[Sequence[StoredObject]]:
+        """Every object, page by page, each once."""
+
+    def tags(
+        self, objects: Sequence[StoredObject]
+    ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
+        """The tags of each object, many at once, in any order; an object that is gone is left out."""
+
+    def presign(self, uri: str, life: timedelta) -> str:
+        """A URL that an annotator's browser can open for `life`; no request is made."""
+
+    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+        """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.
+
+        Raises:
+            InputGone: the source no longer exists.
+        """
+
+    def exists(self, uri: str) -> bool:
+        """Whether an object stands at `uri`."""
+
+    def delete(self, uri: str) -> None:
+        """Delete the object at `uri`; one that is not there is fine."""
+
+    def read(self, uri: str) -> bytes:
+        """The bytes of the object at `uri`.
+
+        Raises:
+            InputGone: it no longer exists.
+        """
+
+    def check_writable(self, uri: str) -> None:
+        """Return if objects can be written and deleted below `uri`; raise why if they can't."""
+
+
+# --- prediction log -------------------------------------------------------------------------
+
+BatchKind = Literal["predictions", "feedback"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the log knows of one sample: its serving prediction and the feedback so far.
+
+    `repeated` names the other models whose prediction of it is stored.
+    """
+
+    sample_id: str
+    model: str
+    predicted_at: datetime
+    predicted_class: str
+    confidence: float | None
+    content_hash: str
+    flagged: bool | None
+    corrected_class: str | None
+    repeated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLabel:
+    """A framed prediction that may stand as a label of the training set."""
+
+    sample_id: str
+    uri: str
+    content_hash: str
+    predicted_class: str
+    confidence: float
+    model: str
+
+
+class PredictionLog(Protocol):
+    """Every prediction and all feedback; append-only, in numbered batches.
+
+    A batch becomes visible at once or not at all, and only once however often it is committed.
+    """
+
+    @property
+    def ledger_id(self) -> str:
+        """The ledger that writes this log."""
+
+    @property
+    def salt(self) -> bytes:
+        """The key of the line."""
+
+    def write_batch(
+        self,
+        batch: int,
+        kind: BatchKind,
+        rows: Sequence[Prediction] | Sequence[Feedback],
+        indexed_at: datetime,
+    ) -> str:
+        """Write a batch durably, not yet visible; returns its path."""
+
+    def commit_batch(self, batch: int, kind: BatchKind, path: str) -> None:
+        """Make a written batch visible; a repeated call changes nothing.
+
+        Raises:
+            LogError: what stands at `path` isn't a whole batch.
+        """
+
+    def is_whole(self, path: str, n_rows: int) -> bool:
+        """Whether a batch of `n_rows` rows was written whole at `path`."""
+
+    def snapshot(self) -> int | None:
+        """The log's present version; None while it is empty."""
+
+    def known(self, sample_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Those of `sample_ids` that have a serving prediction."""
+
+    def attributes(self) -> frozenset[str]:
+        """The names of the attributes that any prediction carries."""
+
+    def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
+        """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
+
+    def rows(
+        self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
+    ) -> Sequence[Candidate]:
+        """The frame's rows that lie in a span of their pattern."""
+
+    def received(self, batch_after: int, batch_to: int, where: Where) -> Sequence[Candidate]:
+        """Samples with feedback in the batches (batch_after, batch_to] that match `where`.
+
+        Feedback is folded (the latest of each kind, up to batch_to); only samples with a serving
+        prediction in a batch up to batch_to are returned.
+        """
+
+    def model_labels(
+        self,
+        frames: Sequence[FrameRange],
+        *,
+        min_confidence: float,
+        without_samples: Sequence[str],
+        without_content: Sequence[str],
+    ) -> Iterator[Sequence[ModelLabel]]:
+        """Framed serving predictions with confidence >= min_confidence and no flag or correction,
+        page by page in order of sample_id, without those named by sample_id or content hash.
+        """
+
+
+# --- annotator ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectSpec:
+    """A project to create. `show` names the data keys its annotators see beside the input."""
+
+    title: str
+    marker: str
+    classes: tuple[str, ...]
+    show: tuple[str, ...]
+    blind: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project in Label Studio, found by its marker. `n_annotations` includes skips."""
+
+    project_id: int
+    title: str
+    marker: str
+    n_tasks: int
+    n_annotations: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskData:
+    """What is imported as one task: `data` and nothing else."""
+
+    task_key: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteAnnotation:
+    """One annotation as Label Studio holds it. `choices` are the classes chosen, as they stand."""
+
+    annotation_id: int
+    updated_at: datetime
+    annotator: str
+    choices: tuple[str, ...]
+    skipped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteTask:
+    """One task as Label Studio holds it; `task_key` is None where it isn't one of ours."""
+
+    ls_task_id: int
+    task_key: str | None
+    updated_at: datetime
+    annotations: tuple[RemoteAnnotation, ...]
+
+
+class Annotator(Protocol):
+    """Label Studio, as far as labelloop needs it.
+
+    Every call may raise AnnotatorUnavailable (asking again may work) or AnnotatorDenied.
+    """
+
+    @property
+    def timeout_s(self) -> float:
+        """After this long without an answer, a request that was received has been carried out."""
+
+    def project_url(self, project_id: int) -> str:
+        """Where a person opens the project."""
+
+    def projects(self) -> Sequence[Project]:
+        """The projects that carry a marker of labelloop, oldest first."""
+
+    def create_project(self, spec: ProjectSpec) -> Project:
+        """Create a project; not idempotent."""
+
+    def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
+        """Import all tasks or none; their ids in the same order. Not idempotent.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+        """
+
+    def find(self, project_id: int, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
+        """The tasks that carry one of `task_keys`; a key may be found more than once.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+        """
+
+    def tasks(
+        self, project_id: int, updated_after: datetime | None = None
+    ) -> Iterator[Sequence[RemoteTask]]:
+        """The project's tasks with their annotations, page by page; changed after a moment, or all.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+        """
+
+    def replace_data(self, ls_task_id: int, data: Mapping[str, Any]) -> bool:
+        """Replace a task's data; False where the task is gone. Idempotent."""
+
+    def delete_task(self, ls_task_id: int) -> None:
+        """Delete a task; one that is not there is fine."""
