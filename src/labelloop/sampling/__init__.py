@@ -1,0 +1,29 @@
+"""Counts of a frame -> cuts and draws, one file a rule. Pure; places are compared as integers."""
+
+from labelloop.sampling.drawing import (
+    Drawn,
+    bin_cuts,
+    draw,
+    reached_inclusion,
+    sending_order,
+    uniform_cut,
+)
+from labelloop.sampling.inclusion import (
+    BIN_RISKS,
+    bin_inclusion,
+    inclusion_probabilities,
+    risk_bins,
+)
+
+__all__ = [
+    "BIN_RISKS",
+    "Drawn",
+    "bin_cuts",
+    "bin_inclusion",
+    "draw",
+    "inclusion_probabilities",
+    "reached_inclusion",
+    "risk_bins",
+    "sending_order",
+    "uniform_cut",
+]

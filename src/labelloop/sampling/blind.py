@@ -1,0 +1,119 @@
+"""The blind draw of a round, from counts: first a random part, then where labels tell most.
+
+The rule of `inclusion_probabilities` and `draw` for frames of any size: an engine counts rows by class
+and confidence bin, the probabilities are computed here, and the engine returns the rows below their
+cell's cut.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelloop.core.line import LINE_END
+from labelloop.core.round import Candidate, Count, Span
+from labelloop.core.sample import RISK_BINS, risk_bin
+from labelloop.sampling.drawing import bin_cuts
+from labelloop.sampling.inclusion import BIN_RISKS, bin_inclusion, risk_bins
+
+UNIFORM_SHARE = 0.3
+"""The part of the budget that is a simple random sample of the frame."""
+
+Cell = tuple[str, int]
+"""Predicted class and confidence bin."""
+
+RiskOf = Callable[[Sequence[Cell]], Sequence[float]]
+"""The risk of each cell, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlindDraw:
+    """The rows drawn, in the order of sending; the first `n_uniform` are the random part.
+
+    cuts
+        the largest place drawn in each cell, inclusive
+    """
+
+    rows: tuple[Candidate, ...]
+    n_uniform: int
+    cuts: dict[Cell, int]
+
+
+class BlindDesign:
+    """The inclusion probabilities of a frame's cells, fixed before any row is looked at."""
+
+    def __init__(self, counts: Sequence[Count], risk_of: RiskOf, budget: int) -> None:
+        self._cells = {(c.predicted_class, c.risk_bin): c.n for c in counts}
+        self.n = sum(self._cells.values())
+        self.budget = budget
+        self.n_uniform = min(round(UNIFORM_SHARE * budget), self.n)
+        names = list(self._cells)
+        bins = risk_bins(risk_of(names)) if names else np.zeros(0, dtype=np.int64)
+        self._bin = dict(zip(names, bins.tolist(), strict=True))
+        sizes = np.bincount(bins, weights=list(self._cells.values()), minlength=RISK_BINS)
+        if self.n:
+            self._by_bin = bin_inclusion(
+                sizes.astype(np.int64), budget=budget, n_uniform=self.n_uniform
+            )
+
+    def risk(self, cell: Cell) -> float:
+        """The risk of a cell: the midpoint of its bin."""
+        return float(BIN_RISKS[self._bin[cell]])
+
+    def inclusion(self, cell: Cell) -> float:
+        """The probability with which each row of a cell is drawn."""
+        return float(self._by_bin[self._bin[cell]])
+
+    def spans(self, patterns: Sequence[int], likely: int) -> list[Span]:
+        """Where every row lies that is drawn if the random part ends at or before `likely`."""
+        cuts = self._cuts(likely)
+        return [
+            Span(
+                pattern=pattern,
+                above=-1,
+                up_to=cuts[cell],
+                predicted_class=cell[0],
+                risk_bin=cell[1],
+            )
+            for cell in self._cells
+            for pattern in patterns
+            if cuts[cell] >= 0
+        ]
+
+    def draw(self, rows: Sequence[Candidate], likely: int) -> BlindDraw | None:
+        """The draw from the rows in `spans`; None where the random part ends behind `likely`."""
+        if self.n <= self.budget:
+            ordered = sorted(rows, key=lambda r: (r.line, r.sample_id))
+            return BlindDraw(tuple(ordered), len(ordered), dict.fromkeys(self._cells, LINE_END - 1))
+        places = sorted(r.line for r in rows)
+        if sum(place <= likely for place in places) < self.n_uniform:
+            return None
+        cut = places[self.n_uniform - 1] if self.n_uniform else None
+        cuts = self._cuts(cut)
+        drawn = [r for r in rows if r.line <= cuts[_cell(r)]]
+        first = [r for r in drawn if cut is not None and r.line <= cut]
+        rest = [r for r in drawn if cut is None or r.line > cut]
+        first.sort(key=lambda r: (r.line, r.sample_id))
+        rest.sort(key=lambda r: (self._order(r, cut or 0), r.line, r.sample_id))
+        return BlindDraw((*first, *rest), len(first), cuts)
+
+    def _cuts(self, cut: int | None) -> dict[Cell, int]:
+        if self.n <= self.budget:
+            return dict.fromkeys(self._cells, LINE_END - 1)
+        by_bin = bin_cuts(self._by_bin.tolist(), n=self.n, n_uniform=self.n_uniform, cut=cut)
+        return {cell: by_bin[bin_number] for cell, bin_number in self._bin.items()}
+
+    def _order(self, row: Candidate, cut: int) -> float:
+        """v / p: uniform among what was drawn, so progress along it is itself random."""
+        share = self.n_uniform / self.n
+        p = (self.inclusion(_cell(row)) - share) / (1 - share)
+        return (row.line - cut) / (LINE_END - cut) / p
+
+
+def _cell(row: Candidate) -> Cell:
+    return row.predicted_class, risk_bin(row.confidence)
+
+
+def by_confidence(cells: Sequence[Cell]) -> list[float]:
+    """The risk until something is learned: 1 - confidence, 0.5 where that is missing."""
+    return [float(BIN_RISKS[bin_number]) for _, bin_number in cells]
