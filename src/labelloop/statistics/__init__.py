@@ -1,0 +1,38 @@
+"""Labels -> numbers. Pure functions, one file a method."""
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.statistics.accuracy import accuracy
+from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
+from labelloop.statistics.certify import Certificate, Promise, certify
+from labelloop.statistics.combine import RoundsSequence, pooled
+from labelloop.statistics.compare import Difference, Verdict, compare
+from labelloop.statistics.confidence_sequence import ConfidenceSequence
+from labelloop.statistics.drop import Drop, drop, level_spent, looks_to_show
+from labelloop.statistics.frame import BlindRound, Frame
+from labelloop.statistics.risk import RiskModel
+from labelloop.statistics.wilson import wilson
+
+__all__ = [
+    "BlindRound",
+    "Certificate",
+    "ConfidenceSequence",
+    "Difference",
+    "Drop",
+    "Estimate",
+    "Frame",
+    "Promise",
+    "RiskModel",
+    "RoundsSequence",
+    "Stratum",
+    "Undefined",
+    "Verdict",
+    "accuracy",
+    "certify",
+    "compare",
+    "drop",
+    "level_spent",
+    "looks_to_show",
+    "pooled",
+    "uniform_accuracy",
+    "wilson",
+]

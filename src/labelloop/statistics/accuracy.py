@@ -1,0 +1,148 @@
+"""Accuracy from blind draws of unequal probability."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.statistics.frame import BlindRound, Frame, check_level, same_length, truths
+from labelloop.statistics.greg import Cells, Labelled, Share, share
+
+
+def accuracy(
+    correct: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    inclusion: npt.ArrayLike,
+    frame: Frame,
+    *,
+    uniform: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    answered: npt.ArrayLike | None = None,
+    n_set_aside: int = 0,
+    fresh: bool = False,
+) -> Estimate | Undefined:
+    """The share of a frame's samples that the model got right, with its interval.
+
+    correct, risk, inclusion
+        (n,) the blind draws: whether the answer equals the prediction, the risk and the inclusion
+        probability as they were when drawn. Where the work is unfinished, `inclusion` and `frame`
+        are those of the furthest position reached (`labelloop.sampling.reached_inclusion`)
+    frame
+        the frame's histogram of (risk, inclusion)
+    uniform
+        (n,) bool: which belong to the simple random part; checked only, the estimator needs none
+    answered, n_set_aside
+        draws before the furthest reached that have no answer, and rows of the traffic that no draw
+        could reach: they widen worst_low and worst_high
+    fresh
+        False: the estimand is the share in this finite population. True: the probability behind it,
+        for traffic still to come of the same kind
+
+    Assumes: answers are right; draws without an answer are like those with one of the same risk
+    (the worst case drops this); the risk was fixed before the draw and did not learn from these
+    labels. The risk need not be good: a bad one costs width, not coverage.
+
+    Source: see `labelloop.statistics.greg`; with 8 labelled errors and 8 correct ones or more the
+    interval is Wilson's at the effective sample size with Student's t, else Clopper and Pearson's.
+
+    Raises:
+        ArgumentError: lengths that differ, values out of range.
+
+    >>> frame = Frame.from_arrays([0.1] * 900 + [0.5] * 100, [0.05] * 900 + [0.55] * 100)
+    >>> found = accuracy([True] * 43 + [False] * 2 + [True] * 30 + [False] * 25,
+    ...                  [0.1] * 45 + [0.5] * 55, [0.05] * 45 + [0.55] * 55, frame)
+    >>> f"{found.value:.3f} ({found.low:.3f} .. {found.high:.3f}) from {found.n}"
+    '0.915 (0.843 .. 0.955) from 100'
+    """
+    one = BlindRound.checked(
+        correct, risk, inclusion, frame, answered=answered, n_set_aside=n_set_aside
+    )
+    if uniform is not None:
+        same_length(correct=one.correct, uniform=truths("uniform", uniform))
+    return of_rounds([one], level=level, fresh=fresh, what="blind draws")
+
+
+def of_rounds(
+    rounds: list[BlindRound], *, level: float, fresh: bool, what: str
+) -> Estimate | Undefined:
+    """The accuracy over the pooled frames of rounds that were checked before."""
+    check_level(level)
+    used = [r for r in rounds if r.answered.any()]
+    if not used:
+        return Undefined("no labels" if rounds else "no rounds")
+    found = share_right(used, level=level, fresh=fresh)
+    worst_low = share_right([_filled(r, right=False) for r in used], level=level, fresh=fresh).low
+    worst_high = share_right([_filled(r, right=True) for r in used], level=level, fresh=fresh).high
+    read = sum(r.frame.population for r in used)
+    readable = read / (read + sum(r.n_set_aside for r in used))
+    n = sum(int(r.answered.sum()) for r in used)
+    return Estimate(
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        level=level,
+        n=n,
+        n_effective=found.n_effective,
+        method=_method(found, what, len(used), fresh),
+        worst_low=min(found.low, worst_low) * readable,
+        worst_high=max(found.high, worst_high) * readable + (1 - readable),
+    )
+
+
+def _method(found: Share, what: str, n_rounds: int, fresh: bool) -> str:
+    if math.isinf(found.n_effective):
+        return f"every sample labelled, {what}"
+    kind = "Clopper-Pearson at the effective size" if found.few else "regression estimator"
+    pooled = f", {n_rounds} rounds pooled by traffic" if n_rounds > 1 else ""
+    return f"{kind}, {what}{pooled}, {'fresh traffic' if fresh else 'finite population'}"
+
+
+def share_right(rounds: list[BlindRound], *, level: float, fresh: bool = False) -> Share:
+    """The share of correct predictions, from errors or correct ones, whichever are fewer."""
+    correct = np.concatenate([r.correct[r.answered] for r in rounds])
+    errors_fewer = 2 * int(correct.sum()) >= correct.size
+    drawn, cells = stacked(rounds, [~r.correct if errors_fewer else r.correct for r in rounds])
+    if not errors_fewer:
+        return share(drawn, cells, level=level, fresh=fresh)
+    wrong = share(drawn, cells, level=level, fresh=fresh)
+    return replace(wrong, value=1 - wrong.value, low=1 - wrong.high, high=1 - wrong.low)
+
+
+def stacked(rounds: list[BlindRound], hits: list[npt.NDArray[np.bool_]]) -> tuple[Labelled, Cells]:
+    """The rounds as strata of one population, inclusion in proportion to the labels there are.
+
+    Fewer labels than the inclusion probabilities sum to, by missing answers or by the luck of the
+    draw, mean that each sample's chance was lower, given how many came back: the variance must
+    know.
+    """
+    ratio = [float(r.answered.sum() / (r.frame.n @ r.frame.inclusion)) for r in rounds]
+    drawn = Labelled(
+        np.concatenate([hit[r.answered] for r, hit in zip(rounds, hits, strict=True)]),
+        np.concatenate([np.full(int(r.answered.sum()), float(h)) for h, r in enumerate(rounds)]),
+        np.concatenate([r.risk[r.answered] for r in rounds]),
+        np.concatenate(
+            [
+                np.minimum(1.0, r.inclusion[r.answered] * q)
+                for r, q in zip(rounds, ratio, strict=True)
+            ]
+        ),
+    )
+    cells = Cells(
+        np.concatenate([r.frame.n for r in rounds]).astype(np.float64),
+        np.concatenate([np.full(r.frame.n.size, float(h)) for h, r in enumerate(rounds)]),
+        np.concatenate([r.frame.risk for r in rounds]),
+        np.concatenate(
+            [np.minimum(1.0, r.frame.inclusion * q) for r, q in zip(rounds, ratio, strict=True)]
+        ),
+    )
+    return drawn, cells
+
+
+def _filled(one: BlindRound, *, right: bool) -> BlindRound:
+    """The round as if every missing answer were right, or wrong."""
+    if one.answered.all():
+        return one
+    everyone = np.ones_like(one.answered)
+    return replace(one, correct=np.where(one.answered, one.correct, right), answered=everyone)

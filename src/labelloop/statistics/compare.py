@@ -1,0 +1,164 @@
+"""Two models on the same blind labels: the difference in accuracy, and whether it is settled."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy.typing as npt
+
+from labelloop.core.estimate import Undefined
+from labelloop.errors import ArgumentError
+from labelloop.statistics.accuracy import stacked
+from labelloop.statistics.frame import BlindRound, Bools, check_level, same_length, truths
+from labelloop.statistics.greg import Share, share
+
+
+class Verdict(StrEnum):
+    """What an interval for the gain says about the gain that was asked for."""
+
+    PASS = "PASS"  # noqa: S105  a verdict, no password
+    FAIL = "FAIL"
+    NOT_YET = "NOT YET"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A difference of two accuracies in [-1, 1] with its interval: above 0 the candidate is better.
+
+    n
+        labels that it rests on
+    gained, lost
+        shares of traffic where only the candidate is right, and where only the serving model is
+    method
+        how it was computed, in words
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    n: int
+    gained: float
+    lost: float
+    method: str
+
+    def verdict(self, min_gain: float = 0.0) -> Verdict:
+        """PASS where the whole interval is above `min_gain`, FAIL where it is below, else NOT YET.
+
+        >>> d = Difference(value=0.04, low=0.01, high=0.07, level=0.95, n=300, gained=0.06,
+        ...                lost=0.02, method="")
+        >>> d.verdict(), d.verdict(0.02), d.verdict(0.08)
+        (<Verdict.PASS: 'PASS'>, <Verdict.NOT_YET: 'NOT YET'>, <Verdict.FAIL: 'FAIL'>)
+        """
+        if self.low > min_gain:
+            return Verdict.PASS
+        return Verdict.FAIL if self.high < min_gain else Verdict.NOT_YET
+
+    def labels_to_settle(self, min_gain: float = 0.0) -> int | None:
+        """How many more such labels would probably settle it, if the difference is what it looks
+        like.
+
+        0 where it is settled. None where value and min_gain are too near for any sensible number
+        (more than ten million labels). Half the time it takes more: the width shrinks as 1 /
+        sqrt(labels), but the value moves too.
+        """
+        if self.verdict(min_gain) is not Verdict.NOT_YET:
+            return 0
+        distance = abs(self.value - min_gain)
+        half = self.value - self.low if self.value > min_gain else self.high - self.value
+        if distance == 0 or self.n * (half / distance) ** 2 > 1e7:
+            return None
+        return max(1, math.ceil(self.n * ((half / distance) ** 2 - 1)))
+
+
+def compare(
+    serving: Sequence[BlindRound],
+    candidate_correct: Sequence[npt.ArrayLike],
+    *,
+    level: float = 0.95,
+    trained_on: Sequence[npt.ArrayLike] | None = None,
+    n_candidates: int = 1,
+) -> Difference | Undefined:
+    """The candidate's accuracy less the serving model's, on fresh traffic of the kind of these
+    rounds.
+
+    serving
+        the blind rounds, `correct` telling of the serving model
+    candidate_correct
+        for each round (n,) bool: whether the candidate agrees with the same answers
+    trained_on
+        for each round (n,) bool: draws that the candidate's training or choice has seen. With any
+        of them the difference is Undefined: a model is no judge of what it learned by heart, and
+        leaving those out would leave another population
+    n_candidates
+        candidates that these labels have judged, this one included: the level is shared among them
+        (Bonferroni), as the best of twelve looks better than it is
+
+    Assumes what `accuracy` assumes. Method: shares of gained and lost samples each by
+    `labelloop.statistics.greg`, joined by the method of variance estimates recovery with their
+    (negative) correlation (Newcombe 1998, "Improved confidence intervals for the difference between
+    binomial proportions based on paired data", method 10; Zou, Donner 2008).
+
+    Raises:
+        ArgumentError: lengths that differ, n_candidates below 1.
+    """
+    check_level(level)
+    if n_candidates < 1:
+        raise ArgumentError(
+            f"n_candidates = {n_candidates}: expected 1 or more", remedy="1: this one"
+        )
+    judged = [truths("candidate_correct", one) for one in candidate_correct]
+    seen = [truths("trained_on", one) for one in trained_on or []]
+    if len(judged) != len(serving) or (trained_on is not None and len(seen) != len(serving)):
+        raise ArgumentError(
+            f"{len(serving)} rounds, {len(judged)} lists of candidate_correct, {len(seen)} of "
+            "trained_on: expected one a round",
+            remedy="pass the rounds in the same order",
+        )
+    for r, one in zip(serving, judged, strict=True):
+        same_length(correct=r.correct, candidate_correct=one)
+    for r, one in zip(serving, seen, strict=bool(seen)) if seen else ():
+        same_length(correct=r.correct, trained_on=one)
+    known = sum(int(one.sum()) for one in seen)
+    if known:
+        return Undefined(
+            f"the candidate was trained on {known} of these {sum(one.size for one in seen)} samples"
+        )
+    used = [i for i, r in enumerate(serving) if r.answered.any()]
+    if not used:
+        return Undefined("no labels")
+    rounds = [serving[i] for i in used]
+    shared = 1 - (1 - level) / n_candidates
+    gained = _part(rounds, [judged[i] & ~serving[i].correct for i in used], shared)
+    lost = _part(rounds, [~judged[i] & serving[i].correct for i in used], shared)
+    low, high = _difference_bounds(gained, lost)
+    note = f", shared among {n_candidates} candidates" if n_candidates > 1 else ""
+    return Difference(
+        value=gained.value - lost.value,
+        low=low,
+        high=high,
+        level=level,
+        n=sum(int(r.answered.sum()) for r in rounds),
+        gained=gained.value,
+        lost=lost.value,
+        method=f"paired on the same blind labels, fresh traffic{note}",
+    )
+
+
+def _part(rounds: list[BlindRound], hits: list[Bools], level: float) -> Share:
+    drawn, cells = stacked(rounds, hits)
+    return share(drawn, cells, level=level, fresh=True)
+
+
+def _difference_bounds(gained: Share, lost: Share) -> tuple[float, float]:
+    """Bounds of gained - lost from those of each; they exclude each other, so correlate below 0."""
+    g, k = gained.value, lost.value
+    spread = math.sqrt(g * (1 - g) * k * (1 - k))
+    correlation = -g * k / spread if spread > 0 else 0.0
+    correlation = max(-1.0, correlation)
+    g_down, g_up = g - gained.low, gained.high - g
+    k_down, k_up = k - lost.low, lost.high - k
+    down = math.sqrt(max(0.0, g_down**2 + k_up**2 - 2 * correlation * g_down * k_up))
+    up = math.sqrt(max(0.0, g_up**2 + k_down**2 - 2 * correlation * g_up * k_down))
+    return max(-1.0, g - k - down), min(1.0, g - k + up)

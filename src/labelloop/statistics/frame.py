@@ -1,0 +1,208 @@
+"""A frame as the estimators see it, and the blind draws that were labelled from it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from labelloop.core.sample import RISK_BINS
+from labelloop.errors import ArgumentError
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+BIN_RISKS: Floats = (np.arange(RISK_BINS, dtype=np.float64) + 0.5) / RISK_BINS
+"""The risk that stands for each bin: its midpoint, so never 0 or 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """How many samples of a frame share a risk bin and an inclusion probability.
+
+    n, bins, inclusion
+        one entry a cell: samples in it, its risk bin, its inclusion probability
+
+    The estimators need the histogram and not sums fixed beforehand: their variance depends on a
+    model that is fitted to the labels.
+    """
+
+    n: Ints
+    bins: Ints
+    inclusion: Floats
+
+    @classmethod
+    def from_arrays(cls, risk: npt.ArrayLike, inclusion: npt.ArrayLike) -> "Frame":
+        """The histogram of a frame given sample by sample: risk (N,) in [0, 1], inclusion (N,) in
+        (0, 1].
+
+        Raises:
+            ArgumentError: lengths that differ, an empty frame, values out of range.
+
+        >>> Frame.from_arrays([0.1, 0.1, 0.5], [0.2, 0.2, 0.6]).population
+        3
+        """
+        bins = binned("risk", risk)
+        given = probabilities("inclusion", inclusion)
+        same_length(risk=bins, inclusion=given)
+        if bins.size == 0:
+            raise ArgumentError("risk: the frame has no samples", remedy="pass every sample's risk")
+        cells, n = np.unique(bins + 1j * given, return_counts=True)
+        return cls(n.astype(np.int64), cells.real.astype(np.int64), cells.imag.copy())
+
+    @classmethod
+    def from_counts(cls, counts: npt.ArrayLike, inclusion: npt.ArrayLike) -> "Frame":
+        """The histogram of a frame of any size: counts (1024,) and inclusion (1024,) of each risk
+        bin.
+
+        Raises:
+            ArgumentError: not 1,024 of each, negative counts, no samples, inclusion outside (0, 1].
+
+        >>> import numpy as np
+        >>> Frame.from_counts(np.full(1024, 10**6), np.full(1024, 1e-6)).population
+        1024000000
+        """
+        sizes, given = np.asarray(counts), np.asarray(inclusion, dtype=np.float64)
+        if sizes.shape != (RISK_BINS,) or given.shape != (RISK_BINS,):
+            raise ArgumentError(
+                f"counts {sizes.shape}, inclusion {given.shape}: expected {RISK_BINS} of each",
+                remedy="pass one count and one probability for each bin of risk",
+            )
+        if sizes.dtype.kind not in "iu" or (sizes < 0).any() or not sizes.any():
+            raise ArgumentError(
+                f"counts of {sizes.dtype}, {sizes.sum()} in all: expected whole numbers from 0, "
+                "not all of them 0",
+                remedy="count the frame's samples by risk bin",
+            )
+        some = np.flatnonzero(sizes)
+        return cls(
+            sizes[some].astype(np.int64), some, probabilities("inclusion", given[some]).copy()
+        )
+
+    @property
+    def population(self) -> int:
+        """How many samples the frame has."""
+        return int(self.n.sum())
+
+    @property
+    def risk(self) -> Floats:
+        """The risk of each cell: the midpoint of its bin."""
+        return BIN_RISKS[self.bins]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlindRound:
+    """The blind draws of one round that people have reached, and the frame that they were drawn
+    from.
+
+    correct
+        (n,) bool: whether the person's answer equals the prediction; ignored where there is no
+        answer
+    risk, inclusion
+        (n,) float64, as they were when drawn; `inclusion` and `frame` are those of the furthest
+        position reached (`labelloop.sampling.reached_inclusion`)
+    answered
+        (n,) bool: False for open and skipped draws; None: all are answered
+    n_set_aside
+        rows of this traffic that could not be read, so that no draw could reach them
+
+    `BlindRound.checked` makes one from lists and refuses what can't be.
+    """
+
+    correct: Bools
+    risk: Floats
+    inclusion: Floats
+    frame: Frame
+    answered: Bools
+    n_set_aside: int = 0
+
+    @classmethod
+    def checked(
+        cls,
+        correct: npt.ArrayLike,
+        risk: npt.ArrayLike,
+        inclusion: npt.ArrayLike,
+        frame: Frame,
+        *,
+        answered: npt.ArrayLike | None = None,
+        n_set_aside: int = 0,
+    ) -> "BlindRound":
+        """The round, once everything has been checked.
+
+        Raises:
+            ArgumentError: lengths that differ, values out of range, more draws than the frame
+            holds.
+        """
+        right = truths("correct", correct)
+        heard = (
+            np.ones(right.size, dtype=bool) if answered is None else truths("answered", answered)
+        )
+        bins = binned("risk", risk)
+        given = probabilities("inclusion", inclusion)
+        same_length(correct=right, risk=bins, inclusion=given, answered=heard)
+        if right.size > frame.population:
+            raise ArgumentError(
+                f"{right.size} draws from a frame of {frame.population}: expected no more",
+                remedy="pass each drawn sample once, with the frame of its round",
+            )
+        if n_set_aside < 0:
+            raise ArgumentError(
+                f"n_set_aside = {n_set_aside}: expected 0 or more", remedy="0: none"
+            )
+        return cls(right, BIN_RISKS[bins], given, frame, heard, n_set_aside)
+
+
+def truths(name: str, values: npt.ArrayLike) -> Bools:
+    """`values` as a list of bool; ArgumentError for anything but True, False, 1 and 0."""
+    given = np.asarray(values)
+    if given.ndim != 1 or not np.isin(given, (0, 1)).all():
+        raise ArgumentError(
+            f"{name}: expected a list of True and False, got shape {given.shape} of {given.dtype}",
+            remedy="leave out what has no answer",
+        )
+    return given.astype(bool)
+
+
+def binned(name: str, values: npt.ArrayLike) -> Ints:
+    """The bin of 1,024 of each probability; ArgumentError outside [0, 1]."""
+    given = in_range(name, values, np.greater_equal, "[0, 1]")
+    return np.minimum((given * RISK_BINS).astype(np.int64), RISK_BINS - 1)
+
+
+def probabilities(name: str, values: npt.ArrayLike) -> Floats:
+    """`values` as float64; ArgumentError outside (0, 1]."""
+    return in_range(name, values, np.greater, "(0, 1]")
+
+
+def in_range(name: str, values: npt.ArrayLike, above: np.ufunc, shown: str) -> Floats:
+    """`values` as float64 up to 1 and `above` 0; else an ArgumentError that shows the first."""
+    given = np.asarray(values, dtype=np.float64)
+    if given.ndim != 1:
+        raise ArgumentError(
+            f"{name}: expected a list, got shape {given.shape}", remedy="pass one number a sample"
+        )
+    bad = ~(above(given, 0) & (given <= 1))
+    if bad.any():
+        where = int(np.argmax(bad))
+        raise ArgumentError(
+            f"{name}[{where}] = {given[where]}: expected a number in {shown}",
+            remedy="pass probabilities; only a confidence may be missing",
+        )
+    return given
+
+
+def same_length(**arrays: npt.NDArray[np.generic]) -> None:
+    """ArgumentError unless all have one length."""
+    if len({array.size for array in arrays.values()}) > 1:
+        lengths = ", ".join(f"{name} {array.size}" for name, array in arrays.items())
+        raise ArgumentError(
+            f"lists of different length: {lengths}", remedy="pass the same samples in each"
+        )
+
+
+def check_level(level: float) -> None:
+    """ArgumentError unless 0 < level < 1."""
+    if not 0 < level < 1:
+        raise ArgumentError(
+            f"level = {level}: expected a number between 0 and 1", remedy="write 0.95 for 95%"
+        )

@@ -1,0 +1,146 @@
+"""The share of a population that has a property, from draws of unequal probability.
+
+GREG with a floor under its variance.
+
+Sources: the generalised regression estimator and its variance by weighted residuals, Sarndal,
+Swensson, Wretman 1992, "Model assisted survey sampling", equations 6.4.1 and 6.6.4; the anticipated
+variance under the working model, Isaki, Fuller 1982. The larger of the two is used: the residuals
+alone miss rare errors in regions that were drawn thinly, and cover 18% to 81% where 95% is claimed.
+
+With few hits neither residuals nor the normal curve can be trusted: the model is shrunk towards the
+smoothed share of hits among the labels, the anticipated variance under it gives an effective sample
+size, and the interval is Clopper and Pearson's at that size (Korn, Graubard 1998, "Confidence
+intervals for proportions with small expected number of positive counts estimated from survey
+data").
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelloop.statistics.frame import Bools, Floats
+from labelloop.statistics.wilson import score_bounds
+
+FEW = 8
+"""Below so many hits the second method is used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """The labelled draws: hit (n,), stratum (n,) numbers from 0, risk (n,), inclusion (n,)."""
+
+    hit: Bools
+    stratum: Floats
+    risk: Floats
+    inclusion: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """The population: n (C,), stratum (C,), risk (C,), inclusion (C,), one entry a cell."""
+
+    n: Floats
+    stratum: Floats
+    risk: Floats
+    inclusion: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share with its interval, its variance and its effective sample size."""
+
+    value: float
+    low: float
+    high: float
+    variance: float
+    n_effective: float
+    few: bool
+
+
+def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -> Share:
+    """The share of the population with a hit, and its interval at `level`.
+
+    Regressors are one intercept a stratum (so each stratum counts with its size) and the risk.
+    `fresh` reads the population as itself a sample of an endless stream.
+    """
+    population = float(cells.n.sum())
+    n = drawn.hit.size
+    x, frame_x = _regressors(drawn, cells)
+    w = 1 / drawn.inclusion
+    inverse = np.linalg.pinv((x * w[:, None]).T @ x, rcond=1e-10, hermitian=True)
+    b = inverse @ (x.T @ (w * drawn.hit))
+    g = w * (x @ (inverse @ (frame_x.T @ cells.n)))
+    m = float(g @ drawn.hit) / population
+    freedom = max(1, n - x.shape[1])
+    residual = g * (drawn.hit - x @ b)
+    # a sample whose chance is 1 adds nothing: all like it were seen
+    seen = float(((1 - drawn.inclusion) * residual**2).sum()) * n / freedom / population**2
+    model = np.clip(frame_x @ b, 0, 1)
+    spread = cells.n * (1 - cells.inclusion) / cells.inclusion
+    expected = float(spread @ (model * (1 - model))) / population**2
+    variance = max(seen, expected)
+    value = min(1.0, max(0.0, m))
+    hits = int(drawn.hit.sum())
+    if spread.sum() == 0 and not fresh:
+        return Share(value, value, value, 0.0, math.inf, few=False)
+    from scipy.special import stdtrit
+
+    t = float(stdtrit(freedom, (1 + level) / 2))
+    if hits >= FEW and 0 < m < 1:
+        size = _size(m, variance, population if fresh else math.inf)
+        low, high = score_bounds(m, size, t)
+        return Share(m, low, high, m * (1 - m) / size, size, few=False)
+    model_mean = float(cells.n @ model) / population
+    lam = hits / (hits + 2)
+    shrunk = lam * model + (1 - lam) * max((hits + 1) / (n + 2), model_mean)
+    mean = float(cells.n @ shrunk) / population
+    anticipated = float(spread @ (shrunk * (1 - shrunk))) / population**2
+    size = math.inf if anticipated == 0 else mean * (1 - mean) / anticipated
+    upper = max(m, model_mean)
+    if hits and variance > 0 and 0 < upper < 1:
+        size = min(size, upper * (1 - upper) / variance)
+    if fresh:
+        size = 1 / (1 / size + 1 / population)
+    low, high = exact_bounds(value * size, size, level)
+    return Share(value, low, high, mean * (1 - mean) / size, size, few=True)
+
+
+def _regressors(drawn: Labelled, cells: Cells) -> tuple[Floats, Floats]:
+    """An intercept for each stratum with labels, and the risk where labels are enough for it."""
+    strata = np.unique(drawn.stratum)
+    n, sizes = drawn.hit.size, cells.n
+    if n <= len(strata) + 1:
+        strata = strata[:0]
+    ones, frame_ones = np.ones((n, 1)), np.ones((sizes.size, 1))
+    if len(strata) > 1:
+        ones = (drawn.stratum[:, None] == strata[None, :]).astype(np.float64)
+        frame_ones = (cells.stratum[:, None] == strata[None, :]).astype(np.float64)
+    centre = float(sizes @ cells.risk / sizes.sum())
+    if n < 3 or np.ptp(drawn.risk) < 1e-9:
+        return ones, frame_ones
+    return (
+        np.column_stack([ones, drawn.risk - centre]),
+        np.column_stack([frame_ones, cells.risk - centre]),
+    )
+
+
+def _size(m: float, variance: float, population: float) -> float:
+    """The effective sample size m (1 - m) / v; a finite `population` adds m (1 - m) / N to v."""
+    inverse = variance / (m * (1 - m)) + 1 / population
+    return math.inf if inverse == 0 else 1 / inverse
+
+
+def exact_bounds(hits: float, size: float, level: float) -> tuple[float, float]:
+    """Clopper and Pearson's interval for `hits` of `size`, both real numbers.
+
+    >>> low, high = exact_bounds(0, 60, 0.95)
+    >>> low, round(high, 4)
+    (0.0, 0.0596)
+    """
+    from scipy.special import betaincinv
+
+    tail = (1 - level) / 2
+    low = float(betaincinv(hits, size - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, size - hits, 1 - tail)) if size > hits else 1.0
+    return low, high

@@ -1,0 +1,107 @@
+"""Accuracy of a part of the traffic that is known only for the draws: a day, a slice."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.statistics.frame import probabilities, same_length, truths
+from labelloop.statistics.wilson import score_interval
+
+LEAST_EFFECTIVE = 30
+"""Below this many effective labels an unevenly drawn part says too little to be shown."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartRound:
+    """The draws of one round that people reached and that belong to the part.
+
+    correct, answered
+        (n,) bool, as in BlindRound
+    inclusion
+        (n,) float64 in (0, 1], of the furthest position reached
+    n_set_aside
+        rows of the round that could not be read; any of them may belong to the part
+    """
+
+    correct: npt.ArrayLike
+    answered: npt.ArrayLike
+    inclusion: npt.ArrayLike
+    n_set_aside: int = 0
+
+
+def part_accuracy(rounds: Sequence[PartRound], *, level: float = 0.95) -> Estimate | Undefined:
+    """The share of a part's traffic that the model got right, pooled over rounds.
+
+    Estimand: the finite population of the part; its size is itself estimated, as sum 1 / inclusion.
+    Assumes what `accuracy` assumes.
+
+    Source: Hajek's ratio estimator with its linearised variance (Sarndal, Swensson, Wretman 1992,
+    section 5.7 and 10.3); the interval is Wilson's at the smaller of the effective sizes of that
+    variance and of the weights alone (Kish 1965), with the finite population. For one round drawn
+    uniformly that is Wilson's with the finite population. Undefined below 30 effective labels where
+    weights differ.
+
+    Raises:
+        ArgumentError: lengths that differ, inclusion outside (0, 1].
+    """
+    parts = [_checked(r) for r in rounds]
+    if not any(heard.any() for _, heard, _ in parts):
+        return Undefined("no blind draw of it has an answer yet")
+    used = [(p, r) for p, r in zip(parts, rounds, strict=True) if p[1].any()]
+    value, low, high, n_effective = _interval([p for p, _ in used], level)
+    n = sum(int(heard.sum()) for (_, heard, _), _ in used)
+    weights = np.concatenate([1 / given for (_, _, given), _ in used])
+    if n_effective < LEAST_EFFECTIVE and weights.max() > 1.01 * weights.min():
+        return Undefined(f"{n} labels of it count as {n_effective:.0f}: too few, drawn unevenly")
+    worst = [
+        [
+            (np.where(heard, right, fill), np.ones_like(heard), given)
+            for (right, heard, given), _ in used
+        ]
+        for fill in (False, True)
+    ]
+    worst_low, worst_high = _interval(worst[0], level)[1], _interval(worst[1], level)[2]
+    read = float(weights.sum())
+    unread = sum(r.n_set_aside for _, r in used)
+    return Estimate(
+        value=value,
+        low=low,
+        high=high,
+        level=level,
+        n=n,
+        n_effective=n_effective,
+        method="Hajek ratio, Wilson at the effective size"
+        + (f", {len(used)} rounds pooled by traffic" if len(used) > 1 else ""),
+        worst_low=min(low, worst_low) * read / (read + unread),
+        worst_high=(max(high, worst_high) * read + unread) / (read + unread),
+    )
+
+
+_Checked = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.float64]]
+
+
+def _checked(one: PartRound) -> _Checked:
+    right, heard = truths("correct", one.correct), truths("answered", one.answered)
+    given = probabilities("inclusion", one.inclusion)
+    same_length(correct=right, answered=heard, inclusion=given)
+    return right, heard, given
+
+
+def _interval(parts: Sequence[_Checked], level: float) -> tuple[float, float, float, float]:
+    """Value, low, high and effective size; missing answers lower the inclusion of their round."""
+    right = np.concatenate([r[h] for r, h, _ in parts]).astype(float)
+    pi = np.concatenate([g[h] * h.mean() for _, h, g in parts])
+    w = 1 / pi
+    value = float((w * right).sum() / w.sum())
+    # 1 - pi: what was sure to be drawn adds nothing
+    variance = float(((1 - pi) * (w * (right - value)) ** 2).sum() / w.sum() ** 2)
+    alone = float(((1 - pi) * w**2).sum() / w.sum() ** 2)
+    n_effective = 1 / alone if alone > 0 else math.inf
+    if 0 < value < 1 and variance > 0:
+        n_effective = min(n_effective, value * (1 - value) / variance)
+    low, high = score_interval(value, n_effective, level)
+    return value, low, high, n_effective

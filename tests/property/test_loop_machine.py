@@ -1,0 +1,236 @@
+"""Any order of traffic, verbs, people and trouble leaves the loop whole."""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from labelloop.core.task import OPEN, TaskState
+from labelloop.errors import AnnotatorUnavailable
+from labelloop.exports import manifest
+from labelloop.ledger import Ledger
+from labelloop.ports import RemoteTask
+from tests.world import ACCURACY, FLAGGED, LOW, Killed, World, kill_at_write
+
+SMALL = ACCURACY.replace("5", "3") + LOW.replace("4", "2") + FLAGGED
+_template: list[Path] = []
+
+
+def migrated_ledger() -> Path:
+    if not _template:
+        path = Path(tempfile.mkdtemp(prefix="labelloop-machine-")) / "ledger.db"
+        Ledger.open(f"sqlite:///{path}").close()
+        _template.append(path)
+    return _template[0]
+
+
+class LoopMachine(RuleBasedStateMachine):
+    """Plays the application, the scheduler, the annotators, and trouble."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="labelloop-machine-"))
+        (self.folder / ".labelloop").mkdir()
+        shutil.copy(migrated_ledger(), self.folder / ".labelloop" / "ledger.db")
+        self.world = World(self.folder, SMALL)
+        self.drawn: dict[tuple[int, str], tuple[str, float | None, int]] = {}
+        self.released: set[tuple[str, int]] = set()
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.loop.close()
+            shutil.rmtree(self.folder)
+
+    # --- the application ------------------------------------------------------------------
+
+    @rule(n=st.integers(1, 8), sure=st.booleans(), twin=st.booleans())
+    def upload(self, n: int, sure: bool, twin: bool) -> None:
+        for _ in range(n):
+            self.world.n += 1
+            body = f"{self.world.n // 2 if twin else self.world.n}".encode()
+            confidence = "0.95" if sure else "0.3"
+            self.world.put(f"{self.world.n:04d}.png", body, confidence=confidence)
+
+    @rule(confidence=st.sampled_from(["abc", "nan", "1.2"]))
+    def upload_what_cannot_be_read(self, confidence: str) -> None:
+        self.world.n += 1
+        self.world.put(f"{self.world.n:04d}.png", confidence=confidence)
+
+    @rule(data=st.data(), corrected=st.booleans())
+    def give_feedback(self, data: st.DataObject, corrected: bool) -> None:
+        if self.world.n:
+            number = data.draw(st.integers(1, self.world.n))
+            said = {"corrected_class": "dog"} if corrected else {"flagged": "true"}
+            with suppress(KeyError):
+                self.world.retag(f"{number:04d}.png", **said)
+
+    @rule(data=st.data())
+    def delete_an_input(self, data: st.DataObject) -> None:
+        if self.world.n > 5:
+            number = data.draw(st.integers(1, self.world.n))
+            self.world.store.objects_by_uri.pop(f"s3://production/{number:04d}.png", None)
+
+    @rule(hours=st.sampled_from([1, 25, 24 * 8]))
+    def let_time_pass(self, hours: int) -> None:
+        self.world.clock.pass_(hours=hours)
+
+    # --- the verbs ------------------------------------------------------------------------
+
+    @rule(verb=st.sampled_from(["index", "collect", "select", "send", "build", "measure"]))
+    def run_a_verb(self, verb: str) -> None:
+        with suppress(AnnotatorUnavailable):
+            getattr(self.world.loop, verb)()
+
+    @rule()
+    def run_all(self) -> None:
+        self.world.loop.run(now=True)
+
+    @rule(
+        verb=st.sampled_from(["index", "collect", "select", "send", "build"]), at=st.integers(2, 5)
+    )
+    def kill_a_verb(self, verb: str, at: int) -> None:
+        kill_at_write(self.world, at)
+        with suppress(Killed, AnnotatorUnavailable):
+            getattr(self.world.loop, verb)()
+        self.world.restart()
+        self._bury()
+
+    def _bury(self) -> None:
+        """A killed process can't give its lease back; this one lives on, so it is given back here."""
+        import sqlalchemy as sa
+
+        from labelloop.ledger import tables as t
+
+        engine = sa.create_engine(self.world.settings.state.ledger.get_secret_value())
+        with engine.begin() as tx:
+            tx.execute(t.leases.update().values(expires_at=0.0))
+        engine.dispose()
+
+    @rule(
+        call=st.sampled_from(["import_tasks", "create_project", "find", "tasks", "projects"]),
+        done=st.booleans(),
+        late=st.sampled_from([0, 0, 2]),
+    )
+    def break_label_studio(self, call: str, done: bool, late: int) -> None:
+        self.world.annotator.fail_next(call, carried_out=done, after_calls=late if done else 0)
+
+    # --- people ---------------------------------------------------------------------------
+
+    def _remote(self, data: st.DataObject) -> RemoteTask | None:
+        there = self._all_remote()
+        return data.draw(st.sampled_from(there)) if there else None
+
+    def _all_remote(self) -> list[RemoteTask]:
+        held = self.world.annotator
+        return [task for p in held._projects for task in held._listed(p)]
+
+    @rule(data=st.data(), choice=st.sampled_from(["cat", "dog", "dog", "cow"]))
+    def answer(self, data: st.DataObject, choice: str) -> None:
+        task = self._remote(data)
+        if task is not None:
+            self.world.annotator.answer(task.ls_task_id, choice, by="ana")
+
+    @rule()
+    def answer_everything(self) -> None:
+        for task in self._all_remote():
+            if not task.annotations:
+                self.world.annotator.answer(task.ls_task_id, "dog", by="ben")
+
+    @rule(data=st.data(), act=st.sampled_from(["skip", "edit", "delete", "duplicate", "drop"]))
+    def meddle(self, data: st.DataObject, act: str) -> None:
+        task, held = self._remote(data), self.world.annotator
+        if task is None:
+            return
+        if act == "skip":
+            held.skip(task.ls_task_id, by="ana")
+        elif act == "duplicate":
+            held.duplicate_task(task.ls_task_id)
+        elif act == "drop":
+            held._tasks.pop(task.ls_task_id)
+        elif task.annotations and act == "edit":
+            held.edit(task.annotations[0].annotation_id, "cat")
+        elif task.annotations:
+            held.delete_annotation(task.annotations[-1].annotation_id)
+
+    @rule(data=st.data())
+    def delete_a_project(self, data: st.DataObject) -> None:
+        there = list(self.world.annotator._projects)
+        if len(there) > 1:
+            self.world.annotator.delete_project(data.draw(st.sampled_from(there)))
+
+    # --- what always holds ----------------------------------------------------------------
+
+    @invariant()
+    def draws_never_change(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        now = {
+            (d.round, d.sample_id): (d.queue, d.inclusion, d.position) for d in self.world.draws()
+        }
+        assert self.drawn.items() <= now.items()
+        self.drawn = now
+
+    @invariant()
+    def the_wall_holds_in_every_new_version(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        fresh = {(v.name, v.version) for v in self.world.loop.datasets()} - self.released
+        self.released |= fresh
+        draws = self.world.draws("accuracy")
+        for name, version in fresh:
+            if name != "training":
+                continue
+            rows = list(manifest.rows(self.world.loop.dataset(name, version)))
+            assert len({r.sample_id for r in rows}) == len(rows)
+            assert not {r.sample_id for r in rows} & {d.sample_id for d in draws}
+            assert not {r.content_hash for r in rows} & {d.content_hash for d in draws}
+
+    @rule(
+        then=st.sampled_from(
+            [lambda _w: None, lambda w: w.loop.build(), lambda w: w.clock.pass_(days=8)]
+        )
+    )
+    def settle(self, then: Callable[[World], object]) -> None:
+        """Once all trouble is over, everything is at its place, once."""
+        world = self.world
+        world.annotator._faults.clear()
+        for _ in range(8):  # what Label Studio was late with is done by now
+            world.annotator.projects()
+        world.loop.index()
+        for _ in range(3):
+            world.loop.collect()
+            world.loop.send()
+        world.loop.collect()
+        remote = self._all_remote()
+        tasks = {t.task_key: t for t in world.tasks().values()}
+        assert TaskState.SENDING not in world.states()
+        assert TaskState.DRAWN not in world.states()
+        waiting = Counter(r.task_key for r in remote if not r.annotations)
+        assert not waiting or max(waiting.values()) == 1
+        there = {r.task_key for r in remote}
+        assert all(t.task_key in there for t in tasks.values() if t.state in OPEN)
+        labels = world.labels()
+        answers: dict[str, dict[int, str]] = {}
+        for r in remote:
+            for a in r.annotations:
+                if not a.skipped and a.choices[0] in {"cat", "dog"} and r.task_key:
+                    answers.setdefault(r.task_key, {})[a.annotation_id] = a.choices[0]
+        for key, said in answers.items():
+            assert labels[key] == said[min(said)], "every answer ends in the ledger"
+            assert tasks[key].state is TaskState.RESOLVED
+        then(world)
+
+
+LoopMachine.TestCase.settings = settings(
+    max_examples=25,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestLoopMachine = LoopMachine.TestCase

@@ -1,0 +1,315 @@
+"""What the estimators say at the edges, and what they refuse."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from labelloop.errors import ArgumentError
+from labelloop.statistics import (
+    BlindRound,
+    ConfidenceSequence,
+    Estimate,
+    Frame,
+    RiskModel,
+    RoundsSequence,
+    Undefined,
+    Verdict,
+    accuracy,
+    certify,
+    compare,
+    drop,
+    level_spent,
+    looks_to_show,
+    pooled,
+    wilson,
+)
+
+FRAME = Frame.from_arrays([0.1] * 100, [0.2] * 100)
+
+
+def simple_round(n_right: int, n: int, size: int) -> BlindRound:
+    frame = Frame.from_arrays([0.1] * size, [n / size] * size)
+    return BlindRound.checked(
+        [True] * n_right + [False] * (n - n_right), [0.1] * n, [n / size] * n, frame
+    )
+
+
+def test_importing_statistics_loads_neither_scikit_learn_nor_scipy() -> None:
+    code = (
+        "import sys, labelloop.statistics, labelloop.sampling; "
+        "print([m for m in ('scipy', 'sklearn', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_labels_are_undefined() -> None:
+    assert accuracy([], [], [], FRAME) == Undefined("no labels")
+    assert pooled([]) == Undefined("no rounds")
+    assert wilson(0, 0) == Undefined("no labels")
+    assert accuracy([True], [0.1], [0.2], FRAME, answered=[False]) == Undefined("no labels")
+
+
+def test_all_right_and_all_wrong_have_intervals_with_room() -> None:
+    right = accuracy([True] * 20, [0.1] * 20, [0.2] * 20, FRAME)
+    wrong = accuracy([False] * 20, [0.1] * 20, [0.2] * 20, FRAME)
+    assert isinstance(right, Estimate)
+    assert isinstance(wrong, Estimate)
+    assert (right.value, right.high) == (1.0, 1.0)
+    assert (wrong.value, wrong.low) == (0.0, 0.0)
+    assert 0.8 < right.low < 0.9
+    assert right.low == pytest.approx(1 - wrong.high)
+
+
+def test_a_frame_of_one_is_known_exactly() -> None:
+    found = accuracy([True], [0.3], [1.0], Frame.from_arrays([0.3], [1.0]))
+    assert isinstance(found, Estimate)
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+    assert "every sample" in found.method
+
+
+def test_every_sample_labelled_leaves_no_doubt_about_the_frame_but_some_about_fresh_traffic() -> (
+    None
+):
+    frame = Frame.from_arrays([0.1] * 40, [1.0] * 40)
+    correct = [True] * 30 + [False] * 10
+    exact = accuracy(correct, [0.1] * 40, [1.0] * 40, frame)
+    fresh = accuracy(correct, [0.1] * 40, [1.0] * 40, frame, fresh=True)
+    assert isinstance(exact, Estimate)
+    assert isinstance(fresh, Estimate)
+    assert (exact.low, exact.value, exact.high) == (0.75, 0.75, 0.75)
+    assert fresh.low < 0.62 < 0.86 < fresh.high
+    assert "finite population" not in fresh.method
+    assert "fresh traffic" in fresh.method
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_handful_of_labels_is_estimated_with_hardly_any_certainty(n: int) -> None:
+    found = accuracy([True] * n, [0.1] * n, [0.2] * n, FRAME)
+    assert isinstance(found, Estimate)
+    assert found.low < 0.5
+    assert found.high == 1.0
+
+
+def test_missing_answers_and_rows_set_aside_widen_the_worst_case_only() -> None:
+    correct = [True] * 15 + [False] * 5
+    plain = accuracy(
+        correct[:18], [0.1] * 18, [0.18] * 18, Frame.from_arrays([0.1] * 100, [0.18] * 100)
+    )
+    missing = accuracy(
+        correct, [0.1] * 20, [0.2] * 20, FRAME, answered=[True] * 18 + [False] * 2, n_set_aside=10
+    )
+    assert isinstance(plain, Estimate)
+    assert isinstance(missing, Estimate)
+    assert missing.value == pytest.approx(plain.value)
+    assert (missing.low, missing.high) == pytest.approx((plain.low, plain.high))
+    assert missing.worst_low < missing.low < missing.high < missing.worst_high <= 1
+    assert missing.n == 18
+
+
+def test_counts_and_arrays_give_the_same_frame() -> None:
+    risk = np.random.default_rng(0).random(5000)
+    inclusion = 0.1 + np.floor(risk * 1024) / 1024 * 0.5
+    bins = np.minimum(1023, (risk * 1024).astype(int))
+    per_bin = 0.1 + np.arange(1024) / 1024 * 0.5
+    a = Frame.from_arrays(risk, inclusion)
+    b = Frame.from_counts(np.bincount(bins, minlength=1024), per_bin)
+    assert a.population == b.population == 5000
+    assert np.array_equal(a.n, b.n)
+    assert np.array_equal(a.bins, b.bins)
+    assert np.allclose(a.inclusion, b.inclusion)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: accuracy([True], [0.1, 0.2], [0.2], FRAME), "different length"),
+        (lambda: accuracy([True], [0.1], [0.2], FRAME, uniform=[True, False]), "different length"),
+        (lambda: accuracy([True], [1.1], [0.2], FRAME), r"risk\[0\] = 1.1"),
+        (lambda: accuracy([True], [-0.1], [0.2], FRAME), r"risk\[0\] = -0.1"),
+        (lambda: accuracy([True], [float("nan")], [0.2], FRAME), "nan"),
+        (lambda: accuracy([True], [0.1], [0.0], FRAME), r"inclusion\[0\] = 0.0"),
+        (lambda: accuracy([True], [0.1], [1.01], FRAME), r"inclusion\[0\] = 1.01"),
+        (lambda: accuracy([float("nan")], [0.1], [0.2], FRAME), "correct"),
+        (lambda: accuracy([True], [0.1], [0.2], FRAME, level=1.0), "level = 1.0"),
+        (lambda: accuracy([True], [0.1], [0.2], FRAME, n_set_aside=-1), "n_set_aside"),
+        (lambda: accuracy([True] * 101, [0.1] * 101, [0.2] * 101, FRAME), "101 draws"),
+        (lambda: Frame.from_arrays([], []), "no samples"),
+        (lambda: Frame.from_arrays([0.1], [0.1, 0.2]), "different length"),
+        (lambda: Frame.from_counts([0] * 1024, [0.1] * 1024), "counts"),
+        (lambda: Frame.from_counts([1] * 3, [0.1] * 3), "1024"),
+        (lambda: wilson(3, 2), "successes = 3"),
+        (lambda: ConfidenceSequence().update(3, 2), "successes = 3"),
+        (lambda: ConfidenceSequence(level=0), "level = 0"),
+        (lambda: RoundsSequence(rho=0), "rho = 0"),
+        (lambda: RoundsSequence(rho=1).update(0.5, float("nan")), "variance = nan"),
+        (lambda: RiskModel.fit([], [], []), "no labels"),
+        (lambda: RiskModel.fit([1.1], [True], [0.5]), "confidence"),
+        (lambda: RiskModel.fit([0.9], [True, False], [0.5]), "different length"),
+        (lambda: RiskModel.fit([0.9], [True], [0.0]), "inclusion"),
+        (lambda: certify([0.1], [0, 0], [True, True]), "2 times"),
+        (lambda: certify([0.1], [1], [True]), "indices from 0 to 0"),
+        (lambda: certify([0.1], [0.5], [True]), "indices"),
+        (lambda: certify([0.1, 2.0], [0], [True]), r"risk\[1\] = 2.0"),
+        (lambda: certify([0.1], [0], [True, True]), "different length"),
+        (lambda: certify([0.1], [0], [True], promise="all"), "promise = 'all'"),
+        (lambda: certify([0.1], [0], [True], max_error=0), "max_error = 0"),
+        (lambda: certify([0.1], [0], [True], failure_probability=1), "failure_probability"),
+        (lambda: certify([0.1], [0], [True], promise="frame", human_labels=3), "human_labels"),
+        (lambda: certify([0.1] * 4, [0], [True], frame=[0, 0, 1, 1]), "line is missing"),
+        (lambda: level_spent(0.05, 0), "look = 0"),
+        (lambda: looks_to_show(0.0, accuracy=0.9, labels=1), "fall = 0.0"),
+        (lambda: compare([simple_round(9, 10, 50)], []), "1 rounds, 0 lists"),
+        (lambda: compare([simple_round(9, 10, 50)], [[True]]), "different length"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(call: object, named: str) -> None:
+    assert callable(call)
+    with pytest.raises(ArgumentError, match=named) as caught:
+        call()
+    assert caught.value.remedy
+
+
+def test_pooling_counts_a_busy_round_more() -> None:
+    found = pooled([simple_round(90, 100, 1_000), simple_round(50, 100, 9_000)])
+    assert isinstance(found, Estimate)
+    assert found.value == pytest.approx(0.1 * 0.9 + 0.9 * 0.5)
+    assert "2 rounds" in found.method
+
+
+def test_a_round_without_labels_is_left_out_of_the_pool() -> None:
+    one = simple_round(90, 100, 1_000)
+    empty = BlindRound.checked([], [], [], FRAME)
+    assert pooled([one, empty]) == pooled([one])
+
+
+def test_risk_falls_with_confidence_and_knows_a_missing_one() -> None:
+    rng = np.random.default_rng(3)
+    sure = rng.random(600)
+    right = rng.random(600) < 0.3 + 0.69 * sure
+    sure[:60] = np.nan
+    model = RiskModel.fit(sure, right, np.full(600, 0.1))
+    risk = model.predict(np.linspace(0, 1, 101))
+    assert (np.diff(risk) <= 1e-12).all()
+    assert 0 <= risk.min() <= risk.max() <= 1
+    assert model.predict([np.nan])[0] == pytest.approx(1 - right[:60].mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_risk_can_be_learned_when_everything_was_right_or_wrong(right: bool) -> None:
+    model = RiskModel.fit([0.9, 0.8, 0.99], [right] * 3, [0.5] * 3)
+    assert np.isfinite(model.predict([0.5, 0.95, float("nan")])).all()
+    alone = RiskModel.fit([float("nan")], [right], [0.5])
+    assert np.isfinite(alone.predict([0.5, float("nan")])).all()
+
+
+def test_a_frozen_risk_predicts_the_same_after_it_was_stored() -> None:
+    rng = np.random.default_rng(5)
+    kind = rng.integers(0, 2, 900)
+    sure = rng.random(900)
+    right = rng.random(900) > np.where(kind == 1, 0.6, 0.05)
+    table = pa.table({"predicted_class": np.where(kind == 1, "cat", "dog"), "margin": sure})
+    model = RiskModel.fit(sure, right, np.full(900, 0.1), features=table)
+    assert model.features is not None
+    stored = RiskModel.from_json(model.to_json())
+    assert stored == model
+    risk = stored.predict(sure, table)
+    assert risk[kind == 1].mean() > 0.5 > 0.15 > risk[kind == 0].mean()
+    with pytest.raises(ArgumentError, match="predicted_class"):
+        model.predict(sure)
+    with pytest.raises(ArgumentError, match="margin"):
+        model.predict(sure, table.drop_columns(["margin"]))
+
+
+def test_features_that_tell_nothing_are_not_used() -> None:
+    rng = np.random.default_rng(6)
+    sure = rng.random(400)
+    right = rng.random(400) < 0.5 + sure / 2
+    noise = pa.table({"noise": rng.normal(size=400), "word": rng.choice(["a", "b", "c"], 400)})
+    assert RiskModel.fit(sure, right, np.full(400, 0.1), features=noise).features is None
+
+
+def test_a_certificate_without_enough_audits_says_how_many() -> None:
+    found = certify(np.linspace(0, 1, 1000), np.arange(20), [False] * 20)
+    assert found.n_accepted == 0
+    assert found.threshold is None
+    assert found.n_audits_needed is not None
+    assert found.n_audits_needed > 100
+    assert "too few" in found.reason
+    assert certify([], [], []).n_accepted == 0
+
+
+def test_a_model_that_is_too_wrong_keeps_nothing_and_more_audits_would_not_help() -> None:
+    rng = np.random.default_rng(0)
+    audited = rng.permutation(5000)[:500]
+    found = certify(rng.random(5000), audited, rng.random(500) < 0.4)
+    assert found.n_accepted == 0
+    assert found.n_audits_needed is None
+    assert "too often wrong" in found.reason
+
+
+def test_human_labels_let_more_be_kept_and_audits_are_never_kept() -> None:
+    rng = np.random.default_rng(0)
+    risk = rng.random(10_000) ** 3
+    wrong = rng.random(10_000) < risk * 0.3
+    audited = rng.permutation(10_000)[:600]
+    alone = certify(risk, audited, wrong[audited], promise="model-labels")
+    helped = certify(risk, audited, wrong[audited], human_labels=1500)
+    assert 0 < alone.n_accepted < helped.n_accepted
+    assert not helped.accepted[audited].any()
+    assert helped.threshold == risk[helped.accepted].max()
+
+
+def test_the_candidate_that_is_better_passes_and_one_that_saw_the_draws_is_undefined() -> None:
+    serving = simple_round(150, 200, 5_000)
+    better = [True] * 190 + [False] * 10
+    found = compare([serving], [better])
+    assert not isinstance(found, Undefined)
+    assert found.verdict() is Verdict.PASS
+    assert found.value == pytest.approx(0.2)
+    assert found.low < 0.2 < found.high
+    assert found.verdict(0.5) is Verdict.FAIL
+    assert found.labels_to_settle() == 0
+    assert found.labels_to_settle(0.19) > 1000
+    many = compare([serving], [better], n_candidates=20)
+    assert not isinstance(many, Undefined)
+    assert many.low < found.low
+    seen = compare([serving], [better], trained_on=[[True] + [False] * 199])
+    assert isinstance(seen, Undefined)
+    assert "trained on 1 of these 200" in seen.reason
+
+
+def test_two_models_that_agree_everywhere_differ_by_nothing_within_a_margin() -> None:
+    serving = simple_round(150, 200, 5_000)
+    found = compare([serving], [serving.correct])
+    assert not isinstance(found, Undefined)
+    assert found.value == 0
+    assert -0.03 < found.low < 0 < found.high < 0.03
+    assert found.verdict() is Verdict.NOT_YET
+    assert found.labels_to_settle() is None
+
+
+def test_a_steep_fall_raises_the_alarm_and_no_labels_are_undefined() -> None:
+    before = [simple_round(180, 200, 5_000)] * 4
+    fallen = drop(before, [simple_round(140, 200, 5_000)], look=3)
+    steady = drop(before, [simple_round(178, 200, 5_000)], look=3)
+    assert not isinstance(fallen, Undefined)
+    assert not isinstance(steady, Undefined)
+    assert fallen.alarm
+    assert fallen.bound > 0
+    assert not steady.alarm
+    assert fallen.false_alarms_a_year < 0.05
+    assert drop(before, [], look=1) == Undefined("no labels now")
+
+
+def test_a_running_interval_before_any_label_is_undefined() -> None:
+    running = ConfidenceSequence()
+    assert running.update(0, 0) == Undefined("no labels")
+    first = running.update(10, 10)
+    assert isinstance(first, Estimate)
+    assert first.high == 1.0
+    assert 0.4 < first.low < 0.95
+    assert RoundsSequence(rho=0.1).interval() == (0.0, 1.0)
