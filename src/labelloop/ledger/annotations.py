@@ -1,0 +1,164 @@
+"""People's answers, every revision of them, and the labels that hold."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from labelloop.core.annotation import Annotation, Label
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """An answer that isn't one of the classes: kept apart, and reported."""
+
+    task_key: str
+    annotation_id: int
+    value: str
+    annotator: str
+
+
+def latest(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotation]]:
+    """The latest revision of each annotation of some tasks, deleted ones included."""
+    found: dict[str, dict[int, Annotation]] = {}
+    for start in range(0, len(task_keys), _CHUNK):
+        rows = tx.execute(
+            sa.select(t.annotations)
+            .where(t.annotations.c.task_key.in_(task_keys[start : start + _CHUNK]))
+            .order_by(t.annotations.c.updated_at)
+        )
+        for r in rows:
+            found.setdefault(r.task_key, {})[r.ls_annotation_id] = Annotation(
+                task_key=r.task_key,
+                annotation_id=r.ls_annotation_id,
+                updated_at=r.updated_at,
+                annotator=r.annotator,
+                answer=r.answer,
+                skipped=r.skipped,
+                deleted=r.deleted_at is not None,
+            )
+    return {key: list(by_id.values()) for key, by_id in found.items()}
+
+
+def insert(tx: Transaction, annotations: Iterable[Annotation]) -> None:
+    """Append revisions; the caller has made sure that they are new."""
+    rows = [
+        {
+            "task_key": a.task_key,
+            "ls_annotation_id": a.annotation_id,
+            "updated_at": a.updated_at,
+            "annotator": a.annotator,
+            "answer": a.answer,
+            "skipped": a.skipped,
+        }
+        for a in annotations
+    ]
+    if rows:
+        tx.execute(t.annotations.insert(), rows)
+
+
+def mark_deleted(
+    tx: Transaction, annotations: Iterable[Annotation], deleted_at: datetime | None
+) -> None:
+    """Note, on every revision, that annotations were deleted in Label Studio; None: they are back."""
+    for a in annotations:
+        tx.execute(
+            t.annotations.update()
+            .where(
+                t.annotations.c.task_key == a.task_key,
+                t.annotations.c.ls_annotation_id == a.annotation_id,
+            )
+            .values(deleted_at=deleted_at)
+        )
+
+
+def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:
+    """Set the label of a task."""
+    values = {
+        "label": label.label,
+        "method": label.method,
+        "n_votes": label.n_votes,
+        "revision": label.revision,
+        "annotator": label.annotator,
+        "resolved_at": resolved_at,
+    }
+    changed = tx.execute(
+        t.labels.update().where(t.labels.c.task_key == label.task_key).values(**values)
+    )
+    if changed.rowcount == 0:
+        tx.execute(t.labels.insert().values(task_key=label.task_key, **values))
+
+
+def clear_label(tx: Transaction, task_key: str) -> None:
+    """Take the label of a task back."""
+    tx.execute(t.labels.delete().where(t.labels.c.task_key == task_key))
+
+
+def labels(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Label]:
+    """The labels of those of `task_keys` that have one."""
+    found: dict[str, Label] = {}
+    for start in range(0, len(task_keys), _CHUNK):
+        rows = tx.execute(
+            sa.select(t.labels).where(t.labels.c.task_key.in_(task_keys[start : start + _CHUNK]))
+        )
+        for r in rows:
+            found[r.task_key] = Label(
+                task_key=r.task_key,
+                label=r.label,
+                method=r.method,
+                n_votes=r.n_votes,
+                revision=r.revision,
+                annotator=r.annotator,
+            )
+    return found
+
+
+def count_in_project(tx: Transaction, project_id: int) -> int:
+    """How many annotations, strays included, are believed to stand in a project."""
+    of_project = sa.select(t.tasks.c.task_key).where(
+        t.tasks.c.project_id == project_id, t.tasks.c.ls_task_id.is_not(None)
+    )
+    kept = tx.execute(
+        sa.select(sa.func.count(sa.distinct(t.annotations.c.ls_annotation_id))).where(
+            t.annotations.c.deleted_at.is_(None), t.annotations.c.task_key.in_(of_project)
+        )
+    ).scalar_one()
+    strays = tx.execute(
+        sa.select(sa.func.count()).select_from(t.strays).where(t.strays.c.task_key.in_(of_project))
+    ).scalar_one()
+    return int(kept) + int(strays)
+
+
+def set_strays(
+    tx: Transaction, task_keys: Sequence[str], strays: Iterable[Stray], seen_at: datetime
+) -> None:
+    """Make `strays` the ones of some tasks."""
+    for start in range(0, len(task_keys), _CHUNK):
+        tx.execute(
+            t.strays.delete().where(t.strays.c.task_key.in_(task_keys[start : start + _CHUNK]))
+        )
+    rows = [
+        {
+            "task_key": s.task_key,
+            "ls_annotation_id": s.annotation_id,
+            "value": s.value,
+            "annotator": s.annotator,
+            "seen_at": seen_at,
+        }
+        for s in strays
+    ]
+    if rows:
+        tx.execute(t.strays.insert(), rows)
+
+
+def strays(tx: Transaction) -> list[Stray]:
+    """Every answer that isn't one of the classes."""
+    return [
+        Stray(r.task_key, r.ls_annotation_id, r.value, r.annotator)
+        for r in tx.execute(sa.select(t.strays).order_by(t.strays.c.seen_at))
+    ]

@@ -1,0 +1,63 @@
+"""The batches of the prediction log: a number is given once, and a batch is in the log or void."""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import sqlalchemy as sa
+
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+WRITING, COMMITTED, VOID = "writing", "committed", "void"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch that was begun. `path` is None until its rows are written."""
+
+    batch: int
+    kind: Literal["predictions", "feedback"]
+    path: str | None
+    n_rows: int
+
+
+def reserve(tx: Transaction, kind: str, n_rows: int) -> int:
+    """The next batch number, begun."""
+    batch = (
+        int(tx.execute(sa.select(sa.func.coalesce(sa.func.max(t.batches.c.batch), 0))).scalar_one())
+        + 1
+    )
+    tx.execute(t.batches.insert().values(batch=batch, kind=kind, n_rows=n_rows, state=WRITING))
+    return batch
+
+
+def record_path(tx: Transaction, batch: int, path: str) -> None:
+    """Note where a batch was written, before it is committed to the log."""
+    tx.execute(t.batches.update().where(t.batches.c.batch == batch).values(path=path))
+
+
+def finish(tx: Transaction, batch: int, state: str) -> None:
+    """Note that a batch is COMMITTED, or VOID: its number is never used."""
+    tx.execute(t.batches.update().where(t.batches.c.batch == batch).values(state=state))
+
+
+def unfinished(tx: Transaction) -> list[Batch]:
+    """Batches that were begun and neither committed nor given up, oldest first."""
+    rows = tx.execute(
+        sa.select(t.batches).where(t.batches.c.state == WRITING).order_by(t.batches.c.batch)
+    )
+    return [
+        Batch(r.batch, cast("Literal['predictions', 'feedback']", r.kind), r.path, r.n_rows)
+        for r in rows
+    ]
+
+
+def newest(tx: Transaction) -> int:
+    """The newest committed batch; 0 where there is none."""
+    return int(
+        tx.execute(
+            sa.select(sa.func.coalesce(sa.func.max(t.batches.c.batch), 0)).where(
+                t.batches.c.state == COMMITTED
+            )
+        ).scalar_one()
+    )

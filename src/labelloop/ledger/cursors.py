@@ -1,0 +1,26 @@
+"""How far each repeated reading has come."""
+
+import sqlalchemy as sa
+
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+
+def get(tx: Transaction, name: str) -> str | None:
+    """The value of a cursor; None where it was never set."""
+    value: str | None = tx.execute(
+        sa.select(t.cursors.c.value).where(t.cursors.c.name == name)
+    ).scalar_one_or_none()
+    return value
+
+
+def put(tx: Transaction, name: str, value: str) -> None:
+    """Set a cursor."""
+    changed = tx.execute(t.cursors.update().where(t.cursors.c.name == name).values(value=value))
+    if changed.rowcount == 0:
+        tx.execute(t.cursors.insert().values(name=name, value=value))
+
+
+def clear(tx: Transaction, name: str) -> None:
+    """Forget a cursor."""
+    tx.execute(t.cursors.delete().where(t.cursors.c.name == name))

@@ -1,0 +1,125 @@
+"""Dataset versions and what was exported of them."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from labelloop.core.dataset import DatasetVersion, Origin, Row
+from labelloop.core.queue import Purpose
+from labelloop.core.task import TaskState
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+WRITING, RELEASED = "writing", "released"
+
+
+def latest(tx: Transaction, name: str) -> DatasetVersion | None:
+    """The newest released version of a dataset."""
+    row = tx.execute(
+        sa.select(t.datasets)
+        .where(t.datasets.c.name == name, t.datasets.c.state == RELEASED)
+        .order_by(t.datasets.c.version.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _version(row)
+
+
+def every(tx: Transaction) -> list[DatasetVersion]:
+    """All released versions, by name and version."""
+    rows = tx.execute(
+        sa.select(t.datasets)
+        .where(t.datasets.c.state == RELEASED)
+        .order_by(t.datasets.c.name, t.datasets.c.version)
+    )
+    return [_version(r) for r in rows]
+
+
+def begin(tx: Transaction, version: DatasetVersion) -> None:
+    """Note a version before its folder gets its name; one begun before and not released is replaced."""
+    tx.execute(
+        t.datasets.delete().where(t.datasets.c.name == version.name, t.datasets.c.state == WRITING)
+    )
+    tx.execute(
+        t.datasets.insert().values(
+            name=version.name,
+            version=version.version,
+            content_hash=version.content_hash,
+            parent=version.parent,
+            uri=version.uri,
+            counts_json=json.dumps({"human": version.n_human, "model": version.n_model}),
+            state=WRITING,
+            created_at=version.created_at,
+        )
+    )
+
+
+def release(tx: Transaction, name: str, version: int) -> None:
+    """Note that a version's folder stands under its name, whole."""
+    tx.execute(
+        t.datasets.update()
+        .where(t.datasets.c.name == name, t.datasets.c.version == version)
+        .values(state=RELEASED)
+    )
+
+
+def record_export(
+    tx: Transaction, name: str, version: int, *, format_name: str, target: str, at: datetime
+) -> None:
+    """Note that a version was exported."""
+    tx.execute(
+        t.exports.insert().values(
+            dataset=name, version=version, format=format_name, target=target, at=at
+        )
+    )
+
+
+def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
+    """People's labels for a purpose as rows of a manifest, by sample_id.
+
+    A sample drawn in several rounds stands with its first draw.
+    """
+    first = (
+        sa.select(t.draws.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
+        .group_by(t.draws.c.task_key)
+        .subquery()
+    )
+    rows = tx.execute(
+        sa.select(
+            t.draws, t.tasks.c.uri, t.labels.c.label, t.labels.c.annotator, t.labels.c.revision
+        )
+        .join(first, first.c.draw == t.draws.c.draw)
+        .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+        .join(t.labels, t.labels.c.task_key == t.draws.c.task_key)
+        .where(t.tasks.c.purpose == purpose.value, t.tasks.c.state == TaskState.RESOLVED.value)
+    )
+    for r in sorted(rows, key=lambda r: r.sample_id.encode("utf-8", "surrogatepass")):
+        yield Row(
+            sample_id=r.sample_id,
+            uri=r.uri,
+            content_hash=r.content_hash,
+            label=r.label,
+            origin=Origin.HUMAN,
+            confidence=r.confidence,
+            model=r.model,
+            round=r.round,
+            queue=r.queue,
+            inclusion=r.inclusion,
+            annotator=r.annotator,
+            annotation_revision=r.revision,
+        )
+
+
+def _version(r: sa.Row[tuple[object, ...]]) -> DatasetVersion:
+    counts = json.loads(r.counts_json)
+    return DatasetVersion(
+        name=r.name,
+        version=r.version,
+        content_hash=r.content_hash,
+        parent=r.parent,
+        uri=r.uri,
+        n_human=counts["human"],
+        n_model=counts["model"],
+        created_at=r.created_at,
+    )

@@ -1,0 +1,36 @@
+"""Brings a ledger to the present version. Each version's step stands in versions/."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from labelloop.errors import LedgerError
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Run the migrations that the ledger hasn't seen, in one transaction.
+
+    Raises:
+        LedgerError: the ledger was written by a newer labelloop.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    with engine.connect().execution_options(labelloop_read=True) as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current == scripts.get_current_head():
+        return
+    if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
+        raise LedgerError(
+            f"the ledger is at version {current}, which this labelloop doesn't know",
+            remedy="install the labelloop that wrote it, or a newer one",
+        )
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,114 @@
+"""Rows that were set aside, each with its reason, until they can be read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from labelloop.core.sample import Reject, RejectReason
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+_CHUNK = 500
+
+OUTSIDE_FRAMES = (
+    RejectReason.UNTAGGED,
+    RejectReason.NO_TIMESTAMP,
+    RejectReason.BAD_TIMESTAMP,
+    RejectReason.NO_CLASS,
+    RejectReason.UNKNOWN_CLASS,
+    RejectReason.BAD_CONFIDENCE,
+)
+"""Reasons for which a prediction is in no frame, so that estimates must bound what it could be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row set aside, and since when."""
+
+    uri: str
+    reason: RejectReason
+    value: str
+    first_seen_at: datetime
+    last_read_at: datetime
+
+
+def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> int:
+    """Set rows aside, or note that they still can't be read; returns how many are new."""
+    known = existing(tx, [r.uri for r in rejects])
+    fresh = {r.uri: r for r in rejects if r.uri not in known}
+    if fresh:
+        tx.execute(
+            t.rejects.insert(),
+            [
+                {
+                    "uri": r.uri,
+                    "reason": r.reason.value,
+                    "value": r.value,
+                    "first_seen_at": now,
+                    "last_read_at": now,
+                }
+                for r in fresh.values()
+            ],
+        )
+    for r in rejects:
+        if r.uri in known:
+            tx.execute(
+                t.rejects.update()
+                .where(t.rejects.c.uri == r.uri)
+                .values(reason=r.reason.value, value=r.value, last_read_at=now)
+            )
+    return len(fresh)
+
+
+def clear(tx: Transaction, uris: Sequence[str]) -> None:
+    """Take rows back that could be read at last."""
+    for start in range(0, len(uris), _CHUNK):
+        tx.execute(t.rejects.delete().where(t.rejects.c.uri.in_(uris[start : start + _CHUNK])))
+
+
+def existing(tx: Transaction, uris: Sequence[str]) -> Mapping[str, SetAside]:
+    """Those of `uris` that are set aside."""
+    found: dict[str, SetAside] = {}
+    for start in range(0, len(uris), _CHUNK):
+        rows = tx.execute(
+            sa.select(t.rejects).where(t.rejects.c.uri.in_(uris[start : start + _CHUNK]))
+        )
+        found.update((s.uri, s) for s in _set_aside(rows))
+    return found
+
+
+def every(tx: Transaction) -> list[SetAside]:
+    """All rows set aside, newest first."""
+    return list(
+        _set_aside(
+            tx.execute(
+                sa.select(t.rejects).order_by(t.rejects.c.first_seen_at.desc(), t.rejects.c.uri)
+            )
+        )
+    )
+
+
+def by_reason(tx: Transaction) -> dict[str, int]:
+    """How many rows are set aside for each reason, most first."""
+    n = sa.func.count()
+    rows = tx.execute(
+        sa.select(t.rejects.c.reason, n).group_by(t.rejects.c.reason).order_by(n.desc())
+    )
+    return {reason: count for reason, count in rows}  # noqa: C416  the rows are no plain pairs
+
+
+def outside_frames(tx: Transaction, since: datetime | None) -> int:
+    """How many predictions first set aside after `since` are in no frame."""
+    query = sa.select(sa.func.count()).where(
+        t.rejects.c.reason.in_([r.value for r in OUTSIDE_FRAMES])
+    )
+    if since is not None:
+        query = query.where(t.rejects.c.first_seen_at > since)
+    return int(tx.execute(query).scalar_one())
+
+
+def _set_aside(rows: Iterable[sa.Row[tuple[object, ...]]]) -> Iterable[SetAside]:
+    for r in rows:
+        yield SetAside(r.uri, RejectReason(r.reason), r.value, r.first_seen_at, r.last_read_at)

@@ -1,0 +1,267 @@
+"""Rounds, their cells and their draws: written in one transaction, never changed."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from labelloop.core.draw import Draw
+from labelloop.core.queue import Purpose
+from labelloop.core.round import Cell, FrameRange, Round
+from labelloop.core.task import TaskState
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A draw beside the state and the label of its task."""
+
+    round: int
+    queue: str
+    sample_id: str
+    task_key: str
+    purpose: Purpose
+    predicted_at: datetime
+    predicted_class: str | None
+    confidence: float | None
+    model: str
+    content_hash: str
+    line: int
+    risk: float | None
+    inclusion: float | None
+    uniform: bool
+    position: int
+    state: TaskState
+    label: str | None
+
+
+def insert(tx: Transaction, made: Round, rules: Mapping[str, str], n_set_aside: int) -> None:
+    """Write a round; its cells and draws follow in the same transaction."""
+    tx.execute(
+        t.rounds.insert().values(
+            round=made.round,
+            batch_from=made.frame.batch_after,
+            batch_to=made.frame.batch_to,
+            since=made.frame.since,
+            until=made.frame.until,
+            extra=made.extra,
+            rules_json=json.dumps(rules, ensure_ascii=False),
+            risk_version=made.risk_version,
+            snapshot=made.snapshot,
+            n_frame=made.n_frame,
+            n_set_aside=n_set_aside,
+            created_at=made.created_at,
+        )
+    )
+
+
+def insert_cells(tx: Transaction, round_number: int, cells: Sequence[Cell]) -> None:
+    """Write the histogram of a round's frame."""
+    if cells:
+        tx.execute(
+            t.cells.insert(),
+            [
+                {
+                    "round": round_number,
+                    "queue": c.queue,
+                    "predicted_class": c.predicted_class,
+                    "risk_bin": c.risk_bin,
+                    "n": c.n,
+                    "cut": c.cut,
+                    "risk": c.risk,
+                    "inclusion": c.inclusion,
+                }
+                for c in cells
+            ],
+        )
+
+
+def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, Purpose]) -> int:
+    """Write draws, and a task for each sample that has none for its purpose yet.
+
+    Returns how many tasks are new; the others are shared with an earlier round.
+    """
+    if not draws:
+        return 0
+    tx.execute(
+        t.draws.insert(),
+        [
+            {
+                "round": d.round,
+                "sample_id": d.sample_id,
+                "model": d.model,
+                "queue": d.queue,
+                "predicted_at": d.predicted_at,
+                "predicted_class": d.predicted_class,
+                "confidence": d.confidence,
+                "corrected_class": d.corrected_class,
+                "flagged": d.flagged,
+                "risk": d.risk,
+                "line": d.line,
+                "inclusion": d.inclusion,
+                "uniform": d.uniform,
+                "position": d.position,
+                "reason": d.reason,
+                "content_hash": d.content_hash,
+                "task_key": d.task_key,
+            }
+            for d in draws
+        ],
+    )
+    keys = [d.task_key for d in draws]
+    shared: set[str] = set()
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        shared.update(
+            tx.execute(sa.select(t.tasks.c.task_key).where(t.tasks.c.task_key.in_(chunk))).scalars()
+        )
+    fresh = [d for d in draws if d.task_key not in shared]
+    if fresh:
+        tx.execute(
+            t.tasks.insert(),
+            [
+                {
+                    "task_key": d.task_key,
+                    "sample_id": d.sample_id,
+                    "uri": d.uri,
+                    "queue": d.queue,
+                    "purpose": purposes[d.queue].value,
+                    "answers_wanted": 1,
+                    "attempt": 0,
+                    "state": TaskState.DRAWN.value,
+                }
+                for d in fresh
+            ],
+        )
+    return len(fresh)
+
+
+def every(tx: Transaction) -> list[Round]:
+    """All rounds, oldest first."""
+    return [_round(r) for r in tx.execute(sa.select(t.rounds).order_by(t.rounds.c.round))]
+
+
+def latest(tx: Transaction) -> Round | None:
+    """The newest round that isn't an extra one."""
+    row = tx.execute(
+        sa.select(t.rounds).where(~t.rounds.c.extra).order_by(t.rounds.c.round.desc()).limit(1)
+    ).one_or_none()
+    return None if row is None else _round(row)
+
+
+def next_number(tx: Transaction) -> int:
+    """The number that the next round gets."""
+    return 1 + int(
+        tx.execute(sa.select(sa.func.coalesce(sa.func.max(t.rounds.c.round), 0))).scalar_one()
+    )
+
+
+def set_aside(tx: Transaction) -> dict[int, int]:
+    """How many predictions of each round's time were set aside when it was drawn."""
+    return {
+        r.round: r.n_set_aside
+        for r in tx.execute(sa.select(t.rounds.c.round, t.rounds.c.n_set_aside))
+    }
+
+
+def cells_of(tx: Transaction, round_number: int) -> list[Cell]:
+    """The histogram kept with a round."""
+    rows = tx.execute(sa.select(t.cells).where(t.cells.c.round == round_number))
+    return [
+        Cell(
+            queue=r.queue,
+            predicted_class=r.predicted_class,
+            risk_bin=r.risk_bin,
+            n=r.n,
+            cut=r.cut,
+            risk=r.risk,
+            inclusion=r.inclusion,
+        )
+        for r in rows
+    ]
+
+
+def placed(
+    tx: Transaction, purpose: Purpose | None = None, round_number: int | None = None
+) -> Iterator[Placed]:
+    """The draws with the state and the label of their tasks, by round, queue and position."""
+    query = (
+        sa.select(t.draws, t.tasks.c.purpose, t.tasks.c.state, t.labels.c.label)
+        .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+        .outerjoin(t.labels, t.labels.c.task_key == t.draws.c.task_key)
+        .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position)
+    )
+    if purpose is not None:
+        query = query.where(t.tasks.c.purpose == purpose.value)
+    if round_number is not None:
+        query = query.where(t.draws.c.round == round_number)
+    for r in tx.execute(query):
+        yield Placed(
+            round=r.round,
+            queue=r.queue,
+            sample_id=r.sample_id,
+            task_key=r.task_key,
+            purpose=Purpose(r.purpose),
+            predicted_at=r.predicted_at,
+            predicted_class=r.predicted_class,
+            confidence=r.confidence,
+            model=r.model,
+            content_hash=r.content_hash,
+            line=r.line,
+            risk=r.risk,
+            inclusion=r.inclusion,
+            uniform=r.uniform,
+            position=r.position,
+            state=TaskState(r.state),
+            label=r.label,
+        )
+
+
+def purposes_of(tx: Transaction, sample_ids: Sequence[str]) -> dict[str, set[Purpose]]:
+    """For those of `sample_ids` that have a task, the purposes they have one for."""
+    found: dict[str, set[Purpose]] = {}
+    for start in range(0, len(sample_ids), _CHUNK):
+        rows = tx.execute(
+            sa.select(t.tasks.c.sample_id, t.tasks.c.purpose).where(
+                t.tasks.c.sample_id.in_(sample_ids[start : start + _CHUNK])
+            )
+        )
+        for sample_id, purpose in rows:
+            found.setdefault(sample_id, set()).add(Purpose(purpose))
+    return found
+
+
+def drawn_samples(tx: Transaction) -> list[str]:
+    """Every sample that any round drew."""
+    return list(tx.execute(sa.select(t.draws.c.sample_id).distinct()).scalars())
+
+
+def content_of(tx: Transaction, purpose: Purpose) -> list[str]:
+    """The content hashes of every sample that was drawn for a purpose."""
+    return list(
+        tx.execute(
+            sa.select(t.draws.c.content_hash)
+            .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+            .where(t.tasks.c.purpose == purpose.value)
+            .distinct()
+        ).scalars()
+    )
+
+
+def _round(r: sa.Row[tuple[object, ...]]) -> Round:
+    return Round(
+        round=r.round,
+        frame=FrameRange(
+            batch_after=r.batch_from, batch_to=r.batch_to, since=r.since, until=r.until
+        ),
+        extra=r.extra,
+        n_frame=r.n_frame,
+        snapshot=r.snapshot,
+        created_at=r.created_at,
+        risk_version=r.risk_version,
+    )

@@ -1,0 +1,251 @@
+"""The ledger's tables. docs/ledger.md says what each is for; migrations/ brings a database here."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class Instant(sa.TypeDecorator[datetime]):
+    """A UTC instant. SQLite forgets the offset, so it is put back on the way out."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """UTC, without offset where the database keeps none."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no offset: every instant in the ledger is UTC")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002  fixed by SQLAlchemy
+        """UTC, always with its offset."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData()
+_counter = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("ledger_id", sa.Text, primary_key=True),
+    sa.Column("format", sa.Integer, nullable=False),
+    sa.Column("salt", sa.Text, nullable=False),
+)
+
+classes = sa.Table(
+    "classes",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("added_at", Instant, nullable=False),
+    sa.Column("retired_at", Instant),
+    sa.Column("merged_into", sa.Text),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("step", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+)
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("batch", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("path", sa.Text),
+    sa.Column("n_rows", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+)
+
+rejects = sa.Table(
+    "rejects",
+    metadata,
+    sa.Column("uri", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("first_seen_at", Instant, nullable=False),
+    sa.Column("last_read_at", Instant, nullable=False),
+)
+
+rounds = sa.Table(
+    "rounds",
+    metadata,
+    sa.Column("round", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("batch_from", sa.BigInteger, nullable=False),
+    sa.Column("batch_to", sa.BigInteger, nullable=False),
+    sa.Column("since", Instant),
+    sa.Column("until", Instant),
+    sa.Column("extra", sa.Boolean, nullable=False),
+    sa.Column("rules_json", sa.Text, nullable=False),
+    sa.Column("risk_version", sa.BigInteger),
+    sa.Column("snapshot", sa.BigInteger),
+    sa.Column("n_frame", sa.BigInteger, nullable=False),
+    sa.Column("n_set_aside", sa.BigInteger, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+cells = sa.Table(
+    "cells",
+    metadata,
+    sa.Column("round", sa.BigInteger, primary_key=True),
+    sa.Column("queue", sa.Text, primary_key=True),
+    sa.Column("predicted_class", sa.Text, primary_key=True),
+    sa.Column("risk_bin", sa.Integer, primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    sa.Column("cut", sa.BigInteger),
+    sa.Column("risk", sa.Float(53)),
+    sa.Column("inclusion", sa.Float(53)),
+)
+
+risks = sa.Table(
+    "risks",
+    metadata,
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("rounds_json", sa.Text, nullable=False),
+    sa.Column("params", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+draws = sa.Table(
+    "draws",
+    metadata,
+    sa.Column("draw", _counter, primary_key=True, autoincrement=True),
+    sa.Column("round", sa.BigInteger, nullable=False),
+    sa.Column("sample_id", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("predicted_at", Instant, nullable=False),
+    sa.Column("predicted_class", sa.Text),
+    sa.Column("confidence", sa.Float(53)),
+    sa.Column("corrected_class", sa.Text),
+    sa.Column("flagged", sa.Boolean),
+    sa.Column("risk", sa.Float(53)),
+    sa.Column("line", sa.BigInteger, nullable=False),
+    sa.Column("inclusion", sa.Float(53)),
+    sa.Column("uniform", sa.Boolean, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("content_hash", sa.Text, nullable=False),
+    sa.Column("task_key", sa.Text, nullable=False),
+    sa.UniqueConstraint("round", "sample_id"),
+    sa.Index("draws_sample_id", "sample_id"),
+    sa.Index("draws_task_key", "task_key"),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("task_key", sa.Text, primary_key=True),
+    sa.Column("sample_id", sa.Text, nullable=False),
+    sa.Column("uri", sa.Text, nullable=False),
+    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("project_id", sa.BigInteger),
+    sa.Column("ls_task_id", sa.BigInteger),
+    sa.Column("media_uri", sa.Text),
+    sa.Column("url_expires_at", Instant),
+    sa.Column("answers_wanted", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("sent_at", Instant),
+    sa.Column("resolved_at", Instant),
+    sa.UniqueConstraint("purpose", "sample_id"),
+    sa.Index("tasks_state", "state"),
+    sa.Index("tasks_project", "project_id", "ls_task_id"),
+)
+
+annotations = sa.Table(
+    "annotations",
+    metadata,
+    sa.Column("task_key", sa.Text, primary_key=True),
+    sa.Column("ls_annotation_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("updated_at", Instant, primary_key=True),
+    sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text),
+    sa.Column("skipped", sa.Boolean, nullable=False),
+    sa.Column("deleted_at", Instant),
+)
+
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("task_key", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("n_votes", sa.Integer, nullable=False),
+    sa.Column("revision", sa.Text, nullable=False),
+    sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("resolved_at", Instant, nullable=False),
+)
+
+strays = sa.Table(
+    "strays",
+    metadata,
+    sa.Column("task_key", sa.Text, primary_key=True),
+    sa.Column("ls_annotation_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+)
+
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("content_hash", sa.Text, nullable=False),
+    sa.Column("parent", sa.BigInteger),
+    sa.Column("uri", sa.Text, nullable=False),
+    sa.Column("counts_json", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+exports = sa.Table(
+    "exports",
+    metadata,
+    sa.Column("dataset", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("format", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("at", Instant, primary_key=True),
+)
+
+comparisons = sa.Table(
+    "comparisons",
+    metadata,
+    sa.Column("candidate_hash", sa.Text, primary_key=True),
+    sa.Column("labels_hash", sa.Text, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+)
+
+cursors = sa.Table(
+    "cursors",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", _counter, primary_key=True, autoincrement=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("verb", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Index("events_subject", "subject"),
+)

@@ -1,0 +1,310 @@
+"""Tasks: the state of what was drawn. Every change of state goes through `move`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from labelloop.core.queue import Purpose
+from labelloop.core.task import MOVES, OPEN, Task, TaskState
+from labelloop.errors import LedgerError
+from labelloop.ledger import events
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A task beside what its draw knows: all that a queue may show."""
+
+    task: Task
+    predicted_class: str | None
+    confidence: float | None
+    corrected_class: str | None
+    flagged: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many tasks of a queue stand in a state, and since when the oldest does."""
+
+    queue: str
+    purpose: Purpose
+    state: TaskState
+    n: int
+    oldest_at: datetime | None
+
+
+def move(
+    tx: Transaction,
+    tasks: Iterable[Task],
+    to: TaskState,
+    *,
+    actor: str,
+    at: datetime,
+    detail: str = "",
+) -> None:
+    """Move tasks to a state, with an event each. The only place where a state changes.
+
+    Raises:
+        LedgerError: a task may not make this move.
+    """
+    moved = list(tasks)
+    for task in moved:
+        if to not in MOVES[task.state]:
+            raise LedgerError(
+                f"task {task.task_key} can't go from {task.state} to {to}",
+                remedy="this is a fault of labelloop: please report it with this message",
+            )
+    values: dict[str, object] = {"state": to.value}
+    if to is TaskState.RESOLVED:
+        values["resolved_at"] = at
+    if to in OPEN:
+        values["resolved_at"] = None
+    for state in dict.fromkeys(task.state for task in moved):
+        keys = [task.task_key for task in moved if task.state is state]
+        for start in range(0, len(keys), _CHUNK):
+            chunk = keys[start : start + _CHUNK]
+            changed = tx.execute(
+                t.tasks.update()
+                .where(t.tasks.c.task_key.in_(chunk), t.tasks.c.state == state.value)
+                .values(**values)
+            )
+            if changed.rowcount != len(chunk):
+                raise LedgerError(
+                    f"{len(chunk) - changed.rowcount} tasks are no longer {state}: another step "
+                    "moved them meanwhile",
+                    remedy="nothing was written; run again",
+                )
+    events.record(tx, [events.Event(at, actor, to.value, task.task_key, detail) for task in moved])
+
+
+def to_send(tx: Transaction, queue: str, limit: int) -> list[Shown]:
+    """The queue's next drawn tasks, in the order of sending."""
+    return _shown(
+        tx,
+        (t.tasks.c.queue == queue) & (t.tasks.c.state == TaskState.DRAWN.value),
+        limit=limit,
+    )
+
+
+def in_doubt(tx: Transaction) -> list[Task]:
+    """The tasks whose sending was begun and not confirmed, of queues that are gone too."""
+    return _tasks(tx, t.tasks.c.state == TaskState.SENDING.value)
+
+
+def with_old_url(tx: Transaction, expires_before: datetime) -> list[Shown]:
+    """Open tasks whose image URL lapses before a moment, the earliest first."""
+    return _shown(
+        tx,
+        t.tasks.c.state.in_([s.value for s in OPEN])
+        & (t.tasks.c.url_expires_at < expires_before)
+        & ((t.tasks.c.purpose != Purpose.EVALUATION.value) | t.tasks.c.media_uri.is_not(None)),
+    )
+
+
+def without_copy(tx: Transaction) -> list[Shown]:
+    """Open blind tasks whose copy was removed when they were resolved: they were reopened."""
+    return _shown(
+        tx,
+        t.tasks.c.state.in_([s.value for s in OPEN])
+        & (t.tasks.c.purpose == Purpose.EVALUATION.value)
+        & t.tasks.c.media_uri.is_(None),
+    )
+
+
+def with_spent_copy(tx: Transaction, resolved_before: datetime) -> list[Task]:
+    """Tasks whose blind copy nobody needs any more."""
+    settled = (t.tasks.c.state == TaskState.RESOLVED.value) & (
+        t.tasks.c.resolved_at < resolved_before
+    )
+    given_up = t.tasks.c.state.in_([TaskState.UNAVAILABLE.value, TaskState.ABANDONED.value])
+    return _tasks(tx, t.tasks.c.media_uri.is_not(None) & (settled | given_up))
+
+
+def name_copies(tx: Transaction, media_uris: Iterable[tuple[str, str | None]]) -> None:
+    """Note where the blind copy of each task_key lies, before it is made; None: it was removed."""
+    for task_key, media_uri in media_uris:
+        tx.execute(
+            t.tasks.update().where(t.tasks.c.task_key == task_key).values(media_uri=media_uri)
+        )
+
+
+def begin_sending(
+    tx: Transaction,
+    tasks: Sequence[Task],
+    project_id: int,
+    *,
+    at: datetime,
+    url_expires_at: datetime,
+) -> None:
+    """Note, before the request, that tasks are being sent to a project."""
+    move(tx, tasks, TaskState.SENDING, actor="send", at=at, detail=f"project {project_id}")
+    for start in range(0, len(tasks), _CHUNK):
+        keys = [task.task_key for task in tasks[start : start + _CHUNK]]
+        tx.execute(
+            t.tasks.update()
+            .where(t.tasks.c.task_key.in_(keys))
+            .values(project_id=project_id, sent_at=at, url_expires_at=url_expires_at)
+        )
+
+
+def confirm_sent(
+    tx: Transaction, tasks: Sequence[Task], ls_task_ids: Sequence[int], *, at: datetime
+) -> None:
+    """Note the ids that Label Studio gave to tasks that were being sent."""
+    if not tasks:
+        return
+    move(tx, tasks, TaskState.SENT, actor="send", at=at)
+    tx.execute(
+        t.tasks.update()
+        .where(t.tasks.c.task_key == sa.bindparam("key"))
+        .values(ls_task_id=sa.bindparam("id")),
+        [
+            {"key": task.task_key, "id": number}
+            for task, number in zip(tasks, ls_task_ids, strict=True)
+        ],
+    )
+
+
+def take_back(
+    tx: Transaction, tasks: Sequence[Task], *, actor: str, at: datetime, why: str
+) -> None:
+    """Tasks that Label Studio doesn't hold wait to be sent, again where they had been sent."""
+    move(tx, tasks, TaskState.DRAWN, actor=actor, at=at, detail=why)
+    for task in tasks:
+        tx.execute(
+            t.tasks.update()
+            .where(t.tasks.c.task_key == task.task_key)
+            .values(
+                project_id=None,
+                ls_task_id=None,
+                attempt=task.attempt + (task.state is not TaskState.SENDING),
+            )
+        )
+
+
+def note_url(tx: Transaction, task_key: str, url_expires_at: datetime) -> None:
+    """Note until when the image URL in a task works."""
+    tx.execute(
+        t.tasks.update().where(t.tasks.c.task_key == task_key).values(url_expires_at=url_expires_at)
+    )
+
+
+def adopt(tx: Transaction, task_key: str, ls_task_id: int) -> None:
+    """Note that another of a task's duplicates now stands for it."""
+    tx.execute(t.tasks.update().where(t.tasks.c.task_key == task_key).values(ls_task_id=ls_task_id))
+
+
+def by_key(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Task]:
+    """Those of `task_keys` that the ledger knows."""
+    found: dict[str, Task] = {}
+    for start in range(0, len(task_keys), _CHUNK):
+        chunk = task_keys[start : start + _CHUNK]
+        found.update((task.task_key, task) for task in _tasks(tx, t.tasks.c.task_key.in_(chunk)))
+    return found
+
+
+def in_project(tx: Transaction, project_id: int) -> list[Task]:
+    """The tasks that were sent to a project and are believed to be there."""
+    return _tasks(tx, (t.tasks.c.project_id == project_id) & t.tasks.c.ls_task_id.is_not(None))
+
+
+def projects(tx: Transaction) -> dict[int, str]:
+    """The projects that tasks were sent to, and the queue of each."""
+    rows = tx.execute(
+        sa.select(t.tasks.c.project_id, t.tasks.c.queue)
+        .where(t.tasks.c.project_id.is_not(None))
+        .distinct()
+    )
+    return {r.project_id: r.queue for r in rows}
+
+
+def queues(tx: Transaction) -> list[str]:
+    """Every queue that has a task."""
+    return list(
+        tx.execute(sa.select(t.tasks.c.queue).distinct().order_by(t.tasks.c.queue)).scalars()
+    )
+
+
+def purposes(tx: Transaction) -> dict[str, frozenset[Purpose]]:
+    """What the tasks of each queue are for; a queue has one purpose, unless its name was reused."""
+    found: dict[str, frozenset[Purpose]] = {}
+    for r in tx.execute(sa.select(t.tasks.c.queue, t.tasks.c.purpose).distinct()):
+        found[r.queue] = found.get(r.queue, frozenset()) | {Purpose(r.purpose)}
+    return found
+
+
+def waiting(tx: Transaction) -> list[Waiting]:
+    """How many tasks of each queue stand in each state."""
+    rows = tx.execute(
+        sa.select(
+            t.tasks.c.queue,
+            t.tasks.c.purpose,
+            t.tasks.c.state,
+            sa.func.count().label("n"),
+            sa.func.min(t.tasks.c.sent_at).label("oldest_at"),
+        ).group_by(t.tasks.c.queue, t.tasks.c.purpose, t.tasks.c.state)
+    )
+    return [
+        Waiting(r.queue, Purpose(r.purpose), TaskState(r.state), r.n, r.oldest_at) for r in rows
+    ]
+
+
+def _tasks(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Task]:
+    return [_task(r) for r in tx.execute(sa.select(t.tasks).where(condition))]
+
+
+def _shown(
+    tx: Transaction, condition: sa.ColumnElement[bool], limit: int | None = None
+) -> list[Shown]:
+    first = (
+        sa.select(t.draws.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
+        .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+        .where(condition, t.draws.c.queue == t.tasks.c.queue)
+        .group_by(t.draws.c.task_key)
+        .subquery()
+    )
+    query = (
+        sa.select(
+            t.tasks,
+            t.draws.c.predicted_class,
+            t.draws.c.confidence,
+            t.draws.c.corrected_class,
+            t.draws.c.flagged,
+        )
+        .join(first, first.c.task_key == t.tasks.c.task_key)
+        .join(t.draws, t.draws.c.draw == first.c.draw)
+        .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position)
+        .limit(limit)
+    )
+    return [
+        Shown(
+            task=_task(r),
+            predicted_class=r.predicted_class,
+            confidence=r.confidence,
+            corrected_class=r.corrected_class,
+            flagged=r.flagged,
+        )
+        for r in tx.execute(query)
+    ]
+
+
+def _task(r: sa.Row[tuple[object, ...]]) -> Task:
+    return Task(
+        task_key=r.task_key,
+        sample_id=r.sample_id,
+        uri=r.uri,
+        queue=r.queue,
+        purpose=Purpose(r.purpose),
+        state=TaskState(r.state),
+        project_id=r.project_id,
+        ls_task_id=r.ls_task_id,
+        media_uri=r.media_uri,
+        attempt=r.attempt,
+        sent_at=r.sent_at,
+        url_expires_at=r.url_expires_at,
+    )

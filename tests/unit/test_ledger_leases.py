@@ -1,0 +1,156 @@
+"""Leases: one process a step at a time, and the past is fenced off."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from labelloop.errors import LeaseHeld, LeaseLost
+from labelloop.ledger import Ledger, cursors
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import _started
+
+
+@pytest.fixture
+def url(ledger_template: Path, tmp_path: Path) -> str:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(ledger_template.read_bytes())
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    opened = Ledger.open(url)
+    yield opened
+    opened.close()
+
+
+def rewrite(url: str, **values: object) -> None:
+    """Make the lease of `send` look as another process would have left it."""
+    engine = sa.create_engine(url)
+    with engine.begin() as tx:
+        tx.execute(t.leases.update().where(t.leases.c.step == "send").values(**values))
+    engine.dispose()
+
+
+def value(ledger: Ledger, name: str) -> str | None:
+    with ledger.read() as tx:
+        return cursors.get(tx, name)
+
+
+def test_a_step_is_held_by_one_at_a_time(url: str, ledger: Ledger) -> None:
+    other = Ledger.open(url)
+    with ledger.lease("send"):
+        held = rf"`send` is being run by process {os.getpid()} on"
+        with pytest.raises(LeaseHeld, match=held), other.lease("send"):
+            pass
+        with other.lease("collect"):
+            pass
+    with other.lease("send") as lease:
+        assert lease.token == 2
+    other.close()
+
+
+def test_the_lease_of_a_process_that_died_is_taken_over(url: str, ledger: Ledger) -> None:
+    code = (
+        "import os, sys; from labelloop.ledger import Ledger;"
+        "Ledger.open(sys.argv[1]).lease('send').__enter__(); os._exit(9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, url], check=False, timeout=60)
+    assert ended.returncode == 9
+    with ledger.lease("send") as lease:
+        assert lease.token == 2
+
+
+def test_a_recycled_process_number_is_not_the_holder(url: str, ledger: Ledger) -> None:
+    with ledger.lease("send"):
+        pass
+    host = os.uname().nodename
+    started = _started(os.getppid())
+    if not started:
+        pytest.skip("this system doesn't tell when a process started")
+    rewrite(url, holder=f"{host} {os.getppid()} {started}", expires_at=9e9)
+    with pytest.raises(LeaseHeld), ledger.lease("send"):
+        pass
+    rewrite(url, holder=f"{host} {os.getppid()} 1{started}")
+    with ledger.lease("send") as lease:
+        assert lease.token == 2
+
+
+def test_a_lease_of_another_machine_is_taken_over_once_it_has_run_out(
+    url: str, ledger: Ledger
+) -> None:
+    with ledger.lease("send"):
+        pass
+    rewrite(url, holder="elsewhere 1 1", expires_at=9e9)
+    with pytest.raises(LeaseHeld, match="process 1 on elsewhere"), ledger.lease("send"):
+        pass
+    rewrite(url, expires_at=1.0)
+    with ledger.lease("send") as lease:
+        assert lease.token == 2
+
+
+def test_a_writer_that_was_taken_over_writes_nothing(url: str, ledger: Ledger) -> None:
+    with ledger.lease("send") as old:
+        rewrite(url, expires_at=1.0)
+        other = Ledger.open(url)
+        with other.lease("send") as new:
+            with pytest.raises(LeaseLost, match="taken over"), ledger.write(old) as tx:
+                cursors.put(tx, "who", "old")
+            assert value(ledger, "who") is None
+            with other.write(new) as tx:
+                cursors.put(tx, "who", "new")
+        other.close()
+    assert value(ledger, "who") == "new"
+
+
+def test_ending_an_old_lease_leaves_the_new_one(url: str, ledger: Ledger) -> None:
+    other = Ledger.open(url)
+    with ledger.lease("send"):
+        rewrite(url, expires_at=1.0)
+        held = other.lease("send")
+        held.__enter__()
+    with pytest.raises(LeaseHeld), ledger.lease("send"):
+        pass
+    held.__exit__(None, None, None)
+    other.close()
+
+
+def test_a_write_that_fails_is_undone_whole(ledger: Ledger) -> None:
+    def write_and_fail() -> None:
+        with ledger.lease("send") as lease, ledger.write(lease) as tx:
+            cursors.put(tx, "a", "1")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
+    assert value(ledger, "a") is None
+
+
+def test_a_lease_is_renewed_while_its_holder_works(url: str, ledger: Ledger) -> None:
+    def expires_at() -> float:
+        with ledger.read() as tx:
+            return float(tx.execute(sa.select(t.leases.c.expires_at)).scalar_one())
+
+    with ledger.lease("send", lease_s=0.3):
+        first = expires_at()
+        for _ in range(100):
+            threading.Event().wait(0.05)
+            if expires_at() > first:
+                break
+        assert expires_at() > first
+    assert expires_at() == 0
+
+
+def test_readers_do_not_wait_for_a_writer(url: str, ledger: Ledger) -> None:
+    other = Ledger.open(url)
+    with ledger.lease("send") as lease, ledger.write(lease) as tx:
+        cursors.put(tx, "a", "1")
+        assert value(other, "a") is None
+    assert value(other, "a") == "1"
+    other.close()
