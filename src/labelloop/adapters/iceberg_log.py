@@ -1,0 +1,250 @@
+"""The prediction log on Apache Iceberg: written through pyiceberg, read by DuckDB.
+
+pyiceberg plans which files a question touches (each holds one batch); DuckDB reads just those.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Self
+
+from labelloop.adapters import log_sql
+from labelloop.adapters.iceberg_schema import arrow_rows
+from labelloop.adapters.iceberg_tables import (
+    IcebergTables,
+    S3Access,
+    same_log,
+    sqlite_file,
+    translated,
+)
+from labelloop.adapters.log_engine import Reading, engine
+from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.sample import Feedback, Prediction
+from labelloop.core.where import Where
+from labelloop.errors import ArgumentError, LogError
+from labelloop.ports import BatchKind, Known, ModelLabel
+
+
+class IcebergLog:
+    """A PredictionLog in two Iceberg tables. Open it with `IcebergLog.open`."""
+
+    def __init__(self, tables: IcebergTables, *, ledger_id: str, salt: bytes) -> None:
+        self._tables = tables
+        self._ledger_id = ledger_id
+        self._salt = salt
+        self._attributes: tuple[int | None, frozenset[str]] = (None, frozenset())
+        self._engine = engine()
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        warehouse: str,
+        catalog: str,
+        ledger_id: str,
+        salt: bytes,
+        s3: S3Access | None = None,
+    ) -> Self:
+        """The log in `warehouse` (a folder or s3://bucket/prefix), created where it is absent.
+
+        Raises:
+            LogError: it can't be reached, has an unknown format, or belongs to another ledger.
+        """
+        tables = IcebergTables.connect(warehouse=warehouse, catalog=catalog, s3=s3)
+        try:
+            found = tables.identity()
+            if found is not None:
+                same_log(found, ledger_id=ledger_id, salt=salt)
+            tables.create(ledger_id, salt)
+            return cls(tables, ledger_id=ledger_id, salt=salt)
+        except BaseException:
+            tables.close()
+            raise
+
+    @classmethod
+    def identity(
+        cls, *, warehouse: str, catalog: str, s3: S3Access | None = None
+    ) -> tuple[str, bytes] | None:
+        """The ledger_id and salt of the log that stands there; None where there is none.
+
+        Raises:
+            LogError: it can't be reached or has an unknown format.
+        """
+        if catalog.startswith("sqlite:///") and not sqlite_file(catalog).exists():
+            return None
+        tables = IcebergTables.connect(warehouse=warehouse, catalog=catalog, s3=s3)
+        try:
+            return tables.identity()
+        finally:
+            tables.close()
+
+    def close(self) -> None:
+        """Give back the engine's memory and the catalog's connections."""
+        self._engine.close()
+        self._tables.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def ledger_id(self) -> str:
+        """The ledger that writes this log."""
+        return self._ledger_id
+
+    @property
+    def salt(self) -> bytes:
+        """The key of the line."""
+        return self._salt
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def write_batch(
+        self,
+        batch: int,
+        kind: BatchKind,
+        rows: Sequence[Prediction] | Sequence[Feedback],
+        indexed_at: datetime,
+    ) -> str:
+        """Write a batch durably, not yet visible; returns its path.
+
+        Raises:
+            ArgumentError: the batch is empty or its number isn't positive.
+            LogError: it can't be written, or a batch of this number is visible already.
+        """
+        if batch < 1 or not rows:
+            raise ArgumentError(
+                f"batch {batch} of {len(rows)} rows: a batch has a positive number and a row",
+                remedy="write no batch where there is nothing to write",
+            )
+        path = self._tables.path(batch, kind)
+        if self._tables.n_rows(path) is not None and self._tables.committed(batch, kind):
+            raise LogError(
+                f"batch {batch} of {kind} is in the log already",
+                remedy="the log is ahead of the ledger: bring back the ledger that belongs to it",
+            )
+        with translated(f"Writing batch {batch} of {kind}"):
+            table = arrow_rows(kind, rows, batch, indexed_at)
+        self._tables.write(table, path)
+        return path
+
+    def commit_batch(self, batch: int, kind: BatchKind, path: str) -> None:
+        """Make a written batch visible; a repeated call changes nothing.
+
+        Raises:
+            LogError: what stands at `path` isn't a whole batch, or it can't be committed.
+        """
+        if self._tables.n_rows(path) is None:
+            raise LogError(
+                f"no whole batch stands at {path}",
+                remedy="run index again: it writes the batch anew",
+            )
+        self._tables.commit(batch, kind, path)
+
+    def is_whole(self, path: str, n_rows: int) -> bool:
+        """Whether a batch of `n_rows` rows was written whole at `path`."""
+        return self._tables.n_rows(path) == n_rows
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def snapshot(self) -> int | None:
+        """The log's present version; None while it is empty."""
+        present = self._tables.load("predictions").current_snapshot()
+        return None if present is None else present.snapshot_id
+
+    def known(self, sample_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Those of `sample_ids` that have a serving prediction."""
+        if not sample_ids:
+            return {}
+        with Reading(self._engine, self._tables) as reading:
+            statement = log_sql.known(
+                reading.source("predictions"),
+                reading.source("feedback"),
+                reading.listed("sample_id", sample_ids),
+            )
+            return {
+                row["sample_id"]: Known(**row | {"repeated": frozenset(row["repeated"] or ())})
+                for row in reading.rows(statement)
+            }
+
+    def attributes(self) -> frozenset[str]:
+        """The names of the attributes that any prediction carries."""
+        snapshot = self.snapshot()
+        if snapshot is None:
+            return frozenset()
+        if self._attributes[0] != snapshot:
+            with Reading(self._engine, self._tables) as reading:
+                statement = log_sql.attributes(reading.source("predictions"))
+                names = frozenset(row["name"] for row in reading.rows(statement))
+            self._attributes = (snapshot, names)
+        return self._attributes[1]
+
+    def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
+        """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
+        _without_feedback(conditions)
+        with Reading(self._engine, self._tables) as reading:
+            source = reading.source("predictions", frame)
+            statement = log_sql.counts(source, frame, conditions)
+            return [Count(**row) for row in reading.rows(statement)]
+
+    def rows(
+        self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
+    ) -> Sequence[Candidate]:
+        """The frame's rows that lie in a span of their pattern, in order of their place."""
+        _without_feedback(conditions)
+        if not spans:
+            return []
+        with Reading(self._engine, self._tables) as reading:
+            source = reading.source("predictions", frame)
+            statement = log_sql.rows(source, frame, conditions, reading.spans(spans))
+            return [Candidate(**row) for row in reading.rows(statement)]
+
+    def received(self, batch_after: int, batch_to: int, where: Where) -> Sequence[Candidate]:
+        """Samples with feedback in the batches (batch_after, batch_to] that match `where`."""
+        upto = FrameRange(batch_to=batch_to)
+        with Reading(self._engine, self._tables) as reading:
+            statement = log_sql.received(
+                reading.source("predictions", upto),
+                reading.source("feedback", upto),
+                batch_after,
+                batch_to,
+                where,
+            )
+            return [Candidate(**row) for row in reading.rows(statement)]
+
+    def model_labels(
+        self,
+        frames: Sequence[FrameRange],
+        *,
+        min_confidence: float,
+        without_samples: Sequence[str],
+        without_content: Sequence[str],
+    ) -> Iterator[Sequence[ModelLabel]]:
+        """Framed, confident, uncontested serving predictions, page by page by sample_id."""
+        if not frames:
+            return
+        hull = FrameRange(
+            batch_after=min(frame.batch_after for frame in frames),
+            batch_to=max(frame.batch_to for frame in frames),
+        )
+        with Reading(self._engine, self._tables) as reading:
+            statement = log_sql.model_labels(
+                reading.source("predictions", hull),
+                reading.source("feedback"),
+                frames,
+                min_confidence=min_confidence,
+                without_samples=reading.listed("sample_id", without_samples),
+                without_content=reading.listed("content_hash", without_content),
+            )
+            for page in reading.pages(statement):
+                yield [ModelLabel(**row) for row in page]
+
+
+def _without_feedback(conditions: Sequence[Where]) -> None:
+    for condition in conditions:
+        if condition.names_feedback:
+            raise LogError(
+                f"where = {condition.text!r} names feedback, which has a clock of its own",
+                remedy="ask for what was received, not for a frame",
+            )

@@ -1,0 +1,325 @@
+"""The two Iceberg tables of the prediction log: opened, written and committed.
+
+One writer. A batch is one Parquet file whose path carries the batch number; the path is what makes
+a commit idempotent. Reading is in `labelloop.adapters.iceberg_log`.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelloop.adapters.iceberg_schema import schema
+from labelloop.errors import LogError
+from labelloop.ports import BatchKind
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+FORMAT = "1"
+NAMESPACE = "labelloop"
+KINDS: tuple[BatchKind, ...] = ("predictions", "feedback")
+COMMIT_ATTEMPTS = 20
+SNAPSHOTS_KEPT = 10
+
+_FORMAT, _LEDGER, _SALT = "labelloop.format", "labelloop.ledger_id", "labelloop.salt"
+_TABLE_PROPERTIES = {
+    # pyiceberg's own retry would append again without looking for the path; commit() looks.
+    "commit.retry.num-retries": "0",
+    "commit.manifest-merge.enabled": "true",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "100",
+    "write.parquet.compression-codec": "zstd",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Access:
+    """How an s3:// warehouse is reached. A None is left to the environment."""
+
+    endpoint_url: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    region: str | None = None
+
+    def __repr__(self) -> str:
+        return f"S3Access(endpoint_url={self.endpoint_url!r})"
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turns what pyiceberg, DuckDB, Arrow, SQL and the file system raise into LogError."""
+    import duckdb
+    from pyarrow import ArrowException
+    from pyiceberg import exceptions
+    from sqlalchemy.exc import SQLAlchemyError
+
+    foreign = tuple(
+        kind
+        for kind in vars(exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    )
+    try:
+        yield
+    except (*foreign, duckdb.Error, ArrowException, SQLAlchemyError, OSError, UnicodeError) as exc:
+        said = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise LogError(
+            f"{doing} failed: {said}",
+            remedy="check [state] warehouse and catalog: that both exist as they were left, are "
+            "reachable and writable, and that the disk has room",
+        ) from exc
+
+
+class IcebergTables:
+    """Both tables of one log, in one catalog."""
+
+    def __init__(self, catalog: "Catalog", warehouse: str) -> None:
+        self._catalog = catalog
+        self._warehouse = warehouse.rstrip("/")
+
+    @classmethod
+    def connect(cls, *, warehouse: str, catalog: str, s3: S3Access | None) -> "IcebergTables":
+        """The tables behind a catalog URI, or behind a catalog that pyiceberg's settings name."""
+        if "://" not in warehouse:
+            warehouse = str(Path(warehouse).absolute())
+        settings = {
+            "warehouse": warehouse,
+            "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+            **_s3_settings(s3 or S3Access()),
+        }
+        with translated(f"Opening the catalog {_without_password(catalog)}"):
+            if catalog.startswith("sqlite:///"):
+                sqlite_file(catalog).parent.mkdir(parents=True, exist_ok=True)
+            if catalog.startswith(("sqlite", "postgresql")):
+                from pyiceberg.catalog.sql import SqlCatalog
+
+                return cls(SqlCatalog(NAMESPACE, uri=catalog, **settings), warehouse)
+            from pyiceberg.catalog import load_catalog
+
+            if "://" in catalog:
+                return cls(load_catalog(NAMESPACE, uri=catalog, **settings), warehouse)
+            return cls(load_catalog(catalog, **settings), warehouse)
+
+    def close(self) -> None:
+        """Close the catalog's connections."""
+        self._catalog.close()
+
+    def load(self, kind: BatchKind) -> "Table":
+        """The table as it stands now."""
+        with translated(f"Reading the {kind} table of the log"):
+            return self._catalog.load_table((NAMESPACE, kind))
+
+    def identity(self) -> tuple[str, bytes] | None:
+        """The ledger_id and salt that the log was created with; None where there is no log.
+
+        Raises:
+            LogError: it has a format that this version doesn't know.
+        """
+        with translated("Reading the catalog of the log"):
+            if not self._catalog.table_exists((NAMESPACE, "predictions")):
+                return None
+        return _identity(self.load("predictions").properties)
+
+    def create(self, ledger_id: str, salt: bytes) -> None:
+        """Create what is absent.
+
+        Raises:
+            LogError: there are batches that the catalog doesn't know.
+        """
+        properties = _TABLE_PROPERTIES | {
+            _FORMAT: FORMAT,
+            _LEDGER: ledger_id,
+            _SALT: salt.hex(),
+        }
+        with translated(f"Creating the log in {self._warehouse}"):
+            self._catalog.create_namespace_if_not_exists(NAMESPACE)
+            for kind in KINDS:
+                if self._catalog.table_exists((NAMESPACE, kind)):
+                    continue
+                if self._holds_batches(kind):
+                    raise LogError(
+                        f"{self._warehouse} holds batches of {kind}, but the catalog has no log",
+                        remedy="bring back the catalog that belongs to it ([state] catalog), or "
+                        "name an empty [state] warehouse to begin a new log",
+                    )
+                self._catalog.create_table_if_not_exists(
+                    (NAMESPACE, kind),
+                    schema=schema(kind),
+                    location=f"{self._warehouse}/{kind}",
+                    properties=properties,
+                )
+
+    def path(self, batch: int, kind: BatchKind) -> str:
+        """Where a batch stands; it carries the batch number."""
+        return f"{self._warehouse}/{kind}/data/batch-{batch:012d}.parquet"
+
+    def write(self, rows: Any, path: str) -> None:
+        """Write a pyarrow Table as one Parquet file: whole and durable, or not at all."""
+        import pyarrow.parquet as pq
+
+        with translated(f"Writing {path}"):
+            if "://" in path:
+                io = self._catalog.load_table((NAMESPACE, "predictions")).io
+                with io.new_output(path).create(overwrite=True) as stream:
+                    pq.write_table(rows, stream, compression="zstd")
+                return
+            target = Path(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(".partial")
+            with partial.open("wb") as stream:
+                pq.write_table(rows, stream, compression="zstd")
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(target)
+            _sync_folder(target.parent)
+
+    def n_rows(self, path: str) -> int | None:
+        """The rows of the Parquet file at `path`; None where no whole file stands there."""
+        import pyarrow.parquet as pq
+        from pyarrow import ArrowException
+
+        table = self.load("predictions")
+        try:
+            with table.io.new_input(path).open() as stream:
+                return int(pq.read_metadata(stream).num_rows)
+        except (FileNotFoundError, ArrowException):
+            return None
+        except OSError as exc:
+            raise LogError(
+                f"{path} can't be read: {exc}", remedy="check [state] warehouse"
+            ) from exc
+
+    def committed(self, batch: int, kind: BatchKind) -> str | None:
+        """The path under which a batch is visible; None while it is not."""
+        return _visible(self.load(kind), batch)
+
+    def commit(self, batch: int, kind: BatchKind, path: str) -> None:
+        """Make a written batch visible, and let old snapshots go.
+
+        Raises:
+            LogError: the batch is visible under another path, the file doesn't have the table's
+                schema, or others kept committing in between.
+        """
+        from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+        from pyiceberg.table.update.snapshot import ExpireSnapshots
+        from sqlalchemy.exc import OperationalError
+
+        failure: Exception | None = None
+        for attempt in range(COMMIT_ATTEMPTS):
+            table = self.load(kind)
+            with translated(f"Committing batch {batch} of {kind}"):
+                there = _visible(table, batch)
+                if there == path:
+                    return
+                if there is not None:
+                    raise LogError(
+                        f"batch {batch} of {kind} is in the log already, as {there}",
+                        remedy="the log and the ledger don't belong together; check [state]",
+                    )
+                try:
+                    with table.transaction() as transaction:
+                        expired = _superseded(table)
+                        if expired:
+                            ExpireSnapshots(transaction).by_ids(expired).commit()
+                        # Whether the path is there was just looked up, in this very version.
+                        transaction.add_files([path], check_duplicate_files=False)
+                    return
+                except (CommitFailedException, CommitStateUnknownException) as exc:
+                    failure = exc
+                except OperationalError as exc:  # the catalog's database is locked
+                    failure = exc
+                except ValueError as exc:
+                    raise LogError(
+                        f"{path} is no batch of {kind}: {str(exc).splitlines()[0]}",
+                        remedy="it was not written by labelloop; take it out of the warehouse",
+                    ) from exc
+            time.sleep(min(2.0, 0.02 * 2**attempt))
+        raise LogError(
+            f"batch {batch} of {kind} wasn't committed in {COMMIT_ATTEMPTS} attempts: {failure}",
+            remedy="run again when no other process writes this log",
+        ) from failure
+
+    def _holds_batches(self, kind: BatchKind) -> bool:
+        from pyarrow import fs
+        from pyiceberg.io.pyarrow import PyArrowFileIO
+
+        io = PyArrowFileIO(self._catalog.properties)
+        scheme, netloc, path = io.parse_location(f"{self._warehouse}/{kind}/data")
+        found = io.fs_by_scheme(scheme, netloc).get_file_info(
+            fs.FileSelector(path, allow_not_found=True)
+        )
+        return any(info.path.endswith(".parquet") for info in found)
+
+
+def same_log(found: tuple[str, bytes], *, ledger_id: str, salt: bytes) -> None:
+    """Returns where a log is the ledger's own.
+
+    Raises:
+        LogError: it belongs to another ledger, or its line has another salt.
+    """
+    remedy = (
+        "name the ledger that belongs to this log in [state] ledger, or another [state] warehouse "
+        "and catalog to begin a new log"
+    )
+    if found[0] != ledger_id:
+        raise LogError(
+            f"the log belongs to the ledger {found[0]}, but this ledger is {ledger_id}",
+            remedy=remedy,
+        )
+    if found[1] != salt:
+        raise LogError("the log and the ledger disagree about the line's salt", remedy=remedy)
+
+
+def sqlite_file(catalog: str) -> Path:
+    """The file of a sqlite:///path catalog."""
+    return Path(catalog.removeprefix("sqlite:///"))
+
+
+def _identity(properties: Mapping[str, str]) -> tuple[str, bytes]:
+    found = properties.get(_FORMAT)
+    if found != FORMAT:
+        raise LogError(
+            f"the log has format {found!r}, and this labelloop reads format {FORMAT!r}",
+            remedy="use the version of labelloop that wrote the log, or a newer one",
+        )
+    return properties[_LEDGER], bytes.fromhex(properties[_SALT])
+
+
+def _visible(table: "Table", batch: int) -> str | None:
+    for task in table.scan(row_filter=f"batch = {int(batch)}").plan_files():
+        return task.file.file_path
+    return None
+
+
+def _superseded(table: "Table") -> list[int]:
+    present = table.current_snapshot()
+    by_age = sorted(table.snapshots(), key=lambda s: s.sequence_number or 0)
+    old = by_age[: max(0, len(by_age) - SNAPSHOTS_KEPT + 1)]
+    return [s.snapshot_id for s in old if present and s.snapshot_id != present.snapshot_id]
+
+
+def _s3_settings(access: S3Access) -> dict[str, str]:
+    given = {
+        "s3.endpoint": access.endpoint_url,
+        "s3.access-key-id": access.access_key,
+        "s3.secret-access-key": access.secret_key,
+        "s3.region": access.region or ("us-east-1" if access.endpoint_url else None),
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _without_password(catalog: str) -> str:
+    scheme, _, rest = catalog.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else catalog
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

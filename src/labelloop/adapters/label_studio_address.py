@@ -1,0 +1,56 @@
+"""How Label Studio is reached: its address, its token and whom to trust, checked before use."""
+
+import re
+import ssl
+from ipaddress import ip_address
+
+from labelloop.errors import AnnotatorDenied, AnnotatorError
+
+
+def trust(ca_file: str | None) -> ssl.SSLContext | bool:
+    """What httpx is to verify certificates with: those of `ca_file`, or the system's."""
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise AnnotatorError(
+            f"ca_file {ca_file} can't be read: {exc}", remedy="name a file of PEM certificates"
+        ) from exc
+
+
+def checked_url(url: str) -> str:
+    """`url` without what an address of Label Studio can't have, and without a slash at its end."""
+    import httpx
+
+    wanted = "write it as http://host:port or https://host/path"
+    try:
+        parsed = httpx.URL(url.strip())
+    except httpx.InvalidURL as exc:
+        raise AnnotatorError(f"[label_studio] url is no URL: {exc}", remedy=wanted) from exc
+    if parsed.userinfo:
+        raise AnnotatorError("[label_studio] url holds a user or password", remedy=wanted)
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise AnnotatorError(f"[label_studio] url is no http URL: {url!r}", remedy=wanted)
+    return str(parsed.copy_with(query=None, fragment=None)).rstrip("/")
+
+
+def checked_key(api_key: str) -> str:
+    """`api_key`, fit for a header: a wrong one must not turn up in an error of the HTTP library."""
+    key = api_key.strip()
+    if not key or not re.fullmatch(r"[!-~]+", key):
+        raise AnnotatorDenied(
+            "Label Studio's token is empty or holds characters that no token has",
+            remedy="copy it again from Label Studio's Account & Settings",
+        )
+    return key
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,301 @@
+"""Requests to Label Studio: tokens, retries, and the one place where its errors are translated."""
+
+import json
+import random
+import re
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from labelloop.adapters.label_studio_address import (
+    checked_key,
+    checked_url,
+    is_loopback,
+    trust,
+)
+from labelloop.adapters.label_studio_payloads import Access, Payload
+from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable
+
+if TYPE_CHECKING:
+    import httpx
+
+P = TypeVar("P", bound=Payload)
+
+REPEATABLE = frozenset({"GET", "PATCH", "DELETE"})
+"""Requests that may be sent twice: they end in the same state."""
+
+ATTEMPTS = 4
+ATTEMPTS_AFTER_TIMEOUT = 2
+FIRST_PAUSE_S = 0.4
+LONGEST_PAUSE_S = 30.0
+LONGEST_DETAIL = 600
+
+
+class NotFound(AnnotatorError):
+    """Label Studio says that what was asked about doesn't exist."""
+
+
+class PageNotFound(AnnotatorUnavailable):
+    """A 404 that isn't Label Studio's API speaking: a proxy, another program, or a wrong path."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A request that failed for now; asking again may work."""
+
+    error: AnnotatorUnavailable
+    cause: Exception | None
+    attempts: int
+    pause_s: float | None = None
+
+
+class LabelStudioApi:
+    """Label Studio's HTTP API at `url`, which may lie under a path of its host."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        api_key: str,
+        timeout_s: float,
+        ca_file: str | None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        import httpx
+
+        self.url = checked_url(url)
+        self._api_key = checked_key(api_key)
+        self._personal = self._api_key.count(".") == 2
+        self._access: str | None = None
+        self._timeout_s = timeout_s
+        self._sleep = sleep
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)),
+            verify=trust(ca_file),
+            headers={"Accept": "application/json"},
+            # A proxy from the environment never leads to this machine itself.
+            trust_env=not is_loopback(httpx.URL(self.url).host),
+        )
+        self._close = weakref.finalize(self, self._client.close)
+
+    def close(self) -> None:
+        """Close the connections; calling it again is fine."""
+        self._close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        shape: type[P],
+        *,
+        params: Mapping[str, str | int] | None = None,
+        body: object = None,
+    ) -> P:
+        """The answer to a request, parsed.
+
+        Raises:
+            NotFound, PageNotFound, AnnotatorDenied, AnnotatorUnavailable, AnnotatorError.
+        """
+        response = self._authorised(method, path, params, body)
+        self._check(response)
+        return self._parsed(response, shape)
+
+    def delete(self, path: str) -> None:
+        """Delete what stands at `path`."""
+        self._check(self._authorised("DELETE", path, None, None))
+
+    # --- sending -----------------------------------------------------------------------------
+
+    def _authorised(
+        self, method: str, path: str, params: Mapping[str, str | int] | None, body: object
+    ) -> "httpx.Response":
+        fresh = self._access is None
+        response = self._retried(method, path, params, body, self._authorisation())
+        if response.status_code == 401 and self._personal and not fresh:
+            # Access tokens live for minutes; a 401 is certain to have changed nothing.
+            self._access = None
+            response = self._retried(method, path, params, body, self._authorisation())
+        return response
+
+    def _authorisation(self) -> dict[str, str]:
+        if not self._personal:
+            return {"Authorization": f"Token {self._api_key}"}
+        if self._access is None:
+            body = {"refresh": self._api_key}
+            response = self._retried("POST", "/api/token/refresh/", None, body, {}, repeatable=True)
+            self._check(response)
+            self._access = self._parsed(response, Access).access
+        return {"Authorization": f"Bearer {self._access}"}
+
+    def _retried(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None,
+        body: object,
+        headers: dict[str, str],
+        *,
+        repeatable: bool = False,
+    ) -> "httpx.Response":
+        """The response; one that tells of a passing failure only once the retries are used up."""
+        url = self.url + path
+        content = None if body is None else json.dumps(body, allow_nan=False).encode()
+        if content is not None:
+            headers = {**headers, "Content-Type": "application/json"}
+        attempt = 1
+        while True:
+            outcome = self._once(method, url, params, content, headers)
+            if not isinstance(outcome, _Failure):
+                return outcome
+            limit = outcome.attempts if repeatable or method in REPEATABLE else 1
+            if attempt >= limit:
+                raise outcome.error from outcome.cause
+            spread = random.uniform(0.5, 1.5)  # noqa: S311  so that clients don't return together
+            pause_s = outcome.pause_s or FIRST_PAUSE_S * 2 ** (attempt - 1) * spread
+            self._sleep(min(pause_s, LONGEST_PAUSE_S))
+            attempt += 1
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str | int] | None,
+        content: bytes | None,
+        headers: dict[str, str],
+    ) -> "httpx.Response | _Failure":
+        import httpx
+
+        try:
+            response = self._client.request(
+                method, url, params=params, content=content, headers=headers
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            return _Failure(self._unreachable(exc), exc, ATTEMPTS)
+        except httpx.TimeoutException as exc:
+            error = AnnotatorUnavailable(
+                f"Label Studio at {self.url} gave no answer within {self._timeout_s:g} s",
+                remedy="see whether it is overloaded, then run again",
+            )
+            return _Failure(error, exc, ATTEMPTS_AFTER_TIMEOUT)
+        except (httpx.TransportError, httpx.DecodingError) as exc:
+            error = AnnotatorUnavailable(
+                f"the connection to Label Studio at {self.url} broke: {type(exc).__name__}",
+                remedy="see whether it restarts or a proxy cuts it off, then run again",
+            )
+            return _Failure(error, exc, ATTEMPTS)
+        if response.status_code >= 500 or response.status_code == 429:
+            error = AnnotatorUnavailable(
+                f"Label Studio at {self.url} answered {response.status_code}"
+                f" to {method} {response.url.path}{self._said(response)}",
+                remedy="see Label Studio's own log, then run again",
+            )
+            return _Failure(error, None, ATTEMPTS, _retry_after_s(response))
+        return response
+
+    # --- translating -------------------------------------------------------------------------
+
+    def _unreachable(self, exc: Exception) -> AnnotatorUnavailable:
+        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+            return AnnotatorUnavailable(
+                f"the certificate of Label Studio at {self.url} isn't trusted",
+                remedy="name the authority's file as [label_studio] ca_file",
+                carried_out=False,
+            )
+        return AnnotatorUnavailable(
+            f"Label Studio can't be reached at {self.url}: {exc or type(exc).__name__}",
+            remedy="start Label Studio, or correct [label_studio] url",
+            carried_out=False,
+        )
+
+    def _check(self, response: "httpx.Response") -> None:
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        asked = f"{response.request.method} {response.url.path}"
+        said = self._said(response)
+        if status in {401, 403}:
+            raise AnnotatorDenied(
+                f"Label Studio at {self.url} refused the token{said}", remedy=self._token_remedy()
+            )
+        if status == 404 and _is_json(response):
+            raise NotFound(f"Label Studio at {self.url} knows nothing at {asked}{said}")
+        if status == 404:
+            raise PageNotFound(
+                f"{self.url} answered 404 to {asked}, and not as Label Studio does",
+                remedy="correct [label_studio] url; see whether Label Studio runs behind it",
+            )
+        if 300 <= status < 400:
+            target = _without_query(response.headers.get("location", "elsewhere"))
+            raise AnnotatorError(
+                f"{self.url} sends requests on to {target}",
+                remedy="set [label_studio] url to where Label Studio itself answers",
+            )
+        raise AnnotatorError(f"Label Studio at {self.url} answered {status} to {asked}{said}")
+
+    def _parsed(self, response: "httpx.Response", shape: type[P]) -> P:
+        from pydantic import ValidationError
+
+        try:
+            return shape.model_validate_json(response.content)
+        except ValidationError as exc:
+            kind = "HTML" if _is_html(response) else "something unexpected or cut short"
+            # The parser's own words would repeat what was received, tokens and links included.
+            raise AnnotatorUnavailable(
+                f"{self.url} answered {response.request.method} {response.url.path} with {kind},"
+                " not with Label Studio's JSON",
+                remedy="correct [label_studio] url, or see what stands between; then run again",
+            ) from _Quiet(f"{exc.error_count()} errors in {shape.__name__}")
+
+    def _token_remedy(self) -> str:
+        account = f"{self.url}/user/account"
+        if self._personal:
+            return f"it may have expired or been revoked: make a personal access token at {account}"
+        return (
+            f"legacy tokens may be switched off: make a personal access token at {account}"
+            " and put it into the variable that [label_studio] api_key names"
+        )
+
+    def _said(self, response: "httpx.Response") -> str:
+        """Label Studio's own words, without anything secret; empty where it said nothing."""
+        try:
+            body = json.loads(response.content)
+        except ValueError:
+            return ""
+        if not isinstance(body, dict):
+            return ""
+        parts = [body.get("detail"), *_texts(body.get("validation_errors"))]
+        # Its complaint about a task ends with the task itself, and that holds a signed link.
+        texts = [str(part).split(" :: {")[0] for part in parts if part]
+        said = _without_query("; ".join(texts)).replace(self._api_key, "***")
+        return f": {said[:LONGEST_DETAIL]}" if said else ""
+
+
+class _Quiet(Exception):
+    pass
+
+
+def _texts(errors: object) -> list[str]:
+    if isinstance(errors, dict):
+        return [f"{name}: {text}" for name, inner in errors.items() for text in _texts(inner)]
+    if isinstance(errors, list):
+        return [text for inner in errors for text in _texts(inner)]
+    return [str(errors)] if errors else []
+
+
+def _without_query(text: str) -> str:
+    return re.sub(r"(https?://[^\s'\"?]+)\?[^\s'\"]*", r"\1?…", text)
+
+
+def _is_json(response: "httpx.Response") -> bool:
+    return "json" in response.headers.get("content-type", "")
+
+
+def _is_html(response: "httpx.Response") -> bool:
+    return response.content.lstrip()[:1] == b"<"
+
+
+def _retry_after_s(response: "httpx.Response") -> float | None:
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isdigit() else None

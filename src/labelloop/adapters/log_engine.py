@@ -1,0 +1,148 @@
+"""Reads of the prediction log: pyiceberg plans the files, DuckDB queries them in this process."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from labelloop.adapters.iceberg_schema import arrow_schema
+from labelloop.adapters.iceberg_tables import IcebergTables, translated
+from labelloop.core.round import FrameRange, Span
+from labelloop.ports import BatchKind
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyiceberg.table import Table
+
+PAGE_ROWS = 50_000
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+class Reading:
+    """One question to the engine: its sources, on a connection of its own."""
+
+    def __init__(self, on: "duckdb.DuckDBPyConnection", tables: IcebergTables) -> None:
+        self._tables = tables
+        self._connection = on.cursor()
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._n_registered = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def source(self, kind: BatchKind, frame: FrameRange | None = None) -> str:
+        """SQL that reads the files that may hold rows of `frame`; all files without one."""
+        table = self._tables.load(kind)
+        with translated(f"Planning a read of {kind}"):
+            tasks = table.scan(row_filter=_touching(frame)).plan_files()
+            paths = sorted({task.file.file_path for task in tasks})
+        if not paths:
+            return self._register(arrow_schema(kind).empty_table())
+        if any("://" in path or _GLOB_CHARACTERS & set(path) for path in paths):
+            return self._register(_dataset(table, kind, paths))
+        files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+
+    def listed(self, column: str, values: Sequence[str]) -> str:
+        """SQL that reads `values` as a table of one column, each once."""
+        import pyarrow as pa
+
+        unique = pa.array(values, type=pa.large_string()).unique()
+        return self._register(pa.table({column: unique}))
+
+    def spans(self, spans: Sequence[Span]) -> str:
+        """SQL that reads spans as a table with their fields as columns."""
+        import pyarrow as pa
+
+        kinds = {"predicted_class": pa.large_string(), "risk_bin": pa.int32()}
+        return self._register(
+            pa.table(
+                {
+                    f.name: pa.array(
+                        [getattr(s, f.name) for s in spans], kinds.get(f.name, pa.int64())
+                    )
+                    for f in fields(Span)
+                }
+            )
+        )
+
+    def rows(self, statement: str) -> Iterator[dict[str, Any]]:
+        """The result's rows; instants are UTC."""
+        for page in self.pages(statement):
+            yield from page
+
+    def pages(self, statement: str) -> Iterator[list[dict[str, Any]]]:
+        """The result's rows in pages of PAGE_ROWS."""
+        with translated("Reading the log"):
+            reader = self._connection.sql(statement).to_arrow_reader(PAGE_ROWS)
+        while True:
+            with translated("Reading the log"):
+                batch = next(reader, None)
+            if batch is None:
+                return
+            yield [_utc(row) for row in batch.to_pylist()]
+
+    def _register(self, data: Any) -> str:
+        name = f"source_{self._n_registered}"
+        self._n_registered += 1
+        self._connection.register(name, data)
+        return name
+
+
+def engine() -> "duckdb.DuckDBPyConnection":
+    """A DuckDB in this process that goes nowhere: no network, no variables of ours."""
+    import duckdb
+
+    spill = Path(tempfile.gettempdir()) / "labelloop-duckdb"
+    return duckdb.connect(
+        ":memory:",
+        config={
+            # Extensions would be fetched from the network, and variables of ours read as tables.
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+            "memory_limit": "50%",
+            "temp_directory": str(spill),
+            "preserve_insertion_order": "false",
+        },
+    )
+
+
+def _dataset(table: "Table", kind: BatchKind, paths: Sequence[str]) -> Any:
+    """The files through Arrow: DuckDB reads no S3 without an extension, and globs some names."""
+    from pyarrow import dataset
+    from pyiceberg.io.pyarrow import PyArrowFileIO
+
+    io = PyArrowFileIO(table.io.properties)
+    places = [io.parse_location(path) for path in paths]
+    scheme, netloc, _ = places[0]
+    with translated(f"Reading {len(paths)} files of {kind}"):
+        return dataset.dataset(
+            [path for _, _, path in places],
+            schema=arrow_schema(kind),
+            format="parquet",
+            filesystem=io.fs_by_scheme(scheme, netloc),
+        )
+
+
+def _touching(frame: FrameRange | None) -> str:
+    """What a file must be able to hold, for pyiceberg; each file holds one batch."""
+    if frame is None:
+        return "true"
+    parts = [f"batch > {int(frame.batch_after)}", f"batch <= {int(frame.batch_to)}"]
+    if frame.since is not None:
+        parts.append(f"predicted_at >= '{frame.since.isoformat()}'")
+    if frame.until is not None:
+        parts.append(f"predicted_at < '{frame.until.isoformat()}'")
+    return " and ".join(parts)
+
+
+def _utc(row: dict[str, Any]) -> dict[str, Any]:
+    if "predicted_at" in row:
+        row["predicted_at"] = row["predicted_at"].astimezone(UTC)
+    return row

@@ -1,0 +1,155 @@
+"""The statements of the prediction log, as text for DuckDB.
+
+Each takes the SQL of a source that has exactly the log's columns. What is put into the text are
+integers, instants, doubles and checked conditions, each in one way.
+"""
+
+# ruff: noqa: S608  no text of a user gets in: see above
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from labelloop.core.round import FrameRange
+from labelloop.core.sample import RISK_BINS, Role
+from labelloop.core.where import Where
+
+CANDIDATE = (
+    "sample_id, uri, predicted_at, model, predicted_class, confidence, line, content_hash, "
+    "pattern, flagged, corrected_class"
+)
+
+# The same arithmetic, double by double, as labelloop.core.sample.risk_bin.
+RISK_BIN = (
+    f"CASE WHEN confidence IS NULL THEN {RISK_BINS // 2} ELSE CAST(least({RISK_BINS - 1}, "
+    f"floor({RISK_BINS}::DOUBLE * (1::DOUBLE - confidence))) AS INTEGER) END"
+)
+
+
+def in_frame(frame: FrameRange) -> str:
+    """The condition that a row lies in a frame."""
+    parts = [
+        f"role = '{Role.SERVING}'",
+        f"batch > {int(frame.batch_after)}",
+        f"batch <= {int(frame.batch_to)}",
+    ]
+    if frame.since is not None:
+        parts.append(f"predicted_at >= {_instant(frame.since)}")
+    if frame.until is not None:
+        parts.append(f"predicted_at < {_instant(frame.until)}")
+    return "(" + " AND ".join(parts) + ")"
+
+
+def counts(source: str, frame: FrameRange, conditions: Sequence[Where]) -> str:
+    """Statement (1) of a selection: integer counts by class, risk bin and pattern."""
+    return f"""
+        SELECT predicted_class, {RISK_BIN} AS risk_bin, {pattern(conditions)} AS pattern,
+               count(*) AS n
+        FROM {source} WHERE {in_frame(frame)} GROUP BY ALL ORDER BY ALL"""
+
+
+def rows(source: str, frame: FrameRange, conditions: Sequence[Where], spans: str) -> str:
+    """Statement (2) of a selection: the rows that lie in a span; `spans` has their columns.
+
+    A span without a class holds for every class and bin of its pattern.
+    """
+    return f"""
+        SELECT {_of("r", CANDIDATE)} FROM (
+            SELECT *, {RISK_BIN} AS risk_bin, {pattern(conditions)} AS pattern,
+                   NULL::BOOLEAN AS flagged, NULL::VARCHAR AS corrected_class
+            FROM {source}
+            WHERE {in_frame(frame)} AND line > (SELECT min(above) FROM {spans})
+              AND line <= (SELECT max(up_to) FROM {spans})
+        ) r
+        WHERE EXISTS (FROM {spans} s WHERE s.pattern = r.pattern AND s.predicted_class IS NULL
+                      AND r.line > s.above AND r.line <= s.up_to)
+           OR EXISTS (FROM {spans} s WHERE s.pattern = r.pattern AND s.risk_bin = r.risk_bin
+                      AND s.predicted_class = r.predicted_class
+                      AND r.line > s.above AND r.line <= s.up_to)
+        ORDER BY line, sample_id"""
+
+
+def received(predictions: str, feedback: str, batch_after: int, batch_to: int, where: Where) -> str:
+    """Samples with feedback in (batch_after, batch_to], as folded by batch_to, that match."""
+    heard = f"batch > {int(batch_after)} AND batch <= {int(batch_to)}"
+    listed = f"sample_id IN (SELECT sample_id FROM {feedback} WHERE {heard})"
+    serving = _first_serving(predictions, f"batch <= {int(batch_to)} AND {listed}")
+    return f"""
+        SELECT {CANDIDATE} FROM (
+            SELECT p.*, 0 AS pattern, f.flagged, f.corrected_class
+            FROM ({serving}) p
+            JOIN ({_folded(feedback, f"batch <= {int(batch_to)} AND {listed}")}) f
+            USING (sample_id)
+        ) WHERE {where.sql("duckdb")} ORDER BY line, sample_id"""
+
+
+def known(predictions: str, feedback: str, wanted: str) -> str:
+    """Of the samples that `wanted` lists: serving prediction, other models, folded feedback."""
+    listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
+    return f"""
+        SELECT p.sample_id, p.model, p.predicted_at, p.predicted_class, p.confidence,
+               p.content_hash, f.flagged, f.corrected_class, r.models AS repeated
+        FROM ({_first_serving(predictions, listed)}) p
+        LEFT JOIN ({_folded(feedback, listed)}) f USING (sample_id)
+        LEFT JOIN (SELECT sample_id, list(DISTINCT model) AS models FROM {predictions}
+                   WHERE role = '{Role.REPEATED}' AND {listed} GROUP BY sample_id) r
+        USING (sample_id)"""
+
+
+def model_labels(
+    predictions: str,
+    feedback: str,
+    frames: Sequence[FrameRange],
+    *,
+    min_confidence: float,
+    without_samples: str,
+    without_content: str,
+) -> str:
+    """Framed, confident, uncontested predictions outside two lists, in order of sample_id."""
+    contested = _folded(feedback, "true")
+    return f"""
+        SELECT sample_id, uri, content_hash, predicted_class, confidence, model
+        FROM {predictions} p
+        WHERE ({" OR ".join(in_frame(frame) for frame in frames)})
+          AND confidence >= '{float(min_confidence)!r}'::DOUBLE
+          AND NOT EXISTS (FROM {without_samples} w WHERE w.sample_id = p.sample_id)
+          AND NOT EXISTS (FROM {without_content} w WHERE w.content_hash = p.content_hash)
+          AND NOT EXISTS (FROM ({contested}) f WHERE f.sample_id = p.sample_id
+                          AND (f.flagged OR f.corrected_class IS NOT NULL))
+        ORDER BY sample_id, batch"""
+
+
+def attributes(source: str) -> str:
+    """The distinct names of attributes."""
+    return f"SELECT DISTINCT unnest(map_keys(attributes)) AS name FROM {source}"
+
+
+def pattern(conditions: Sequence[Where]) -> str:
+    """Which conditions hold, as bits; null is no."""
+    bits = [
+        f"CASE WHEN {condition.sql('duckdb')} THEN {1 << i} ELSE 0 END"
+        for i, condition in enumerate(conditions)
+    ]
+    return f"CAST({' + '.join(bits) or '0'} AS BIGINT)"
+
+
+def _of(table: str, columns: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in columns.split(", "))
+
+
+def _first_serving(predictions: str, condition: str) -> str:
+    return f"""
+        SELECT DISTINCT ON (sample_id) * FROM {predictions}
+        WHERE role = '{Role.SERVING}' AND {condition} ORDER BY sample_id, batch"""
+
+
+def _folded(feedback: str, condition: str) -> str:
+    latest = "arg_max(value, (batch, received_at, value)) FILTER (kind = '{}')"
+    return f"""
+        SELECT sample_id, nullif({latest.format("corrected_class")}, '') AS corrected_class,
+               CASE {latest.format("flagged")} WHEN 'true' THEN true WHEN 'false' THEN false END
+                   AS flagged
+        FROM {feedback} WHERE {condition} GROUP BY sample_id"""
+
+
+def _instant(moment: datetime) -> str:
+    return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat(sep=' ')}'"

@@ -1,0 +1,179 @@
+"""What S3 and the network answer, in labelloop's errors: once, here, with the remedy."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
+NOT_FOUND = 404
+
+# S3 error code -> what it means, and what to do about it.
+DENIED: Mapping[str, tuple[str, str]] = {
+    "InvalidAccessKeyId": (
+        "the access key is not known there",
+        "check access_key in [store], and that endpoint_url is the server it belongs to",
+    ),
+    "SignatureDoesNotMatch": (
+        "the secret key does not fit the access key",
+        "check secret_key in [store]; a proxy that rewrites the host name breaks signatures too",
+    ),
+    "RequestTimeTooSkewed": (
+        "this machine's clock and the server's differ by more than 15 minutes",
+        "set the clock right (NTP) on both",
+    ),
+    "NoSuchBucket": (
+        "there is no such bucket",
+        "check the bucket's name in labelloop.toml, or create it",
+    ),
+    "ExpiredToken": ("the credentials have expired", "obtain new ones"),
+    "InvalidToken": ("the session token is not valid", "obtain new credentials"),
+    "AuthorizationHeaderMalformed": (
+        "the request was signed for another region",
+        "set region in [store] to the bucket's",
+    ),
+    "PermanentRedirect": (
+        "the bucket lives at another endpoint or in another region",
+        "set endpoint_url and region in [store] to the bucket's",
+    ),
+    "InvalidBucketName": (
+        "that can't be a bucket's name",
+        "check the bucket's name in labelloop.toml",
+    ),
+}
+FORBIDDEN = (
+    "access is denied",
+    (
+        "check access_key and secret_key in [store] and what they may do: reading needs"
+        " s3:ListBucket, s3:GetObject and s3:GetObjectTagging, blind copies s3:PutObject and"
+        " s3:DeleteObject"
+    ),
+)
+RETRYABLE = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "429"})
+NOT_S3 = (
+    "the answer is not S3's, but another kind of page",
+    (
+        "check endpoint_url in [store]: it must be the S3 port, not a web console, a login page or"
+        " a proxy"
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked of which endpoint. The answer to a `head` has no body, so no error code."""
+
+    doing: str
+    endpoint: str
+    bucket: str
+    key: str | None = None
+    head: bool = False
+
+    def __str__(self) -> str:
+        where = f"bucket {self.bucket!r}" + (f", key {self.key!r}" if self.key is not None else "")
+        return f"{self.doing} failed at {self.endpoint}, {where}"
+
+    def not_s3(self) -> StoreUnavailable:
+        """The error for an answer that S3 does not give."""
+        meaning, remedy = NOT_S3
+        return StoreUnavailable(f"{self}: {meaning}", remedy=remedy)
+
+
+@contextmanager
+def translated(request: Request) -> Iterator[None]:
+    """Raise what botocore raises inside as StoreUnavailable, StoreDenied or InputGone."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ClientError as exc:
+        raise answered(exc, request) from exc
+    except (BotoCoreError, HTTPClientError, ResponseParserError, HTTPError, OSError) as exc:
+        raise unanswered(exc, request) from exc
+
+
+def answered(exc: "ClientError", request: Request) -> StoreError:
+    """The error for an answer that says no."""
+    error = exc.response.get("Error", {})
+    metadata = exc.response.get("ResponseMetadata", {})
+    code = str(error.get("Code", ""))
+    status = int(metadata.get("HTTPStatusCode", 0))
+    headers = metadata.get("HTTPHeaders", {})
+    if code in DENIED:
+        meaning, remedy = DENIED[code]
+        return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
+    if "html" in str(headers.get("content-type", "")):
+        # A page is never the word on an object: a login page's 404 must not read as "gone".
+        return request.not_s3()
+    deleted = str(headers.get("x-amz-delete-marker", "")) == "true"
+    if code in GONE or deleted or (request.head and status == NOT_FOUND):
+        return InputGone(
+            f"{request}: there is no such object",
+            remedy="it was deleted or moved since it was indexed; nothing to do",
+        )
+    if status == NOT_FOUND:
+        return request.not_s3()
+    if status >= 500 or code in RETRYABLE:
+        return StoreUnavailable(
+            f"{request}: the server failed ({code}: {error.get('Message', '')})",
+            remedy="try again; if it stays so, look into the server's log",
+        )
+    if status in {401, 403}:
+        meaning, remedy = FORBIDDEN
+        return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
+    return StoreDenied(
+        f"{request}: the server refused ({code}: {error.get('Message', '')})",
+        remedy="check [store] in labelloop.toml",
+    )
+
+
+def unanswered(exc: Exception, request: Request) -> StoreError:
+    """The error where no usable answer came."""
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(exc, boto.NoCredentialsError | boto.PartialCredentialsError):
+        return StoreDenied(
+            f"{request}: there are no credentials",
+            remedy="set access_key and secret_key in [store], or AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY",
+        )
+    if isinstance(exc, boto.ParamValidationError):
+        return StoreDenied(f"{request}: {exc}", remedy="check the uri in labelloop.toml")
+    if isinstance(exc, boto.SSLError):
+        return StoreDenied(
+            f"{request}: no trusted TLS connection ({_cause(exc)})",
+            remedy="for a certificate of your own set ca_file in [store]; for a server without TLS"
+            " write http:// in endpoint_url",
+        )
+    if isinstance(exc, boto.ProxyConnectionError):
+        return StoreUnavailable(
+            f"{request}: the proxy can't be reached",
+            remedy="check HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
+        )
+    if isinstance(exc, ResponseParserError):
+        return request.not_s3()
+    if isinstance(exc, boto.ConnectTimeoutError | boto.ReadTimeoutError):
+        return StoreUnavailable(
+            f"{request}: no answer in time",
+            remedy="check that the server is up, not overloaded, and not behind a firewall",
+        )
+    return StoreUnavailable(
+        f"{request}: no connection ({_cause(exc)})",
+        remedy="check that the server runs and that endpoint_url in [store] is right",
+    )
+
+
+def _cause(exc: Exception) -> str:
+    """The innermost reason, in the system's words."""
+    reason: BaseException = exc
+    while (inner := reason.__cause__ or reason.__context__) is not None:
+        reason = inner
+    return str(reason) or type(reason).__name__

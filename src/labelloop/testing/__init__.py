@@ -1,0 +1,7 @@
+"""In-memory adapters of the ports: public, and held to the same contract suite as the real ones."""
+
+from labelloop.testing.annotator import MemoryAnnotator
+from labelloop.testing.log import MemoryLog
+from labelloop.testing.store import MemoryStore
+
+__all__ = ["MemoryAnnotator", "MemoryLog", "MemoryStore"]

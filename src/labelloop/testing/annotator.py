@@ -1,0 +1,343 @@
+"""An annotator in memory: Label Studio's behaviour, and the people in front of it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from labelloop.errors import AnnotatorError, AnnotatorUnavailable, ArgumentError, ProjectGone
+from labelloop.ports import (
+    Project,
+    ProjectSpec,
+    RemoteAnnotation,
+    RemoteTask,
+    TaskData,
+)
+
+R = TypeVar("R")
+KEY = "labelloop"
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Project:
+    spec: ProjectSpec
+    created_at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class _Task:
+    project_id: int
+    data: Mapping[str, Any]
+    updated_at: datetime
+    annotations: dict[int, RemoteAnnotation] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Fault:
+    call: str
+    error: AnnotatorError
+    carried_out: bool
+    after_calls: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Late:
+    calls_left: int
+    carry_out: Callable[[], object]
+
+
+class MemoryAnnotator:
+    """An annotator that holds projects, tasks and answers in dictionaries.
+
+    A test plays people with `answer`, `skip`, `edit`, `delete_annotation`, `delete_project` and
+    `duplicate_task`, and trouble with `fail_next`. Instants come from `now`, and never repeat.
+
+    >>> annotator = MemoryAnnotator()
+    >>> spec = ProjectSpec(
+    ...     title="Fruit", marker="labelloop:l1/accuracy", classes=("fig",), show=(), blind=True
+    ... )
+    >>> project = annotator.create_project(spec)
+    >>> task = TaskData(task_key="k1", data={"image": "http://127.0.0.1/a.png"})
+    >>> [ls_task_id] = annotator.import_tasks(project.project_id, [task])
+    >>> annotator.answer(ls_task_id, "fig", by="ana")
+    1
+    >>> [a.choices for t in annotator.find(project.project_id, ["k1"]) for a in t.annotations]
+    [('fig',)]
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str = "http://label-studio.invalid",
+        timeout_s: float = 0.05,
+        page_size: int = 100,
+        now: Callable[[], datetime] = lambda: EARLIEST,
+    ) -> None:
+        self.url = url
+        self.calls: list[str] = []
+        """The names of the port's calls so far, in order."""
+        self._timeout_s = timeout_s
+        self._page_size = page_size
+        self._now = now
+        self._last = EARLIEST
+        self._projects: dict[int, _Project] = {}
+        self._tasks: dict[int, _Task] = {}
+        self._n_made = {"project": 0, "task": 0, "annotation": 0}
+        self._faults: list[_Fault] = []
+        self._late: list[_Late] = []
+
+    # --- the port ----------------------------------------------------------------------------
+
+    @property
+    def timeout_s(self) -> float:
+        """After this long without an answer, a request that was received has been carried out."""
+        return self._timeout_s
+
+    def project_url(self, project_id: int) -> str:
+        """Where a person would open the project."""
+        return f"{self.url}/projects/{project_id}/data"
+
+    def projects(self) -> Sequence[Project]:
+        """The projects that carry a marker of labelloop, oldest first."""
+        return self._called("projects", lambda: [self._project(i) for i in self._projects])
+
+    def create_project(self, spec: ProjectSpec) -> Project:
+        """Create a project; not idempotent."""
+
+        def create() -> Project:
+            if spec.blind and spec.show:
+                raise ArgumentError(f"a blind project can't show {', '.join(spec.show)}")
+            project_id = self._next("project")
+            self._projects[project_id] = _Project(spec=spec, created_at=self._instant())
+            return self._project(project_id)
+
+        return self._called("create_project", create)
+
+    def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
+        """Import all tasks or none; their ids in the same order. Not idempotent."""
+
+        def carry_out() -> Sequence[int]:
+            self._require(project_id)
+            if any("image" not in task.data for task in tasks):
+                raise AnnotatorError('"image" key is expected in task data')
+            return [
+                self._add(project_id, {**task.data, KEY: task.task_key}, self._instant())
+                for task in tasks
+            ]
+
+        return self._called("import_tasks", carry_out)
+
+    def find(self, project_id: int, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
+        """The tasks that carry one of `task_keys`; a key may be found more than once."""
+        wanted = set(task_keys)
+
+        def look() -> Sequence[RemoteTask]:
+            self._require(project_id)
+            return [task for task in self._listed(project_id) if task.task_key in wanted]
+
+        return self._called("find", look)
+
+    def tasks(
+        self, project_id: int, updated_after: datetime | None = None
+    ) -> Iterator[Sequence[RemoteTask]]:
+        """The project's tasks with their annotations, page by page; changed since, or all."""
+
+        def page(after_id: int) -> Sequence[RemoteTask]:
+            self._require(project_id)
+            changed = [
+                task
+                for task in self._listed(project_id)
+                if task.ls_task_id > after_id
+                and (updated_after is None or task.updated_at > updated_after)
+            ]
+            return changed[: self._page_size]
+
+        last_id = 0
+        while True:
+            found = self._called("tasks", partial(page, last_id))
+            if found:
+                yield found
+            if len(found) < self._page_size:
+                return
+            last_id = found[-1].ls_task_id
+
+    def replace_data(self, ls_task_id: int, data: Mapping[str, Any]) -> bool:
+        """Replace a task's data; False where the task is gone. Idempotent."""
+        if not isinstance(data.get(KEY), str):
+            raise ArgumentError(f"the new data of task {ls_task_id} lacks its key")
+
+        def replace_it() -> bool:
+            if ls_task_id not in self._tasks:
+                return False
+            self._tasks[ls_task_id].data = _stored(data)
+            self._touch(ls_task_id)
+            return True
+
+        return self._called("replace_data", replace_it)
+
+    def delete_task(self, ls_task_id: int) -> None:
+        """Delete a task; one that is not there is fine."""
+        self._called("delete_task", lambda: self._tasks.pop(ls_task_id, None))
+
+    # --- people ------------------------------------------------------------------------------
+
+    def answer(self, ls_task_id: int, choice: str, *, by: str) -> int:
+        """The id of the annotation that says `choice`, which may be any text."""
+        return self._annotate(ls_task_id, (choice,), by, skipped=False)
+
+    def skip(self, ls_task_id: int, *, by: str) -> int:
+        """The id of the annotation that skips the task."""
+        return self._annotate(ls_task_id, (), by, skipped=True)
+
+    def edit(self, annotation_id: int, choice: str) -> None:
+        """Change an answer; a skip becomes an answer."""
+        task = self._task_of(annotation_id)
+        edited = replace(
+            task.annotations[annotation_id],
+            choices=(choice,),
+            skipped=False,
+            updated_at=self._instant(),
+        )
+        task.annotations[annotation_id] = edited
+        task.updated_at = self._instant()
+
+    def delete_annotation(self, annotation_id: int) -> None:
+        """Delete an answer or a skip."""
+        task = self._task_of(annotation_id)
+        del task.annotations[annotation_id]
+        task.updated_at = self._instant()
+
+    def delete_project(self, project_id: int) -> None:
+        """Delete a project with its tasks."""
+        del self._projects[project_id]
+        self._tasks = {i: t for i, t in self._tasks.items() if t.project_id != project_id}
+
+    def duplicate_task(self, ls_task_id: int) -> int:
+        """The id of an unanswered copy of a task, key included."""
+        task = self._tasks[ls_task_id]
+        return self._add(task.project_id, task.data, self._instant())
+
+    def task_ids(self, project_id: int) -> Sequence[int]:
+        """The ids of a project's tasks, in order."""
+        return [i for i, task in self._tasks.items() if task.project_id == project_id]
+
+    def data_of(self, ls_task_id: int) -> Mapping[str, Any]:
+        """What a task holds, and so what its annotator can find out."""
+        return self._tasks[ls_task_id].data
+
+    # --- trouble -----------------------------------------------------------------------------
+
+    def fail_next(
+        self,
+        call: str,
+        error: AnnotatorError | None = None,
+        *,
+        carried_out: bool = True,
+        after_calls: int = 0,
+    ) -> None:
+        """Let the next `call` ("import_tasks", say) raise `error`.
+
+        carried_out
+            whether it does its work all the same; without an `error`, the AnnotatorUnavailable
+            that is raised says so too
+        after_calls
+            how many calls of the port pass before the work is done: what a server does that had
+            not finished when its client stopped waiting
+        """
+        raised = error or AnnotatorUnavailable(
+            f"{call} was made to fail", remedy="run again", carried_out=carried_out
+        )
+        self._faults.append(
+            _Fault(call=call, error=raised, carried_out=carried_out, after_calls=after_calls)
+        )
+
+    def _called(self, call: str, carry_out: Callable[[], R]) -> R:
+        self.calls.append(call)
+        for late in list(self._late):
+            late.calls_left -= 1
+            if late.calls_left <= 0:
+                self._late.remove(late)
+                with suppress(AnnotatorError):  # nobody hears of it any more
+                    late.carry_out()
+        fault = next((f for f in self._faults if f.call == call), None)
+        if fault is None:
+            return carry_out()
+        self._faults.remove(fault)
+        if fault.carried_out and fault.after_calls:
+            self._late.append(_Late(calls_left=fault.after_calls, carry_out=carry_out))
+        elif fault.carried_out:
+            carry_out()
+        raise fault.error
+
+    # --- state -------------------------------------------------------------------------------
+
+    def _instant(self) -> datetime:
+        self._last = max(self._now(), self._last + timedelta(microseconds=1))
+        return self._last
+
+    def _next(self, kind: str) -> int:
+        self._n_made[kind] += 1
+        return self._n_made[kind]
+
+    def _require(self, project_id: int) -> None:
+        if project_id not in self._projects:
+            raise ProjectGone(f"project {project_id} no longer exists")
+
+    def _project(self, project_id: int) -> Project:
+        held = self._projects[project_id]
+        tasks = [t for t in self._tasks.values() if t.project_id == project_id]
+        return Project(
+            project_id=project_id,
+            title=held.spec.title,
+            marker=held.spec.marker,
+            n_tasks=len(tasks),
+            n_annotations=sum(len(t.annotations) for t in tasks),
+            created_at=held.created_at,
+        )
+
+    def _add(self, project_id: int, data: Mapping[str, Any], at: datetime) -> int:
+        ls_task_id = self._next("task")
+        self._tasks[ls_task_id] = _Task(project_id=project_id, data=_stored(data), updated_at=at)
+        return ls_task_id
+
+    def _touch(self, ls_task_id: int) -> None:
+        self._tasks[ls_task_id].updated_at = self._instant()
+
+    def _annotate(
+        self, ls_task_id: int, choices: tuple[str, ...], by: str, *, skipped: bool
+    ) -> int:
+        annotation_id = self._next("annotation")
+        self._tasks[ls_task_id].annotations[annotation_id] = RemoteAnnotation(
+            annotation_id=annotation_id,
+            updated_at=self._instant(),
+            annotator=by,
+            choices=choices,
+            skipped=skipped,
+        )
+        self._touch(ls_task_id)
+        return annotation_id
+
+    def _task_of(self, annotation_id: int) -> _Task:
+        return next(t for t in self._tasks.values() if annotation_id in t.annotations)
+
+    def _listed(self, project_id: int) -> list[RemoteTask]:
+        return [
+            RemoteTask(
+                ls_task_id=ls_task_id,
+                task_key=task.data.get(KEY),
+                updated_at=task.updated_at,
+                annotations=tuple(task.annotations.values()),
+            )
+            for ls_task_id, task in self._tasks.items()
+            if task.project_id == project_id
+        ]
+
+
+def _stored(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A copy of `data` as JSON keeps it."""
+    stored: Mapping[str, Any] = json.loads(json.dumps(dict(data), allow_nan=False))
+    return stored

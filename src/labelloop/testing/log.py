@@ -1,0 +1,300 @@
+"""A prediction log in memory."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+
+from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.sample import Feedback, Prediction, Role, risk_bin
+from labelloop.core.where import Where
+from labelloop.errors import ArgumentError, LogError
+from labelloop.ports import BatchKind, Known, ModelLabel
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    kind: BatchKind
+    rows: tuple[Prediction | Feedback, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What users have said of a sample so far."""
+
+    flagged: bool | None = None
+    corrected_class: str | None = None
+
+    @property
+    def contests(self) -> bool:
+        return self.flagged is True or self.corrected_class is not None
+
+
+class MemoryLog:
+    """A PredictionLog that lives as long as the object.
+
+    >>> log = MemoryLog()
+    >>> log.snapshot() is None
+    True
+    """
+
+    def __init__(self, ledger_id: str = "memory", salt: bytes = b"memory") -> None:
+        self._ledger_id = ledger_id
+        self._salt = salt
+        self._written: dict[str, _Batch] = {}
+        self._visible: dict[tuple[BatchKind, int], str] = {}
+
+    @property
+    def ledger_id(self) -> str:
+        """The ledger that writes this log."""
+        return self._ledger_id
+
+    @property
+    def salt(self) -> bytes:
+        """The key of the line."""
+        return self._salt
+
+    def close(self) -> None:
+        """Nothing has to be given back."""
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def write_batch(
+        self,
+        batch: int,
+        kind: BatchKind,
+        rows: Sequence[Prediction] | Sequence[Feedback],
+        indexed_at: datetime,  # noqa: ARG002  the port's signature; no question reads it
+    ) -> str:
+        """Write a batch, not yet visible; returns its path.
+
+        Raises:
+            ArgumentError: the batch is empty or its number isn't positive.
+            LogError: a batch of this number is visible already.
+        """
+        if batch < 1 or not rows:
+            raise ArgumentError(f"batch {batch} of {len(rows)} rows: neither may be zero")
+        if (kind, batch) in self._visible:
+            raise LogError(f"batch {batch} of {kind} is in the log already")
+        path = f"memory:{kind}/batch-{batch:012d}"
+        self._written[path] = _Batch(kind, tuple(rows))
+        return path
+
+    def commit_batch(self, batch: int, kind: BatchKind, path: str) -> None:
+        """Make a written batch visible; a repeated call changes nothing.
+
+        Raises:
+            LogError: what stands at `path` isn't a whole batch of this kind.
+        """
+        written = self._written.get(path)
+        if written is None or written.kind != kind:
+            raise LogError(f"no whole batch of {kind} stands at {path}")
+        if self._visible.setdefault((kind, batch), path) != path:
+            raise LogError(f"batch {batch} of {kind} is in the log already")
+
+    def is_whole(self, path: str, n_rows: int) -> bool:
+        """Whether a batch of `n_rows` rows was written at `path`."""
+        return path in self._written and len(self._written[path].rows) == n_rows
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def snapshot(self) -> int | None:
+        """The log's present version; None while it is empty."""
+        return sum(kind == "predictions" for kind, _ in self._visible) or None
+
+    def known(self, sample_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Those of `sample_ids` that have a serving prediction."""
+        said = self._said()
+        serving = self._first_serving()
+        repeated: dict[str, set[str]] = {}
+        for _, p in self._predictions():
+            if p.role is Role.REPEATED:
+                repeated.setdefault(p.sample_id, set()).add(p.model)
+        found: dict[str, Known] = {}
+        for sample_id in sample_ids:
+            prediction = serving.get(sample_id)
+            if prediction is None:
+                continue
+            feedback = said.get(sample_id, _Said())
+            found[sample_id] = Known(
+                sample_id=sample_id,
+                model=prediction.model,
+                predicted_at=prediction.predicted_at.astimezone(UTC),
+                predicted_class=prediction.predicted_class,
+                confidence=_confidence(prediction),
+                content_hash=prediction.content_hash,
+                flagged=feedback.flagged,
+                corrected_class=feedback.corrected_class,
+                repeated=frozenset(repeated.get(sample_id, ())),
+            )
+        return found
+
+    def attributes(self) -> frozenset[str]:
+        """The names of the attributes that any prediction carries."""
+        return frozenset(name for _, p in self._predictions() for name in p.attributes)
+
+    def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
+        """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
+        _without_feedback(conditions)
+        cells = Counter(
+            (p.predicted_class, risk_bin(_confidence(p)), _pattern(p, conditions))
+            for p in self._framed(frame)
+        )
+        return [
+            Count(predicted_class=name, risk_bin=risk, pattern=pattern, n=n)
+            for (name, risk, pattern), n in sorted(cells.items())
+        ]
+
+    def rows(
+        self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
+    ) -> Sequence[Candidate]:
+        """The frame's rows that lie in a span of their pattern, in order of their place."""
+        _without_feedback(conditions)
+        found = [
+            _candidate(p, pattern, _Said())
+            for p in self._framed(frame)
+            for pattern in [_pattern(p, conditions)]
+            if any(_lies_in(p, pattern, span) for span in spans)
+        ]
+        return sorted(found, key=_place)
+
+    def received(self, batch_after: int, batch_to: int, where: Where) -> Sequence[Candidate]:
+        """Samples with feedback in the batches (batch_after, batch_to] that match `where`."""
+        heard = {f.sample_id for batch, f in self._feedback() if batch_after < batch <= batch_to}
+        serving = self._first_serving(batch_to)
+        said = self._said(batch_to)
+        found = [
+            _candidate(serving[sample_id], 0, said[sample_id])
+            for sample_id in heard & serving.keys()
+            if where.matches(_row(serving[sample_id], said[sample_id]))
+        ]
+        return sorted(found, key=_place)
+
+    def model_labels(
+        self,
+        frames: Sequence[FrameRange],
+        *,
+        min_confidence: float,
+        without_samples: Sequence[str],
+        without_content: Sequence[str],
+    ) -> Iterator[Sequence[ModelLabel]]:
+        """Framed, confident, uncontested serving predictions by sample_id, in one page."""
+        said = self._said()
+        samples, contents = set(without_samples), set(without_content)
+        page = [
+            ModelLabel(
+                sample_id=p.sample_id,
+                uri=p.uri,
+                content_hash=p.content_hash,
+                predicted_class=p.predicted_class,
+                confidence=confidence,
+                model=p.model,
+            )
+            for batch, p in self._predictions()
+            if any(_in_frame(batch, p, frame) for frame in frames)
+            and (confidence := _confidence(p)) is not None
+            and confidence >= min_confidence
+            and p.sample_id not in samples
+            and p.content_hash not in contents
+            and not said.get(p.sample_id, _Said()).contests
+        ]
+        if page:
+            yield sorted(page, key=lambda label: label.sample_id)
+
+    # --- what is visible --------------------------------------------------------------------
+
+    def _rows(self, kind: BatchKind) -> Iterator[tuple[int, Prediction | Feedback]]:
+        for (of, batch), path in sorted(self._visible.items()):
+            if of == kind:
+                yield from ((batch, row) for row in self._written[path].rows)
+
+    def _predictions(self) -> Iterator[tuple[int, Prediction]]:
+        return ((b, r) for b, r in self._rows("predictions") if isinstance(r, Prediction))
+
+    def _feedback(self) -> Iterator[tuple[int, Feedback]]:
+        return ((b, r) for b, r in self._rows("feedback") if isinstance(r, Feedback))
+
+    def _framed(self, frame: FrameRange) -> Iterator[Prediction]:
+        return (p for batch, p in self._predictions() if _in_frame(batch, p, frame))
+
+    def _first_serving(self, batch_to: int | None = None) -> dict[str, Prediction]:
+        first: dict[str, Prediction] = {}
+        for batch, p in self._predictions():
+            if p.role is Role.SERVING and (batch_to is None or batch <= batch_to):
+                first.setdefault(p.sample_id, p)
+        return first
+
+    def _said(self, batch_to: int | None = None) -> dict[str, _Said]:
+        heard = [(b, f) for b, f in self._feedback() if batch_to is None or b <= batch_to]
+        heard.sort(key=lambda one: (one[0], one[1].received_at, one[1].value))
+        latest: dict[str, dict[str, str]] = {}
+        for _, f in heard:
+            latest.setdefault(f.sample_id, {})[f.kind] = f.value
+        return {
+            sample_id: _Said(
+                {"true": True, "false": False}.get(kinds.get("flagged", "")),
+                kinds.get("corrected_class") or None,
+            )
+            for sample_id, kinds in latest.items()
+        }
+
+
+def _in_frame(batch: int, p: Prediction, frame: FrameRange) -> bool:
+    return (
+        p.role is Role.SERVING
+        and frame.batch_after < batch <= frame.batch_to
+        and (frame.since is None or frame.since <= p.predicted_at)
+        and (frame.until is None or p.predicted_at < frame.until)
+    )
+
+
+def _confidence(p: Prediction) -> float | None:
+    return None if p.confidence is None or p.confidence != p.confidence else p.confidence
+
+
+def _row(p: Prediction, said: _Said) -> dict[str, object]:
+    row: dict[str, object] = {field.name: getattr(p, field.name) for field in fields(p)}
+    row["confidence"] = _confidence(p)
+    return row | {"flagged": said.flagged, "corrected_class": said.corrected_class}
+
+
+def _pattern(p: Prediction, conditions: Sequence[Where]) -> int:
+    row = _row(p, _Said())
+    return sum(1 << i for i, condition in enumerate(conditions) if condition.matches(row))
+
+
+def _candidate(p: Prediction, pattern: int, said: _Said) -> Candidate:
+    return Candidate(
+        sample_id=p.sample_id,
+        uri=p.uri,
+        predicted_at=p.predicted_at.astimezone(UTC),
+        model=p.model,
+        predicted_class=p.predicted_class,
+        confidence=_confidence(p),
+        line=p.line,
+        content_hash=p.content_hash,
+        pattern=pattern,
+        flagged=said.flagged,
+        corrected_class=said.corrected_class,
+    )
+
+
+def _place(candidate: Candidate) -> tuple[int, str]:
+    return candidate.line, candidate.sample_id
+
+
+def _lies_in(p: Prediction, pattern: int, span: Span) -> bool:
+    if span.pattern != pattern or not span.above < p.line <= span.up_to:
+        return False
+    if span.predicted_class is None:
+        return True
+    return (p.predicted_class, risk_bin(p.confidence)) == (span.predicted_class, span.risk_bin)
+
+
+def _without_feedback(conditions: Sequence[Where]) -> None:
+    for condition in conditions:
+        if condition.names_feedback:
+            raise LogError(
+                f"where = {condition.text!r} names feedback, which has a clock of its own",
+                remedy="ask for what was received, not for a frame",
+            )

@@ -1,0 +1,201 @@
+"""A store in memory."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from itertools import islice
+from urllib.parse import quote
+
+from labelloop.errors import ArgumentError, InputGone, StoreDenied
+from labelloop.ports import StoredObject
+
+LONGEST_LIFE = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryObject:
+    """One object as `MemoryStore` holds it."""
+
+    body: bytes
+    content_type: str
+    last_modified: datetime
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """A store that holds its objects in a dictionary: `put` them, then hand it to a step.
+
+    Like `S3Store` it lists what is below `uri` and not below `hidden_uri`. `objects_by_uri` holds
+    the objects of all buckets. Each call of the port first calls `before(name of the call, uri)`,
+    which may raise, as a store in trouble would.
+
+    >>> store = MemoryStore("s3://production")
+    >>> store.put("a.png", b"...", tags={"predicted_class": "Bread"}).sample_id
+    'a.png'
+    >>> [(o.sample_id, dict(tags)) for page in store.objects() for o, tags in store.tags(page)]
+    [('a.png', {'predicted_class': 'Bread'})]
+    """
+
+    def __init__(
+        self,
+        uri: str = "s3://production",
+        *,
+        buckets: Sequence[str] = (),
+        hidden_uri: str | None = None,
+        page_size: int = 1000,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        before: Callable[[str, str], None] = lambda _call, _uri: None,
+    ) -> None:
+        self.uri = uri.rstrip("/")
+        self.before = before
+        self.objects_by_uri: dict[str, MemoryObject] = {}
+        self._bucket = _bucket(uri)
+        self._buckets = {self._bucket, *buckets}
+        self._hidden: str | None = None
+        if hidden_uri is not None:
+            self._buckets.add(_bucket(hidden_uri))
+            # A whole bucket is never hidden; only a folder in it.
+            below = hidden_uri.rstrip("/").removeprefix(f"s3://{_bucket(hidden_uri)}")
+            self._hidden = f"{hidden_uri.rstrip('/')}/" if below else None
+        self._page_size = page_size
+        self._now = now
+        self._signed = 0
+
+    # --- for tests -----------------------------------------------------------------------------
+
+    def put(
+        self,
+        key: str,
+        body: bytes = b"",
+        *,
+        tags: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "image/png",
+        last_modified: datetime | None = None,
+    ) -> StoredObject:
+        """Put an object into the bucket of `uri`; returns it as a listing shows it."""
+        uri = f"s3://{self._bucket}/{key}"
+        self.objects_by_uri[uri] = MemoryObject(
+            body=body,
+            content_type=content_type,
+            last_modified=last_modified or self._now(),
+            tags=dict(tags or {}),
+            metadata=dict(metadata or {}),
+        )
+        return self._listed(uri)
+
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        """Replace an object's tags; as in S3 its time does not move."""
+        uri = f"s3://{self._bucket}/{key}"
+        self.objects_by_uri[uri] = replace(self.objects_by_uri[uri], tags=dict(tags))
+
+    # --- the port ------------------------------------------------------------------------------
+
+    def objects(self) -> Iterator[Sequence[StoredObject]]:
+        """Every object below the uri, page by page, each once."""
+        uris = iter(sorted(filter(self._is_listed, self.objects_by_uri)))
+        while True:
+            self.before("objects", self.uri)
+            page = [
+                self._listed(uri)
+                for uri in islice(uris, self._page_size)
+                if uri in self.objects_by_uri
+            ]
+            if not page:
+                return
+            yield page
+
+    def tags(
+        self, objects: Sequence[StoredObject]
+    ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
+        """The tags of each object; one that is gone is left out."""
+        for found in objects:
+            self.before("tags", found.uri)
+            held = self.objects_by_uri.get(found.uri)
+            if held is not None:
+                yield found, dict(held.tags)
+
+    def presign(self, uri: str, life: timedelta) -> str:
+        """A URL that names the object and its life; each call's differs, as signed ones do."""
+        if not timedelta(seconds=1) <= life <= LONGEST_LIFE:
+            raise ArgumentError(
+                f"a presigned URL can't live for {life}",
+                remedy="set presign_life in [store] to between 1 second and 7 days",
+            )
+        self.before("presign", uri)
+        self._signed += 1
+        path = quote(uri.removeprefix("s3://"))
+        seconds = int(life.total_seconds())
+        return f"https://memory.invalid/{path}?X-Amz-Expires={seconds}&signed={self._signed}"
+
+    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+        """Copy the bytes and the content type, and nothing else. Idempotent.
+
+        Raises:
+            InputGone: the source no longer exists.
+        """
+        self.before("copy_blind", source_uri)
+        self._check_bucket(target_uri)
+        source = self._held(source_uri)
+        self.objects_by_uri[target_uri] = MemoryObject(
+            body=source.body, content_type=source.content_type, last_modified=self._now()
+        )
+
+    def exists(self, uri: str) -> bool:
+        """Whether an object stands at `uri`."""
+        self.before("exists", uri)
+        self._check_bucket(uri)
+        return uri in self.objects_by_uri
+
+    def delete(self, uri: str) -> None:
+        """Delete the object at `uri`; one that is not there is fine."""
+        self.before("delete", uri)
+        self._check_bucket(uri)
+        self.objects_by_uri.pop(uri, None)
+
+    def read(self, uri: str) -> bytes:
+        """The bytes of the object at `uri`.
+
+        Raises:
+            InputGone: it no longer exists.
+        """
+        self.before("read", uri)
+        return self._held(uri).body
+
+    def check_writable(self, uri: str) -> None:
+        """Return if the bucket of `uri` is one of the store's."""
+        self.before("check_writable", uri)
+        self._check_bucket(uri)
+
+    def _is_listed(self, uri: str) -> bool:
+        hidden = self._hidden is not None and uri.startswith(self._hidden)
+        return uri.startswith(f"{self.uri}/") and not hidden and not uri.endswith("/")
+
+    def _listed(self, uri: str) -> StoredObject:
+        held = self.objects_by_uri[uri]
+        return StoredObject(
+            sample_id=uri.removeprefix(f"s3://{self._bucket}/"),
+            uri=uri,
+            content_hash=md5(held.body, usedforsecurity=False).hexdigest(),
+            size_bytes=len(held.body),
+            last_modified=held.last_modified,
+        )
+
+    def _held(self, uri: str) -> MemoryObject:
+        self._check_bucket(uri)
+        try:
+            return self.objects_by_uri[uri]
+        except KeyError:
+            raise InputGone(f"there is no object {uri!r}") from None
+
+    def _check_bucket(self, uri: str) -> None:
+        if _bucket(uri) not in self._buckets:
+            raise StoreDenied(
+                f"there is no bucket {_bucket(uri)!r}", remedy="name it when making the MemoryStore"
+            )
+
+
+def _bucket(uri: str) -> str:
+    return uri.removeprefix("s3://").partition("/")[0]

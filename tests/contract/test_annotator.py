@@ -1,0 +1,388 @@
+"""What every Annotator does, in memory and on a real Label Studio."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import httpx
+import pytest
+
+from labelloop.adapters.label_studio import LabelStudioAnnotator
+from labelloop.demo.servers import LabelStudio
+from labelloop.errors import AnnotatorError, ArgumentError, ProjectGone
+from labelloop.ports import Annotator, Project, ProjectSpec, RemoteTask, TaskData
+from labelloop.testing import MemoryAnnotator
+
+ODD_CLASSES = (
+    "dog",
+    "a<b & \"c\" 'd'",
+    "x/y\\z",
+    "$image",
+    "$predicted_class",
+    "100%",
+    "&amp;",
+    "日本語",
+    "עברית",
+    "🍞",
+    'name="label"',
+    "[2]",
+)
+
+
+class People(Protocol):
+    """Those who answer, and who clean up by hand."""
+
+    def answer(self, ls_task_id: int, choice: str, *, by: str) -> int: ...
+    def skip(self, ls_task_id: int, *, by: str) -> int: ...
+    def edit(self, annotation_id: int, choice: str) -> None: ...
+    def delete_annotation(self, annotation_id: int) -> None: ...
+    def delete_project(self, project_id: int) -> None: ...
+    def duplicate_task(self, ls_task_id: int) -> int: ...
+
+
+class RealPeople:
+    """People at a real Label Studio, by its API."""
+
+    def __init__(self, server: LabelStudio) -> None:
+        self.client = httpx.Client(
+            base_url=server.url,
+            headers={"Authorization": f"Token {server.legacy_token}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        response = self.client.request(method, path, json=body)
+        response.raise_for_status()
+        return response.json() if response.content else None
+
+    @staticmethod
+    def _result(choice: str) -> list[dict[str, Any]]:
+        value = {"choices": [choice]}
+        return [{"from_name": "label", "to_name": "image", "type": "choices", "value": value}]
+
+    def answer(self, ls_task_id: int, choice: str, *, by: str) -> int:  # noqa: ARG002  there is one user
+        body = {"result": self._result(choice)}
+        return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body)["id"]
+
+    def skip(self, ls_task_id: int, *, by: str) -> int:  # noqa: ARG002  there is one user
+        body = {"result": [], "was_cancelled": True}
+        return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body)["id"]
+
+    def edit(self, annotation_id: int, choice: str) -> None:
+        body = {"result": self._result(choice), "was_cancelled": False}
+        self._ask("PATCH", f"/api/annotations/{annotation_id}/", body)
+
+    def delete_annotation(self, annotation_id: int) -> None:
+        self._ask("DELETE", f"/api/annotations/{annotation_id}/")
+
+    def delete_project(self, project_id: int) -> None:
+        self._ask("DELETE", f"/api/projects/{project_id}/")
+
+    def duplicate_task(self, ls_task_id: int) -> int:
+        task = self._ask("GET", f"/api/tasks/{ls_task_id}/")
+        body = [{"data": task["data"]}]
+        path = f"/api/projects/{task['project']}/import?return_task_ids=true"
+        return self._ask("POST", path, body)["task_ids"][0]
+
+
+@dataclass(frozen=True)
+class Office:
+    annotator: Annotator
+    people: People
+
+    def project(self, **changes: Any) -> Project:
+        return self.annotator.create_project(spec(**changes))
+
+    def task(self, project: Project, ls_task_id: int) -> RemoteTask:
+        return everything(self.annotator, project)[ls_task_id]
+
+
+def spec(**changes: Any) -> ProjectSpec:
+    given: dict[str, Any] = {
+        "title": "fruit / accuracy",
+        "marker": f"labelloop:{uuid.uuid4().hex}/accuracy",
+        "classes": ("fig", "plum"),
+        "show": (),
+        "blind": True,
+    }
+    return ProjectSpec(**(given | changes))
+
+
+def task_data(n: int, **extra: Any) -> list[TaskData]:
+    keys = [uuid.uuid4().hex for _ in range(n)]
+    image = "http://127.0.0.1:9/a.png?X-Amz-Signature=00%2B"
+    return [
+        TaskData(task_key=key, data={"image": image, "labelloop": key, **extra}) for key in keys
+    ]
+
+
+def everything(annotator: Annotator, project: Project) -> dict[int, RemoteTask]:
+    pages = annotator.tasks(project.project_id)
+    return {task.ls_task_id: task for page in pages for task in page}
+
+
+@pytest.fixture(params=["memory", "label-studio"])
+def office(request: pytest.FixtureRequest) -> Iterator[Office]:
+    if request.param == "memory":
+        annotator = MemoryAnnotator(page_size=3)
+        yield Office(annotator, annotator)
+        return
+    server: LabelStudio = request.getfixturevalue("label_studio")
+    people = RealPeople(server)
+    real = LabelStudioAnnotator(url=server.url, api_key=server.personal_access_token(), page_size=3)
+    yield Office(real, people)
+    real.close()
+    people.client.close()
+
+
+def test_a_created_project_is_found_by_its_marker_with_nothing_in_it(office: Office) -> None:
+    wanted = spec()
+    created = office.annotator.create_project(wanted)
+    found = [p for p in office.annotator.projects() if p.marker == wanted.marker]
+    assert found == [created]
+    assert (created.title, created.n_tasks, created.n_annotations) == (wanted.title, 0, 0)
+
+
+def test_projects_come_oldest_first(office: Office) -> None:
+    made = [office.project().project_id for _ in range(3)]
+    listed = office.annotator.projects()
+    assert [p.project_id for p in listed if p.project_id in made] == made
+    assert [p.created_at for p in listed] == sorted(p.created_at for p in listed)
+
+
+def test_a_blind_project_shows_nothing(office: Office) -> None:
+    with pytest.raises(ArgumentError, match="blind"):
+        office.project(show=("confidence",))
+
+
+def test_imported_tasks_have_ids_in_order_and_keep_their_keys(office: Office) -> None:
+    project = office.project()
+    tasks = task_data(7)
+    ids = office.annotator.import_tasks(project.project_id, tasks)
+    held = everything(office.annotator, project)
+    assert list(held) == sorted(ids)
+    assert [held[i].task_key for i in ids] == [t.task_key for t in tasks]
+    assert all(task.annotations == () for task in held.values())
+
+
+def test_an_import_is_all_or_nothing(office: Office) -> None:
+    project = office.project()
+    tasks = [*task_data(2), TaskData(task_key="bad", data={"labelloop": "bad"})]
+    with pytest.raises(AnnotatorError, match="image"):
+        office.annotator.import_tasks(project.project_id, tasks)
+    assert everything(office.annotator, project) == {}
+
+
+def test_importing_nothing_does_nothing(office: Office) -> None:
+    project = office.project()
+    assert list(office.annotator.import_tasks(project.project_id, [])) == []
+
+
+def test_tasks_are_found_by_key_as_often_as_they_stand_there(office: Office) -> None:
+    project = office.project()
+    tasks = task_data(5)
+    ids = office.annotator.import_tasks(project.project_id, tasks)
+    twin = office.people.duplicate_task(ids[1])
+    keys = [tasks[1].task_key, tasks[4].task_key, "unknown", tasks[4].task_key]
+    found = office.annotator.find(project.project_id, keys)
+    assert sorted(t.ls_task_id for t in found) == sorted([ids[1], ids[4], twin])
+    assert list(office.annotator.find(project.project_id, [])) == []
+
+
+def test_many_keys_are_found(office: Office) -> None:
+    project = office.project()
+    tasks = task_data(90)
+    ids = office.annotator.import_tasks(project.project_id, tasks)
+    found = office.annotator.find(project.project_id, [t.task_key for t in tasks])
+    assert {t.ls_task_id: t.task_key for t in found} == dict(
+        zip(ids, (t.task_key for t in tasks), strict=True)
+    )
+
+
+def test_keys_are_looked_up_literally(office: Office) -> None:
+    project = office.project()
+    odd = ["100%", "%2541", 'quo"te', "back\\slash", "日本語", "a,b"]
+    image = {"image": "http://127.0.0.1:9/a.png"}
+    tasks = [TaskData(task_key=key, data={**image, "labelloop": key}) for key in odd]
+    office.annotator.import_tasks(project.project_id, tasks)
+    for key in odd:
+        found = office.annotator.find(project.project_id, [key])
+        assert [t.task_key for t in found] == [key]
+
+
+def test_an_answer_is_read_with_who_and_when(office: Office) -> None:
+    project = office.project()
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    annotation_id = office.people.answer(task_id, "plum", by="ana")
+    [annotation] = office.task(project, task_id).annotations
+    assert annotation.annotation_id == annotation_id
+    assert (annotation.choices, annotation.skipped) == (("plum",), False)
+    assert annotation.annotator
+    assert annotation.updated_at.utcoffset() == timedelta(0)
+
+
+def test_class_names_survive_both_ways(office: Office) -> None:
+    project = office.project(classes=ODD_CLASSES)
+    tasks = task_data(len(ODD_CLASSES))
+    ids = office.annotator.import_tasks(project.project_id, tasks)
+    for task_id, name in zip(ids, ODD_CLASSES, strict=True):
+        office.people.answer(task_id, name, by="ana")
+    held = everything(office.annotator, project)
+    assert [held[i].annotations[0].choices for i in ids] == [(name,) for name in ODD_CLASSES]
+
+
+Change = Callable[[People, int], object]
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        (None, lambda people, task: people.answer(task, "fig", by="ana")),
+        (None, lambda people, task: people.skip(task, by="ana")),
+        ("answer", lambda people, annotation: people.edit(annotation, "plum")),
+        ("answer", lambda people, annotation: people.delete_annotation(annotation)),
+        ("skip", lambda people, annotation: people.edit(annotation, "plum")),
+        ("skip", lambda people, annotation: people.delete_annotation(annotation)),
+    ],
+    ids=["answer", "skip", "edit", "delete", "edit a skip", "delete a skip"],
+)
+def test_whatever_people_do_makes_the_task_one_that_changed(
+    office: Office, before: str | None, change: Change
+) -> None:
+    project = office.project()
+    ids = office.annotator.import_tasks(project.project_id, task_data(3))
+    touched = ids[1]
+    if before == "answer":
+        subject = office.people.answer(touched, "fig", by="ana")
+    elif before == "skip":
+        subject = office.people.skip(touched, by="ana")
+    else:
+        subject = touched
+    seen = max(t.updated_at for t in everything(office.annotator, project).values())
+    assert list(office.annotator.tasks(project.project_id, seen)) == []
+    change(office.people, subject)
+    changed = list(office.annotator.tasks(project.project_id, seen))
+    assert [[t.ls_task_id for t in page] for page in changed] == [[touched]]
+
+
+def test_an_edit_is_a_later_revision_of_the_same_annotation(office: Office) -> None:
+    project = office.project()
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    office.people.answer(task_id, "fig", by="ana")
+    [first] = office.task(project, task_id).annotations
+    office.people.edit(first.annotation_id, "plum")
+    [second] = office.task(project, task_id).annotations
+    assert second.annotation_id == first.annotation_id
+    assert second.updated_at > first.updated_at
+    assert second.choices == ("plum",)
+
+
+def test_skips_are_read_and_counted_with_the_annotations(office: Office) -> None:
+    wanted = spec()
+    project = office.annotator.create_project(wanted)
+    ids = office.annotator.import_tasks(project.project_id, task_data(3))
+    office.people.skip(ids[0], by="ana")
+    office.people.answer(ids[1], "fig", by="ana")
+    [skip] = office.task(project, ids[0]).annotations
+    assert (skip.skipped, skip.choices) == (True, ())
+    [listed] = [p for p in office.annotator.projects() if p.marker == wanted.marker]
+    assert (listed.n_tasks, listed.n_annotations) == (3, 2)
+    office.people.delete_annotation(skip.annotation_id)
+    [listed] = [p for p in office.annotator.projects() if p.marker == wanted.marker]
+    assert (listed.n_tasks, listed.n_annotations) == (3, 1)
+
+
+def test_several_annotations_of_a_task_come_in_the_order_of_their_ids(office: Office) -> None:
+    project = office.project()
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    ids = [office.people.answer(task_id, name, by="ana") for name in ("fig", "plum")]
+    office.people.edit(ids[0], "fig")
+    assert [a.annotation_id for a in office.task(project, task_id).annotations] == ids
+
+
+def test_pages_hold_each_task_once_also_when_some_go_meanwhile(office: Office) -> None:
+    project = office.project()
+    ids = list(office.annotator.import_tasks(project.project_id, task_data(8)))
+    pages = office.annotator.tasks(project.project_id)
+    first = [t.ls_task_id for t in next(pages)]
+    office.annotator.delete_task(first[0])
+    rest = [t.ls_task_id for page in pages for t in page]
+    assert first + rest == ids
+
+
+def test_data_is_replaced_as_a_whole_and_answers_stay(office: Office) -> None:
+    project = office.project()
+    [given] = task_data(1, confidence=0.5)
+    [task_id] = office.annotator.import_tasks(project.project_id, [given])
+    office.people.answer(task_id, "fig", by="ana")
+    new = {"image": "http://127.0.0.1:9/b.png", "labelloop": given.task_key}
+    assert office.annotator.replace_data(task_id, new) is True
+    assert office.annotator.replace_data(task_id, new) is True
+    [found] = office.annotator.find(project.project_id, [given.task_key])
+    assert [a.choices for a in found.annotations] == [("fig",)]
+
+
+def test_data_without_the_key_is_refused(office: Office) -> None:
+    project = office.project()
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    with pytest.raises(ArgumentError, match="key"):
+        office.annotator.replace_data(task_id, {"image": "http://127.0.0.1:9/b.png"})
+
+
+def test_a_deleted_task_is_gone_and_deleting_it_again_is_fine(office: Office) -> None:
+    project = office.project()
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    office.annotator.delete_task(task_id)
+    office.annotator.delete_task(task_id)
+    assert everything(office.annotator, project) == {}
+    assert office.annotator.replace_data(task_id, {"image": "x", "labelloop": "k"}) is False
+
+
+def test_a_project_deleted_by_hand_is_reported_as_gone(office: Office) -> None:
+    project = office.project()
+    office.annotator.import_tasks(project.project_id, task_data(1))
+    office.people.delete_project(project.project_id)
+    assert project.project_id not in {p.project_id for p in office.annotator.projects()}
+    with pytest.raises(ProjectGone):
+        office.annotator.import_tasks(project.project_id, task_data(1))
+    with pytest.raises(ProjectGone):
+        office.annotator.find(project.project_id, ["k"])
+    with pytest.raises(ProjectGone):
+        list(office.annotator.tasks(project.project_id))
+
+
+def test_a_project_has_a_page_for_people(office: Office) -> None:
+    assert office.annotator.project_url(7).endswith("/projects/7/data")
+
+
+def test_a_legacy_token_works_too(label_studio: LabelStudio) -> None:
+    annotator = LabelStudioAnnotator(url=label_studio.url + "/", api_key=label_studio.legacy_token)
+    wanted = spec(title="q")
+    created = annotator.create_project(wanted)
+    assert created in annotator.projects()
+    assert created.title == "q labels"
+
+
+def test_long_titles_are_cut_to_what_label_studio_takes(label_studio: LabelStudio) -> None:
+    annotator = LabelStudioAnnotator(url=label_studio.url, api_key=label_studio.legacy_token)
+    title = annotator.create_project(spec(title="warehouse images " * 9)).title
+    assert title == "warehouse images warehouse images warehouse…"
+
+
+def test_a_tasks_data_is_all_that_a_blind_project_holds(label_studio: LabelStudio) -> None:
+    annotator = LabelStudioAnnotator(url=label_studio.url, api_key=label_studio.legacy_token)
+    project = annotator.create_project(spec())
+    [given] = task_data(1)
+    [task_id] = annotator.import_tasks(project.project_id, [given])
+    people = RealPeople(label_studio)
+    held = people._ask("GET", f"/api/tasks/{task_id}/")
+    made = people._ask("GET", f"/api/projects/{project.project_id}/")
+    people.client.close()
+    assert held["data"] == dict(given.data)
+    assert (held["meta"], held["predictions"]) == ({}, [])
+    assert made["show_collab_predictions"] is False
+    assert (made["maximum_annotations"], made["sampling"]) == (1, "Sequential sampling")
+    assert made["parsed_label_config"]["label"]["labels"] == ["fig", "plum"]

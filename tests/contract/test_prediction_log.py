@@ -1,0 +1,587 @@
+"""What any prediction log promises, held against every adapter."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.adapters.iceberg_tables import S3Access
+from labelloop.core.line import LINE_END, line
+from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.sample import Feedback, Prediction, Role, risk_bin
+from labelloop.core.where import Where
+from labelloop.errors import ArgumentError, LogError
+from labelloop.ports import PredictionLog
+from labelloop.testing.log import MemoryLog
+
+SALT = b"\x00salt\xff"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ALL = FrameRange(batch_to=1 << 40)
+WHOLE_LINE = Span(pattern=0, above=-1, up_to=LINE_END)
+
+Reopen = Callable[[], PredictionLog]
+
+
+@pytest.fixture(params=["memory", "iceberg", "iceberg in a folder with odd characters", "s3"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
+    """Opens the same log again, as a process that starts after another was killed."""
+    if request.param == "memory":
+        log = MemoryLog("ledger", SALT)
+        yield lambda: log
+        return
+    warehouse: str | None = None
+    access: S3Access | None = None
+    if request.param == "s3":
+        server = request.getfixturevalue("seaweedfs")
+        warehouse = f"s3://{request.getfixturevalue('bucket')}/a log"
+        access = S3Access(
+            endpoint_url=server.endpoint_url,
+            access_key=server.access_key,
+            secret_key=server.secret_key,
+        )
+    folder = tmp_path / ("it's [odd] * ? # %20" if "odd" in request.param else "plain")
+    opened: list[IcebergLog] = []
+
+    def open_again() -> IcebergLog:
+        opened.append(open_iceberg(folder, warehouse, access))
+        return opened[-1]
+
+    yield open_again
+    for log in opened:
+        log.close()
+
+
+@pytest.fixture
+def log(reopen: Reopen) -> PredictionLog:
+    return reopen()
+
+
+def open_iceberg(
+    folder: Path, warehouse: str | None = None, access: S3Access | None = None
+) -> IcebergLog:
+    return IcebergLog.open(
+        warehouse=warehouse or str(folder / "log"),
+        catalog=f"sqlite:///{folder / 'catalog' / 'catalog.db'}",
+        ledger_id="ledger",
+        salt=SALT,
+        s3=access,
+    )
+
+
+def prediction(sample_id: str, **changes: object) -> Prediction:
+    row = Prediction(
+        sample_id=sample_id,
+        uri=f"s3://production/{sample_id}",
+        predicted_at=NOON,
+        model="m1",
+        predicted_class="cat",
+        confidence=0.75,
+        line=line(sample_id, SALT),
+        content_hash=f"hash of {sample_id}",
+        size_bytes=10,
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def heard(sample_id: str, kind: str, value: str, after_s: float = 0) -> Feedback:
+    at = NOON + timedelta(seconds=after_s)
+    return Feedback(sample_id=sample_id, kind=kind, value=value, received_at=at)
+
+
+def append(log: PredictionLog, batch: int, rows: Sequence[Prediction] | Sequence[Feedback]) -> str:
+    kind = "feedback" if isinstance(rows[0], Feedback) else "predictions"
+    path = log.write_batch(batch, kind, rows, NOON)
+    log.commit_batch(batch, kind, path)
+    return path
+
+
+def in_frame(log: PredictionLog, frame: FrameRange = ALL, where: str = "") -> list[str]:
+    """The sample ids of a frame, by place."""
+    if not where:
+        return [c.sample_id for c in log.rows(frame, [], [WHOLE_LINE])]
+    span = Span(pattern=1, above=-1, up_to=LINE_END)
+    return [c.sample_id for c in log.rows(frame, [Where.parse(where)], [span])]
+
+
+def by_place(*sample_ids: str) -> list[str]:
+    return sorted(sample_ids, key=lambda sample_id: line(sample_id, SALT))
+
+
+def labels(log: PredictionLog, **asked: object) -> list[str]:
+    question = {
+        "frames": [ALL],
+        "min_confidence": 0.5,
+        "without_samples": [],
+        "without_content": [],
+    } | asked
+    return [label.sample_id for page in log.model_labels(**question) for label in page]  # type: ignore[arg-type]
+
+
+# --- batches --------------------------------------------------------------------------------
+
+
+def test_an_empty_log_answers_every_question(log: PredictionLog) -> None:
+    assert log.snapshot() is None
+    assert log.known(["a"]) == {}
+    assert log.attributes() == frozenset()
+    assert list(log.counts(ALL, [])) == []
+    assert list(log.rows(ALL, [], [WHOLE_LINE])) == []
+    assert list(log.received(0, 9, Where.parse("flagged"))) == []
+    assert labels(log) == []
+
+
+def test_the_log_says_whose_it_is(log: PredictionLog) -> None:
+    assert (log.ledger_id, log.salt) == ("ledger", SALT)
+
+
+def test_a_written_batch_is_invisible_until_it_is_committed(log: PredictionLog) -> None:
+    path = log.write_batch(1, "predictions", [prediction("a")], NOON)
+    assert in_frame(log) == []
+    assert log.snapshot() is None
+    log.commit_batch(1, "predictions", path)
+    assert in_frame(log) == ["a"]
+    assert log.snapshot() is not None
+
+
+def test_a_batch_committed_again_stays_there_once(reopen: Reopen) -> None:
+    log = reopen()
+    path = append(log, 1, [prediction("a")])
+    before = log.snapshot()
+    log.commit_batch(1, "predictions", path)
+    reopen().commit_batch(1, "predictions", path)
+    assert in_frame(log) == ["a"]
+    assert log.snapshot() == before
+
+
+def test_a_process_killed_between_write_and_commit_is_carried_on(reopen: Reopen) -> None:
+    path = reopen().write_batch(1, "predictions", [prediction("a"), prediction("b")], NOON)
+    after = reopen()
+    assert after.is_whole(path, 2)
+    assert not after.is_whole(path, 3)
+    after.commit_batch(1, "predictions", path)
+    assert in_frame(after) == by_place("a", "b")
+
+
+def test_an_uncommitted_batch_may_be_written_anew(log: PredictionLog) -> None:
+    log.write_batch(1, "predictions", [prediction("a")], NOON)
+    append(log, 1, [prediction("b")])
+    assert in_frame(log) == ["b"]
+
+
+def test_a_visible_batch_is_never_written_over(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a")])
+    with pytest.raises(LogError, match="batch 1 of predictions is in the log already"):
+        log.write_batch(1, "predictions", [prediction("b")], NOON)
+    assert in_frame(log) == ["a"]
+
+
+def test_what_was_never_written_is_neither_whole_nor_committed(log: PredictionLog) -> None:
+    path = log.write_batch(1, "predictions", [prediction("a")], NOON)
+    gone = path.replace("000000000001", "000000000002")
+    assert not log.is_whole(gone, 1)
+    with pytest.raises(LogError, match="no whole batch"):
+        log.commit_batch(2, "predictions", gone)
+
+
+def test_a_batch_of_the_other_kind_is_refused(log: PredictionLog) -> None:
+    path = log.write_batch(1, "feedback", [heard("a", "flagged", "true")], NOON)
+    with pytest.raises(LogError):
+        log.commit_batch(1, "predictions", path)
+
+
+@pytest.mark.parametrize(("batch", "n_rows"), [(0, 1), (-1, 1), (1, 0)])
+def test_a_batch_has_a_positive_number_and_a_row(
+    log: PredictionLog, batch: int, n_rows: int
+) -> None:
+    with pytest.raises(ArgumentError):
+        log.write_batch(batch, "predictions", [prediction("a")] * n_rows, NOON)
+
+
+def test_many_batches_stay_visible_while_old_versions_go(log: PredictionLog) -> None:
+    for batch in range(1, 26):
+        append(log, batch, [prediction(f"s{batch}")])
+    assert sorted(in_frame(log)) == sorted(f"s{batch}" for batch in range(1, 26))
+
+
+# --- frames ---------------------------------------------------------------------------------
+
+
+def test_frames_by_batch_neither_overlap_nor_leave_gaps(log: PredictionLog) -> None:
+    for batch in range(1, 8):
+        append(log, batch, [prediction(f"{batch}-{i}") for i in range(3)])
+    bounds = [0, 1, 1, 4, 7]
+    frames = [
+        in_frame(log, FrameRange(batch_after=after, batch_to=to)) for after, to in pairwise(bounds)
+    ]
+    assert [len(frame) for frame in frames] == [3, 0, 9, 9]
+    together = [sample_id for frame in frames for sample_id in frame]
+    assert sorted(together) == sorted(in_frame(log))
+    assert len(set(together)) == 21
+
+
+def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(log: PredictionLog) -> None:
+    tick = timedelta(microseconds=1)
+    append(log, 1, [prediction(str(i), predicted_at=NOON + i * tick) for i in range(5)])
+    since = (NOON + tick).astimezone()
+    frame = FrameRange(batch_to=1, since=since, until=NOON + 3 * tick)
+    assert in_frame(log, frame) == by_place("1", "2")
+    assert in_frame(log, replace(frame, until=since)) == []
+
+
+def test_only_serving_predictions_are_in_a_frame(log: PredictionLog) -> None:
+    append(log, 1, [prediction(role.value, role=role) for role in Role])
+    assert in_frame(log) == ["serving"]
+    assert labels(log) == ["serving"]
+    assert set(log.known([role.value for role in Role])) == {"serving"}
+
+
+# --- counts and rows ------------------------------------------------------------------------
+
+
+def test_counts_are_by_class_risk_bin_and_pattern(log: PredictionLog) -> None:
+    append(
+        log,
+        1,
+        [
+            prediction("a", confidence=0.9),
+            prediction("b", confidence=0.9),
+            prediction("c", confidence=0.2),
+            prediction("d", confidence=None, predicted_class="dog"),
+        ],
+    )
+    conditions = [Where.parse("confidence < 0.5"), Where.parse("predicted_class = 'dog'")]
+    assert list(log.counts(ALL, conditions)) == [
+        Count(predicted_class="cat", risk_bin=risk_bin(0.9), pattern=0, n=2),
+        Count(predicted_class="cat", risk_bin=risk_bin(0.2), pattern=1, n=1),
+        Count(predicted_class="dog", risk_bin=risk_bin(None), pattern=2, n=1),
+    ]
+
+
+def test_risk_bins_are_those_of_the_core_at_every_edge(log: PredictionLog) -> None:
+    edges = [i / 1024 for i in range(0, 1025, 7)] + [0.1, 0.7, 1 - 1e-17, 1e-300, 1.0]
+    near = [x for e in edges for x in (e, e * (1 - 2**-53), min(1.0, e * (1 + 2**-52)))]
+    append(log, 1, [prediction(str(i), confidence=c) for i, c in enumerate(near)])
+    wanted: dict[int, int] = {}
+    for confidence in near:
+        wanted[risk_bin(confidence)] = wanted.get(risk_bin(confidence), 0) + 1
+    assert {c.risk_bin: c.n for c in log.counts(ALL, [])} == wanted
+
+
+def test_a_missing_confidence_meets_no_comparison_but_is_null(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a", confidence=None), prediction("b", confidence=float("nan"))])
+    assert in_frame(log, where="confidence < 2") == []
+    assert in_frame(log, where="not confidence < 2") == []
+    assert in_frame(log, where="confidence is null") == by_place("a", "b")
+    assert [(c.risk_bin, c.n) for c in log.counts(ALL, [])] == [(512, 2)]
+    assert {c.confidence for c in log.rows(ALL, [], [WHOLE_LINE])} == {None}
+
+
+def test_spans_exclude_their_start_and_include_their_end_exactly(log: PredictionLog) -> None:
+    places = [0, 1, 2, (1 << 53), (1 << 53) + 1, LINE_END - 2, LINE_END - 1]
+    append(log, 1, [prediction(str(place), line=place) for place in places])
+
+    def drawn(above: int, up_to: int) -> list[int]:
+        found = log.rows(ALL, [], [Span(pattern=0, above=above, up_to=up_to)])
+        return [candidate.line for candidate in found]
+
+    assert drawn(-1, 0) == [0]
+    assert drawn(0, 1) == [1]
+    assert drawn(1, 1) == []
+    assert drawn(1 << 53, (1 << 53) + 1) == [(1 << 53) + 1]
+    assert drawn(LINE_END - 2, LINE_END - 1) == [LINE_END - 1]
+    assert drawn(-1, LINE_END) == places
+
+
+def test_each_pattern_has_its_own_spans_and_overlaps_count_once(log: PredictionLog) -> None:
+    append(
+        log, 1, [prediction(str(i), line=i, confidence=0.1 if i % 2 else 0.9) for i in range(10)]
+    )
+    low = [Where.parse("confidence < 0.5")]
+    spans = [
+        Span(pattern=0, above=-1, up_to=3),
+        Span(pattern=0, above=1, up_to=4),
+        Span(pattern=1, above=6, up_to=7),
+    ]
+    found = log.rows(ALL, low, spans)
+    assert [(c.line, c.pattern) for c in found] == [(0, 0), (2, 0), (4, 0), (7, 1)]
+    assert list(log.rows(ALL, low, [])) == []
+
+
+def test_a_candidate_is_the_row_as_it_was_written(log: PredictionLog) -> None:
+    at = NOON + timedelta(hours=1, microseconds=123456)
+    append(log, 1, [prediction("a", predicted_at=at.astimezone(), confidence=0.1 + 0.2)])
+    assert list(log.rows(ALL, [], [WHOLE_LINE])) == [
+        Candidate(
+            sample_id="a",
+            uri="s3://production/a",
+            predicted_at=at,
+            model="m1",
+            predicted_class="cat",
+            confidence=0.1 + 0.2,
+            line=line("a", SALT),
+            content_hash="hash of a",
+        )
+    ]
+    assert log.rows(ALL, [], [WHOLE_LINE])[0].predicted_at.tzinfo is UTC
+
+
+ODD_TEXTS = ["it's", 'a "b"', "<&>", "a/b\\c", "パン/ケーキ", "%_", "", " ", "a\nb", "🥐", "x=1/y"]
+
+
+def test_texts_of_any_characters_survive(log: PredictionLog) -> None:
+    append(log, 1, [prediction(f"{t}.png", predicted_class=t) for t in ODD_TEXTS])
+    assert sorted(in_frame(log)) == sorted(f"{t}.png" for t in ODD_TEXTS)
+    assert {c.predicted_class for c in log.counts(ALL, [])} == set(ODD_TEXTS)
+    assert set(log.known([f"{t}.png" for t in ODD_TEXTS])) == {f"{t}.png" for t in ODD_TEXTS}
+    for text in ODD_TEXTS:
+        quoted = text.replace("'", "''")
+        assert in_frame(log, where=f"predicted_class = '{quoted}'") == [f"{text}.png"]
+
+
+def test_attributes_are_listed_and_asked_for(log: PredictionLog) -> None:
+    append(
+        log,
+        1,
+        [
+            prediction("a", attributes={"site": "Bern", "user.id": "7"}),
+            prediction("b", attributes={"site": "Genève"}),
+            prediction("c"),
+        ],
+    )
+    assert log.attributes() == {"site", "user.id"}
+    assert in_frame(log, where="attributes.site = 'Bern'") == ["a"]
+    assert in_frame(log, where="attributes['user.id'] = '7'") == ["a"]
+    assert in_frame(log, where="attributes.site like 'Gen%'") == ["b"]
+    assert in_frame(log, where="attributes.site is null") == ["c"]
+    assert in_frame(log, where="attributes.absent is null") == by_place("a", "b", "c")
+    append(log, 2, [prediction("d", role=Role.SHADOW, attributes={"new": ""})])
+    assert log.attributes() == {"site", "user.id", "new"}
+
+
+def test_a_frame_is_not_asked_for_feedback(log: PredictionLog) -> None:
+    flagged = [Where.parse("flagged")]
+    with pytest.raises(LogError, match="names feedback"):
+        log.counts(ALL, flagged)
+    with pytest.raises(LogError, match="names feedback"):
+        log.rows(ALL, flagged, [WHOLE_LINE])
+
+
+# --- feedback -------------------------------------------------------------------------------
+
+
+def test_feedback_is_folded_to_the_latest_of_each_kind(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a"), prediction("b"), prediction("c")])
+    append(
+        log,
+        2,
+        [
+            heard("a", "flagged", "false", 9),
+            heard("a", "flagged", "true", 10),
+            heard("a", "corrected_class", "dog", 3),
+            heard("b", "corrected_class", "dog"),
+        ],
+    )
+    append(log, 3, [heard("a", "flagged", "false", 1), heard("b", "corrected_class", "", 5)])
+    known = log.known(["a", "b", "c", "absent"])
+    said = {sample_id: (one.flagged, one.corrected_class) for sample_id, one in known.items()}
+    assert said == {"a": (False, "dog"), "b": (None, None), "c": (None, None)}
+    assert known["a"].predicted_at.tzinfo is UTC
+
+
+def test_received_looks_at_its_own_batches_and_folds_up_to_their_end(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a"), prediction("b")])
+    append(log, 2, [heard("a", "flagged", "true"), heard("unknown", "flagged", "true")])
+    append(log, 3, [heard("b", "flagged", "true"), heard("a", "corrected_class", "dog")])
+    append(log, 4, [heard("a", "flagged", "false")])
+    either = Where.parse("flagged or corrected_class is not null")
+
+    def received(after: int, to: int) -> dict[str, tuple[bool | None, str | None]]:
+        found = log.received(after, to, either)
+        return {c.sample_id: (c.flagged, c.corrected_class) for c in found}
+
+    assert received(0, 2) == {"a": (True, None)}
+    assert received(2, 3) == {"a": (True, "dog"), "b": (True, None)}
+    assert received(3, 4) == {"a": (False, "dog")}
+    assert received(4, 9) == {}
+
+
+def test_received_needs_a_serving_prediction_by_then_and_meets_any_condition(
+    log: PredictionLog,
+) -> None:
+    append(log, 1, [heard("late", "flagged", "true"), heard("shadow", "flagged", "true")])
+    append(log, 2, [prediction("late"), prediction("shadow", role=Role.SHADOW)])
+    flagged = Where.parse("flagged and confidence > 0.5")
+    assert list(log.received(0, 1, flagged)) == []
+    assert [c.sample_id for c in log.received(0, 2, flagged)] == ["late"]
+    assert list(log.received(0, 2, Where.parse("flagged and confidence < 0.5"))) == []
+
+
+def test_other_models_predictions_of_a_known_sample_are_named(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a")])
+    append(log, 2, [prediction("a", model=m, role=Role.REPEATED) for m in ("m2", "m3", "m3")])
+    append(log, 3, [prediction("a", model="m4", role=Role.SHADOW)])
+    known = log.known(["a", "a"])
+    assert (known["a"].model, known["a"].repeated) == ("m1", {"m2", "m3"})
+
+
+# --- model labels ---------------------------------------------------------------------------
+
+
+def test_model_labels_are_confident_framed_and_uncontested(log: PredictionLog) -> None:
+    append(log, 1, [prediction("early", predicted_class="dog")])
+    append(
+        log,
+        2,
+        [
+            prediction("zebra", confidence=0.9),
+            prediction("ape", confidence=0.5),
+            prediction("unsure", confidence=0.499999),
+            prediction("silent", confidence=None),
+            prediction("flagged"),
+            prediction("cleared"),
+            prediction("corrected"),
+        ],
+    )
+    append(log, 3, [heard("flagged", "flagged", "true"), heard("cleared", "flagged", "false")])
+    append(log, 4, [heard("corrected", "corrected_class", "dog")])
+    append(log, 5, [prediction("next")])
+    frames = [FrameRange(batch_after=1, batch_to=4)]
+    assert labels(log, frames=frames) == ["ape", "cleared", "zebra"]
+    frames.append(FrameRange(batch_after=0, batch_to=1))
+    assert labels(log, frames=[*frames, *frames]) == ["ape", "cleared", "early", "zebra"]
+    assert labels(log, frames=[]) == []
+    late = FrameRange(batch_to=9, since=NOON + timedelta(seconds=1))
+    assert labels(log, frames=[late]) == []
+
+
+def test_model_labels_keep_the_wall_twins_included(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a"), prediction("b"), prediction("twin", content_hash="hash of a")])
+    assert labels(log, without_samples=["a"]) == ["b", "twin"]
+    assert labels(log, without_content=["hash of a"]) == ["b"]
+    assert labels(log, without_samples=["b", "b"], without_content=["hash of a"]) == []
+
+
+def test_model_labels_come_in_order_page_by_page(log: PredictionLog) -> None:
+    n = 60_000
+    order = [f"{(i * 7919) % n:06d}" for i in range(n)]
+    append(log, 1, [prediction(sample_id, line=7) for sample_id in order])
+    assert labels(log, without_samples=["000007"]) == [f"{i:06d}" for i in range(n) if i != 7]
+
+
+def test_a_reading_may_be_left_half_way_while_others_go_on(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a"), prediction("b")])
+    pages = log.model_labels([ALL], min_confidence=0, without_samples=[], without_content=[])
+    assert len(next(pages)) == 2
+    append(log, 2, [prediction("c")])
+    assert in_frame(log) == by_place("a", "b", "c")
+    assert list(pages) == []
+
+
+# --- both alike -----------------------------------------------------------------------------
+
+texts = st.sampled_from(["", "a", "b", "ab", "it's", "%", "ü"])
+doubles = st.sampled_from([0.0, 0.25, 0.5, 0.7, 0.1 + 0.2, 1.0])
+moments = st.integers(0, 5).map(lambda i: NOON + timedelta(seconds=i))
+predictions = st.builds(
+    Prediction,
+    sample_id=st.uuids().map(str),
+    uri=texts,
+    predicted_at=moments,
+    model=texts,
+    predicted_class=texts,
+    confidence=st.none() | doubles | st.floats(0, 1),
+    line=st.integers(0, 9) | st.integers(0, LINE_END - 1),
+    content_hash=texts,
+    size_bytes=st.sampled_from([0, 1, 2**53 + 1]),
+    role=st.sampled_from([Role.SERVING, Role.SERVING, Role.SHADOW]),
+    attributes=st.dictionaries(st.sampled_from(["site", "user.id"]), texts),
+)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+OPERATORS = st.sampled_from(["=", "<>", "<", "<=", ">", ">="])
+NAMES = st.sampled_from(
+    ["predicted_class", "model", "attributes.site", "attributes['user.id']", "content_hash"]
+)
+literals = texts.map(_quoted)
+leaves = st.one_of(
+    st.tuples(st.sampled_from(["confidence", "size_bytes"]), OPERATORS, doubles.map(repr)).map(
+        " ".join
+    ),
+    st.tuples(NAMES, OPERATORS, literals | NAMES).map(" ".join),
+    st.tuples(NAMES, st.lists(literals | NAMES, min_size=1, max_size=3)).map(
+        lambda x: f"{x[0]} in ({', '.join(x[1])})"
+    ),
+    st.builds("confidence between {} and {}".format, doubles, doubles),
+    st.builds("{} not between {} and {}".format, NAMES, NAMES, literals),
+    st.builds("{} like {}".format, NAMES, st.sampled_from(["'%'", "'_'", "'a%'", "'%''s'"])),
+    st.builds("{} is null".format, NAMES | st.just("confidence")),
+    st.builds("predicted_at {} '{}'".format, OPERATORS, moments.map(lambda at: at.isoformat())),
+)
+conditions = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds("({} and {})".format, inner, inner),
+        st.builds("({} or {})".format, inner, inner),
+        st.builds("not ({})".format, inner),
+        st.builds("({}) is not true".format, inner),
+        st.builds("({}) is null".format, inner),
+        st.builds("({}) = ({})".format, inner, inner),
+    ),
+    max_leaves=5,
+).map(Where.parse)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    rows=st.lists(predictions, min_size=1, max_size=25, unique_by=lambda p: p.sample_id),
+    wheres=st.lists(st.lists(conditions, max_size=4), min_size=4, max_size=4),
+    data=st.data(),
+)
+def test_iceberg_and_memory_give_the_same_counts_and_rows(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[Prediction],
+    wheres: list[list[Where]],
+    data: st.DataObject,
+) -> None:
+    memory = MemoryLog("ledger", SALT)
+    with open_iceberg(tmp_path_factory.mktemp("log")) as iceberg:
+        for log in (memory, iceberg):
+            for i, batch in enumerate((rows[::2], rows[1::2])):
+                if batch:
+                    append(log, i + 1, batch)
+        for asked in wheres:
+            frame = data.draw(
+                st.builds(
+                    FrameRange,
+                    batch_after=st.integers(0, 1),
+                    batch_to=st.integers(1, 2),
+                    since=st.none() | moments,
+                    until=st.none() | moments,
+                )
+            )
+            spans = data.draw(
+                st.lists(
+                    st.builds(
+                        Span,
+                        pattern=st.integers(0, 2 ** len(asked) - 1),
+                        above=st.integers(-1, 9),
+                        up_to=st.integers(0, 9) | st.just(LINE_END),
+                    )
+                )
+            )
+            assert list(iceberg.counts(frame, asked)) == list(memory.counts(frame, asked))
+            assert list(iceberg.rows(frame, asked, spans)) == list(memory.rows(frame, asked, spans))

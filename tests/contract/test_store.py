@@ -1,0 +1,295 @@
+"""What every Store does, in memory and on a real S3 server."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
+
+import pytest
+
+from labelloop.adapters.s3 import S3Store
+from labelloop.errors import ArgumentError, InputGone, StoreDenied
+from labelloop.ports import Store
+from labelloop.testing import MemoryStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from labelloop.demo.servers import SeaweedFS
+
+ODD_KEYS = [
+    "class_07/plain.png",
+    "with space.png",
+    "100%.png",
+    "%41%20escaped-already.png",
+    "a+b.png",
+    "x#y.png",
+    "q?versionId=1&b=2.png",
+    "quo'te\"d.png",
+    "<&>.png",
+    "ключ/日本語.png",
+    "emoji/🍞.png",
+    "decomposed-e\u0301.png",
+    "line\nbreak.png",
+    "semi;colon,=~!*().png",
+    "ends-in-dot.",
+]
+
+
+class Held(Protocol):
+    """What can be seen of an object."""
+
+    body: bytes
+    content_type: str
+    tags: Mapping[str, str]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    body: bytes
+    content_type: str
+    tags: Mapping[str, str]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A way to make stores over one production and one blind bucket, and to look behind them."""
+
+    bucket: str
+    blind: str
+    open: Callable[..., Store]  # (uri, hidden_uri=None)
+    put: Callable[..., None]  # (key, body, *, tags=, metadata=, content_type=)
+    look: Callable[[str], Held]
+    page_size: int
+
+    @property
+    def store(self) -> Store:
+        return self.open(f"s3://{self.bucket}")
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+
+def memory_bench() -> Bench:
+    held = MemoryStore("s3://production")
+
+    def open_store(uri: str, hidden_uri: str | None = None) -> Store:
+        store = MemoryStore(uri, buckets=("blind",), hidden_uri=hidden_uri, page_size=7)
+        store.objects_by_uri = held.objects_by_uri
+        return store
+
+    def put(key: str, body: bytes = b"", **keywords: object) -> None:
+        held.put(key, body, **keywords)  # type: ignore[arg-type]
+
+    return Bench("production", "blind", open_store, put, lambda uri: held.objects_by_uri[uri], 7)
+
+
+def s3_bench(server: "SeaweedFS", s3: "S3Client", bucket: str, blind: str) -> Bench:
+    def open_store(uri: str, hidden_uri: str | None = None) -> Store:
+        return S3Store(
+            uri,
+            endpoint_url=server.endpoint_url,
+            access_key=server.access_key,
+            secret_key=server.secret_key,
+            hidden_uri=hidden_uri,
+            workers=4,
+        )
+
+    def put(
+        key: str,
+        body: bytes = b"",
+        *,
+        tags: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "image/png",
+    ) -> None:
+        tagging = "&".join(f"{quote(k)}={quote(v)}" for k, v in (tags or {}).items())
+        s3.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=body,
+            Tagging=tagging,
+            Metadata=metadata or {},
+            ContentType=content_type,
+        )
+
+    def look(uri: str) -> Held:
+        in_bucket, _, key = uri.removeprefix("s3://").partition("/")
+        got = s3.get_object(Bucket=in_bucket, Key=key)
+        tags = s3.get_object_tagging(Bucket=in_bucket, Key=key)["TagSet"]
+        return Seen(
+            body=got["Body"].read(),
+            content_type=got["ContentType"],
+            tags={tag["Key"]: tag["Value"] for tag in tags},
+            metadata=got["Metadata"],
+        )
+
+    return Bench(bucket, blind, open_store, put, look, 1000)
+
+
+@pytest.fixture(params=["memory", "s3"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "memory":
+        return memory_bench()
+    return s3_bench(
+        request.getfixturevalue("seaweedfs"),
+        request.getfixturevalue("s3"),
+        request.getfixturevalue("bucket"),
+        request.getfixturevalue("blind_bucket"),
+    )
+
+
+def keys(store: Store) -> list[str]:
+    return sorted(found.sample_id for page in store.objects() for found in page)
+
+
+def test_an_empty_bucket_has_no_objects(bench: Bench) -> None:
+    assert list(bench.store.objects()) == []
+    assert list(bench.store.tags([])) == []
+
+
+def test_the_listing_tells_key_uri_hash_size_and_time(bench: Bench) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    bench.put("class_07/a.png", b"bytes")
+    [[found]] = bench.store.objects()
+    assert found.sample_id == "class_07/a.png"
+    assert found.uri == bench.uri("class_07/a.png")
+    assert found.content_hash == md5(b"bytes").hexdigest()  # noqa: S324 - what S3 calls ETag
+    assert found.size_bytes == 5
+    assert found.last_modified.tzinfo is UTC
+    assert before <= found.last_modified <= datetime.now(UTC) + timedelta(seconds=5)
+
+
+def test_every_object_is_listed_once_over_several_pages(bench: Bench) -> None:
+    names = [f"d{i % 7}/{i:05}.png" for i in range(bench.page_size + 50)]
+    for name in names:
+        bench.put(name)
+    pages = list(bench.store.objects())
+    assert len(pages) > 1
+    assert sorted(found.sample_id for page in pages for found in page) == sorted(names)
+
+
+def test_only_what_is_below_the_prefix_is_listed_by_its_whole_key(bench: Bench) -> None:
+    for key in ("images/a.png", "images/deep/b.png", "images2/c.png", "images.png"):
+        bench.put(key)
+    for uri in (bench.uri("images"), bench.uri("images/")):
+        assert keys(bench.open(uri)) == ["images/a.png", "images/deep/b.png"]
+
+
+def test_blind_copies_and_folder_markers_are_not_listed(bench: Bench) -> None:
+    for key in ("a.png", "blind/x.png", "blinded.png", "folder/"):
+        bench.put(key)
+    store = bench.open(f"s3://{bench.bucket}", hidden_uri=bench.uri("blind"))
+    assert keys(store) == ["a.png", "blinded.png"]
+    elsewhere = bench.open(f"s3://{bench.bucket}", hidden_uri=f"s3://{bench.blind}")
+    assert keys(elsewhere) == ["a.png", "blind/x.png", "blinded.png"]
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_any_key_is_listed_tagged_read_copied_and_deleted(bench: Bench, key: str) -> None:
+    bench.put(key, key.encode(), tags={"predicted_class": "Naïve + 100/b"})
+    store = bench.store
+    [[found]] = store.objects()
+    assert found.sample_id == key
+    [(of, tags)] = store.tags([found])
+    assert of == found
+    assert tags == {"predicted_class": "Naïve + 100/b"}
+    assert store.exists(found.uri)
+    assert store.read(found.uri) == key.encode()
+    store.copy_blind(found.uri, f"s3://{bench.blind}/copy")
+    assert store.read(f"s3://{bench.blind}/copy") == key.encode()
+    store.delete(found.uri)
+    assert not store.exists(found.uri)
+
+
+def test_tags_of_many_objects_are_read_and_gone_ones_are_left_out(bench: Bench) -> None:
+    for i in range(60):
+        bench.put(f"{i}.png", tags={"confidence": f"0.{i:03}"} if i % 5 else {})
+    store = bench.store
+    found = [one for page in store.objects() for one in page]
+    store.delete(bench.uri("7.png"))
+    got = {of.sample_id: tags for of, tags in store.tags(found)}
+    assert got == {
+        f"{i}.png": {"confidence": f"0.{i:03}"} if i % 5 else {} for i in range(60) if i != 7
+    }
+
+
+def test_reading_tags_can_be_given_up_half_way(bench: Bench) -> None:
+    for i in range(40):
+        bench.put(f"{i:02}.png")
+    store = bench.store
+    reading = store.tags([one for page in store.objects() for one in page])
+    next(iter(reading))
+    del reading
+    assert len(keys(store)) == 40
+
+
+def test_a_blind_copy_has_the_bytes_and_the_type_and_nothing_else(bench: Bench) -> None:
+    bench.put(
+        "class_07/a.png",
+        b"pixels",
+        tags={"predicted_class": "7"},
+        metadata={"predicted": "7"},
+        content_type="image/webp",
+    )
+    target = f"s3://{bench.blind}/0a1b"
+    for _ in range(2):
+        bench.store.copy_blind(bench.uri("class_07/a.png"), target)
+        copy = bench.look(target)
+        assert (copy.body, copy.content_type) == (b"pixels", "image/webp")
+        assert (copy.tags, copy.metadata) == ({}, {})
+    original = bench.look(bench.uri("class_07/a.png"))
+    assert original.tags == {"predicted_class": "7"}
+
+
+def test_a_blind_copy_replaces_what_stood_there(bench: Bench) -> None:
+    bench.put("old.png", b"old", tags={"a": "1"}, metadata={"b": "2"}, content_type="image/gif")
+    bench.put("new.png", b"new")
+    bench.store.copy_blind(bench.uri("new.png"), bench.uri("old.png"))
+    copy = bench.look(bench.uri("old.png"))
+    assert (copy.body, copy.content_type, copy.tags, copy.metadata) == (b"new", "image/png", {}, {})
+
+
+def test_what_is_gone_is_said_to_be_gone(bench: Bench) -> None:
+    store = bench.store
+    assert not store.exists(bench.uri("gone.png"))
+    with pytest.raises(InputGone, match=r"gone\.png"):
+        store.read(bench.uri("gone.png"))
+    with pytest.raises(InputGone, match=r"gone\.png"):
+        store.copy_blind(bench.uri("gone.png"), f"s3://{bench.blind}/copy")
+    store.delete(bench.uri("gone.png"))
+
+
+def test_a_missing_bucket_is_never_taken_for_a_missing_object(bench: Bench) -> None:
+    bench.put("a.png")
+    store = bench.store
+    nowhere = "s3://no-such-bucket-here/a.png"
+    for call in (
+        lambda: store.exists(nowhere),
+        lambda: store.read(nowhere),
+        lambda: store.delete(nowhere),
+        lambda: store.copy_blind(nowhere, f"s3://{bench.blind}/copy"),
+        lambda: store.check_writable("s3://no-such-bucket-here"),
+    ):
+        with pytest.raises(StoreDenied, match="no-such-bucket-here"):
+            call()
+
+
+def test_a_writable_place_is_found_writable_and_left_as_it_was(bench: Bench) -> None:
+    bench.store.check_writable(f"s3://{bench.blind}")
+    bench.store.check_writable(f"s3://{bench.blind}/below/")
+    assert keys(bench.open(f"s3://{bench.blind}")) == []
+
+
+def test_a_url_lives_a_second_at_least_and_seven_days_at_most(bench: Bench) -> None:
+    bench.put("a.png")
+    for life in (timedelta(seconds=1), timedelta(hours=1), timedelta(days=7)):
+        url = bench.store.presign(bench.uri("a.png"), life)
+        assert f"X-Amz-Expires={int(life.total_seconds())}" in url
+    for life in (timedelta(0), timedelta(days=-1), timedelta(days=7, seconds=1)):
+        with pytest.raises(ArgumentError, match="presigned"):
+            bench.store.presign(bench.uri("a.png"), life)

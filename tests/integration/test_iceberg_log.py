@@ -1,0 +1,187 @@
+"""What the Iceberg adapter promises beyond the port: identity, damage, pruning, open formats."""
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+
+from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.core.round import FrameRange, Span
+from labelloop.core.sample import Feedback, Prediction
+from labelloop.errors import LogError
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WHOLE_LINE = [Span(pattern=0, above=-1, up_to=1 << 62)]
+
+
+def place(folder: Path) -> dict[str, str]:
+    return {"warehouse": str(folder / "log"), "catalog": f"sqlite:///{folder / 'catalog.db'}"}
+
+
+def opened(folder: Path, ledger_id: str = "l1", salt: bytes = b"salt") -> IcebergLog:
+    return IcebergLog.open(**place(folder), ledger_id=ledger_id, salt=salt)
+
+
+def catalog(folder: Path) -> SqlCatalog:
+    return SqlCatalog("labelloop", uri=place(folder)["catalog"])
+
+
+def row(sample_id: str = "a") -> Prediction:
+    return Prediction(
+        sample_id=sample_id,
+        uri="u",
+        predicted_at=NOON,
+        model="m",
+        predicted_class="cat",
+        confidence=0.5,
+        line=1,
+        content_hash="h",
+        size_bytes=1,
+        attributes={"site": "Bern"},
+    )
+
+
+def append(log: IcebergLog, batch: int) -> Path:
+    path = log.write_batch(batch, "predictions", [row(f"s{batch}")], NOON)
+    log.commit_batch(batch, "predictions", path)
+    return Path(path)
+
+
+def test_the_identity_of_a_log_is_read_without_its_ledger(tmp_path: Path) -> None:
+    assert IcebergLog.identity(**place(tmp_path)) is None
+    assert list(tmp_path.iterdir()) == []
+    with opened(tmp_path, salt=b"\x00\xff"):
+        pass
+    assert IcebergLog.identity(**place(tmp_path)) == ("l1", b"\x00\xff")
+
+
+def test_a_log_of_another_ledger_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    with pytest.raises(LogError, match=r"belongs to the ledger l1(.|\n)*remedy"):
+        opened(tmp_path, ledger_id="l2")
+    with pytest.raises(LogError, match="disagree about the line's salt"):
+        opened(tmp_path, salt=b"other")
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    tables = catalog(tmp_path)
+    with tables.load_table("labelloop.predictions").transaction() as transaction:
+        transaction.set_properties({"labelloop.format": "2"})
+    tables.close()
+    for attempt in (lambda: opened(tmp_path), lambda: IcebergLog.identity(**place(tmp_path))):
+        with pytest.raises(LogError, match="format '2', and this labelloop reads format '1'"):
+            attempt()
+
+
+def test_a_log_left_half_created_is_completed(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    tables = catalog(tmp_path)
+    tables.drop_table("labelloop.feedback")
+    tables.close()
+    with opened(tmp_path) as log:
+        log.write_batch(
+            1, "feedback", [Feedback(sample_id="a", kind="k", value="v", received_at=NOON)], NOON
+        )
+
+
+def test_batches_without_their_catalog_are_not_taken_for_a_new_log(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        append(log, 1)
+    (tmp_path / "catalog.db").unlink()
+    with pytest.raises(LogError, match="holds batches of predictions, but the catalog has no log"):
+        opened(tmp_path)
+
+
+def test_a_damaged_batch_is_not_whole_and_not_committed(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        path = log.write_batch(1, "predictions", [row()], NOON)
+        content = Path(path).read_bytes()
+        for n_bytes in (0, 3, len(content) // 2, len(content) - 1):
+            Path(path).write_bytes(content[:n_bytes])
+            assert not log.is_whole(path, 1)
+            with pytest.raises(LogError, match="no whole batch"):
+                log.commit_batch(1, "predictions", path)
+        Path(path).write_bytes(content)
+        assert log.is_whole(path, 1)
+
+
+def test_a_batch_that_went_missing_is_named_with_a_remedy(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        append(log, 1).unlink()
+        with pytest.raises(LogError, match=r"batch-000000000001(.|\n)*remedy"):
+            log.rows(FrameRange(batch_to=1), [], WHOLE_LINE)
+
+
+def test_a_frame_opens_only_its_own_batches(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        paths = [append(log, batch) for batch in range(1, 5)]
+        for outside in (paths[0], paths[3]):
+            outside.write_bytes(b"opening this would fail")
+        frame = FrameRange(batch_after=1, batch_to=3)
+        found = log.rows(frame, [], WHOLE_LINE)
+        assert [candidate.sample_id for candidate in found] == ["s2", "s3"]
+
+
+def test_files_carry_the_schema_and_the_batch_in_their_path(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        path = append(log, 12)
+    assert path.name == "batch-000000000012.parquet"
+    assert list(path.parent.iterdir()) == [path]
+    table = pq.read_table(path)
+    assert table.column_names == [
+        *("sample_id", "uri", "predicted_at", "model", "role", "predicted_class", "confidence"),
+        *("probabilities", "embedding", "attributes", "line", "content_hash", "size_bytes"),
+        *("batch", "indexed_at"),
+    ]
+    assert table["batch"].to_pylist() == [12]
+    assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_other_engines_read_the_same_table(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        append(log, 1)
+        append(log, 2)
+    tables = catalog(tmp_path)
+    read = tables.load_table("labelloop.predictions").scan(row_filter="batch = 2").to_arrow()
+    tables.close()
+    assert read["sample_id"].to_pylist() == ["s2"]
+    assert read["attributes"].to_pylist() == [[("site", "Bern")]]
+
+
+def test_old_snapshots_go_and_rows_stay(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        for batch in range(1, 16):
+            append(log, batch)
+        assert len(log.rows(FrameRange(batch_to=15), [], WHOLE_LINE)) == 15
+    tables = catalog(tmp_path)
+    assert len(tables.load_table("labelloop.predictions").metadata.snapshots) == 10
+    tables.close()
+
+
+def test_a_batch_committed_by_two_processes_at_once_is_there_once(tmp_path: Path) -> None:
+    with opened(tmp_path) as first, opened(tmp_path) as second:
+        for batch in range(1, 6):
+            path = first.write_batch(batch, "predictions", [row(f"s{batch}")], NOON)
+            both = [
+                threading.Thread(target=log.commit_batch, args=(batch, "predictions", path))
+                for log in (first, second)
+            ]
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join()
+        found = first.rows(FrameRange(batch_to=9), [], WHOLE_LINE)
+        assert sorted(candidate.sample_id for candidate in found) == ["s1", "s2", "s3", "s4", "s5"]
+
+
+def test_a_warehouse_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file where the folder should be")
+    with pytest.raises(LogError, match=r"(.|\n)*remedy: check \[state\] warehouse"):
+        opened(tmp_path)

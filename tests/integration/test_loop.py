@@ -1,0 +1,169 @@
+"""The whole job, on real servers, through the command line."""
+
+import json
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow.parquet as pq
+
+from tests.integration.conftest import CLASSES, People, Project
+
+N = 60
+
+
+def fill(project: Project, n: int = N, start: int = 0) -> None:
+    """Traffic: the class predicted stands in the key, as applications write it."""
+    rng = random.Random(start)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for i in range(start, start + n):
+        predicted = rng.randrange(len(CLASSES))
+        key = f"class_{predicted:02d}/{i:04d} a+b%.png"
+        project.truth[key] = (
+            CLASSES[rng.randrange(len(CLASSES))] if i % 4 == 0 else CLASSES[predicted]
+        )
+        tags = {
+            "predicted_class": f"c{predicted}",
+            "confidence": f"{rng.random():.3f}",
+            "timestamp": now,
+        }
+        if i % 10 == 3:
+            tags["flagged"] = "true"
+        project.upload(key, body=f"image {i}".encode(), **tags)
+
+
+def plain_classes(text: str) -> str:
+    """S3 tags hold no `<` or `"` everywhere: the application's tags name c0..c3."""
+    return text.replace(json.dumps(CLASSES, ensure_ascii=False), '["c0", "c1", "c2", "c3"]')
+
+
+def rows(project: Project, dataset: str, version: int) -> list[dict[str, Any]]:
+    path = Path(project.folder, ".labelloop/datasets", dataset, f"v{version:04d}")
+    table = pq.read_table(path / "manifest.parquet")
+    described = json.loads((path / "dataset.json").read_text())
+    assert described["counts"]["rows"] == table.num_rows
+    return list(table.to_pylist())
+
+
+def answer_all(project: Project, people: People) -> dict[str, str]:
+    """Answer every open task with the truth, which people tell from the image; returns task: answer."""
+    by_body = {key.encode(): key for key in project.truth}
+    answers: dict[str, str] = {}
+    for queue in ("accuracy", "low-confidence", "flagged"):
+        for task in people.tasks(people.project(project.name, queue)["id"]):
+            if task["annotations"]:
+                continue
+            image = httpx.get(task["data"]["image"], trust_env=False).raise_for_status()
+            number = int(image.content.removeprefix(b"image "))
+            key = next(k for k in by_body.values() if f"/{number:04d} " in k)
+            said = f"c{CLASSES.index(project.truth[key])}"
+            people.answer(task["id"], said)
+            answers[key] = said
+    return answers
+
+
+def test_the_loop_closes(project: Project, people: People) -> None:
+    project.write(plain_classes)
+    fill(project)
+    first = project.ok("run")
+    assert f"{N} new ({N} listed)" in first
+    assert "no accuracy yet: no blind draw has an answer yet" in first
+
+    answers = answer_all(project, people)
+    second = project.ok("run")
+    assert f"collect  {len(answers)} labels" in second
+    assert "no round is due" in second
+
+    evaluation = rows(project, "evaluation", 1)
+    assert len(evaluation) == 12
+    assert {row["inclusion"] for row in evaluation} == {12 / N}
+    n_right = sum(row["label"] == f"c{int(row['sample_id'][6:8])}" for row in evaluation)
+    measured = project.json("measure")
+    assert measured["rounds"][0]["estimate"]["value"] == n_right / 12
+    assert measured["rounds"][0]["n_traffic"] == N
+
+    training = rows(project, "training", 2)
+    assert {r["sample_id"] for r in training}.isdisjoint(r["sample_id"] for r in evaluation)
+    human = [r for r in training if r["origin"] == "human"]
+    assert {r["sample_id"] for r in human} == set(answers) - {r["sample_id"] for r in evaluation}
+    assert all(r["label"] == answers[r["sample_id"]] for r in human + evaluation)
+    model = [r for r in training if r["origin"] == "model"]
+    assert model
+    assert all(
+        r["confidence"] >= 0.8 and r["label"] == f"c{int(r['sample_id'][6:8])}" for r in model
+    )
+
+    third = project.ok("run")
+    assert "collect  0 labels" in third
+    assert "training v2: unchanged; evaluation v1: unchanged" in third
+
+
+def test_a_second_round_draws_only_what_is_new(project: Project, people: People) -> None:
+    project.write(plain_classes)
+    fill(project, 30)
+    first = project.json("run")
+    fill(project, 20, start=30)
+    second = project.json("run", "--now")
+    assert first["selected"]["n_frame"] == 30
+    assert second["selected"]["n_frame"] == 20
+    assert second["indexed"]["n_new"] == 20
+    n_tasks = sum(
+        len(people.tasks(people.project(project.name, q)["id"]))
+        for q in ("accuracy", "low-confidence", "flagged")
+    )
+    assert n_tasks == sum(p["n_drawn"] for r in (first, second) for p in r["selected"]["plans"])
+
+
+def test_edits_skips_and_deletions_are_honoured(project: Project, people: People) -> None:
+    project.write(plain_classes)
+    fill(project)
+    project.ok("run")
+    tasks = people.tasks(people.project(project.name, "accuracy")["id"])
+    ids = [people.answer(task["id"], "c0") for task in tasks[:3]]
+    people.skip(tasks[3]["id"])
+    assert project.json("collect")["n_labels"] == 3
+    result = [
+        {
+            "from_name": "label",
+            "to_name": "image",
+            "type": "choices",
+            "value": {"choices": ["c1"]},
+        }
+    ]
+    people.api.patch(f"/api/annotations/{ids[0]}/", json={"result": result}).raise_for_status()
+    people.api.delete(f"/api/annotations/{ids[1]}/").raise_for_status()
+    people.answer(tasks[4]["id"], "no such class")
+    collected = project.json("collect")
+    assert (collected["n_edited"], collected["n_deleted"]) == (1, 1)
+    assert [s["value"] for s in collected["strays"]] == ["no such class"]
+    window = project.json("measure")["last_seven_days"]
+    assert (window["n_labelled"], window["n_skipped"], window["n_waiting"]) == (2, 1, 9)
+    project.ok("build")
+    assert sorted(r["label"] for r in rows(project, "evaluation", 1)) == ["c0", "c1"]
+
+
+def test_exports_hold_what_the_manifest_says(project: Project, people: People) -> None:
+    project.write(plain_classes)
+    fill(project)
+    project.ok("run")
+    answer_all(project, people)
+    project.ok("run")
+    out = project.folder / "out"
+    done = project.json(
+        "datasets", "export", "training", "--to", "imagefolder", "--target", str(out)
+    )
+    manifest = rows(project, "training", 2)
+    assert done["exported"]["n_written"] == len(manifest)
+    for row in manifest:
+        (image,) = (out / row["label"]).glob(f"*-{Path(row['sample_id']).name}")
+        assert image.read_bytes() == f"image {int(row['sample_id'][9:13])}".encode()
+    again = project.json(
+        "datasets", "export", "training", "--to", "imagefolder", "--target", str(out)
+    )
+    assert again["exported"] == {"n_written": 0, "n_there": len(manifest), "n_gone": 0}
+    project.ok("datasets", "export", "evaluation@1", "--to", "csv", "--target", str(out / "e.csv"))
+    assert len((out / "e.csv").read_text().splitlines()) == 13
+    assert "training" in project.ok("datasets", "list")
+    assert "no guarantee" in project.ok("datasets", "show", "training")
