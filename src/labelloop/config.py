@@ -1,0 +1,484 @@
+"""labelloop.toml -> Settings: every setting is declared, documented and checked here, once."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from labelloop.core.queue import Purpose, Queue
+from labelloop.core.where import Where
+from labelloop.errors import ConfigError, WhereError
+
+FILE_NAME = "labelloop.toml"
+MAX_PRESIGN_LIFE = timedelta(days=7)
+SHOWABLE = ("predicted_class", "confidence", "corrected_class", "flagged")
+
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+
+
+def duration(text: object) -> timedelta:
+    """The span of time that `text` names: a number and a unit.
+
+    Raises:
+        ValueError: it names none.
+
+    >>> duration("7 days"), duration("1 hour")
+    (datetime.timedelta(days=7), datetime.timedelta(seconds=3600))
+    """
+    if isinstance(text, timedelta):
+        return text
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s*", str(text))
+    if not found or found[2] not in _UNITS:
+        raise ValueError("expected a number and a unit, such as '7 days', '12 hours', '90 seconds'")
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    except OverflowError:
+        raise ValueError("expected a span of time that ends before the year 9999") from None
+
+
+def _web_address(value: str) -> str:
+    if not re.match(r"https?://[^/\s]+", value):
+        raise ValueError("expected a URL that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def _bucket(value: str) -> str:
+    if not re.fullmatch(r"s3://[^/]+(/.*)?", value):
+        raise ValueError("expected s3://bucket or s3://bucket/prefix")
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as exc:
+        raise ValueError("expected a name of the IANA list, such as 'Europe/Zurich'") from exc
+    return value
+
+
+def _condition(value: str) -> str:
+    try:
+        Where.parse(value)
+    except WhereError as exc:
+        said = exc.args[0].removeprefix(f"where = {value!r}").removeprefix(": ").strip()
+        raise ValueError(f"{said}; {exc.remedy}") from exc
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+BucketUri = Annotated[str, AfterValidator(_bucket)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ProjectSettings(_Section):
+    """What the model is and what it can answer."""
+
+    name: str = Field(min_length=1, description="The name people see in Label Studio.")
+    classes: list[str] = Field(
+        min_length=2, description="The model's classes, spelled as in the predictions."
+    )
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "UTC", description="Where days are cut, for reports by day. All instants are UTC."
+    )
+
+    @model_validator(mode="after")
+    def _classes_are_names(self) -> "ProjectSettings":
+        for name in self.classes:
+            if not name or name != name.strip() or not name.isprintable():
+                raise ValueError(
+                    f"class {name!r}: expected printable text without blanks at its ends"
+                )
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"class {twice[0]!r} is listed twice")
+        return self
+
+
+class TagSettings(_Section):
+    """How the application calls its tags. All other tags become attributes."""
+
+    predicted_class: str = Field("predicted_class", description="The class the model predicted.")
+    confidence: str = Field("confidence", description="Its confidence, 0 to 1; may be missing.")
+    timestamp: str = Field(
+        "timestamp",
+        description="When it was predicted, ISO 8601, with Z or an offset; without either it is UTC.",
+    )
+    model: str = Field("model", description="The model's version; may be missing.")
+    flagged: str = Field("flagged", description="`true` where a user flagged the answer.")
+    corrected_class: str = Field("corrected_class", description="The class a user says is right.")
+
+
+class StoreSettings(_Section):
+    """The S3-compatible bucket that holds the inputs. It may be read-only."""
+
+    uri: BucketUri = Field(description="The bucket, and a prefix where only part of it counts.")
+    endpoint_url: WebAddress = Field(description="The server, as labelloop reaches it.")
+    public_endpoint_url: WebAddress | None = Field(
+        None, description="The server as an annotator's browser reaches it, if that differs."
+    )
+    access_key: SecretStr = Field(description="The access key.")
+    secret_key: SecretStr = Field(description="The secret key.")
+    region: str = Field("us-east-1", description="The region that signatures name.")
+    ca_file: Path | None = Field(None, description="A CA bundle, for a server with its own CA.")
+    presign_life: Duration = Field(
+        timedelta(days=7), description="How long an image URL in a task works; 7 days at most."
+    )
+    blind_uri: BucketUri | None = Field(
+        None,
+        description="A writable place for the copies that blind queues show: object keys often hold "
+        "the predicted class.",
+    )
+    tags: TagSettings = Field(default_factory=lambda: TagSettings())
+
+    @model_validator(mode="after")
+    def _life_is_possible(self) -> "StoreSettings":
+        if not timedelta(seconds=1) <= self.presign_life <= MAX_PRESIGN_LIFE:
+            raise ValueError(
+                f"presign_life is {self.presign_life}: S3 signatures last 1 second to 7 days"
+            )
+        return self
+
+
+class LabelStudioSettings(_Section):
+    """Where people label."""
+
+    url: WebAddress = Field(description="Label Studio, as labelloop reaches it.")
+    public_url: WebAddress | None = Field(
+        None, description="Label Studio as people open it, if that differs."
+    )
+    api_key: SecretStr = Field(
+        description="A personal access token or a legacy token, told apart by its form."
+    )
+    ca_file: Path | None = Field(None, description="A CA bundle, for a server with its own CA.")
+    timeout: Duration = Field(
+        timedelta(seconds=30), description="How long a request may take before it is in doubt."
+    )
+
+
+class StateSettings(_Section):
+    """Where labelloop keeps what it knows. Paths are relative to labelloop.toml."""
+
+    ledger: SecretStr = Field(
+        SecretStr("sqlite:///.labelloop/ledger.db"),
+        description="The ledger's database, an SQLAlchemy URL.",
+    )
+    warehouse: str = Field(
+        ".labelloop/log",
+        description="The prediction log: a folder, or s3://bucket/prefix on the server of the inputs.",
+    )
+    catalog: SecretStr = Field(
+        SecretStr("sqlite:///.labelloop/catalog.db"),
+        description="The Iceberg catalog of the prediction log.",
+    )
+    datasets: Path = Field(
+        Path(".labelloop/datasets"), description="The folder of the dataset versions."
+    )
+
+
+class RoundSettings(_Section):
+    """When samples are selected."""
+
+    every: Duration = Field(
+        timedelta(days=1), description="A round is due when this has passed since the last."
+    )
+    first_window: Duration = Field(
+        timedelta(days=7), description="The first round skips predictions older than this."
+    )
+    feedback_horizon: Duration = Field(
+        timedelta(days=2),
+        description="How long after its upload an object's tags are read again: for feedback, and for "
+        "tags that couldn't be read.",
+    )
+
+
+class QueueSettings(_Section):
+    """A Label Studio project and the rule that feeds it; queues draw in the order of the file."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,39}$",
+        description="Letters, digits, `.`, `_`, `-` and blanks. A renamed queue is a new one.",
+    )
+    purpose: Literal["evaluation", "training"] = Field(
+        description="`evaluation`: blind, feeds accuracies and the evaluation set. `training`: feeds "
+        "the training set."
+    )
+    where: Annotated[str, AfterValidator(_condition)] | None = Field(
+        None,
+        description="Which predictions, as comparisons joined by and, or, not; training queues only. "
+        "Tags without a column are `attributes.NAME`. One that names `flagged` or `corrected_class` "
+        "draws feedback as it arrives.",
+    )
+    draw: Literal["uniform", "uncertainty"] = Field(
+        "uniform",
+        description="How an evaluation queue draws. `uncertainty`: 30% at random, the rest more often "
+        "where the model is likely to be wrong; as precise with fewer labels.",
+    )
+    budget: int | None = Field(
+        None, ge=1, description="Labels a round. A training queue without one takes every match."
+    )
+    show: list[Literal["predicted_class", "confidence", "corrected_class", "flagged"]] = Field(
+        default_factory=list,
+        description="What annotators see beside the input; training queues only.",
+    )
+
+    @model_validator(mode="after")
+    def _purpose_allows(self) -> "QueueSettings":
+        if self.purpose == "training" and self.draw != "uniform":
+            raise ValueError("draw is for evaluation queues; a training queue takes by `where`")
+        if self.purpose == "evaluation":
+            if self.show:
+                raise ValueError(
+                    "show isn't allowed in an evaluation queue: its labels must be given blind"
+                )
+            if self.where is not None:
+                raise ValueError(
+                    "where isn't allowed in an evaluation queue: its target is all serving traffic"
+                )
+            if self.budget is None:
+                raise ValueError("an evaluation queue needs a budget: labels a round")
+        return self
+
+
+class TrainingSettings(_Section):
+    """What goes into the training set beside people's labels."""
+
+    confidence: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Keep the model's own label at or above this confidence. No bound on how many are "
+        "wrong comes with it. Left out: people's labels only.",
+    )
+
+
+class Settings(_Section):
+    """All of labelloop.toml."""
+
+    project: ProjectSettings
+    store: StoreSettings
+    label_studio: LabelStudioSettings
+    state: StateSettings = Field(default_factory=lambda: StateSettings())
+    rounds: RoundSettings = Field(default_factory=lambda: RoundSettings())
+    queue: list[QueueSettings] = Field(min_length=1)
+    training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
+
+    @model_validator(mode="after")
+    def _queues_fit_together(self) -> "Settings":
+        names = [q.name for q in self.queue]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"queue {twice[0]!r} is there twice")
+        if sum(q.purpose == "evaluation" for q in self.queue) > 1:
+            raise ValueError("more than one evaluation queue: a project has one at most")
+        if self.store.blind_uri and _inside(self.store.blind_uri, self.store.uri):
+            raise ValueError(
+                f"store.blind_uri {self.store.blind_uri!r} lies inside store.uri "
+                f"{self.store.uri!r}: copies would be indexed as inputs; use another bucket or prefix"
+            )
+        return self
+
+    def queues(self) -> tuple[Queue, ...]:
+        """The queues, evaluation first, else in the order of the file."""
+        made = [
+            Queue(
+                name=q.name,
+                purpose=Purpose(q.purpose),
+                where=Where.parse(q.where) if q.where is not None else None,
+                budget=q.budget,
+                show=tuple(q.show),
+                draw=q.draw,
+            )
+            for q in self.queue
+        ]
+        return tuple(sorted(made, key=lambda q: q.purpose is not Purpose.EVALUATION))
+
+
+def _inside(uri: str, outer: str) -> bool:
+    return (uri.rstrip("/") + "/").startswith(outer.rstrip("/") + "/")
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings in the file at `path`; `${NAME}` stands for an environment variable.
+
+    Relative paths in [state] become absolute, from the file's folder.
+
+    Raises:
+        ConfigError: the file is missing, isn't TOML, or holds what can't be used.
+    """
+    environment = os.environ if environment is None else environment
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigError(
+            f"no {path.name} at {path}",
+            remedy="write one (docs/settings.md has an example), or name it: --config PATH",
+        ) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        raise ConfigError(
+            f"{path} can't be read as TOML: {exc}", remedy="mend the line it names"
+        ) from exc
+    filled = _fill(raw, environment, path, ())
+    try:
+        settings = Settings.model_validate(filled)
+    except ValidationError as exc:
+        raise _explain(exc, path, filled) from exc
+    return _anchored(settings, path.resolve().parent)
+
+
+def _fill(value: Any, environment: Mapping[str, str], path: Path, where: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {k: _fill(v, environment, path, (*where, k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, environment, path, where) for v in value]
+    if not isinstance(value, str):
+        return value
+
+    def look(found: re.Match[str]) -> str:
+        name = found[1]
+        if not environment.get(name):
+            raise ConfigError(
+                f"{path}: {'.'.join(where)} names the environment variable {name}, which is "
+                f"{'empty' if name in environment else 'not set'}",
+                remedy=f"set {name}, or write the value in place of ${{{name}}}",
+            )
+        return environment[name]
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", look, value)
+
+
+def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> ConfigError:
+    """Every fault of the file in one error; the first one's remedy is the error's."""
+    lines: list[str] = []
+    remedy = ""
+    known_here = ""  # a mistyped key explains what is missing, so it is the better remedy
+    for fault in error.errors(include_url=False):
+        loc = fault["loc"]
+        name = _shown(loc, raw)
+        if fault["type"] == "extra_forbidden":
+            known = list(_section_at(loc[:-1]).model_fields)
+            near = get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            lines.append(f"unknown key {name}")
+            known_here = known_here or f"{hint}known here are {', '.join(known)}"
+        elif fault["type"] == "missing":
+            lines.append(f"{name} is missing")
+            remedy = remedy or "add it; docs/settings.md says what each setting means"
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            value = "" if _secret(loc) else _value(loc, raw)
+            lines.append(f"{name}{value}: {message}" if name else message)
+    text = lines[0] if len(lines) == 1 else "".join(f"\n  - {line}" for line in lines)
+    return ConfigError(
+        f"{path}: {text}",
+        remedy=known_here or remedy or "docs/settings.md says what each setting may be",
+    )
+
+
+def _shown(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
+    if len(loc) > 1 and loc[0] == "queue" and isinstance(loc[1], int):
+        queue = raw["queue"][loc[1]]
+        named = queue.get("name", loc[1] + 1) if isinstance(queue, dict) else loc[1] + 1
+        return " ".join((f"queue {named!r}", ".".join(str(p) for p in loc[2:]))).strip()
+    return ".".join(str(part) for part in loc)
+
+
+def _section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    section: type[BaseModel] = Settings
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        annotation = section.model_fields[part].annotation
+        section = QueueSettings if part == "queue" else annotation  # type: ignore[assignment]
+    return section
+
+
+def _secret(loc: tuple[int | str, ...]) -> bool:
+    return loc[-1:] in {("access_key",), ("secret_key",), ("api_key",), ("ledger",), ("catalog",)}
+
+
+def _value(loc: tuple[int | str, ...], raw: Any) -> str:
+    for part in loc:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    return "" if isinstance(raw, dict | list) else f" = {raw!r}"
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    state = settings.state
+    anchored = StateSettings(
+        ledger=SecretStr(_anchored_url(state.ledger.get_secret_value(), folder)),
+        catalog=SecretStr(_anchored_url(state.catalog.get_secret_value(), folder)),
+        warehouse=state.warehouse
+        if "://" in state.warehouse
+        else str((folder / state.warehouse).resolve()),
+        datasets=(folder / state.datasets).resolve(),
+    )
+    return settings.model_copy(update={"state": anchored})
+
+
+def _anchored_url(url: str, folder: Path) -> str:
+    start = "sqlite:///"
+    if url.startswith(start) and not url.startswith(start + "/"):
+        return start + str((folder / url.removeprefix(start)).resolve())
+    return url
+
+
+def reference() -> str:
+    """The settings as Markdown: one table a section, from the declarations above."""
+    parts: list[str] = []
+    for name in Settings.model_fields:
+        section = _section_at((name,))
+        title = f"[[{name}]]" if section is QueueSettings else f"[{name}]"
+        parts += _section_markdown(title, section)
+        if name == "store":
+            parts += _section_markdown("[store.tags]", TagSettings)
+    return "\n".join(parts)
+
+
+def _section_markdown(title: str, section: type[BaseModel]) -> list[str]:
+    lines = [f"## `{title}`", "", section.__doc__ or "", "", "| key | default | meaning |"]
+    lines.append("| --- | --- | --- |")
+    for key, field in section.model_fields.items():
+        if key == "tags":
+            continue
+        if field.is_required():
+            default = "required"
+        else:
+            default = _default_text(field.get_default(call_default_factory=True))
+        lines.append(f"| `{key}` | {default} | {field.description} |")
+    return [*lines, ""]
+
+
+def _default_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, timedelta):
+        for unit in ("day", "hour", "minute", "second"):
+            n, rest = divmod(value.total_seconds(), _UNITS[unit])
+            if n and not rest:
+                return f"`{n:g} {unit}{'s' if n != 1 else ''}`"
+    if value is None or value == []:
+        return "none"
+    return f"`{value}`"

@@ -1,0 +1,1 @@
+"""A dataset version -> a format. One file a format."""

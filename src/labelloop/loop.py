@@ -1,0 +1,455 @@
+"""Loop: opens a config and wires adapters to steps. The only place that wires."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from labelloop.config import FILE_NAME, Settings, load
+from labelloop.core.tags import TagNames
+from labelloop.errors import LabelloopError, LedgerError
+from labelloop.ledger import Ledger, classes
+
+if TYPE_CHECKING:
+    from labelloop.adapters.iceberg_tables import S3Access
+    from labelloop.core.dataset import DatasetVersion
+    from labelloop.exports.imagefolder import Exported
+    from labelloop.ledger.rejects import SetAside
+    from labelloop.ports import Annotator, Clock, PredictionLog, Progress, Store
+    from labelloop.reports.plan import Plan
+    from labelloop.reports.quality import Quality
+    from labelloop.reports.status import Status
+    from labelloop.steps.build import Built
+    from labelloop.steps.collect import Collected
+    from labelloop.steps.compare import Compared
+    from labelloop.steps.index import Indexed
+    from labelloop.steps.measure import Measured
+    from labelloop.steps.select import Selected
+    from labelloop.steps.send import Sent
+
+T = TypeVar("T")
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The present instant, UTC."""
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        time.sleep(seconds)
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """A Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What one `run` did, verb by verb; a verb that failed stands in `failures` and is None.
+
+    A failure doesn't stop the verbs that don't need what failed.
+    """
+
+    indexed: "Indexed | None"
+    collected: "Collected | None"
+    selected: "Selected | None"
+    sent: "Sent | None"
+    measured: "Measured | None"
+    built: "Built | None"
+    failures: Mapping[str, LabelloopError]
+
+
+class Loop:
+    """One project: its settings, its state, and the six verbs over them.
+
+    Connections are made when a verb first needs them. Store, log and annotator can be handed in, as
+    `labelloop.testing` offers them in memory.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: "Clock | None" = None,
+        progress: "Progress" = silent,
+        store: "Store | None" = None,
+        log: "PredictionLog | None" = None,
+        annotator: "Annotator | None" = None,
+    ) -> None:
+        self.settings = settings
+        self.queues = settings.queues()
+        self.clock: Clock = clock or SystemClock()
+        self._progress = progress
+        self._given = (store, log, annotator)
+        self._opened: list[object] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; the next verb opens them again."""
+        for name in ("ledger", "log", "store", "annotator"):
+            self.__dict__.pop(name, None)
+        for opened in reversed(self._opened):
+            close = getattr(opened, "close", None)
+            if close is not None:
+                close()
+        self._opened.clear()
+
+    # --- what the steps need ------------------------------------------------------------------
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, created or migrated where needed.
+
+        Raises:
+            LedgerError: the ledger is new and the log isn't: the ledger was lost.
+        """
+        ledger = Ledger.open(self.settings.state.ledger.get_secret_value())
+        self._opened.append(ledger)
+        if ledger.identity() is None:
+            if self._given[1] is None:
+                self._refuse_lost_ledger()
+            ledger.create_identity()
+        self._declare_classes(ledger)
+        return ledger
+
+    def _declare_classes(self, ledger: Ledger) -> None:
+        """Take the settings' classes into the ledger, where they changed."""
+        named = self.settings.project.classes
+        with ledger.read() as tx:
+            if classes.live(tx) == frozenset(named):
+                return
+        with ledger.lease("classes") as lease, ledger.write(lease) as tx:
+            classes.declare(tx, named, self.clock.now())
+
+    @cached_property
+    def log(self) -> "PredictionLog":
+        """The prediction log, created where it is absent."""
+        if self._given[1] is not None:
+            return self._given[1]
+        from labelloop.adapters.iceberg_log import IcebergLog
+
+        state = self.settings.state
+        identity = self.ledger.create_identity()
+        log = IcebergLog.open(
+            warehouse=state.warehouse,
+            catalog=state.catalog.get_secret_value(),
+            ledger_id=identity.ledger_id,
+            salt=identity.salt,
+            s3=self._s3_access(),
+        )
+        self._opened.append(log)
+        return log
+
+    def _refuse_lost_ledger(self) -> None:
+        from labelloop.adapters.iceberg_log import IcebergLog
+
+        state = self.settings.state
+        found = IcebergLog.identity(
+            warehouse=state.warehouse,
+            catalog=state.catalog.get_secret_value(),
+            s3=self._s3_access(),
+        )
+        if found is not None:
+            raise LedgerError(
+                f"the ledger is new, but the prediction log at {state.warehouse} belongs to ledger "
+                f"{found[0]}: the ledger was lost, or [state] ledger names another one",
+                remedy="restore the ledger, or point [state] ledger to it; to start over, move the log "
+                "and its catalog away too",
+            )
+
+    def _s3_access(self) -> "S3Access":
+        """A warehouse on S3 lies on the server of the inputs."""
+        from labelloop.adapters.iceberg_tables import S3Access
+
+        own = self.settings.store
+        return S3Access(
+            endpoint_url=own.endpoint_url,
+            access_key=own.access_key.get_secret_value(),
+            secret_key=own.secret_key.get_secret_value(),
+            region=own.region,
+        )
+
+    @cached_property
+    def store(self) -> "Store":
+        """The store of the inputs."""
+        if self._given[0] is not None:
+            return self._given[0]
+        from labelloop.adapters.s3 import S3Store
+
+        own = self.settings.store
+        store = S3Store(
+            own.uri,
+            endpoint_url=own.endpoint_url,
+            public_endpoint_url=own.public_endpoint_url,
+            access_key=own.access_key.get_secret_value(),
+            secret_key=own.secret_key.get_secret_value(),
+            ca_file=str(own.ca_file) if own.ca_file else None,
+            region=own.region,
+            hidden_uri=own.blind_uri,
+        )
+        self._opened.append(store)
+        return store
+
+    @cached_property
+    def annotator(self) -> "Annotator":
+        """Label Studio."""
+        if self._given[2] is not None:
+            return self._given[2]
+        from labelloop.adapters.label_studio import LabelStudioAnnotator
+
+        own = self.settings.label_studio
+        annotator = LabelStudioAnnotator(
+            url=own.url,
+            api_key=own.api_key.get_secret_value(),
+            public_url=own.public_url,
+            timeout_s=own.timeout.total_seconds(),
+            ca_file=str(own.ca_file) if own.ca_file else None,
+        )
+        self._opened.append(annotator)
+        return annotator
+
+    # --- the verbs ----------------------------------------------------------------------------
+
+    def index(self) -> "Indexed":
+        """Take new objects and their tags into the prediction log."""
+        from labelloop.steps.index import Index
+
+        own = self.settings
+        return Index(
+            self.ledger,
+            self.log,
+            self.store,
+            names=TagNames(**own.store.tags.model_dump()),
+            classes=own.project.classes,
+            feedback_horizon=own.rounds.feedback_horizon,
+            clock=self.clock,
+            progress=self._progress,
+        ).run()
+
+    def collect(self) -> "Collected":
+        """Bring people's answers home."""
+        from labelloop.steps.collect import Collect
+
+        return Collect(self.ledger, self.annotator, clock=self.clock, progress=self._progress).run()
+
+    def select(
+        self,
+        *,
+        now: bool = False,
+        dry_run: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> "Selected":
+        """Draw a round where one is due. `now` closes one early; `since`, `until`: an extra round."""
+        from labelloop.steps.select import Select
+
+        return Select(
+            self.ledger,
+            self.log,
+            self.queues,
+            every=self.settings.rounds.every,
+            first_window=self.settings.rounds.first_window,
+            clock=self.clock,
+        ).run(close_now=now, dry_run=dry_run, since=since, until=until)
+
+    def send(self, *, refresh: bool = False) -> "Sent":
+        """Send what is drawn to Label Studio. `refresh` renews every open task's image URL."""
+        from labelloop.steps.send import Send
+
+        own = self.settings
+        return Send(
+            self.ledger,
+            self.store,
+            self.annotator,
+            self.queues,
+            ledger_id=self.log.ledger_id,
+            project_name=own.project.name,
+            classes=own.project.classes,
+            presign_life=own.store.presign_life,
+            blind_uri=own.store.blind_uri,
+            clock=self.clock,
+            progress=self._progress,
+        ).run(refresh_all=refresh)
+
+    def measure(self) -> "Measured":
+        """The accuracies that the blind labels support now."""
+        from labelloop.steps.measure import measure
+
+        return measure(self.ledger, clock=self.clock, timezone=self.settings.project.timezone)
+
+    def build(self) -> "Built":
+        """Release new dataset versions where their content changed."""
+        from labelloop.steps.build import Build
+
+        return Build(
+            self.ledger,
+            self.log,
+            self.settings.state.datasets,
+            min_confidence=self.settings.training.confidence,
+            clock=self.clock,
+            progress=self._progress,
+        ).run()
+
+    def run(self, *, now: bool = False, report: Callable[[str, object], None] | None = None) -> Ran:
+        """All six verbs, once. `report` hears each verb's result, or its error, as it ends.
+
+        Where the store is down, no round is drawn: its traffic would be missing.
+        """
+        failures: dict[str, LabelloopError] = {}
+        _ = self.log  # without ledger and log no verb can do anything
+
+        def attempt(verb: str, call: Callable[[], T]) -> T | None:
+            try:
+                result = call()
+            except LabelloopError as exc:
+                failures[verb] = exc
+                if report is not None:
+                    report(verb, exc)
+                return None
+            if report is not None:
+                report(verb, result)
+            return result
+
+        indexed = attempt("index", self.index)
+        collected = attempt("collect", self.collect)
+        selected = attempt("select", lambda: self.select(now=now)) if indexed else None
+        sent = attempt("send", self.send)
+        measured = attempt("measure", self.measure)
+        built = attempt("build", self.build)
+        return Ran(indexed, collected, selected, sent, measured, built, failures)
+
+    def compare(
+        self,
+        candidate: Path,
+        *,
+        min_gain: float = 0.0,
+        trained_on: Sequence[tuple[str, int]] = (),
+    ) -> "Compared":
+        """The candidate whose answers stand in a Parquet file, against the model that serves."""
+        from labelloop.steps.compare import compare
+
+        return compare(
+            self.ledger,
+            candidate,
+            clock=self.clock,
+            classes=self.settings.project.classes,
+            min_gain=min_gain,
+            trained_on=trained_on,
+        )
+
+    def write_judges(self, target: Path) -> int:
+        """Write the samples that a candidate must answer, as CSV; returns how many."""
+        from labelloop.steps.compare import write_samples
+
+        return write_samples(self.ledger, target)
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def status(self) -> "Status":
+        """What waits for whom."""
+        from labelloop.reports.status import status
+
+        return status(self.ledger, clock=self.clock, every=self.settings.rounds.every)
+
+    def report(self) -> "Quality":
+        """How good the model is, over time and by class, and what its labels went into."""
+        from labelloop.reports.quality import quality
+
+        project = self.settings.project
+        return quality(
+            self.ledger, clock=self.clock, project=project.name, timezone=project.timezone
+        )
+
+    def plan(self, half_width: float | None = None) -> "Plan":
+        """How many blind labels an accuracy of this precision needs; of a few where it is None."""
+        from labelloop.reports.plan import plan
+
+        return plan(
+            self.ledger,
+            queues=self.queues,
+            clock=self.clock,
+            timezone=self.settings.project.timezone,
+            half_width=half_width,
+        )
+
+    def rejected(self) -> "list[SetAside]":
+        """The rows that were set aside, newest first."""
+        from labelloop.reports.status import rejected
+
+        return rejected(self.ledger)
+
+    def datasets(self) -> "list[DatasetVersion]":
+        """Every released dataset version."""
+        from labelloop.ledger import datasets
+
+        with self.ledger.read() as tx:
+            return datasets.every(tx)
+
+    def dataset(self, name: str, version: int | None = None) -> "DatasetVersion":
+        """One released version; the newest where `version` is None.
+
+        Raises:
+            DatasetError: there is none of that name or number.
+        """
+        from labelloop.errors import DatasetError
+
+        released = self.datasets()
+        found = [d for d in released if d.name == name and version in (None, d.version)]
+        if not found:
+            have = ", ".join(f"{d.name} v{d.version}" for d in released) or "none yet"
+            wanted = name if version is None else f"{name} v{version}"
+            raise DatasetError(
+                f"no dataset version {wanted!r}",
+                remedy=f"released are: {have}; `labelloop build` releases one when there are labels",
+            )
+        return found[-1]
+
+    def export(self, version: "DatasetVersion", to: str, target: Path) -> "Exported | int":
+        """Write a version to `target` as "csv" (rows written) or "imagefolder" (files written)."""
+        from labelloop.exports import csv_file, imagefolder, manifest
+        from labelloop.ledger import datasets
+
+        rows = manifest.rows(version)
+        done: Exported | int
+        if to == "csv":
+            done = csv_file.export(rows, target)
+        else:
+            done = imagefolder.export(version, rows, target, self.store, self._progress)
+        with self.ledger.lease("export") as lease, self.ledger.write(lease) as tx:
+            datasets.record_export(
+                tx,
+                version.name,
+                version.version,
+                format_name=to,
+                target=str(target),
+                at=self.clock.now(),
+            )
+        return done
+
+
+def open_loop(
+    path: str | Path = FILE_NAME,
+    *,
+    clock: "Clock | None" = None,
+    progress: "Progress" = silent,
+) -> Loop:
+    """The loop that the labelloop.toml at `path` describes.
+
+    Raises:
+        ConfigError: the file is missing, or holds what can't be used.
+    """
+    return Loop(load(Path(path)), clock=clock, progress=progress)

@@ -1,0 +1,84 @@
+"""A round's blind draws with the histogram they came from: what every estimate starts from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from labelloop.core.queue import Purpose
+from labelloop.core.round import Cell, Round
+from labelloop.core.sample import RISK_BINS
+from labelloop.ledger import Ledger, rounds
+from labelloop.ledger.rounds import Placed
+from labelloop.sampling import reached_inclusion
+from labelloop.statistics.frame import BlindRound, Frame
+
+
+@dataclass(frozen=True, slots=True)
+class BlindFrame:
+    """A round with its blind draws in the order of the line."""
+
+    round: Round
+    draws: tuple[Placed, ...]
+    n_set_aside: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every draw had the same chance."""
+        return all(d.uniform for d in self.draws)
+
+    @property
+    def n_reached(self) -> int:
+        """How many draws lie up to the furthest one that was answered."""
+        return max((i for i, d in enumerate(self.draws, start=1) if d.label is not None), default=0)
+
+    @property
+    def reached(self) -> tuple[Placed, ...]:
+        """The draws up to the furthest one that was answered."""
+        return self.draws[: self.n_reached]
+
+    def blind_round(self) -> BlindRound:
+        """What the estimators take: the draws reached, with the frame as it was reached."""
+        histogram = Frame(
+            np.array([c.n for c in self.cells], dtype=np.int64),
+            np.array([int((c.risk or 0.0) * RISK_BINS) for c in self.cells], dtype=np.int64),
+            self.chances([c.inclusion or 1.0 for c in self.cells]),
+        )
+        return BlindRound.checked(
+            [d.label == d.predicted_class for d in self.reached],
+            [d.risk or 0.0 for d in self.reached],
+            self.chances([d.inclusion or 1.0 for d in self.reached]),
+            histogram,
+            answered=[d.label is not None for d in self.reached],
+            n_set_aside=self.n_set_aside,
+        )
+
+    def chances(self, inclusion: Sequence[float]) -> npt.NDArray[np.float64]:
+        """Probabilities of the whole draw as those of the furthest position that was answered."""
+        return reached_inclusion(
+            inclusion,
+            n=self.round.n_frame,
+            n_uniform=sum(d.uniform for d in self.draws),
+            n_drawn=len(self.draws),
+            n_reached=self.n_reached,
+        )
+
+
+def blind_frames(ledger: Ledger) -> list[BlindFrame]:
+    """Every round with its blind draws, oldest first."""
+    with ledger.read() as tx:
+        draws: dict[int, list[Placed]] = {}
+        for placed in rounds.placed(tx, Purpose.EVALUATION):
+            draws.setdefault(placed.round, []).append(placed)
+        set_aside = rounds.set_aside(tx)
+        return [
+            BlindFrame(
+                r,
+                tuple(draws.get(r.round, ())),
+                set_aside[r.round],
+                tuple(c for c in rounds.cells_of(tx, r.round) if c.inclusion is not None),
+            )
+            for r in rounds.every(tx)
+        ]

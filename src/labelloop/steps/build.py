@@ -1,0 +1,305 @@
+"""build: an evaluation and a training dataset version, with the wall between them."""
+
+import heapq
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
+from labelloop.core.queue import Purpose
+from labelloop.core.round import FrameRange
+from labelloop.errors import DatasetError
+from labelloop.ledger import Lease, Ledger, datasets, events, rounds
+from labelloop.ports import Clock, PredictionLog, Progress
+
+MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
+_PAGE = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDataset:
+    """What became of one dataset. `version` None: there is nothing to release yet."""
+
+    name: str
+    version: int | None
+    is_new: bool
+    n_human: int
+    n_model: int
+    added_human: int
+    added_model: int
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What one `build` released. `guarantee` says what holds for the model-made labels."""
+
+    evaluation: BuiltDataset
+    training: BuiltDataset
+    guarantee: str
+
+
+@dataclass(slots=True)
+class _Counts:
+    human: int = 0
+    model: int = 0
+
+
+class Build:
+    """Builds dataset versions under one folder."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: PredictionLog,
+        folder: Path,
+        *,
+        min_confidence: float | None,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._folder = folder
+        self._min_confidence = min_confidence
+        self._clock = clock
+        self._progress = progress
+
+    def run(self) -> Built:
+        """Release a new version of each dataset whose content changed; else nothing."""
+        with self._ledger.lease("build") as lease:
+            evaluation = self._release(lease, "evaluation", self._evaluation_rows())
+            training = self._release(lease, "training", self._training_rows())
+        return Built(evaluation, training, self.guarantee)
+
+    @property
+    def guarantee(self) -> str:
+        """What is promised about the share of wrong model-made labels, in words."""
+        if self._min_confidence is None:
+            return "no model-made labels"
+        return f"no guarantee: model labels at confidence {self._min_confidence:g} or above"
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def _evaluation_rows(self) -> Iterator[Row]:
+        with self._ledger.read() as tx:
+            yield from datasets.human_rows(tx, Purpose.EVALUATION)
+
+    def _training_rows(self) -> Iterator[Row]:
+        """People's labels and the model's, without anything that evaluation drew, or a twin of it."""
+        with self._ledger.read() as tx:
+            evaluated = {
+                sample for sample, why in _purposes(tx).items() if Purpose.EVALUATION in why
+            }
+            walled = set(rounds.content_of(tx, Purpose.EVALUATION))
+            human = [
+                row
+                for row in datasets.human_rows(tx, Purpose.TRAINING)
+                if row.sample_id not in evaluated and row.content_hash not in walled
+            ]
+            drawn = rounds.drawn_samples(tx)
+            frames = _merged([(r.frame, r.extra) for r in rounds.every(tx)])
+        labelled = {row.content_hash for row in human}
+        yield from heapq.merge(
+            human,
+            self._model_rows(frames, drawn, sorted(walled | labelled)),
+            key=lambda row: row.sample_id,
+        )
+
+    def _model_rows(
+        self, frames: Sequence[FrameRange], drawn: Sequence[str], walled: Sequence[str]
+    ) -> Iterator[Row]:
+        if self._min_confidence is None or not frames:
+            return
+        pages = self._log.model_labels(
+            frames,
+            min_confidence=self._min_confidence,
+            without_samples=drawn,
+            without_content=walled,
+        )
+        for page in pages:
+            for found in page:
+                yield Row(
+                    sample_id=found.sample_id,
+                    uri=found.uri,
+                    content_hash=found.content_hash,
+                    label=found.predicted_class,
+                    origin=Origin.MODEL,
+                    confidence=found.confidence,
+                    model=found.model,
+                    round=None,
+                    queue=None,
+                    inclusion=None,
+                    annotator=None,
+                    annotation_revision=None,
+                )
+
+    # --- a version ----------------------------------------------------------------------------
+
+    def _release(self, lease: Lease, name: str, rows: Iterable[Row]) -> BuiltDataset:
+        home = self._folder / name
+        with self._ledger.read() as tx:
+            parent = datasets.latest(tx, name)
+        writing = home / f".writing-{token_hex(4)}"
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            for left in home.glob(".writing-*"):
+                shutil.rmtree(left)
+            writing.mkdir()
+            counts, digest = self._write_manifest(writing / MANIFEST, name, rows)
+            if counts.human + counts.model == 0 and parent is None:
+                return _unchanged(name, None)
+            if parent is not None and parent.content_hash == digest:
+                return _unchanged(name, parent)
+            version = self._version(home, name, counts, digest, parent)
+            self._describe(writing / DESCRIPTION, version)
+            with self._ledger.write(lease) as tx:
+                datasets.begin(tx, version)
+            target = Path(version.uri)
+            if target.exists():  # a run was killed between the two writes to the ledger
+                shutil.rmtree(target)
+            writing.rename(target)
+            _sync(home)
+            with self._ledger.write(lease) as tx:
+                datasets.release(tx, name, version.version)
+                detail = f"{version.n_human} human, {version.n_model} model"
+                now = self._clock.now()
+                events.record(
+                    tx,
+                    [events.Event(now, "build", "release", f"{name} v{version.version}", detail)],
+                )
+        except OSError as exc:
+            raise DatasetError(
+                f"{home} can't be written: {exc}",
+                remedy="free space or mend the rights of [state] datasets; nothing was released",
+            ) from exc
+        finally:
+            shutil.rmtree(writing, ignore_errors=True)
+        return BuiltDataset(
+            name=name,
+            version=version.version,
+            is_new=True,
+            n_human=counts.human,
+            n_model=counts.model,
+            added_human=counts.human - (parent.n_human if parent else 0),
+            added_model=counts.model - (parent.n_model if parent else 0),
+        )
+
+    def _version(
+        self, home: Path, name: str, counts: _Counts, digest: str, parent: DatasetVersion | None
+    ) -> DatasetVersion:
+        number = parent.version + 1 if parent else 1
+        return DatasetVersion(
+            name=name,
+            version=number,
+            content_hash=digest,
+            parent=parent.version if parent else None,
+            uri=str(home / f"v{number:04d}"),
+            n_human=counts.human,
+            n_model=counts.model,
+            created_at=self._clock.now(),
+        )
+
+    def _write_manifest(self, path: Path, name: str, rows: Iterable[Row]) -> tuple[_Counts, str]:
+        """Write the rows as they come; returns their counts and content hash."""
+        import pyarrow.parquet as pq
+
+        counts = _Counts()
+        schema = manifest_schema()
+
+        def pages(writer: Any) -> Iterator[tuple[str, str, str, str]]:
+            source = iter(rows)
+            while page := list(islice(source, _PAGE)):
+                writer.write_table(_table(page, schema))
+                n_human = sum(row.origin is Origin.HUMAN for row in page)
+                counts.human += n_human
+                counts.model += len(page) - n_human
+                self._progress(f"{name} rows", counts.human + counts.model, None)
+                for row in page:
+                    yield row.sample_id, row.content_hash, row.label, row.origin.value
+
+        with path.open("wb") as file:
+            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+                digest = content_hash(pages(writer))
+            file.flush()
+            os.fsync(file.fileno())
+        return counts, digest
+
+    def _describe(self, path: Path, version: DatasetVersion) -> None:
+        described = {
+            "name": version.name,
+            "version": version.version,
+            "content_hash": version.content_hash,
+            "parent": version.parent,
+            "created_at": version.created_at.isoformat(),
+            "counts": {
+                "rows": version.n_human + version.n_model,
+                "human": version.n_human,
+                "model": version.n_model,
+            },
+        }
+        if version.name == "training":
+            described["settings"] = {"confidence": self._min_confidence}
+            described["guarantee"] = self.guarantee
+        with path.open("w", encoding="utf-8") as file:
+            json.dump(described, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def manifest_schema() -> Any:
+    """The Arrow schema of a manifest."""
+    import pyarrow as pa
+
+    kinds = {"confidence": pa.float64(), "inclusion": pa.float64(), "round": pa.int64()}
+    return pa.schema([(f.name, kinds.get(f.name, pa.string())) for f in fields(Row)])
+
+
+def _table(page: Sequence[Row], schema: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([asdict(row) for row in page], schema=schema)
+
+
+def _purposes(tx: Any) -> dict[str, set[Purpose]]:
+    return rounds.purposes_of(tx, rounds.drawn_samples(tx))
+
+
+def _merged(frames: Sequence[tuple[FrameRange, bool]]) -> list[FrameRange]:
+    """The ranges of all rounds with as few as possible: regular ones follow on each other."""
+    merged: list[FrameRange] = []
+    for frame, extra in frames:
+        before = merged[-1] if merged and not extra else None
+        joins = before is not None and before.since == before.until == frame.since is None
+        if before is not None and joins and before.batch_to == frame.batch_after:
+            merged[-1] = FrameRange(batch_after=before.batch_after, batch_to=frame.batch_to)
+        else:
+            merged.append(frame)
+    return merged
+
+
+def _unchanged(name: str, version: DatasetVersion | None) -> BuiltDataset:
+    return BuiltDataset(
+        name=name,
+        version=version.version if version else None,
+        is_new=False,
+        n_human=version.n_human if version else 0,
+        n_model=version.n_model if version else 0,
+        added_human=0,
+        added_model=0,
+    )
+
+
+def _sync(folder: Path) -> None:
+    """Make a rename lasting."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

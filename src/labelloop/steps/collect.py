@@ -1,0 +1,338 @@
+"""collect: people's answers come home, every edit, skip and deletion of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from labelloop.core.annotation import Annotation, Label
+from labelloop.core.task import OPEN, Task, TaskState, path_after_answers
+from labelloop.errors import ProjectGone
+from labelloop.ledger import Lease, Ledger, Transaction, annotations, classes, cursors, tasks
+from labelloop.ledger.annotations import Stray
+from labelloop.ports import Annotator, Clock, Progress, Project, RemoteAnnotation, RemoteTask
+
+OVERLAP = timedelta(minutes=1)
+"""How far each reading goes back behind the last: a slow transaction may show late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one `collect` brought. `strays` are answers that aren't one of the classes."""
+
+    n_labels: int
+    n_edited: int
+    n_skipped: int
+    n_deleted: int
+    n_lost: int
+    n_duplicates: int
+    strays: tuple[Stray, ...]
+    lost_projects: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Tally:
+    n_labels: int = 0
+    n_edited: int = 0
+    n_skipped: int = 0
+    n_deleted: int = 0
+    n_lost: int = 0
+    n_duplicates: int = 0
+    lost_projects: list[str] = field(default_factory=list)
+
+
+class Collect:
+    """Collects from every project that tasks were sent to."""
+
+    def __init__(
+        self, ledger: Ledger, annotator: Annotator, *, clock: Clock, progress: Progress
+    ) -> None:
+        self._ledger = ledger
+        self._annotator = annotator
+        self._clock = clock
+        self._progress = progress
+
+    def run(self) -> Collected:
+        """Read what changed since last time; where the counts then differ, read everything."""
+        tally = _Tally()
+        with self._ledger.lease("collect") as lease:
+            with self._ledger.read() as tx:
+                known = tasks.projects(tx)
+                answers = classes.live(tx)
+            there = {p.project_id: p for p in self._annotator.projects()} if known else {}
+            for project_id, queue in sorted(known.items()):
+                if project_id not in there:
+                    self._lose_project(lease, project_id, queue, tally)
+                    continue
+                try:
+                    self._collect(lease, there[project_id], answers, tally)
+                except ProjectGone:
+                    self._lose_project(lease, project_id, queue, tally)
+            with self._ledger.read() as tx:
+                strays = tuple(annotations.strays(tx))
+        return Collected(
+            tally.n_labels,
+            tally.n_edited,
+            tally.n_skipped,
+            tally.n_deleted,
+            tally.n_lost,
+            tally.n_duplicates,
+            strays,
+            tuple(tally.lost_projects),
+        )
+
+    # --- a project ----------------------------------------------------------------------------
+
+    def _collect(
+        self, lease: Lease, project: Project, answers: frozenset[str], tally: _Tally
+    ) -> None:
+        cursor = f"collect:{project.project_id}"
+        with self._ledger.read() as tx:
+            text = cursors.get(tx, cursor)
+        mark = datetime.fromisoformat(text) if text else None
+        newest = self._read(lease, project, mark - OVERLAP if mark else None, answers, tally)
+        with self._ledger.write(lease) as tx:
+            if newest is not None and (mark is None or newest > mark):
+                cursors.put(tx, cursor, newest.isoformat())
+            believed = {task.task_key for task in tasks.in_project(tx, project.project_id)}
+            n_annotations = annotations.count_in_project(tx, project.project_id)
+            own_strays = [s for s in annotations.strays(tx) if s.task_key in believed]
+        counts = (len(believed), n_annotations)
+        became_classes = any(s.value in answers for s in own_strays)
+        if became_classes or counts != (project.n_tasks, project.n_annotations):
+            self._sweep(lease, project, answers, tally)
+
+    def _read(
+        self,
+        lease: Lease,
+        project: Project,
+        after: datetime | None,
+        answers: frozenset[str],
+        tally: _Tally,
+        seen: set[int] | None = None,
+    ) -> datetime | None:
+        """Take in the pages of tasks changed after a moment; returns the newest change seen."""
+        newest: datetime | None = None
+        done = 0
+        for page in self._annotator.tasks(project.project_id, after):
+            if seen is not None:
+                seen.update(remote.ls_task_id for remote in page)
+            self._take_in(lease, project, page, answers, tally)
+            newest = max([r.updated_at for r in page] + ([newest] if newest else []), default=None)
+            done += len(page)
+            self._progress("tasks read", done, project.n_tasks if after is None else None)
+        return newest
+
+    def _sweep(
+        self, lease: Lease, project: Project, answers: frozenset[str], tally: _Tally
+    ) -> None:
+        """Read a whole project, and note which of our tasks are no longer in it."""
+        with self._ledger.read() as tx:
+            believed = tasks.in_project(tx, project.project_id)
+        seen: set[int] = set()
+        self._read(lease, project, None, answers, tally, seen)
+        gone = [task for task in believed if task.ls_task_id not in seen]
+        with self._ledger.read() as tx:
+            now_there = tasks.by_key(tx, [task.task_key for task in gone])
+        # a duplicate may have been adopted while the project was read
+        gone = [t for t in now_there.values() if t.ls_task_id not in seen]
+        self._lose(lease, gone, "gone from Label Studio", tally)
+
+    def _lose_project(self, lease: Lease, project_id: int, queue: str, tally: _Tally) -> None:
+        with self._ledger.read() as tx:
+            believed = tasks.in_project(tx, project_id)
+        open_tasks = [task for task in believed if task.state in OPEN]
+        if open_tasks:
+            tally.lost_projects.append(queue)
+            self._lose(lease, open_tasks, f"project {project_id} is gone", tally)
+
+    def _lose(self, lease: Lease, gone: Sequence[Task], why: str, tally: _Tally) -> None:
+        """Tasks that people can't answer any more are sent again; a resolved label stands."""
+        open_tasks = [task for task in gone if task.state in OPEN]
+        if not open_tasks:
+            return
+        with self._ledger.write(lease) as tx:
+            for state in {task.state for task in open_tasks}:
+                tasks.take_back(
+                    tx,
+                    [task for task in open_tasks if task.state is state],
+                    actor="collect",
+                    at=self._clock.now(),
+                    why=why,
+                )
+        tally.n_lost += len(open_tasks)
+
+    # --- a page -------------------------------------------------------------------------------
+
+    def _take_in(
+        self,
+        lease: Lease,
+        project: Project,
+        page: Sequence[RemoteTask],
+        answers: frozenset[str],
+        tally: _Tally,
+    ) -> None:
+        keys = sorted({remote.task_key for remote in page if remote.task_key is not None})
+        with self._ledger.read() as tx:
+            ours = tasks.by_key(tx, keys)
+            before = annotations.latest(tx, keys)
+        ours = {
+            k: t
+            for k, t in ours.items()
+            # while a task is being sent, it is send's to move
+            if t.project_id == project.project_id and t.state is not TaskState.SENDING
+        }
+        if not ours:
+            return
+        whole = self._fold_duplicates(lease, project, page, ours, before, tally)
+        with self._ledger.write(lease) as tx:
+            ours = tasks.by_key(tx, list(ours))
+            before = annotations.latest(tx, list(ours))
+            labels = annotations.labels(tx, list(ours))
+            strays: list[Stray] = []
+            for key, remote_annotations in whole.items():
+                held = before.get(key, [])
+                now_held = self._merge(tx, key, held, remote_annotations, answers, tally)
+                strays += _strays(key, remote_annotations, now_held)
+                self._move(tx, ours[key], now_held, labels.get(key), tally)
+            annotations.set_strays(tx, list(whole), strays, self._clock.now())
+
+    def _fold_duplicates(
+        self,
+        lease: Lease,
+        project: Project,
+        page: Sequence[RemoteTask],
+        ours: dict[str, Task],
+        held: dict[str, list[Annotation]],
+        tally: _Tally,
+    ) -> dict[str, list[RemoteAnnotation]]:
+        """The annotations of each of our tasks, over all its duplicates; unlabelled ones are deleted.
+
+        A task that lacks an annotation we hold may have a duplicate outside the page that has it.
+        """
+        whole: dict[str, list[RemoteAnnotation]] = {}
+        doubled: list[str] = []
+        for remote in page:
+            task = ours.get(remote.task_key or "")
+            if task is None or remote.task_key is None:
+                continue
+            if remote.ls_task_id == task.ls_task_id and remote.task_key not in whole:
+                whole[remote.task_key] = list(remote.annotations)
+            elif remote.ls_task_id != task.ls_task_id:
+                doubled.append(remote.task_key)
+        for key, there_now in whole.items():
+            ids = {a.annotation_id for a in there_now}
+            if any(not a.deleted and a.annotation_id not in ids for a in held.get(key, [])):
+                doubled.append(key)
+        if not doubled:
+            return whole
+        copies: dict[str, list[RemoteTask]] = {}
+        for remote in self._annotator.find(project.project_id, sorted(set(doubled))):
+            copies.setdefault(remote.task_key or "", []).append(remote)
+        for key in set(doubled):
+            there = sorted(copies.get(key, []), key=lambda r: r.ls_task_id)
+            whole[key] = [a for remote in there for a in remote.annotations]
+            self._keep_one(lease, ours[key], there, tally)
+        return whole
+
+    def _keep_one(
+        self, lease: Lease, task: Task, there: Sequence[RemoteTask], tally: _Tally
+    ) -> None:
+        if not there:
+            return
+        # one that was answered before one that was not, the one we know before others
+        stays = min(there, key=lambda r: (not r.annotations, r.ls_task_id != task.ls_task_id))
+        if stays.ls_task_id != task.ls_task_id:
+            with self._ledger.write(lease) as tx:
+                tasks.adopt(tx, task.task_key, stays.ls_task_id)
+        for remote in there:
+            if remote.ls_task_id != stays.ls_task_id and not remote.annotations:
+                self._annotator.delete_task(remote.ls_task_id)
+                tally.n_duplicates += 1
+
+    # --- a task -------------------------------------------------------------------------------
+
+    def _merge(
+        self,
+        tx: Transaction,
+        key: str,
+        held: Sequence[Annotation],
+        remote: Sequence[RemoteAnnotation],
+        answers: frozenset[str],
+        tally: _Tally,
+    ) -> list[Annotation]:
+        """The latest revision of each annotation after Label Studio's word; new ones are written."""
+        latest = {a.annotation_id: a for a in held}
+        fresh: list[Annotation] = []
+        usable: set[int] = set()
+        for said in remote:
+            known = latest.get(said.annotation_id)
+            answer = _answer(said, answers)
+            if known is None or said.updated_at > known.updated_at:
+                if answer is None and not said.skipped:
+                    # an answer that became unusable withdraws what stood before it
+                    continue
+                revision = Annotation(
+                    task_key=key,
+                    annotation_id=said.annotation_id,
+                    updated_at=said.updated_at,
+                    annotator=said.annotator,
+                    answer=answer,
+                    skipped=said.skipped,
+                )
+                fresh.append(revision)
+                latest[said.annotation_id] = revision
+                tally.n_edited += known is not None and known.answer != answer
+                tally.n_skipped += said.skipped and (known is None or not known.skipped)
+            elif known.deleted:
+                annotations.mark_deleted(tx, [known], None)
+                latest[said.annotation_id] = replace(known, deleted=False)
+            # what was taken in once stands, also when its class is retired since
+            usable.add(said.annotation_id)
+        gone = [a for a in latest.values() if a.annotation_id not in usable and not a.deleted]
+        annotations.insert(tx, fresh)
+        annotations.mark_deleted(tx, gone, self._clock.now())
+        tally.n_deleted += len(gone)
+        for a in gone:
+            latest[a.annotation_id] = replace(a, deleted=True)
+        return list(latest.values())
+
+    def _move(
+        self,
+        tx: Transaction,
+        task: Task,
+        held: Sequence[Annotation],
+        label_before: Label | None,
+        tally: _Tally,
+    ) -> None:
+        now = self._clock.now()
+        path, label = path_after_answers(task, held)
+        if label is not None and task.state is TaskState.RESOLVED and label != label_before:
+            path = (TaskState.ANNOTATED, TaskState.RESOLVED)
+        if label is None and label_before is not None:
+            annotations.clear_label(tx, task.task_key)
+        elif label is not None and label != label_before:
+            annotations.put_label(tx, label, now)
+            tally.n_labels += label_before is None
+        moving = task
+        for state in path:
+            detail = label.label if label is not None and state is TaskState.RESOLVED else ""
+            tasks.move(tx, [moving], state, actor="collect", at=now, detail=detail)
+            moving = tasks.by_key(tx, [task.task_key])[task.task_key]
+
+
+def _answer(said: RemoteAnnotation, answers: frozenset[str]) -> str | None:
+    """The class that was chosen; None where it is no single one of ours."""
+    if said.skipped or len(said.choices) != 1 or said.choices[0] not in answers:
+        return None
+    return said.choices[0]
+
+
+def _strays(
+    key: str, remote: Sequence[RemoteAnnotation], held: Sequence[Annotation]
+) -> list[Stray]:
+    usable = {a.annotation_id for a in held if not a.deleted}
+    return [
+        Stray(key, said.annotation_id, " + ".join(said.choices) or "(nothing)", said.annotator)
+        for said in remote
+        if said.annotation_id not in usable
+    ]

@@ -1,0 +1,301 @@
+"""index: new objects and their tags go into the prediction log, once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from labelloop.core.sample import Feedback, Prediction, Reject, RejectReason, Role
+from labelloop.core.tags import Reading, TaggedObject, TagNames, read_tags
+from labelloop.ledger import Lease, Ledger, batches, cursors, rejects
+from labelloop.ports import BatchKind, Clock, Known, PredictionLog, Progress, Store, StoredObject
+
+PENDING = timedelta(minutes=10)
+"""An untagged object younger than this waits for its tags: apps upload first and tag later."""
+
+SETTLED = timedelta(hours=1)
+"""An object this much older than the last listing was seen by it, whatever the server's clocks."""
+
+_CHUNK = 5_000
+_BATCH = 50_000
+_NEWEST_LISTED = "index:newest listed"
+_READING = "index:classes and tag names"
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What one `index` found."""
+
+    n_listed: int
+    n_new: int
+    n_set_aside: int
+    n_pending: int
+    n_feedback: int
+    n_set_aside_in_all: int
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read and not yet written."""
+
+    predictions: list[Prediction] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
+
+
+class Index:
+    """Indexes one store into one log."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: PredictionLog,
+        store: Store,
+        *,
+        names: TagNames,
+        classes: Sequence[str],
+        feedback_horizon: timedelta,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._store = store
+        self._names = names
+        self._classes = frozenset(classes)
+        self._horizon = feedback_horizon
+        self._clock = clock
+        self._progress = progress
+
+    def run(self) -> Indexed:
+        """List the store, read the tags that may be new, and commit them in batches.
+
+        A run that is killed leaves whole batches behind; the next one reads only what is missing.
+        """
+        with self._ledger.lease("index") as lease:
+            self._recover(lease)
+            return self._run(lease)
+
+    def _run(self, lease: Lease) -> Indexed:
+        now = self._clock.now()
+        with self._ledger.read() as tx:
+            text = cursors.get(tx, _NEWEST_LISTED)
+            digest = cursors.get(tx, _READING)
+        retry = digest is not None and digest != self._digest()
+        known_before = datetime.fromisoformat(text) - SETTLED if text else None
+        before = newest = datetime.fromisoformat(text) if text else None
+        found = _Found()
+        n_listed = n_new = n_set_aside = n_pending = n_feedback = 0
+        for objects in _chunks(self._store.objects()):
+            n_listed += len(objects)
+            newest = max([o.last_modified for o in objects] + ([newest] if newest else []))
+            pending = self._read(objects, found, now=now, known_before=known_before, retry=retry)
+            n_pending += pending
+            self._progress("listed", n_listed, None)
+            if len(found.predictions) >= _BATCH:
+                n_new += len(found.predictions)
+                n_feedback += len(found.feedback)
+                n_set_aside += self._write(lease, found, now)
+                found = _Found()
+        n_new += len(found.predictions)
+        n_feedback += len(found.feedback)
+        n_set_aside += self._write(lease, found, now)
+        with self._ledger.write(lease) as tx:
+            if newest is not None:
+                # what came in while a long listing ran may have been passed by
+                seen = min(newest, now) if before is None else max(before, min(newest, now))
+                cursors.put(tx, _NEWEST_LISTED, seen.isoformat())
+            cursors.put(tx, _READING, self._digest())
+            in_all = sum(rejects.by_reason(tx).values())
+        return Indexed(n_listed, n_new, n_set_aside, n_pending, n_feedback, in_all)
+
+    def _digest(self) -> str:
+        """What decides whether tags can be read: where it changes, rows set aside may be mended."""
+        text = "\0".join([repr(self._names), *sorted(self._classes)])
+        return sha256(text.encode()).hexdigest()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def _read(
+        self,
+        objects: Sequence[StoredObject],
+        found: _Found,
+        *,
+        now: datetime,
+        known_before: datetime | None,
+        retry: bool,
+    ) -> int:
+        """Read what may be new of a chunk of the listing; returns how many objects are pending."""
+        recent = {o.sample_id for o in objects if now - o.last_modified <= self._horizon}
+        with self._ledger.read() as tx:
+            aside = rejects.existing(tx, [o.uri for o in objects])
+        asked = [
+            o
+            for o in objects
+            if o.sample_id in recent
+            or o.uri in aside
+            or known_before is None
+            or o.last_modified >= known_before
+        ]
+        known = self._log.known([o.sample_id for o in asked])
+        wanted = [o for o in asked if self._may_be_new(o, known, aside, recent, retry)]
+        n_pending = 0
+        for stored, tags in self._store.tags(wanted):
+            reading = read_tags(
+                TaggedObject(
+                    sample_id=stored.sample_id,
+                    uri=stored.uri,
+                    content_hash=stored.content_hash,
+                    size_bytes=stored.size_bytes,
+                    tags=tags,
+                ),
+                self._names,
+                classes=self._classes,
+                salt=self._log.salt,
+                received_at=now,
+            )
+            if _is_pending(reading, stored, now):
+                n_pending += 1
+            elif stored.sample_id in known:
+                self._note_known(known[stored.sample_id], stored, reading, found)
+            else:
+                self._note_new(stored, reading, found, mended=stored.uri in aside)
+        return n_pending
+
+    def _may_be_new(
+        self,
+        stored: StoredObject,
+        known: Mapping[str, Known],
+        aside: Mapping[str, rejects.SetAside],
+        recent: set[str],
+        retry: bool,
+    ) -> bool:
+        if stored.sample_id in recent:
+            return True
+        set_aside = aside.get(stored.uri)
+        if set_aside is not None:
+            return retry
+        return stored.sample_id not in known
+
+    def _note_new(
+        self, stored: StoredObject, reading: Reading, found: _Found, *, mended: bool
+    ) -> None:
+        if reading.prediction is not None:
+            found.predictions.append(reading.prediction)
+        found.feedback.extend(reading.feedback)
+        if reading.reject is not None:
+            found.rejects.append(reading.reject)
+        elif mended:
+            found.mended.append(stored.uri)
+
+    def _note_known(
+        self, before: Known, stored: StoredObject, reading: Reading, found: _Found
+    ) -> None:
+        """A sample that the log holds: only feedback and another model's word can be new."""
+        prediction = reading.prediction
+        if prediction is None:
+            fault = reading.reject
+            if fault is not None and fault.reason is not RejectReason.UNTAGGED:
+                value = f"{fault.reason}: {fault.value}"
+                found.rejects.append(
+                    Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=value)
+                )
+            return
+        changed = _change(before, stored, prediction)
+        if changed is not None:
+            found.rejects.append(Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=changed))
+        elif prediction.model != before.model and prediction.model not in before.repeated:
+            found.predictions.append(_repeated(prediction))
+        if reading.reject is not None and changed is None:
+            found.rejects.append(reading.reject)
+        elif changed is None:
+            found.mended.append(stored.uri)
+        known = {
+            "flagged": None if before.flagged is None else str(before.flagged).lower(),
+            "corrected_class": before.corrected_class,
+        }
+        found.feedback.extend(f for f in reading.feedback if f.value != (known[f.kind] or ""))
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def _write(self, lease: Lease, found: _Found, now: datetime) -> int:
+        """Commit what was read; returns how many rows are newly set aside.
+
+        One transaction decides: killed before it, nothing was read; after it, all of it was. A
+        prediction in the log without the feedback read beside it would not be read again.
+        """
+        parts: list[tuple[BatchKind, Sequence[Prediction] | Sequence[Feedback]]] = []
+        if found.predictions:
+            parts.append(("predictions", found.predictions))
+        if found.feedback:
+            parts.append(("feedback", found.feedback))
+        if not parts and not found.rejects and not found.mended:
+            return 0
+        with self._ledger.write(lease) as tx:
+            numbers = [batches.reserve(tx, kind, len(rows)) for kind, rows in parts]
+        paths = [
+            self._log.write_batch(batch, kind, rows, now)
+            for batch, (kind, rows) in zip(numbers, parts, strict=True)
+        ]
+        with self._ledger.write(lease) as tx:
+            for batch, path in zip(numbers, paths, strict=True):
+                batches.record_path(tx, batch, path)
+            rejects.clear(tx, found.mended)
+            n_set_aside = rejects.put(tx, found.rejects, now)
+        for batch, (kind, _), path in zip(numbers, parts, paths, strict=True):
+            self._log.commit_batch(batch, kind, path)
+            with self._ledger.write(lease) as tx:
+                batches.finish(tx, batch, batches.COMMITTED)
+        return n_set_aside
+
+    def _recover(self, lease: Lease) -> None:
+        """Finish the batches that a killed run had written whole; give the others up."""
+        with self._ledger.read() as tx:
+            left = batches.unfinished(tx)
+        for begun in left:
+            state = batches.VOID
+            if begun.path is not None and self._log.is_whole(begun.path, begun.n_rows):
+                self._log.commit_batch(begun.batch, begun.kind, begun.path)
+                state = batches.COMMITTED
+            with self._ledger.write(lease) as tx:
+                batches.finish(tx, begun.batch, state)
+
+
+def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
+    return (
+        reading.reject is not None
+        and reading.reject.reason is RejectReason.UNTAGGED
+        and now - stored.last_modified < PENDING
+    )
+
+
+def _change(before: Known, stored: StoredObject, prediction: Prediction) -> str | None:
+    """What contradicts the log, in words; None where nothing does."""
+    if stored.content_hash != before.content_hash:
+        return f"content {stored.content_hash}, was {before.content_hash}"
+    if prediction.model != before.model:
+        return None
+    if prediction.predicted_class != before.predicted_class:
+        return f"predicted_class {prediction.predicted_class}, was {before.predicted_class}"
+    if prediction.confidence != before.confidence:
+        return f"confidence {prediction.confidence}, was {before.confidence}"
+    if prediction.predicted_at != before.predicted_at:
+        return f"timestamp {prediction.predicted_at}, was {before.predicted_at}"
+    return None
+
+
+def _repeated(prediction: Prediction) -> Prediction:
+    return replace(prediction, role=Role.REPEATED)
+
+
+def _chunks(pages: Iterator[Sequence[StoredObject]]) -> Iterator[list[StoredObject]]:
+    """The pages of a listing, gathered so that the log is asked seldom."""
+    gathered: list[StoredObject] = []
+    for page in pages:
+        gathered.extend(page)
+        if len(gathered) >= _CHUNK:
+            yield gathered
+            gathered = []
+    if gathered:
+        yield gathered

@@ -1,0 +1,413 @@
+"""send: drawn tasks go to Label Studio, each exactly once.
+
+The protocol: note `sending`, make the request, note the ids. Whenever the outcome of a request isn't
+certain, look for the tasks by their keys until the count has not changed for one full time-out of the
+client; what is not there by then was not carried out, and is sent again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import token_hex
+from typing import TypeVar
+
+from labelloop.core.queue import Queue
+from labelloop.core.task import Task, TaskState
+from labelloop.core.token import project_marker
+from labelloop.errors import (
+    AnnotatorUnavailable,
+    ConfigError,
+    InputGone,
+    LabelloopError,
+    LedgerError,
+    ProjectGone,
+    StoreError,
+)
+from labelloop.ledger import Lease, Ledger, tasks
+from labelloop.ledger.tasks import Shown
+from labelloop.ports import (
+    Annotator,
+    Clock,
+    Progress,
+    Project,
+    ProjectSpec,
+    RemoteTask,
+    Store,
+    TaskData,
+)
+from labelloop.steps.purpose import refuse_changed_purpose
+
+BATCH = 250
+COPY_KEPT = timedelta(days=7)
+"""How long a blind copy is kept after its task was resolved."""
+
+_WORKERS = 16
+_LOOK_EVERY_S = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one `send` did. `n_found` were there already, from a request whose answer was lost."""
+
+    n_sent: int
+    n_found: int
+    n_unavailable: int
+    n_refreshed: int
+    n_copies_removed: int
+
+
+class Send:
+    """Sends the tasks of all queues."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        annotator: Annotator,
+        queues: Sequence[Queue],
+        *,
+        ledger_id: str,
+        project_name: str,
+        classes: Sequence[str],
+        presign_life: timedelta,
+        blind_uri: str | None,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._annotator = annotator
+        self._queues = {q.name: q for q in queues}
+        self._ledger_id = ledger_id
+        self._project_name = project_name
+        self._classes = tuple(classes)
+        self._life = presign_life
+        self._blind_uri = blind_uri
+        self._clock = clock
+        self._progress = progress
+
+    def run(self, *, refresh_all: bool = False) -> Sent:
+        """Send what is drawn, renew image URLs before they lapse, remove copies nobody needs.
+
+        `refresh_all` renews the URL of every open task.
+        """
+        with self._ledger.lease("send") as lease:
+            with self._ledger.read() as tx:
+                refuse_changed_purpose(tx, self._queues.values())
+            n_sent = n_unavailable = 0
+            n_found = self._settle_doubts(lease)
+            old = self._lapsing(refresh_all)
+            refusal = self._blind_refusal(old)
+            for queue in self._queues.values():
+                if refusal is None or not queue.blind:
+                    counts = self._send_queue(lease, queue)
+                    n_sent += counts[0]
+                    n_unavailable += counts[1]
+            n_refreshed = self._refresh(lease, old, blind=refusal is None)
+            n_removed = self._remove_copies(lease)
+        if refusal is not None:
+            raise refusal
+        return Sent(n_sent, n_found, n_unavailable, n_refreshed, n_removed)
+
+    # --- a queue ------------------------------------------------------------------------------
+
+    def _blind_refusal(self, old: Sequence[Shown]) -> LabelloopError | None:
+        """Why blind tasks can't be sent or renewed: there is no place for their copies.
+
+        The other queues are sent all the same. A key may hold the answer: copies are no luxury.
+        """
+        blind = [q.name for q in self._queues.values() if q.blind]
+        lapsing = {shown.task.queue for shown in old}
+        with self._ledger.read() as tx:
+            waiting = [n for n in blind if n in lapsing or tasks.to_send(tx, n, 1)]
+        if not waiting:
+            return None
+        if self._blind_uri is None:
+            return ConfigError(
+                f"queue {waiting[0]!r} is blind, and store.blind_uri is not set: object keys often "
+                "hold the predicted class, so its images are shown as copies with random names",
+                remedy='add blind_uri = "s3://a-writable-bucket" to [store]',
+            )
+        try:
+            self._store.check_writable(self._blind_uri)
+        except StoreError as exc:
+            return exc
+        return None
+
+    def _send_queue(self, lease: Lease, queue: Queue) -> tuple[int, int]:
+        n_sent = n_unavailable = 0
+        project: Project | None = None
+        lost: Project | None = None
+        while True:
+            with self._ledger.read() as tx:
+                batch = tasks.to_send(tx, queue.name, BATCH)
+            if not batch:
+                return n_sent, n_unavailable
+            project = project or self._project(queue)
+            ready = self._with_media(lease, queue, batch)
+            n_unavailable += len(batch) - len(ready)
+            if not ready:
+                continue
+            try:
+                n_sent += self._import(lease, queue, project, ready)
+            except ProjectGone:
+                if project == lost:
+                    raise
+                lost, project = project, None
+            self._progress(f"sent to {queue.name}", n_sent, None)
+
+    def _project(self, queue: Queue) -> Project:
+        """The queue's project, found by its marker or created."""
+        marker = project_marker(self._ledger_id, queue.name)
+        there = self._annotator.projects()
+        for project in there:
+            if project.marker == marker:
+                return project
+        self._refuse_foreign(there, queue)
+        spec = ProjectSpec(
+            title=f"{self._project_name}: {queue.name}",
+            marker=marker,
+            classes=self._classes,
+            show=queue.show,
+            blind=queue.blind,
+        )
+        try:
+            return self._annotator.create_project(spec)
+        except AnnotatorUnavailable as exc:
+            if not exc.carried_out:
+                raise
+            found = self._settled(
+                lambda: [p for p in self._annotator.projects() if p.marker == marker], bool
+            )
+            if not found:
+                raise
+            return found[0]
+
+    def _refuse_foreign(self, there: Sequence[Project], queue: Queue) -> None:
+        """Stop where another ledger's project already serves this project's queue: ours is new."""
+        with self._ledger.read() as tx:
+            if tasks.projects(tx):
+                return
+        for project in there:
+            same_queue = project.marker.rpartition("/")[2] == queue.name
+            # up to the colon: `food` is not `food11`; a long title is cut by Label Studio's limit
+            if same_queue and project.title.startswith(f"{self._project_name}: "[:20]):
+                raise LedgerError(
+                    f"Label Studio holds project {project.title!r} of this queue, made by another "
+                    f"ledger ({project.marker}), and this ledger has sent nothing yet: it is new, "
+                    "or the old one was lost",
+                    remedy="restore the ledger that made it; to start over, delete that project in "
+                    "Label Studio, or give [project] another name",
+                )
+
+    # --- a batch ------------------------------------------------------------------------------
+
+    def _import(self, lease: Lease, queue: Queue, project: Project, batch: Sequence[Shown]) -> int:
+        data = [self._data(queue, shown) for shown in batch]
+        moving = [shown.task for shown in batch]
+        now = self._clock.now()
+        with self._ledger.write(lease) as tx:
+            tasks.begin_sending(
+                tx, moving, project.project_id, at=now, url_expires_at=now + self._life
+            )
+        with self._ledger.read() as tx:
+            sending = list(tasks.by_key(tx, [task.task_key for task in moving]).values())
+        by_key = {task.task_key: task for task in sending}
+        ordered = [by_key[task.task_key] for task in moving]
+        try:
+            ids = self._annotator.import_tasks(project.project_id, data)
+        except ProjectGone:
+            with self._ledger.write(lease) as tx:
+                tasks.take_back(tx, ordered, actor="send", at=now, why="the project is gone")
+            raise
+        except AnnotatorUnavailable as exc:
+            if not exc.carried_out:
+                with self._ledger.write(lease) as tx:
+                    tasks.take_back(tx, ordered, actor="send", at=now, why="nothing was sent")
+                raise
+            if self._settle(lease, project.project_id, ordered) == len(ordered):
+                return len(ordered)
+            raise
+        with self._ledger.write(lease) as tx:
+            tasks.confirm_sent(tx, ordered, ids, at=now)
+        return len(ordered)
+
+    def _data(self, queue: Queue, shown: Shown) -> TaskData:
+        """What Label Studio is given: the image, the task key, and what the queue shows."""
+        task = shown.task
+        image = self._store.presign(task.media_uri if queue.blind else task.uri, self._life)  # type: ignore[arg-type]
+        data: dict[str, object] = {"image": image, "labelloop": task.task_key}
+        if not queue.blind:
+            known: Mapping[str, object] = {
+                "predicted_class": shown.predicted_class,
+                "confidence": shown.confidence,
+                "corrected_class": shown.corrected_class,
+                "flagged": shown.flagged,
+            }
+            data |= {name: known[name] for name in queue.show}
+        return TaskData(task_key=task.task_key, data=data)
+
+    def _with_media(self, lease: Lease, queue: Queue, batch: Sequence[Shown]) -> list[Shown]:
+        """The tasks whose image can be shown; the others' inputs are gone, and noted so."""
+        if queue.blind:
+            named = self._name_copies(lease, batch)
+            there = _many(self._copy, named)
+        else:
+            named = list(batch)
+            there = _many(lambda shown: self._store.exists(shown.task.uri), named)
+        gone = [s.task for s, ok in zip(named, there, strict=True) if not ok]
+        if gone:
+            with self._ledger.write(lease) as tx:
+                tasks.move(
+                    tx,
+                    gone,
+                    TaskState.UNAVAILABLE,
+                    actor="send",
+                    at=self._clock.now(),
+                    detail="the input is gone from the store",
+                )
+        return [s for s, ok in zip(named, there, strict=True) if ok]
+
+    def _name_copies(self, lease: Lease, batch: Sequence[Shown]) -> list[Shown]:
+        """The tasks with a random name for each one's copy, noted before any copy is made."""
+        assert self._blind_uri is not None  # noqa: S101  checked before anything is sent
+        place = self._blind_uri.rstrip("/")
+        fresh = [
+            (s.task.task_key, f"{place}/{token_hex(16)}") for s in batch if not s.task.media_uri
+        ]
+        with self._ledger.write(lease) as tx:
+            tasks.name_copies(tx, fresh)
+        with self._ledger.read() as tx:
+            now = tasks.by_key(tx, [s.task.task_key for s in batch])
+        return [
+            Shown(
+                task=now[s.task.task_key],
+                predicted_class=s.predicted_class,
+                confidence=s.confidence,
+                corrected_class=s.corrected_class,
+                flagged=s.flagged,
+            )
+            for s in batch
+        ]
+
+    def _copy(self, shown: Shown) -> bool:
+        assert shown.task.media_uri is not None  # noqa: S101  named just before
+        try:
+            self._store.copy_blind(shown.task.uri, shown.task.media_uri)
+        except InputGone:
+            return self._store.exists(shown.task.media_uri)
+        return True
+
+    # --- doubts -------------------------------------------------------------------------------
+
+    def _settle_doubts(self, lease: Lease) -> int:
+        """Find out what became of requests that an earlier run didn't see answered."""
+        with self._ledger.read() as tx:
+            doubtful = tasks.in_doubt(tx)
+        n_found = 0
+        for project_id in sorted({task.project_id for task in doubtful if task.project_id}):
+            there = [task for task in doubtful if task.project_id == project_id]
+            n_found += self._settle(lease, project_id, there)
+        return n_found
+
+    def _settle(self, lease: Lease, project_id: int, sending: Sequence[Task]) -> int:
+        """Note which of the tasks being sent are there; the others wait to be sent again."""
+        keys = [task.task_key for task in sending]
+
+        def complete(found: Sequence[RemoteTask]) -> bool:
+            return len({remote.task_key for remote in found}) == len(keys)
+
+        try:
+            found = self._settled(lambda: self._annotator.find(project_id, keys), complete)
+        except ProjectGone:
+            found = []
+        ids: dict[str, int] = {}
+        for remote in sorted(found, key=_oldest_labelled_first):
+            if remote.task_key is not None:
+                ids.setdefault(remote.task_key, remote.ls_task_id)
+        there = [task for task in sending if task.task_key in ids]
+        absent = [task for task in sending if task.task_key not in ids]
+        now = self._clock.now()
+        with self._ledger.write(lease) as tx:
+            tasks.confirm_sent(tx, there, [ids[task.task_key] for task in there], at=now)
+            tasks.take_back(tx, absent, actor="send", at=now, why="a settled look found none")
+        return len(there)
+
+    def _settled(
+        self, look: Callable[[], Sequence[T]], complete: Callable[[Sequence[T]], bool]
+    ) -> Sequence[T]:
+        """What `look` finds once it is complete, or has not changed for one full time-out."""
+        found = look()
+        unchanged_s = 0.0
+        while unchanged_s < self._annotator.timeout_s and not complete(found):
+            self._progress(
+                "waiting for Label Studio to settle",
+                int(unchanged_s),
+                int(self._annotator.timeout_s),
+            )
+            self._clock.sleep(_LOOK_EVERY_S)
+            unchanged_s += _LOOK_EVERY_S
+            again = look()
+            if len(again) != len(found):
+                unchanged_s = 0.0
+            found = again
+        return found
+
+    # --- images -------------------------------------------------------------------------------
+
+    def _lapsing(self, everything: bool) -> list[Shown]:
+        """The open tasks whose image URL lapses soon, or whose copy was removed."""
+        now = self._clock.now()
+        margin = self._life if everything else min(self._life / 2, timedelta(days=2))
+        with self._ledger.read() as tx:
+            old = tasks.with_old_url(tx, now + margin + timedelta(seconds=everything))
+            return old + tasks.without_copy(tx)
+
+    def _refresh(self, lease: Lease, old: Sequence[Shown], *, blind: bool) -> int:
+        """Renew the image URLs of `old`; of blind queues only if `blind`.
+
+        Blind copies are made again on the way: an earlier run may have been killed before it did,
+        or the task was reopened after its copy was removed.
+        """
+        n = 0
+        for queue in self._queues.values():
+            own = [s for s in old if s.task.queue == queue.name]
+            if own and (blind or not queue.blind):
+                n += self._replace(lease, self._with_media(lease, queue, own))
+        return n
+
+    def _replace(self, lease: Lease, shown: Sequence[Shown]) -> int:
+        n = 0
+        for done, each in enumerate(shown, start=1):
+            data = self._data(self._queues[each.task.queue], each)
+            expires_at = self._clock.now() + self._life
+            assert each.task.ls_task_id is not None  # noqa: S101  open tasks have one
+            if self._annotator.replace_data(each.task.ls_task_id, data.data):
+                with self._ledger.write(lease) as tx:
+                    tasks.note_url(tx, each.task.task_key, expires_at)
+                n += 1
+            self._progress("image URLs renewed", done, len(shown))
+        return n
+
+    def _remove_copies(self, lease: Lease) -> int:
+        """Remove the blind copies of tasks that were resolved a while ago or given up."""
+        with self._ledger.read() as tx:
+            spent = tasks.with_spent_copy(tx, self._clock.now() - COPY_KEPT)
+        for task in spent:
+            assert task.media_uri is not None  # noqa: S101  the query asks for it
+            self._store.delete(task.media_uri)
+            with self._ledger.write(lease) as tx:
+                tasks.name_copies(tx, [(task.task_key, None)])
+        return len(spent)
+
+
+def _oldest_labelled_first(remote: RemoteTask) -> tuple[bool, int]:
+    return not remote.annotations, remote.ls_task_id
+
+
+def _many(call: Callable[[Shown], bool], items: Iterable[Shown]) -> list[bool]:
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return list(pool.map(call, items))

@@ -1,0 +1,231 @@
+"""compare: the same blind labels judge a candidate and the model that serves."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.queue import Purpose
+from labelloop.errors import ArgumentError, DatasetError
+from labelloop.ledger import rounds
+from labelloop.statistics.compare import Difference, Verdict
+from tests.unit.conftest import MakeWorld
+from tests.world import ACCURACY, LOW, World
+
+N = 120
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    """120 labelled blind samples; the serving model says cat and is right on two of three."""
+    world = make_world(ACCURACY.replace("5", str(N)) + LOW)
+    world.traffic(300, predicted_class="cat", confidence="0.95")
+    world.loop.index()
+    world.loop.select()
+    world.loop.send()
+    for i, remote in enumerate(world.annotator.task_ids(world.project_id("accuracy"))):
+        world.annotator.answer(remote, "dog" if i % 3 == 0 else "cat", by="ana")
+    world.loop.collect()
+    return world
+
+
+def labels(world: World) -> dict[str, str]:
+    with world.loop.ledger.read() as tx:
+        return {d.sample_id: d.label or "" for d in rounds.placed(tx, Purpose.EVALUATION)}
+
+
+def candidate(path: Path, answers: dict[str, str]) -> Path:
+    table = pa.table(
+        {
+            "sample_id": list(answers),
+            "predicted_class": list(answers.values()),
+            "confidence": [0.9] * len(answers),
+        }
+    )
+    pq.write_table(table, path)
+    return path
+
+
+def test_a_better_candidate_passes(world: World, tmp_path: Path) -> None:
+    compared = world.loop.compare(candidate(tmp_path / "c.parquet", labels(world)), min_gain=0.1)
+    assert isinstance(compared.serving, Estimate)
+    assert isinstance(compared.candidate, Estimate)
+    assert isinstance(compared.difference, Difference)
+    assert compared.candidate.value == pytest.approx(1)
+    assert compared.difference.value == pytest.approx(1 / 3, abs=0.01)
+    assert compared.difference.low < compared.difference.value < compared.difference.high
+    assert (compared.verdict, compared.more_labels) == (Verdict.PASS, 0)
+    parts = [c.difference.value for c in compared.by_class if isinstance(c.difference, Difference)]
+    assert sum(parts) == pytest.approx(compared.difference.value)
+    assert "fresh traffic" in compared.serving.method
+
+
+def test_the_same_answers_differ_by_nothing_and_settle_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    compared = world.loop.compare(
+        candidate(tmp_path / "c.parquet", dict.fromkeys(labels(world), "cat"))
+    )
+    assert isinstance(compared.difference, Difference)
+    assert compared.difference.value == pytest.approx(0)
+    assert compared.verdict is Verdict.NOT_YET
+
+
+def test_a_worse_candidate_fails(world: World, tmp_path: Path) -> None:
+    wrong = {s: "cat" if said == "dog" else "dog" for s, said in labels(world).items()}
+    compared = world.loop.compare(candidate(tmp_path / "c.parquet", wrong))
+    assert compared.verdict is Verdict.FAIL
+
+
+def test_without_labels_the_reason_is_given(make_world: MakeWorld, tmp_path: Path) -> None:
+    world = make_world(ACCURACY)
+    compared = world.loop.compare(candidate(tmp_path / "c.parquet", {"a": "cat"}))
+    assert isinstance(compared.difference, Undefined)
+    assert compared.verdict is None
+
+
+def test_a_candidate_that_learned_from_the_judges_is_refused(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = make_world(LOW)
+    world.traffic(40, predicted_class="cat", confidence="0.95")
+    world.loop.index()
+    world.loop.select()
+    assert world.loop.build().training.version == 1
+    # evaluation comes later, in a round of its own over the same traffic: the judges were trained on
+    world.configure(ACCURACY.replace("5", "40") + LOW)
+    world.traffic(40, predicted_class="cat", confidence="0.95")
+    world.loop.index()
+    world.loop.select(now=True)
+    world.loop.send()
+    for remote in world.annotator.task_ids(world.project_id("accuracy")):
+        world.annotator.answer(remote, "cat", by="ana")
+    world.loop.collect()
+    world.configure(LOW)
+    file = candidate(tmp_path / "c.parquet", labels(world))
+    clean = world.loop.compare(file, trained_on=[("training", 1)])
+    assert isinstance(clean.difference, Difference)
+    with pytest.raises(DatasetError, match="training v9"):
+        world.loop.compare(file, trained_on=[("training", 9)])
+
+
+def test_byte_identical_twins_of_training_samples_are_no_judges(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = make_world(LOW)
+    world.put("a.png", body=b"same", predicted_class="cat", confidence="0.95")
+    world.loop.index()
+    world.loop.select()
+    world.loop.build()
+    world.configure(ACCURACY + LOW)
+    world.put("b.png", body=b"same", predicted_class="cat", confidence="0.95")
+    world.loop.index()
+    world.loop.select(now=True)
+    world.loop.send()
+    for remote in world.annotator.task_ids(world.project_id("accuracy")):
+        world.annotator.answer(remote, "cat", by="ana")
+    world.loop.collect()
+    file = candidate(tmp_path / "c.parquet", {"b.png": "cat"})
+    assert world.loop.compare(file).unchecked == (("training@1", 1),)
+    refused = world.loop.compare(file, trained_on=[("training", 1)])
+    assert refused.difference == Undefined("the candidate was trained on 1 of these 1 samples")
+
+
+def test_many_candidates_share_the_level_and_are_warned_of(world: World, tmp_path: Path) -> None:
+    truth = labels(world)
+    widths = []
+    for i, sample in enumerate(list(truth)[:7]):
+        answers = {**truth, sample: "cat" if truth[sample] == "dog" else "dog"}
+        compared = world.loop.compare(candidate(tmp_path / f"{i}.parquet", answers))
+        assert compared.n_candidates == i + 1
+        assert isinstance(compared.difference, Difference)
+        widths.append(compared.difference.high - compared.difference.low)
+    assert compared.many_candidates
+    assert widths[-1] > widths[0]
+    again = world.loop.compare(tmp_path / "0.parquet")
+    assert again.n_candidates == 7
+
+
+def test_a_file_that_cannot_be_used_says_why(world: World, tmp_path: Path) -> None:
+    truth = labels(world)
+    some = next(iter(truth))
+
+    def refused(path: Path) -> str:
+        with pytest.raises(ArgumentError) as caught:
+            world.loop.compare(path)
+        return str(caught.value)
+
+    assert "can't be read" in refused(tmp_path / "absent.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    assert "can't be read" in refused(tmp_path / "text.parquet")
+    pq.write_table(pa.table({"sample_id": ["a"]}), tmp_path / "bare.parquet")
+    assert "has no column 'predicted_class'" in refused(tmp_path / "bare.parquet")
+    assert "none of the project's classes" in refused(
+        candidate(tmp_path / "class.parquet", {**truth, some: "wolf"})
+    )
+    few = {s: said for s, said in truth.items() if s != some}
+    said = refused(candidate(tmp_path / "few.parquet", few))
+    assert f"no answer for 1 of the {N} labelled samples, '{some}' among them" in said
+    table = pa.table(
+        {"sample_id": [some] * 2, "predicted_class": ["cat"] * 2, "confidence": [1.0, 1.0]}
+    )
+    pq.write_table(table, tmp_path / "twice.parquet")
+    assert "two rows" in refused(tmp_path / "twice.parquet")
+
+
+def test_the_judges_are_written_for_the_candidate(world: World, tmp_path: Path) -> None:
+    assert world.loop.write_judges(tmp_path / "judges.csv") == N
+    lines = (tmp_path / "judges.csv").read_text().splitlines()
+    assert lines[0] == "sample_id"
+    assert set(lines[1:]) == set(labels(world))
+
+
+def test_another_round_does_not_undo_that_candidates_were_judged(
+    world: World, tmp_path: Path
+) -> None:
+    truth = labels(world)
+    for i, sample in enumerate(list(truth)[:3]):
+        answers = {**truth, sample: "cat" if truth[sample] == "dog" else "dog"}
+        world.loop.compare(candidate(tmp_path / f"{i}.parquet", answers))
+    world.traffic(200, predicted_class="cat", confidence="0.95")
+    world.loop.index()
+    world.loop.select(now=True)
+    world.loop.send()
+    world.answer_all("cat")
+    world.loop.collect()
+    compared = world.loop.compare(candidate(tmp_path / "last.parquet", labels(world)))
+    assert compared.rounds == (1, 2)
+    assert compared.n_candidates == 4
+
+
+def test_columns_of_another_type_and_lost_manifests_are_refused(
+    world: World, tmp_path: Path
+) -> None:
+    truth = labels(world)
+    good = {
+        "sample_id": list(truth),
+        "predicted_class": list(truth.values()),
+        "confidence": [0.9] * N,
+    }
+    for name, values in (
+        ("confidence", ["0.9"] * N),
+        ("sample_id", list(range(N))),
+        ("predicted_class", [["cat"]] * N),
+    ):
+        pq.write_table(pa.table({**good, name: values}), tmp_path / "typed.parquet")
+        with pytest.raises(ArgumentError, match=f"column '{name}' holds"):
+            world.loop.compare(tmp_path / "typed.parquet")
+    pq.write_table(pa.table({**good, "confidence": [float("nan")] * N}), tmp_path / "nan.parquet")
+    with pytest.raises(ArgumentError, match="confidence nan"):
+        world.loop.compare(tmp_path / "nan.parquet")
+    file = candidate(tmp_path / "c.parquet", truth)
+    with pytest.raises(ArgumentError, match="min_gain"):
+        world.loop.compare(file, min_gain=float("nan"))
+    built = world.loop.build().training
+    assert built.version == 1
+    manifest = Path(world.loop.dataset("training", 1).uri) / "manifest.parquet"
+    manifest.unlink()
+    with pytest.raises(DatasetError, match="can't be checked"):
+        world.loop.compare(file, trained_on=[("training", 1)])

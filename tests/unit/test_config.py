@@ -1,0 +1,227 @@
+"""labelloop.toml: what is wrong is named, with the nearest right one, and no secret is shown."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from labelloop.config import Settings, duration, load, reference
+from labelloop.core.queue import Purpose
+from labelloop.errors import ConfigError
+from tests.world import HEAD, QUEUES
+
+GOOD = HEAD + QUEUES
+SECRETS = {"KEY": "k3y-0f-st0r3", "SECRET": "s3cr3t-0f-st0r3", "TOKEN": "t0k3n-0f-ls"}
+WITH_SECRETS = (
+    GOOD.replace('access_key = "a"', 'access_key = "${KEY}"')
+    .replace('secret_key = "b"', 'secret_key = "${SECRET}"')
+    .replace('api_key = "k"', 'api_key = "${TOKEN}"')
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "labelloop.toml"
+
+
+def read(path: Path, text: str, environment: dict[str, str] | None = None) -> Settings:
+    path.write_text(text)
+    return load(path, environment or {})
+
+
+def refused(path: Path, text: str, environment: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(path, text, environment)
+    assert caught.value.remedy
+    assert path.name in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_good_file_is_read_with_its_defaults(path: Path) -> None:
+    settings = read(path, GOOD)
+    assert settings.project.timezone == "UTC"
+    assert settings.rounds.every == timedelta(days=1)
+    assert settings.rounds.first_window == settings.store.presign_life == timedelta(days=7)
+    assert settings.rounds.feedback_horizon == timedelta(days=2)
+    assert settings.training.confidence == 0.9
+    assert settings.state.datasets == path.parent.resolve() / ".labelloop/datasets"
+    assert settings.state.ledger.get_secret_value() == (
+        f"sqlite:///{path.parent.resolve()}/.labelloop/ledger.db"
+    )
+    assert [q.name for q in settings.queues()] == ["accuracy", "low", "flagged"]
+
+
+def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
+    low, accuracy = QUEUES.index('[[queue]]\nname = "low"'), QUEUES.index("[[queue]]")
+    text = HEAD + QUEUES[low:] + QUEUES[accuracy:low]
+    queues = read(path, text).queues()
+    assert [q.name for q in queues] == ["accuracy", "low", "flagged"]
+    assert queues[0].purpose is Purpose.EVALUATION
+    assert queues[2].on_feedback
+    assert not queues[1].on_feedback
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        # keys
+        ("blind_uri", "blind_url", ["unknown key store.blind_url", "did you mean blind_uri?"]),
+        ("budget = 4", "budgte = 4", ["unknown key queue 'low' budgte", "did you mean budget?"]),
+        ("[training]", "[trainnig]", ["unknown key trainnig", "did you mean training?"]),
+        ("[training]\nconfidence", "[training]\nconfidenze", ["training.confidenze"]),
+        ('name = "low"', 'nmae = "low"', ["queue 2 name is missing", "did you mean name?"]),
+        ('name = "pets"', "", ["project.name is missing"]),
+        ('api_key = "k"', "", ["label_studio.api_key is missing"]),
+        # project
+        ('"pets"', '""', ["project.name"]),
+        ('["cat", "dog"]', '["cat"]', ["project.classes"]),
+        ('["cat", "dog"]', '["cat", "cat"]', ["class 'cat' is listed twice"]),
+        ('["cat", "dog"]', '["cat", " dog"]', ["class ' dog'"]),
+        ('["cat", "dog"]', '["cat", "d\\tog"]', ["class 'd\\tog'"]),
+        ('["cat", "dog"]', '["cat", 7]', ["project.classes.1 = 7"]),
+        ("[store]", 'timezone = "Mars/Olympus"\n[store]', ["Mars/Olympus", "Europe/Zurich"]),
+        # store
+        ('"s3://production"', '"production"', ["store.uri = 'production'", "s3://bucket"]),
+        ('endpoint_url = "http://127.0.0.1:9"', 'endpoint_url = "x:9"', ["store.endpoint_url"]),
+        ('"s3://blind"', '"s3://production/blind"', ["lies inside store.uri"]),
+        ('"s3://blind"', '"s3://production"', ["lies inside store.uri"]),
+        ("[label_studio]", 'presign_life = "8 days"\n[label_studio]', ["8 days", "7 days"]),
+        ("[label_studio]", 'presign_life = "0.5 seconds"\n[label_studio]', ["1 second"]),
+        ("[label_studio]", "presign_life = 7\n[label_studio]", ["store.presign_life = 7", "unit"]),
+        ("[label_studio]", '[store.tags]\nconfidnce = "c"\n[label_studio]', ["did you mean conf"]),
+        # label studio
+        (
+            'url = "http://127.0.0.1:9"\napi',
+            'url = "ftp://x"\napi',
+            ["label_studio.url", "ftp://x"],
+        ),
+        # rounds
+        ("[training]", '[rounds]\nevery = "daily"\n[training]', ["rounds.every = 'daily'"]),
+        ("[training]", '[rounds]\nevery = "1 dya"\n[training]', ["'1 dya'"]),
+        ("[training]", '[rounds]\nevery = "99999999999 days"\n[training]', ["rounds.every"]),
+        # queues
+        ('name = "low"', 'name = "accuracy"', ["queue 'accuracy' is there twice"]),
+        ('name = "low"', 'name = "a/b"', ["queue 'a/b' name"]),
+        ('"training"\nwhere = "con', '"trainig"\nwhere = "con', ["'evaluation' or 'training'"]),
+        ("budget = 4", "budget = 0", ["queue 'low' budget = 0"]),
+        ("budget = 5", "", ["queue 'accuracy'", "needs a budget"]),
+        ("budget = 5", 'budget = 5\nshow = ["confidence"]', ["show isn't allowed", "blind"]),
+        ("budget = 5", 'budget = 5\nwhere = "confidence < 1"', ["where isn't allowed"]),
+        ("budget = 5", 'budget = 5\ndraw = "random"', ["queue 'accuracy' draw = 'random'"]),
+        (
+            'name = "low"\npurpose = "training"\nwhere = "confidence < 0.7"',
+            'name = "low"\npurpose = "evaluation"',
+            ["show isn't allowed"],
+        ),
+        ('["corrected_class"]', '["corected_class"]', ["queue 'flagged' show.0"]),
+        ("confidence < 0.7", "confidense < 0.7", ["confidense", "confidence"]),
+        ("confidence < 0.7", "confidence <", ["queue 'low' where"]),
+        ("confidence < 0.7", "1; drop table x", ["queue 'low' where"]),
+        # training
+        ("confidence = 0.9", "confidence = 1.2", ["training.confidence = 1.2"]),
+        ("confidence = 0.9", "confidence = 0", ["training.confidence = 0"]),
+        ("confidence = 0.9", "confidence = nan", ["training.confidence"]),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_key_and_the_value(
+    path: Path, old: str, new: str, said: list[str]
+) -> None:
+    assert GOOD.count(old) >= 1
+    message = refused(path, GOOD.replace(old, new, 1))
+    for part in said:
+        assert part in message
+
+
+def test_more_than_one_evaluation_queue_is_refused(path: Path) -> None:
+    second = QUEUES[: QUEUES.index('[[queue]]\nname = "low"')].replace("accuracy", "second")
+    assert "more than one evaluation queue" in refused(path, GOOD + second)
+
+
+@pytest.mark.parametrize("queue", ["", '[queue]\nname = "a"\npurpose = "training"', "queue = []"])
+def test_a_file_without_queues_is_refused(path: Path, queue: str) -> None:
+    text = queue + HEAD if queue.startswith("queue") else HEAD + queue
+    assert "queue" in refused(path, text)
+
+
+def test_every_fault_is_told_at_once(path: Path) -> None:
+    message = refused(path, GOOD.replace("budget = 4", "budget = 0").replace('"pets"', '""'))
+    assert "budget = 0" in message
+    assert "project.name" in message
+
+
+def test_a_missing_file_and_a_broken_one_are_named(path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no labelloop\.toml"):
+        load(path, {})
+    assert "line 2" in refused(path, "[a]\nb = c\n")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="can't be read as TOML"):
+        load(path, {})
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(path.parent, {})
+
+
+def test_variables_are_filled_in(path: Path) -> None:
+    settings = read(path, WITH_SECRETS, SECRETS)
+    assert settings.store.access_key.get_secret_value() == SECRETS["KEY"]
+    assert settings.label_studio.api_key.get_secret_value() == SECRETS["TOKEN"]
+
+
+def test_a_variable_that_is_not_set_or_empty_is_named(path: Path) -> None:
+    message = refused(path, WITH_SECRETS, {k: v for k, v in SECRETS.items() if k != "TOKEN"})
+    assert "label_studio.api_key names the environment variable TOKEN, which is not set" in message
+    assert "which is empty" in refused(path, WITH_SECRETS, {**SECRETS, "TOKEN": ""})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("budget = 4", "budget = 0"),
+        ("blind_uri", "blind_url"),
+        ('api_key = "${TOKEN}"', 'api_key = ["${TOKEN}"]'),
+        ('access_key = "${KEY}"', 'access_kye = "${KEY}"'),
+        ('secret_key = "${SECRET}"', 'secret_key = {a = "${SECRET}"}'),
+        ("[training]", '[state]\nledger = ["${SECRET}"]\n[training]'),
+        ("[training]", '[state]\ncatalog = ["${SECRET}"]\n[training]'),
+    ],
+)
+def test_no_message_holds_a_secret(path: Path, old: str, new: str) -> None:
+    message = refused(path, WITH_SECRETS.replace(old, new), SECRETS)
+    assert not [s for s in SECRETS.values() if s in message]
+
+
+def test_no_representation_holds_a_secret(path: Path) -> None:
+    text = WITH_SECRETS.replace(
+        "[training]",
+        '[state]\nledger = "postgresql://me:${SECRET}@h/d"\n'
+        'catalog = "postgresql://me:${SECRET}@h/c"\n[training]',
+    )
+    settings = read(path, text, SECRETS)
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert not [s for s in SECRETS.values() if s in shown]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 day", timedelta(days=1)),
+        ("90 seconds", timedelta(seconds=90)),
+        ("1.5 hours", timedelta(minutes=90)),
+        ("2weeks", timedelta(days=14)),
+    ],
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
+    assert duration(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "day", "-1 day", "1 month", "1 day 2 hours", "1e3 days"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a number and a unit"):
+        duration(text)
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    text = reference()
+    for name, section in Settings.model_fields.items():
+        assert name in text
+        for key in getattr(section.annotation, "model_fields", {}):
+            assert key == "tags" or f"`{key}`" in text

@@ -1,0 +1,25 @@
+import stat
+from pathlib import Path
+
+from labelloop.config import load
+from labelloop.demo import project
+from labelloop.demo.digits import CLASSES
+
+
+def test_the_demonstrations_settings_are_valid_and_private(tmp_path: Path) -> None:
+    path = tmp_path / "labelloop.toml"
+    project.write(
+        path,
+        bucket="production",
+        blind_bucket="labelloop-blind",
+        endpoint_url="http://127.0.0.1:1",
+        access_key="a",
+        secret_key="s",
+        label_studio_url="http://127.0.0.1:2",
+        api_key="t",
+    )
+    settings = load(path)
+    assert tuple(settings.project.classes) == CLASSES
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    a_day = [queue.budget for queue in settings.queues()]
+    assert 3 * sum(budget or 0 for budget in a_day) <= 450

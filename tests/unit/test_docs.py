@@ -1,0 +1,166 @@
+"""The documentation says what the code does."""
+
+import re
+import runpy
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from labelloop.cli.main import COMMANDS, group
+from labelloop.config import load
+from labelloop.ledger.tables import metadata
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ENVIRONMENT = {
+    "MINIO_URL": "http://127.0.0.1:9000",
+    "MINIO_USER": "user",
+    "MINIO_PASSWORD": "made up",
+    "LABEL_STUDIO_URL": "http://127.0.0.1:8080",
+    "LABEL_STUDIO_USER_TOKEN": "0" * 40,
+}
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(language: str) -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for found in FENCE.finditer(page.read_text(encoding="utf-8")):
+            if found[1] == language:
+                yield name(page), found[2]
+
+
+@pytest.fixture(scope="module")
+def generated() -> Callable[[str], str]:
+    return runpy.run_path(str(ROOT / "docs" / "generate.py"))["generated"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_generated_parts_are_up_to_date(page: Path, generated: Callable[[str], str]) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert generated(text) == text, f"{name(page)} is stale: run `make docs`"
+
+
+def test_every_table_of_the_ledger_is_described() -> None:
+    page = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"<!-- begin table (\w+) -->", page)) == set(metadata.tables)
+
+
+def test_every_command_is_described() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert set(re.findall(r"<!-- begin usage (\w+) -->", text)) == set(COMMANDS)
+
+
+# --- examples ---------------------------------------------------------------------------------
+
+
+def sections(toml: str) -> dict[str, str]:
+    """The text of each section; the queues are one."""
+    parts: dict[str, str] = {}
+    header = ""
+    for line in toml.splitlines(keepends=True):
+        found = re.match(r"\[+([\w.]+)\]+", line)
+        header = found[1] if found else header
+        parts[header] = parts.get(header, "") + line
+    return parts
+
+
+@pytest.mark.parametrize(("page", "example"), list(blocks("toml")))
+def test_every_example_of_settings_loads(page: str, example: str, tmp_path: Path) -> None:
+    """An example of some sections only is completed by the README's."""
+    whole = next(text for where, text in blocks("toml") if where == "README.md")
+    file = tmp_path / "labelloop.toml"
+    file.write_text("".join((sections(whole) | sections(example)).values()), encoding="utf-8")
+    settings = load(file, ENVIRONMENT)
+    for header in tomllib.loads(example):
+        assert header in settings.model_fields_set, f"{page}: {header}"
+
+
+def test_the_full_example_shows_every_setting() -> None:
+    example = next(text for where, text in blocks("toml") if where == "docs/settings.md")
+    shown = tomllib.loads(example)
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for section, table in re.findall(r"^## `\[+([\w.]+)\]+`\n(.*?)(?=^## |\Z)", page, re.M | re.S):
+        if section == "store.tags":
+            continue
+        value = shown[section]
+        used = {key for q in value for key in q} if section == "queue" else set(value)
+        assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) <= used, section
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+def mentioned() -> Iterator[tuple[str, str]]:
+    """Each `labelloop ...` that a page tells the reader to type."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for found in re.finditer(r"`labelloop( [^`]*)`", FENCE.sub("", text)):
+            yield name(page), found[1]
+    for language in ("sh", "cron"):
+        for page_name, block in blocks(language):
+            for found in re.finditer(r"(?:^|/)labelloop( [^#>\n]*)", block, re.MULTILINE):
+                yield page_name, found[1]
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(mentioned())))
+def test_every_command_and_option_exists(page: str, line: str) -> None:
+    words = line.split()
+    command: click.Command = group
+    while words and not words[0].startswith("-") and isinstance(command, click.Group):
+        if words[0] == "COMMAND":
+            return
+        below = command.get_command(click.Context(command), words.pop(0))
+        assert below is not None, f"{page}: labelloop{line}"
+        command = below
+    options = {o for p in command.params for o in p.opts} | {"--help"}
+    for word in words:
+        if word.startswith("-"):
+            assert word.partition("=")[0] in options, f"{page}: labelloop{line}"
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.M):
+            assert target in targets, f"{name(page)}: make {target}"
+
+
+# --- links ------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.M)
+    plain = (re.sub(r"[^\w\- ]", "", title.lower()) for title in titles)
+    return {title.strip().replace(" ", "-") for title in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{name(page)}: {target}"
+        assert not anchor or anchor in anchors(file), f"{name(page)}: {target}"
+
+
+def test_every_page_is_reachable_from_the_readme() -> None:
+    found: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in found or page.suffix != ".md" or not page.exists():
+            continue
+        found.add(page)
+        links = re.findall(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        waiting += [(page.parent / link).resolve() for link in links]
+    assert set(PAGES) <= found

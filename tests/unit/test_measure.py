@@ -1,0 +1,228 @@
+"""measure: what the blind labels say, with what is missing beside it."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.statistics import wilson
+from labelloop.steps.measure import Accuracy
+from tests.unit.conftest import MakeWorld
+from tests.world import ACCURACY, HEAD, LOW, World
+
+TEN = ACCURACY.replace("5", "10")
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    return make_world(TEN)
+
+
+def draw(world: World, n: int, **tags: str) -> None:
+    world.traffic(n, **tags)
+    world.loop.index()
+    world.loop.select(now=True)
+    world.loop.send()
+
+
+def answer(world: World, says: dict[int, str | None], *, queue: str = "accuracy") -> None:
+    """Answer the open tasks by their position; None skips."""
+    for position, remote in enumerate(world.annotator.task_ids(world.project_id(queue))):
+        if position in says:
+            said = says[position]
+            if said is None:
+                world.annotator.skip(remote, by="ana")
+            else:
+                world.annotator.answer(remote, said, by="ana")
+    world.loop.collect()
+
+
+def estimate(accuracy: Accuracy) -> Estimate:
+    assert isinstance(accuracy.estimate, Estimate)
+    return accuracy.estimate
+
+
+def test_without_any_round_nothing_is_estimated(world: World) -> None:
+    found = world.loop.measure()
+    assert found.last_seven_days.estimate == Undefined("nothing was drawn for evaluation")
+    assert (found.rounds, found.days, found.by_class, found.confusion) == ((), (), (), ())
+    assert found.n_random_sample is None
+
+
+def test_without_any_answer_the_reason_is_given(world: World) -> None:
+    draw(world, 50)
+    found = world.loop.measure()
+    for accuracy in (found.last_seven_days, *found.rounds, *found.days, *found.by_class):
+        assert accuracy.estimate == Undefined("no blind draw has an answer yet")
+    assert (found.rounds[0].n_drawn, found.rounds[0].n_waiting) == (10, 10)
+
+
+def test_without_an_evaluation_queue_the_reason_is_given(make_world: MakeWorld) -> None:
+    world = make_world(LOW)
+    draw(world, 20)
+    (only,) = world.loop.measure().rounds
+    assert only.estimate == Undefined("nothing was drawn for evaluation")
+
+
+def test_all_answers_give_wilson_with_the_finite_population(world: World) -> None:
+    draw(world, 50, predicted_class="cat")
+    answer(world, {n: "cat" if n < 8 else "dog" for n in range(10)})
+    found = world.loop.measure()
+    plain = wilson(8, 10, population=50)
+    assert isinstance(plain, Estimate)
+    for accuracy in (found.last_seven_days, found.rounds[0], found.days[0], found.by_class[0]):
+        got = estimate(accuracy)
+        assert (got.value, got.low, got.high, got.n) == (0.8, plain.low, plain.high, 10)
+        assert (got.worst_low, got.worst_high) == (got.low, got.high)
+        assert accuracy.n_traffic == 50
+    assert found.by_class[0].name == "cat"
+    assert [(c.predicted_class, c.label, c.n) for c in found.confusion] == [
+        ("cat", "cat", 8),
+        ("cat", "dog", 2),
+    ]
+    assert found.n_random_sample is not None
+    assert found.n_random_sample >= 10
+
+
+def test_what_lies_behind_the_furthest_answer_is_not_missing_yet(world: World) -> None:
+    draw(world, 50, predicted_class="cat")
+    answer(world, {0: "cat", 1: "cat", 3: "dog"})
+    (accuracy,) = world.loop.measure().rounds
+    got = estimate(accuracy)
+    assert (got.value, got.n) == (pytest.approx(2 / 3), 3)
+    worst, best = wilson(2, 4, population=50), wilson(3, 4, population=50)
+    assert isinstance(worst, Estimate)
+    assert isinstance(best, Estimate)
+    assert (got.worst_low, got.worst_high) == (min(got.low, worst.low), max(got.high, best.high))
+    assert (accuracy.n_labelled, accuracy.n_waiting, accuracy.n_skipped) == (3, 7, 0)
+
+
+def test_skips_are_missing_answers(world: World) -> None:
+    draw(world, 50, predicted_class="cat")
+    answer(world, {0: "cat", 1: None, 2: "cat", 9: None})
+    (accuracy,) = world.loop.measure().rounds
+    got = estimate(accuracy)
+    assert (got.value, got.n) == (1.0, 2)
+    worst = wilson(2, 3, population=50)
+    assert isinstance(worst, Estimate)
+    assert got.worst_low == pytest.approx(worst.low)
+    assert (accuracy.n_labelled, accuracy.n_skipped, accuracy.n_waiting) == (2, 2, 6)
+
+
+def test_inputs_that_are_gone_count_as_missing(world: World) -> None:
+    world.traffic(50, predicted_class="cat")
+    world.loop.index()
+    world.loop.select()
+    gone = world.draws("accuracy")[0].sample_id
+    del world.store.objects_by_uri[f"s3://production/{gone}"]
+    world.loop.send()
+    answer(world, dict.fromkeys(range(9), "cat"))
+    (accuracy,) = world.loop.measure().rounds
+    assert (accuracy.n_labelled, accuracy.n_skipped, accuracy.n_drawn) == (9, 1, 10)
+    assert estimate(accuracy).worst_low < estimate(accuracy).low
+
+
+def test_rows_set_aside_widen_the_worst_case(world: World) -> None:
+    for n in range(10):
+        world.put(f"bad{n}.png", confidence="abc")
+    draw(world, 40, predicted_class="cat")
+    answer(world, dict.fromkeys(range(10), "cat"))
+    (accuracy,) = world.loop.measure().rounds
+    got = estimate(accuracy)
+    assert accuracy.n_set_aside == 10
+    assert got.worst_low == pytest.approx(got.low * 40 / 50)
+    assert got.worst_high == 1.0
+
+
+def test_a_day_is_cut_in_the_projects_time_zone(make_world: MakeWorld) -> None:
+    late = "2026-03-01T23:30:00Z"  # half past midnight in Zurich
+    by_zone = {}
+    for zone in ("UTC", "Europe/Zurich"):
+        world = make_world(TEN, head=HEAD.replace("[store]", f'timezone = "{zone}"\n[store]', 1))
+        draw(world, 20, timestamp=late)
+        by_zone[zone] = [d.name for d in world.loop.measure().days]
+    assert by_zone == {"UTC": ["2026-03-01"], "Europe/Zurich": ["2026-03-02"]}
+
+
+def test_days_and_rounds_are_apart_and_the_window_pools_them_by_traffic(world: World) -> None:
+    world.put("bad.png", confidence="abc")
+    draw(world, 30, predicted_class="cat")
+    answer(world, dict.fromkeys(range(10), "cat"))
+    world.clock.pass_(days=1)
+    draw(world, 90, predicted_class="cat")
+    answer(world, dict.fromkeys(range(10, 20), "dog"))
+    found = world.loop.measure()
+    assert [estimate(r).value for r in found.rounds] == [1.0, 0.0]
+    assert [estimate(d).value for d in found.days] == [1.0, 0.0]
+    assert [d.n_set_aside for d in found.days] == [1, 0]
+    assert estimate(found.last_seven_days).value == pytest.approx(30 / 120)
+    assert found.last_seven_days.n_traffic == 120
+
+
+def test_the_window_ends_seven_days_ago(world: World) -> None:
+    draw(world, 30, predicted_class="cat")
+    answer(world, dict.fromkeys(range(10), "dog"))
+    world.clock.pass_(days=5)
+    draw(world, 30, predicted_class="cat")
+    answer(world, dict.fromkeys(range(10, 20), "cat"))
+    world.clock.pass_(days=3)
+    found = world.loop.measure()
+    assert estimate(found.last_seven_days).value == 1.0
+    assert len(found.rounds) == 2
+    world.clock.pass_(days=30)
+    found = world.loop.measure()
+    assert found.last_seven_days.estimate == Undefined("nothing was drawn for evaluation")
+    assert found.by_class == ()
+
+
+def test_extra_rounds_are_apart_and_never_pooled(world: World) -> None:
+    draw(world, 30, predicted_class="cat")
+    world.clock.pass_(hours=1)
+    before = world.loop.measure()
+    world.loop.select(since=datetime(2026, 1, 1, tzinfo=world.clock.at.tzinfo))
+    world.loop.send()
+    answer(world, dict.fromkeys(range(10), "cat"))
+    found = world.loop.measure()
+    assert [r.name for r in found.rounds] == ["round 1"]
+    assert [r.name for r in found.extra_rounds] == ["round 2 (extra)"]
+    assert found.last_seven_days.n_drawn == before.last_seven_days.n_drawn == 10
+    assert estimate(found.extra_rounds[0]).value == 1.0
+
+
+def test_training_labels_are_in_no_accuracy(make_world: MakeWorld) -> None:
+    world = make_world(TEN + LOW)
+    draw(world, 60, predicted_class="cat", confidence="0.3")
+    answer(world, dict.fromkeys(range(10), "dog"), queue="low")
+    found = world.loop.measure()
+    assert isinstance(found.last_seven_days.estimate, Undefined)
+    assert found.confusion == ()
+
+
+def test_an_edited_answer_changes_the_number(world: World) -> None:
+    draw(world, 30, predicted_class="cat")
+    answer(world, dict.fromkeys(range(10), "cat"))
+    page = next(iter(world.annotator.tasks(world.project_id("accuracy"))))
+    world.annotator.edit(page[0].annotations[0].annotation_id, "dog")
+    world.loop.collect()
+    assert estimate(world.loop.measure().rounds[0]).value == 0.9
+
+
+def test_measuring_writes_nothing(world: World) -> None:
+    draw(world, 30)
+    world.loop.close()
+    path = world.folder / ".labelloop/ledger.db"
+    before = path.read_bytes()
+    world.loop.measure()
+    world.loop.status()
+    world.loop.close()
+    assert path.read_bytes() == before
+
+
+def test_status_says_what_waits_and_when_a_round_is_due(world: World) -> None:
+    assert world.loop.status().due
+    draw(world, 30)
+    answer(world, {0: "cat", 1: None})
+    found = world.loop.status()
+    (queue,) = found.queues
+    assert (queue.n_open, queue.n_resolved, queue.n_skipped, queue.n_to_send) == (8, 1, 1, 0)
+    assert (found.due, found.due_at) == (False, world.clock.at + timedelta(days=1))

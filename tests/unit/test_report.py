@@ -1,0 +1,325 @@
+"""The report: what it reads out of the ledger, and that its page and pictures hold for any project."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+
+from labelloop.cli import report as cli
+from labelloop.cli.main import group
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.errors import ReportError
+from labelloop.reports.calibration import FEWEST_LABELS
+from labelloop.reports.charts import drawing
+from labelloop.reports.charts.by_class import confusion as confusion_picture
+from labelloop.reports.charts.theme import DARK, LIGHT
+from labelloop.reports.page import page
+from labelloop.reports.quality import Quality, quality
+from labelloop.reports.tables import confusion, tables
+from labelloop.reports.wording import headline
+from tests.history import History
+from tests.unit.conftest import MakeWorld
+from tests.world import START, World
+
+PETS = ("cat", "dog", "bird")
+HOSTILE = (
+    "<script>alert(1)</script>",
+    'cats & "dogs"',
+    "it's ]]> -->",
+    "Хлеб и масло",
+    "خبز",
+    "パン",
+    "a rather long class name that fits nowhere at all",
+    "x/y\\z",
+    "${datum}",
+)
+
+MakeHistory = Callable[..., Quality]
+
+
+@pytest.fixture
+def past(world: World, tmp_path: Path) -> MakeHistory:
+    """The report on a made past of so many rounds."""
+
+    def make(
+        n_rounds: int, classes: tuple[str, ...] = PETS, *, project: str = "pets", **more: object
+    ) -> Quality:
+        made = History(world.loop.ledger, tmp_path / "datasets", classes, now=START)
+        made.write(n_rounds, **more)  # type: ignore[arg-type]
+        return quality(world.loop.ledger, clock=world.clock, project=project, timezone="UTC")
+
+    return make
+
+
+# --- what it reads --------------------------------------------------------------------------------
+
+
+def test_it_shows_what_measure_knows_and_what_became_of_each_label(world: World) -> None:
+    world.traffic(30, confidence="0.6", model="v1")
+    world.loop.run()
+    world.answer_all()
+    world.loop.run()
+    found = world.loop.report()
+    assert found.measured == world.loop.measure()
+    assert [p.number for p in found.rounds] == [1]
+    assert [m.model for m in found.rounds[0].models] == ["v1"]
+    assert found.rounds[0].accuracy == found.measured.rounds[0]
+    (asked,) = found.labels
+    assert {q.queue: (q.n_asked, q.n_answered, q.n_open) for q in asked.queues} == {
+        "accuracy": (5, 5, 0),
+        "low": (4, 4, 0),
+    }
+    (version,) = found.training
+    assert version.human_by_queue == {"low": 4}
+    assert version.n_human == 4
+    assert version.guarantee is not None
+
+
+def test_open_and_skipped_labels_are_told_apart(world: World) -> None:
+    world.traffic(30)
+    world.loop.run()
+    tasks = next(iter(world.annotator.tasks(world.project_id("accuracy"))))
+    world.annotator.skip(tasks[0].ls_task_id, by="ana")
+    world.loop.run()
+    (asked,) = world.loop.report().labels
+    accuracy = next(q for q in asked.queues if q.queue == "accuracy")
+    assert (accuracy.n_skipped, accuracy.n_open) == (1, 4)
+
+
+def test_a_period_names_every_model_that_served_it(world: World) -> None:
+    for model, n in (("v1", 3), ("v2", 2)):
+        world.traffic(n, model=model)
+    world.loop.run()
+    (only,) = world.loop.report().rounds
+    assert [(m.model, m.n_drawn) for m in only.models] == [("v1", 3), ("v2", 2)]
+
+
+def test_a_version_whose_folder_is_gone_keeps_its_counts(past: MakeHistory, world: World) -> None:
+    found = past(2)
+    shutil.rmtree(Path(world.loop.datasets()[0].uri))
+    first, second = world.loop.report().training
+    assert (first.n_human, first.human_by_queue, first.guarantee) == (15, None, None)
+    assert second == found.training[1]
+    table = next(t for t in tables(world.loop.report()) if "training set" in t.title)
+    assert "its folder is gone" in table.rows[0][1]
+
+
+def test_bins_of_confidence_hold_enough_labels_and_all_of_them(past: MakeHistory) -> None:
+    found = past(3, n_blind=100)
+    bins = found.calibration.bins
+    counts = [b.estimate.n for b in bins if isinstance(b.estimate, Estimate)]
+    assert len(counts) == len(bins) > 3
+    assert min(counts) >= FEWEST_LABELS
+    assert sum(counts) + found.calibration.n_without == found.measured.last_seven_days.n_labelled
+    for b in bins:
+        assert b.low <= b.mean_confidence <= b.high
+    for one, after in pairwise(bins):
+        assert one.high < after.low
+
+
+def test_a_model_that_claims_too_much_is_told(world: World) -> None:
+    world.configure(
+        '[[queue]]\nname = "accuracy"\npurpose = "evaluation"\nbudget = 60\n',
+        head=(world.folder / "labelloop.toml").read_text().split("[[queue]]")[0],
+    )
+    world.traffic(80, confidence="0.99", predicted_class="cat")
+    world.loop.run()
+    answers = iter(range(1000))
+    world.answer_all(lambda: "cat" if next(answers) % 2 else "dog")
+    world.loop.run()
+    (only,) = world.loop.report().calibration.bins
+    assert (only.low, only.mean_confidence, only.high) == pytest.approx((0.99, 0.99, 0.99))
+    assert only.off == -1
+
+
+def test_draws_of_unequal_chances_are_weighted(make_world: MakeWorld) -> None:
+    queue = '[[queue]]\nname = "accuracy"\npurpose = "evaluation"\nbudget = 80\n'
+    world = make_world(queue + 'draw = "uncertainty"\n')
+    world.traffic(300, confidence="0.98", predicted_class="cat")
+    world.traffic(300, confidence="0.55", predicted_class="cat")
+    world.loop.run()
+    world.answer_all("cat")
+    world.loop.run()
+    found = world.loop.report()
+    assert not found.even
+    (only,) = found.calibration.bins
+    labelled = [d.confidence or 0 for d in world.draws("accuracy") if d.label is not None]
+    assert sum(labelled) / len(labelled) < 0.72  # most labels are of what the model is unsure of,
+    assert only.mean_confidence == pytest.approx(
+        (0.98 + 0.55) / 2, abs=0.05
+    )  # and half the traffic
+    assert "unequal chances" in confusion_picture(found, LIGHT).says
+
+
+def test_without_recent_labels_the_newest_number_is_still_shown(
+    past: MakeHistory, world: World
+) -> None:
+    past(2)
+    world.clock.at += timedelta(days=30)
+    found = world.loop.report()
+    assert isinstance(found.measured.last_seven_days.estimate, Undefined)
+    newest = found.measured.rounds[-1].estimate
+    assert isinstance(newest, Estimate)
+    assert f"Newest: round 2, {newest.value:.1%}" in headline(found)
+
+
+# --- the page and the pictures --------------------------------------------------------------------
+
+
+def drawn(text: str) -> list[ElementTree.Element]:
+    """Every SVG of a page; each is well-formed by itself."""
+    found = re.findall(r"<svg.*?</svg>", text, re.S)
+    return [ElementTree.fromstring(s) for s in found]  # noqa: S314  our own output
+
+
+def fetched(text: str) -> list[str]:
+    """What a browser would load from elsewhere."""
+    return [
+        *re.findall(
+            r"(?:src|href|srcset|data|action)\s*=\s*[\"']?(?!#)([^\"'\s>]+)",
+            re.sub(r">[^<]*<", "><", text),
+        ),
+        *re.findall(r"@import[^;]*|url\((?!#)[^)]*\)", text),
+        *[u for u in re.findall(r"https?://[^\"'\s<]+", text) if "www.w3.org" not in u],
+    ]
+
+
+CASES = {
+    "empty": (0, PETS),
+    "one": (1, PETS),
+    "fifty": (50, PETS),
+    "hostile names": (3, HOSTILE),
+    "many classes": (3, tuple(f"class {i}" for i in range(40))),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_holds_everything_and_fetches_nothing(case: str, past: MakeHistory) -> None:
+    n, classes = CASES[case]
+    silent = (20, 21) if n > 21 else ()
+    found = past(
+        n, classes, n_blind=40, silent=silent, project="<pets> & co", models=("v<1>", "v&2")
+    )
+    text = page(found)
+    assert fetched(text) == []
+    pictures = list(drawing.pictures(found, LIGHT))
+    assert len(drawn(text)) == 2 * sum(p.chart is not None for p in pictures)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    for used in re.findall(r"url\(#([^)]+)\)", text):
+        assert used in ids
+    assert "<script" not in text
+    assert "&lt;pets&gt; &amp; co" in text
+    estimate = found.measured.last_seven_days.estimate
+    if n == 0:
+        assert isinstance(estimate, Undefined)
+        assert estimate.reason in text
+        assert all(p.chart is None and p.says.startswith("Nothing to show") for p in pictures)
+    else:
+        assert isinstance(estimate, Estimate)
+        assert f"{estimate.value:.1%}" in text
+        assert f"{estimate.n:,} labels" in text
+        assert estimate.method in text
+        assert f"{100 * estimate.worst_low:.1f}" in text
+        assert all(p.chart is not None for p in pictures)
+    for wrong in ("nan", "undefined", "NaN", "null", "Infinity"):
+        assert not re.search(rf">[^<]*\b{wrong}\b", text), wrong
+
+
+def test_class_names_stand_in_the_pictures_as_they_are(past: MakeHistory) -> None:
+    found = past(3, HOSTILE)
+    chart = next(p.chart for p in drawing.pictures(found, DARK) if p.name == "confusion")
+    assert chart is not None
+    (root,) = drawn(drawing.svg(chart, DARK, name="x"))
+    texts = {"".join(e.itertext()) for e in root.iter() if e.tag.endswith("text")}
+    long = {name for name in HOSTILE if len(name) > 30}
+    assert set(HOSTILE) - long <= texts
+
+
+def test_each_picture_has_a_table_with_its_numbers(past: MakeHistory) -> None:
+    found = past(2)
+    assert len(list(tables(found))) == len(drawing.PICTURES)
+    for table in tables(found):
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    counted = sum(int(cell) for row in confusion(found).rows for cell in row[1:] if cell != "·")
+    assert counted == found.measured.last_seven_days.n_labelled
+
+
+@pytest.mark.parametrize("n_rounds", [1, 20])
+def test_each_chart_is_valid_vega_lite(n_rounds: int, past: MakeHistory) -> None:
+    for picture in drawing.pictures(past(n_rounds), LIGHT):
+        assert picture.chart is not None
+        picture.chart.to_dict(validate=True)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A folder with a labelloop.toml and one answered round, as the working directory."""
+    world.clock.at = datetime.now(UTC)  # the command has the machine's clock
+    world.traffic(20)
+    world.loop.run()
+    world.answer_all()
+    world.loop.run()
+    world.loop.close()
+    monkeypatch.chdir(world.folder)
+    monkeypatch.delenv("LABELLOOP_CONFIG", raising=False)
+    return world
+
+
+def test_it_prints_the_numbers(project: World) -> None:
+    said = CliRunner().invoke(group, ["report"], catch_exceptions=False)
+    assert said.exit_code == 0
+    for part in ("interval is", "Accuracy by round", "round 1", "unversioned", "low 4"):
+        assert part in said.output, part
+
+
+def test_json_holds_the_same(project: World) -> None:
+    said = CliRunner().invoke(group, ["report", "--json"], catch_exceptions=False)
+    found = json.loads(said.output)
+    assert found["measured"]["last_seven_days"]["n_labelled"] == 5
+    assert found["training"][-1]["human_by_queue"] == {"low": 4}
+
+
+def test_it_writes_a_page_and_pictures(project: World) -> None:
+    said = CliRunner().invoke(
+        group, ["report", "--html", "out/report.html", "--png", "png"], catch_exceptions=False
+    )
+    assert "written: out/report.html" in said.output
+    assert (project.folder / "out" / "report.html").read_text().startswith("<!doctype html>")
+    written = sorted(p.stem for p in (project.folder / "png").iterdir())
+    assert len(written) == len(drawing.PICTURES)
+    for path in (project.folder / "png").iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_place_that_cannot_be_written_is_named(project: World) -> None:
+    (project.folder / "file").write_text("")
+    with pytest.raises(ReportError, match="can't be written") as found:
+        CliRunner().invoke(
+            group,
+            ["report", "--html", "file/x.html"],
+            standalone_mode=False,
+            catch_exceptions=False,
+        )
+    assert found.value.remedy
+
+
+def test_without_the_extra_it_says_what_to_install(
+    project: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda _name: None)
+    with pytest.raises(ReportError, match="altair, vl_convert") as found:
+        CliRunner().invoke(
+            group, ["report", "--html", "x.html"], standalone_mode=False, catch_exceptions=False
+        )
+    assert "labelloop[report]" in found.value.remedy

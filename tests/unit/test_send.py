@@ -1,0 +1,496 @@
+"""send: each task exactly once, whatever Label Studio, the store or the power does."""
+
+from collections import Counter
+
+import pytest
+
+from labelloop.core.task import TaskState
+from labelloop.errors import (
+    AnnotatorDenied,
+    AnnotatorError,
+    AnnotatorUnavailable,
+    ConfigError,
+    LedgerError,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+)
+from labelloop.ports import ProjectSpec
+from labelloop.testing import MemoryLog
+from tests.unit.conftest import MakeWorld
+from tests.world import ACCURACY, HEAD, LOW, QUEUES, Killed, World, kill_at_write
+
+
+@pytest.fixture
+def drawn(world: World) -> World:
+    """Nine draws wait: five blind, four with a low confidence."""
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    return world
+
+
+def assert_settled(world: World) -> None:
+    """Every drawn sample has exactly one task in Label Studio, and the ledger knows its id."""
+    assert world.states() == {TaskState.SENT: 9}
+    assert Counter(world.remote_keys()) == Counter(t.task_key for t in world.tasks().values())
+    for task in world.tasks().values():
+        assert task.ls_task_id is not None
+        assert world.annotator.data_of(task.ls_task_id)["labelloop"] == task.task_key
+
+
+# --- what is sent ---------------------------------------------------------------------------
+
+
+def test_draws_are_sent_once_in_the_order_of_the_round(drawn: World) -> None:
+    found = drawn.loop.send()
+    assert (found.n_sent, found.n_found) == (9, 0)
+    assert_settled(drawn)
+    for queue in ("accuracy", "low"):
+        sent = [d["labelloop"] for d in drawn.data(queue)]
+        assert sent == [d.task_key for d in drawn.draws(queue)]
+    assert drawn.loop.send().n_sent == 0
+    assert_settled(drawn)
+
+
+def test_nothing_drawn_makes_no_request(world: World) -> None:
+    world.loop.send()
+    assert world.annotator.calls == []
+
+
+def test_a_blind_task_holds_the_image_and_its_key_and_nothing_else(drawn: World) -> None:
+    drawn.loop.send()
+    for data in drawn.data("accuracy"):
+        assert set(data) == {"image", "labelloop"}
+        assert "class_" not in str(data["image"])
+        assert ".png" not in str(data["image"])
+        assert "production" not in str(data["image"])
+    copies = {u: o for u, o in drawn.store.objects_by_uri.items() if u.startswith("s3://blind/")}
+    assert len(copies) == 5
+    assert all(not o.tags and not o.metadata for o in copies.values())
+    sources = {drawn.task(d.sample_id, "evaluation").uri for d in drawn.draws("accuracy")}
+    assert {o.body for o in copies.values()} == {
+        drawn.store.objects_by_uri[uri].body for uri in sources
+    }
+
+
+def test_a_shown_task_holds_what_its_queue_shows(drawn: World) -> None:
+    drawn.loop.send()
+    by_key = {d.task_key: d for d in drawn.draws("low")}
+    for data in drawn.data("low"):
+        draw = by_key[str(data["labelloop"])]
+        assert set(data) == {"image", "labelloop", "confidence", "predicted_class"}
+        assert data["confidence"] == draw.confidence
+        assert data["predicted_class"] == draw.predicted_class
+
+
+def test_what_is_not_known_is_shown_as_not_known(make_world: MakeWorld) -> None:
+    world = make_world(LOW.replace('"confidence < 0.7"', "\"predicted_class = 'cat'\""))
+    world.put("a.png", confidence="-")
+    world.loop.index()
+    world.loop.select()
+    world.loop.send()
+    assert [d["confidence"] for d in world.data("low")] == [None]
+
+
+def test_tasks_go_in_batches_of_250(make_world: MakeWorld) -> None:
+    world = make_world(ACCURACY.replace("5", "600"))
+    world.traffic(600)
+    world.loop.index()
+    world.loop.select()
+    assert world.loop.send().n_sent == 600
+    assert world.annotator.calls.count("import_tasks") == 3
+    assert world.annotator.calls.count("create_project") == 1
+    sent = [d["labelloop"] for d in world.data("accuracy")]
+    assert sent == [d.task_key for d in world.draws("accuracy")]
+
+
+def test_projects_are_found_again_by_their_marker(drawn: World) -> None:
+    drawn.loop.send()
+    drawn.traffic(20)
+    drawn.loop.index()
+    drawn.clock.pass_(days=1)
+    drawn.loop.select()
+    drawn.loop.send()
+    assert drawn.annotator.calls.count("create_project") == 2
+
+
+# --- trouble in Label Studio ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("call", ["projects", "create_project", "import_tasks"])
+@pytest.mark.parametrize("fault", ["refused", "timed out, done", "timed out, not done", "later"])
+def test_a_fault_at_any_call_loses_and_repeats_nothing(
+    drawn: World, call: str, nth: int, fault: str
+) -> None:
+    if nth == 2:  # the second queue's: the first is served
+        fail_at_nth(drawn, call, 2, fault)
+    else:
+        fail(drawn, call, fault)
+    runs = 0
+    while True:
+        runs += 1
+        try:
+            drawn.loop.send()
+            break
+        except AnnotatorUnavailable:
+            assert runs < 3
+    assert_settled(drawn)
+    assert len(drawn.annotator.projects()) == 2
+
+
+def fail(world: World, call: str, fault: str) -> None:
+    if fault == "refused":
+        error = AnnotatorUnavailable("refused", remedy="start it", carried_out=False)
+        world.annotator.fail_next(call, error, carried_out=False)
+    elif fault == "later":
+        world.annotator.fail_next(call, after_calls=3)
+    else:
+        error = AnnotatorUnavailable("timed out", remedy="run again", carried_out=True)
+        world.annotator.fail_next(call, error, carried_out=fault == "timed out, done")
+
+
+def fail_at_nth(world: World, call: str, nth: int, fault: str) -> None:
+    original = getattr(world.annotator, call)
+    left = [nth]
+
+    def counted(*args, **kwargs):  # type: ignore[no-untyped-def]
+        left[0] -= 1
+        if left[0] == 0:
+            fail(world, call, fault)
+        return original(*args, **kwargs)
+
+    setattr(world.annotator, call, counted)
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_look_that_fails_leaves_the_doubt_for_the_next_run(drawn: World, nth: int) -> None:
+    drawn.annotator.fail_next("import_tasks", carried_out=True)
+    fail_at_nth(drawn, "find", nth, "refused")
+    drawn.annotator.fail_next("find", AnnotatorError("500"), carried_out=False)
+    with pytest.raises(AnnotatorError):
+        drawn.loop.send()
+    assert drawn.states()[TaskState.SENDING] == 5
+    for _ in range(2):
+        try:
+            found = drawn.loop.send()
+        except AnnotatorUnavailable:
+            continue
+    assert found.n_found + found.n_sent >= 4
+    assert_settled(drawn)
+
+
+def test_a_request_that_is_carried_out_late_is_waited_for(drawn: World) -> None:
+    drawn.annotator.fail_next("import_tasks", after_calls=2)
+    assert drawn.loop.send().n_sent == 9
+    assert drawn.annotator.calls.count("import_tasks") == 2
+    assert_settled(drawn)
+
+
+def test_a_refused_token_leaves_the_tasks_to_be_sent(drawn: World) -> None:
+    drawn.annotator.fail_next(
+        "import_tasks", AnnotatorDenied("wrong token", remedy="mend it"), carried_out=False
+    )
+    with pytest.raises(AnnotatorDenied):
+        drawn.loop.send()
+    drawn.loop.send()
+    assert_settled(drawn)
+
+
+def test_a_project_deleted_by_hand_is_made_again(drawn: World) -> None:
+    drawn.annotator.create_project(
+        ProjectSpec(title="other", marker="labelloop:x/y", classes=("a",), show=(), blind=False)
+    )
+    original = drawn.annotator.import_tasks
+
+    def delete_first(project_id, tasks):  # type: ignore[no-untyped-def]
+        drawn.annotator.import_tasks = original  # type: ignore[method-assign]
+        drawn.annotator.delete_project(project_id)
+        return original(project_id, tasks)
+
+    drawn.annotator.import_tasks = delete_first  # type: ignore[method-assign]
+    assert drawn.loop.send().n_sent == 9
+    assert_settled(drawn)
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+def test_a_send_killed_at_any_write_to_the_ledger_ends_in_the_same_state(
+    drawn: World, at: int
+) -> None:
+    kill_at_write(drawn, at)
+    with pytest.raises(Killed):
+        drawn.loop.send()
+    drawn.restart().send()
+    assert_settled(drawn)
+    assert len(drawn.annotator.projects()) == 2
+
+
+@pytest.mark.parametrize("call", ["projects", "create_project", "import_tasks"])
+@pytest.mark.parametrize("done", [True, False])
+def test_a_send_killed_in_a_request_ends_in_the_same_state(
+    drawn: World, call: str, done: bool
+) -> None:
+    original = getattr(drawn.annotator, call)
+
+    def kill(*args, **kwargs):  # type: ignore[no-untyped-def]
+        if done:
+            original(*args, **kwargs)
+        raise Killed
+
+    setattr(drawn.annotator, call, kill)
+    with pytest.raises(Killed):
+        drawn.loop.send()
+    setattr(drawn.annotator, call, original)
+    drawn.restart().send()
+    assert_settled(drawn)
+    assert len(drawn.annotator.projects()) == 2
+
+
+def test_a_collect_between_a_killed_send_and_the_next_loses_no_answer(drawn: World) -> None:
+    original = drawn.annotator.import_tasks
+
+    def kill(*args):  # type: ignore[no-untyped-def]
+        original(*args)
+        raise Killed
+
+    drawn.annotator.import_tasks = kill  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        drawn.loop.send()
+    drawn.annotator.import_tasks = original  # type: ignore[method-assign]
+    drawn.answer_all("dog")
+    drawn.restart().collect()
+    drawn.loop.send()
+    found = drawn.loop.collect()
+    assert found.n_labels == 5
+    assert drawn.states() == {TaskState.RESOLVED: 5, TaskState.SENT: 4}
+
+
+def test_tasks_in_doubt_of_a_queue_that_is_gone_are_settled(drawn: World) -> None:
+    drawn.annotator.fail_next("import_tasks", carried_out=True)
+    drawn.annotator.fail_next("find", AnnotatorError("500"), carried_out=False)
+    with pytest.raises(AnnotatorError):
+        drawn.loop.send()
+    drawn.configure(LOW)
+    assert drawn.loop.send().n_found == 5
+    drawn.answer_all()
+    assert drawn.loop.collect().n_labels == 9
+
+
+# --- blindness ------------------------------------------------------------------------------
+
+
+def test_without_a_place_for_copies_a_blind_queue_is_refused_and_the_others_are_sent(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(QUEUES, head=HEAD.replace('blind_uri = "s3://blind"', ""))
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    with pytest.raises(ConfigError, match="'accuracy' is blind") as caught:
+        world.loop.send()
+    assert "blind_uri" in caught.value.remedy
+    assert world.states() == {TaskState.DRAWN: 5, TaskState.SENT: 4}
+    assert [p.marker.rpartition("/")[2] for p in world.annotator.projects()] == ["low"]
+
+
+def test_a_place_for_copies_that_cannot_be_written_is_refused_by_name(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(QUEUES, head=HEAD.replace('"s3://blind"', '"s3://nowhere"'))
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    with pytest.raises(StoreDenied, match="nowhere"):
+        world.loop.send()
+    assert world.states() == {TaskState.DRAWN: 5, TaskState.SENT: 4}
+
+
+def test_without_a_place_for_copies_blind_urls_lapse_and_the_others_are_renewed(
+    drawn: World,
+) -> None:
+    drawn.loop.send()
+    before = {queue: drawn.data(queue) for queue in ("accuracy", "low")}
+    drawn.configure(head=HEAD.replace('"s3://blind"', '"s3://nowhere"'))
+    with pytest.raises(StoreDenied, match="nowhere"):
+        drawn.loop.send(refresh=True)
+    assert drawn.data("accuracy") == before["accuracy"]
+    assert drawn.data("low") != before["low"]
+
+
+def test_a_queue_that_changes_its_purpose_is_refused_and_shows_nothing(drawn: World) -> None:
+    drawn.loop.send()
+    before = drawn.data("accuracy")
+    swapped = ACCURACY.replace('"accuracy"', '"low"') + LOW.replace('"low"', '"accuracy"')
+    drawn.configure(swapped)
+    drawn.traffic(10)
+    drawn.loop.index()
+    with pytest.raises(ConfigError, match="'low' is for evaluation, and has tasks for training"):
+        drawn.loop.select(now=True)
+    with pytest.raises(ConfigError, match="its project in Label Studio") as caught:
+        drawn.loop.send(refresh=True)
+    assert "another name" in caught.value.remedy
+    assert drawn.data("accuracy") == before
+    drawn.configure()
+    assert drawn.loop.select(now=True).round == 2
+
+
+def test_copies_go_seven_days_after_resolution_and_come_back_when_a_task_reopens(
+    drawn: World,
+) -> None:
+    drawn.loop.send()
+    drawn.answer_all()
+    drawn.loop.collect()
+    drawn.clock.pass_(days=6, hours=23)
+    assert drawn.loop.send().n_copies_removed == 0
+    drawn.clock.pass_(hours=2)
+    assert drawn.loop.send().n_copies_removed == 5
+    assert not [u for u in drawn.store.objects_by_uri if u.startswith("s3://blind/")]
+    remote = next(t for p in drawn.annotator.tasks(drawn.project_id("accuracy")) for t in p)
+    drawn.annotator.delete_annotation(remote.annotations[0].annotation_id)
+    drawn.loop.collect()
+    assert drawn.loop.send().n_refreshed == 1
+    (copy,) = (u for u in drawn.store.objects_by_uri if u.startswith("s3://blind/"))
+    image = str(drawn.annotator.data_of(remote.ls_task_id)["image"])
+    assert copy.removeprefix("s3://") in image
+    assert drawn.loop.send().n_refreshed == 0
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_a_copy_whose_restoring_was_killed_is_restored_by_the_next_run(
+    drawn: World, at: int
+) -> None:
+    drawn.loop.send()
+    drawn.answer_all()
+    drawn.loop.collect()
+    drawn.clock.pass_(days=8)
+    drawn.loop.send()
+    remote = next(t for p in drawn.annotator.tasks(drawn.project_id("accuracy")) for t in p)
+    drawn.annotator.delete_annotation(remote.annotations[0].annotation_id)
+    drawn.loop.collect()
+    if at == 4:
+        kill_in_copy(drawn)
+    else:
+        kill_at_write(drawn, at)
+    with pytest.raises(Killed):
+        drawn.loop.send()
+    drawn.store.before = lambda _call, _uri: None
+    drawn.restart().send()
+    task = next(t for t in drawn.tasks().values() if t.ls_task_id == remote.ls_task_id)
+    assert task.media_uri in drawn.store.objects_by_uri
+    image = str(drawn.annotator.data_of(remote.ls_task_id)["image"])
+    assert str(task.media_uri).removeprefix("s3://") in image
+
+
+def kill_in_copy(world: World) -> None:
+    def before(call: str, _uri: str) -> None:
+        if call == "copy_blind":
+            raise Killed
+
+    world.store.before = before
+
+
+# --- inputs and URLs ------------------------------------------------------------------------
+
+
+def test_a_task_whose_input_is_gone_is_unavailable(drawn: World) -> None:
+    gone = [drawn.draws("accuracy")[0].sample_id, drawn.draws("low")[0].sample_id]
+    for key in gone:
+        del drawn.store.objects_by_uri[f"s3://production/{key}"]
+    found = drawn.loop.send()
+    assert (found.n_sent, found.n_unavailable) == (7, 2)
+    assert drawn.states() == {TaskState.SENT: 7, TaskState.UNAVAILABLE: 2}
+
+
+@pytest.mark.parametrize("call", ["check_writable", "copy_blind", "presign", "exists"])
+def test_a_store_that_fails_in_the_middle_loses_and_repeats_nothing(
+    drawn: World, call: str
+) -> None:
+    fail_once(drawn, call)
+    with pytest.raises(StoreError):
+        drawn.loop.send()
+    drawn.loop.send()
+    assert_settled(drawn)
+    assert sum(u.startswith("s3://blind/") for u in drawn.store.objects_by_uri) == 5
+
+
+def fail_once(world: World, call: str) -> None:
+    def before(called: str, _uri: str) -> None:
+        if called == call:
+            world.store.before = lambda _call, _uri: None
+            raise StoreUnavailable("the store is down", remedy="run again")
+
+    world.store.before = before
+
+
+def test_urls_are_renewed_before_they_lapse_and_not_sooner(drawn: World) -> None:
+    drawn.loop.send()
+    before = [d["image"] for d in drawn.data("accuracy")]
+    drawn.clock.pass_(days=4, hours=23)
+    assert drawn.loop.send().n_refreshed == 0
+    drawn.clock.pass_(hours=2)
+    assert drawn.loop.send().n_refreshed == 9
+    after = [d["image"] for d in drawn.data("accuracy")]
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    assert drawn.loop.send().n_refreshed == 0
+    assert drawn.loop.send(refresh=True).n_refreshed == 9
+    for data in drawn.data("low"):
+        assert set(data) == {"image", "labelloop", "confidence", "predicted_class"}
+    for data in drawn.data("accuracy"):
+        assert set(data) == {"image", "labelloop"}
+
+
+def test_answered_tasks_are_not_renewed(drawn: World) -> None:
+    drawn.loop.send()
+    drawn.answer_all()
+    drawn.loop.collect()
+    drawn.clock.pass_(days=6)
+    assert drawn.loop.send().n_refreshed == 0
+
+
+def test_an_input_that_goes_while_its_task_is_open_makes_it_unavailable(drawn: World) -> None:
+    drawn.loop.send()
+    key = drawn.draws("low")[0].sample_id
+    blind = drawn.draws("accuracy")[0].sample_id
+    for gone in (key, blind):
+        del drawn.store.objects_by_uri[f"s3://production/{gone}"]
+    drawn.clock.pass_(days=6)
+    assert drawn.loop.send().n_refreshed == 8
+    assert drawn.task(key).state is TaskState.UNAVAILABLE
+    # its copy is still there to be labelled
+    assert drawn.task(blind, "evaluation").state is TaskState.SENT
+
+
+# --- a lost ledger ----------------------------------------------------------------------------
+
+
+def test_a_new_ledger_beside_projects_of_another_is_refused(
+    drawn: World, make_world: MakeWorld
+) -> None:
+    drawn.loop.send()
+    other = make_world()
+    other.log = MemoryLog(ledger_id="another")
+    other.annotator = drawn.annotator
+    other.restart()
+    other.traffic(10)
+    other.loop.index()
+    other.loop.select()
+    with pytest.raises(LedgerError, match="made by another ledger") as caught:
+        other.loop.send()
+    assert "restore the ledger" in caught.value.remedy
+    assert len(drawn.annotator.projects()) == 2
+
+
+@pytest.mark.parametrize("name", ["birds", "pet", "p"])
+def test_a_project_of_another_name_is_no_obstacle(
+    drawn: World, make_world: MakeWorld, name: str
+) -> None:
+    drawn.loop.send()
+    other = make_world(head=HEAD.replace('"pets"', f'"{name}"'))
+    other.log = MemoryLog(ledger_id="another")
+    other.annotator = drawn.annotator
+    other.restart()
+    other.traffic(10)
+    other.loop.index()
+    other.loop.select()
+    assert other.loop.send().n_sent > 0
