@@ -1,0 +1,128 @@
+"""Writes the parts of the documentation that the code holds. Run it as `make docs`.
+
+A page marks such a part with `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between is
+replaced by what the code says. The rest of the page is written by hand.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
+
+
+def pages() -> Iterator[Path]:
+    """Every page of the documentation, the README first."""
+    yield ROOT / "README.md"
+    yield from sorted((ROOT / "docs").rglob("*.md"))
+
+
+def generated(page: str) -> str:
+    """The text of a page with every marked part as the code has it now."""
+    return BLOCK.sub(lambda found: f"{found[1]}{part(found['name'])}\n{found[3]}", page)
+
+
+def part(name: str) -> str:
+    """The text of one part.
+
+    Raises:
+        KeyError: there is no part of that name.
+    """
+    kind, _, rest = name.partition(" ")
+    return PARTS[kind](rest).strip("\n")
+
+
+def settings(_: str) -> str:
+    """The settings, a table a section."""
+    from labelloop.config import reference
+
+    return reference()
+
+
+def ledger_table(name: str) -> str:
+    """The columns of a table of the ledger."""
+    from labelloop.ledger.tables import metadata
+
+    table = metadata.tables[name]
+    keys = set(table.primary_key.columns)
+    lines = ["| column | type | |", "| --- | --- | --- |"]
+    for column in table.columns:
+        kind = type(column.type).__name__.lower()
+        note = "key" if column in keys else "may be empty" if column.nullable else ""
+        lines.append(f"| `{column.name}` | {kind} | {note} |")
+    return "\n".join(lines)
+
+
+def task_states(_: str) -> str:
+    """Where a task may go from each state."""
+    from labelloop.core.task import MOVES
+
+    lines = ["| from | to |", "| --- | --- |"]
+    order = list(MOVES)
+    for state, targets in MOVES.items():
+        names = [f"`{target}`" for target in order if target in targets]
+        lines.append(f"| `{state}` | {', '.join(names)} |")
+    return "\n".join(lines)
+
+
+def where_columns(_: str) -> str:
+    """The columns that a `where` may name."""
+    from labelloop.core.where import COLUMNS, FEEDBACK_COLUMNS
+
+    lines = ["| column | kind | |", "| --- | --- | --- |"]
+    for name, kind in COLUMNS.items():
+        note = "feedback" if name in FEEDBACK_COLUMNS else ""
+        lines.append(f"| `{name}` | {kind} | {note} |")
+    return "\n".join(lines)
+
+
+def manifest_columns(_: str) -> str:
+    """The columns of a manifest."""
+    from labelloop.steps.build import manifest_schema
+
+    return "\n".join(f"- `{field.name}` ({field.type})" for field in manifest_schema())
+
+
+def usage(command: str) -> str:
+    """What `labelloop COMMAND --help` prints."""
+    from labelloop.cli.main import group
+
+    found: click.Command = group
+    context = click.Context(
+        group, info_name="labelloop", terminal_width=80, **group.context_settings
+    )
+    for name in command.split():
+        assert isinstance(found, click.Group)  # noqa: S101  only groups have commands below them
+        below = found.get_command(context, name)
+        if below is None:
+            raise KeyError(f"no command labelloop {command}")
+        found = below
+        context = click.Context(found, info_name=name, parent=context)
+    return f"```text\n{found.get_help(context)}\n```"
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "settings": settings,
+    "table": ledger_table,
+    "states": task_states,
+    "columns": where_columns,
+    "manifest": manifest_columns,
+    "usage": usage,
+}
+
+
+def main() -> None:
+    """Bring every page up to date."""
+    for path in pages():
+        before = path.read_text(encoding="utf-8")
+        after = generated(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            click.echo(f"rewritten: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What every command shares: the config option, --json, progress, and times on a screen."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from labelloop.errors import DatasetError, LabelloopError
+
+if TYPE_CHECKING:
+    from labelloop.loop import Loop
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_config(command: F) -> F:
+    """Add --config and --json."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        command
+    )
+    return click.option(
+        "--config",
+        "config",
+        type=click.Path(path_type=Path),
+        default=Path("labelloop.toml"),
+        envvar="LABELLOOP_CONFIG",
+        show_default=True,
+        help="The settings.",
+    )(command)
+
+
+@contextmanager
+def opened(config: Path, *, quiet: bool = False) -> Iterator["Loop"]:
+    """The loop of a config, with progress on standard error."""
+    from labelloop.loop import open_loop, silent
+
+    with Watch() as watch, open_loop(config, progress=silent if quiet else watch) as loop:
+        yield loop
+
+
+class Watch:
+    """A Progress: a bar on a terminal, a line every few seconds elsewhere. Short work shows nothing."""
+
+    FIRST_AFTER_S = 1.0
+    LINE_EVERY_S = 5.0
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._started_s = self._said_s = 0.0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Hear how far a step is."""
+        now_s = time.monotonic()
+        if what != self._what:
+            self.clear()
+            self._what, self._started_s, self._said_s = what, now_s, now_s
+        if sys.stderr.isatty():
+            self._show_bar(what, done, total, now_s)
+        elif now_s - self._said_s >= self.LINE_EVERY_S:
+            self._said_s = now_s
+            click.echo(f"  {what}: {done:,}{f' of {total:,}' if total else ''}", err=True)
+
+    def clear(self) -> None:
+        """Take the bar off the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._what = None, ""
+
+    def _show_bar(self, what: str, done: int, total: int | None, now_s: float) -> None:
+        if self._bar is None:
+            if now_s - self._started_s < self.FIRST_AFTER_S:
+                return
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[count]}"),
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(what, total=total, count="")
+        count = f"{done:,} of {total:,}" if total else f"{done:,}"
+        self._bar.update(self._task, completed=done, total=total, count=count)
+
+
+def print_json(result: object) -> None:
+    """Print a result as JSON."""
+    click.echo(json.dumps(plain(result), indent=2, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    """A result as what JSON knows: instants as ISO 8601, an Undefined as its reason."""
+    if isinstance(value, LabelloopError):
+        return {"error": value.args[0], "remedy": value.remedy}
+    if is_dataclass(value) and not isinstance(value, type):
+        name = type(value).__name__
+        found = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        return {"undefined": found["reason"]} if name == "Undefined" else found
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(plain(k)): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and value == float("inf"):
+        return None
+    return value
+
+
+def name_and_version(text: str) -> tuple[str, int | None]:
+    """The dataset and the version that `training@3` names; None where it names none."""
+    name, at, number = text.partition("@")
+    number = number.removeprefix("v")
+    if at and not number.isdigit():
+        raise DatasetError(f"{text!r} names no version", remedy="write training or training@3")
+    return name, int(number) if at else None

@@ -1,0 +1,147 @@
+"""compare: shall we ship it?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labelloop.cli import render
+from labelloop.cli.common import name_and_version, opened, print_json, with_config
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.errors import DatasetError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from labelloop.statistics.compare import Difference
+    from labelloop.steps.compare import Compared
+
+
+@click.command(name="compare")
+@click.argument("candidate", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--min-gain",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="The gain to show, 0.01: 1 point.",
+)
+@click.option(
+    "--trained-on",
+    "trained_on",
+    multiple=True,
+    metavar="NAME@N",
+    help="A dataset version that the candidate learned from; may be given again.",
+)
+@click.option(
+    "--write-samples",
+    type=click.Path(path_type=Path),
+    help="Write the samples that the candidate must answer, and compare nothing.",
+)
+@with_config
+def command(
+    config: Path,
+    as_json: bool,
+    candidate: Path | None,
+    min_gain: float,
+    trained_on: tuple[str, ...],
+    write_samples: Path | None,
+) -> None:
+    """Compare a candidate with the model that serves, on the same blind labels.
+
+    CANDIDATE is a Parquet file with the columns sample_id, predicted_class and confidence.
+    """
+    with opened(config, quiet=as_json) as loop:
+        if write_samples is not None:
+            n = loop.write_judges(write_samples)
+            click.echo(f"{n:,} labelled samples in {write_samples}")
+            return
+        if candidate is None:
+            raise click.UsageError("name the candidate's Parquet file, or use --write-samples FILE")
+        compared = loop.compare(
+            candidate,
+            min_gain=min_gain,
+            trained_on=[_version(text) for text in trained_on],
+        )
+        if as_json:
+            print_json(compared)
+        else:
+            _show(compared)
+
+
+def _version(text: str) -> tuple[str, int]:
+    name, number = name_and_version(text)
+    if number is None:
+        raise DatasetError(f"{text!r} names no version", remedy=f"write {name}@3 for version 3")
+    return name, number
+
+
+def _show(r: "Compared") -> None:
+    if isinstance(r.difference, Undefined):
+        click.echo(f"no comparison: {r.difference.reason}")
+    else:
+        for name, estimate in (
+            (f"serving ({r.serving_model})", r.serving),
+            ("candidate", r.candidate),
+        ):
+            if isinstance(estimate, Estimate):
+                click.echo(f"{name:<28} {render.interval(estimate)}")
+        click.echo(f"{'difference':<28} {_points(r.difference)}")
+        rounds = f"{len(r.rounds)} round{'s' if len(r.rounds) != 1 else ''}"
+        click.echo(
+            f"{r.difference.n:,} blind labels of {rounds}, read for fresh traffic of this kind"
+        )
+        colour = {"PASS": "green", "FAIL": "red"}.get(str(r.verdict), "yellow")
+        click.secho(f"{r.verdict}", fg=colour, bold=True, nl=False)
+        click.echo(f": is the gain above {100 * r.min_gain:g} points? {_advice(r)}")
+    if r.n_candidates > 1:
+        click.echo(
+            f"these labels have judged {r.n_candidates} candidates; the interval allows for that"
+        )
+    if r.many_candidates:
+        click.secho(
+            "warning: the best of so many looks better than it is; go by the interval, not by the value",
+            fg="yellow",
+        )
+    if not r.trained_on:
+        click.secho(
+            "warning: what the candidate learned from wasn't named, so it wasn't checked: "
+            "--trained-on training@3",
+            fg="yellow",
+        )
+    for name, n in r.unchecked:
+        click.secho(
+            f"warning: {name} holds {n:,} of these samples; if the candidate learned from it, say so: "
+            f"--trained-on {name}",
+            fg="yellow",
+        )
+    if r.by_class:
+        render.print_tables([_class_table(r)])
+
+
+def _advice(r: "Compared") -> str:
+    if r.more_labels is None:
+        return "too close to tell with any sensible number of labels"
+    if r.more_labels:
+        return f"about {r.more_labels:,} more blind labels would settle it"
+    return "settled"
+
+
+def _points(d: "Difference") -> str:
+    return f"{100 * d.value:+.1f} points ({100 * d.low:+.1f} .. {100 * d.high:+.1f}, {d.level:.0%})"
+
+
+def _class_table(r: "Compared") -> "Table":
+    table = render.new_table(
+        "Where the difference comes from, in points of all traffic", "people say"
+    )
+    table.add_column("labels", justify="right")
+    table.add_column("difference", justify="right", no_wrap=True)
+    for gain in r.by_class:
+        shown = (
+            gain.difference.reason
+            if isinstance(gain.difference, Undefined)
+            else _points(gain.difference)
+        )
+        table.add_row(render.safe(gain.label), f"{gain.n:,}", shown)
+    return table

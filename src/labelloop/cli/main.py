@@ -1,0 +1,96 @@
+"""The group of commands, and the edge where errors become messages and exit codes."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from labelloop import __version__
+from labelloop.errors import LabelloopError
+
+COMMANDS = {
+    "run": ("verbs", "all six verbs, once: index, collect, select, send, measure, build"),
+    "index": ("verbs", "take new objects and their tags into the prediction log"),
+    "collect": ("verbs", "bring people's answers home from Label Studio"),
+    "select": ("verbs", "decide which samples people label"),
+    "send": ("verbs", "send what was selected to Label Studio"),
+    "measure": ("verbs", "the model's accuracy, with its interval, from blind labels"),
+    "build": ("verbs", "release new versions of the evaluation and the training set"),
+    "status": ("status", "what waits for whom"),
+    "compare": ("compare", "a candidate against the serving model on the same blind labels"),
+    "plan": ("plan", "how many blind labels a narrower interval needs"),
+    "report": ("report", "the numbers over time and by class, as text, a page or pictures"),
+    "datasets": ("datasets", "list, show and export dataset versions"),
+    "demo": ("demo", "everything, on real servers, with real images"),
+}
+
+
+class _Commands(click.Group):
+    """Commands by name, imported when they are needed: `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  fixed by click
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  fixed by click
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"labelloop.cli.{COMMANDS[cmd_name][0]}")
+        found = getattr(module, "command", None) or module.commands[cmd_name]
+        assert isinstance(found, click.Command)  # noqa: S101  each module offers its commands so
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from difflib import get_close_matches
+
+        name = args[0] if args else ""
+        if name and name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            ctx.fail(f"no command {name!r}.{hint} `labelloop --help` lists them.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  fixed by click
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, says) for name, (_, says) in COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="labelloop")
+def group() -> None:
+    """Close the feedback loop of a model in production.
+
+    labelloop reads what the model said about production inputs, has the right ones labelled in Label
+    Studio, and turns the answers into an honest accuracy and a dataset to train the next model on.
+    """
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 an error that is explained, 2 wrong usage."""
+    try:
+        code = group(standalone_mode=False)
+    except LabelloopError as exc:
+        show_error(exc)
+        sys.exit(1)
+    except click.UsageError as exc:
+        exc.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(
+            "\nstopped: nothing is lost; the same command carries on where this one stood", err=True
+        )
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def show_error(error: LabelloopError) -> None:
+    """Print what failed and what to do."""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(error.args[0], err=True)
+    if error.remedy:
+        click.secho("remedy: ", bold=True, nl=False, err=True)
+        click.echo(error.remedy, err=True)

@@ -1,0 +1,312 @@
+"""Results as lines and tables for people."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import click
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.errors import LabelloopError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from labelloop.reports.status import Status
+    from labelloop.steps.build import Built, BuiltDataset
+    from labelloop.steps.collect import Collected
+    from labelloop.steps.index import Indexed
+    from labelloop.steps.measure import Accuracy, Measured
+    from labelloop.steps.select import Selected
+    from labelloop.steps.send import Sent
+
+VERB_WIDTH = 9
+
+
+def line(verb: str, text: str) -> None:
+    """Print one verb's outcome."""
+    click.secho(f"{verb:<{VERB_WIDTH}}", bold=True, nl=False)
+    click.echo(text)
+
+
+def outcome(verb: str, result: object, *, timezone: str = "UTC") -> None:
+    """Print what a verb did, or why it didn't."""
+    if isinstance(result, LabelloopError):
+        click.secho(f"{verb:<{VERB_WIDTH}}", bold=True, nl=False)
+        click.secho("failed: ", fg="red", nl=False)
+        click.echo(result.args[0])
+        if result.remedy:
+            click.echo(f"{'':<{VERB_WIDTH}}remedy: {result.remedy}")
+        return
+    text = {
+        "index": index_text,
+        "collect": collect_text,
+        "send": send_text,
+        "measure": measure_text,
+        "build": build_text,
+    }
+    if verb == "select":
+        line(verb, select_text(result, timezone))  # type: ignore[arg-type]
+    else:
+        line(verb, text[verb](result))  # type: ignore[operator]
+
+
+def index_text(r: "Indexed") -> str:
+    """What `index` found, in a line."""
+    parts = [f"{r.n_new:,} new ({r.n_listed:,} listed)"]
+    if r.n_listed == 0:
+        parts = ["nothing there: the bucket, or the prefix in store.uri, is empty"]
+    if r.n_set_aside_in_all:
+        parts.append(f"{r.n_set_aside:,} set aside ({r.n_set_aside_in_all:,} in all)")
+    if r.n_pending:
+        parts.append(f"{r.n_pending:,} not tagged yet")
+    if r.n_feedback:
+        parts.append(f"{r.n_feedback:,} new flags and corrections")
+    return "; ".join(parts)
+
+
+def collect_text(r: "Collected") -> str:
+    """What `collect` brought, in a line."""
+    parts = [f"{r.n_labels:,} labels"]
+    for n, what in (
+        (r.n_edited, "edited"),
+        (r.n_skipped, "skipped"),
+        (r.n_deleted, "deleted"),
+        (r.n_duplicates, "duplicate tasks removed"),
+        (r.n_lost, "tasks gone from Label Studio, to be sent again"),
+    ):
+        if n:
+            parts.append(f"{n:,} {what}")
+    if r.strays:
+        shown = ", ".join(sorted({s.value for s in r.strays})[:3])
+        parts.append(f"{len(r.strays):,} answers that are no class, set aside ({shown})")
+    if r.lost_projects:
+        parts.append(f"projects gone: {', '.join(r.lost_projects)}")
+    return ", ".join(parts)
+
+
+def select_text(r: "Selected", timezone: str) -> str:
+    """What `select` decided, in a line."""
+    due = f"next round due {moment(r.due_at, timezone)}"
+    if not r.due:
+        return f"no round is due; {due} (--now closes one early)"
+    skipped = f"; {r.n_skipped:,} older than the first window" if r.n_skipped else ""
+    if r.round is None:
+        return f"nothing new to draw from{skipped}"
+    drawn = ", ".join(
+        f"{p.queue} {p.n_drawn:,}" + (f" of {p.n_matching:,}" if p.n_drawn < p.n_matching else "")
+        for p in r.plans
+    )
+    held = "".join(f"; {name} holds {n:,} of them" for name, n in r.already_trained)
+    return f"{drawn}{skipped}; " + (f"an extra round, reported apart{held}" if r.extra else due)
+
+
+def send_text(r: "Sent") -> str:
+    """What `send` did, in a line."""
+    parts = [f"{r.n_sent:,} tasks, {r.n_found:,} already there"]
+    if r.n_unavailable:
+        parts.append(f"{r.n_unavailable:,} whose input is gone")
+    if r.n_refreshed:
+        parts.append(f"{r.n_refreshed:,} image URLs renewed")
+    if r.n_copies_removed:
+        parts.append(f"{r.n_copies_removed:,} blind copies removed")
+    return "; ".join(parts)
+
+
+def measure_text(r: "Measured") -> str:
+    """The accuracy of the last seven days, in a line."""
+    estimate = r.last_seven_days.estimate
+    if isinstance(estimate, Undefined):
+        return f"no accuracy yet: {estimate.reason}"
+    text = f"{interval(estimate)}, {estimate.n:,} blind labels, last 7 days"
+    if r.n_random_sample is not None and not estimate.method.startswith("Wilson"):
+        text += f" (a plain random sample would have needed about {r.n_random_sample:,})"
+    if r.last_seven_days.n_waiting:
+        text += f", {r.last_seven_days.n_waiting:,} more waiting"
+    return text
+
+
+def build_text(r: "Built") -> str:
+    """What `build` released, in a line."""
+    return f"{_dataset_text(r.training)}; {_dataset_text(r.evaluation)}"
+
+
+def _dataset_text(d: "BuiltDataset") -> str:
+    if d.version is None:
+        return f"{d.name}: nothing yet"
+    if not d.is_new:
+        return f"{d.name} v{d.version}: unchanged"
+    added = [f"{d.added_human:+,} human"]
+    if d.n_model or d.added_model:
+        added.insert(0, f"{d.added_model:+,} model")
+    return f"{d.name} v{d.version}: {', '.join(added)}"
+
+
+def interval(estimate: Estimate) -> str:
+    """A number with its interval and level.
+
+    >>> from labelloop.statistics import wilson
+    >>> interval(wilson(336, 372))
+    '90.3% (86.9 .. 92.9, 95%)'
+    """
+    return (
+        f"{estimate.value:.1%} ({100 * estimate.low:.1f} .. {100 * estimate.high:.1f}, "
+        f"{estimate.level:.0%})"
+    )
+
+
+def moment(at: datetime, timezone: str) -> str:
+    """An instant in the project's time zone."""
+    return at.astimezone(ZoneInfo(timezone)).strftime("%a %d %b %H:%M")
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def print_tables(tables: "Sequence[Table]") -> None:
+    """Print tables to standard output, each below its title."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    for table in tables:
+        title, table.title = table.title, None  # a table's own title is cut to its width
+        console.print()
+        console.print(title, style="bold", highlight=False)
+        console.print(table, highlight=False)
+
+
+def select_tables(r: "Selected") -> "list[Table]":
+    """How many match each queue, how many would be drawn, and why."""
+    table = new_table("Queues, in the order of drawing", "queue", "purpose", "rule")
+    for name in ("match", "drawn", "chance of each"):
+        table.add_column(name, justify="right")
+    for p in r.plans:
+        chance = "-" if p.inclusion is None else f"{p.inclusion:.3g}"
+        table.add_row(
+            p.queue, p.purpose.value, safe(p.rule), f"{p.n_matching:,}", f"{p.n_drawn:,}", chance
+        )
+    return [table]
+
+
+def measure_tables(r: "Measured") -> "list[Table]":
+    """Accuracy by round, by day and by predicted class, and the confusion matrix."""
+    tables = [_accuracies("Accuracy by round", r.rounds), _accuracies("Accuracy by day", r.days)]
+    if r.extra_rounds:
+        tables.append(_accuracies("Extra rounds, never pooled with the others", r.extra_rounds))
+    tables.append(_accuracies("Accuracy by predicted class, last 7 days", r.by_class))
+    if r.confusion:
+        tables.append(_confusion(r))
+    return tables
+
+
+def _accuracies(title: str, rows: "Sequence[Accuracy]") -> "Table":
+    table = new_table(title, "")
+    for name in (
+        "accuracy",
+        "95%\ninterval",
+        "blind\nlabels",
+        "still\nopen",
+        "skipped",
+        "set\naside",
+        "at\nworst",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for a in rows:
+        e = a.estimate
+        if isinstance(e, Undefined):
+            value, span, worst = "-", "-", "-"
+        else:
+            value = f"{e.value:.1%}"
+            span = f"{100 * e.low:.1f}–{100 * e.high:.1f}"
+            worst = f"{100 * e.worst_low:.1f}–{100 * e.worst_high:.1f}"
+        counts = (a.n_labelled, a.n_waiting, a.n_skipped, a.n_set_aside)
+        table.add_row(safe(a.name), value, span, *(f"{n:,}" for n in counts), worst)
+    return table
+
+
+WIDEST_MATRIX = 12
+
+
+def _confusion(r: "Measured") -> "Table":
+    """The confusion matrix; where it has many classes, the pairs that were mixed up most."""
+    predicted = sorted({c.predicted_class for c in r.confusion})
+    labels = sorted({c.label for c in r.confusion} | set(predicted))
+    if len(labels) > WIDEST_MATRIX:
+        return _mixed_up(r)
+    counts = {(c.predicted_class, c.label): c.n for c in r.confusion}
+    table = new_table("Confusion, last 7 days: what the model said (rows), what people said", "")
+    for name in labels:
+        table.add_column(safe(name), justify="right")
+    for row in predicted:
+        shown = []
+        for name in labels:
+            n = counts.get((row, name), 0)
+            shown.append(f"[bold]{n}[/]" if n and name == row else f"[red]{n}[/]" if n else "·")
+        table.add_row(safe(row), *shown)
+    return table
+
+
+def _mixed_up(r: "Measured") -> "Table":
+    wrong = [c for c in r.confusion if c.label != c.predicted_class]
+    table = new_table("Mixed up most, last 7 days", "the model said", "people said")
+    table.add_column("labels", justify="right")
+    for c in sorted(wrong, key=lambda c: -c.n)[:WIDEST_MATRIX]:
+        table.add_row(safe(c.predicted_class), safe(c.label), f"{c.n:,}")
+    return table
+
+
+def plain(text: str) -> str:
+    r"""A line that stays one, and steers no terminal: keys and tags may hold any character.
+
+    >>> plain("a\tb\x1b[31m é")
+    'a\\tb\\x1b[31m é'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def safe(name: str) -> str:
+    """A name that isn't read as markup."""
+    from rich.markup import escape
+
+    return escape(name)
+
+
+def status_tables(r: "Status", timezone: str) -> "list[Table]":
+    """What waits, by queue, and what was set aside."""
+    table = new_table("Tasks", "queue", "")
+    for name in (
+        "to\nsend",
+        "waiting\nfor people",
+        "skipped",
+        "labelled",
+        "lost",
+        "oldest\nwaits since",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for q in r.queues:
+        since = moment(q.oldest_at, timezone) if q.oldest_at else "-"
+        counts = (q.n_to_send, q.n_open, q.n_skipped, q.n_resolved, q.n_lost)
+        table.add_row(q.queue, q.purpose.value, *(f"{n:,}" for n in counts), since)
+    tables = [table]
+    if r.n_rejected:
+        aside = new_table("Set aside (labelloop status --rejected lists them)", "reason")
+        aside.add_column("rows", justify="right")
+        for reason, n in r.n_rejected.items():
+            aside.add_row(reason, f"{n:,}")
+        tables.append(aside)
+    return tables
+
+
+def new_table(title: str, *columns: str) -> "Table":
+    """A table in the house's style."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    return table

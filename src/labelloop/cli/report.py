@@ -1,0 +1,139 @@
+"""report: the numbers as text, JSON, one HTML file, or pictures."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labelloop.cli import render
+from labelloop.cli.common import Watch, opened, print_json, with_config
+from labelloop.errors import ReportError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from labelloop.reports import tables
+    from labelloop.reports.quality import Quality
+
+
+@click.command(name="report")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write one page with pictures, tables and words; it opens without a network.",
+)
+@click.option(
+    "--png",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write each picture as a PNG file.",
+)
+@with_config
+def command(config: Path, as_json: bool, html: Path | None, png: Path | None) -> None:
+    """How good the model is, over time and by class, and what its labels went into.
+
+    Prints the numbers. With --html or --png it writes pictures instead; those need the extra
+    `report`: pip install 'labelloop[report]'
+    """
+    if html or png:
+        _need_pictures()
+    with opened(config, quiet=as_json) as loop:
+        quality = loop.report()
+    if as_json:
+        print_json(quality)
+    elif not (html or png):
+        _print(quality)
+    with Watch() as watch:
+        written = [
+            *(_write_page(quality, html, watch) if html else ()),
+            *(_write_pictures(quality, png, watch) if png else ()),
+        ]
+    for said in written if not as_json else ():
+        click.echo(said)
+
+
+def _need_pictures() -> None:
+    """Raise ReportError unless pictures can be drawn here."""
+    missing = [name for name in ("altair", "vl_convert") if find_spec(name) is None]
+    if missing:
+        raise ReportError(
+            f"pictures need packages that aren't installed: {', '.join(missing)}",
+            remedy="pip install 'labelloop[report]'; without --html and --png, `labelloop report` prints "
+            "the same numbers as text",
+        )
+
+
+def _print(quality: "Quality") -> None:
+    from labelloop.reports.tables import tables
+    from labelloop.reports.wording import headline, worst_case
+
+    click.echo(headline(quality))
+    worst = worst_case(quality)
+    if worst:
+        click.echo(worst)
+    render.print_tables([_on_screen(t) for t in tables(quality)])
+
+
+_LEFT_OUT = {"traffic"}
+"""Columns that a terminal has no room for; the page and --json have them."""
+
+_NARROW = {"skipped": "skip-\nped"}
+
+
+def _on_screen(found: "tables.Table") -> "Table":
+    """A table of a report as the terminal shows it: in 80 columns, where names are short."""
+    table = render.new_table(found.title)
+    shown = [i for i, name in enumerate(found.columns) if name not in _LEFT_OUT]
+    for i in shown:
+        named = i < found.n_names
+        name = found.columns[i]
+        table.add_column(
+            render.safe(name if named else _NARROW.get(name, name.replace(" ", "\n", 1))),
+            justify="left" if named else "right",
+            no_wrap=i == 0 or not named,
+            min_width=min(7, max(len(row[i]) for row in found.rows)) if named else None,
+            overflow="fold" if named else "ellipsis",
+        )
+    for row in found.rows:
+        table.add_row(*(render.safe(_short(row[i])) for i in shown))
+    return table
+
+
+def _short(cell: str) -> str:
+    """An interval without its sign; the number beside it carries one."""
+    return cell.removesuffix("%") if "–" in cell else cell
+
+
+def _write_page(quality: "Quality", path: Path, watch: Watch) -> list[str]:
+    from labelloop.reports.page import page
+
+    _write(path, page(quality, progress=watch).encode("utf-8", "replace"))
+    return [f"written: {path}"]
+
+
+def _write_pictures(quality: "Quality", folder: Path, watch: Watch) -> list[str]:
+    from labelloop.reports.charts import drawing
+    from labelloop.reports.charts.theme import LIGHT
+
+    said: list[str] = []
+    for done, picture in enumerate(drawing.pictures(quality, LIGHT)):
+        watch("PNG files", done, len(drawing.PICTURES))
+        path = folder / f"{picture.name}.png"
+        if picture.chart is None:
+            said.append(f"not drawn: {picture.name}. {picture.says}")
+            continue
+        _write(path, drawing.png(picture, LIGHT))
+        said.append(f"written: {path}")
+    return said
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as exc:
+        raise ReportError(
+            f"{path} can't be written: {exc.strerror or exc}", remedy="name another place"
+        ) from exc

@@ -1,0 +1,142 @@
+"""run, and the six verbs it is made of."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from labelloop.cli import render
+from labelloop.cli.common import opened, print_json, with_config
+from labelloop.core.where import instant
+
+
+class _Instant(click.ParamType[datetime]):
+    name = "instant"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """An instant; one without an offset is UTC."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return instant(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no instant: write 2026-03-01 or 2026-03-01T12:00:00Z", param, ctx
+            )
+
+
+@click.command()
+@click.option("--now", is_flag=True, help="Close the round now, even if none is due.")
+@with_config
+def run(config: Path, as_json: bool, now: bool) -> None:
+    """All six verbs, once: index, collect, select, send, measure, build.
+
+    A verb that fails doesn't stop those that don't need it; the exit code is then 1.
+    """
+    with opened(config, quiet=as_json) as loop:
+        timezone = loop.settings.project.timezone
+
+        def report(verb: str, result: object) -> None:
+            if not as_json:
+                render.outcome(verb, result, timezone=timezone)
+
+        ran = loop.run(now=now, report=report)
+    if as_json:
+        print_json(ran)
+    if ran.failures:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@with_config
+def index(config: Path, as_json: bool) -> None:
+    """List the bucket, read the tags of new objects, and add them to the prediction log.
+
+    Rows that can't be read are set aside; `labelloop status --rejected` lists them.
+    """
+    with opened(config, quiet=as_json) as loop:
+        _show("index", loop.index(), as_json)
+
+
+@click.command()
+@with_config
+def collect(config: Path, as_json: bool) -> None:
+    """Bring answers, edits, skips and deletions home from Label Studio."""
+    with opened(config, quiet=as_json) as loop:
+        _show("collect", loop.collect(), as_json)
+
+
+@click.command()
+@click.option("--now", is_flag=True, help="Close the round now, even if none is due.")
+@click.option("--dry-run", is_flag=True, help="Show what would be drawn, and write nothing.")
+@click.option("--since", type=_Instant(), help="An extra round: predictions from this instant on.")
+@click.option("--until", type=_Instant(), help="An extra round: predictions before this instant.")
+@with_config
+def select(
+    config: Path,
+    as_json: bool,
+    now: bool,
+    dry_run: bool,
+    since: datetime | None,
+    until: datetime | None,
+) -> None:
+    """Draw a round: which samples people label, in which queue, with which probability."""
+    with opened(config, quiet=as_json) as loop:
+        selected = loop.select(now=now, dry_run=dry_run, since=since, until=until)
+        if as_json:
+            print_json(selected)
+            return
+        if dry_run:
+            click.echo(
+                f"nothing was written; a round drawn now has {selected.n_frame:,} predictions"
+            )
+        else:
+            render.outcome("select", selected, timezone=loop.settings.project.timezone)
+        if selected.plans:
+            render.print_tables(render.select_tables(selected))
+
+
+@click.command()
+@click.option("--refresh", is_flag=True, help="Renew the image URL of every open task.")
+@with_config
+def send(config: Path, as_json: bool, refresh: bool) -> None:
+    """Send what was selected to Label Studio: each task exactly once."""
+    with opened(config, quiet=as_json) as loop:
+        _show("send", loop.send(refresh=refresh), as_json)
+
+
+@click.command()
+@with_config
+def measure(config: Path, as_json: bool) -> None:
+    """The accuracy by round, day and predicted class, each with its interval."""
+    with opened(config, quiet=as_json) as loop:
+        measured = loop.measure()
+        _show("measure", measured, as_json)
+        if not as_json:
+            render.print_tables(render.measure_tables(measured))
+
+
+@click.command()
+@with_config
+def build(config: Path, as_json: bool) -> None:
+    """Release a new version of the evaluation and of the training set, where they changed."""
+    with opened(config, quiet=as_json) as loop:
+        built = loop.build()
+        _show("build", built, as_json)
+        if not as_json and built.training.n_model:
+            click.echo(f"{'':<{render.VERB_WIDTH}}{built.guarantee}")
+
+
+def _show(verb: str, result: object, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+    else:
+        render.outcome(verb, result)
+
+
+commands: dict[str, click.Command] = {
+    c.name: c for c in (run, index, collect, select, send, measure, build) if c.name is not None
+}

@@ -1,0 +1,1 @@
+"""Read models: frozen results for text, JSON, HTML and the web."""

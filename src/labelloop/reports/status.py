@@ -1,0 +1,98 @@
+"""What waits for whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from labelloop.core.queue import Purpose
+from labelloop.core.task import TaskState
+from labelloop.ledger import Ledger, annotations, rejects, rounds, tasks
+from labelloop.ledger.annotations import Stray
+from labelloop.ledger.rejects import SetAside
+from labelloop.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """How many tasks of a queue stand where. `oldest_at`: since when the oldest open one waits."""
+
+    queue: str
+    purpose: Purpose
+    by_state: Mapping[TaskState, int]
+    oldest_at: datetime | None
+
+    @property
+    def n_to_send(self) -> int:
+        """Drawn, not yet in Label Studio."""
+        return self._n(TaskState.DRAWN, TaskState.SENDING)
+
+    @property
+    def n_open(self) -> int:
+        """Waiting for a person."""
+        return self._n(TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED)
+
+    @property
+    def n_skipped(self) -> int:
+        """Skipped by everybody who saw them."""
+        return self._n(TaskState.SKIPPED)
+
+    @property
+    def n_resolved(self) -> int:
+        """With a label that holds."""
+        return self._n(TaskState.RESOLVED)
+
+    @property
+    def n_lost(self) -> int:
+        """Without their input, or given up."""
+        return self._n(TaskState.UNAVAILABLE, TaskState.ABANDONED)
+
+    def _n(self, *states: TaskState) -> int:
+        return sum(self.by_state.get(state, 0) for state in states)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The whole picture. `due_at` None: the first round is due with the first predictions."""
+
+    queues: tuple[QueueStatus, ...]
+    n_rejected: Mapping[str, int]
+    strays: tuple[Stray, ...]
+    last_round: int | None
+    due_at: datetime | None
+    due: bool
+
+
+def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
+    """What waits for whom, now."""
+    with ledger.read() as tx:
+        waiting = tasks.waiting(tx)
+        latest = rounds.latest(tx)
+        n_rejected = rejects.by_reason(tx)
+        strays = tuple(annotations.strays(tx))
+    due_at = latest.created_at + every if latest else None
+    queues: list[QueueStatus] = []
+    for name in dict.fromkeys(w.queue for w in waiting):
+        own = [w for w in waiting if w.queue == name]
+        oldest = [w.oldest_at for w in own if w.oldest_at is not None and w.state is TaskState.SENT]
+        queues.append(
+            QueueStatus(
+                queue=name,
+                purpose=own[0].purpose,
+                by_state={w.state: w.n for w in own},
+                oldest_at=min(oldest, default=None),
+            )
+        )
+    return Status(
+        queues=tuple(queues),
+        n_rejected=n_rejected,
+        strays=strays,
+        last_round=latest.round if latest else None,
+        due_at=due_at,
+        due=due_at is None or due_at <= clock.now(),
+    )
+
+
+def rejected(ledger: Ledger) -> list[SetAside]:
+    """Every row set aside, newest first."""
+    with ledger.read() as tx:
+        return rejects.every(tx)

@@ -1,0 +1,178 @@
+"""The numbers of a report as tables of text: the terminal and the page show the same ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.queue import Purpose
+from labelloop.reports.quality import Period, Quality
+from labelloop.reports.wording import models, percent, span
+from labelloop.steps.measure import Accuracy
+
+NONE = "-"
+WIDEST_MATRIX = 16
+"""Classes up to which a confusion matrix is shown whole; with more, the pairs mixed up most."""
+MOST_PAIRS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of text. The first `n_names` columns hold names; the others hold numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    n_names: int = 1
+
+
+def tables(q: Quality) -> Iterator[Table]:
+    """Every table that has a row, in the order of the report."""
+    for table in (
+        periods("Accuracy by day", q.days),
+        periods("Accuracy by round", q.rounds),
+        extra_rounds(q),
+        classes(q),
+        confusion(q),
+        confidence(q),
+        training(q),
+        asked(q),
+    ):
+        if table.rows:
+            yield table
+
+
+_BESIDE = ("right", "95% interval", "labels", "open", "skipped", "set aside", "at worst")
+
+
+def _accuracy(a: Accuracy) -> tuple[str, ...]:
+    counts = tuple(f"{n:,}" for n in (a.n_labelled, a.n_waiting, a.n_skipped, a.n_set_aside))
+    value, interval, worst = _numbers(a.estimate)
+    return (value, interval, *counts, worst)
+
+
+def _numbers(e: Estimate | Undefined) -> tuple[str, str, str]:
+    if isinstance(e, Undefined):
+        return NONE, NONE, NONE
+    return percent(e.value), span(e.low, e.high), span(e.worst_low, e.worst_high)
+
+
+def periods(title: str, found: tuple[Period, ...]) -> Table:
+    """Rounds or days with their models."""
+    rows = tuple(
+        (p.accuracy.name, models(p.models), f"{p.accuracy.n_traffic:,}", *_accuracy(p.accuracy))
+        for p in found
+    )
+    return Table(title=title, columns=("", "model", "traffic", *_BESIDE), rows=rows, n_names=2)
+
+
+def extra_rounds(q: Quality) -> Table:
+    """Rounds drawn apart from the others."""
+    return Table(
+        title="Extra rounds, never pooled with the others",
+        columns=("", *_BESIDE),
+        rows=tuple((a.name, *_accuracy(a)) for a in q.measured.extra_rounds),
+    )
+
+
+def classes(q: Quality) -> Table:
+    """Accuracy by what the model said."""
+    return Table(
+        title="Accuracy by predicted class, last 7 days",
+        columns=("the model said", *_BESIDE),
+        rows=tuple((a.name, *_accuracy(a)) for a in q.measured.by_class),
+    )
+
+
+def confusion(q: Quality) -> Table:
+    """The confusion matrix; where it has many classes, the pairs that were mixed up most."""
+    counts = {(c.predicted_class, c.label): c.n for c in q.measured.confusion}
+    names = sorted({name for pair in counts for name in pair})
+    if len(names) > WIDEST_MATRIX:
+        wrong = sorted(
+            ((n, *pair) for pair, n in counts.items() if pair[0] != pair[1]), reverse=True
+        )
+        return Table(
+            title="Mixed up most, last 7 days",
+            columns=("the model said", "people said", "labels"),
+            rows=tuple((said, label, f"{n:,}") for n, said, label in wrong[:MOST_PAIRS]),
+            n_names=2,
+        )
+    return Table(
+        title="Confusion, last 7 days: the model said (rows), people said (columns)",
+        columns=("", *names),
+        rows=tuple(
+            (
+                said,
+                *(
+                    f"{counts[said, label]:,}" if (said, label) in counts else "·"
+                    for label in names
+                ),
+            )
+            for said in names
+            if any((said, label) in counts for label in names)
+        ),
+    )
+
+
+_FIT = {-1: "too high", 0: "fits", 1: "too low"}
+
+
+def confidence(q: Quality) -> Table:
+    """What the model claimed against what it kept."""
+    rows: list[tuple[str, ...]] = []
+    for b in q.calibration.bins:
+        value, interval, worst = _numbers(b.estimate)
+        n = "0" if isinstance(b.estimate, Undefined) else f"{b.estimate.n:,}"
+        claimed = f"{b.low:.3f}–{b.high:.3f}" if b.low < b.high else f"{b.low:.3f}"
+        rows.append((claimed, percent(b.mean_confidence), value, interval, n, worst, _FIT[b.off]))
+    return Table(
+        title="Confidence against accuracy, last 7 days",
+        columns=(
+            "confidence",
+            "on average",
+            "right",
+            "95% interval",
+            "labels",
+            "at worst",
+            "claim",
+        ),
+        rows=tuple(rows),
+    )
+
+
+def training(q: Quality) -> Table:
+    """What each version of the training set consists of."""
+    rows: list[tuple[str, ...]] = []
+    for v in q.training:
+        if v.human_by_queue is None:
+            queues = "not known: its folder is gone"
+        else:
+            queues = ", ".join(f"{name} {n:,}" for name, n in v.human_by_queue.items()) or NONE
+        total = v.n_human + v.n_model
+        rows.append((f"v{v.version}", queues, f"{v.n_human:,}", f"{v.n_model:,}", f"{total:,}"))
+    return Table(
+        title="What the training set consists of",
+        columns=("version", "people's labels, by queue", "by people", "by the model", "in all"),
+        rows=tuple(rows),
+        n_names=2,
+    )
+
+
+def asked(q: Quality) -> Table:
+    """What became of the draws of each round, queue by queue."""
+    rows = tuple(
+        (
+            f"{r.round}{' (extra)' if r.extra else ''}",
+            queue.queue,
+            "evaluation, blind" if queue.purpose is Purpose.EVALUATION else "training",
+            *(f"{n:,}" for n in (queue.n_asked, queue.n_answered, queue.n_skipped, queue.n_open)),
+        )
+        for r in q.labels
+        for queue in r.queues
+    )
+    return Table(
+        title="Labels asked for, and answered",
+        columns=("round", "queue", "purpose", "asked", "answered", "skipped or lost", "open"),
+        rows=rows,
+        n_names=3,
+    )

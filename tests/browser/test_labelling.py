@@ -1,0 +1,191 @@
+"""A person labels in a real browser: sees the image, sees what the queue shows, and answers."""
+
+import io
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Page, Response, expect, sync_playwright
+
+from labelloop.adapters.label_studio import LabelStudioAnnotator
+from labelloop.adapters.s3 import S3Store
+from labelloop.demo.servers import LabelStudio, SeaweedFS
+from labelloop.ports import Project, ProjectSpec, TaskData
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+CLASSES = ("aubergine", "fig & date", "$predicted_class", 'x/y "quoted" <b>')
+PREDICTED = "aubergine"
+CONFIDENCE = 0.617
+# Label Studio loads the image into a blob of its own; the list beside it has a thumbnail too.
+LOADED = """() => Math.max(0, ...[...document.images]
+    .filter(i => i.complete && i.naturalWidth === 640 && i.naturalHeight === 480)
+    .map(i => i.getBoundingClientRect().width))"""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A person who is logged in, and what Label Studio has sent them since."""
+
+    page: Page
+    responses: list[Response]
+    screenshots: Path
+
+    def open_task(self, server: LabelStudio, project: Project, ls_task_id: int) -> None:
+        self.page.goto(f"{server.url}/projects/{project.project_id}/data?task={ls_task_id}")
+        expect(self.page.locator(".lsf-choices")).to_be_visible(timeout=60_000)
+
+    def sees_the_image(self) -> None:
+        shown = self.page.wait_for_function(f"() => ({LOADED})() > 200", timeout=30_000)
+        shown.dispose()
+        assert self.page.evaluate(LOADED) <= 500
+        expect(self.page.locator(".lsf-choices label").last).to_be_in_viewport()
+
+    def answers(self, name: str) -> None:
+        # A hotkey follows the name, and a `$` is followed by a space of no width.
+        wanted = self.page.locator(".lsf-choices label").nth(CLASSES.index(name))
+        assert wanted.inner_text().replace("\u200b", "").startswith(name)
+        wanted.click()
+        with self.page.expect_response(
+            lambda r: "/annotations" in r.url and r.request.method == "POST"
+        ) as sent:
+            self.page.get_by_role("button", name="Submit").click()
+        assert sent.value.status == 201
+
+    def screenshot(self, name: str) -> None:
+        self.page.screenshot(path=self.screenshots / f"{name}.png")
+
+
+@pytest.fixture
+def visit(label_studio: LabelStudio, tmp_path: Path) -> Iterator[Visit]:
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        pytest.fail("Chromium is missing: install Debian's package chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(QUIET))
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        responses: list[Response] = []
+        page.goto(f"{label_studio.url}/user/login")
+        page.fill("#email", label_studio.username)
+        page.fill("#password", label_studio.password)
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda url: "login" not in url)
+        page.wait_for_load_state("networkidle")
+        page.on("response", lambda response: responses.append(response))
+        yield Visit(page, responses, tmp_path)
+        browser.close()
+
+
+@pytest.fixture
+def annotator(label_studio: LabelStudio) -> Iterator[LabelStudioAnnotator]:
+    adapter = LabelStudioAnnotator(
+        url=label_studio.url, api_key=label_studio.personal_access_token()
+    )
+    yield adapter
+    adapter.close()
+
+
+@pytest.fixture
+def image_url(seaweedfs: SeaweedFS, s3: "S3Client", blind_bucket: str) -> str:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (640, 480), "#f4efe6")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((170, 90, 470, 390), fill="#5b2a86")
+    draw.rectangle((305, 50, 335, 110), fill="#3c7a3c")
+    png = io.BytesIO()
+    image.save(png, "PNG")
+    name = f"{uuid.uuid4().hex}.png"
+    s3.put_object(Bucket=blind_bucket, Key=name, Body=png.getvalue(), ContentType="image/png")
+    store = S3Store(
+        f"s3://{blind_bucket}",
+        endpoint_url=seaweedfs.endpoint_url,
+        access_key=seaweedfs.access_key,
+        secret_key=seaweedfs.secret_key,
+    )
+    return store.presign(f"s3://{blind_bucket}/{name}", timedelta(hours=1))
+
+
+def new_task(
+    annotator: LabelStudioAnnotator, *, image_url: str, show: tuple[str, ...]
+) -> tuple[Project, TaskData, int]:
+    queue = "accuracy" if not show else "low-confidence"
+    project = annotator.create_project(
+        ProjectSpec(
+            title=f"fruit / {queue}",
+            marker=f"labelloop:{uuid.uuid4().hex}/{queue}",
+            classes=CLASSES,
+            show=show,
+            blind=not show,
+        )
+    )
+    key = uuid.uuid4().hex
+    known = {"predicted_class": PREDICTED, "confidence": CONFIDENCE, "corrected_class": None}
+    data = {"image": image_url, "labelloop": key} | {name: known[name] for name in show}
+    task = TaskData(task_key=key, data=data)
+    [ls_task_id] = annotator.import_tasks(project.project_id, [task])
+    return project, task, ls_task_id
+
+
+def answer_of(annotator: LabelStudioAnnotator, project: Project, key: str) -> tuple[str, ...]:
+    [found] = annotator.find(project.project_id, [key])
+    [annotation] = found.annotations
+    assert not annotation.skipped
+    return annotation.choices
+
+
+def test_a_blind_task_shows_the_image_and_nothing_of_the_model(
+    visit: Visit, label_studio: LabelStudio, annotator: LabelStudioAnnotator, image_url: str
+) -> None:
+    project, task, ls_task_id = new_task(annotator, image_url=image_url, show=())
+    visit.open_task(label_studio, project, ls_task_id)
+    visit.sees_the_image()
+    visit.screenshot("blind")
+    text = visit.page.locator("body").inner_text()
+    assert "confidence" not in text.lower()
+    assert "predicted class" not in text.lower()
+    assert str(CONFIDENCE) not in visit.page.content()
+    # The class stands among the choices, once, and nowhere else on the page.
+    assert text.count(PREDICTED) == 1
+    # Nor in what was sent to the browser about tasks (the project itself lists the choices).
+    about_tasks = ("/api/tasks", "/api/dm/columns", "/api/dm/views")
+    sent = [r.text() for r in visit.responses if any(part in r.url for part in about_tasks)]
+    assert any(task.task_key in body for body in sent)
+    assert not any(PREDICTED in body or "confidence" in body for body in sent)
+    expect(visit.page.get_by_role("button", name="Submit")).to_be_disabled()
+    visit.answers('x/y "quoted" <b>')
+    assert answer_of(annotator, project, task.task_key) == ('x/y "quoted" <b>',)
+
+
+def test_a_shown_task_tells_what_the_model_said(
+    visit: Visit, label_studio: LabelStudio, annotator: LabelStudioAnnotator, image_url: str
+) -> None:
+    show = ("predicted_class", "confidence", "corrected_class")
+    project, task, ls_task_id = new_task(annotator, image_url=image_url, show=show)
+    visit.open_task(label_studio, project, ls_task_id)
+    visit.sees_the_image()
+    visit.screenshot("shown")
+    for header in (
+        f"Predicted class: {PREDICTED}",
+        f"Model confidence: {CONFIDENCE}",
+        "User's correction: —",
+    ):
+        expect(visit.page.get_by_text(header, exact=True)).to_be_visible()
+    visit.answers("$predicted_class")
+    assert answer_of(annotator, project, task.task_key) == ("$predicted_class",)
