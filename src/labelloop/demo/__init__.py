@@ -1,0 +1,1 @@
+"""The demonstration: real images, a real model, real servers."""

@@ -1,0 +1,214 @@
+"""People who label, as Label Studio sees them: they open a task, look at its image, and answer.
+
+They know what the task shows them and nothing else; a picture tells them the digit, and now and
+then they are wrong.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from hashlib import blake2b, sha256
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from labelloop.errors import LabelloopError
+
+if TYPE_CHECKING:
+    import httpx
+
+ERROR_RATE = 0.02
+WORKERS = 2
+PAGE_SIZE = 100
+
+
+class AnnotatorsError(LabelloopError):
+    """The annotators of the demonstration could not work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A task that nobody has answered, as an annotator's page shows it."""
+
+    task_id: int
+    image_url: str
+    control: str
+    input_name: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A project's labelling interface, as far as an answer needs it."""
+
+    control: str
+    input_name: str
+    image_key: str
+    choices: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, label_config: str) -> "Form":
+        """The one image and the one list of choices of a labelling configuration."""
+        root = ElementTree.fromstring(label_config)  # noqa: S314 - our own Label Studio's
+        image, choices = root.find(".//Image"), root.find(".//Choices")
+        if image is None or choices is None:
+            raise AnnotatorsError("a project has no image or no choices to answer with")
+        return cls(
+            control=choices.attrib["name"],
+            input_name=choices.attrib["toName"],
+            image_key=image.attrib["value"].removeprefix("$"),
+            choices=tuple(choice.attrib["value"] for choice in choices.iter("Choice")),
+        )
+
+
+class Annotators:
+    """People at work on one Label Studio.
+
+    truth
+        the class of an image, by the SHA-256 of its bytes: what a look at it tells
+    seed
+        decides which images they get wrong, and how
+    """
+
+    def __init__(self, url: str, token: str, *, truth: Mapping[bytes, str], seed: int = 0) -> None:
+        import httpx
+
+        self._truth = truth
+        self._seed = seed.to_bytes(8, "big", signed=True)
+        self._studio = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Token {token}"},
+            timeout=60,
+            trust_env=False,
+        )
+        self._browser = httpx.Client(timeout=60, trust_env=False)
+
+    def close(self) -> None:
+        """Close their connections."""
+        self._studio.close()
+        self._browser.close()
+
+    def waiting(self) -> Sequence[Waiting]:
+        """The tasks that nobody has answered, project by project."""
+        found = []
+        for project in self._projects():
+            form = Form.parse(str(project["label_config"]))
+            for task in self._unanswered(int(str(project["id"]))):
+                data = task["data"]
+                assert isinstance(data, dict)  # noqa: S101 - it always is, in Label Studio
+                found.append(
+                    Waiting(
+                        task_id=int(str(task["id"])),
+                        image_url=str(data[form.image_key]),
+                        control=form.control,
+                        input_name=form.input_name,
+                        choices=form.choices,
+                    )
+                )
+        return found
+
+    def n_waiting(self) -> int:
+        """How many tasks nobody has answered: a quick count, for whoever watches."""
+        return sum(
+            int(str(project["task_number"])) - int(str(project["num_tasks_with_annotations"]))
+            for project in self._projects()
+        )
+
+    def work(self, on_progress: Callable[[int, int], None]) -> int:
+        """Answer all that waits; how many answers that took. `on_progress` hears done and total."""
+        tasks = self.waiting()
+        on_progress(0, len(tasks))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            pending = [pool.submit(self.answer, task) for task in tasks]
+            try:
+                for done, future in enumerate(as_completed(pending), 1):
+                    future.result()
+                    on_progress(done, len(tasks))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return len(tasks)
+
+    def answer(self, task: Waiting) -> None:
+        """Look at the task's image and choose; a repeated call leaves the first answer alone."""
+        picture = self._browser.get(task.image_url)
+        self._expect(picture, 200)
+        choice = self.judge(picture.content, task.choices)
+        # The same answer has the same id: Label Studio refuses to store it twice.
+        identity = uuid.UUID(bytes=self._digest(b"answer", str(task.task_id).encode()))
+        body = {
+            "unique_id": str(identity),
+            "lead_time": 2.0,
+            "result": [
+                {
+                    "from_name": task.control,
+                    "to_name": task.input_name,
+                    "type": "choices",
+                    "value": {"choices": [choice]},
+                }
+            ],
+        }
+        answer = self._studio.post(f"/api/tasks/{task.task_id}/annotations/", json=body)
+        self._expect(answer, 201, 409)
+
+    def judge(self, picture: bytes, choices: Sequence[str]) -> str:
+        """What a person says the picture shows: the truth, or in 2% of pictures something else."""
+        content = sha256(picture).digest()
+        truth = self._truth.get(content)
+        if truth is None:
+            raise AnnotatorsError("a task shows an image that the application never served")
+        luck = int.from_bytes(self._digest(b"luck", content)[:8], "big") / 2**64
+        if luck >= ERROR_RATE:
+            return truth
+        others = [choice for choice in choices if choice != truth]
+        return others[int(luck / ERROR_RATE * len(others))]
+
+    def _digest(self, what: bytes, about: bytes) -> bytes:
+        return blake2b(about, key=self._seed, person=what, digest_size=16).digest()
+
+    def _projects(self) -> Iterator[Mapping[str, object]]:
+        page = 1
+        while True:
+            answer = self._studio.get(
+                "/api/projects/", params={"page": page, "page_size": PAGE_SIZE}
+            )
+            self._expect(answer, 200)
+            listed = answer.json()
+            yield from listed["results"]
+            if not listed.get("next"):
+                return
+            page += 1
+
+    def _unanswered(self, project_id: int) -> Iterator[Mapping[str, object]]:
+        query = (
+            '{"filters": {"conjunction": "and", "items": [{"filter": "filter:tasks:completed_at",'
+            ' "operator": "empty", "value": true, "type": "Datetime"}]}}'
+        )
+        page = 1
+        while True:
+            answer = self._studio.get(
+                "/api/tasks",
+                params={
+                    "project": project_id,
+                    "page": page,
+                    "page_size": PAGE_SIZE,
+                    "query": query,
+                },
+            )
+            if answer.status_code == 404:  # a page past the end
+                return
+            self._expect(answer, 200)
+            listed = answer.json()["tasks"]
+            yield from listed
+            if len(listed) < PAGE_SIZE:
+                return
+            page += 1
+
+    @staticmethod
+    def _expect(answer: "httpx.Response", *statuses: int) -> None:
+        if answer.status_code not in statuses:
+            where = answer.request.url.copy_with(query=None)
+            raise AnnotatorsError(
+                f"{where} answered {answer.status_code}: {answer.text[:200]}",
+                remedy="read label-studio.log in the demonstration's folder",
+            )

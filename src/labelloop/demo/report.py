@@ -1,0 +1,165 @@
+"""What the three days of the demonstration came to, as a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from labelloop.core.estimate import Estimate, Undefined
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What one queue drew: `n` of the `n_matching` that it could have."""
+
+    queue: str
+    blind: bool
+    n: int
+    n_matching: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Labels of one origin in a training set, and how many of them are wrong in truth."""
+
+    n: int
+    n_wrong: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextDay:
+    """True accuracies on the day after: of the retrained model, and of the first one."""
+
+    n: int
+    retrained: float
+    first: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """One day of the demonstration. `true_accuracy` is what labelloop cannot know."""
+
+    day: date
+    drifted: bool
+    model: str
+    n_traffic: int
+    asked: tuple[Asked, ...]
+    answers: Part
+    estimate: Estimate | Undefined
+    true_accuracy: float
+    by_model: Part
+    by_people: Part
+    next_day: NextDay
+
+    @property
+    def covered(self) -> bool | None:
+        """Whether the interval holds the true accuracy; None where there is no estimate."""
+        if isinstance(self.estimate, Undefined):
+            return None
+        return self.estimate.low <= self.true_accuracy <= self.estimate.high
+
+
+def table(days: Sequence[Day]) -> "RenderableType":
+    """The days side by side."""
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(
+        box=box.SIMPLE_HEAD,
+        title="Three days in production",
+        title_style="bold",
+        pad_edge=False,
+        show_edge=False,
+    )
+    shown.add_column("", no_wrap=True)
+    for number, day in enumerate(days, 1):
+        shown.add_column(f"day {number}, {day.day:%d %b}", justify="right", no_wrap=True)
+
+    def head(title: str) -> None:
+        shown.add_row(f"[bold]{title}[/bold]", *("" for _ in days))
+
+    def row(title: str, cells: Sequence[str], *, last: bool = False) -> None:
+        shown.add_row(f" {title}", *cells, end_section=last)
+
+    head("Traffic")
+    row("images", [f"{d.n_traffic:,}{' drifted' if d.drifted else ''}" for d in days])
+    row("served by", [d.model for d in days], last=True)
+    head("Labels asked for")
+    for asked in days[0].asked if days else ():
+        cells = [_asked(d, asked.queue) for d in days]
+        row(f"{asked.queue}{', blind' if asked.blind else ''}", cells)
+    row("answered", [_part(d.answers) for d in days], last=True)
+    head("Accuracy")
+    row("estimated", [_estimated(d.estimate) for d in days])
+    row("95% interval", [_interval(d.estimate) for d in days])
+    row("true", [_true(d) for d in days], last=True)
+    head("Training set")
+    row("labels", [f"{d.by_model.n + d.by_people.n:,}" for d in days])
+    row("by the model", [_part(d.by_model) for d in days])
+    row("by people", [_part(d.by_people) for d in days], last=True)
+    head("On the day after")
+    row("retrained model", [f"[bold]{d.next_day.retrained:.1%}[/bold]" for d in days])
+    row("first model", [f"{d.next_day.first:.1%}" for d in days])
+    row("difference", [_difference(d.next_day) for d in days])
+    return shown
+
+
+def conclusion(days: Sequence[Day]) -> str:
+    """What the table says, in words; every number is counted from it."""
+    known = [d for d in days if d.covered is not None]
+    answers = Part(n=sum(d.answers.n for d in days), n_wrong=sum(d.answers.n_wrong for d in days))
+    last = days[-1].next_day
+    counted = f"People answered {answers.n:,} of {sum(d.n_traffic for d in days):,} images"
+    lines = [f"{counted}, {answers.n_wrong:,} of them wrongly."]
+    if known:
+        lines.append(
+            f"The interval held the true accuracy on {sum(bool(d.covered) for d in known)} of "
+            f"{len(known)} days (95% ones miss one time in twenty; people's mistakes add to that)."
+        )
+    for number, day in enumerate(days, 1):
+        if isinstance(day.estimate, Undefined):
+            lines.append(f"Day {number} has no estimate: {day.estimate.reason}.")
+    lines.append(
+        f"Retrained on the training set, the model reads {last.retrained:.1%} of the {last.n:,} "
+        f"images of the day after; without retraining it reads {last.first:.1%}."
+    )
+    return "\n".join(lines)
+
+
+def _asked(day: Day, queue: str) -> str:
+    for asked in day.asked:
+        if asked.queue == queue:
+            return f"{asked.n:,} of {asked.n_matching:,}"
+    return "0"
+
+
+def _estimated(estimate: Estimate | Undefined) -> str:
+    if isinstance(estimate, Undefined):
+        return "none"
+    return f"[bold]{estimate.value:.1%}[/bold]"
+
+
+def _interval(estimate: Estimate | Undefined) -> str:
+    if isinstance(estimate, Undefined):
+        return "-"
+    return f"{100 * estimate.low:.1f} .. {100 * estimate.high:.1f}%"
+
+
+def _true(day: Day) -> str:
+    mark = {True: "[green]inside[/green] ", False: "[red]outside[/red] ", None: ""}[day.covered]
+    return f"{mark}{day.true_accuracy:.1%}"
+
+
+def _part(part: Part) -> str:
+    if not part.n:
+        return "0"
+    return f"{part.n:,}, {part.n_wrong / part.n:.1%} wrong"
+
+
+def _difference(next_day: NextDay) -> str:
+    points = 100 * (next_day.retrained - next_day.first)
+    colour = "green" if points > 0 else "red"
+    return f"[{colour}]{points:+.1f} points[/{colour}]"

@@ -1,0 +1,198 @@
+"""Three days in production, on real servers: traffic, labels, a number, a better model."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
+from datetime import UTC, date, datetime, time
+from hashlib import sha256
+
+from labelloop.core.dataset import Origin, Row
+from labelloop.core.estimate import Undefined
+from labelloop.core.queue import Purpose
+from labelloop.demo import digits, folder, report, waiting
+from labelloop.demo.annotators import Annotators
+from labelloop.demo.digits import CLASSES, Digits
+from labelloop.demo.model import Model, train
+from labelloop.demo.screen import Screen
+from labelloop.demo.stage import (
+    BUCKET,
+    CONFIG,
+    DRIFTS_FROM,
+    PASSWORD,
+    USERNAME,
+    Options,
+    Stage,
+    days_of,
+    set_up,
+    write_config,
+)
+from labelloop.demo.traffic import Served, serve
+from labelloop.exports import manifest
+from labelloop.loop import Ran, open_loop
+
+CLOSES, LABELLED_BY = time(20), time(23)
+
+
+def play(options: Options, screen: Screen) -> list[report.Day]:
+    """The whole demonstration; returns what its days came to, once everything is stopped."""
+    with ExitStack() as stack:
+        started_over = stack.enter_context(folder.fresh(options.folder))
+        if started_over:
+            screen.say(f"starting over: deleted what an earlier run left in {options.folder}")
+        stage = stack.enter_context(set_up(options, screen))
+        stack.callback(screen.say, "stopping the servers")
+        played = _days(stage)
+        screen.say()
+        screen.say(report.table(played))
+        screen.say()
+        screen.say(report.conclusion(played))
+        if options.stay:
+            waiting.stay(screen, stage.studio.url, USERNAME, PASSWORD, options.folder / CONFIG)
+    return played
+
+
+def _days(stage: Stage) -> list[report.Day]:
+    played: list[report.Day] = []
+    model = stage.first_model
+    for number, day in enumerate(days_of(stage.options)):
+        stage.screen.say()
+        stage.screen.say(_headline(number, day, model))
+        model, done = _day(stage, number, day, model)
+        played.append(done)
+    return played
+
+
+def _headline(number: int, day: date, model: Model) -> str:
+    weather = ": the camera is tilted, blurred and badly lit" if number == DRIFTS_FROM else ""
+    return f"[bold]Day {number + 1}, {day:%d %b %Y}[/bold], served by {model.version}{weather}"
+
+
+def _day(stage: Stage, number: int, day: date, model: Model) -> tuple[Model, report.Day]:
+    """Serve, label, measure and retrain for a day; returns the model of the next one."""
+    served = _serve(stage, number, day, model)
+    if number == 0:
+        stage.booted.result()
+        write_config(stage)
+    stage.clock.move_to(datetime.combine(day, CLOSES, UTC))
+    closed = _run(stage, now=True)
+    _label(stage)
+    stage.clock.move_to(datetime.combine(day, LABELLED_BY, UTC))
+    answered = _run(stage, now=False)
+    # _run has raised where a verb failed; the type checker can't follow.
+    assert closed.selected is not None  # noqa: S101
+    assert answered.measured is not None  # noqa: S101
+    rows, evaluated = (_rows(stage, name) for name in ("training", "evaluation"))
+    learned = _learned(stage, rows)
+    with stage.screen.step(f"mlp-{number + 2}: trained on {len(learned):,} images"):
+        retrained = train(f"mlp-{number + 2}", learned)
+    rounds = answered.measured.rounds
+    return retrained, report.Day(
+        day=day,
+        drifted=number >= DRIFTS_FROM,
+        model=model.version,
+        n_traffic=len(served),
+        asked=tuple(
+            report.Asked(
+                queue=plan.queue,
+                blind=plan.purpose is Purpose.EVALUATION,
+                n=plan.n_drawn,
+                n_matching=plan.n_matching,
+            )
+            for plan in closed.selected.plans
+        ),
+        answers=_answers(stage, (*rows, *evaluated), closed.selected.round),
+        estimate=rounds[-1].estimate if rounds else Undefined("no round was drawn"),
+        true_accuracy=sum(one.right for one in served) / len(served),
+        by_model=_part(stage, rows, Origin.MODEL),
+        by_people=_part(stage, rows, Origin.HUMAN),
+        next_day=_next_day(stage, number, retrained),
+    )
+
+
+def _serve(stage: Stage, number: int, day: date, model: Model) -> tuple[Served, ...]:
+    """A day's traffic, in the bucket; and what users say of it, and of the day before."""
+    served = serve(stage.split.days[number], model, day=day, seed=stage.options.seed)
+    for one in served:
+        stage.served[one.key] = one
+        stage.truth[sha256(one.png).digest()] = one.truth
+    with stage.screen.step(f"{len(served):,} images into s3://{BUCKET}, tagged") as progress:
+        stage.bucket.store(served, lambda done: progress("", done, len(served)))
+        stage.bucket.hear([*stage.late, *(one for one in served if not one.late)])
+    stage.late = [one for one in served if one.late]
+    return served
+
+
+def _run(stage: Stage, *, now: bool) -> Ran:
+    """One `labelloop run`, as a user would have it on the command line.
+
+    Raises:
+        LabelloopError: a verb failed.
+    """
+    command = "labelloop run --now" if now else "labelloop run"
+    said: list[tuple[str, object]] = []
+    with stage.screen.step(command) as progress:
+        config = stage.options.folder / CONFIG
+        with open_loop(config, clock=stage.clock, progress=progress) as loop:
+            ran = loop.run(now=now, report=lambda verb, result: said.append((verb, result)))
+    for verb, result in said:
+        stage.options.verb_said(verb, result)
+    for failure in ran.failures.values():
+        raise failure
+    return ran
+
+
+def _label(stage: Stage) -> None:
+    with closing(
+        Annotators(
+            stage.studio.url,
+            stage.studio.legacy_token,
+            truth=stage.truth,
+            seed=stage.options.seed,
+        )
+    ) as people:
+        if stage.options.annotate_yourself:
+            waiting.for_person(stage.screen, people.n_waiting, stage.studio.url, USERNAME, PASSWORD)
+            return
+        with stage.screen.step("people answer in Label Studio") as progress:
+            people.work(lambda done, total: progress("", done, total))
+
+
+def _rows(stage: Stage, name: str) -> list[Row]:
+    """The newest version of a dataset; empty where there is none."""
+    with open_loop(stage.options.folder / CONFIG, clock=stage.clock) as loop:
+        released = [version for version in loop.datasets() if version.name == name]
+        return list(manifest.rows(released[-1])) if released else []
+
+
+def _learned(stage: Stage, rows: Sequence[Row]) -> Digits:
+    """What the next model learns from: the first digits, and the training set."""
+    import numpy as np
+
+    if not rows:
+        return stage.split.first
+    with stage.screen.step("training set: images from the bucket") as progress:
+        keys = [row.sample_id for row in rows]
+        content = stage.bucket.read(keys, lambda done: progress("", done, len(keys)))
+    built = Digits(
+        images=np.stack([digits.from_png(content[key]) for key in keys]),
+        labels=np.array([CLASSES.index(row.label) for row in rows], np.int64),
+    )
+    return stage.split.first.joined(built)
+
+
+def _part(stage: Stage, rows: Iterable[Row], origin: Origin) -> report.Part:
+    of_origin = [row for row in rows if row.origin is origin]
+    n_wrong = sum(row.label != stage.served[row.sample_id].truth for row in of_origin)
+    return report.Part(n=len(of_origin), n_wrong=n_wrong)
+
+
+def _answers(stage: Stage, rows: Iterable[Row], number: int | None) -> report.Part:
+    return _part(stage, (row for row in rows if row.round == number), Origin.HUMAN)
+
+
+def _next_day(stage: Stage, number: int, retrained: Model) -> report.NextDay:
+    after = stage.split.days[number + 1]
+    return report.NextDay(
+        n=len(after),
+        retrained=retrained.answer(after.images).accuracy(after.labels),
+        first=stage.first_model.answer(after.images).accuracy(after.labels),
+    )
