@@ -1,0 +1,95 @@
+"""The real servers that the tests share: one SeaweedFS and one Label Studio a session."""
+
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# The user that the demonstration's Label Studio has too, so both start from one kept database.
+USERNAME = "demo@labelloop.example"
+PASSWORD = "labelloop-demo"
+
+_booting = pytest.StashKey[LabelStudio]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let Label Studio boot while other tests run, if any test of this session wants it."""
+    if session.config.option.collectonly:
+        return
+    if any("label_studio" in getattr(item, "fixturenames", ()) for item in session.items):
+        factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+        server = LabelStudio(
+            factory.mktemp("label-studio"),
+            username=USERNAME,
+            password=PASSWORD,
+            template=template_home(),
+        )
+        server.start()
+        session.config.stash[_booting] = server
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop Label Studio, also when no test came to use it."""
+    server = session.config.stash.get(_booting, None)
+    if server is not None:
+        server.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that need Label Studio last: it boots meanwhile."""
+    items.sort(key=lambda item: "label_studio" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def label_studio(request: pytest.FixtureRequest) -> LabelStudio:
+    """A running Label Studio of the session; tests share it, so each makes projects of its own."""
+    server = request.config.stash[_booting]
+    server.wait_ready()
+    return server
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A running S3 server of the session; tests share it, so each uses buckets of its own."""
+    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(seaweedfs: SeaweedFS) -> Iterator["S3Client"]:
+    """A plain boto3 client of the session's S3 server."""
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=seaweedfs.endpoint_url,
+        aws_access_key_id=seaweedfs.access_key,
+        aws_secret_access_key=seaweedfs.secret_key,
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, proxies={}),
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bucket(s3: "S3Client") -> str:
+    """The name of a fresh, empty bucket."""
+    name = f"t-{uuid.uuid4().hex[:16]}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def blind_bucket(s3: "S3Client") -> str:
+    """The name of a second fresh bucket, for blind copies."""
+    name = f"b-{uuid.uuid4().hex[:16]}"
+    s3.create_bucket(Bucket=name)
+    return name

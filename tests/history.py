@@ -1,0 +1,176 @@
+"""A ledger with a past: rounds, draws, answers and versions as the steps would have written them."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from labelloop.core.dataset import DatasetVersion, Origin, Row
+from labelloop.core.draw import Draw
+from labelloop.core.queue import Purpose
+from labelloop.core.round import FrameRange, Round
+from labelloop.core.task import TaskState
+from labelloop.ledger import Ledger, datasets, rounds
+from labelloop.ledger import tables as t
+from labelloop.steps.build import manifest_schema
+
+PURPOSES = {
+    "accuracy": Purpose.EVALUATION,
+    "low-confidence": Purpose.TRAINING,
+    "flagged": Purpose.TRAINING,
+}
+
+
+class History:
+    """Writes one round a day, the last of them at `now`."""
+
+    def __init__(
+        self, ledger: Ledger, folder: Path, classes: Sequence[str], *, now: datetime, seed: int = 1
+    ) -> None:
+        self.ledger = ledger
+        self.folder = folder
+        self.classes = classes
+        self.now = now
+        self.rng = random.Random(seed)
+
+    def write(
+        self,
+        n_rounds: int,
+        *,
+        n_blind: int = 60,
+        n_training: int = 15,
+        silent: Sequence[int] = (),
+        models: Sequence[str] = ("v1",),
+    ) -> "History":
+        """Write rounds; `silent` ones have no answer, and the models take turns evenly."""
+        for number in range(1, n_rounds + 1):
+            model = models[(number - 1) * len(models) // n_rounds]
+            at = self.now - timedelta(days=n_rounds - number)
+            draws = self._draws(number, "accuracy", n_blind, at, model)
+            draws += self._draws(number, "low-confidence", n_training, at, model)
+            draws += self._draws(number, "flagged", n_training // 3, at, model)
+            self._write(number, draws, at, silent=number in silent)
+            self._release(number, number * n_training, number * 20, at)
+        return self
+
+    def _draws(self, number: int, queue: str, n: int, at: datetime, model: str) -> list[Draw]:
+        found = []
+        for i in range(n):
+            key = f"{queue}-{number}-{i}"
+            found.append(
+                Draw(
+                    round=number,
+                    sample_id=key,
+                    uri=f"s3://production/{key}.png",
+                    model=model,
+                    queue=queue,
+                    predicted_at=at - timedelta(hours=20 * self.rng.random()),
+                    predicted_class=self.rng.choice(self.classes),
+                    confidence=None if i == 1 else round(1 - 0.6 * self.rng.random() ** 3, 3),
+                    risk=None,
+                    line=i,
+                    inclusion=n / 2000 if queue == "accuracy" else None,
+                    uniform=queue == "accuracy",
+                    position=i,
+                    reason="made",
+                    content_hash=key,
+                    task_key=key,
+                )
+            )
+        return found
+
+    def _write(self, number: int, draws: list[Draw], at: datetime, *, silent: bool) -> None:
+        made = Round(
+            round=number,
+            frame=FrameRange(batch_after=number - 1, batch_to=number),
+            extra=False,
+            n_frame=2000,
+            snapshot=None,
+            created_at=at,
+        )
+        with self.ledger.lease("made") as lease, self.ledger.write(lease) as tx:
+            rounds.insert(tx, made, {}, n_set_aside=3)
+            rounds.insert_draws(tx, draws, PURPOSES)
+            labels: list[dict[str, object]] = []
+            skipped: list[str] = []
+            for d in draws:
+                fate = self.rng.random()
+                if silent or fate > 0.96:
+                    continue
+                if fate > 0.94:
+                    skipped.append(d.task_key)
+                    continue
+                labels.append(
+                    {
+                        "task_key": d.task_key,
+                        "label": self._answer(d),
+                        "method": "single answer",
+                        "n_votes": 1,
+                        "revision": "1@1",
+                        "annotator": "ana",
+                        "resolved_at": at,
+                    }
+                )
+            if labels:
+                tx.execute(t.labels.insert(), labels)
+            key = t.tasks.c.task_key
+            for state, keys in (
+                (TaskState.RESOLVED, [label["task_key"] for label in labels]),
+                (TaskState.SKIPPED, skipped),
+            ):
+                tx.execute(t.tasks.update().where(key.in_(keys)).values(state=state.value))
+
+    def _answer(self, d: Draw) -> str:
+        """Right a little less often than the model claims."""
+        said = d.predicted_class or ""
+        right = self.rng.random() < 0.95 * (d.confidence or 0.9)
+        return said if right else self.rng.choice([c for c in self.classes if c != said])
+
+    def _release(self, number: int, n_human: int, n_model: int, at: datetime) -> None:
+        home = self.folder / f"v{number:04d}"
+        home.mkdir(parents=True)
+        queues = ["low-confidence" if i % 4 else "flagged" for i in range(n_human)]
+        table = _manifest([*queues, *[None] * n_model])
+        pq.write_table(table, home / "manifest.parquet")
+        (home / "dataset.json").write_text('{"guarantee": "no guarantee: 0.9 or above"}')
+        version = DatasetVersion(
+            name="training",
+            version=number,
+            content_hash="0" * 64,
+            parent=number - 1 or None,
+            uri=str(home),
+            n_human=n_human,
+            n_model=n_model,
+            created_at=at,
+        )
+        with self.ledger.lease("made") as lease, self.ledger.write(lease) as tx:
+            datasets.begin(tx, version)
+            datasets.release(tx, "training", number)
+
+
+def _manifest(queues: Sequence[str | None]) -> pa.Table:
+    """A manifest with a row a queue; None is a label of the model."""
+    n = len(queues)
+    row = Row(
+        sample_id="",
+        uri="s3://production/x.png",
+        content_hash="x",
+        label="cat",
+        origin=Origin.HUMAN,
+        confidence=0.5,
+        model="v1",
+        round=None,
+        queue=None,
+        inclusion=None,
+        annotator=None,
+        annotation_revision=None,
+    )
+    columns: dict[str, list[object]] = {name: [value] * n for name, value in asdict(row).items()}
+    columns["sample_id"] = [f"{i}" for i in range(n)]
+    columns["origin"] = [Origin.MODEL if queue is None else Origin.HUMAN for queue in queues]
+    columns["queue"] = list(queues)
+    return pa.table(columns, schema=manifest_schema())
