@@ -161,11 +161,16 @@ class People:
             trust_env=False,
         )
 
+    def projects(self, name: str) -> dict[str, dict[str, Any]]:
+        """The projects of a labelloop project by queue; a queue that drew nothing has none."""
+        answer = self.api.get("/api/projects/", params={"page_size": 100, "title": name})
+        found = answer.raise_for_status().json()["results"]
+        start = f"{name}: "
+        return {p["title"].removeprefix(start): p for p in found if p["title"].startswith(start)}
+
     def project(self, name: str, queue: str) -> dict[str, Any]:
-        """The project of a queue."""
-        found = self.api.get("/api/projects/", params={"page_size": 100}).raise_for_status().json()
-        (project,) = [p for p in found["results"] if p["title"] == f"{name}: {queue}"]
-        return dict(project)
+        """The project of a queue that drew."""
+        return self.projects(name)[queue]
 
     def tasks(self, project_id: int) -> list[dict[str, Any]]:
         """All tasks of a project, whole."""

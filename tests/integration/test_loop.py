@@ -51,8 +51,8 @@ def answer_all(project: Project, people: People) -> dict[str, str]:
     """Answer every open task with the truth, which people tell from the image; returns task: answer."""
     by_body = {key.encode(): key for key in project.truth}
     answers: dict[str, str] = {}
-    for queue in ("accuracy", "low-confidence", "flagged"):
-        for task in people.tasks(people.project(project.name, queue)["id"]):
+    for found in people.projects(project.name).values():
+        for task in people.tasks(found["id"]):
             if task["annotations"]:
                 continue
             image = httpx.get(task["data"]["image"], trust_env=False).raise_for_status()
@@ -109,10 +109,7 @@ def test_a_second_round_draws_only_what_is_new(project: Project, people: People)
     assert first["selected"]["n_frame"] == 30
     assert second["selected"]["n_frame"] == 20
     assert second["indexed"]["n_new"] == 20
-    n_tasks = sum(
-        len(people.tasks(people.project(project.name, q)["id"]))
-        for q in ("accuracy", "low-confidence", "flagged")
-    )
+    n_tasks = sum(len(people.tasks(p["id"])) for p in people.projects(project.name).values())
     assert n_tasks == sum(p["n_drawn"] for r in (first, second) for p in r["selected"]["plans"])
 
 
