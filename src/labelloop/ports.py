@@ -47,6 +47,16 @@ class StoredObject:
     last_modified: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserView:
+    """What a browser gets for a URL. `allowed_origin` is the origin that CORS lets read it, or "*"."""
+
+    status: int
+    content_type: str
+    allowed_origin: str | None
+    served_at: datetime | None
+
+
 class Store(Protocol):
     """A bucket or folder that holds the inputs, and the place for blind copies.
 
@@ -86,6 +96,15 @@ class Store(Protocol):
 
     def check_writable(self, uri: str) -> None:
         """Return if objects can be written and deleted below `uri`; raise why if they can't."""
+
+    def write(self, uri: str, body: bytes, content_type: str) -> None:
+        """Put an object of ours at `uri`, in place of what stood there."""
+
+    def view(self, url: str, *, origin: str) -> BrowserView:
+        """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
+
+    def retention(self, uri: str) -> timedelta | None:
+        """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
 
 
 # --- prediction log -------------------------------------------------------------------------
@@ -248,6 +267,17 @@ class RemoteTask:
     annotations: tuple[RemoteAnnotation, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatorFacts:
+    """Whom labelloop talks to, and as whom. `token_expires_at` is None where the token doesn't say."""
+
+    version: str
+    user: str
+    token: Literal["personal", "legacy"]
+    token_expires_at: datetime | None
+    served_at: datetime | None
+
+
 class Annotator(Protocol):
     """Label Studio, as far as labelloop needs it.
 
@@ -257,6 +287,9 @@ class Annotator(Protocol):
     @property
     def timeout_s(self) -> float:
         """After this long without an answer, a request that was received has been carried out."""
+
+    def facts(self) -> AnnotatorFacts:
+        """Its version, and the account of the token."""
 
     def project_url(self, project_id: int) -> str:
         """Where a person opens the project."""

@@ -1,5 +1,6 @@
 """What every Annotator does, in memory and on a real Label Studio."""
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -356,6 +357,25 @@ def test_a_project_deleted_by_hand_is_reported_as_gone(office: Office) -> None:
 
 def test_a_project_has_a_page_for_people(office: Office) -> None:
     assert office.annotator.project_url(7).endswith("/projects/7/data")
+
+
+def test_it_says_who_it_is_and_whom_it_takes_us_for(office: Office) -> None:
+    facts = office.annotator.facts()
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", facts.version)
+    assert "@" in facts.user
+    assert facts.served_at is not None
+
+
+def test_a_personal_token_says_until_when_it_works(label_studio: LabelStudio) -> None:
+    for key, kind in (
+        (label_studio.personal_access_token(), "personal"),
+        (label_studio.legacy_token, "legacy"),
+    ):
+        annotator = LabelStudioAnnotator(url=label_studio.url, api_key=key)
+        facts = annotator.facts()
+        annotator.close()
+        assert facts.token == kind
+        assert (facts.token_expires_at is not None) == (kind == "personal")
 
 
 def test_a_legacy_token_works_too(label_studio: LabelStudio) -> None:

@@ -65,6 +65,7 @@ class Bench:
     put: Callable[..., None]  # (key, body, *, tags=, metadata=, content_type=)
     look: Callable[[str], Held]
     page_size: int
+    rule: Callable[..., None]  # (days, *, below)
 
     @property
     def store(self) -> Store:
@@ -80,12 +81,18 @@ def memory_bench() -> Bench:
     def open_store(uri: str, hidden_uri: str | None = None) -> Store:
         store = MemoryStore(uri, buckets=("blind",), hidden_uri=hidden_uri, page_size=7)
         store.objects_by_uri = held.objects_by_uri
+        store.lifetimes = held.lifetimes
         return store
+
+    def rule(days: int, *, below: str) -> None:
+        held.lifetimes[f"s3://production/{below}"] = timedelta(days=days)
 
     def put(key: str, body: bytes = b"", **keywords: object) -> None:
         held.put(key, body, **keywords)  # type: ignore[arg-type]
 
-    return Bench("production", "blind", open_store, put, lambda uri: held.objects_by_uri[uri], 7)
+    return Bench(
+        "production", "blind", open_store, put, lambda uri: held.objects_by_uri[uri], 7, rule
+    )
 
 
 def s3_bench(server: "SeaweedFS", s3: "S3Client", bucket: str, blind: str) -> Bench:
@@ -128,7 +135,14 @@ def s3_bench(server: "SeaweedFS", s3: "S3Client", bucket: str, blind: str) -> Be
             metadata=got["Metadata"],
         )
 
-    return Bench(bucket, blind, open_store, put, look, 1000)
+    def rule(days: int, *, below: str) -> None:
+        expiry = {"ID": "old", "Status": "Enabled", "Expiration": {"Days": days}}
+        s3.put_bucket_lifecycle_configuration(
+            Bucket=bucket,
+            LifecycleConfiguration={"Rules": [{**expiry, "Filter": {"Prefix": below}}]},  # type: ignore[list-item]
+        )
+
+    return Bench(bucket, blind, open_store, put, look, 1000, rule)
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -293,3 +307,32 @@ def test_a_url_lives_a_second_at_least_and_seven_days_at_most(bench: Bench) -> N
     for life in (timedelta(0), timedelta(days=-1), timedelta(days=7, seconds=1)):
         with pytest.raises(ArgumentError, match="presigned"):
             bench.store.presign(bench.uri("a.png"), life)
+
+
+def test_a_page_of_ours_is_written_over_what_stood_there(bench: Bench) -> None:
+    uri = bench.uri("page")
+    for body in (b"old", b"<p>new</p>"):
+        bench.store.write(uri, body, "text/html")
+    assert (bench.look(uri).body, bench.look(uri).content_type) == (b"<p>new</p>", "text/html")
+
+
+def test_a_browser_sees_the_type_and_whom_cors_lets_read_it(bench: Bench) -> None:
+    bench.put("a b.png", b"pixels")
+    store = bench.store
+    url = store.presign(bench.uri("a b.png"), timedelta(minutes=1))
+    seen = store.view(url, origin="http://labels.example")
+    assert (seen.status, seen.content_type) == (200, "image/png")
+    assert seen.allowed_origin in {"*", "http://labels.example"}
+    assert seen.served_at is not None
+    assert abs(seen.served_at - datetime.now(UTC)) < timedelta(minutes=1)
+    gone = store.presign(bench.uri("gone.png"), timedelta(minutes=1))
+    assert store.view(gone, origin="http://labels.example").status == 404
+
+
+def test_the_rule_that_deletes_old_objects_is_known(bench: Bench) -> None:
+    assert bench.store.retention(bench.uri("")) is None
+    bench.rule(30, below="images/")
+    store = bench.store
+    assert store.retention(bench.uri("")) == timedelta(days=30)
+    assert store.retention(bench.uri("images/a")) == timedelta(days=30)
+    assert store.retention(bench.uri("other/a")) is None

@@ -16,7 +16,7 @@ from labelloop.adapters.labelling_config import (
     readable,
 )
 from labelloop.errors import AnnotatorUnavailable, ArgumentError, ProjectGone
-from labelloop.ports import Project, ProjectSpec, RemoteTask, TaskData
+from labelloop.ports import AnnotatorFacts, Project, ProjectSpec, RemoteTask, TaskData
 
 KEY = "labelloop"
 """The data key of a task's identity."""
@@ -66,6 +66,18 @@ class LabelStudioAnnotator:
     def timeout_s(self) -> float:
         """After this long without an answer, a request that was received has been carried out."""
         return self._timeout_s
+
+    def facts(self) -> AnnotatorFacts:
+        """Its version, and the account of the token."""
+        version = self._api.ask("GET", "/api/version", payloads.Version)
+        account = self._api.ask("GET", "/api/current-user/whoami", payloads.Account)
+        return AnnotatorFacts(
+            version=version.release,
+            user=account.email,
+            token="personal" if self._api.personal else "legacy",
+            token_expires_at=self._api.token_expires_at,
+            served_at=self._api.served_at,
+        )
 
     def project_url(self, project_id: int) -> str:
         """Where a person opens the project."""

@@ -1,7 +1,10 @@
 """How Label Studio is reached: its address, its token and whom to trust, checked before use."""
 
+import base64
+import json
 import re
 import ssl
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from labelloop.errors import AnnotatorDenied, AnnotatorError
@@ -44,6 +47,16 @@ def checked_key(api_key: str) -> str:
             remedy="copy it again from Label Studio's Account & Settings",
         )
     return key
+
+
+def expiry(personal_token: str) -> datetime | None:
+    """Until when a personal access token works, as it says itself; None where it doesn't."""
+    try:
+        payload = personal_token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return datetime.fromtimestamp(claims["exp"], UTC)
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError):
+        return None
 
 
 def is_loopback(host: str) -> bool:

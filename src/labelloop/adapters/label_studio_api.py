@@ -6,12 +6,16 @@ import re
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from labelloop.adapters.label_studio_address import (
     checked_key,
     checked_url,
+    expiry,
     is_loopback,
     trust,
 )
@@ -67,7 +71,9 @@ class LabelStudioApi:
 
         self.url = checked_url(url)
         self._api_key = checked_key(api_key)
-        self._personal = self._api_key.count(".") == 2
+        self.personal = self._api_key.count(".") == 2
+        self.served_at: datetime | None = None
+        """The server's clock at its last answer."""
         self._access: str | None = None
         self._timeout_s = timeout_s
         self._sleep = sleep
@@ -79,6 +85,11 @@ class LabelStudioApi:
             trust_env=not is_loopback(httpx.URL(self.url).host),
         )
         self._close = weakref.finalize(self, self._client.close)
+
+    @property
+    def token_expires_at(self) -> datetime | None:
+        """Until when the token works; None where it doesn't say."""
+        return expiry(self._api_key) if self.personal else None
 
     def close(self) -> None:
         """Close the connections; calling it again is fine."""
@@ -113,14 +124,14 @@ class LabelStudioApi:
     ) -> "httpx.Response":
         fresh = self._access is None
         response = self._retried(method, path, params, body, self._authorisation())
-        if response.status_code == 401 and self._personal and not fresh:
+        if response.status_code == 401 and self.personal and not fresh:
             # Access tokens live for minutes; a 401 is certain to have changed nothing.
             self._access = None
             response = self._retried(method, path, params, body, self._authorisation())
         return response
 
     def _authorisation(self) -> dict[str, str]:
-        if not self._personal:
+        if not self.personal:
             return {"Authorization": f"Token {self._api_key}"}
         if self._access is None:
             body = {"refresh": self._api_key}
@@ -185,6 +196,8 @@ class LabelStudioApi:
                 remedy="see whether it restarts or a proxy cuts it off, then run again",
             )
             return _Failure(error, exc, ATTEMPTS)
+        with suppress(ValueError):
+            self.served_at = parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
         if response.status_code >= 500 or response.status_code == 429:
             error = AnnotatorUnavailable(
                 f"Label Studio at {self.url} answered {response.status_code}"
@@ -250,7 +263,7 @@ class LabelStudioApi:
 
     def _token_remedy(self) -> str:
         account = f"{self.url}/user/account"
-        if self._personal:
+        if self.personal:
             return f"it may have expired or been revoked: make a personal access token at {account}"
         return (
             f"legacy tokens may be switched off: make a personal access token at {account}"

@@ -20,6 +20,18 @@ class Access(Payload):
     access: str
 
 
+class Version(Payload):
+    """Label Studio's version."""
+
+    release: str
+
+
+class Account(Payload):
+    """The account that a token belongs to."""
+
+    email: str = ""
+
+
 class Project(Payload):
     """One project of the list. `total_annotations_number` leaves skips out."""
 

@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from labelloop.adapters import s3_facts
 from labelloop.adapters.s3_errors import Request, translated
 from labelloop.errors import ArgumentError, ConfigError, InputGone
-from labelloop.ports import StoredObject
+from labelloop.ports import BrowserView, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -58,6 +59,8 @@ class S3Store:
         self._hidden = _hidden_prefix(hidden_uri, self._bucket)
         self._workers = workers
         self._endpoint = endpoint_url or "AWS"
+        self._ca_file = ca_file
+        self._timeout_s = connect_timeout_s + read_timeout_s
         self._standing: set[str] = set()
         if ca_file is not None and not Path(ca_file).is_file():
             raise ConfigError(f"ca_file {ca_file!r} does not exist", remedy="check [store] ca_file")
@@ -224,6 +227,20 @@ class S3Store:
         self._put(bucket, key, b"", "application/octet-stream")
         with translated(self._request("deleting", bucket, key)):
             self._client.delete_object(Bucket=bucket, Key=key)
+
+    def write(self, uri: str, body: bytes, content_type: str) -> None:
+        """Put an object of ours at `uri`, in place of what stood there."""
+        self._put(*split_uri(uri), body, content_type)
+
+    def view(self, url: str, *, origin: str) -> BrowserView:
+        """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
+        return s3_facts.view(url, origin=origin, ca_file=self._ca_file, timeout_s=self._timeout_s)
+
+    def retention(self, uri: str) -> timedelta | None:
+        """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
+        bucket, key = split_uri(uri)
+        with translated(self._request("reading the lifecycle rules", bucket)):
+            return s3_facts.retention(self._client, bucket, key)
 
     def _is_listed(self, key: str) -> bool:
         hidden = self._hidden is not None and key.startswith(self._hidden)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from labelloop.errors import AnnotatorError, AnnotatorUnavailable, ArgumentError, ProjectGone
 from labelloop.ports import (
+    AnnotatorFacts,
     Project,
     ProjectSpec,
     RemoteAnnotation,
@@ -80,6 +81,9 @@ class MemoryAnnotator:
         self.url = url
         self.calls: list[str] = []
         """The names of the port's calls so far, in order."""
+        self.version = "1.23.2"
+        self.personal = False
+        self.token_expires_at: datetime | None = None
         self._timeout_s = timeout_s
         self._page_size = page_size
         self._now = now
@@ -96,6 +100,19 @@ class MemoryAnnotator:
     def timeout_s(self) -> float:
         """After this long without an answer, a request that was received has been carried out."""
         return self._timeout_s
+
+    def facts(self) -> AnnotatorFacts:
+        """Its version, and the account of the token."""
+        return self._called(
+            "facts",
+            lambda: AnnotatorFacts(
+                version=self.version,
+                user="memory@labelloop.invalid",
+                token="personal" if self.personal else "legacy",
+                token_expires_at=self.token_expires_at,
+                served_at=self._now(),
+            ),
+        )
 
     def project_url(self, project_id: int) -> str:
         """Where a person would open the project."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from itertools import islice
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from labelloop.errors import ArgumentError, InputGone, StoreDenied
-from labelloop.ports import StoredObject
+from labelloop.ports import BrowserView, StoredObject
 
 LONGEST_LIFE = timedelta(days=7)
 
@@ -47,9 +47,14 @@ class MemoryStore:
         page_size: int = 1000,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         before: Callable[[str, str], None] = lambda _call, _uri: None,
+        allowed_origins: Sequence[str] = ("*",),
     ) -> None:
         self.uri = uri.rstrip("/")
         self.before = before
+        self.allowed_origins = list(allowed_origins)
+        """The origins that CORS lets read images."""
+        self.lifetimes: dict[str, timedelta] = {}
+        """By the uri of a bucket or folder: how long its rule keeps what lies there."""
         self.objects_by_uri: dict[str, MemoryObject] = {}
         self._bucket = _bucket(uri)
         self._buckets = {self._bucket, *buckets}
@@ -168,6 +173,38 @@ class MemoryStore:
         """Return if the bucket of `uri` is one of the store's."""
         self.before("check_writable", uri)
         self._check_bucket(uri)
+
+    def write(self, uri: str, body: bytes, content_type: str) -> None:
+        """Put an object of ours at `uri`, in place of what stood there."""
+        self.before("write", uri)
+        self._check_bucket(uri)
+        self.objects_by_uri[uri] = MemoryObject(
+            body=body, content_type=content_type, last_modified=self._now()
+        )
+
+    def view(self, url: str, *, origin: str) -> BrowserView:
+        """What a page of `origin` gets for a URL that `presign` made."""
+        self.before("view", url)
+        uri = "s3://" + unquote(urlsplit(url).path.removeprefix("/"))
+        held = self.objects_by_uri.get(uri)
+        allowed = {"*": "*", origin: origin}
+        return BrowserView(
+            status=200 if held else 404,
+            content_type=held.content_type if held else "application/xml",
+            allowed_origin=next((allowed[o] for o in self.allowed_origins if o in allowed), None),
+            served_at=self._now(),
+        )
+
+    def retention(self, uri: str) -> timedelta | None:
+        """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
+        self.before("retention", uri)
+        self._check_bucket(uri)
+        own = [
+            life
+            for place, life in self.lifetimes.items()
+            if uri.startswith(place) or place.startswith(uri)
+        ]
+        return min(own, default=None)
 
     def _is_listed(self, uri: str) -> bool:
         hidden = self._hidden is not None and uri.startswith(self._hidden)
