@@ -7,6 +7,7 @@ from labelloop.statistics.certify import Certificate, Promise, certify
 from labelloop.statistics.combine import RoundsSequence, pooled
 from labelloop.statistics.compare import Difference, Verdict, compare
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
+from labelloop.statistics.consensus import consensus
 from labelloop.statistics.drop import Drop, drop, level_spent, looks_to_show
 from labelloop.statistics.frame import BlindRound, Frame
 from labelloop.statistics.risk import RiskModel
@@ -29,6 +30,7 @@ __all__ = [
     "accuracy",
     "certify",
     "compare",
+    "consensus",
     "drop",
     "level_spent",
     "looks_to_show",
