@@ -1,5 +1,6 @@
 """The real servers that the tests share: one SeaweedFS and one Label Studio a session."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 # The user that the demonstration's Label Studio has too, so both start from one kept database.
 USERNAME = "demo@labelloop.example"
 PASSWORD = "labelloop-demo"
+READER = "reader"
+"""A key that may only read the buckets of inputs, with the same password."""
 
 _booting = pytest.StashKey[LabelStudio]()
 
@@ -57,7 +60,20 @@ def label_studio(request: pytest.FixtureRequest) -> LabelStudio:
 @pytest.fixture(scope="session")
 def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     """A running S3 server of the session; tests share it, so each uses buckets of its own."""
-    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
+    folder = tmp_path_factory.mktemp("seaweedfs")
+    identities = folder / "identities.json"
+    everything = ["Admin", "Read", "Write", "List", "Tagging"]
+    keys = [
+        ("labelloop", PASSWORD, everything),
+        # the least that labelloop needs: blind copies go to buckets whose names begin with b-
+        (READER, PASSWORD, ["Read", "List", "Write:b-*"]),
+    ]
+    made = [
+        {"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+        for key, secret, actions in keys
+    ]
+    identities.write_text(json.dumps({"identities": made}))
+    with SeaweedFS(folder, secret_key=PASSWORD, identities=identities) as server:
         yield server
 
 

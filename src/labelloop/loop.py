@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from labelloop.exports.imagefolder import Exported
     from labelloop.ledger.rejects import SetAside
     from labelloop.ports import Annotator, Clock, PredictionLog, Progress, Store
+    from labelloop.reports.doctor.finding import Diagnosis
+    from labelloop.reports.doctor.subject import Subject
     from labelloop.reports.plan import Plan
     from labelloop.reports.quality import Quality
     from labelloop.reports.status import Status
@@ -154,18 +156,26 @@ class Loop:
         self._opened.append(log)
         return log
 
-    def _refuse_lost_ledger(self) -> None:
+    def _log_identity(self) -> tuple[str, bytes] | None:
+        """Which ledger writes the log, and the log's salt; None where there is no log yet."""
+        given = self._given[1]
+        if given is not None:
+            return given.ledger_id, given.salt
         from labelloop.adapters.iceberg_log import IcebergLog
 
         state = self.settings.state
-        found = IcebergLog.identity(
+        return IcebergLog.identity(
             warehouse=state.warehouse,
             catalog=state.catalog.get_secret_value(),
             s3=self._s3_access(),
         )
+
+    def _refuse_lost_ledger(self) -> None:
+        found = self._log_identity()
         if found is not None:
             raise LedgerError(
-                f"the ledger is new, but the prediction log at {state.warehouse} belongs to ledger "
+                f"the ledger is new, but the prediction log at {self.settings.state.warehouse} "
+                f"belongs to ledger "
                 f"{found[0]}: the ledger was lost, or [state] ledger names another one",
                 remedy="restore the ledger, or point [state] ledger to it; to start over, move the log "
                 "and its catalog away too",
@@ -364,6 +374,42 @@ class Loop:
         from labelloop.reports.status import status
 
         return status(self.ledger, clock=self.clock, every=self.settings.rounds.every)
+
+    def doctor(self) -> "Diagnosis":
+        """What works and what doesn't, a line a check; a test page whose link lapsed is removed."""
+        from labelloop.reports.doctor.examination import diagnose
+
+        return diagnose(self._subject())
+
+    def test_page(self) -> str:
+        """The URL of a page that shows an annotator whether images reach their browser.
+
+        Raises:
+            ArgumentError: there is no place for it, or no image to show.
+        """
+        from labelloop.reports.doctor import page
+
+        return page.write(self._subject())
+
+    def _subject(self) -> "Subject":
+        from labelloop.reports.doctor.subject import Subject
+
+        return Subject(
+            settings=self.settings,
+            queues=self.queues,
+            open_store=lambda: self.store,
+            open_annotator=lambda: self.annotator,
+            open_ledger=self._existing_ledger,
+            log_identity=self._log_identity,
+            clock=self.clock,
+            progress=self._progress,
+        )
+
+    def _existing_ledger(self) -> Ledger | None:
+        ledger = Ledger.look(self.settings.state.ledger.get_secret_value())
+        if ledger is not None:
+            self._opened.append(ledger)
+        return ledger
 
     def report(self) -> "Quality":
         """How good the model is, over time and by class, and what its labels went into."""

@@ -54,6 +54,7 @@ class BrowserView:
     status: int
     content_type: str
     allowed_origin: str | None
+    modified_at: datetime | None
     served_at: datetime | None
 
 

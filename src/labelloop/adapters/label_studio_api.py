@@ -245,7 +245,12 @@ class LabelStudioApi:
                 f"{self.url} sends requests on to {target}",
                 remedy="set [label_studio] url to where Label Studio itself answers",
             )
-        raise AnnotatorError(f"Label Studio at {self.url} answered {status} to {asked}{said}")
+        raise AnnotatorError(
+            f"Label Studio at {self.url} answered {status} to {asked}{said}",
+            remedy=""
+            if _is_json(response)
+            else "correct [label_studio] url; see whether Label Studio runs behind it",
+        )
 
     def _parsed(self, response: "httpx.Response", shape: type[P]) -> P:
         from pydantic import ValidationError

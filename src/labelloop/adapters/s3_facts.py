@@ -37,6 +37,7 @@ def view(url: str, *, origin: str, ca_file: str | None, timeout_s: float) -> Bro
                 status=answer.status_code,
                 content_type=answer.headers.get("content-type", ""),
                 allowed_origin=answer.headers.get("access-control-allow-origin"),
+                modified_at=_instant(answer.headers.get("last-modified")),
                 served_at=_instant(answer.headers.get("date")),
             )
     except (httpx.HTTPError, httpx.InvalidURL) as exc:

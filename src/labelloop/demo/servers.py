@@ -27,9 +27,16 @@ class SeaweedFS:
     """An S3 server that keeps its objects in `folder`; running and ready once constructed."""
 
     def __init__(
-        self, folder: Path, *, access_key: str = "labelloop", secret_key: str | None = None
+        self,
+        folder: Path,
+        *,
+        access_key: str = "labelloop",
+        secret_key: str | None = None,
+        identities: Path | None = None,
     ) -> None:
+        """`identities`: SeaweedFS's own file of further keys and what each may do."""
         self.folder = folder
+        self._identities = identities
         self.access_key = access_key
         self.secret_key = secret_key or secrets.token_hex(16)
         for attempt in range(1, ATTEMPTS + 1):
@@ -63,6 +70,7 @@ class SeaweedFS:
             "-master.volumeSizeLimitMB=64",
             "-volume.max=7000",
             "-s3.autoCreateBucket=false",  # as S3 does: a missing bucket is an error
+            *([f"-s3.config={self._identities}"] if self._identities else []),
             *(f"-{name}.port={port}" for name, port in named.items()),
             *(f"-{name}.port.grpc={port + GRPC_OFFSET}" for name, port in named.items()),
         ]

@@ -77,6 +77,31 @@ class Ledger:
             raise
         return cls(engine)
 
+    @classmethod
+    def look(cls, url: str) -> "Ledger | None":
+        """The ledger at a URL; None where none was made yet, and then none is made.
+
+        Raises:
+            LedgerError: as for `open`.
+        """
+        from labelloop.ledger.migrations import revision
+
+        path = url.removeprefix("sqlite:///")
+        if path != url and path != ":memory:" and not Path(path).exists():
+            return None
+        engine: sa.Engine | None = None
+        try:
+            engine = _engine(sa.make_url(url))
+            made = revision(engine) is not None
+        except UrlError:
+            made = True  # `open` says what is wrong
+        except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
+            raise _unopened(exc) from exc
+        finally:
+            if engine is not None:
+                engine.dispose()
+        return cls.open(url) if made else None
+
     def identity(self) -> Identity | None:
         """The ledger's identity; None while it is new."""
         with self.read() as tx:

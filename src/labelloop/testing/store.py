@@ -192,6 +192,7 @@ class MemoryStore:
             status=200 if held else 404,
             content_type=held.content_type if held else "application/xml",
             allowed_origin=next((allowed[o] for o in self.allowed_origins if o in allowed), None),
+            modified_at=held.last_modified if held else None,
             served_at=self._now(),
         )
 

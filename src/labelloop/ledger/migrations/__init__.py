@@ -7,6 +7,14 @@ import sqlalchemy as sa
 from labelloop.errors import LedgerError
 
 
+def revision(engine: sa.Engine) -> str | None:
+    """The version that a database is at; None where it is no ledger yet."""
+    from alembic.migration import MigrationContext
+
+    with engine.connect().execution_options(labelloop_read=True) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
 def upgrade(engine: sa.Engine) -> None:
     """Run the migrations that the ledger hasn't seen, in one transaction.
 
@@ -15,15 +23,13 @@ def upgrade(engine: sa.Engine) -> None:
     """
     from alembic import command
     from alembic.config import Config
-    from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     scripts = ScriptDirectory.from_config(config)
-    with engine.connect().execution_options(labelloop_read=True) as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
+    current = revision(engine)
     if current == scripts.get_current_head():
         return
     if current not in {None, *(script.revision for script in scripts.walk_revisions())}:

@@ -1,0 +1,96 @@
+"""doctor: what works and what doesn't, with the remedy."""
+
+import os
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labelloop.cli.common import opened, print_json, with_config
+from labelloop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from labelloop.reports.doctor.finding import Diagnosis, Finding
+
+COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red", "you": "cyan"}
+INDENT = 21
+
+
+@click.command(name="doctor")
+@click.option(
+    "--page", is_flag=True, help="Print the URL of a page that tests an annotator's browser."
+)
+@with_config
+def command(config: Path, as_json: bool, page: bool) -> None:
+    """Check every connection, right, clock and address, and say the remedy.
+
+    A line a check: ok; warn, it works and may surprise; FAIL, it doesn't work; you, a person must try.
+    Exit code 1 where a check failed. Writes nothing that stays, but the test page, for a day.
+    """
+    if page:
+        with opened(config, quiet=as_json) as loop:
+            url = loop.test_page()
+        if as_json:
+            print_json({"url": url})
+        else:
+            click.echo(url)
+            click.echo("open it where annotators sit; it works for a day", err=True)
+        return
+    diagnosis = _diagnosis(config, quiet=as_json)
+    if as_json:
+        print_json(diagnosis)
+    else:
+        for finding in diagnosis.findings:
+            _show(finding)
+        click.echo(_summary(diagnosis))
+    if diagnosis.n_failed:
+        raise click.exceptions.Exit(1)
+
+
+def _diagnosis(config: Path, *, quiet: bool) -> "Diagnosis":
+    try:
+        with opened(config, quiet=quiet) as loop:
+            return loop.doctor()
+    except ConfigError as exc:
+        from labelloop.reports.doctor.examination import unusable
+
+        return unusable(str(exc.args[0]), exc.remedy)
+
+
+def _show(finding: "Finding") -> None:
+    width = _width()
+    lines = _wrapped(f"{finding.outcome:<5} {finding.check:<14} {finding.says}", width, INDENT)
+    mark = len(finding.outcome)
+    colour, bold = COLOURS[finding.outcome], finding.outcome != "ok"
+    click.echo(click.style(lines[:mark], fg=colour, bold=bold) + lines[mark:])
+    if finding.remedy:
+        remedy = f"{'':<{INDENT}}remedy: {finding.remedy}"
+        click.echo(_wrapped(remedy, width, INDENT + len("remedy: ")))
+
+
+def _wrapped(text: str, width: int | None, indent: int) -> str:
+    """`text`, on a terminal continued below `indent`; no word, so no address, is cut."""
+    if width is None:
+        return text
+    return textwrap.fill(
+        text,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _width() -> int | None:
+    return os.get_terminal_size().columns if os.isatty(1) else None
+
+
+def _summary(diagnosis: "Diagnosis") -> str:
+    n = diagnosis.n_failed
+    if not n:
+        return "nothing failed"
+    parts = [f"{n} check{'s' if n > 1 else ''} failed"]
+    if diagnosis.not_made:
+        parts.append(f"not made because of that: {', '.join(diagnosis.not_made)}")
+    return "; ".join(parts)

@@ -1,0 +1,96 @@
+"""What the doctor examines. Connections are made by the checks, so that a broken one is a finding."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from labelloop.config import Settings
+from labelloop.core.queue import Queue
+from labelloop.core.tags import TagNames
+from labelloop.ledger import Ledger
+from labelloop.ports import Annotator, Clock, Progress, Store, StoredObject
+from labelloop.reports.glimpse import Glimpse, glimpse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The machine that labelloop runs on. `mounts` is Linux's list of mounts, empty elsewhere."""
+
+    mounts: str = ""
+    in_container: bool = False
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This one."""
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace")
+        except OSError:
+            mounts = ""
+        marks = (Path("/.dockerenv"), Path("/run/.containerenv"))
+        inside = any(m.exists() for m in marks) or "KUBERNETES_SERVICE_HOST" in os.environ
+        return cls(mounts=mounts, in_container=inside)
+
+
+@dataclass(kw_only=True)
+class Subject:
+    """One project with everything it talks to. What one check found out, the next may use."""
+
+    settings: Settings
+    queues: tuple[Queue, ...]
+    open_store: Callable[[], Store]
+    open_annotator: Callable[[], Annotator]
+    open_ledger: Callable[[], Ledger | None]
+    """The ledger; None where none was made yet."""
+    log_identity: Callable[[], tuple[str, bytes] | None]
+    """Which ledger writes the log, and the log's salt; None where there is no log yet."""
+    clock: Clock
+    progress: Progress
+    machine: Machine = field(default_factory=Machine.here)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of the inputs."""
+        return self.open_store()
+
+    @cached_property
+    def annotator(self) -> Annotator:
+        """Label Studio."""
+        return self.open_annotator()
+
+    @cached_property
+    def ledger(self) -> Ledger | None:
+        """The ledger; None where none was made yet."""
+        return self.open_ledger()
+
+    @cached_property
+    def glimpse(self) -> Glimpse:
+        """Some hundred objects of the store."""
+        return glimpse(self.store, progress=self.progress)
+
+    @cached_property
+    def tagged(self) -> list[tuple[StoredObject, Mapping[str, str]]]:
+        """The objects of the glimpse with their tags."""
+        return list(self.store.tags(self.glimpse.objects))
+
+    @property
+    def names(self) -> TagNames:
+        """How the application calls its tags."""
+        return TagNames(**self.settings.store.tags.model_dump())
+
+    @property
+    def any_blind(self) -> bool:
+        """Whether a queue is blind."""
+        return any(q.blind for q in self.queues)
+
+    @property
+    def any_open(self) -> bool:
+        """Whether a queue shows images by their own links."""
+        return any(not q.blind for q in self.queues)
+
+    @property
+    def label_studio_url(self) -> str:
+        """Label Studio as people open it."""
+        own = self.settings.label_studio
+        return own.public_url or own.url

@@ -1,0 +1,427 @@
+"""The doctor, on a project in memory: what each ailment reads like, and that none hides another."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelloop.errors import AnnotatorUnavailable, ArgumentError, StoreDenied, StoreUnavailable
+from labelloop.ledger import Ledger
+from labelloop.reports.doctor import page, state
+from labelloop.reports.doctor.examination import checks, diagnose
+from labelloop.reports.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, fail, ok
+from labelloop.reports.doctor.subject import Machine, Subject
+from tests.world import ACCURACY, HEAD, LOW, QUEUES, World
+
+NO_BLIND = HEAD.replace('blind_uri = "s3://blind"', "")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path)
+    for i in range(60):
+        made.put(f"{i:02}.png", predicted_class="cat" if i % 3 else "dog")
+    return made
+
+
+def subject(world: World, **changes: Any) -> Subject:
+    """The world's project as the doctor sees it; its log is the ledger's own."""
+
+    def ledger() -> Ledger | None:
+        return Ledger.look(world.settings.state.ledger.get_secret_value())
+
+    def log_identity() -> tuple[str, bytes] | None:
+        found = ledger()
+        own = found.identity() if found else None
+        return (own.ledger_id, own.salt) if own else None
+
+    given: dict[str, Any] = {
+        "settings": world.settings,
+        "queues": world.settings.queues(),
+        "open_store": lambda: world.store,
+        "open_annotator": lambda: world.annotator,
+        "open_ledger": ledger,
+        "log_identity": log_identity,
+        "clock": world.clock,
+        "progress": lambda _what, _done, _total: None,
+        "machine": Machine(),
+    }
+    return Subject(**(given | changes))
+
+
+def found(diagnosis: Diagnosis, check: str) -> Finding:
+    return next(f for f in diagnosis.findings if f.check == check)
+
+
+def outcomes(diagnosis: Diagnosis) -> set[Outcome]:
+    return {f.outcome for f in diagnosis.findings if f.check != "disk"}
+
+
+def test_a_healthy_project_has_one_line_that_a_person_must_try(world: World) -> None:
+    healthy = diagnose(subject(world))
+    assert outcomes(healthy) == {Outcome.OK, Outcome.YOU}, healthy
+    assert [f.check for f in healthy.findings if f.outcome is Outcome.YOU] == ["browser"]
+    assert healthy.n_failed == 0
+    assert healthy.not_made == ()
+
+
+def test_it_leaves_everything_as_it_was(world: World) -> None:
+    before = dict(world.store.objects_by_uri)
+    diagnose(subject(world))
+    assert world.store.objects_by_uri == before
+    assert sorted(p.name for p in world.folder.iterdir()) == ["labelloop.toml"]
+
+
+def test_it_is_healthy_in_the_middle_of_work_too(world: World) -> None:
+    world.loop.run()
+    drift = found(diagnose(subject(world)), "drift")
+    assert drift.outcome is Outcome.OK
+    assert "tasks in 2 projects" in drift.says
+
+
+def test_every_remedy_is_there(world: World) -> None:
+    for name in AILMENTS:
+        patient = World(world.folder)
+        patient.put("a.png")
+        AILMENTS[name][0](patient)
+        for finding in diagnose(subject(patient)).findings:
+            assert bool(finding.remedy) == (finding.outcome is not Outcome.OK), finding
+
+
+# --- ailments ---------------------------------------------------------------------------------
+
+
+def raising(call: str, error: Exception) -> Callable[[World], None]:
+    def break_it(world: World) -> None:
+        def before(called: str, _uri: str) -> None:
+            if called == call:
+                raise error
+
+        world.store.before = before
+
+    return break_it
+
+
+def setting(**changes: str) -> Callable[[World], None]:
+    """Lines of labelloop.toml, by their key."""
+
+    def change(world: World) -> None:
+        text = HEAD
+        for key, line in changes.items():
+            lines = text.splitlines()
+            at = next(i for i, old in enumerate(lines) if old.startswith(f"{key} ="))
+            text = "\n".join([*lines[:at], line, *lines[at + 1 :]]) + "\n"
+        world.configure(QUEUES, head=text)
+
+    return change
+
+
+def expiring(**left: float) -> Callable[[World], None]:
+    def change(world: World) -> None:
+        world.annotator.personal = True
+        world.annotator.token_expires_at = world.clock.at + timedelta(**left)
+
+    return change
+
+
+def annotator_down(world: World) -> None:
+    for _ in range(9):
+        world.annotator.fail_next("facts", AnnotatorUnavailable("no answer", remedy="start it"))
+
+
+def bad_tags(world: World) -> None:
+    for i in range(5):
+        world.put(f"bad{i}.png", predicted_class="Wolf")
+
+
+def keys_tell(world: World) -> None:
+    world.configure(QUEUES, head=NO_BLIND)
+    for i in range(200):
+        kind = "cat" if i % 2 else "dog"
+        world.put(f"{kind}/{i}.png", predicted_class=kind)
+
+
+DENIED = StoreDenied("access is denied", remedy="check the key")
+DOWN = StoreUnavailable("no connection", remedy="see whether it runs")
+HTTP = 'url = "http://labels.example.com"'
+AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
+    "store down": (raising("objects", DOWN), "store", Outcome.FAIL, "no connection"),
+    "wrong key": (raising("objects", DENIED), "access", Outcome.FAIL, "denied"),
+    "tags denied": (raising("tags", DENIED), "tags", Outcome.FAIL, "denied"),
+    "odd tags": (bad_tags, "tags", Outcome.WARN, "unknown class, such as bad"),
+    "copies denied": (raising("copy_blind", DENIED), "blind copies", Outcome.FAIL, "denied"),
+    "no blind place": (
+        lambda w: w.configure(QUEUES, head=NO_BLIND),
+        "blind copies",
+        Outcome.FAIL,
+        "blind_uri is not set",
+    ),
+    "keys tell": (keys_tell, "blindness", Outcome.FAIL, "keys name the predicted class"),
+    "short-lived inputs": (
+        lambda w: w.store.lifetimes.update({"s3://production": timedelta(days=3)}),
+        "retention",
+        Outcome.WARN,
+        "deletes inputs after 3 days, while links live 7 days",
+    ),
+    "short-lived copies": (
+        lambda w: w.store.lifetimes.update({"s3://blind": timedelta(days=1)}),
+        "copies kept",
+        Outcome.WARN,
+        "deletes blind copies after 1 day",
+    ),
+    "rules unreadable": (raising("retention", DENIED), "retention", Outcome.YOU, "may not read"),
+    "CORS": (
+        lambda w: w.store.allowed_origins.clear(),
+        "image links",
+        Outcome.FAIL,
+        "CORS keeps Label Studio's page at http://127.0.0.1:9 from reading them",
+    ),
+    "public endpoint": (
+        lambda w: (
+            setting(endpoint_url='endpoint_url = "http://a.b"\npublic_endpoint_url = "http://c.d"')(
+                w
+            ),
+            raising("view", DOWN)(w),
+        ),
+        "image links",
+        Outcome.YOU,
+        "can't open the public endpoint",
+    ),
+    "single label": (
+        setting(endpoint_url='endpoint_url = "http://minio:9000"'),
+        "addresses",
+        Outcome.WARN,
+        "minio is a name without a dot",
+    ),
+    "underscore": (
+        setting(url='url = "http://label_studio:8080"'),
+        "addresses",
+        Outcome.FAIL,
+        "label_studio holds an underscore",
+    ),
+    "this machine only": (
+        setting(url=HTTP),
+        "addresses",
+        Outcome.WARN,
+        "http://127.0.0.1:9 is this machine itself",
+    ),
+    "mixed content": (
+        setting(
+            url='url = "https://labels.example.com"',
+            endpoint_url='endpoint_url = "http://images.example.com"',
+        ),
+        "addresses",
+        Outcome.FAIL,
+        "browsers block http images in https pages",
+    ),
+    "Label Studio down": (annotator_down, "Label Studio", Outcome.FAIL, "no answer"),
+    "old Label Studio": (
+        lambda w: setattr(w.annotator, "version", "1.9.2"),
+        "Label Studio",
+        Outcome.WARN,
+        "older than any that was tested",
+    ),
+    "expired token": (expiring(minutes=-1), "token", Outcome.FAIL, "has expired"),
+    "expiring token": (expiring(days=3, hours=1), "token", Outcome.WARN, "3 days left"),
+}
+
+
+@pytest.mark.parametrize("name", AILMENTS)
+def test_an_ailment_is_named(world: World, name: str) -> None:
+    break_it, check, outcome, says = AILMENTS[name]
+    break_it(world)
+    diagnosis = diagnose(subject(world))
+    of_it = [f for f in diagnosis.findings if f.check == check]
+    assert any(f.outcome is outcome and says in f.says for f in of_it), of_it
+    assert bool(diagnosis.n_failed) == (outcome is Outcome.FAIL)
+
+
+def test_a_store_that_cant_be_opened_hides_nothing_else(world: World) -> None:
+    def broken() -> Any:
+        raise ZeroDivisionError("by zero")
+
+    diagnosis = diagnose(subject(world, open_store=broken))
+    assert found(diagnosis, "store").says == "the check itself failed: ZeroDivisionError: by zero"
+    assert found(diagnosis, "Label Studio").outcome is Outcome.OK
+    assert found(diagnosis, "drift").outcome is Outcome.OK
+    assert "blind copies" in diagnosis.not_made
+
+
+def test_what_needs_a_failed_check_is_not_made_and_named() -> None:
+    made = examine(
+        [
+            Check("a", lambda: [fail("a", "no", "mend it")]),
+            Check("b", lambda: [ok("b", "yes")], needs=("a",)),
+            Check("c", lambda: [ok("c", "yes")], needs=("b",)),
+            Check("d", lambda: [ok("d", "yes")]),
+        ]
+    )
+    assert [f.check for f in made.findings] == ["a", "d"]
+    assert made.not_made == ("b", "c")
+
+
+def test_every_need_is_the_name_of_an_earlier_check(world: World) -> None:
+    seen = {"access"}  # the store's second finding
+    for check in checks(subject(world)):
+        assert set(check.needs) <= seen, check.name
+        seen.add(check.name)
+
+
+# --- clocks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ahead", "outcome"), [(10, Outcome.OK), (-120, Outcome.WARN), (1200, Outcome.FAIL)]
+)
+def test_a_clock_that_differs_is_named(world: World, ahead: int, outcome: Outcome) -> None:
+    world.annotator._now = lambda: world.clock.at + timedelta(seconds=ahead)
+    finding = found(diagnose(subject(world)), "clocks")
+    assert finding.outcome is outcome
+    if outcome is not Outcome.OK:
+        way = "ahead of" if ahead > 0 else "behind"
+        assert f"the clock of Label Studio is {abs(ahead):,} s {way} this one" in finding.says
+
+
+# --- state ------------------------------------------------------------------------------------
+
+OVERLAY = "1 0 0:1 / / rw - overlay overlay rw"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "in_container", "outcome", "says"),
+    [
+        (OVERLAY, True, Outcome.FAIL, "the container's own disk"),
+        (OVERLAY, False, Outcome.OK, "free"),
+        (f"{OVERLAY}\n2 1 8:1 / {{}} rw - ext4 /dev/sda rw", True, Outcome.OK, "free"),
+        (f"{OVERLAY}\n2 1 0:5 / {{}} rw - tmpfs tmpfs rw", False, Outcome.FAIL, "lies on memory"),
+        (f"{OVERLAY}\n2 1 0:5 / {{}} rw - nfs4 host:/x rw", False, Outcome.WARN, "network drive"),
+    ],
+)
+def test_a_disk_that_doesnt_last_is_named(
+    world: World, mounts: str, in_container: bool, outcome: Outcome, says: str
+) -> None:
+    machine = Machine(mounts=mounts.format(world.folder), in_container=in_container)
+    [finding] = [f for f in diagnose(subject(world, machine=machine)).findings if f.check == "disk"]
+    assert (finding.outcome, says in finding.says) == (outcome, True), finding
+
+
+def test_a_full_disk_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 10**8})
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage)
+    assert found(diagnose(subject(world)), "disk").outcome is Outcome.FAIL
+
+
+def test_the_nearest_folder_that_exists_is_what_counts(tmp_path: Path) -> None:
+    assert state.there(tmp_path / "a" / "b") == tmp_path
+
+
+def test_a_lost_ledger_is_named_before_anything_is_written(world: World) -> None:
+    finding = found(diagnose(subject(world, log_identity=lambda: ("f00", b"salt"))), "log")
+    assert finding.outcome is Outcome.FAIL
+    assert "belongs to ledger f00, and there is no ledger" in finding.says
+
+
+def test_a_log_of_another_ledger_is_named(world: World) -> None:
+    world.loop.run()
+    finding = found(diagnose(subject(world, log_identity=lambda: ("f00", b"salt"))), "log")
+    assert finding.outcome is Outcome.FAIL
+    assert "belongs to ledger f00, not to this one" in finding.says
+
+
+def test_a_damaged_ledger_is_named(world: World) -> None:
+    (world.folder / ".labelloop").mkdir()
+    (world.folder / ".labelloop" / "ledger.db").write_bytes(b"no database at all, sadly" * 99)
+    diagnosis = diagnose(subject(world))
+    assert "can't be opened" in found(diagnosis, "ledger").says
+    assert diagnosis.not_made == ("log", "drift")
+
+
+# --- drift ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sent(world: World) -> World:
+    world.loop.run()
+    return world
+
+
+def drifts(world: World) -> list[str]:
+    return [f.says for f in diagnose(subject(world)).findings if f.check == "drift"]
+
+
+def test_deleted_copied_and_foreign_tasks_are_counted(sent: World) -> None:
+    project_id = sent.project_id("low")
+    first, second, *_ = sent.annotator.task_ids(project_id)
+    sent.annotator.delete_task(first)
+    sent.annotator.duplicate_task(second)
+    data = {"image": "http://127.0.0.1/x.png"}
+    sent.annotator._add(project_id, data, sent.clock.at)
+    where = f"in project {project_id} (low)"
+    assert drifts(sent) == [
+        f"1 open tasks are gone {where}",
+        f"1 tasks are there more than once {where}",
+        f"1 tasks {where} are not this ledger's: others imported or copied them",
+    ]
+    sent.loop.collect()
+    sent.loop.send()
+    assert drifts(sent) == [
+        f"1 tasks {where} are not this ledger's: others imported or copied them"
+    ]
+
+
+def test_a_deleted_project_is_named(sent: World) -> None:
+    project_id = sent.project_id("low")
+    sent.annotator.delete_project(project_id)
+    assert drifts(sent) == [
+        f"project {project_id} of queue 'low' is gone from Label Studio, with 4 open tasks"
+    ]
+
+
+def test_projects_of_a_lost_ledger_are_named(sent: World) -> None:
+    [says] = [
+        f.says
+        for f in diagnose(
+            subject(sent, open_ledger=lambda: None, log_identity=lambda: None)
+        ).findings
+        if f.check == "drift"
+    ]
+    assert "this ledger has sent nothing, and Label Studio holds 'pets: accuracy'" in says
+
+
+# --- the page ---------------------------------------------------------------------------------
+
+
+def test_the_page_shows_an_image_and_its_copy_and_goes_away(world: World) -> None:
+    before = set(world.store.objects_by_uri)
+    url = page.write(subject(world))
+    made = set(world.store.objects_by_uri) - before
+    assert made == {"s3://blind/labelloop-page/page.html", "s3://blind/labelloop-page/image"}
+    assert "labelloop-page/page.html" in url
+    html = world.store.read("s3://blind/labelloop-page/page.html").decode()
+    assert html.count("<img ") == 2
+    world.clock.pass_(hours=23)
+    diagnose(subject(world))
+    assert made <= set(world.store.objects_by_uri)
+    world.clock.pass_(hours=2)
+    diagnose(subject(world))
+    assert set(world.store.objects_by_uri) == before
+
+
+def test_the_page_of_a_project_with_blind_queues_only_names_no_key(world: World) -> None:
+    world.configure(ACCURACY)
+    page.write(subject(world))
+    html = world.store.read("s3://blind/labelloop-page/page.html").decode()
+    assert html.count("<img ") == 1
+    assert ".png" not in html
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_page_without_a_place_or_an_image_is_refused(world: World, empty: bool) -> None:
+    if empty:
+        world.store.objects_by_uri.clear()
+    else:
+        world.configure(LOW, head=NO_BLIND)
+    with pytest.raises(ArgumentError, match="no image" if empty else "blind_uri is not set"):
+        page.write(subject(world))
