@@ -19,6 +19,7 @@ from labelloop.core.line import line
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.sample import Prediction
 from labelloop.core.where import Where
+from labelloop.ports import LabelPart
 
 SALT = b"bench"
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -91,8 +92,7 @@ def main() -> None:
         assert len(found) == len(ids)
         with timed("model labels, all batches, without the drawn", n):
             pages = log.model_labels(
-                [everything],
-                min_confidence=0.9,
+                [LabelPart(frames=(everything,), min_confidence=0.9)],
                 without_samples=[candidate.sample_id for candidate in drawn],
                 without_content=[candidate.content_hash for candidate in drawn],
             )

@@ -145,6 +145,7 @@ class History:
             uri=str(home),
             n_human=n_human,
             n_model=n_model,
+            n_certified=n_model if number % 2 == 0 else 0,
             created_at=at,
         )
         with self.ledger.lease("made") as lease, self.ledger.write(lease) as tx:

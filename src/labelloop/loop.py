@@ -273,6 +273,7 @@ class Loop:
             self.queues,
             every=self.settings.rounds.every,
             first_window=self.settings.rounds.first_window,
+            terms=self.settings.training.terms(),
             clock=self.clock,
         ).run(close_now=now, dry_run=dry_run, since=since, until=until)
 

@@ -132,6 +132,22 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelPart:
+    """Frames, and which of their predictions may stand as labels of the training set.
+
+    cells
+        (predicted class, risk bin) whose predictions may; None: those that have min_confidence
+    certificate
+        the certificate that says so; None: no bound is proven
+    """
+
+    frames: tuple[FrameRange, ...]
+    cells: frozenset[tuple[str, int]] | None = None
+    min_confidence: float = 0.0
+    certificate: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLabel:
     """A framed prediction that may stand as a label of the training set."""
 
@@ -139,8 +155,23 @@ class ModelLabel:
     uri: str
     content_hash: str
     predicted_class: str
-    confidence: float
+    confidence: float | None
     model: str
+    certificate: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCount:
+    """How many uncontested predictions of a frame share a class and a risk bin.
+
+    `n_kept` of them are named neither by sample_id nor by content hash.
+    """
+
+    frame: int
+    predicted_class: str
+    risk_bin: int
+    n: int
+    n_kept: int
 
 
 class PredictionLog(Protocol):
@@ -202,14 +233,26 @@ class PredictionLog(Protocol):
 
     def model_labels(
         self,
-        frames: Sequence[FrameRange],
+        parts: Sequence[LabelPart],
         *,
-        min_confidence: float,
         without_samples: Sequence[str],
         without_content: Sequence[str],
     ) -> Iterator[Sequence[ModelLabel]]:
-        """Framed serving predictions with confidence >= min_confidence and no flag or correction,
-        page by page in order of sample_id, without those named by sample_id or content hash.
+        """Serving predictions without flag or correction that their part admits, page by page in
+        order of sample_id, without those named by sample_id or content hash.
+
+        A prediction belongs to the first part with a frame that holds it.
+        """
+
+    def label_counts(
+        self,
+        frames: Sequence[FrameRange],
+        *,
+        without_samples: Sequence[str],
+        without_content: Sequence[str],
+    ) -> Sequence[LabelCount]:
+        """The serving predictions of each frame without flag or correction, counted; `frame` is the
+        index of the first frame that holds them.
         """
 
 

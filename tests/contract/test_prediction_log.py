@@ -17,7 +17,7 @@ from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction, Role, risk_bin
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
-from labelloop.ports import PredictionLog
+from labelloop.ports import LabelPart, PredictionLog
 from labelloop.testing.log import MemoryLog
 
 SALT = b"\x00salt\xff"
@@ -113,14 +113,22 @@ def by_place(*sample_ids: str) -> list[str]:
     return sorted(sample_ids, key=lambda sample_id: line(sample_id, SALT))
 
 
-def labels(log: PredictionLog, **asked: object) -> list[str]:
-    question = {
-        "frames": [ALL],
-        "min_confidence": 0.5,
-        "without_samples": [],
-        "without_content": [],
-    } | asked
-    return [label.sample_id for page in log.model_labels(**question) for label in page]  # type: ignore[arg-type]
+def labels(
+    log: PredictionLog,
+    *,
+    frames: Sequence[FrameRange] = (ALL,),
+    without_samples: Sequence[str] = (),
+    without_content: Sequence[str] = (),
+) -> list[str]:
+    """The samples of these frames whose model label stands at a confidence of 0.5."""
+    parts = [LabelPart(frames=tuple(frames), min_confidence=0.5)] if frames else []
+    return [
+        label.sample_id
+        for page in log.model_labels(
+            parts, without_samples=without_samples, without_content=without_content
+        )
+        for label in page
+    ]
 
 
 # --- batches --------------------------------------------------------------------------------
@@ -467,6 +475,43 @@ def test_model_labels_keep_the_wall_twins_included(log: PredictionLog) -> None:
     assert labels(log, without_samples=["b", "b"], without_content=["hash of a"]) == []
 
 
+def test_a_prediction_belongs_to_the_first_part_that_holds_it(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a", confidence=0.9), prediction("b", confidence=0.2)])
+    append(log, 2, [prediction("c", confidence=0.9), prediction("d", confidence=None)])
+    append(log, 3, [prediction("e", confidence=0.9, predicted_class="dog")])
+    first, second = FrameRange(batch_to=1), FrameRange(batch_after=1, batch_to=3)
+    of_a = (prediction("a").predicted_class, risk_bin(0.9))
+    unsure = (prediction("a").predicted_class, risk_bin(None))
+    parts = [
+        LabelPart(frames=(first,), cells=frozenset(), certificate=1),
+        LabelPart(frames=(second,), cells=frozenset({of_a, unsure}), certificate=2),
+        LabelPart(frames=(ALL,), min_confidence=0.1),
+    ]
+    pages = log.model_labels(parts, without_samples=[], without_content=[])
+    found = {(label.sample_id, label.certificate) for page in pages for label in page}
+    assert found == {("c", 2), ("d", 2)}
+    pages = log.model_labels(parts[1:], without_samples=[], without_content=[])
+    found = {(label.sample_id, label.certificate) for page in pages for label in page}
+    assert found == {("a", None), ("b", None), ("c", 2), ("d", 2)}
+
+
+def test_label_counts_leave_out_what_is_contested_and_tell_what_is_named(
+    log: PredictionLog,
+) -> None:
+    append(log, 1, [prediction(name) for name in ("a", "b", "flagged")])
+    append(log, 2, [prediction("twin", content_hash="hash of a"), prediction("c", confidence=None)])
+    append(log, 3, [heard("flagged", "flagged", "true")])
+    frames = [FrameRange(batch_to=1), FrameRange(batch_after=1, batch_to=2)]
+    found = log.label_counts(frames, without_samples=["b"], without_content=["hash of a"])
+    usual = (prediction("a").predicted_class, risk_bin(prediction("a").confidence))
+    assert {(c.frame, c.predicted_class, c.risk_bin, c.n, c.n_kept) for c in found} == {
+        (0, *usual, 2, 0),
+        (1, *usual, 1, 0),
+        (1, usual[0], risk_bin(None), 1, 1),
+    }
+    assert log.label_counts([], without_samples=[], without_content=[]) == []
+
+
 def test_model_labels_come_in_order_page_by_page(log: PredictionLog) -> None:
     n = 60_000
     order = [f"{(i * 7919) % n:06d}" for i in range(n)]
@@ -476,7 +521,7 @@ def test_model_labels_come_in_order_page_by_page(log: PredictionLog) -> None:
 
 def test_a_reading_may_be_left_half_way_while_others_go_on(log: PredictionLog) -> None:
     append(log, 1, [prediction("a"), prediction("b")])
-    pages = log.model_labels([ALL], min_confidence=0, without_samples=[], without_content=[])
+    pages = log.model_labels([LabelPart(frames=(ALL,))], without_samples=[], without_content=[])
     assert len(next(pages)) == 2
     append(log, 2, [prediction("c")])
     assert in_frame(log) == by_place("a", "b", "c")

@@ -81,7 +81,7 @@ def test_a_version_describes_itself(world: World) -> None:
     assert content_hash((a, b, c, d.value) for a, b, c, d in found) == version.content_hash
     assert pq.read_table(folder / "manifest.parquet").column_names == [
         "sample_id", "uri", "content_hash", "label", "origin", "confidence", "model", "round",
-        "queue", "inclusion", "annotator", "annotation_revision",
+        "queue", "inclusion", "annotator", "annotation_revision", "certificate",
     ]  # fmt: skip
 
 

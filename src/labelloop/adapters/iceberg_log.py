@@ -21,7 +21,7 @@ from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
-from labelloop.ports import BatchKind, Known, ModelLabel
+from labelloop.ports import BatchKind, Known, LabelCount, LabelPart, ModelLabel
 
 
 class IcebergLog:
@@ -215,30 +215,55 @@ class IcebergLog:
 
     def model_labels(
         self,
-        frames: Sequence[FrameRange],
+        parts: Sequence[LabelPart],
         *,
-        min_confidence: float,
         without_samples: Sequence[str],
         without_content: Sequence[str],
     ) -> Iterator[Sequence[ModelLabel]]:
-        """Framed, confident, uncontested serving predictions, page by page by sample_id."""
-        if not frames:
+        """Framed, uncontested serving predictions that their part admits, page by page."""
+        if not parts:
             return
-        hull = FrameRange(
-            batch_after=min(frame.batch_after for frame in frames),
-            batch_to=max(frame.batch_to for frame in frames),
-        )
         with Reading(self._engine, self._tables) as reading:
             statement = log_sql.model_labels(
-                reading.source("predictions", hull),
+                reading.source("predictions", _hull([f for part in parts for f in part.frames])),
                 reading.source("feedback"),
-                frames,
-                min_confidence=min_confidence,
+                parts,
+                cells=reading.cells(parts),
                 without_samples=reading.listed("sample_id", without_samples),
                 without_content=reading.listed("content_hash", without_content),
             )
             for page in reading.pages(statement):
-                yield [ModelLabel(**row) for row in page]
+                yield [
+                    ModelLabel(certificate=parts[row.pop("part")].certificate, **row)
+                    for row in page
+                ]
+
+    def label_counts(
+        self,
+        frames: Sequence[FrameRange],
+        *,
+        without_samples: Sequence[str],
+        without_content: Sequence[str],
+    ) -> Sequence[LabelCount]:
+        """The framed, uncontested serving predictions by frame, class and risk bin."""
+        if not frames:
+            return []
+        with Reading(self._engine, self._tables) as reading:
+            statement = log_sql.label_counts(
+                reading.source("predictions", _hull(frames)),
+                reading.source("feedback"),
+                frames,
+                without_samples=reading.listed("sample_id", without_samples),
+                without_content=reading.listed("content_hash", without_content),
+            )
+            return [LabelCount(**row) for row in reading.rows(statement)]
+
+
+def _hull(frames: Sequence[FrameRange]) -> FrameRange:
+    return FrameRange(
+        batch_after=min(frame.batch_after for frame in frames),
+        batch_to=max(frame.batch_to for frame in frames),
+    )
 
 
 def _without_feedback(conditions: Sequence[Where]) -> None:

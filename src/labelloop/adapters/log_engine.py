@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from labelloop.adapters.iceberg_schema import arrow_schema
 from labelloop.adapters.iceberg_tables import IcebergTables, translated
 from labelloop.core.round import FrameRange, Span
-from labelloop.ports import BatchKind
+from labelloop.ports import BatchKind, LabelPart
 
 if TYPE_CHECKING:
     import duckdb
@@ -70,6 +70,17 @@ class Reading:
                 }
             )
         )
+
+    def cells(self, parts: Sequence[LabelPart]) -> str:
+        """SQL that reads the cells of `parts` as a table: part, predicted_class, risk_bin."""
+        import pyarrow as pa
+
+        held = [(i, *cell) for i, part in enumerate(parts) for cell in sorted(part.cells or ())]
+        schema = pa.schema(
+            [("part", pa.int32()), ("predicted_class", pa.large_string()), ("risk_bin", pa.int32())]
+        )
+        columns = [pa.array([c[i] for c in held], kind) for i, kind in enumerate(schema.types)]
+        return self._register(pa.table(columns, schema=schema))
 
     def rows(self, statement: str) -> Iterator[dict[str, Any]]:
         """The result's rows; instants are UTC."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import RISK_BINS, Role
 from labelloop.core.where import Where
+from labelloop.ports import LabelPart
 
 CANDIDATE = (
     "sample_id, uri, predicted_at, model, predicted_class, confidence, line, content_hash, "
@@ -98,24 +99,63 @@ def known(predictions: str, feedback: str, wanted: str) -> str:
 def model_labels(
     predictions: str,
     feedback: str,
-    frames: Sequence[FrameRange],
+    parts: Sequence[LabelPart],
     *,
-    min_confidence: float,
+    cells: str,
     without_samples: str,
     without_content: str,
 ) -> str:
-    """Framed, confident, uncontested predictions outside two lists, in order of sample_id."""
-    contested = _folded(feedback, "true")
+    """Uncontested predictions that their part admits, outside two lists, in order of sample_id.
+
+    `cells` has the columns part, predicted_class and risk_bin of the parts that go by cells.
+    """
+    sure = [
+        f"(part = {i} AND confidence >= '{float(part.min_confidence)!r}'::DOUBLE)"
+        for i, part in enumerate(parts)
+        if part.cells is None
+    ]
     return f"""
-        SELECT sample_id, uri, content_hash, predicted_class, confidence, model
-        FROM {predictions} p
-        WHERE ({" OR ".join(in_frame(frame) for frame in frames)})
-          AND confidence >= '{float(min_confidence)!r}'::DOUBLE
-          AND NOT EXISTS (FROM {without_samples} w WHERE w.sample_id = p.sample_id)
-          AND NOT EXISTS (FROM {without_content} w WHERE w.content_hash = p.content_hash)
-          AND NOT EXISTS (FROM ({contested}) f WHERE f.sample_id = p.sample_id
-                          AND (f.flagged OR f.corrected_class IS NOT NULL))
+        SELECT sample_id, uri, content_hash, predicted_class, confidence, model, part
+        FROM ({_uncontested(predictions, feedback, [part.frames for part in parts])}) p
+        WHERE ({" OR ".join(sure) or "false"}
+               OR EXISTS (FROM {cells} c WHERE c.part = p.part AND c.risk_bin = p.risk_bin
+                          AND c.predicted_class = p.predicted_class))
+          AND {_outside(without_samples, without_content)}
         ORDER BY sample_id, batch"""
+
+
+def label_counts(
+    predictions: str,
+    feedback: str,
+    frames: Sequence[FrameRange],
+    *,
+    without_samples: str,
+    without_content: str,
+) -> str:
+    """Uncontested predictions by frame, class and risk bin, and how many lie outside two lists."""
+    return f"""
+        SELECT part AS frame, predicted_class, risk_bin, count(*) AS n,
+               count(*) FILTER ({_outside(without_samples, without_content)}) AS n_kept
+        FROM ({_uncontested(predictions, feedback, [(frame,) for frame in frames])}) p
+        GROUP BY ALL ORDER BY ALL"""
+
+
+def _uncontested(predictions: str, feedback: str, groups: Sequence[Sequence[FrameRange]]) -> str:
+    """Framed predictions without flag or correction; `part`: the first group that holds them."""
+    holds = [" OR ".join(in_frame(frame) for frame in group) for group in groups]
+    part = " ".join(f"WHEN {condition} THEN {i}" for i, condition in enumerate(holds))
+    return f"""
+        SELECT *, {RISK_BIN} AS risk_bin, CASE {part} END AS part FROM {predictions} p
+        WHERE ({" OR ".join(holds)})
+          AND NOT EXISTS (FROM ({_folded(feedback, "true")}) f WHERE f.sample_id = p.sample_id
+                          AND (f.flagged OR f.corrected_class IS NOT NULL))"""
+
+
+def _outside(samples: str, contents: str) -> str:
+    return (
+        f"NOT EXISTS (FROM {samples} w WHERE w.sample_id = p.sample_id) "
+        f"AND NOT EXISTS (FROM {contents} w WHERE w.content_hash = p.content_hash)"
+    )
 
 
 def attributes(source: str) -> str:

@@ -56,7 +56,10 @@ def show(config: Path, as_json: bool, name: str) -> None:
             return
         click.echo(f"{version.name} v{version.version} in {version.uri}")
         click.echo(f"content hash {version.content_hash}")
-        click.echo(f"{version.n_human:,} labels by people, {version.n_model:,} by the model")
+        click.echo(
+            f"{version.n_human:,} labels by people, {version.n_model:,} by the model "
+            f"({version.n_certified:,} certified)"
+        )
         if "guarantee" in described:
             click.echo(f"model labels: {described['guarantee']}")
         for label, n in sorted(by_label.items()):

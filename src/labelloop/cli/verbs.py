@@ -126,7 +126,7 @@ def build(config: Path, as_json: bool) -> None:
     with opened(config, quiet=as_json) as loop:
         built = loop.build()
         _show("build", built, as_json)
-        if not as_json and built.training.n_model:
+        if not as_json and built.training.version:
             click.echo(f"{'':<{render.VERB_WIDTH}}{built.guarantee}")
 
 

@@ -16,7 +16,10 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row of a manifest. Fields that don't apply to its origin are None."""
+    """One row of a manifest. Fields that don't apply to its origin are None.
+
+    `certificate` bounds how many of the model's labels that carry it are wrong.
+    """
 
     sample_id: str
     uri: str
@@ -30,11 +33,12 @@ class Row:
     inclusion: float | None
     annotator: str | None
     annotation_revision: str | None
+    certificate: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetVersion:
-    """One released version."""
+    """One released version. A certificate stands behind `n_certified` of the n_model labels."""
 
     name: str
     version: int
@@ -43,6 +47,7 @@ class DatasetVersion:
     uri: str
     n_human: int
     n_model: int
+    n_certified: int
     created_at: datetime
 
 

@@ -48,7 +48,13 @@ def begin(tx: Transaction, version: DatasetVersion) -> None:
             content_hash=version.content_hash,
             parent=version.parent,
             uri=version.uri,
-            counts_json=json.dumps({"human": version.n_human, "model": version.n_model}),
+            counts_json=json.dumps(
+                {
+                    "human": version.n_human,
+                    "model": version.n_model,
+                    "certified": version.n_certified,
+                }
+            ),
             state=WRITING,
             created_at=version.created_at,
         )
@@ -121,5 +127,6 @@ def _version(r: sa.Row[tuple[object, ...]]) -> DatasetVersion:
         uri=r.uri,
         n_human=counts["human"],
         n_model=counts["model"],
+        n_certified=counts["certified"],
         created_at=r.created_at,
     )

@@ -253,6 +253,16 @@ def content_of(tx: Transaction, purpose: Purpose) -> list[str]:
     )
 
 
+def n_draws_for_training(tx: Transaction, numbers: Sequence[int]) -> int:
+    """How many draws for training these rounds made."""
+    counted = (
+        sa.select(sa.func.count())
+        .select_from(t.draws.join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key))
+        .where(t.draws.c.round.in_(numbers), t.tasks.c.purpose == Purpose.TRAINING.value)
+    )
+    return int(tx.execute(counted).scalar_one())
+
+
 def _round(r: sa.Row[tuple[object, ...]]) -> Round:
     return Round(
         round=r.round,

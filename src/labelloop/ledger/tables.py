@@ -118,6 +118,22 @@ risks = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
 )
 
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("rounds_json", sa.Text, nullable=False),
+    sa.Column("promise", sa.Text, nullable=False),
+    sa.Column("max_error", sa.Float(53), nullable=False),
+    sa.Column("failure_probability", sa.Float(53), nullable=False),
+    sa.Column("audits_json", sa.Text, nullable=False),
+    sa.Column("risk_version", sa.BigInteger),
+    sa.Column("registered_at", Instant, nullable=False),
+    sa.Column("decided_at", Instant),
+    sa.Column("result_json", sa.Text),
+)
+
 draws = sa.Table(
     "draws",
     metadata,

@@ -149,10 +149,18 @@ def training(q: Quality) -> Table:
         else:
             queues = ", ".join(f"{name} {n:,}" for name, n in v.human_by_queue.items()) or NONE
         total = v.n_human + v.n_model
-        rows.append((f"v{v.version}", queues, f"{v.n_human:,}", f"{v.n_model:,}", f"{total:,}"))
+        counts = (v.n_human, v.n_certified, v.n_model - v.n_certified, total)
+        rows.append((f"v{v.version}", queues, *(f"{n:,}" for n in counts)))
     return Table(
         title="What the training set consists of",
-        columns=("version", "people's labels, by queue", "by people", "by the model", "in all"),
+        columns=(
+            "version",
+            "people's labels, by queue",
+            "by people",
+            "by the model, certified",
+            "no guarantee",
+            "in all",
+        ),
         rows=tuple(rows),
         n_names=2,
     )

@@ -16,6 +16,8 @@ NEWEST = 60
 class TrainingVersion:
     """Where the labels of one version come from.
 
+    n_certified
+        of the n_model model labels, those that a certificate stands behind
     human_by_queue
         people's labels by the queue that asked; None where its manifest can't be read any more
     guarantee
@@ -26,6 +28,7 @@ class TrainingVersion:
     created_at: datetime
     n_human: int
     n_model: int
+    n_certified: int
     human_by_queue: Mapping[str, int] | None
     guarantee: str | None
 
@@ -47,6 +50,7 @@ def training_versions(ledger: Ledger) -> tuple[TrainingVersion, ...]:
                 created_at=version.created_at,
                 n_human=version.n_human,
                 n_model=version.n_model,
+                n_certified=version.n_certified,
                 human_by_queue=by_queue,
                 guarantee=manifest.guarantee(version),
             )

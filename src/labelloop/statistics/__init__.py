@@ -4,6 +4,7 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.statistics.accuracy import accuracy
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.certify import Certificate, Promise, certify
+from labelloop.statistics.certify_counts import CountsCertificate, ListCounts, certify_counts
 from labelloop.statistics.combine import RoundsSequence, pooled
 from labelloop.statistics.compare import Difference, Verdict, compare
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
@@ -17,10 +18,12 @@ __all__ = [
     "BlindRound",
     "Certificate",
     "ConfidenceSequence",
+    "CountsCertificate",
     "Difference",
     "Drop",
     "Estimate",
     "Frame",
+    "ListCounts",
     "Promise",
     "RiskModel",
     "RoundsSequence",
@@ -29,6 +32,7 @@ __all__ = [
     "Verdict",
     "accuracy",
     "certify",
+    "certify_counts",
     "compare",
     "consensus",
     "drop",

@@ -13,82 +13,128 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelloop.statistics.frame import Bools, Floats, Ints
+from labelloop.statistics.frame import Floats, Ints
 
-_STEPS = 100
+STEPS = 100
 """Prefixes that a frame is cut into."""
 _SLACK = 90 / 58.4
 """90 audits where 58.4 without any error would do (5% at 95%): room for a few errors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Audit:
-    """A list sorted by risk: which samples were audited, which audits count, which were wrong.
+class Prefixes:
+    """Growing beginnings of a list sorted by risk, least risky first: (G,) counts in each.
 
+    size
+        samples, rising
+    kept
+        those whose label would be kept: neither audited nor withheld for another reason
+    used, wrong
+        audits that count, and those of them on which the model was wrong
+    """
+
+    size: Ints
+    kept: Ints
+    used: Ints
+    wrong: Ints
+
+    def at(self, places: Ints) -> "Prefixes":
+        """The prefixes at these indices."""
+        return Prefixes(self.size[places], self.kept[places], self.used[places], self.wrong[places])
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How a list was audited, and how sure the test must be.
+
+    n, n_used
+        samples in the list, and audits that count
     chance
         the smallest share of any frame that was audited; None: one frame, exactly hypergeometric
     """
 
-    audited: Bools
-    used: Bools
-    wrong: Bools
+    n: int
+    n_used: int
     chance: float | None
     alpha: float
 
-    def frame_prefix(self, max_error: float) -> tuple[int, str]:
-        """How many samples from the front may be accepted so that wrong ones are <= max_error N."""
-        n, k_used = self.used.size, int(self.used.sum())
-        allowed = math.floor(max_error * n)
-        found = np.flatnonzero(self.used & self.wrong)
+    def frame_prefix(self, prefixes: Prefixes, max_error: float) -> tuple[int, str]:
+        """How many prefixes may be accepted so that wrong ones are <= max_error n, and why."""
+        allowed = math.floor(max_error * self.n)
         # what is surely unaudited rises with what was found, so the largest fit is found by halving
-        kappa, beyond = -1, k_used + 1
+        kappa, beyond = -1, self.n_used + 1
         while beyond - kappa > 1:
             middle = (kappa + beyond) // 2
-            p = self._p_value(middle, min(n, middle + allowed + 1), n, k_used)
+            p = self._p_value(middle, min(self.n, middle + allowed + 1), self.n, self.n_used)
             kappa, beyond = (middle, beyond) if p <= self.alpha else (kappa, middle)
-        if kappa < 0 and allowed < n:
+        if kappa < 0 and allowed < self.n:
             return 0, (
-                f"{k_used} audits are too few: even without an error they don't prove that at most "
-                f"{allowed} of {n} are wrong"
+                f"{self.n_used} audits are too few: even without an error they don't prove that at "
+                f"most {allowed} of {self.n} are wrong"
             )
-        if kappa >= found.size:
-            return n, f"{found.size} errors in {k_used} audits: the whole frame may be accepted"
-        return int(found[kappa]), f"accepted up to audited error number {kappa + 1} of {found.size}"
+        found = int(prefixes.wrong[-1]) if prefixes.wrong.size else 0
+        if kappa >= found:
+            return prefixes.size.size, (
+                f"{found} errors in {self.n_used} audits: the whole frame may be accepted"
+            )
+        return int(np.searchsorted(prefixes.wrong, kappa, side="right")), (
+            f"accepted up to audited error number {kappa + 1} of {found}"
+        )
 
-    def kept_prefix(self, max_error: float, human_labels: int) -> tuple[int, str]:
-        """How many from the front to keep so that wrong ones are <= max_error (kept + human)."""
-        n, k_used = self.used.size, int(self.used.sum())
-        start = first_grid_place(n, k_used, max_error, self.alpha, human_labels)
-        if start > n:
+    def kept_prefix(
+        self, prefixes: Prefixes, max_error: float, human_labels: int
+    ) -> tuple[int, str]:
+        """How many prefixes to keep so that wrong ones are <= max_error (kept + human), and why.
+
+        Each prefix is tested in turn, up to the first that fails; which ones are tested depends on
+        counts alone.
+        """
+        if not prefixes.size.size:
             return 0, (
-                f"{k_used} audits are too few to prove that at most {max_error:.1%} of kept labels "
-                "are wrong"
+                f"{self.n_used} audits are too few to prove that at most {max_error:.1%} of kept "
+                "labels are wrong"
             )
-        audits, counted = np.cumsum(self.audited), np.cumsum(self.used)
-        found = np.cumsum(self.used & self.wrong)
-        kept, last = 0, ""
-        grid = [*range(start, n, max(1, math.ceil(n / _STEPS))), n]
-        for j in grid:
-            k = int(found[j - 1])
-            allowed = math.floor(max_error * (j - int(audits[j - 1]) + human_labels))
-            p = self._p_value(k, min(j, allowed + k + 1), j, int(counted[j - 1]))
-            if allowed + k + 1 <= j and p > self.alpha:
-                last = f"{k} errors in the {counted[j - 1]} audits of the {j} least risky samples"
+        n_kept, last = 0, ""
+        for size, kept, used, k in zip(
+            prefixes.size.tolist(),
+            prefixes.kept.tolist(),
+            prefixes.used.tolist(),
+            prefixes.wrong.tolist(),
+            strict=True,
+        ):
+            errors = math.floor(max_error * (kept + human_labels)) + k + 1
+            if errors <= size and self._p_value(k, errors, size, used) > self.alpha:
+                last = f"{k} errors in the {used} audits of the {size} least risky samples"
                 break
-            kept = j
-        if not kept:
+            n_kept += 1
+        if not n_kept:
             return 0, f"the model is too often wrong even where it is surest: {last}"
-        return kept, f"kept the {kept} least risky; then {last}" if last else "kept the whole list"
+        end = int(prefixes.size[n_kept - 1])
+        return n_kept, f"kept the {end} least risky; then {last}" if last else "kept the whole list"
 
-    def _p_value(self, k: int, errors: int, size: int, counted: int) -> float:
-        """P(at most k audited) were `errors` of `size` wrong, `counted` of them audited."""
-        if k >= min(errors, counted):
+    def _p_value(self, k: int, errors: int, size: int, used: int) -> float:
+        """P(at most k audited) were `errors` of `size` wrong, `used` of them audited."""
+        if k >= min(errors, used):
             return 1.0
         if self.chance is None:
-            return _hypergeometric(k, size, errors, counted)
+            return _hypergeometric(k, size, errors, used)
         from scipy.special import bdtr
 
         return float(bdtr(k, errors, self.chance))
+
+
+def tested(sizes: Ints, audit: Audit, max_error: float, human_labels: int) -> Ints:
+    """Which prefixes are tested: indices into rising `sizes`, a hundredth of the list apart.
+
+    From the first in which enough audits are expected; the last is always among them. Counts alone
+    decide, so the grid is fixed before any label is seen.
+    """
+    if not sizes.size:
+        return np.zeros(0, dtype=np.int64)
+    start = first_grid_place(audit.n, audit.n_used, max_error, audit.alpha, human_labels)
+    step = max(1, math.ceil(audit.n / STEPS))
+    wanted = [*range(start, audit.n, step), audit.n] if start <= audit.n else []
+    return np.unique(np.searchsorted(sizes, np.array(wanted, dtype=np.int64)))
 
 
 def _hypergeometric(k: int, size: int, errors: int, counted: int) -> float:
@@ -119,8 +165,17 @@ def first_grid_place(
     """
     if n_audits == 0 or n == 0:
         return n + 1
-    places = np.arange(1, n + 1)
-    share = np.minimum(0.5, max_error * (places + human_labels) / places)
-    needed = _SLACK * math.log(alpha) / np.log1p(-share)
-    enough = places * (n_audits / n) >= needed
-    return int(np.argmax(enough)) + 1 if enough.any() else n + 1
+    rate = n_audits / n
+
+    def enough(place: int) -> bool:
+        share = min(0.5, max_error * (place + human_labels) / place)
+        return place * rate >= _SLACK * math.log(alpha) / math.log1p(-share)
+
+    if not enough(n):
+        return n + 1
+    # halving: any rule will do that looks at counts alone
+    low, high = 1, n
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low

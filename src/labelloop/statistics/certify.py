@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.errors import ArgumentError
-from labelloop.statistics.audit import Audit, first_grid_place
+from labelloop.statistics.audit import Audit, Prefixes, first_grid_place, tested
 from labelloop.statistics.frame import Bools, Ints, in_range, same_length, truths
 
 
@@ -83,6 +83,7 @@ def certify(
     human_labels: int = 0,
     line: npt.ArrayLike | None = None,
     frame: npt.ArrayLike | None = None,
+    withheld: npt.ArrayLike | None = None,
 ) -> Certificate:
     """The model labels that may be kept under the promise.
 
@@ -102,6 +103,11 @@ def certify(
         number mixed from the place, as the audit itself is the smallest places. With several frames
         only the f N_h smallest audited places of each count, f = min K_h / N_h: audits merely
         poured together break the promise when the frames differ
+    withheld
+        (N,) bool: samples that will not stand under the model's label for a reason that the line
+        had a part in (drawn for people, twins of what was drawn). They stay in the list, or the
+        audit would be denser where they were taken out, and are never accepted. What leaves for any
+        other reason is left out of the list beforehand
 
     Raises:
         ArgumentError: repeated or impossible audit indices, lengths that differ, values out of
@@ -114,35 +120,30 @@ def certify(
     >>> found.n_accepted, round(found.threshold, 2), found.error_bound
     (608, 0.81, 0.05)
     """
-    kind = _promise(promise)
+    kind = promise_named(promise)
     risks = in_range("risk", risk, np.greater_equal, "[0, 1]")
     chosen, bad = _audits(audited, wrong, risks.size)
-    _check(max_error, failure_probability, human_labels, kind)
+    check_bounds(max_error, failure_probability, human_labels, kind)
     places = None if line is None else np.asarray(line, dtype=np.int64)
     frames = np.zeros(risks.size, dtype=np.int64) if frame is None else np.asarray(frame)
     same_length(risk=risks, frame=frames, **({} if places is None else {"line": places}))
     used, chance, single = _thinned(chosen, frames, places)
     order = np.lexsort((_mixed(places, risks.size), risks))
-    is_audited = np.zeros(risks.size, dtype=bool)
-    is_audited[chosen] = True
-    is_used = np.zeros(risks.size, dtype=bool)
-    is_used[used] = True
-    is_wrong = np.zeros(risks.size, dtype=bool)
-    is_wrong[chosen] = bad
-    audit = Audit(
-        audited=is_audited[order],
-        used=is_used[order],
-        wrong=is_wrong[order],
-        chance=None if single else chance,
-        alpha=failure_probability,
+    is_audited = marked(risks.size, chosen)
+    is_withheld = is_audited | _withheld(withheld, risks.size)
+    is_used = marked(risks.size, used)
+    is_wrong = marked(risks.size, chosen[bad])
+    prefixes = Prefixes(
+        size=np.arange(1, risks.size + 1),
+        kept=np.cumsum(~is_withheld[order]),
+        used=np.cumsum(is_used[order]),
+        wrong=np.cumsum((is_used & is_wrong)[order]),
     )
-    if kind is Promise.FRAME:
-        end, reason = audit.frame_prefix(max_error)
-    else:
-        end, reason = audit.kept_prefix(max_error, human_labels)
+    audit = Audit(risks.size, used.size, None if single else chance, failure_probability)
+    end, reason = decided(audit, prefixes, kind, max_error, human_labels)
     accepted = np.zeros(risks.size, dtype=bool)
     accepted[order[:end]] = True
-    accepted &= ~is_audited
+    accepted &= ~is_withheld
     some = bool(accepted.any())
     return Certificate(
         accepted=accepted,
@@ -155,10 +156,28 @@ def certify(
         n_audited=int(is_used.sum()),
         n_wrong=int((is_used & is_wrong).sum()),
         reason=reason,
-        n_audits_needed=None
-        if some
-        else _needed(audit, max_error, failure_probability, human_labels, kind),
+        n_audits_needed=None if some else audits_needed(audit, max_error, human_labels, kind),
     )
+
+
+def decided(
+    audit: Audit, prefixes: Prefixes, promise: Promise, max_error: float, human_labels: int
+) -> tuple[int, str]:
+    """How many samples from the front are accepted under the promise, and why."""
+    if promise is Promise.FRAME:
+        end, reason = audit.frame_prefix(prefixes, max_error)
+    else:
+        places = tested(prefixes.size, audit, max_error, human_labels)
+        end, reason = audit.kept_prefix(prefixes.at(places), max_error, human_labels)
+        end = int(places[end - 1]) + 1 if end else 0
+    return (int(prefixes.size[end - 1]) if end else 0), reason
+
+
+def marked(size: int, places: Ints) -> Bools:
+    """(size,) bool: True at `places`."""
+    result = np.zeros(size, dtype=bool)
+    result[places] = True
+    return result
 
 
 def _thinned(
@@ -195,25 +214,42 @@ def _mixed(places: Ints | None, size: int) -> npt.NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def _needed(
-    audit: Audit, max_error: float, alpha: float, human_labels: int, kind: Promise
+def audits_needed(
+    audit: Audit, max_error: float, human_labels: int, promise: Promise
 ) -> int | None:
     """Audits with which tests could start at half the traffic; None if errors are the cause."""
-    n, k = audit.used.size, int(audit.used.sum())
-    if kind is Promise.FRAME or n == 0:
+    n, k, alpha = audit.n, audit.n_used, audit.alpha
+    if promise is Promise.FRAME or n == 0:
         return None
     if first_grid_place(n, k, max_error, alpha, human_labels) <= n and k:
         return None
-    low, high = k, n
+    needed = audits_for_half(audit, max_error, human_labels)
+    return needed if needed > k else None
+
+
+def audits_for_half(audit: Audit, max_error: float, human_labels: int) -> int:
+    """Audits with which tests start within the first half of the list, its present ones at least."""
+    low, high = audit.n_used, audit.n
     while low < high:
         middle = (low + high) // 2
         # half of the traffic kept is worth an audit
-        reached = first_grid_place(n, middle, max_error, alpha, human_labels) <= n / 2
-        low, high = (low, middle) if reached else (middle + 1, high)
-    return low if low > k else None
+        place = first_grid_place(audit.n, middle, max_error, audit.alpha, human_labels)
+        low, high = (low, middle) if place <= audit.n / 2 else (middle + 1, high)
+    return low
 
 
-def _promise(promise: str) -> Promise:
+def _withheld(withheld: npt.ArrayLike | None, size: int) -> Bools:
+    given = np.zeros(size, dtype=bool) if withheld is None else truths("withheld", withheld)
+    same_length(risk=np.empty(size), withheld=given)
+    return given
+
+
+def promise_named(promise: str) -> Promise:
+    """The promise of that name.
+
+    Raises:
+        ArgumentError: there is none.
+    """
     try:
         return Promise(promise)
     except ValueError as exc:
@@ -249,7 +285,8 @@ def _audits(audited: npt.ArrayLike, wrong: npt.ArrayLike, size: int) -> tuple[In
     return chosen, bad
 
 
-def _check(max_error: float, alpha: float, human_labels: int, kind: Promise) -> None:
+def check_bounds(max_error: float, alpha: float, human_labels: int, kind: Promise) -> None:
+    """Refuse bounds that no promise can have."""
     for name, value in (("max_error", max_error), ("failure_probability", alpha)):
         if not 0 < value < 1:
             raise ArgumentError(

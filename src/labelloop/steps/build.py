@@ -4,7 +4,8 @@ import heapq
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 
 from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
 from labelloop.core.queue import Purpose
-from labelloop.core.round import FrameRange
+from labelloop.core.round import FrameRange, Round
 from labelloop.errors import DatasetError
-from labelloop.ledger import Lease, Ledger, datasets, events, rounds
-from labelloop.ports import Clock, PredictionLog, Progress
+from labelloop.ledger import Lease, Ledger, certificates, datasets, events, rounds
+from labelloop.ports import Clock, LabelPart, PredictionLog, Progress
+from labelloop.steps.certify import CertificateState, Certified, certified
+from labelloop.steps.guarantee import guarantee
 
 MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
 _PAGE = 50_000
@@ -31,23 +34,43 @@ class BuiltDataset:
     is_new: bool
     n_human: int
     n_model: int
+    n_certified: int
     added_human: int
     added_model: int
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What one `build` released. `guarantee` says what holds for the model-made labels."""
+    """What one `build` released.
+
+    guarantee
+        what holds for the model-made labels, or why none are kept, in words
+    certificates
+        every certificate of the project, as the answers stand now, oldest first
+    """
 
     evaluation: BuiltDataset
     training: BuiltDataset
     guarantee: str
+    certificates: tuple[CertificateState, ...]
 
 
 @dataclass(slots=True)
 class _Counts:
     human: int = 0
     model: int = 0
+    certified: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """All that the training set is made of, and what stays out of it."""
+
+    human: Sequence[Row]
+    parts: Sequence[LabelPart]
+    drawn: Sequence[str]
+    walled: Sequence[str]
+    certificates: Sequence[CertificateState]
 
 
 class Build:
@@ -73,16 +96,22 @@ class Build:
     def run(self) -> Built:
         """Release a new version of each dataset whose content changed; else nothing."""
         with self._ledger.lease("build") as lease:
-            evaluation = self._release(lease, "evaluation", self._evaluation_rows())
-            training = self._release(lease, "training", self._training_rows())
-        return Built(evaluation, training, self.guarantee)
-
-    @property
-    def guarantee(self) -> str:
-        """What is promised about the share of wrong model-made labels, in words."""
-        if self._min_confidence is None:
-            return "no model-made labels"
-        return f"no guarantee: model labels at confidence {self._min_confidence:g} or above"
+            sources = self._sources()
+            states = sources.certificates
+            self._keep(lease, states)
+            said = guarantee(states, self._min_confidence)
+            evaluation = self._release(lease, "evaluation", self._evaluation_rows(), {})
+            training = self._release(
+                lease,
+                "training",
+                self._training_rows(sources),
+                {
+                    "settings": {"confidence": self._min_confidence},
+                    "guarantee": said,
+                    "certificates": [asdict(s) for s in states],
+                },
+            )
+        return Built(evaluation, training, said, tuple(states))
 
     # --- rows ---------------------------------------------------------------------------------
 
@@ -90,8 +119,8 @@ class Build:
         with self._ledger.read() as tx:
             yield from datasets.human_rows(tx, Purpose.EVALUATION)
 
-    def _training_rows(self) -> Iterator[Row]:
-        """People's labels and the model's, without anything that evaluation drew, or a twin of it."""
+    def _sources(self) -> _Sources:
+        """People's labels and the parts of the log, without what evaluation drew, or a twin of it."""
         with self._ledger.read() as tx:
             evaluated = {
                 sample for sample, why in _purposes(tx).items() if Purpose.EVALUATION in why
@@ -103,24 +132,60 @@ class Build:
                 if row.sample_id not in evaluated and row.content_hash not in walled
             ]
             drawn = rounds.drawn_samples(tx)
-            frames = _merged([(r.frame, r.extra) for r in rounds.every(tx)])
-        labelled = {row.content_hash for row in human}
-        yield from heapq.merge(
-            human,
-            self._model_rows(frames, drawn, sorted(walled | labelled)),
-            key=lambda row: row.sample_id,
+            walled |= {row.content_hash for row in human}
+            found = certified(
+                tx,
+                self._log,
+                certificates.every(tx),
+                without_samples=drawn,
+                without_content=sorted(walled),
+                human_by_round=Counter(row.round for row in human if row.round is not None),
+            )
+            every = rounds.every(tx)
+        proven = [c.part for c in found if c.part is not None]
+        return _Sources(
+            human=human,
+            parts=[*proven, *self._by_confidence(every, found)],
+            drawn=drawn,
+            walled=sorted(walled),
+            certificates=[c.state for c in found],
         )
 
-    def _model_rows(
-        self, frames: Sequence[FrameRange], drawn: Sequence[str], walled: Sequence[str]
-    ) -> Iterator[Row]:
-        if self._min_confidence is None or not frames:
+    def _by_confidence(
+        self, every: Sequence[Round], found: Sequence[Certified]
+    ) -> Iterator[LabelPart]:
+        """The frames that no certificate keeps labels of, where the settings name a confidence."""
+        covered = {number for c in found if c.part is not None for number in c.state.rounds}
+        frames = _merged([(r.frame, r.extra) for r in every if r.round not in covered])
+        if self._min_confidence is not None and frames:
+            yield LabelPart(frames=tuple(frames), min_confidence=self._min_confidence)
+
+    def _keep(self, lease: Lease, states: Sequence[CertificateState]) -> None:
+        """Note in the ledger what was decided, where it changed."""
+        with self._ledger.read() as tx:
+            before = certificates.results(tx)
+        changed = [s for s in states if s.closed and before.get(s.id) != s.to_json()]
+        if not changed:
+            return
+        now = self._clock.now()
+        with self._ledger.write(lease) as tx:
+            for s in changed:
+                certificates.decide(tx, s.id, s.to_json(), now)
+            events.record(
+                tx,
+                [events.Event(now, "build", "certify", str(s.id), s.reason) for s in changed],
+            )
+
+    def _training_rows(self, sources: _Sources) -> Iterator[Row]:
+        yield from heapq.merge(
+            sources.human, self._model_rows(sources), key=lambda row: row.sample_id
+        )
+
+    def _model_rows(self, sources: _Sources) -> Iterator[Row]:
+        if not sources.parts:
             return
         pages = self._log.model_labels(
-            frames,
-            min_confidence=self._min_confidence,
-            without_samples=drawn,
-            without_content=walled,
+            sources.parts, without_samples=sources.drawn, without_content=sources.walled
         )
         for page in pages:
             for found in page:
@@ -137,11 +202,14 @@ class Build:
                     inclusion=None,
                     annotator=None,
                     annotation_revision=None,
+                    certificate=found.certificate,
                 )
 
     # --- a version ----------------------------------------------------------------------------
 
-    def _release(self, lease: Lease, name: str, rows: Iterable[Row]) -> BuiltDataset:
+    def _release(
+        self, lease: Lease, name: str, rows: Iterable[Row], described: Mapping[str, object]
+    ) -> BuiltDataset:
         home = self._folder / name
         with self._ledger.read() as tx:
             parent = datasets.latest(tx, name)
@@ -157,7 +225,7 @@ class Build:
             if parent is not None and parent.content_hash == digest:
                 return _unchanged(name, parent)
             version = self._version(home, name, counts, digest, parent)
-            self._describe(writing / DESCRIPTION, version)
+            _describe(writing / DESCRIPTION, version, described)
             with self._ledger.write(lease) as tx:
                 datasets.begin(tx, version)
             target = Path(version.uri)
@@ -186,6 +254,7 @@ class Build:
             is_new=True,
             n_human=counts.human,
             n_model=counts.model,
+            n_certified=counts.certified,
             added_human=counts.human - (parent.n_human if parent else 0),
             added_model=counts.model - (parent.n_model if parent else 0),
         )
@@ -202,6 +271,7 @@ class Build:
             uri=str(home / f"v{number:04d}"),
             n_human=counts.human,
             n_model=counts.model,
+            n_certified=counts.certified,
             created_at=self._clock.now(),
         )
 
@@ -219,6 +289,7 @@ class Build:
                 n_human = sum(row.origin is Origin.HUMAN for row in page)
                 counts.human += n_human
                 counts.model += len(page) - n_human
+                counts.certified += sum(row.certificate is not None for row in page)
                 self._progress(f"{name} rows", counts.human + counts.model, None)
                 for row in page:
                     yield row.sample_id, row.content_hash, row.label, row.origin.value
@@ -230,34 +301,39 @@ class Build:
             os.fsync(file.fileno())
         return counts, digest
 
-    def _describe(self, path: Path, version: DatasetVersion) -> None:
-        described = {
-            "name": version.name,
-            "version": version.version,
-            "content_hash": version.content_hash,
-            "parent": version.parent,
-            "created_at": version.created_at.isoformat(),
-            "counts": {
-                "rows": version.n_human + version.n_model,
-                "human": version.n_human,
-                "model": version.n_model,
-            },
-        }
-        if version.name == "training":
-            described["settings"] = {"confidence": self._min_confidence}
-            described["guarantee"] = self.guarantee
-        with path.open("w", encoding="utf-8") as file:
-            json.dump(described, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
+
+def _describe(path: Path, version: DatasetVersion, also: Mapping[str, object]) -> None:
+    described = {
+        "name": version.name,
+        "version": version.version,
+        "content_hash": version.content_hash,
+        "parent": version.parent,
+        "created_at": version.created_at.isoformat(),
+        "counts": {
+            "rows": version.n_human + version.n_model,
+            "human": version.n_human,
+            "model": version.n_model,
+            "certified": version.n_certified,
+        },
+        **also,
+    }
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(described, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def manifest_schema() -> Any:
     """The Arrow schema of a manifest."""
     import pyarrow as pa
 
-    kinds = {"confidence": pa.float64(), "inclusion": pa.float64(), "round": pa.int64()}
+    kinds = {
+        "confidence": pa.float64(),
+        "inclusion": pa.float64(),
+        "round": pa.int64(),
+        "certificate": pa.int64(),
+    }
     return pa.schema([(f.name, kinds.get(f.name, pa.string())) for f in fields(Row)])
 
 
@@ -291,6 +367,7 @@ def _unchanged(name: str, version: DatasetVersion | None) -> BuiltDataset:
         is_new=False,
         n_human=version.n_human if version else 0,
         n_model=version.n_model if version else 0,
+        n_certified=version.n_certified if version else 0,
         added_human=0,
         added_model=0,
     )

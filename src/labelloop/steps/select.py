@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from labelloop.core.certificate import Terms
 from labelloop.core.draw import Draw
 from labelloop.core.line import LINE_END
 from labelloop.core.queue import Purpose, Queue
@@ -19,6 +20,7 @@ from labelloop.sampling.blind import BlindDesign, BlindDraw, by_confidence
 from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
 from labelloop.steps.learn import LearnedRisk, learn
 from labelloop.steps.purpose import refuse_changed_purpose
+from labelloop.steps.register import register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ class Select:
         *,
         every: timedelta,
         first_window: timedelta,
+        terms: Terms,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
@@ -96,6 +99,7 @@ class Select:
         self._blind = frozenset(q.name for q in queues if q.blind)
         self._every = every
         self._first_window = first_window
+        self._terms = terms
         self._clock = clock
 
     def run(
@@ -401,6 +405,8 @@ class Select:
         rounds.insert(tx, made, plan.rules, n_set_aside)
         rounds.insert_cells(tx, made.round, plan.cells)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
+        blind = next(iter(self._blind), None)
+        register(tx, made, plan.draws, blind=blind, terms=self._terms)
         detail = ", ".join(f"{p.queue} {p.n_drawn}" for p in plan.plans)
         events.record(tx, [events.Event(now, "select", "round", str(made.round), detail)])
 

@@ -9,7 +9,7 @@ from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction, Role, risk_bin
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
-from labelloop.ports import BatchKind, Known, ModelLabel
+from labelloop.ports import BatchKind, Known, LabelCount, LabelPart, ModelLabel
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +172,12 @@ class MemoryLog:
 
     def model_labels(
         self,
-        frames: Sequence[FrameRange],
+        parts: Sequence[LabelPart],
         *,
-        min_confidence: float,
         without_samples: Sequence[str],
         without_content: Sequence[str],
     ) -> Iterator[Sequence[ModelLabel]]:
-        """Framed, confident, uncontested serving predictions by sample_id, in one page."""
-        said = self._said()
+        """Framed, uncontested serving predictions that their part admits, in one page."""
         samples, contents = set(without_samples), set(without_content)
         page = [
             ModelLabel(
@@ -187,19 +185,56 @@ class MemoryLog:
                 uri=p.uri,
                 content_hash=p.content_hash,
                 predicted_class=p.predicted_class,
-                confidence=confidence,
+                confidence=_confidence(p),
                 model=p.model,
+                certificate=parts[i].certificate,
             )
-            for batch, p in self._predictions()
-            if any(_in_frame(batch, p, frame) for frame in frames)
-            and (confidence := _confidence(p)) is not None
-            and confidence >= min_confidence
+            for i, p in self._uncontested([part.frames for part in parts])
+            if _admits(parts[i], p)
             and p.sample_id not in samples
             and p.content_hash not in contents
-            and not said.get(p.sample_id, _Said()).contests
         ]
         if page:
             yield sorted(page, key=lambda label: label.sample_id)
+
+    def label_counts(
+        self,
+        frames: Sequence[FrameRange],
+        *,
+        without_samples: Sequence[str],
+        without_content: Sequence[str],
+    ) -> Sequence[LabelCount]:
+        """The framed, uncontested serving predictions by frame, class and risk bin."""
+        samples, contents = set(without_samples), set(without_content)
+        n: Counter[tuple[int, str, int]] = Counter()
+        kept: Counter[tuple[int, str, int]] = Counter()
+        for i, p in self._uncontested([(frame,) for frame in frames]):
+            cell = (i, p.predicted_class, risk_bin(_confidence(p)))
+            n[cell] += 1
+            kept[cell] += p.sample_id not in samples and p.content_hash not in contents
+        return [
+            LabelCount(
+                frame=cell[0],
+                predicted_class=cell[1],
+                risk_bin=cell[2],
+                n=n[cell],
+                n_kept=kept[cell],
+            )
+            for cell in sorted(n)
+        ]
+
+    def _uncontested(
+        self, groups: Sequence[Sequence[FrameRange]]
+    ) -> Iterator[tuple[int, Prediction]]:
+        """Framed predictions that nobody contests, with the first group that holds them."""
+        said = self._said()
+        for batch, p in self._predictions():
+            held = (
+                i for i, group in enumerate(groups) if any(_in_frame(batch, p, f) for f in group)
+            )
+            first = next(held, None)
+            if first is not None and not said.get(p.sample_id, _Said()).contests:
+                yield first, p
 
     # --- what is visible --------------------------------------------------------------------
 
@@ -246,6 +281,13 @@ def _in_frame(batch: int, p: Prediction, frame: FrameRange) -> bool:
         and (frame.since is None or frame.since <= p.predicted_at)
         and (frame.until is None or p.predicted_at < frame.until)
     )
+
+
+def _admits(part: LabelPart, p: Prediction) -> bool:
+    confidence = _confidence(p)
+    if part.cells is not None:
+        return (p.predicted_class, risk_bin(confidence)) in part.cells
+    return confidence is not None and confidence >= part.min_confidence
 
 
 def _confidence(p: Prediction) -> float | None:

@@ -15,6 +15,7 @@ _COUNTED = 14
 """Bars up to which each carries its total."""
 _UNKNOWN = "queue not known"
 _REST = "other queues"
+_KEPT = ("the model, certified", "the model, no guarantee")
 
 
 def training(q: Quality, theme: Theme) -> Picture:
@@ -59,8 +60,11 @@ def _training(versions: Sequence[TrainingVersion], theme: Theme) -> Chart:
     names = {i: f"v{v.version}" for i, v in enumerate(versions)}
     sums: list[Row] = [{"at": i, "n": v.n_human} for i, v in enumerate(versions)]
     kept: list[Row] = [
-        {"at": i, "n": v.n_model, "part": "the model"} for i, v in enumerate(versions)
+        {"at": i, "n": n, "part": part}
+        for i, v in enumerate(versions)
+        for part, n in zip(_KEPT, (v.n_certified, v.n_model - v.n_certified), strict=True)
     ]
+    model_sums: list[Row] = [{"at": i, "n": v.n_model} for i, v in enumerate(versions)]
     has_model = any(v.n_model for v in versions)
     people = _bars(
         rows,
@@ -75,11 +79,11 @@ def _training(versions: Sequence[TrainingVersion], theme: Theme) -> Chart:
         return people
     model = _bars(
         kept,
-        kept,
+        model_sums,
         names,
         theme,
         title="labels by the model",
-        colours=(["the model"], [theme.other]),
+        colours=(list(_KEPT), [theme.parts[3], theme.other]),
         axis_title="version",
     )
     return stacked(people, model, spacing=16)

@@ -46,6 +46,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("round", "queue", "predicted_class", "risk_bin"),
     )
     op.create_table(
+        "certificates",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("rounds_json", sa.Text(), nullable=False),
+        sa.Column("promise", sa.Text(), nullable=False),
+        sa.Column("max_error", sa.Float(precision=53), nullable=False),
+        sa.Column("failure_probability", sa.Float(precision=53), nullable=False),
+        sa.Column("audits_json", sa.Text(), nullable=False),
+        sa.Column("risk_version", sa.BigInteger(), nullable=True),
+        sa.Column("registered_at", Instant(timezone=True), nullable=False),
+        sa.Column("decided_at", Instant(timezone=True), nullable=True),
+        sa.Column("result_json", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "classes",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
