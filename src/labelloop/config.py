@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -30,6 +31,15 @@ FILE_NAME = "labelloop.toml"
 MAX_PRESIGN_LIFE = timedelta(days=7)
 SHOWABLE = ("predicted_class", "confidence", "corrected_class", "flagged")
 
+_SECRETS = (
+    "access_key",
+    "secret_key",
+    "session_token",
+    "proxy",
+    "api_key",
+    "ledger",
+    "catalog",
+)
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
@@ -133,13 +143,41 @@ class StoreSettings(_Section):
     """The S3-compatible bucket that holds the inputs. It may be read-only."""
 
     uri: BucketUri = Field(description="The bucket, and a prefix where only part of it counts.")
-    endpoint_url: WebAddress = Field(description="The server, as labelloop reaches it.")
+    prefixes: list[str] = Field(
+        default_factory=list,
+        description="Folders below `uri`, where only these count; they are listed in turn.",
+    )
+    endpoint_url: WebAddress | None = Field(
+        None, description="The server, as labelloop reaches it. Left out: AWS."
+    )
     public_endpoint_url: WebAddress | None = Field(
         None, description="The server as an annotator's browser reaches it, if that differs."
     )
-    access_key: SecretStr = Field(description="The access key.")
-    secret_key: SecretStr = Field(description="The secret key.")
-    region: str = Field("us-east-1", description="The region that signatures name.")
+    access_key: SecretStr | None = Field(
+        None,
+        description="The access key. Left out: what AWS's own tools find, in the environment, the "
+        "profile, or the role of the machine.",
+    )
+    secret_key: SecretStr | None = Field(None, description="The secret key.")
+    session_token: SecretStr | None = Field(
+        None, description="The session token that belongs to a temporary key."
+    )
+    profile: str | None = Field(
+        None, min_length=1, description="A profile in `~/.aws`, in place of the keys."
+    )
+    region: str | None = Field(
+        None,
+        min_length=1,
+        description="The region that signatures name; else the profile's, else `us-east-1`.",
+    )
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto",
+        description="Where URLs name the bucket: in the `path`, or in the host name (`virtual`). "
+        "`auto`: in the path at an `endpoint_url`, in the host name at AWS.",
+    )
+    proxy: SecretStr | None = Field(
+        None, description="An HTTP proxy to the server; else what `HTTPS_PROXY` and the like say."
+    )
     ca_file: Path | None = Field(None, description="A CA bundle, for a server with its own CA.")
     presign_life: Duration = Field(
         timedelta(days=7), description="How long an image URL in a task works; 7 days at most."
@@ -158,6 +196,36 @@ class StoreSettings(_Section):
                 f"presign_life is {self.presign_life}: S3 signatures last 1 second to 7 days"
             )
         return self
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> "StoreSettings":
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key go together: give both, or neither")
+        if self.profile is not None and self.access_key is not None:
+            raise ValueError(
+                "profile stands in place of access_key and secret_key: give one of them"
+            )
+        if self.session_token is not None and self.access_key is None:
+            raise ValueError("session_token belongs to an access_key, which is missing")
+        proxy = self.proxy.get_secret_value() if self.proxy else "http://none"
+        if not re.match(r"https?://[^/\s]+", proxy):
+            raise ValueError("proxy: expected a URL that begins with http:// or https://")
+        return self
+
+    @model_validator(mode="after")
+    def _prefixes_are_apart(self) -> "StoreSettings":
+        folders = sorted(f"{name.strip('/')}/" for name in self.prefixes)
+        if "/" in folders:
+            raise ValueError("a prefix is empty: name a folder below uri, such as 'images/'")
+        for outer, inner in pairwise(folders):
+            if inner.startswith(outer):
+                raise ValueError(f"prefix {inner!r} lies inside {outer!r}: it would count twice")
+        return self
+
+    def places(self) -> list[str]:
+        """The uris that are listed."""
+        below = [f"{self.uri.rstrip('/')}/{name.strip('/')}" for name in self.prefixes]
+        return below or [self.uri]
 
 
 class LabelStudioSettings(_Section):
@@ -313,11 +381,12 @@ class Settings(_Section):
             raise ValueError(f"queue {twice[0]!r} is there twice")
         if sum(q.purpose == "evaluation" for q in self.queue) > 1:
             raise ValueError("more than one evaluation queue: a project has one at most")
-        if self.store.blind_uri and _inside(self.store.blind_uri, self.store.uri):
-            raise ValueError(
-                f"store.blind_uri {self.store.blind_uri!r} lies inside store.uri "
-                f"{self.store.uri!r}: copies would be indexed as inputs; use another bucket or prefix"
-            )
+        for place in self.store.places():
+            if self.store.blind_uri and _inside(self.store.blind_uri, place):
+                raise ValueError(
+                    f"store.blind_uri {self.store.blind_uri!r} lies inside store.uri "
+                    f"{place!r}: copies would be indexed as inputs; use another bucket or prefix"
+                )
         return self
 
     def queues(self) -> tuple[Queue, ...]:
@@ -436,7 +505,7 @@ def _section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
 
 
 def _secret(loc: tuple[int | str, ...]) -> bool:
-    return loc[-1:] in {("access_key",), ("secret_key",), ("api_key",), ("ledger",), ("catalog",)}
+    return loc[-1:] in {(name,) for name in _SECRETS}
 
 
 def _value(loc: tuple[int | str, ...], raw: Any) -> str:

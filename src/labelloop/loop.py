@@ -15,7 +15,9 @@ from labelloop.errors import LabelloopError, LedgerError
 from labelloop.ledger import Ledger, classes
 
 if TYPE_CHECKING:
-    from labelloop.adapters.iceberg_tables import S3Access
+    from pydantic import SecretStr
+
+    from labelloop.adapters.s3_access import S3Access
     from labelloop.core.dataset import DatasetVersion
     from labelloop.exports.imagefolder import Exported
     from labelloop.ledger.rejects import SetAside
@@ -182,15 +184,20 @@ class Loop:
             )
 
     def _s3_access(self) -> "S3Access":
-        """A warehouse on S3 lies on the server of the inputs."""
-        from labelloop.adapters.iceberg_tables import S3Access
+        """How the server of the inputs is reached; a warehouse on S3 lies there too."""
+        from labelloop.adapters.s3_access import S3Access
 
         own = self.settings.store
         return S3Access(
             endpoint_url=own.endpoint_url,
-            access_key=own.access_key.get_secret_value(),
-            secret_key=own.secret_key.get_secret_value(),
+            access_key=_revealed(own.access_key),
+            secret_key=_revealed(own.secret_key),
+            session_token=_revealed(own.session_token),
+            profile=own.profile,
             region=own.region,
+            addressing=own.addressing,
+            proxy=_revealed(own.proxy),
+            ca_file=str(own.ca_file) if own.ca_file else None,
         )
 
     @cached_property
@@ -203,12 +210,9 @@ class Loop:
         own = self.settings.store
         store = S3Store(
             own.uri,
-            endpoint_url=own.endpoint_url,
+            self._s3_access(),
             public_endpoint_url=own.public_endpoint_url,
-            access_key=own.access_key.get_secret_value(),
-            secret_key=own.secret_key.get_secret_value(),
-            ca_file=str(own.ca_file) if own.ca_file else None,
-            region=own.region,
+            prefixes=own.prefixes,
             hidden_uri=own.blind_uri,
         )
         self._opened.append(store)
@@ -290,7 +294,7 @@ class Loop:
             ledger_id=self.log.ledger_id,
             project_name=own.project.name,
             classes=own.project.classes,
-            presign_life=own.store.presign_life,
+            presign_life=self.store.lasting(own.store.presign_life),
             blind_uri=own.store.blind_uri,
             clock=self.clock,
             progress=self._progress,
@@ -486,6 +490,10 @@ class Loop:
                 at=self.clock.now(),
             )
         return done
+
+
+def _revealed(secret: "SecretStr | None") -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def open_loop(

@@ -65,12 +65,19 @@ class Store(Protocol):
     """
 
     def objects(self) -> Iterator[Sequence[StoredObject]]:
-        """Every object, page by page, each once."""
+        """Every object, page by page, each once.
+
+        Raises:
+            StoreDenied: a prefix that matches nothing, though there is something beside it.
+        """
 
     def tags(
         self, objects: Sequence[StoredObject]
     ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
         """The tags of each object, many at once, in any order; an object that is gone is left out."""
+
+    def lasting(self, life: timedelta) -> timedelta:
+        """How long a URL that is made now for `life` will work."""
 
     def presign(self, uri: str, life: timedelta) -> str:
         """A URL that an annotator's browser can open for `life`; no request is made."""

@@ -115,9 +115,7 @@ def image_url(seaweedfs: SeaweedFS, s3: "S3Client", blind_bucket: str) -> str:
     s3.put_object(Bucket=blind_bucket, Key=name, Body=png.getvalue(), ContentType="image/png")
     store = S3Store(
         f"s3://{blind_bucket}",
-        endpoint_url=seaweedfs.endpoint_url,
-        access_key=seaweedfs.access_key,
-        secret_key=seaweedfs.secret_key,
+        seaweedfs.access,
     )
     return store.presign(f"s3://{blind_bucket}/{name}", timedelta(hours=1))
 

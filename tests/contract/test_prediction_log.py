@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labelloop.adapters.iceberg_log import IcebergLog
-from labelloop.adapters.iceberg_tables import S3Access
+from labelloop.adapters.s3_access import S3Access
 from labelloop.core.line import LINE_END, line
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction, Role, risk_bin

@@ -1,6 +1,6 @@
 """What every Store does, in memory and on a real S3 server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
@@ -13,29 +13,12 @@ from labelloop.adapters.s3 import S3Store
 from labelloop.errors import ArgumentError, InputGone, StoreDenied
 from labelloop.ports import Store
 from labelloop.testing import MemoryStore
+from tests.odd_keys import ODD_KEYS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from labelloop.demo.servers import SeaweedFS
-
-ODD_KEYS = [
-    "class_07/plain.png",
-    "with space.png",
-    "100%.png",
-    "%41%20escaped-already.png",
-    "a+b.png",
-    "x#y.png",
-    "q?versionId=1&b=2.png",
-    "quo'te\"d.png",
-    "<&>.png",
-    "ключ/日本語.png",
-    "emoji/🍞.png",
-    "decomposed-e\u0301.png",
-    "line\nbreak.png",
-    "semi;colon,=~!*().png",
-    "ends-in-dot.",
-]
 
 
 class Held(Protocol):
@@ -61,7 +44,7 @@ class Bench:
 
     bucket: str
     blind: str
-    open: Callable[..., Store]  # (uri, hidden_uri=None)
+    open: Callable[..., Store]  # (uri, hidden_uri=None, prefixes=())
     put: Callable[..., None]  # (key, body, *, tags=, metadata=, content_type=)
     look: Callable[[str], Held]
     page_size: int
@@ -78,8 +61,10 @@ class Bench:
 def memory_bench() -> Bench:
     held = MemoryStore("s3://production")
 
-    def open_store(uri: str, hidden_uri: str | None = None) -> Store:
-        store = MemoryStore(uri, buckets=("blind",), hidden_uri=hidden_uri, page_size=7)
+    def open_store(uri: str, hidden_uri: str | None = None, prefixes: Sequence[str] = ()) -> Store:
+        store = MemoryStore(
+            uri, buckets=("blind",), prefixes=prefixes, hidden_uri=hidden_uri, page_size=7
+        )
         store.objects_by_uri = held.objects_by_uri
         store.lifetimes = held.lifetimes
         return store
@@ -96,15 +81,8 @@ def memory_bench() -> Bench:
 
 
 def s3_bench(server: "SeaweedFS", s3: "S3Client", bucket: str, blind: str) -> Bench:
-    def open_store(uri: str, hidden_uri: str | None = None) -> Store:
-        return S3Store(
-            uri,
-            endpoint_url=server.endpoint_url,
-            access_key=server.access_key,
-            secret_key=server.secret_key,
-            hidden_uri=hidden_uri,
-            workers=4,
-        )
+    def open_store(uri: str, hidden_uri: str | None = None, prefixes: Sequence[str] = ()) -> Store:
+        return S3Store(uri, server.access, prefixes=prefixes, hidden_uri=hidden_uri, workers=4)
 
     def put(
         key: str,
@@ -192,6 +170,32 @@ def test_only_what_is_below_the_prefix_is_listed_by_its_whole_key(bench: Bench) 
         bench.put(key)
     for uri in (bench.uri("images"), bench.uri("images/")):
         assert keys(bench.open(uri)) == ["images/a.png", "images/deep/b.png"]
+
+
+def test_only_the_prefixes_are_listed_in_turn(bench: Bench) -> None:
+    for key in ("b/2.png", "a/1.png", "a/deep/3.png", "ab/no.png", "c/no.png", "x/a/4.png"):
+        bench.put(key)
+    store = bench.open(f"s3://{bench.bucket}", prefixes=["b/", "a"])
+    assert keys(store) == ["a/1.png", "a/deep/3.png", "b/2.png"]
+    assert keys(bench.open(bench.uri("x"), prefixes=["a/"])) == ["x/a/4.png"]
+
+
+def test_a_prefix_that_matches_nothing_is_named_unless_the_bucket_is_empty(bench: Bench) -> None:
+    for uri, prefixes in ((bench.uri("imges"), []), (f"s3://{bench.bucket}", ["imges/"])):
+        assert keys(bench.open(uri, prefixes=prefixes)) == []
+    bench.put("images/a.png")
+    bench.put("later/")
+    wrong = (
+        (bench.uri("imges"), []),
+        (f"s3://{bench.bucket}", ["images/", "imges/"]),
+        (bench.uri("images"), ["imges"]),
+    )
+    for uri, prefixes in wrong:
+        with pytest.raises(StoreDenied, match=r"nothing lies below .*imges/") as caught:
+            keys(bench.open(uri, prefixes=prefixes))
+        assert "prefixes" in caught.value.remedy
+    both = bench.open(f"s3://{bench.bucket}", prefixes=["images/", "later/"])
+    assert keys(both) == ["images/a.png"]
 
 
 def test_blind_copies_and_folder_markers_are_not_listed(bench: Bench) -> None:

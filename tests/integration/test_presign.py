@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from labelloop.adapters.s3 import S3Store
+from tests.odd_keys import ODD_KEYS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 def store(seaweedfs: "SeaweedFS", bucket: str) -> S3Store:
     return S3Store(
         f"s3://{bucket}",
-        endpoint_url=seaweedfs.endpoint_url,
-        access_key=seaweedfs.access_key,
-        secret_key=seaweedfs.secret_key,
+        seaweedfs.access,
     )
 
 
-@pytest.mark.parametrize("key", ["a.png", "with space +%41#?&.png", "日本語/🍞'\".png"])
+@pytest.mark.parametrize("key", ["a.png", *ODD_KEYS])
 def test_the_url_opens_the_object(
     store: S3Store, s3: "S3Client", bucket: str, seaweedfs: "SeaweedFS", key: str
 ) -> None:
@@ -53,10 +52,8 @@ def test_the_url_names_the_host_that_annotators_reach(
     public = seaweedfs.endpoint_url.replace("127.0.0.1", "localhost")
     store = S3Store(
         f"s3://{bucket}",
-        endpoint_url=seaweedfs.endpoint_url,
+        seaweedfs.access,
         public_endpoint_url=public,
-        access_key=seaweedfs.access_key,
-        secret_key=seaweedfs.secret_key,
     )
     url = store.presign(f"s3://{bucket}/a.png", timedelta(hours=1))
     assert url.startswith(f"{public}/{bucket}/a.png?")

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -27,15 +28,10 @@ Opens = Callable[..., S3Store]
 @pytest.fixture
 def open_store(seaweedfs: "SeaweedFS", bucket: str) -> Opens:
     def opens(uri: str = f"s3://{bucket}", **changed: object) -> S3Store:
-        settings: dict[str, object] = {
-            "endpoint_url": seaweedfs.endpoint_url,
-            "access_key": seaweedfs.access_key,
-            "secret_key": seaweedfs.secret_key,
-            "attempts": 1,
-            "connect_timeout_s": 2.0,
-            "read_timeout_s": 2.0,
-        }
-        return S3Store(uri, **(settings | changed))  # type: ignore[arg-type]
+        own = {"read_timeout_s", "prefixes"} & changed.keys()
+        quick = {"attempts": 1, "connect_timeout_s": 2.0, "read_timeout_s": 2.0}
+        access = replace(seaweedfs.access, **{k: v for k, v in changed.items() if k not in own})
+        return S3Store(uri, access, **(quick | {k: changed[k] for k in own}))
 
     return opens
 

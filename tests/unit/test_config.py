@@ -51,6 +51,14 @@ def test_a_good_file_is_read_with_its_defaults(path: Path) -> None:
     assert [q.name for q in settings.queues()] == ["accuracy", "low", "flagged"]
 
 
+def test_a_bucket_needs_no_keys_and_copies_may_lie_beside_the_prefixes(path: Path) -> None:
+    keys = 'endpoint_url = "http://127.0.0.1:9"\naccess_key = "a"\nsecret_key = "b"\n'
+    text = GOOD.replace(keys, 'profile = "food"\nprefixes = ["a/", "b/"]\n')
+    store = read(path, text.replace('"s3://blind"', '"s3://production/c"')).store
+    assert (store.access_key, store.endpoint_url, store.addressing) == (None, None, "auto")
+    assert store.places() == ["s3://production/a", "s3://production/b"]
+
+
 def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
     low, accuracy = QUEUES.index('[[queue]]\nname = "low"'), QUEUES.index("[[queue]]")
     text = HEAD + QUEUES[low:] + QUEUES[accuracy:low]
@@ -85,6 +93,14 @@ def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
         ('endpoint_url = "http://127.0.0.1:9"', 'endpoint_url = "x:9"', ["store.endpoint_url"]),
         ('"s3://blind"', '"s3://production/blind"', ["lies inside store.uri"]),
         ('"s3://blind"', '"s3://production"', ["lies inside store.uri"]),
+        ('secret_key = "b"', "", ["access_key and secret_key go together"]),
+        ('secret_key = "b"', 'secret_key = "b"\nprofile = "p"', ["profile stands in place of"]),
+        ('access_key = "a"\nsecret_key = "b"', 'session_token = "t"', ["session_token belongs"]),
+        ('secret_key = "b"', 'secret_key = "b"\nproxy = "p:1"', ["proxy: expected a URL"]),
+        ('"s3://blind"', '"s3://blind"\naddressing = "host"', ["store.addressing = 'host'"]),
+        ('"s3://blind"', '"s3://blind"\nprefixes = ["/"]', ["a prefix is empty"]),
+        ('"s3://blind"', '"s3://blind"\nprefixes = ["a/b/", "a"]', ["'a/b/' lies inside 'a/'"]),
+        ('"s3://blind"', '"s3://production/a/x"\nprefixes = ["a"]', ["lies inside store.uri"]),
         ("[label_studio]", 'presign_life = "8 days"\n[label_studio]', ["8 days", "7 days"]),
         ("[label_studio]", 'presign_life = "0.5 seconds"\n[label_studio]', ["1 second"]),
         ("[label_studio]", "presign_life = 7\n[label_studio]", ["store.presign_life = 7", "unit"]),

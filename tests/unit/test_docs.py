@@ -91,6 +91,7 @@ def test_the_full_example_shows_every_setting() -> None:
             continue
         value = shown[section]
         used = {key for q in value for key in q} if section == "queue" else set(value)
+        used |= set(re.findall(r"# .*: (\w+) = ", example))  # what excludes something else
         assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) <= used, section
 
 

@@ -11,12 +11,12 @@ from labelloop.adapters import log_sql
 from labelloop.adapters.iceberg_schema import arrow_rows
 from labelloop.adapters.iceberg_tables import (
     IcebergTables,
-    S3Access,
     same_log,
     sqlite_file,
     translated,
 )
 from labelloop.adapters.log_engine import Reading, engine
+from labelloop.adapters.s3_access import S3Access
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction
 from labelloop.core.where import Where

@@ -8,11 +8,12 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelloop.adapters import s3_errors
 from labelloop.adapters.iceberg_schema import schema
+from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import LogError
 from labelloop.ports import BatchKind
 
@@ -35,19 +36,6 @@ _TABLE_PROPERTIES = {
     "write.metadata.previous-versions-max": "100",
     "write.parquet.compression-codec": "zstd",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Access:
-    """How an s3:// warehouse is reached. A None is left to the environment."""
-
-    endpoint_url: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
-    region: str | None = None
-
-    def __repr__(self) -> str:
-        return f"S3Access(endpoint_url={self.endpoint_url!r})"
 
 
 @contextmanager
@@ -84,12 +72,18 @@ class IcebergTables:
     @classmethod
     def connect(cls, *, warehouse: str, catalog: str, s3: S3Access | None) -> "IcebergTables":
         """The tables behind a catalog URI, or behind a catalog that pyiceberg's settings name."""
-        if "://" not in warehouse:
+        access = s3 or S3Access()
+        if "://" in warehouse:
+            bucket = warehouse.partition("://")[2].partition("/")[0]
+            asked = s3_errors.Request(doing="reading credentials", access=access, bucket=bucket)
+            with s3_errors.translated(asked):
+                access = access.resolved()
+        else:
             warehouse = str(Path(warehouse).absolute())
         settings = {
             "warehouse": warehouse,
             "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-            **_s3_settings(s3 or S3Access()),
+            **_s3_settings(access),
         }
         with translated(f"Opening the catalog {_without_password(catalog)}"):
             if catalog.startswith("sqlite:///"):
@@ -307,6 +301,9 @@ def _s3_settings(access: S3Access) -> dict[str, str]:
         "s3.endpoint": access.endpoint_url,
         "s3.access-key-id": access.access_key,
         "s3.secret-access-key": access.secret_key,
+        "s3.session-token": access.session_token,
+        "s3.proxy-uri": access.proxy,
+        "s3.force-virtual-addressing": "true" if access.addressing == "virtual" else None,
         "s3.region": access.region or ("us-east-1" if access.endpoint_url else None),
     }
     return {name: value for name, value in given.items() if value}

@@ -5,15 +5,16 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from labelloop.adapters import s3_facts
+from labelloop.adapters import s3_facts, s3_listing
+from labelloop.adapters.s3_access import S3Access, link_life
 from labelloop.adapters.s3_errors import Request, translated
-from labelloop.errors import ArgumentError, ConfigError, InputGone
+from labelloop.errors import ArgumentError, ConfigError, InputGone, StoreDenied
 from labelloop.ports import BrowserView, StoredObject
 
 if TYPE_CHECKING:
@@ -28,100 +29,75 @@ UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 class S3Store:
     """The objects below `uri` ("s3://bucket" or "s3://bucket/prefix"), each named by its whole key.
 
-    Objects below `hidden_uri` (where blind copies go) and folder markers, keys that end in a
-    slash, are not listed. Thread-safe.
+    `prefixes` are folders below `uri`: only they are listed, in turn. Objects below `hidden_uri`
+    (where blind copies go) and folder markers, keys that end in a slash, are not listed.
+    Thread-safe.
 
     Raises:
-        ConfigError: a uri, URL or file that can't be one.
+        ConfigError: a uri, URL, file or profile that can't be one.
+        StoreDenied: a profile whose credentials can't be fetched.
     """
 
     def __init__(
         self,
         uri: str,
+        access: S3Access,
         *,
-        endpoint_url: str | None = None,
         public_endpoint_url: str | None = None,
-        access_key: str | None = None,
-        secret_key: str | None = None,
-        ca_file: str | None = None,
-        region: str = "us-east-1",
+        prefixes: Sequence[str] = (),
         hidden_uri: str | None = None,
         workers: int = 16,
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 30.0,
         attempts: int = 4,
     ) -> None:
-        import boto3
-        from botocore.config import Config
-
         self._bucket, folder = split_uri(uri)
-        self._prefix = f"{folder.rstrip('/')}/" if folder else ""
+        root = f"{folder.rstrip('/')}/" if folder else ""
+        self._prefixes = [f"{root}{name.strip('/')}/" for name in prefixes] or [root]
         self._hidden = _hidden_prefix(hidden_uri, self._bucket)
         self._workers = workers
-        self._endpoint = endpoint_url or "AWS"
-        self._ca_file = ca_file
+        self._access = access
         self._timeout_s = connect_timeout_s + read_timeout_s
         self._standing: set[str] = set()
-        if ca_file is not None and not Path(ca_file).is_file():
-            raise ConfigError(f"ca_file {ca_file!r} does not exist", remedy="check [store] ca_file")
-        session = boto3.Session(
-            aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region
-        )
+        self._session = access.session()
 
         def client(url: str | None) -> "S3Client":
-            config = Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                max_pool_connections=workers,
-                connect_timeout=connect_timeout_s,
-                read_timeout=read_timeout_s,
-                retries={"mode": "standard", "total_max_attempts": attempts},
-                # Newer checksums by default: many S3-compatible servers refuse them.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                proxies={} if url and _is_loopback(url) else None,
+            return access.client(
+                self._session,
+                url,
+                workers=workers,
+                connect_timeout_s=connect_timeout_s,
+                read_timeout_s=read_timeout_s,
+                attempts=attempts,
             )
-            try:
-                return session.client("s3", endpoint_url=url, config=config, verify=ca_file)
-            except ValueError as exc:
-                raise ConfigError(
-                    f"{url!r} can't be an S3 endpoint",
-                    remedy="write it with http:// or https://, a host and, where needed, a port",
-                ) from exc
 
-        self._client = client(endpoint_url)
-        public = public_endpoint_url or endpoint_url
-        self._signer = self._client if public == endpoint_url else client(public)
+        public = public_endpoint_url or access.endpoint_url
+        with translated(self._request("connecting", self._bucket)):
+            self._client = client(access.endpoint_url)
+            self._signer = self._client if public == access.endpoint_url else client(public)
 
     def objects(self) -> Iterator[Sequence[StoredObject]]:
-        """Every object below the uri, page by page, each once."""
+        """Every object below the uri, page by page, each once.
+
+        Raises:
+            StoreDenied: a prefix that matches nothing, in a bucket that holds something.
+        """
         request = self._request("listing", self._bucket)
-        pages = iter(
-            self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix
-            )
-        )
-        while True:
-            with translated(request):
-                page = next(pages, None)
-            if page is None:
-                return
-            if "Name" not in page and "KeyCount" not in page:
-                # A well-formed page of something else parses as an empty listing.
-                raise request.not_s3()
-            found = [
-                StoredObject(
-                    sample_id=entry["Key"],
-                    uri=f"s3://{self._bucket}/{entry['Key']}",
-                    content_hash=entry["ETag"].strip('"'),
-                    size_bytes=entry["Size"],
-                    last_modified=entry["LastModified"].astimezone(UTC),
-                )
-                for entry in page.get("Contents", ())
-                if self._is_listed(entry["Key"])
-            ]
-            if found:
-                yield found
+        for prefix in self._prefixes:
+            for page in s3_listing.pages(self._client, request, prefix):
+                found = [
+                    StoredObject(
+                        sample_id=entry["Key"],
+                        uri=f"s3://{self._bucket}/{entry['Key']}",
+                        content_hash=entry["ETag"].strip('"'),
+                        size_bytes=entry["Size"],
+                        last_modified=entry["LastModified"].astimezone(UTC),
+                    )
+                    for entry in page.get("Contents", ())
+                    if self._is_listed(entry["Key"])
+                ]
+                if found:
+                    yield found
 
     def tags(
         self, objects: Sequence[StoredObject]
@@ -143,6 +119,14 @@ class S3Store:
             finally:
                 for _, future in running:
                     future.cancel()
+
+    def lasting(self, life: timedelta) -> timedelta:
+        """How long a link that is signed now for `life` will work.
+
+        One that was signed by the credentials of a role dies with them.
+        """
+        with translated(self._request("signing", self._bucket)):
+            return link_life(self._session, life, datetime.now(UTC))
 
     def presign(self, uri: str, life: timedelta) -> str:
         """A URL that opens the object for `life`, at most 7 days; no request is made.
@@ -196,13 +180,20 @@ class S3Store:
         return True
 
     def delete(self, uri: str) -> None:
-        """Delete the object at `uri`; one that is not there is fine."""
+        """Delete the object at `uri`; one that is not there is fine.
+
+        In a versioned bucket its versions go too, where the credentials may delete them.
+        """
         bucket, key = split_uri(uri)
+        request = self._request("deleting", bucket, key)
         try:
-            with translated(self._request("deleting", bucket, key)):
-                self._client.delete_object(Bucket=bucket, Key=key)
+            with translated(request):
+                answer = self._client.delete_object(Bucket=bucket, Key=key)
         except InputGone:
             return
+        if answer.get("DeleteMarker") or answer.get("VersionId"):
+            with suppress(StoreDenied, InputGone):
+                s3_listing.delete_versions(self._client, request, key)
 
     def read(self, uri: str) -> bytes:
         """The bytes of the object at `uri`.
@@ -225,8 +216,7 @@ class S3Store:
         name = f"labelloop-check-{uuid.uuid4().hex}"
         key = f"{folder.rstrip('/')}/{name}" if folder else name
         self._put(bucket, key, b"", "application/octet-stream")
-        with translated(self._request("deleting", bucket, key)):
-            self._client.delete_object(Bucket=bucket, Key=key)
+        self.delete(f"s3://{bucket}/{key}")
 
     def write(self, uri: str, body: bytes, content_type: str) -> None:
         """Put an object of ours at `uri`, in place of what stood there."""
@@ -234,7 +224,9 @@ class S3Store:
 
     def view(self, url: str, *, origin: str) -> BrowserView:
         """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
-        return s3_facts.view(url, origin=origin, ca_file=self._ca_file, timeout_s=self._timeout_s)
+        return s3_facts.view(
+            url, origin=origin, ca_file=self._access.ca_file, timeout_s=self._timeout_s
+        )
 
     def retention(self, uri: str) -> timedelta | None:
         """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
@@ -290,7 +282,7 @@ class S3Store:
     def _request(
         self, doing: str, bucket: str, key: str | None = None, *, head: bool = False
     ) -> Request:
-        return Request(doing=doing, endpoint=self._endpoint, bucket=bucket, key=key, head=head)
+        return Request(doing=doing, access=self._access, bucket=bucket, key=key, head=head)
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -322,7 +314,3 @@ def _content_type(stored: str, key: str) -> str:
         return stored
     guessed, _ = mimetypes.guess_type(f"x{PurePosixPath(key).suffix}")
     return guessed or "application/octet-stream"
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ DENIED: Mapping[str, tuple[str, str]] = {
         "the bucket lives at another endpoint or in another region",
         "set endpoint_url and region in [store] to the bucket's",
     ),
+    "SecondLevelDomainForbidden": (
+        "the server wants the bucket in the host name",
+        'set addressing = "virtual" in [store]',
+    ),
     "InvalidBucketName": (
         "that can't be a bucket's name",
         "check the bucket's name in labelloop.toml",
@@ -66,22 +71,28 @@ NOT_S3 = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was asked of which endpoint. The answer to a `head` has no body, so no error code."""
+    """What was asked of which server. The answer to a `head` has no body, so no error code."""
 
     doing: str
-    endpoint: str
+    access: S3Access
     bucket: str
     key: str | None = None
     head: bool = False
 
     def __str__(self) -> str:
         where = f"bucket {self.bucket!r}" + (f", key {self.key!r}" if self.key is not None else "")
-        return f"{self.doing} failed at {self.endpoint}, {where}"
+        return f"{self.doing} failed at {self.access.endpoint_url or 'AWS'}, {where}"
 
     def not_s3(self) -> StoreUnavailable:
         """The error for an answer that S3 does not give."""
         meaning, remedy = NOT_S3
-        return StoreUnavailable(f"{self}: {meaning}", remedy=remedy)
+        return StoreUnavailable(f"{self}: {meaning}", remedy=remedy + self.without_virtual())
+
+    def without_virtual(self) -> str:
+        """What to try where the bucket stands in the host name, and the server may not know that."""
+        if self.access.addressing != "virtual":
+            return ""
+        return '; where the server takes no buckets in the host name: addressing = "path"'
 
 
 @contextmanager
@@ -108,10 +119,18 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
     headers = metadata.get("HTTPHeaders", {})
     if code in DENIED:
         meaning, remedy = DENIED[code]
+        if code in {"NoSuchBucket", "InvalidBucketName", "SignatureDoesNotMatch"}:
+            remedy += request.without_virtual()
         return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
     if "html" in str(headers.get("content-type", "")):
         # A page is never the word on an object: a login page's 404 must not read as "gone".
         return request.not_s3()
+    if request.key is None and code in GONE:
+        return StoreDenied(
+            f"{request}: it answers as if the bucket were an object ({code})",
+            remedy="endpoint_url in [store] names the server alone, without the bucket; where the"
+            ' bucket belongs into the host name set addressing = "virtual"',
+        )
     deleted = str(headers.get("x-amz-delete-marker", "")) == "true"
     if code in GONE or deleted or (request.head and status == NOT_FOUND):
         return InputGone(
@@ -141,9 +160,19 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
 
     if isinstance(exc, boto.NoCredentialsError | boto.PartialCredentialsError):
         return StoreDenied(
-            f"{request}: there are no credentials",
+            f"{request}: there are no credentials; looked for "
+            + ", ".join(request.access.looked_for()),
             remedy="set access_key and secret_key in [store], or AWS_ACCESS_KEY_ID and"
-            " AWS_SECRET_ACCESS_KEY",
+            ' AWS_SECRET_ACCESS_KEY, or name a profile: profile = "NAME"',
+        )
+    if isinstance(exc, boto.SSOError | boto.TokenRetrievalError):
+        return StoreDenied(
+            f"{request}: the login has expired ({exc})", remedy="run `aws sso login`, then again"
+        )
+    if isinstance(exc, boto.CredentialRetrievalError | boto.MetadataRetrievalError):
+        return StoreDenied(
+            f"{request}: the credentials can't be fetched ({exc})",
+            remedy="check the profile: its credential_process, or the role that it names",
         )
     if isinstance(exc, boto.ParamValidationError):
         return StoreDenied(f"{request}: {exc}", remedy="check the uri in labelloop.toml")
@@ -156,7 +185,7 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
     if isinstance(exc, boto.ProxyConnectionError):
         return StoreUnavailable(
             f"{request}: the proxy can't be reached",
-            remedy="check HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
+            remedy="check proxy in [store], or HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
         )
     if isinstance(exc, ResponseParserError):
         return request.not_s3()
@@ -167,7 +196,8 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
         )
     return StoreUnavailable(
         f"{request}: no connection ({_cause(exc)})",
-        remedy="check that the server runs and that endpoint_url in [store] is right",
+        remedy="check that the server runs and that endpoint_url in [store] is right"
+        + request.without_virtual(),
     )
 
 

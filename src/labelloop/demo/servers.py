@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from labelloop.adapters.s3_access import S3Access
 from labelloop.demo.process import ServerError, ServerProcess, free_port, free_ports
 from labelloop.demo.template import Credentials, Template
 from labelloop.ports import Progress
@@ -50,6 +51,13 @@ class SeaweedFS:
                 if attempt == ATTEMPTS:
                     raise
 
+    @property
+    def access(self) -> S3Access:
+        """How it is reached."""
+        return S3Access(
+            endpoint_url=self.endpoint_url, access_key=self.access_key, secret_key=self.secret_key
+        )
+
     def _start(self) -> None:
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
@@ -69,6 +77,7 @@ class SeaweedFS:
             # each bucket takes seven volumes, which are only as large as what is in them: room for many
             "-master.volumeSizeLimitMB=64",
             "-volume.max=7000",
+            "-s3.domainName=s3.localhost",  # buckets in host names too
             "-s3.autoCreateBucket=false",  # as S3 does: a missing bucket is an error
             *([f"-s3.config={self._identities}"] if self._identities else []),
             *(f"-{name}.port={port}" for name, port in named.items()),

@@ -43,6 +43,7 @@ class MemoryStore:
         uri: str = "s3://production",
         *,
         buckets: Sequence[str] = (),
+        prefixes: Sequence[str] = (),
         hidden_uri: str | None = None,
         page_size: int = 1000,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -57,6 +58,7 @@ class MemoryStore:
         """By the uri of a bucket or folder: how long its rule keeps what lies there."""
         self.objects_by_uri: dict[str, MemoryObject] = {}
         self._bucket = _bucket(uri)
+        self._roots = [f"{self.uri}/{p.strip('/')}/" for p in prefixes] or [f"{self.uri}/"]
         self._buckets = {self._bucket, *buckets}
         self._hidden: str | None = None
         if hidden_uri is not None:
@@ -99,7 +101,15 @@ class MemoryStore:
     # --- the port ------------------------------------------------------------------------------
 
     def objects(self) -> Iterator[Sequence[StoredObject]]:
-        """Every object below the uri, page by page, each once."""
+        """Every object below the uri, page by page, each once.
+
+        Raises:
+            StoreDenied: a prefix that matches nothing, in a bucket that holds something.
+        """
+        whole = f"s3://{self._bucket}/"
+        for root in self._roots:
+            if root != whole and any(uri.startswith(whole) for uri in self.objects_by_uri):
+                self._check_prefix(root)
         uris = iter(sorted(filter(self._is_listed, self.objects_by_uri)))
         while True:
             self.before("objects", self.uri)
@@ -121,6 +131,10 @@ class MemoryStore:
             held = self.objects_by_uri.get(found.uri)
             if held is not None:
                 yield found, dict(held.tags)
+
+    def lasting(self, life: timedelta) -> timedelta:
+        """How long a URL that is made now for `life` will work."""
+        return life
 
     def presign(self, uri: str, life: timedelta) -> str:
         """A URL that names the object and its life; each call's differs, as signed ones do."""
@@ -209,7 +223,15 @@ class MemoryStore:
 
     def _is_listed(self, uri: str) -> bool:
         hidden = self._hidden is not None and uri.startswith(self._hidden)
-        return uri.startswith(f"{self.uri}/") and not hidden and not uri.endswith("/")
+        below = any(uri.startswith(root) for root in self._roots)
+        return below and not hidden and not uri.endswith("/")
+
+    def _check_prefix(self, root: str) -> None:
+        if not any(uri.startswith(root) for uri in self.objects_by_uri):
+            raise StoreDenied(
+                f"nothing lies below {root!r}",
+                remedy="correct uri or prefixes, or put something there",
+            )
 
     def _listed(self, uri: str) -> StoredObject:
         held = self.objects_by_uri[uri]

@@ -12,6 +12,7 @@ from labelloop.reports.doctor.finding import Check, Finding, fail, ok, warn, you
 from labelloop.reports.doctor.subject import Subject
 
 LIFE = timedelta(minutes=5)
+AWS = "https://s3.amazonaws.com"
 
 
 def checks(subject: Subject) -> list[Check]:
@@ -40,7 +41,7 @@ def origin_of(url: str) -> str:
 
 def _addresses(subject: Subject) -> Iterator[Finding]:
     own = subject.settings.store
-    images = own.public_endpoint_url or own.endpoint_url
+    images = own.public_endpoint_url or own.endpoint_url or AWS
     pages = subject.label_studio_url
     faults = [
         *_host_faults(images, "public_endpoint_url in [store]", pages),

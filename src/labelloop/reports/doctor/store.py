@@ -30,7 +30,7 @@ def _store(subject: Subject) -> Iterator[Finding]:
     try:
         seen = subject.glimpse
     except StoreDenied as exc:
-        yield ok("store", f"{own.endpoint_url} answers")
+        yield ok("store", f"{own.endpoint_url or 'AWS'} answers")
         yield failed("access", exc)
         return
     if not seen.n_listed:
