@@ -236,6 +236,12 @@ class Loop:
         self._opened.append(annotator)
         return annotator
 
+    def buckets(self) -> list[str]:
+        """The buckets of the store's server that the key may list."""
+        from labelloop.adapters.s3 import S3Store
+
+        return self.store.buckets() if isinstance(self.store, S3Store) else []
+
     # --- the verbs ----------------------------------------------------------------------------
 
     def index(self) -> "Indexed":

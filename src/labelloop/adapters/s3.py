@@ -222,6 +222,16 @@ class S3Store:
         """Put an object of ours at `uri`, in place of what stood there."""
         self._put(*split_uri(uri), body, content_type)
 
+    def buckets(self) -> list[str]:
+        """The buckets that the key may list; not part of the port.
+
+        Raises:
+            StoreDenied: it may not list them.
+        """
+        with translated(self._request("listing the buckets", "*")):
+            answer = self._client.list_buckets()
+        return [b["Name"] for b in answer.get("Buckets", ()) if "Name" in b]
+
     def view(self, url: str, *, origin: str) -> BrowserView:
         """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
         return s3_facts.view(

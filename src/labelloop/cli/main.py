@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": ("plan", "how many blind labels a narrower interval needs"),
     "report": ("report", "the numbers over time and by class, as text, a page or pictures"),
     "datasets": ("datasets", "list, show and export dataset versions"),
+    "init": ("init", "write a labelloop.toml for a bucket and a Label Studio"),
     "doctor": ("doctor", "check every connection, right, clock and address, with the remedy"),
     "demo": ("demo", "everything, on real servers, with real images"),
 }

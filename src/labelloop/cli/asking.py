@@ -1,0 +1,107 @@
+"""Finding things out before asking for them: the environment first, then the person."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import click
+
+from labelloop.errors import ArgumentError
+
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "endpoint": ("MINIO_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "access key": ("MINIO_USER", "AWS_ACCESS_KEY_ID", "MINIO_ROOT_USER"),
+    "secret key": ("MINIO_PASSWORD", "AWS_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD"),
+    "Label Studio": ("LABEL_STUDIO_URL", "LABEL_STUDIO_HOST"),
+    "token": ("LABEL_STUDIO_USER_TOKEN", "LABEL_STUDIO_API_KEY"),
+}
+"""Where each thing may stand. The first name is the one written where none of them is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A value, and how labelloop.toml names it: as it is, or by ${NAME}."""
+
+    value: str
+    written: str
+
+
+@dataclass
+class Asker:
+    """Asks a person on a terminal; elsewhere, and with `yes`, takes what is suggested."""
+
+    yes: bool
+    to_export: list[str] = field(default_factory=list)
+    """The variables that must be set before the file can be used."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether nobody can be asked."""
+        return self.yes or not sys.stdin.isatty()
+
+    def variable(self, what: str, question: str, *, given: str | None, flag: str) -> Known:
+        """An address: given, from the environment, or asked for and written as it is."""
+        if given:
+            return Known(given, given)
+        return self.from_environment(what) or self._address(question, flag)
+
+    def secret(self, what: str, question: str) -> Known:
+        """A secret: from the environment, or asked for unseen. It is never written."""
+        found = self.from_environment(what)
+        if found is not None:
+            return found
+        name = VARIABLES[what][0]
+        if self.silent:
+            raise ArgumentError(
+                f"the {what} isn't known", remedy=f"set {name}, then run this again"
+            )
+        value = click.prompt(
+            f"{question} (not shown, and not written to the file)", hide_input=True
+        )
+        self.to_export.append(name)
+        return Known(value, f"${{{name}}}")
+
+    def from_environment(self, what: str) -> Known | None:
+        """What one of the usual variables holds."""
+        for name in VARIABLES[what]:
+            value = os.environ.get(name)
+            if value:
+                click.echo(f"{what + ':':<14} ${name}", err=True)
+                return Known(value, f"${{{name}}}")
+        return None
+
+    def text(self, question: str, *, suggested: str | None, flag: str) -> str:
+        """A text; where nobody can be asked, the suggested one."""
+        if not self.silent:
+            return str(click.prompt(question, default=suggested))
+        if suggested is not None:
+            return suggested
+        raise ArgumentError(f"{question}: that can't be found out", remedy=f"say it with {flag}")
+
+    def choice(self, question: str, among: list[str], *, flag: str) -> str:
+        """One of several."""
+        if len(among) == 1:
+            return among[0]
+        if self.silent:
+            raise ArgumentError(
+                f"{question}: there are {', '.join(among)}", remedy=f"say which with {flag}"
+            )
+        for number, name in enumerate(among, start=1):
+            click.echo(f"  {number:>3}  {name}")
+        number = click.prompt(question, type=click.IntRange(1, len(among)))
+        return among[number - 1]
+
+    def more(self, question: str) -> list[str]:
+        """Further names, one a line, until an empty one."""
+        found: list[str] = []
+        while not self.silent:
+            name = str(click.prompt(question, default="", show_default=False)).strip()
+            if not name:
+                break
+            found.append(name)
+        return found
+
+    def _address(self, question: str, flag: str) -> Known:
+        value = self.text(question, suggested=None, flag=flag)
+        return Known(value, value)

@@ -1,0 +1,147 @@
+"""What `labelloop init` proposes, and the file it writes."""
+
+import random
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelloop.config import load
+from labelloop.reports.first_settings import Answers, text
+from labelloop.reports.glimpse import glimpse
+from labelloop.reports.proposal import Proposal, per_day, propose, tag_names
+from labelloop.testing import MemoryStore
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+ENVIRONMENT = {"KEY": "k", "SECRET": "hush", "TOKEN": "t"}
+
+
+def predictions(n: int = 200, **names: str) -> list[dict[str, str]]:
+    rng = random.Random(1)
+    called = {k: names.get(k, k) for k in ("predicted_class", "confidence", "timestamp")}
+    return [
+        {
+            called["predicted_class"]: rng.choice(["Bread", "Soup / stew", 'the "rest"']),
+            called["confidence"]: f"{(i + 0.5) / n:.4f}",
+            called["timestamp"]: (NOW - timedelta(hours=i)).isoformat(),
+        }
+        for i in range(n)
+    ]
+
+
+def proposal(tagged: list[dict[str, str]], n_listed: int = 1000, **changes: Any) -> Proposal:
+    moments = changes.get("moments", [NOW - timedelta(hours=i) for i in range(len(tagged))])
+    return propose(tagged, moments, n_listed=n_listed)
+
+
+def answers(**changes: Any) -> Answers:
+    given: dict[str, Any] = {
+        "name": "food",
+        "classes": ["Bread", "Soup / stew", 'the "rest"'],
+        "uri": "s3://production",
+        "endpoint_url": "http://127.0.0.1:9000",
+        "access_key": "${KEY}",
+        "secret_key": "${SECRET}",
+        "blind_uri": "s3://production-blind",
+        "label_studio_url": "http://127.0.0.1:8080",
+        "api_key": "${TOKEN}",
+    }
+    return Answers(**(given | changes))
+
+
+@pytest.mark.parametrize(
+    ("called", "found"),
+    [
+        ({}, ("predicted_class", "confidence", "timestamp")),
+        (
+            {"predicted_class": "label", "confidence": "score", "timestamp": "created_at"},
+            ("label", "score", "created_at"),
+        ),
+        (
+            {"predicted_class": "X-Predicted-Class", "confidence": "Confidence", "timestamp": "t0"},
+            ("X-Predicted-Class", "Confidence", "t0"),
+        ),
+        (
+            {"predicted_class": "what", "confidence": "how_sure", "timestamp": "when"},
+            ("what", "how_sure", "when"),
+        ),
+    ],
+)
+def test_tags_are_recognised_by_name_or_by_what_they_hold(
+    called: Mapping[str, str], found: tuple[str, ...]
+) -> None:
+    names, missing = tag_names(predictions(**called))
+    assert (names.predicted_class, names.confidence, names.timestamp) == found
+    assert missing == ()
+
+
+def test_a_tag_whose_values_cant_be_it_isnt_taken_for_it() -> None:
+    tagged = [{**tags, "confidence": f"{i} %"} for i, tags in enumerate(predictions(30))]
+    _, missing = tag_names(tagged)
+    assert missing == ("confidence",)
+
+
+def test_two_tags_that_could_be_the_class_are_left_to_the_person() -> None:
+    tagged = [{"colour": "red" if i % 2 else "blue", "shape": "ab"[i % 2]} for i in range(30)]
+    assert "predicted_class" in tag_names(tagged)[1]
+
+
+def test_counts_a_day_come_from_the_last_week() -> None:
+    moments = [NOW - timedelta(hours=i) for i in range(24 * 28)]  # four weeks, one an hour
+    assert per_day(moments, n_listed=24 * 28) == pytest.approx(24, rel=0.02)
+    assert per_day(moments, n_listed=24 * 28 * 10) == pytest.approx(240, rel=0.02)
+
+
+def test_a_bucket_filled_at_once_says_nothing_of_its_traffic() -> None:
+    assert per_day([NOW + timedelta(minutes=i) for i in range(60)], n_listed=60) is None
+    assert proposal(predictions(20), moments=[NOW] * 20).expected(0.25) == "about 25% of all"
+
+
+def test_the_file_loads_and_says_what_each_queue_would_get(tmp_path: Path) -> None:
+    tagged = predictions(200)
+    written = text(answers(), proposal(tagged, n_listed=2000))
+    path = tmp_path / "labelloop.toml"
+    path.write_text(written)
+    settings = load(path, ENVIRONMENT)
+    assert [q.name for q in settings.queue] == ["accuracy", "low-confidence", "flagged"]
+    assert settings.project.classes == ["Bread", "Soup / stew", 'the "rest"']
+    # 2,000 over 199 hours: 240 a day; the confidences are spread evenly
+    assert 'where = "confidence < 0.5"' in written
+    assert "confidence < 0.5: about 120 a day; below 0.7 about 170 a day, below 0.9" in written
+    assert "budget = 120  # labels a round, of about 240 a day" in written
+    assert all(secret not in written for secret in ("hush", '"k"'))
+
+
+def test_other_tag_names_and_odd_classes_load_too(tmp_path: Path) -> None:
+    odd = ["日本語", "a\\b", "50% off", "tab less", "'single'"]
+    tagged = [
+        {"label": odd[i % 5], "score": "0.2", "when": NOW.isoformat(), "corrected": odd[0]}
+        for i in range(50)
+    ]
+    path = tmp_path / "labelloop.toml"
+    path.write_text(text(answers(classes=odd), proposal(tagged)))
+    settings = load(path, ENVIRONMENT)
+    assert settings.project.classes == odd
+    assert settings.store.tags.predicted_class == "label"
+    assert settings.store.tags.corrected_class == "corrected"
+
+
+def test_without_a_confidence_there_is_no_queue_for_it(tmp_path: Path) -> None:
+    tagged = [{k: v for k, v in t.items() if k != "confidence"} for t in predictions(50)]
+    written = text(answers(), proposal(tagged))
+    assert [q["name"] for q in tomllib.loads(written)["queue"]] == ["accuracy", "flagged"]
+    assert "No tag seems to hold the confidence" in written
+
+
+def test_a_glimpse_is_spread_over_the_listing_and_always_the_same() -> None:
+    store = MemoryStore("s3://production", page_size=50)
+    for i in range(400):
+        store.put(f"{i // 100}/{i:03}.png")
+    first = glimpse(store, progress=lambda _w, _d, _t: None, n_objects=40)
+    again = glimpse(store, progress=lambda _w, _d, _t: None, n_objects=40)
+    assert first == again
+    assert (len(first.objects), first.n_listed, first.whole) == (40, 400, True)
+    assert {o.sample_id[0] for o in first.objects} == set("0123")
