@@ -423,7 +423,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     except FileNotFoundError as exc:
         raise ConfigError(
             f"no {path.name} at {path}",
-            remedy="write one (docs/settings.md has an example), or name it: --config PATH",
+            remedy="let `labelloop init` write one, or name it: --config PATH",
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
         raise ConfigError(
