@@ -14,7 +14,7 @@ from labelloop.core.token import task_key
 from labelloop.ledger import rounds, tasks
 from labelloop.ledger.rounds import Placed
 from labelloop.loop import Loop
-from labelloop.testing import MemoryAnnotator, MemoryLog, MemoryStore
+from labelloop.testing import MemoryAnnotator, MemoryLog, MemorySource, MemoryStore
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -82,11 +82,19 @@ class StoppedClock:
 class World:
     """All of one project; `restart` makes a new Loop over what an earlier one left."""
 
-    def __init__(self, folder: Path, queues: str = QUEUES, *, head: str = HEAD) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        queues: str = QUEUES,
+        *,
+        head: str = HEAD,
+        source: MemorySource | None = None,
+    ) -> None:
         self.folder = folder
         self.clock = StoppedClock()
         self.store = MemoryStore("s3://production", buckets=["blind"], now=lambda: self.clock.at)
         self.log = MemoryLog()
+        self.source = source
         self.annotator = MemoryAnnotator(timeout_s=3, now=lambda: self.clock.at)
         self.rng = random.Random(1)
         self.progress: Callable[[str, int, int | None], None] = lambda _w, _d, _t: None
@@ -106,6 +114,7 @@ class World:
             store=self.store,
             log=self.log,
             annotator=self.annotator,
+            source=self.source,
         )
 
     def restart(self) -> Loop:

@@ -111,6 +111,11 @@ class ProjectSettings(_Section):
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "UTC", description="Where days are cut, for reports by day. All instants are UTC."
     )
+    invalid_prediction: Literal["set-aside", "wrong"] = Field(
+        "set-aside",
+        description="What an answer is that names no class. `wrong`: it stays in the traffic and counts "
+        "as an error, whatever people answer, as a language model's unusable answer is one.",
+    )
 
     @model_validator(mode="after")
     def _classes_are_names(self) -> "ProjectSettings":
@@ -226,6 +231,72 @@ class StoreSettings(_Section):
         """The uris that are listed."""
         below = [f"{self.uri.rstrip('/')}/{name.strip('/')}" for name in self.prefixes]
         return below or [self.uri]
+
+
+class InputSettings(_Section):
+    """What people label."""
+
+    kind: Literal["image", "text"] = Field("image", description="What a sample is.")
+    max_text_bytes: int = Field(
+        100_000,
+        ge=1,
+        description="A longer text is set aside, or unavailable where only its object tells.",
+    )
+
+
+class ColumnSettings(_Section):
+    """How the table calls its columns. Of those that may be missing, what is named must be there."""
+
+    sample_id: str = Field("sample_id", description="The sample's identity.")
+    predicted_class: str = Field("predicted_class", description="The class the model predicted.")
+    predicted_at: str = Field(
+        "predicted_at",
+        description="When: timestamps, ISO 8601 text, or numbers counted in `predicted_at_unit`.",
+    )
+    confidence: str = Field("confidence", description="The model's confidence; may be missing.")
+    model: str = Field("model", description="The model's version; may be missing.")
+    role: str = Field(
+        "role",
+        description="`serving`, or `shadow` for a model that runs beside it; may be missing.",
+    )
+    probabilities: str = Field(
+        "probabilities", description="A list of numbers, one a class; may be missing."
+    )
+    flagged: str = Field("flagged", description="True where a user flagged the answer.")
+    corrected_class: str = Field("corrected_class", description="The class a user says is right.")
+    content_hash: str | None = Field(
+        None, description="A hash of the input's content, by which copies of it are known."
+    )
+    uri: str | None = Field(
+        None,
+        description="Where the input lies: a column, or a template of columns such as "
+        "`s3://bucket/{request_id}.png`. Left out, `sample_id` is its key in `store.uri`.",
+    )
+    text: str | None = Field(
+        None, description="The text to label. Left out, it is the object at the uri."
+    )
+
+
+class SourceSettings(_Section):
+    """A table of predictions. Its rows take the place of the bucket's tags."""
+
+    kind: Literal["parquet", "jsonl", "csv"] = Field(description="What the table is.")
+    uri: str = Field(
+        min_length=1,
+        description="A folder, s3://bucket/prefix on the server of the inputs, or one file.",
+    )
+    with_tags: bool = Field(False, description="Read the bucket's tags as well.")
+    confidence_divisor: float = Field(
+        1.0, gt=0, description="What confidences are divided by: 100 for percent."
+    )
+    predicted_at_unit: Literal["seconds", "milliseconds", "microseconds", "nanoseconds"] | None = (
+        Field(None, description="What numbers in `predicted_at` count, since 1970.")
+    )
+    attributes: list[str] = Field(
+        default_factory=list,
+        description='Other columns that a `where` may name as `attributes.NAME`; `["*"]` for all.',
+    )
+    columns: ColumnSettings = Field(default_factory=lambda: ColumnSettings())
 
 
 class LabelStudioSettings(_Section):
@@ -366,7 +437,9 @@ class Settings(_Section):
     """All of labelloop.toml."""
 
     project: ProjectSettings
+    input: InputSettings = Field(default_factory=lambda: InputSettings())
     store: StoreSettings
+    source: SourceSettings | None = None
     label_studio: LabelStudioSettings
     state: StateSettings = Field(default_factory=lambda: StateSettings())
     rounds: RoundSettings = Field(default_factory=lambda: RoundSettings())
@@ -387,6 +460,12 @@ class Settings(_Section):
                     f"store.blind_uri {self.store.blind_uri!r} lies inside store.uri "
                     f"{place!r}: copies would be indexed as inputs; use another bucket or prefix"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> "Settings":
+        if self.source and self.source.columns.text and self.input.kind != "text":
+            raise ValueError('source.columns.text is for [input] kind = "text"')
         return self
 
     def queues(self) -> tuple[Queue, ...]:
@@ -500,7 +579,8 @@ def _section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
         if isinstance(part, int):
             continue
         annotation = section.model_fields[part].annotation
-        section = QueueSettings if part == "queue" else annotation  # type: ignore[assignment]
+        optional = {"queue": QueueSettings, "source": SourceSettings}
+        section = optional.get(part, annotation)  # type: ignore[arg-type,assignment]
     return section
 
 
@@ -527,7 +607,11 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         else str((folder / state.warehouse).resolve()),
         datasets=(folder / state.datasets).resolve(),
     )
-    return settings.model_copy(update={"state": anchored})
+    source = settings.source
+    if source is not None and "://" not in source.uri:
+        at = str((folder / source.uri).resolve())
+        source = source.model_copy(update={"uri": at})
+    return settings.model_copy(update={"state": anchored, "source": source})
 
 
 def _anchored_url(url: str, folder: Path) -> str:
@@ -546,6 +630,8 @@ def reference() -> str:
         parts += _section_markdown(title, section)
         if name == "store":
             parts += _section_markdown("[store.tags]", TagSettings)
+        if name == "source":
+            parts += _section_markdown("[source.columns]", ColumnSettings)
     return "\n".join(parts)
 
 
@@ -553,7 +639,7 @@ def _section_markdown(title: str, section: type[BaseModel]) -> list[str]:
     lines = [f"## `{title}`", "", section.__doc__ or "", "", "| key | default | meaning |"]
     lines.append("| --- | --- | --- |")
     for key, field in section.model_fields.items():
-        if key == "tags":
+        if key in {"tags", "columns"}:
             continue
         if field.is_required():
             default = "required"

@@ -44,6 +44,10 @@ class InputGone(StoreError):
     """The object of a sample no longer exists in the store."""
 
 
+class SourceFileBad(StoreError):
+    """A file of a table of predictions can't be read; the others may be."""
+
+
 class LogError(LabelloopError):
     """The prediction log can't be read or written."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labelloop.core.dataset import DatasetVersion
     from labelloop.exports.imagefolder import Exported
     from labelloop.ledger.rejects import SetAside
-    from labelloop.ports import Annotator, Clock, PredictionLog, Progress, Store
+    from labelloop.ports import Annotator, Clock, PredictionLog, Progress, Source, Store
     from labelloop.reports.doctor.finding import Diagnosis
     from labelloop.reports.doctor.subject import Subject
     from labelloop.reports.plan import Plan
@@ -86,12 +86,13 @@ class Loop:
         store: "Store | None" = None,
         log: "PredictionLog | None" = None,
         annotator: "Annotator | None" = None,
+        source: "Source | None" = None,
     ) -> None:
         self.settings = settings
         self.queues = settings.queues()
         self.clock: Clock = clock or SystemClock()
         self._progress = progress
-        self._given = (store, log, annotator)
+        self._given = (store, log, annotator, source)
         self._opened: list[object] = []
 
     def __enter__(self) -> Self:
@@ -104,7 +105,7 @@ class Loop:
 
     def close(self) -> None:
         """Close every connection; the next verb opens them again."""
-        for name in ("ledger", "log", "store", "annotator"):
+        for name in ("ledger", "log", "store", "annotator", "source"):
             self.__dict__.pop(name, None)
         for opened in reversed(self._opened):
             close = getattr(opened, "close", None)
@@ -219,6 +220,18 @@ class Loop:
         return store
 
     @cached_property
+    def source(self) -> "Source | None":
+        """The table of predictions, where the settings name one."""
+        own = self.settings.source
+        if self._given[3] is not None or own is None:
+            return self._given[3]
+        from labelloop.adapters.source_files import FilesSource
+
+        source = FilesSource(own.uri, own.kind, s3=self._s3_access())
+        self._opened.append(source)
+        return source
+
+    @cached_property
     def annotator(self) -> "Annotator":
         """Label Studio."""
         if self._given[2] is not None:
@@ -245,17 +258,52 @@ class Loop:
     # --- the verbs ----------------------------------------------------------------------------
 
     def index(self) -> "Indexed":
-        """Take new objects and their tags into the prediction log."""
+        """Take new predictions into the prediction log: rows of the table, tags of the bucket."""
         from labelloop.steps.index import Index
 
         own = self.settings
-        return Index(
+        by_table = self._index_table()
+        if by_table is not None and own.source is not None and not own.source.with_tags:
+            return by_table
+        by_tags = Index(
             self.ledger,
             self.log,
             self.store,
             names=TagNames(**own.store.tags.model_dump()),
             classes=own.project.classes,
+            unusable_is_wrong=own.project.invalid_prediction == "wrong",
             feedback_horizon=own.rounds.feedback_horizon,
+            clock=self.clock,
+            progress=self._progress,
+        ).run()
+        return by_table.followed_by(by_tags) if by_table else by_tags
+
+    def _index_table(self) -> "Indexed | None":
+        own = self.settings
+        if self.source is None or own.source is None:
+            return None
+        from labelloop.core.columns import ColumnNames, TableRules
+        from labelloop.steps.index_table import IndexTable
+
+        table = own.source
+        every = table.attributes == ["*"]
+        return IndexTable(
+            self.ledger,
+            self.log,
+            self.source,
+            names=ColumnNames(
+                **table.columns.model_dump(),
+                attributes=None if every else tuple(table.attributes),
+                explicit=frozenset(table.columns.model_fields_set),
+            ),
+            rules=TableRules(
+                classes=frozenset(own.project.classes),
+                store_uri=own.store.uri,
+                unusable_is_wrong=own.project.invalid_prediction == "wrong",
+                confidence_divisor=table.confidence_divisor,
+                predicted_at_unit=table.predicted_at_unit,
+                max_text_bytes=own.input.max_text_bytes,
+            ),
             clock=self.clock,
             progress=self._progress,
         ).run()

@@ -1,4 +1,4 @@
-"""What the steps need of foreign technology: a store, a prediction log, an annotator, a clock.
+"""What the steps need of foreign technology: store, source, prediction log, annotator, clock.
 
 Each has an in-memory adapter in `labelloop.testing`; one contract suite holds all of them to the
 behaviour stated here.
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from labelloop.core.round import Candidate, Count, FrameRange, Span
-from labelloop.core.sample import Feedback, Prediction
+from labelloop.core.sample import Feedback, Prediction, PredictionTable, Role
 from labelloop.core.where import Where
 
 # --- clock and progress ---------------------------------------------------------------------
@@ -115,7 +115,74 @@ class Store(Protocol):
         """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
 
 
+# --- source ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One file of a table of predictions. `version` differs where its content does."""
+
+    uri: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceColumns:
+    """The columns of a file; `sparse`: rows may have others, which are not there in each."""
+
+    names: tuple[str, ...]
+    sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRows:
+    """Some rows of a file, in order.
+
+    batch
+        a pyarrow RecordBatch
+    numbers
+        the place of each row in the file, 1 first; of text files the line
+    unreadable
+        the places of rows that can't be read, and why
+    """
+
+    batch: Any
+    numbers: Sequence[int]
+    unreadable: tuple[tuple[int, str], ...] = ()
+
+
+class Source(Protocol):
+    """A table of predictions that somebody else writes: files that are read once each.
+
+    Every call may raise StoreUnavailable (asking again may work) or StoreDenied (it won't).
+    """
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the rows of a file that is gone were moved into others."""
+
+    def files(self) -> Sequence[SourceFile]:
+        """The files that the table has now, the newest last where that is known."""
+
+    def columns(self, file: SourceFile) -> SourceColumns:
+        """The columns of a file.
+
+        Raises:
+            SourceFileBad: it can't be read.
+        """
+
+    def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
+        """The rows of a file, some at a time; of all columns, or of those named that it has.
+
+        Raises:
+            SourceFileBad: it can't be read, or not to its end.
+        """
+
+
 # --- prediction log -------------------------------------------------------------------------
+
+Rows = Sequence[Prediction] | Sequence[Feedback] | PredictionTable
+"""What a batch is written from."""
 
 BatchKind = Literal["predictions", "feedback"]
 
@@ -136,6 +203,19 @@ class Known:
     flagged: bool | None
     corrected_class: str | None
     repeated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One prediction that the log holds, beside the feedback on its sample so far."""
+
+    sample_id: str
+    role: Role
+    model: str
+    predicted_class: str
+    content_hash: str
+    flagged: bool | None
+    corrected_class: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +279,7 @@ class PredictionLog(Protocol):
         self,
         batch: int,
         kind: BatchKind,
-        rows: Sequence[Prediction] | Sequence[Feedback],
+        rows: Rows,
         indexed_at: datetime,
     ) -> str:
         """Write a batch durably, not yet visible; returns its path."""
@@ -219,6 +299,12 @@ class PredictionLog(Protocol):
 
     def known(self, sample_ids: Sequence[str]) -> Mapping[str, Known]:
         """Those of `sample_ids` that have a serving prediction."""
+
+    def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
+        """Every prediction of `sample_ids`, of any role, the earliest batch first."""
+
+    def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
+        """The texts of those of `sample_ids` whose serving prediction has one."""
 
     def attributes(self) -> frozenset[str]:
         """The names of the attributes that any prediction carries."""
@@ -248,7 +334,8 @@ class PredictionLog(Protocol):
         """Serving predictions without flag or correction that their part admits, page by page in
         order of sample_id, without those named by sample_id or content hash.
 
-        A prediction belongs to the first part with a frame that holds it.
+        A prediction belongs to the first part with a frame that holds it. Answers that name no
+        class are none.
         """
 
     def label_counts(

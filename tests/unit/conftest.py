@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.ledger import Ledger
+from labelloop.testing import MemorySource
 from tests.world import HEAD, QUEUES, World
 
 MakeWorld = Callable[..., World]
@@ -25,11 +26,13 @@ def make_world(tmp_path: Path, ledger_template: Path) -> Iterator[MakeWorld]:
     """Makes projects in memory, and closes them."""
     made: list[World] = []
 
-    def make(queues: str = QUEUES, *, head: str = HEAD) -> World:
+    def make(
+        queues: str = QUEUES, *, head: str = HEAD, source: MemorySource | None = None
+    ) -> World:
         folder = tmp_path / f"project{len(made)}"
         (folder / ".labelloop").mkdir(parents=True)
         shutil.copy(ledger_template, folder / ".labelloop" / "ledger.db")
-        made.append(World(folder, queues, head=head))
+        made.append(World(folder, queues, head=head, source=source))
         return made[-1]
 
     yield make

@@ -18,10 +18,18 @@ from labelloop.adapters.iceberg_tables import (
 from labelloop.adapters.log_engine import Reading, engine
 from labelloop.adapters.s3_access import S3Access
 from labelloop.core.round import Candidate, Count, FrameRange, Span
-from labelloop.core.sample import Feedback, Prediction
+from labelloop.core.sample import Role
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
-from labelloop.ports import BatchKind, Known, LabelCount, LabelPart, ModelLabel
+from labelloop.ports import (
+    BatchKind,
+    Known,
+    LabelCount,
+    LabelPart,
+    ModelLabel,
+    Recorded,
+    Rows,
+)
 
 
 class IcebergLog:
@@ -104,7 +112,7 @@ class IcebergLog:
         self,
         batch: int,
         kind: BatchKind,
-        rows: Sequence[Prediction] | Sequence[Feedback],
+        rows: Rows,
         indexed_at: datetime,
     ) -> str:
         """Write a batch durably, not yet visible; returns its path.
@@ -113,7 +121,7 @@ class IcebergLog:
             ArgumentError: the batch is empty or its number isn't positive.
             LogError: it can't be written, or a batch of this number is visible already.
         """
-        if batch < 1 or not rows:
+        if batch < 1 or not len(rows):
             raise ArgumentError(
                 f"batch {batch} of {len(rows)} rows: a batch has a positive number and a row",
                 remedy="write no batch where there is nothing to write",
@@ -167,6 +175,30 @@ class IcebergLog:
                 row["sample_id"]: Known(**row | {"repeated": frozenset(row["repeated"] or ())})
                 for row in reading.rows(statement)
             }
+
+    def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
+        """Every prediction of `sample_ids`, of any role, the earliest batch first."""
+        if not sample_ids:
+            return []
+        with Reading(self._engine, self._tables) as reading:
+            statement = log_sql.recorded(
+                reading.source("predictions"),
+                reading.source("feedback"),
+                reading.listed("sample_id", sample_ids),
+            )
+            return [
+                Recorded(**row | {"role": Role(row["role"])}) for row in reading.rows(statement)
+            ]
+
+    def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
+        """The texts of those of `sample_ids` whose serving prediction has one."""
+        if not sample_ids:
+            return {}
+        with Reading(self._engine, self._tables) as reading:
+            statement = log_sql.texts(
+                reading.source("predictions"), reading.listed("sample_id", sample_ids)
+            )
+            return {row["sample_id"]: row["text"] for row in reading.rows(statement)}
 
     def attributes(self) -> frozenset[str]:
         """The names of the attributes that any prediction carries."""

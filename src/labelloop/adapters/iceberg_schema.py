@@ -1,11 +1,10 @@
 """The columns of the prediction log's two tables, and rows in that shape."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from labelloop.core.sample import Feedback, Prediction
-from labelloop.ports import BatchKind
+from labelloop.core.sample import PredictionTable
+from labelloop.ports import BatchKind, Rows
 
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
@@ -36,7 +35,7 @@ def schema(kind: BatchKind) -> "Schema":
             column(4, "received_at", TimestamptzType()),
             column(5, "batch", LongType()),
         )
-    attributes = MapType(18, StringType(), 19, StringType(), value_required=True)
+    attributes = MapType(19, StringType(), 20, StringType(), value_required=True)
     return Schema(
         column(1, "sample_id", StringType()),
         column(2, "uri", StringType()),
@@ -45,14 +44,15 @@ def schema(kind: BatchKind) -> "Schema":
         column(5, "role", StringType()),
         column(6, "predicted_class", StringType()),
         column(7, "confidence", DoubleType(), required=False),
-        column(8, "probabilities", ListType(16, FloatType(), element_required=False), False),
-        column(9, "embedding", ListType(17, FloatType(), element_required=False), False),
+        column(8, "probabilities", ListType(17, FloatType(), element_required=False), False),
+        column(9, "embedding", ListType(18, FloatType(), element_required=False), False),
         column(10, "attributes", attributes),
         column(11, "line", LongType()),
         column(12, "content_hash", StringType()),
         column(13, "size_bytes", LongType()),
         column(14, "batch", LongType()),
         column(15, "indexed_at", TimestamptzType()),
+        column(16, "text", StringType(), required=False),
     )
 
 
@@ -63,13 +63,13 @@ def arrow_schema(kind: BatchKind) -> Any:
     return schema_to_pyarrow(schema(kind))
 
 
-def arrow_rows(
-    kind: BatchKind, rows: Sequence[Prediction] | Sequence[Feedback], batch: int, at: datetime
-) -> Any:
+def arrow_rows(kind: BatchKind, rows: Rows, batch: int, at: datetime) -> Any:
     """The rows as a pyarrow Table of the exact schema; a confidence that is NaN becomes null."""
     import pyarrow as pa
 
     wanted = arrow_schema(kind)
+    if isinstance(rows, PredictionTable):
+        return _completed(rows.table, wanted, batch, at)
     given: dict[str, list[Any]] = {
         field.name: [getattr(row, field.name, None) for row in rows] for field in wanted
     }
@@ -79,3 +79,20 @@ def arrow_rows(
         given["attributes"] = [list(pairs.items()) for pairs in given["attributes"]]
         given["confidence"] = [None if c is None or c != c else c for c in given["confidence"]]
     return pa.table(given, schema=wanted)
+
+
+def _completed(table: Any, wanted: Any, batch: int, at: datetime) -> Any:
+    import pyarrow as pa
+
+    n = table.num_rows
+    same: dict[str, Any] = {"batch": batch, "indexed_at": at}
+    return pa.table(
+        {
+            field.name: pa.repeat(pa.scalar(same[field.name], field.type), n)
+            if field.name in same
+            else table.column(field.name)
+            if field.name in table.column_names
+            else pa.nulls(n, field.type)
+            for field in wanted
+        }
+    ).cast(wanted)

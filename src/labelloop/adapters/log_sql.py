@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from labelloop.core.round import FrameRange
-from labelloop.core.sample import RISK_BINS, Role
+from labelloop.core.sample import NO_CLASS, RISK_BINS, Role
 from labelloop.core.where import Where
 from labelloop.ports import LabelPart
 
@@ -96,6 +96,25 @@ def known(predictions: str, feedback: str, wanted: str) -> str:
         USING (sample_id)"""
 
 
+def recorded(predictions: str, feedback: str, wanted: str) -> str:
+    """Every prediction of the samples that `wanted` lists, with the folded feedback."""
+    listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
+    return f"""
+        SELECT p.sample_id, p.role, p.model, p.predicted_class, p.content_hash,
+               f.flagged, f.corrected_class
+        FROM (SELECT * EXCLUDE (text) FROM {predictions} WHERE {listed}) p
+        LEFT JOIN ({_folded(feedback, listed)}) f USING (sample_id)
+        ORDER BY p.batch, p.sample_id"""
+
+
+def texts(predictions: str, wanted: str) -> str:
+    """The texts of the samples that `wanted` lists."""
+    listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
+    return f"""
+        SELECT sample_id, text FROM ({_first_serving(predictions, listed)})
+        WHERE text IS NOT NULL"""
+
+
 def model_labels(
     predictions: str,
     feedback: str,
@@ -117,7 +136,8 @@ def model_labels(
     return f"""
         SELECT sample_id, uri, content_hash, predicted_class, confidence, model, part
         FROM ({_uncontested(predictions, feedback, [part.frames for part in parts])}) p
-        WHERE ({" OR ".join(sure) or "false"}
+        WHERE predicted_class <> '{NO_CLASS}'
+          AND ({" OR ".join(sure) or "false"}
                OR EXISTS (FROM {cells} c WHERE c.part = p.part AND c.risk_bin = p.risk_bin
                           AND c.predicted_class = p.predicted_class))
           AND {_outside(without_samples, without_content)}

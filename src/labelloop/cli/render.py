@@ -55,8 +55,12 @@ def outcome(verb: str, result: object, *, timezone: str = "UTC") -> None:
 
 def index_text(r: "Indexed") -> str:
     """What `index` found, in a line."""
-    parts = [f"{r.n_new:,} new ({r.n_listed:,} listed)"]
-    if r.n_listed == 0:
+    seen = [f"{r.n_listed:,} listed"] if r.n_listed else []
+    if r.n_files is not None:
+        files = "1 file" if r.n_files == 1 else f"{r.n_files:,} files"
+        seen.append(f"{r.n_rows:,} rows in {files}" if r.n_files else "no new file")
+    parts = [f"{r.n_new:,} new ({', '.join(seen)})"]
+    if r.n_listed == 0 and r.n_files is None:
         parts = ["nothing there: the bucket, or the prefix in store.uri, is empty"]
     if r.n_set_aside_in_all:
         parts.append(f"{r.n_set_aside:,} set aside ({r.n_set_aside_in_all:,} in all)")

@@ -1,11 +1,21 @@
 """Samples: what the model said of them, and what users said back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 RISK_BINS = 1024
+
+NO_CLASS = ""
+"""The predicted class of an answer that names no class: every label of its sample contradicts it."""
+
+UNUSABLE = "unusable_answer"
+"""The attribute that holds what such an answer said."""
+
+HASH_OF_TEXT, HASH_OF_URI = "text:", "uri:"
+"""How a content hash begins that labelloop made: of a text, or of a place that nobody read."""
 
 
 class Role(StrEnum):
@@ -32,6 +42,14 @@ class RejectReason(StrEnum):
     CHANGED = "changed"
     UNKNOWN_CORRECTION = "corrected class is unknown"
     BAD_FLAG = "flag is neither true nor false"
+    BAD_FILE = "file can't be read"
+    BAD_ROW = "row can't be read"
+    NO_SAMPLE_ID = "no sample id"
+    BAD_ROLE = "role is neither serving nor shadow"
+    NO_URI = "no uri"
+    BAD_URI = "uri lies outside the store"
+    NO_TEXT = "no text"
+    TEXT_TOO_LONG = "text is too long"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +66,19 @@ class Prediction:
     content_hash: str
     size_bytes: int
     role: Role = Role.SERVING
+    probabilities: Sequence[float] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionTable:
+    """Predictions in columns: a pyarrow Table that has the fields of Prediction, by their names."""
+
+    table: Any
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from labelloop.core.line import line
-from labelloop.core.sample import Feedback, Prediction, Reject, RejectReason
+from labelloop.core.sample import NO_CLASS, UNUSABLE, Feedback, Prediction, Reject, RejectReason
 from labelloop.core.where import instant
 
 NO_MODEL = "unversioned"
@@ -56,47 +56,56 @@ def read_tags(
     classes: frozenset[str],
     salt: bytes,
     received_at: datetime,
+    unusable_is_wrong: bool = False,
 ) -> Reading:
     """What the tags of one object say of its sample.
 
     A timestamp without an offset is UTC; a missing confidence is normal; feedback that can't be read
-    leaves the prediction as it is.
+    leaves the prediction as it is. An answer that names no class is a fault, or, if
+    `unusable_is_wrong`, the class NO_CLASS.
     """
     tags = tagged.tags
-    fault = _fault(tags, names, classes)
+    fault = _fault(tags, names, None if unusable_is_wrong else classes)
     if fault is not None:
         reason, value = fault
         return Reading(None, (), Reject(uri=tagged.uri, reason=reason, value=value))
+    answer = tags.get(names.predicted_class, "")
+    attributes = {k: v for k, v in tags.items() if k not in names.known()}
+    if answer not in classes:
+        attributes |= {UNUSABLE: answer} if answer else {}
+        answer = NO_CLASS
     confidence_text = tags.get(names.confidence, "").strip()
     prediction = Prediction(
         sample_id=tagged.sample_id,
         uri=tagged.uri,
         predicted_at=instant(tags[names.timestamp]),
         model=tags.get(names.model, "").strip() or NO_MODEL,
-        predicted_class=tags[names.predicted_class],
+        predicted_class=answer,
         confidence=float(confidence_text) if confidence_text else None,
         line=line(tagged.sample_id, salt),
         content_hash=tagged.content_hash,
         size_bytes=tagged.size_bytes,
-        attributes={k: v for k, v in tags.items() if k not in names.known()},
+        attributes=attributes,
     )
     feedback, reject = _feedback(tagged, names, classes, received_at)
     return Reading(prediction, feedback, reject)
 
 
 def _fault(
-    tags: Mapping[str, str], names: TagNames, classes: frozenset[str]
+    tags: Mapping[str, str], names: TagNames, classes: frozenset[str] | None
 ) -> tuple[RejectReason, str] | None:
+    """The first fault; `classes` None: any answer will do."""
     if not tags.keys() & {names.predicted_class, names.confidence, names.timestamp}:
         return RejectReason.UNTAGGED, ""
     if not tags.get(names.timestamp, "").strip():
         return RejectReason.NO_TIMESTAMP, ""
     if not _is_instant(tags[names.timestamp]):
         return RejectReason.BAD_TIMESTAMP, tags[names.timestamp]
-    if not tags.get(names.predicted_class):
+    answer = tags.get(names.predicted_class, "")
+    if classes is not None and not answer:
         return RejectReason.NO_CLASS, ""
-    if tags[names.predicted_class] not in classes:
-        return RejectReason.UNKNOWN_CLASS, tags[names.predicted_class]
+    if classes is not None and answer not in classes:
+        return RejectReason.UNKNOWN_CLASS, answer
     if not _is_confidence(tags.get(names.confidence, "").strip()):
         return RejectReason.BAD_CONFIDENCE, tags[names.confidence]
     return None

@@ -19,6 +19,14 @@ OUTSIDE_FRAMES = (
     RejectReason.NO_CLASS,
     RejectReason.UNKNOWN_CLASS,
     RejectReason.BAD_CONFIDENCE,
+    RejectReason.BAD_FILE,
+    RejectReason.BAD_ROW,
+    RejectReason.NO_SAMPLE_ID,
+    RejectReason.BAD_ROLE,
+    RejectReason.NO_URI,
+    RejectReason.BAD_URI,
+    RejectReason.NO_TEXT,
+    RejectReason.TEXT_TOO_LONG,
 )
 """Reasons for which a prediction is in no frame, so that estimates must bound what it could be."""
 
@@ -77,6 +85,13 @@ def existing(tx: Transaction, uris: Sequence[str]) -> Mapping[str, SetAside]:
         )
         found.update((s.uri, s) for s in _set_aside(rows))
     return found
+
+
+def of_file(tx: Transaction, file_uri: str) -> list[str]:
+    """The uris under which a file of a table, or a row of it, is set aside."""
+    below = t.rejects.c.uri.startswith(f"{file_uri}#", autoescape=True)
+    query = sa.select(t.rejects.c.uri).where(below | (t.rejects.c.uri == file_uri))
+    return list(tx.execute(query).scalars())
 
 
 def every(tx: Transaction) -> list[SetAside]:

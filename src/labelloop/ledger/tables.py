@@ -78,6 +78,16 @@ rejects = sa.Table(
     sa.Column("last_read_at", Instant, nullable=False),
 )
 
+source_files = sa.Table(
+    "source_files",
+    metadata,
+    sa.Column("uri", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("n_rows", sa.BigInteger, nullable=False),
+    sa.Column("n_set_aside", sa.BigInteger, nullable=False),
+    sa.Column("read_at", Instant, nullable=False),
+)
+
 rounds = sa.Table(
     "rounds",
     metadata,

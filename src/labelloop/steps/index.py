@@ -5,10 +5,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from labelloop.core.sample import Feedback, Prediction, Reject, RejectReason, Role
+from labelloop.core.sample import (
+    HASH_OF_TEXT,
+    HASH_OF_URI,
+    Feedback,
+    Prediction,
+    Reject,
+    RejectReason,
+    Role,
+)
 from labelloop.core.tags import Reading, TaggedObject, TagNames, read_tags
-from labelloop.ledger import Lease, Ledger, batches, cursors, rejects
-from labelloop.ports import BatchKind, Clock, Known, PredictionLog, Progress, Store, StoredObject
+from labelloop.ledger import Lease, Ledger, cursors, rejects
+from labelloop.ports import Clock, Known, PredictionLog, Progress, Store, StoredObject
+from labelloop.steps.batch_writer import recover_batches, write_batches
 
 PENDING = timedelta(minutes=10)
 """An untagged object younger than this waits for its tags: apps upload first and tag later."""
@@ -24,7 +33,10 @@ _READING = "index:classes and tag names"
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What one `index` found."""
+    """What one `index` found. `n_files` of a table were new or changed, and had `n_rows` rows.
+
+    Without a table `n_files` is None.
+    """
 
     n_listed: int
     n_new: int
@@ -32,6 +44,21 @@ class Indexed:
     n_pending: int
     n_feedback: int
     n_set_aside_in_all: int
+    n_files: int | None = None
+    n_rows: int = 0
+
+    def followed_by(self, later: "Indexed") -> "Indexed":
+        """What a table and then the tags said."""
+        return Indexed(
+            n_listed=self.n_listed + later.n_listed,
+            n_new=self.n_new + later.n_new,
+            n_set_aside=self.n_set_aside + later.n_set_aside,
+            n_pending=self.n_pending + later.n_pending,
+            n_feedback=self.n_feedback + later.n_feedback,
+            n_set_aside_in_all=later.n_set_aside_in_all,
+            n_files=self.n_files,
+            n_rows=self.n_rows,
+        )
 
 
 @dataclass(slots=True)
@@ -55,6 +82,7 @@ class Index:
         *,
         names: TagNames,
         classes: Sequence[str],
+        unusable_is_wrong: bool = False,
         feedback_horizon: timedelta,
         clock: Clock,
         progress: Progress,
@@ -64,6 +92,7 @@ class Index:
         self._store = store
         self._names = names
         self._classes = frozenset(classes)
+        self._unusable_is_wrong = unusable_is_wrong
         self._horizon = feedback_horizon
         self._clock = clock
         self._progress = progress
@@ -74,7 +103,7 @@ class Index:
         A run that is killed leaves whole batches behind; the next one reads only what is missing.
         """
         with self._ledger.lease("index") as lease:
-            self._recover(lease)
+            recover_batches(self._ledger, self._log, lease)
             return self._run(lease)
 
     def _run(self, lease: Lease) -> Indexed:
@@ -112,7 +141,7 @@ class Index:
 
     def _digest(self) -> str:
         """What decides whether tags can be read: where it changes, rows set aside may be mended."""
-        text = "\0".join([repr(self._names), *sorted(self._classes)])
+        text = "\0".join([repr((self._names, self._unusable_is_wrong)), *sorted(self._classes)])
         return sha256(text.encode()).hexdigest()
 
     # --- reading ------------------------------------------------------------------------------
@@ -152,6 +181,7 @@ class Index:
                 ),
                 self._names,
                 classes=self._classes,
+                unusable_is_wrong=self._unusable_is_wrong,
                 salt=self._log.salt,
                 received_at=now,
             )
@@ -220,46 +250,19 @@ class Index:
     # --- writing ------------------------------------------------------------------------------
 
     def _write(self, lease: Lease, found: _Found, now: datetime) -> int:
-        """Commit what was read; returns how many rows are newly set aside.
-
-        One transaction decides: killed before it, nothing was read; after it, all of it was. A
-        prediction in the log without the feedback read beside it would not be read again.
-        """
-        parts: list[tuple[BatchKind, Sequence[Prediction] | Sequence[Feedback]]] = []
-        if found.predictions:
-            parts.append(("predictions", found.predictions))
-        if found.feedback:
-            parts.append(("feedback", found.feedback))
-        if not parts and not found.rejects and not found.mended:
+        """Commit what was read; returns how many rows are newly set aside."""
+        if not any((found.predictions, found.feedback, found.rejects, found.mended)):
             return 0
-        with self._ledger.write(lease) as tx:
-            numbers = [batches.reserve(tx, kind, len(rows)) for kind, rows in parts]
-        paths = [
-            self._log.write_batch(batch, kind, rows, now)
-            for batch, (kind, rows) in zip(numbers, parts, strict=True)
-        ]
-        with self._ledger.write(lease) as tx:
-            for batch, path in zip(numbers, paths, strict=True):
-                batches.record_path(tx, batch, path)
-            rejects.clear(tx, found.mended)
-            n_set_aside = rejects.put(tx, found.rejects, now)
-        for batch, (kind, _), path in zip(numbers, parts, paths, strict=True):
-            self._log.commit_batch(batch, kind, path)
-            with self._ledger.write(lease) as tx:
-                batches.finish(tx, batch, batches.COMMITTED)
-        return n_set_aside
-
-    def _recover(self, lease: Lease) -> None:
-        """Finish the batches that a killed run had written whole; give the others up."""
-        with self._ledger.read() as tx:
-            left = batches.unfinished(tx)
-        for begun in left:
-            state = batches.VOID
-            if begun.path is not None and self._log.is_whole(begun.path, begun.n_rows):
-                self._log.commit_batch(begun.batch, begun.kind, begun.path)
-                state = batches.COMMITTED
-            with self._ledger.write(lease) as tx:
-                batches.finish(tx, begun.batch, state)
+        return write_batches(
+            self._ledger,
+            self._log,
+            lease,
+            predictions=found.predictions,
+            feedback=found.feedback,
+            set_aside=found.rejects,
+            mended=found.mended,
+            now=now,
+        )
 
 
 def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
@@ -271,13 +274,19 @@ def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
 
 
 def _change(before: Known, stored: StoredObject, prediction: Prediction) -> str | None:
-    """What contradicts the log, in words; None where nothing does."""
-    if stored.content_hash != before.content_hash:
+    """What contradicts the log, in words; None where nothing does.
+
+    A row of a table that came first may say the same to other digits: then the class decides.
+    """
+    by_table = before.content_hash.startswith((HASH_OF_TEXT, HASH_OF_URI))
+    if not by_table and stored.content_hash != before.content_hash:
         return f"content {stored.content_hash}, was {before.content_hash}"
     if prediction.model != before.model:
         return None
     if prediction.predicted_class != before.predicted_class:
         return f"predicted_class {prediction.predicted_class}, was {before.predicted_class}"
+    if by_table:
+        return None
     if prediction.confidence != before.confidence:
         return f"confidence {prediction.confidence}, was {before.confidence}"
     if prediction.predicted_at != before.predicted_at:

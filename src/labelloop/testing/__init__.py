@@ -2,6 +2,7 @@
 
 from labelloop.testing.annotator import MemoryAnnotator
 from labelloop.testing.log import MemoryLog
+from labelloop.testing.source import MemorySource
 from labelloop.testing.store import MemoryStore
 
-__all__ = ["MemoryAnnotator", "MemoryLog", "MemoryStore"]
+__all__ = ["MemoryAnnotator", "MemoryLog", "MemorySource", "MemoryStore"]

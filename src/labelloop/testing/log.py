@@ -6,10 +6,25 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from labelloop.core.round import Candidate, Count, FrameRange, Span
-from labelloop.core.sample import Feedback, Prediction, Role, risk_bin
+from labelloop.core.sample import (
+    NO_CLASS,
+    Feedback,
+    Prediction,
+    PredictionTable,
+    Role,
+    risk_bin,
+)
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
-from labelloop.ports import BatchKind, Known, LabelCount, LabelPart, ModelLabel
+from labelloop.ports import (
+    BatchKind,
+    Known,
+    LabelCount,
+    LabelPart,
+    ModelLabel,
+    Recorded,
+    Rows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,7 @@ class MemoryLog:
         self,
         batch: int,
         kind: BatchKind,
-        rows: Sequence[Prediction] | Sequence[Feedback],
+        rows: Rows,
         indexed_at: datetime,  # noqa: ARG002  the port's signature; no question reads it
     ) -> str:
         """Write a batch, not yet visible; returns its path.
@@ -72,6 +87,13 @@ class MemoryLog:
             ArgumentError: the batch is empty or its number isn't positive.
             LogError: a batch of this number is visible already.
         """
+        if isinstance(rows, PredictionTable):
+            rows = [
+                Prediction(
+                    **{**row, "role": Role(row["role"]), "attributes": dict(row["attributes"])}
+                )
+                for row in rows.table.to_pylist()
+            ]
         if batch < 1 or not rows:
             raise ArgumentError(f"batch {batch} of {len(rows)} rows: neither may be zero")
         if (kind, batch) in self._visible:
@@ -128,6 +150,30 @@ class MemoryLog:
                 repeated=frozenset(repeated.get(sample_id, ())),
             )
         return found
+
+    def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
+        """Every prediction of `sample_ids`, of any role, the earliest batch first."""
+        wanted = set(sample_ids)
+        said = self._said()
+        return [
+            Recorded(
+                sample_id=p.sample_id,
+                role=p.role,
+                model=p.model,
+                predicted_class=p.predicted_class,
+                content_hash=p.content_hash,
+                flagged=said.get(p.sample_id, _Said()).flagged,
+                corrected_class=said.get(p.sample_id, _Said()).corrected_class,
+            )
+            for _, p in self._predictions()
+            if p.sample_id in wanted
+        ]
+
+    def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
+        """The texts of those of `sample_ids` whose serving prediction has one."""
+        serving = self._first_serving()
+        found = [serving[sample_id] for sample_id in sample_ids if sample_id in serving]
+        return {p.sample_id: p.text for p in found if p.text is not None}
 
     def attributes(self) -> frozenset[str]:
         """The names of the attributes that any prediction carries."""
@@ -191,6 +237,7 @@ class MemoryLog:
             )
             for i, p in self._uncontested([part.frames for part in parts])
             if _admits(parts[i], p)
+            and p.predicted_class != NO_CLASS
             and p.sample_id not in samples
             and p.content_hash not in contents
         ]

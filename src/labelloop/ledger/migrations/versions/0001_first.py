@@ -210,6 +210,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("round"),
     )
     op.create_table(
+        "source_files",
+        sa.Column("uri", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("n_rows", sa.BigInteger(), nullable=False),
+        sa.Column("n_set_aside", sa.BigInteger(), nullable=False),
+        sa.Column("read_at", Instant(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("uri"),
+    )
+    op.create_table(
         "strays",
         sa.Column("task_key", sa.Text(), nullable=False),
         sa.Column("ls_annotation_id", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -1,0 +1,90 @@
+"""How many rows a second `index` takes from a table of predictions: real files, a real log.
+
+python bench/source_rows.py [ROWS]
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from labelloop.config import load
+from labelloop.loop import Loop
+
+SETTINGS = """
+[project]
+name = "bench"
+classes = ["ham", "spam", "other"]
+[store]
+uri = "s3://production"
+endpoint_url = "http://127.0.0.1:9"
+access_key = "a"
+secret_key = "b"
+[source]
+kind = "{kind}"
+uri = "table"
+confidence_divisor = 100
+predicted_at_unit = "milliseconds"
+attributes = ["country"]
+[source.columns]
+sample_id = "request_id"
+confidence = "score"
+[label_studio]
+url = "http://127.0.0.1:9"
+api_key = "k"
+[[queue]]
+name = "accuracy"
+purpose = "evaluation"
+budget = 100
+"""
+
+
+def table(n: int) -> pa.Table:
+    rng = np.random.default_rng(1)
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    classes = pa.array(["ham", "spam", "other"])
+    return pa.table(
+        {
+            "request_id": pa.array([f"req-{i:032x}" for i in range(n)]),
+            "predicted_class": classes.take(pa.array(rng.integers(0, 3, n))),
+            "score": pa.array(rng.integers(0, 101, n)),
+            "predicted_at": pa.array(now_ms - rng.integers(0, 86_400_000, n)),
+            "country": pa.array(["CH", "DE", "FR"]).take(pa.array(rng.integers(0, 3, n))),
+        }
+    )
+
+
+def main(n: int) -> None:
+    for kind in ("parquet", "csv"):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "table").mkdir()
+            rows = table(n)
+            if kind == "parquet":
+                pyarrow.parquet.write_table(rows, folder / "table" / "a.parquet")
+            else:
+                pyarrow.csv.write_csv(rows, folder / "table" / "a.csv")
+            del rows
+            (folder / "labelloop.toml").write_text(SETTINGS.format(kind=kind))
+            with Loop(load(folder / "labelloop.toml", {})) as loop:
+                _ = loop.log
+                for run in ("first run", "second run"):
+                    start = time.perf_counter()
+                    found = loop.index()
+                    took = time.perf_counter() - start
+                    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                    print(
+                        f"{kind:8} {run}: {found.n_new:>9,} new in {took:5.1f} s, "
+                        f"{n / took:>9,.0f} rows/s, peak {peak:,.0f} MB"
+                    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)

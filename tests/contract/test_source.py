@@ -1,0 +1,271 @@
+"""What any source promises, held against every adapter."""
+
+import gzip
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from labelloop.adapters.s3_access import S3Access
+from labelloop.adapters.source_files import FilesSource, Kind
+from labelloop.errors import SourceFileBad, StoreDenied, StoreUnavailable
+from labelloop.ports import Source, SourceFile
+from labelloop.testing import MemorySource
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from labelloop.demo.servers import SeaweedFS
+
+Row = Mapping[str, object]
+
+
+class Table(Protocol):
+    """A table of predictions, and who writes it."""
+
+    source: Source
+
+    def write(self, name: str, rows: Sequence[Row]) -> None: ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.source = MemorySource(rows_at_a_time=2)
+
+    def write(self, name: str, rows: Sequence[Row]) -> None:
+        self.source.put(name, rows)
+
+
+class InFolder:
+    def __init__(self, folder: Path, kind: Kind) -> None:
+        self.folder, self.kind = folder, kind
+        folder.mkdir(parents=True)
+        self.source = FilesSource(str(folder), kind)
+
+    def write(self, name: str, rows: Sequence[Row]) -> None:
+        self.put(f"{name}.{self.kind}", encoded(self.kind, rows))
+
+    def put(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+class InBucket:
+    def __init__(self, s3: "S3Client", bucket: str, server: "SeaweedFS") -> None:
+        self.s3, self.bucket = s3, bucket
+        self.write("seen", [])  # a prefix exists with its first object
+        self.source = FilesSource(
+            f"s3://{bucket}/a table",
+            "parquet",
+            s3=S3Access(
+                endpoint_url=server.endpoint_url,
+                access_key=server.access_key,
+                secret_key=server.secret_key,
+            ),
+        )
+
+    def write(self, name: str, rows: Sequence[Row]) -> None:
+        key = f"a table/{name}.parquet" if rows else "a table/_started"
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=encoded("parquet", rows))
+
+
+def encoded(kind: Kind, rows: Sequence[Row]) -> bytes:
+    if kind == "parquet":
+        sink = pa.BufferOutputStream()
+        pyarrow.parquet.write_table(pa.Table.from_pylist(list(rows)), sink)
+        return sink.getvalue().to_pybytes()
+    if kind == "jsonl":
+        return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    header = list(rows[0])
+    lines = [",".join(header), *(",".join(str(row[n]) for n in header) for row in rows)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+@pytest.fixture(params=["memory", "parquet", "jsonl", "csv", "s3"])
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
+    made: Table
+    if request.param == "memory":
+        made = InMemory()
+    elif request.param == "s3":
+        server = request.getfixturevalue("seaweedfs")
+        s3, bucket = request.getfixturevalue("s3"), request.getfixturevalue("bucket")
+        made = InBucket(s3, bucket, server)
+    else:
+        made = InFolder(tmp_path / "it's [odd] * #%20 ü", request.param)
+    yield made
+    made.source.close()  # type: ignore[attr-defined]
+
+
+def read(source: Source, file: SourceFile, columns: Sequence[str] | None = None) -> list[Row]:
+    """The rows of a file with their numbers; nulls left out."""
+    found: list[Row] = []
+    for rows in source.read(file, columns):
+        assert rows.batch.num_rows == len(rows.numbers)
+        for number, row in zip(rows.numbers, rows.batch.to_pylist(), strict=True):
+            found.append({"#": number} | {k: v for k, v in row.items() if v is not None})
+    return found
+
+
+def test_files_are_listed_and_read_row_by_row(table: Table) -> None:
+    table.write("a", [{"id": f"r{i}", "said": "cat"} for i in range(5)])
+    table.write("b", [{"id": "x", "said": "Füchse"}])
+    first, last = table.source.files()
+    assert table.source.columns(last).names == ("id", "said")
+    assert [row["id"] for row in read(table.source, first)] == [f"r{i}" for i in range(5)]
+    (row,) = read(table.source, last)
+    assert (row["id"], row["said"]) == ("x", "Füchse")
+
+
+def test_rows_have_their_places(table: Table) -> None:
+    table.write("a", [{"id": f"r{i}"} for i in range(5)])
+    (file,) = table.source.files()
+    places = [row["#"] for row in read(table.source, file)]
+    start = 2 if file.uri.endswith(".csv") else 1
+    assert places == list(range(start, start + 5))
+
+
+def test_only_the_columns_asked_for_are_read(table: Table) -> None:
+    table.write("a", [{"id": "r", "said": "cat", "more": "m"}])
+    (file,) = table.source.files()
+    (row,) = read(table.source, file, ["id", "more", "absent"])
+    assert {k for k in row if k != "#"} == {"id", "more"}
+    (row,) = read(table.source, file, ["absent"])
+    assert {k for k in row if k != "#"} == set()
+
+
+def test_a_file_that_changed_has_another_version(table: Table) -> None:
+    table.write("a", [{"id": "r"}])
+    before = table.source.files()
+    assert table.source.files() == before
+    table.write("a", [{"id": "r"}, {"id": "s"}])
+    (file,) = table.source.files()
+    assert file.uri == before[0].uri
+    assert file.version != before[0].version
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def in_folder(tmp_path: Path, kind: Kind, **files: bytes) -> InFolder:
+    made = InFolder(tmp_path / "table", kind)
+    for name, data in files.items():
+        made.put(f"{name}.{kind}", data)
+    return made
+
+
+def test_what_is_hidden_or_of_another_kind_is_passed_over(tmp_path: Path) -> None:
+    table = in_folder(tmp_path, "jsonl", a=b'{"id": 1}\n', _b=b"x")
+    for other in ("_delta_log/c.jsonl", ".d.jsonl", "e.csv", "deep/f.jsonl", "g.jsonl.part"):
+        table.put(other, b"x")
+    names = {f.uri.removeprefix(f"file://{table.folder}/") for f in table.source.files()}
+    assert names == {"a.jsonl", "deep/f.jsonl"}
+
+
+def test_the_newest_file_is_the_last(tmp_path: Path) -> None:
+    table = in_folder(tmp_path, "csv", a=b"id\n", b=b"id\n")
+    os.utime(table.folder / "b.csv", (1, 1))
+    assert [f.uri[-5:] for f in table.source.files()] == ["b.csv", "a.csv"]
+
+
+def test_parts_of_the_path_are_columns(tmp_path: Path) -> None:
+    table = in_folder(tmp_path, "parquet")
+    table.put("day=2026-03-02/site=Bern%20Ost/a.parquet", encoded("parquet", [{"id": "r"}]))
+    (file,) = table.source.files()
+    assert table.source.columns(file).names == ("id", "day", "site")
+    assert read(table.source, file, ["id", "site"]) == [{"#": 1, "id": "r", "site": "Bern Ost"}]
+
+
+def test_one_file_is_a_table_too(tmp_path: Path) -> None:
+    table = in_folder(tmp_path, "csv", a=b"id\nr\n", b=b"id\ns\n")
+    source = FilesSource(str(table.folder / "b.csv"), "csv")
+    (file,) = source.files()
+    assert [row["id"] for row in read(source, file)] == ["s"]
+
+
+def unreadable(source: Source) -> list[tuple[int, str]]:
+    (file,) = source.files()
+    return [bad for rows in source.read(file, None) for bad in rows.unreadable]
+
+
+def test_lines_that_are_no_json_are_told_and_the_others_read(tmp_path: Path) -> None:
+    lines = [b'{"id": 1, "p": [0.5, 0.5], "n": {"a": null}, "ok": true}', b"{oops", b"", b"[1]"]
+    lines += [b'{"id": "\xff"}', b'{"id": "half \\ud83d", "none": null}']
+    table = in_folder(tmp_path, "jsonl", a=b"\n".join(lines))
+    (file,) = table.source.files()
+    first, last = read(table.source, file)
+    assert first == {"#": 1, "id": "1", "p": "[0.5, 0.5]", "n": '{"a": null}', "ok": "true"}
+    assert last == {"#": 6, "id": "half ?"}
+    assert [(n, why.partition(":")[0]) for n, why in unreadable(table.source)] == [
+        (2, "no JSON"),
+        (4, "no JSON object"),
+        (5, "not UTF-8"),
+    ]
+
+
+def test_csv_may_hold_anything_in_quotes(tmp_path: Path) -> None:
+    text = '\ufeffid,text\n1,"two\nlines, ""quoted"""\n2,a,b\n\n3,\n'
+    table = in_folder(tmp_path, "csv", a=text.encode())
+    (file,) = table.source.files()
+    assert read(table.source, file) == [
+        {"#": 3, "id": "1", "text": 'two\nlines, "quoted"'},
+        {"#": 6, "id": "3"},
+    ]
+    assert unreadable(table.source) == [(4, "3 fields, and the header has 2")]
+
+
+def test_zipped_text_is_read(tmp_path: Path) -> None:
+    table = in_folder(tmp_path, "jsonl")
+    table.put("a.jsonl.gz", gzip.compress(b'{"id": "r"}\n'))
+    (file,) = table.source.files()
+    assert read(table.source, file) == [{"#": 1, "id": "r"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("cut.parquet", encoded("parquet", [{"id": "r"}])[:-20]),
+        ("empty.parquet", b""),
+        ("cut.jsonl.gz", gzip.compress(b'{"id": "r"}\n' * 1000)[:-20]),
+        ("no.jsonl.gz", b'{"id": "r"}\n'),
+        ("open.csv", b'id\n"r\n'),
+    ],
+)
+def test_a_broken_file_is_told_from_a_broken_store(tmp_path: Path, name: str, data: bytes) -> None:
+    kind: Kind = next(k for k in ("parquet", "jsonl", "csv") if f".{k}" in name)  # type: ignore[misc]
+    table = in_folder(tmp_path, kind)
+    table.put(name, data)
+    (file,) = table.source.files()
+    with pytest.raises(SourceFileBad):
+        read(table.source, file)
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreDenied, match="not there"):
+        FilesSource(str(tmp_path / "nowhere"), "parquet").files()
+
+
+def test_a_bucket_that_is_not_there_or_closed_is_an_error(
+    seaweedfs: "SeaweedFS", bucket: str
+) -> None:
+    access = S3Access(
+        endpoint_url=seaweedfs.endpoint_url,
+        access_key=seaweedfs.access_key,
+        secret_key=seaweedfs.secret_key,
+    )
+    with pytest.raises(StoreDenied, match="not there"):
+        FilesSource("s3://no-such-bucket/x", "parquet", s3=access).files()
+    wrong = S3Access(endpoint_url=seaweedfs.endpoint_url, access_key="a", secret_key="b")
+    with pytest.raises(StoreDenied, match="access is denied"):
+        FilesSource(f"s3://{bucket}", "parquet", s3=wrong).files()
+
+
+def test_a_server_that_is_not_there_is_an_error() -> None:
+    access = S3Access(endpoint_url="http://127.0.0.1:9", access_key="a", secret_key="b")
+    with pytest.raises(StoreUnavailable, match="Listing s3://b failed"):
+        FilesSource("s3://b", "parquet", s3=access).files()
