@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from labelloop.core.dataset import DatasetVersion, Origin, Row
 from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
-from labelloop.core.round import FrameRange, Round
+from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.task import TaskState
 from labelloop.ledger import Ledger, datasets, rounds
 from labelloop.ledger import tables as t
@@ -36,6 +36,7 @@ class History:
         self.classes = classes
         self.now = now
         self.rng = random.Random(seed)
+        self.worse = False
 
     def write(
         self,
@@ -45,14 +46,18 @@ class History:
         n_training: int = 15,
         silent: Sequence[int] = (),
         models: Sequence[str] = ("v1",),
+        worse_from: int | None = None,
     ) -> "History":
-        """Write rounds; `silent` ones have no answer, and the models take turns evenly."""
+        """Write rounds; `silent` ones have no answer, the models take turns evenly, and from the round
+        `worse_from` on a third of what was right is wrong.
+        """
         for number in range(1, n_rounds + 1):
             model = models[(number - 1) * len(models) // n_rounds]
             at = self.now - timedelta(days=n_rounds - number)
             draws = self._draws(number, "accuracy", n_blind, at, model)
             draws += self._draws(number, "low-confidence", n_training, at, model)
             draws += self._draws(number, "flagged", n_training // 3, at, model)
+            self.worse = worse_from is not None and number >= worse_from
             self._write(number, draws, at, silent=number in silent)
             self._release(number, number * n_training, number * 20, at)
         return self
@@ -95,6 +100,7 @@ class History:
         with self.ledger.lease("made") as lease, self.ledger.write(lease) as tx:
             rounds.insert(tx, made, {}, n_set_aside=3)
             rounds.insert_draws(tx, draws, PURPOSES)
+            rounds.insert_cells(tx, number, [self._cell(draws)])
             labels: list[dict[str, object]] = []
             skipped: list[str] = []
             for d in draws:
@@ -112,6 +118,7 @@ class History:
                         "n_votes": 1,
                         "revision": "1@1",
                         "annotator": "ana",
+                        "first_at": at,
                         "resolved_at": at,
                     }
                 )
@@ -124,10 +131,23 @@ class History:
             ):
                 tx.execute(t.tasks.update().where(key.in_(keys)).values(state=state.value))
 
+    def _cell(self, draws: Sequence[Draw]) -> Cell:
+        """All of the frame as one cell: each row had the same chance."""
+        n_blind = sum(d.queue == "accuracy" for d in draws)
+        return Cell(
+            queue="accuracy",
+            predicted_class=self.classes[0],
+            risk_bin=0,
+            n=2000,
+            cut=None,
+            risk=0.0,
+            inclusion=n_blind / 2000,
+        )
+
     def _answer(self, d: Draw) -> str:
         """Right a little less often than the model claims."""
         said = d.predicted_class or ""
-        right = self.rng.random() < 0.95 * (d.confidence or 0.9)
+        right = self.rng.random() < (0.63 if self.worse else 0.95) * (d.confidence or 0.9)
         return said if right else self.rng.choice([c for c in self.classes if c != said])
 
     def _release(self, number: int, n_human: int, n_model: int, at: datetime) -> None:

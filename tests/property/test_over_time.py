@@ -1,5 +1,7 @@
 """Weeks, model changes, repeated looks, top-ups: what holds over time."""
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 
 from labelloop.core.line import LINE_END
@@ -14,10 +16,13 @@ from labelloop.statistics import (
     Undefined,
     accuracy,
     compare,
-    drop,
+    looks_to_show,
     pooled,
     wilson,
 )
+from labelloop.steps.blind_frame import BlindFrame
+from labelloop.steps.trend import trend
+from tests.frames import blind_frame
 from tests.property.coverage import least, most
 from tests.property.populations import Design, Population, population
 
@@ -112,28 +117,45 @@ def test_weighted_rounds_hold_at_every_look_though_the_truth_moves() -> None:
 
 def test_equal_windows_seldom_raise_an_alarm_in_a_year_and_a_deep_fall_does_soon() -> None:
     rng = np.random.default_rng(5)
-    runs = 60
-    alarms, found_after = 0, []
+    runs, alarms, found_after = 30, 0, []
     for _ in range(runs):
-        weeks = [weekly(0.1, rng) for _ in range(52)]
-        looks = [drop(weeks[: j - 1], weeks[j - 1 : j], look=j - 1) for j in range(2, 53)]
-        alarms += any(not isinstance(one, Undefined) and one.alarm for one in looks)
-        fallen = [weekly(0.18, rng) for _ in range(8)]
-        for j in range(1, 9):
-            one = drop(weeks, fallen[:j], look=52 + j)
-            assert not isinstance(one, Undefined)
-            if one.alarm:
-                found_after.append(j)
-                break
+        weeks = [weekly(w, 0.03, rng) for w in range(52)]
+        fallen = [weekly(w, 0.13, rng) for w in range(52, 60)]
+        found = trend([*weeks, *fallen], now=FIRST_ROUND + timedelta(days=7 * 61), timezone="UTC")
+        turned_at = fallen[0].round.created_at
+        alarms += any(k.drop.alarm for k in found.looks if k.at < turned_at)
+        found_after += [
+            (k.at - turned_at).days // 7 + 1
+            for k in found.looks
+            if k.drop.alarm and k.at > turned_at
+        ][:1]
     assert alarms / runs <= most(0.05, runs)
-    assert len(found_after) > 0.8 * runs
+    assert len(found_after) == runs
+    expected = looks_to_show(0.1, accuracy=0.97, labels=60, n_before=52, spent=0.05 / 52)
+    assert expected is not None
+    assert abs(float(np.median(found_after)) - expected) <= 1
 
 
-def weekly(error_rate: float, rng: np.random.Generator) -> BlindRound:
-    """A uniform draw of 200 from a frame of 400: small frames are where a test of frames errs."""
-    wrong = rng.random(400) < error_rate
-    frame = Frame.from_arrays(np.full(400, 0.1), np.full(400, 0.5))
-    return BlindRound.checked(~wrong[:200], np.full(200, 0.1), np.full(200, 0.5), frame)
+FIRST_ROUND = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def weekly(week: int, error_rate: float, rng: np.random.Generator) -> BlindFrame:
+    """A uniform draw of 60 from a frame of 120: small frames are where a test of frames errs."""
+    right = rng.random(60) >= error_rate
+    at = FIRST_ROUND + timedelta(days=7 * week)
+    return blind_frame(week + 1, at, [bool(said) for said in right], n_frame=120)
+
+
+def test_the_mean_over_weeks_holds_at_every_look_of_a_year() -> None:
+    rng = np.random.default_rng(10)
+    runs, missed = 15, 0
+    for _ in range(runs):
+        truths = rng.uniform(0.9, 1, 52)
+        frames = [weekly(w, 1 - truth, rng) for w, truth in enumerate(truths)]
+        found = trend(frames, now=FIRST_ROUND + timedelta(days=7 * 54), timezone="UTC")
+        assert [m.n_weeks for m in found.means] == list(range(1, 53))
+        missed += any(not m.low <= float(truths[: m.n_weeks].mean()) <= m.high for m in found.means)
+    assert missed / runs <= most(0.05, runs)
 
 
 def test_a_top_up_decided_on_the_width_seen_so_far_still_covers() -> None:

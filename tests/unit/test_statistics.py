@@ -17,10 +17,12 @@ from labelloop.statistics import (
     RoundsSequence,
     Undefined,
     Verdict,
+    Window,
     accuracy,
     certify,
     compare,
     drop,
+    latest_drop,
     level_spent,
     looks_to_show,
     pooled,
@@ -161,7 +163,11 @@ def test_counts_and_arrays_give_the_same_frame() -> None:
         (lambda: certify([0.1], [0], [True], promise="frame", human_labels=3), "human_labels"),
         (lambda: certify([0.1] * 4, [0], [True], frame=[0, 0, 1, 1]), "line is missing"),
         (lambda: level_spent(0.05, 0), "look = 0"),
-        (lambda: looks_to_show(0.0, accuracy=0.9, labels=1), "fall = 0.0"),
+        (
+            lambda: looks_to_show(0.0, accuracy=0.9, labels=1, n_before=1, spent=0.001),
+            "fall = 0.0",
+        ),
+        (lambda: drop([], [], spent=1.0), "spent = 1.0"),
         (lambda: compare([simple_round(9, 10, 50)], []), "1 rounds, 0 lists"),
         (lambda: compare([simple_round(9, 10, 50)], [[True]]), "different length"),
     ],
@@ -293,16 +299,23 @@ def test_two_models_that_agree_everywhere_differ_by_nothing_within_a_margin() ->
 
 
 def test_a_steep_fall_raises_the_alarm_and_no_labels_are_undefined() -> None:
-    before = [simple_round(180, 200, 5_000)] * 4
-    fallen = drop(before, [simple_round(140, 200, 5_000)], look=3)
-    steady = drop(before, [simple_round(178, 200, 5_000)], look=3)
+    before = [Window.of([simple_round(180, 200, 5_000)])] * 4
+    low, high = (Window.of([simple_round(n, 200, 5_000)]) for n in (140, 178))
+    fallen = drop(before, [low], spent=0.001)
+    steady = drop(before, [high], spent=0.001)
     assert not isinstance(fallen, Undefined)
     assert not isinstance(steady, Undefined)
     assert fallen.alarm
     assert fallen.bound > 0
     assert not steady.alarm
-    assert fallen.false_alarms_a_year < 0.05
-    assert drop(before, [], look=1) == Undefined("no labels now")
+    assert (fallen.before, fallen.now) == (pytest.approx(0.9), pytest.approx(0.7))
+    assert (fallen.n_before, fallen.n_now, fallen.n_windows) == (800, 200, 1)
+    assert drop(before, [Window.of([])], spent=0.001) == Undefined("no labels now")
+    found = latest_drop([*before, low, low], spent=0.001)
+    assert not isinstance(found, Undefined)
+    assert found.n_windows == 2
+    assert found.bound > fallen.bound
+    assert latest_drop([low], spent=0.001) == Undefined("two windows with labels are needed")
 
 
 def test_a_running_interval_before_any_label_is_undefined() -> None:

@@ -121,15 +121,18 @@ def send_text(r: "Sent") -> str:
 
 def measure_text(r: "Measured") -> str:
     """The accuracy of the last seven days, in a line."""
+    from labelloop.reports.wording import fallen
+
+    fall = f"; {fallen(r.trend.alarm)}" if r.trend.alarm else ""
     estimate = r.last_seven_days.estimate
     if isinstance(estimate, Undefined):
-        return f"no accuracy yet: {estimate.reason}"
+        return f"no accuracy yet: {estimate.reason}{fall}"
     text = f"{interval(estimate)}, {estimate.n:,} blind labels, last 7 days"
     if r.n_random_sample is not None and not estimate.method.startswith("Wilson"):
         text += f" (a plain random sample would have needed about {r.n_random_sample:,})"
     if r.last_seven_days.n_waiting:
         text += f", {r.last_seven_days.n_waiting:,} more waiting"
-    return text
+    return text + fall
 
 
 def build_text(r: "Built") -> str:

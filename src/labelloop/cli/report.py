@@ -67,12 +67,14 @@ def _need_pictures() -> None:
 
 def _print(quality: "Quality") -> None:
     from labelloop.reports.tables import tables
-    from labelloop.reports.wording import headline, worst_case
+    from labelloop.reports.wording import headline, over_time, worst_case
 
     click.echo(headline(quality))
     worst = worst_case(quality)
     if worst:
         click.echo(worst)
+    for text in over_time(quality.measured.trend, quality.timezone):
+        click.echo(text)
     render.print_tables([_on_screen(t) for t in tables(quality)])
 
 

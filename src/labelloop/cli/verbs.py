@@ -111,11 +111,15 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 @click.command()
 @with_config
 def measure(config: Path, as_json: bool) -> None:
-    """The accuracy by round, day and predicted class, each with its interval."""
+    """The accuracy by round, day and predicted class, each with its interval, and whether it fell."""
+    from labelloop.reports.wording import over_time
+
     with opened(config, quiet=as_json) as loop:
         measured = loop.measure()
         _show("measure", measured, as_json)
         if not as_json:
+            for text in over_time(measured.trend, loop.settings.project.timezone):
+                click.echo(text)
             render.print_tables(render.measure_tables(measured))
 
 

@@ -78,7 +78,7 @@ def mark_deleted(
 
 
 def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:
-    """Set the label of a task."""
+    """Set the label of a task. When it first had one stays as it is."""
     values = {
         "label": label.label,
         "method": label.method,
@@ -91,7 +91,9 @@ def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:
         t.labels.update().where(t.labels.c.task_key == label.task_key).values(**values)
     )
     if changed.rowcount == 0:
-        tx.execute(t.labels.insert().values(task_key=label.task_key, **values))
+        tx.execute(
+            t.labels.insert().values(task_key=label.task_key, first_at=resolved_at, **values)
+        )
 
 
 def clear_label(tx: Transaction, task_key: str) -> None:

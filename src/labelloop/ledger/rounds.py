@@ -19,7 +19,11 @@ _CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A draw beside the state and the label of its task."""
+    """A draw beside the state and the label of its task.
+
+    labelled_at
+        when the task first had a label; later edits don't change it
+    """
 
     round: int
     queue: str
@@ -38,6 +42,7 @@ class Placed:
     position: int
     state: TaskState
     label: str | None
+    labelled_at: datetime | None
 
 
 def insert(tx: Transaction, made: Round, rules: Mapping[str, str], n_set_aside: int) -> None:
@@ -191,7 +196,9 @@ def placed(
 ) -> Iterator[Placed]:
     """The draws with the state and the label of their tasks, by round, queue and position."""
     query = (
-        sa.select(t.draws, t.tasks.c.purpose, t.tasks.c.state, t.labels.c.label)
+        sa.select(
+            t.draws, t.tasks.c.purpose, t.tasks.c.state, t.labels.c.label, t.labels.c.first_at
+        )
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
         .outerjoin(t.labels, t.labels.c.task_key == t.draws.c.task_key)
         .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position)
@@ -219,6 +226,7 @@ def placed(
             position=r.position,
             state=TaskState(r.state),
             label=r.label,
+            labelled_at=r.first_at,
         )
 
 

@@ -213,6 +213,7 @@ labels = sa.Table(
     sa.Column("n_votes", sa.Integer, nullable=False),
     sa.Column("revision", sa.Text, nullable=False),
     sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("first_at", Instant, nullable=False),
     sa.Column("resolved_at", Instant, nullable=False),
 )
 

@@ -10,7 +10,7 @@ from labelloop.reports.charts import drawing
 from labelloop.reports.charts.picture import Picture
 from labelloop.reports.charts.theme import DARK, FONT, LIGHT, Theme
 from labelloop.reports.quality import Quality
-from labelloop.reports.wording import headline, moment, percent, span, worst_case
+from labelloop.reports.wording import fallen, headline, moment, over_time, percent, span, worst_case
 
 _OPEN_UP_TO = 14
 """Rows and columns up to which a table is shown unfolded."""
@@ -55,6 +55,10 @@ def _top(q: Quality) -> str:
     ]
     listed = "".join(f"<div><dt>{name}</dt><dd>{n:,}</dd></div>" for name, n in facts)
     words = f"<p>{escape(headline(q))} {escape(worst_case(q))}</p>"
+    alarm = q.measured.trend.alarm
+    if alarm is not None:
+        said = fallen(alarm)
+        words = f"<p class=alarm>{escape(said[0].upper() + said[1:])} points.</p>{words}"
     return f"{made}\n<section class=head>{number}{words}<dl>{listed}</dl></section>"
 
 
@@ -62,7 +66,11 @@ def _sections(q: Quality, progress: Progress) -> Iterator[str]:
     """A section a picture, with its numbers in a table."""
     beside = {
         "accuracy-by-day": (tables.periods("", q.days),),
-        "accuracy-by-round": (tables.periods("", q.rounds), tables.extra_rounds(q)),
+        "accuracy-by-round": (
+            tables.periods("", q.rounds),
+            tables.looks(q),
+            tables.extra_rounds(q),
+        ),
         "accuracy-by-class": (tables.classes(q),),
         "confusion": (tables.confusion(q),),
         "reliability": (tables.confidence(q),),
@@ -76,10 +84,17 @@ def _sections(q: Quality, progress: Progress) -> Iterator[str]:
         figure = _figure(light, LIGHT) + _figure(dark, DARK)
         rest = [t for t in beside[light.name] if t.rows]
         found = "".join(_table(t, "The numbers" if i == 0 else t.title) for i, t in enumerate(rest))
+        more = _over_time(q) if light.name == "accuracy-by-round" else ""
         yield (
             f'<section id="{light.name}">\n<h2>{escape(light.title)}</h2>\n'
-            f"{_says(light, dark)}\n{figure}{found}</section>"
+            f"{_says(light, dark)}\n{figure}{more}{found}</section>"
         )
+
+
+def _over_time(q: Quality) -> str:
+    """Whether it fell, and its mean so far."""
+    sentences = over_time(q.measured.trend, q.timezone)
+    return f"<p>{escape(' '.join(sentences))}</p>\n"
 
 
 def _says(light: Picture, dark: Picture) -> str:
@@ -148,7 +163,7 @@ def _style() -> str:
     def colours(theme: Theme) -> str:
         return (
             f"--background:{theme.background};--surface:{theme.surface};--ink:{theme.ink};"
-            f"--muted:{theme.muted};--grid:{theme.grid};--accent:{theme.right}"
+            f"--muted:{theme.muted};--grid:{theme.grid};--accent:{theme.right};--alarm:{theme.wrong}"
         )
 
     return (
@@ -167,6 +182,7 @@ def _style() -> str:
         ".number span{font-size:24px;font-weight:400;color:var(--ink);margin-left:10px;"
         "white-space:nowrap}"
         ".number small{font-size:15px;color:var(--muted)}.number.none{font-size:32px;color:var(--muted)}"
+        ".alarm{color:var(--alarm);font-weight:700;font-size:18px}"
         "dl{display:flex;flex-wrap:wrap;gap:8px 32px;margin:0}dt{color:var(--muted);font-size:13px}"
         "dd{margin:0;font-size:19px;font-variant-numeric:tabular-nums}"
         "figure{margin:14px 0 10px;overflow-x:auto}"

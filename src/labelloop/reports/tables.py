@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.queue import Purpose
 from labelloop.reports.quality import Period, Quality
-from labelloop.reports.wording import models, percent, span
+from labelloop.reports.wording import models, percent, span, weeks
 from labelloop.steps.measure import Accuracy
 
 NONE = "-"
 WIDEST_MATRIX = 16
 """Classes up to which a confusion matrix is shown whole; with more, the pairs mixed up most."""
 MOST_PAIRS = 20
+MOST_LOOKS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ def tables(q: Quality) -> Iterator[Table]:
     for table in (
         periods("Accuracy by day", q.days),
         periods("Accuracy by round", q.rounds),
+        looks(q),
         extra_rounds(q),
         classes(q),
         confusion(q),
@@ -63,6 +66,43 @@ def periods(title: str, found: tuple[Period, ...]) -> Table:
         for p in found
     )
     return Table(title=title, columns=("", "model", "traffic", *_BESIDE), rows=rows, n_names=2)
+
+
+def looks(q: Quality) -> Table:
+    """The newest weekly looks: has the accuracy fallen?"""
+    found = q.measured.trend.looks
+    zone = ZoneInfo(q.timezone)
+    rows = tuple(
+        (
+            k.at.astimezone(zone).date().isoformat(),
+            k.model,
+            "week" if k.drop.n_windows == 1 else weeks(k.drop.n_windows),
+            percent(k.drop.before),
+            percent(k.drop.now),
+            f"{100 * k.drop.value:+.1f}",
+            f"{100 * k.drop.bound:+.1f}",
+            f"{k.drop.n_now:,}",
+            "fallen" if k.drop.alarm else "not sure",
+        )
+        for k in found[-MOST_LOOKS:]
+    )
+    of = f", the newest {MOST_LOOKS} of {len(found):,}" if len(found) > MOST_LOOKS else ""
+    return Table(
+        title=f"Has the accuracy fallen? Weekly looks{of}",
+        columns=(
+            "on",
+            "model",
+            "the last",
+            "before",
+            "now",
+            "fall, points",
+            "surely above",
+            "labels now",
+            "verdict",
+        ),
+        rows=rows,
+        n_names=3,
+    )
 
 
 def extra_rounds(q: Quality) -> Table:

@@ -1,11 +1,12 @@
 """How numbers stand in a report: one way for text, tables and pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.reports.quality import ModelShare, Quality
+from labelloop.steps.trend import Look, Trend
 
 DASH = "–"
 
@@ -92,3 +93,97 @@ def labels(n: int) -> str:
     '1 label'
     """
     return f"{n:,} label{'' if n == 1 else 's'}"
+
+
+def fallen(look: Look) -> str:
+    """An alarm, in a few words.
+
+    >>> from datetime import UTC
+    >>> from labelloop.statistics import Drop
+    >>> found = Drop(alarm=True, value=0.081, bound=0.012, before=0.921, now=0.84, n_before=900,
+    ...              n_now=200, n_windows=1, spent=0.001)
+    >>> fallen(Look(model="v2", number=9, at=datetime(2026, 10, 12, tzinfo=UTC),
+    ...             since=date(2026, 10, 5), rounds=(61,), drop=found))
+    'the accuracy of v2 has fallen since the week of 5 Oct: by 8.1 points, surely more than 1.2'
+    """
+    return (
+        f"the accuracy of {look.model} has fallen since the week of {day(look.since)}: by "
+        f"{points(look.drop.value)}, surely more than {100 * look.drop.bound:.1f}"
+    )
+
+
+def over_time(trend: Trend, timezone: str) -> Iterator[str]:
+    """What is known over time of the model that serves, in sentences."""
+    zone = ZoneInfo(timezone)
+    yield _looked(trend, zone)
+    if trend.delays:
+        shown = ", of ".join(
+            f"{points(d.fall)} "
+            + (f"after about {weeks(d.weeks)}" if d.weeks else "not within ten years")
+            for d in trend.delays
+        )
+        n = labels(round(trend.labels_a_week))
+        yield f"At {n} a week, a fall shows with even odds: of {shown}."
+    means = [m for m in trend.means if m.model == trend.model]
+    if means:
+        last = means[-1]
+        yield (
+            f"Mean of {last.model} over {weeks(last.n_weeks)}, up to that of {day(last.week)}: "
+            f"{percent(last.mean)}; {span(last.low, last.high)} holds at every look ({trend.level:.0%})."
+        )
+
+
+def _looked(trend: Trend, zone: ZoneInfo) -> str:
+    alarm, latest = trend.alarm, trend.latest
+    after = (
+        f"The next look is on {_on(trend.next_at, zone)}; false alarms a year: "
+        f"{trend.false_alarms_a_year:.2g} at most."
+    )
+    if latest is None:
+        why = "two closed weeks with blind labels of one model are needed"
+        if trend.model is None and trend.n_mixed:
+            why += ", and each round so far was served by several"
+        return f"Has the accuracy fallen? No look yet: {why}. {after}"
+    d = latest.drop
+    against = (
+        f"{percent(d.now)} in the last {_last(d.n_windows)}, {percent(d.before)} before "
+        f"(n = {d.n_now:,} and {d.n_before:,})"
+    )
+    if alarm is None:
+        return (
+            f"No fall of {latest.model} is sure at {latest.number:,} weekly "
+            f"look{'' if latest.number == 1 else 's'}. On {_on(latest.at, zone)}: {against}. {after}"
+        )
+    said = fallen(alarm)
+    found = f"{said[0].upper()}{said[1:]} points. It was found on {_on(alarm.at, zone)}"
+    if latest.number > alarm.number:
+        found += f"; on {_on(latest.at, zone)}: {against}"
+    return f"{found}. {after}"
+
+
+def _on(at: datetime, zone: ZoneInfo) -> str:
+    local = at.astimezone(zone)
+    return f"{local:%a} {local.day} {local:%b %Y}"
+
+
+def weeks(n: int) -> str:
+    """A count of weeks.
+
+    >>> weeks(1), weeks(4)
+    ('1 week', '4 weeks')
+    """
+    return f"{n:,} week{'' if n == 1 else 's'}"
+
+
+def _last(n: int) -> str:
+    return "week" if n == 1 else weeks(n)
+
+
+def points(share: float) -> str:
+    """A difference of shares.
+
+    >>> points(0.081), points(0.01)
+    ('8.1 points', '1 point')
+    """
+    text = f"{100 * share:.1f}".removesuffix(".0")
+    return f"{text} point{'' if text == '1' else 's'}"

@@ -9,7 +9,7 @@ from labelloop.statistics.combine import RoundsSequence, pooled
 from labelloop.statistics.compare import Difference, Verdict, compare
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
 from labelloop.statistics.consensus import consensus
-from labelloop.statistics.drop import Drop, drop, level_spent, looks_to_show
+from labelloop.statistics.drop import Drop, Window, drop, latest_drop, level_spent, looks_to_show
 from labelloop.statistics.frame import BlindRound, Frame
 from labelloop.statistics.risk import RiskModel
 from labelloop.statistics.wilson import wilson
@@ -30,12 +30,14 @@ __all__ = [
     "Stratum",
     "Undefined",
     "Verdict",
+    "Window",
     "accuracy",
     "certify",
     "certify_counts",
     "compare",
     "consensus",
     "drop",
+    "latest_drop",
     "level_spent",
     "looks_to_show",
     "pooled",

@@ -1,7 +1,8 @@
 """A round's blind draws with the histogram they came from: what every estimate starts from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,16 @@ class BlindFrame:
     def reached(self) -> tuple[Placed, ...]:
         """The draws up to the furthest one that was answered."""
         return self.draws[: self.n_reached]
+
+    def as_of(self, at: datetime) -> "BlindFrame":
+        """The same with the tasks that had a label before `at`; what was edited since stands edited."""
+        return replace(
+            self,
+            draws=tuple(
+                d if d.labelled_at is None or d.labelled_at < at else replace(d, label=None)
+                for d in self.draws
+            ),
+        )
 
     def blind_round(self) -> BlindRound:
         """What the estimators take: the draws reached, with the frame as it was reached."""

@@ -14,6 +14,7 @@ from labelloop.statistics.blind_uniform import Stratum, needed_by_random_sample,
 from labelloop.statistics.combine import pooled
 from labelloop.statistics.part import PartRound, part_accuracy
 from labelloop.steps.blind_frame import BlindFrame, blind_frames
+from labelloop.steps.trend import Trend, trend
 
 WINDOW = timedelta(days=7)
 
@@ -51,7 +52,11 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What `measure` knows. `n_random_sample` labels of endless traffic would be as precise."""
+    """What `measure` knows. `n_random_sample` labels of endless traffic would be as precise.
+
+    trend
+        whether the accuracy has fallen, and its mean so far
+    """
 
     last_seven_days: Accuracy
     rounds: tuple[Accuracy, ...]
@@ -60,6 +65,7 @@ class Measured:
     confusion: tuple[Confusion, ...]
     extra_rounds: tuple[Accuracy, ...]
     n_random_sample: int | None
+    trend: Trend
 
 
 Keep = Callable[[Placed], bool]
@@ -110,6 +116,7 @@ def measure(ledger: Ledger, *, clock: Clock, timezone: str, level: float = 0.95)
             if f.round.extra
         ),
         n_random_sample=_as_precise(window.estimate),
+        trend=trend(regular, now=clock.now(), timezone=timezone, level=level),
     )
 
 

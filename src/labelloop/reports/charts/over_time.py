@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import altair as alt
 
@@ -18,7 +19,8 @@ from labelloop.reports.charts.picture import (
 )
 from labelloop.reports.charts.theme import WIDTH, Theme
 from labelloop.reports.quality import Period, Quality
-from labelloop.reports.wording import day, estimated, labels, percent
+from labelloop.reports.wording import day, estimated, labels, percent, points
+from labelloop.steps.trend import Trend
 
 _LETTER = 6.3
 """Pixels a letter takes, about, at the size of the strip."""
@@ -28,6 +30,13 @@ _COUNTED = 16
 """Periods up to which the count of labels stands below each."""
 
 
+_SIDES: dict[bool, tuple[Literal["left", "right"], int]] = {
+    True: ("right", -6),
+    False: ("left", 6),
+}
+"""Where words stand beside a line, by whether they are to its left."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A period on the axis."""
@@ -35,6 +44,17 @@ class _Place:
     at: int
     name: str
     period: Period
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What the weekly looks add: the mean so far, a box a week, and where a fall began."""
+
+    means: tuple[Row, ...] = ()
+    fell: Row | None = None
+
+
+_NOT_LOOKED = _Looked()
 
 
 def by_day(q: Quality, theme: Theme) -> Picture:
@@ -47,10 +67,36 @@ def by_day(q: Quality, theme: Theme) -> Picture:
 def by_round(q: Quality, theme: Theme) -> Picture:
     """Accuracy round by round."""
     places = [_Place(i, f"{p.number}", p) for i, p in enumerate(q.rounds)]
-    return _picture("accuracy-by-round", "Accuracy by round", "round", places, theme)
+    looked = _looked(q.measured.trend, places)
+    return _picture("accuracy-by-round", "Accuracy by round", "round", places, theme, looked)
 
 
-def _picture(name: str, title: str, unit: str, places: Sequence[_Place], theme: Theme) -> Picture:
+def _looked(trend: Trend, places: Sequence[_Place]) -> _Looked:
+    at = {p.period.number: p.at for p in places}
+    boxes: list[Row] = []
+    for m in trend.means:
+        own = [at[number] for number in m.rounds if number in at]
+        if own:
+            ends = {"at": min(own) - 0.5, "to": max(own) + 0.5}
+            boxes.append({**ends, "mean": m.mean, "low": m.low, "high": m.high})
+    fell: Row | None = None
+    if trend.alarm is not None:
+        since = [at[number] for number in trend.alarm.rounds if number in at]
+        bound = points(trend.alarm.drop.bound)
+        if since:
+            right = min(since) > (places[0].at + places[-1].at) / 2
+            fell = {"at": min(since) - 0.5, "text": f"fallen by more than {bound}", "left": right}
+    return _Looked(tuple(boxes), fell)
+
+
+def _picture(
+    name: str,
+    title: str,
+    unit: str,
+    places: Sequence[_Place],
+    theme: Theme,
+    looked: _Looked = _NOT_LOOKED,
+) -> Picture:
     known = [(p, p.period.accuracy.estimate) for p in places]
     estimates = [(p, e) for p, e in known if isinstance(e, Estimate)]
     if not estimates:
@@ -68,14 +114,21 @@ def _picture(name: str, title: str, unit: str, places: Sequence[_Place], theme: 
         says += f" Each {unit} has {min(counts):,} to {labels(max(counts))}."
     if len(estimates) < len(places):
         says += f" A gap is a {unit} without a blind label."
-    return Picture(name=name, title=title, says=says, chart=_chart(unit, places, theme))
+    if looked.means:
+        says += (
+            " Grey boxes, a week each: the mean of the model's weeks so far, in bounds that hold at every "
+            "look, where a single interval does not."
+        )
+    if looked.fell:
+        says += " From the dashed line on, the accuracy has surely fallen."
+    return Picture(name=name, title=title, says=says, chart=_chart(unit, places, theme, looked))
 
 
 def _named(unit: str, name: str) -> str:
     return f"round {name}" if unit == "round" else name
 
 
-def _chart(unit: str, places: Sequence[_Place], theme: Theme) -> Chart:
+def _chart(unit: str, places: Sequence[_Place], theme: Theme, looked: _Looked) -> Chart:
     low, high = places[0].at - 0.5, places[-1].at + 0.5
     if len(places) == 1:
         low, high = low - 0.5, high + 0.5
@@ -84,7 +137,8 @@ def _chart(unit: str, places: Sequence[_Place], theme: Theme) -> Chart:
         {p.at: p.name for p in places}, most=13, title=unit if unit == "round" else None
     )
     rows = _rows(places)
-    main = _main(rows, alt.X("at:Q", scale=x_scale, axis=axis), theme, crowded=len(places) > 31)
+    x = alt.X("at:Q", scale=x_scale, axis=axis)
+    main = _main(rows, x, theme, crowded=len(places) > 31, looked=looked)
     strips = [_models(places, x_scale, WIDTH / (high - low), theme)]
     if len(places) <= _COUNTED:
         strips.append(_counts(places, x_scale, theme))
@@ -118,9 +172,10 @@ def _main(
     theme: Theme,
     *,
     crowded: bool,
+    looked: _Looked,
 ) -> alt.LayerChart:
-    lows = [float(r["low"]) for r in rows]
-    highs = [float(r["high"]) for r in rows]
+    lows = [float(r["low"]) for r in (*rows, *looked.means)]
+    highs = [float(r["high"]) for r in (*rows, *looked.means)]
     scale = alt.Scale(domain=list(accuracy_domain(lows, highs)), nice=False, zero=False)
     axis = alt.Axis(title="share right", format=".0%", tickCount=6)
     base = alt.Chart(data(rows)).encode(x=x, y=alt.Y("value:Q", scale=scale, axis=axis))
@@ -130,7 +185,7 @@ def _main(
         color=theme.right, strokeWidth=1 if crowded else 1.5, opacity=0.45 if crowded else 0.8
     ).encode(**bounds)
     line = base.mark_line(color=theme.right, strokeWidth=2).encode(detail="segment:N")
-    points = base.mark_point(color=theme.right, filled=True, size=22 if crowded else 50, opacity=1)
+    dots = base.mark_point(color=theme.right, filled=True, size=22 if crowded else 50, opacity=1)
     numbers: list[alt.Chart] = []
     for side, dy in (("above", -10), ("below", 12)):
         said = base.transform_filter(f"datum.said == '{side}'").encode(text="text:N")
@@ -140,7 +195,40 @@ def _main(
             ),
             said.mark_text(align="left", dx=7, dy=dy, fontWeight="bold", color=theme.ink),
         ]
-    return layered(band, bars, line, points, *numbers, width=WIDTH, height=230)
+    below = _means(looked.means, x, scale, axis, theme)
+    above = _fall(looked.fell, x, theme)
+    return layered(*below, band, bars, line, dots, *numbers, *above, width=WIDTH, height=230)
+
+
+def _means(
+    boxes: Sequence[Row], x: alt.X, scale: alt.Scale, axis: alt.Axis, theme: Theme
+) -> list[alt.Chart]:
+    """The mean so far in its bounds, a box a week."""
+    if not boxes:
+        return []
+    base = alt.Chart(data(boxes)).encode(x=x, x2="to:Q")
+    return [
+        base.mark_rect(color=theme.muted, opacity=0.22).encode(
+            y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q"
+        ),
+        base.mark_rule(color=theme.muted, strokeWidth=2).encode(
+            y=alt.Y("mean:Q", scale=scale, axis=axis)
+        ),
+    ]
+
+
+def _fall(fell: Row | None, x: alt.X, theme: Theme) -> list[alt.Chart]:
+    """A line where a sure fall began."""
+    if fell is None:
+        return []
+    base = alt.Chart(data([fell])).encode(x=x)
+    said = base.encode(y=alt.value(10), text="text:N")
+    align, dx = _SIDES[bool(fell["left"])]
+    return [
+        base.mark_rule(color=theme.wrong, strokeDash=[5, 4], strokeWidth=1.5),
+        said.mark_text(align=align, dx=dx, fontWeight="bold", stroke=theme.surface, strokeWidth=4),
+        said.mark_text(align=align, dx=dx, fontWeight="bold", color=theme.wrong),
+    ]
 
 
 def _models(

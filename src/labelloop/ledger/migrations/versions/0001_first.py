@@ -157,6 +157,7 @@ def upgrade() -> None:
         sa.Column("n_votes", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Text(), nullable=False),
         sa.Column("annotator", sa.Text(), nullable=False),
+        sa.Column("first_at", Instant(timezone=True), nullable=False),
         sa.Column("resolved_at", Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("task_key"),
     )

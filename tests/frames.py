@@ -1,0 +1,59 @@
+"""Blind frames made by hand: a round of uniform draws whose answers are given as right or wrong."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from labelloop.core.queue import Purpose
+from labelloop.core.round import Cell, FrameRange, Round
+from labelloop.core.task import TaskState
+from labelloop.ledger.rounds import Placed
+from labelloop.steps.blind_frame import BlindFrame
+
+
+def blind_frame(
+    number: int,
+    at: datetime,
+    right: Sequence[bool],
+    *,
+    n_frame: int = 1_000,
+    model: str = "v1",
+    answered_after: timedelta = timedelta(hours=3),
+) -> BlindFrame:
+    """A round drawn at `at`, every draw of it answered some time later."""
+    draws = tuple(
+        Placed(
+            round=number,
+            queue="accuracy",
+            sample_id=f"{number}-{i}",
+            task_key=f"{number}-{i}",
+            purpose=Purpose.EVALUATION,
+            predicted_at=at,
+            predicted_class="cat",
+            confidence=0.9,
+            model=model,
+            content_hash=f"{number}-{i}",
+            line=i,
+            risk=0.1,
+            inclusion=len(right) / n_frame,
+            uniform=True,
+            position=i,
+            state=TaskState.RESOLVED,
+            label="cat" if said else "dog",
+            labelled_at=at + answered_after,
+        )
+        for i, said in enumerate(right)
+    )
+    cell = Cell(
+        queue="accuracy",
+        predicted_class="cat",
+        risk_bin=102,
+        n=n_frame,
+        cut=None,
+        risk=0.1,
+        inclusion=len(right) / n_frame,
+    )
+    frame = FrameRange(batch_after=number - 1, batch_to=number)
+    made = Round(
+        round=number, frame=frame, extra=False, n_frame=n_frame, snapshot=None, created_at=at
+    )
+    return BlindFrame(made, draws, 0, (cell,))
