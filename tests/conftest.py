@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
+from labelloop.demo.servers import LABEL_STUDIO_VERSION, LabelStudio, SeaweedFS, template_home
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -18,41 +18,60 @@ PASSWORD = "labelloop-demo"
 READER = "reader"
 """A key that may only read the buckets of inputs, with the same password."""
 
-_booting = pytest.StashKey[LabelStudio]()
+LABEL_STUDIOS = {"label_studio": LABEL_STUDIO_VERSION, "older_label_studio": "1.20.0"}
+"""The versions of Label Studio that tests run against, each by the fixture that provides it."""
+
+_booting = pytest.StashKey[dict[str, LabelStudio]]()
+
+
+def label_studios_of(item: pytest.Item) -> set[str]:
+    """The Label Studios that a test wants, as a fixture or as the parameter that names one."""
+    call = getattr(item, "callspec", None)
+    named = {value for value in call.params.values() if isinstance(value, str)} if call else set()
+    return LABEL_STUDIOS.keys() & {*getattr(item, "fixturenames", ()), *named}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Let Label Studio boot while other tests run, if any test of this session wants it."""
     if session.config.option.collectonly:
         return
-    if any("label_studio" in getattr(item, "fixturenames", ()) for item in session.items):
-        factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
-        server = LabelStudio(
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    booting = session.config.stash[_booting] = {}
+    for name in sorted({name for item in session.items for name in label_studios_of(item)}):
+        version = LABEL_STUDIOS[name]
+        booting[name] = LabelStudio(
             factory.mktemp("label-studio"),
             username=USERNAME,
             password=PASSWORD,
-            template=template_home(),
+            template=template_home(version),
+            version=version,
         )
-        server.start()
-        session.config.stash[_booting] = server
+        booting[name].start()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop Label Studio, also when no test came to use it."""
-    server = session.config.stash.get(_booting, None)
-    if server is not None:
+    """Stop every Label Studio, also when no test came to use it."""
+    for server in session.config.stash.get(_booting, {}).values():
         server.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests that need Label Studio last: it boots meanwhile."""
-    items.sort(key=lambda item: "label_studio" in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: sorted(label_studios_of(item)))
 
 
 @pytest.fixture(scope="session")
 def label_studio(request: pytest.FixtureRequest) -> LabelStudio:
     """A running Label Studio of the session; tests share it, so each makes projects of its own."""
-    server = request.config.stash[_booting]
+    server = request.config.stash[_booting]["label_studio"]
+    server.wait_ready()
+    return server
+
+
+@pytest.fixture(scope="session")
+def older_label_studio(request: pytest.FixtureRequest) -> LabelStudio:
+    """The oldest Label Studio that labelloop works with."""
+    server = request.config.stash[_booting]["older_label_studio"]
     server.wait_ready()
     return server
 

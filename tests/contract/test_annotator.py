@@ -15,6 +15,7 @@ from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorError, ArgumentError, ProjectGone
 from labelloop.ports import Annotator, Project, ProjectSpec, RemoteTask, TaskData
 from labelloop.testing import MemoryAnnotator
+from tests.conftest import LABEL_STUDIOS
 
 ODD_CLASSES = (
     "dog",
@@ -125,13 +126,13 @@ def everything(annotator: Annotator, project: Project) -> dict[int, RemoteTask]:
     return {task.ls_task_id: task for page in pages for task in page}
 
 
-@pytest.fixture(params=["memory", "label-studio"])
+@pytest.fixture(params=["memory", "label_studio", "older_label_studio"])
 def office(request: pytest.FixtureRequest) -> Iterator[Office]:
     if request.param == "memory":
         annotator = MemoryAnnotator(page_size=3)
         yield Office(annotator, annotator)
         return
-    server: LabelStudio = request.getfixturevalue("label_studio")
+    server: LabelStudio = request.getfixturevalue(request.param)
     people = RealPeople(server)
     real = LabelStudioAnnotator(url=server.url, api_key=server.personal_access_token(), page_size=3)
     yield Office(real, people)
@@ -366,7 +367,11 @@ def test_it_says_who_it_is_and_whom_it_takes_us_for(office: Office) -> None:
     assert facts.served_at is not None
 
 
-def test_a_personal_token_says_until_when_it_works(label_studio: LabelStudio) -> None:
+@pytest.mark.parametrize("version", LABEL_STUDIOS)
+def test_a_personal_token_says_until_when_it_works(
+    version: str, request: pytest.FixtureRequest
+) -> None:
+    label_studio: LabelStudio = request.getfixturevalue(version)
     for key, kind in (
         (label_studio.personal_access_token(), "personal"),
         (label_studio.legacy_token, "legacy"),
@@ -378,7 +383,9 @@ def test_a_personal_token_says_until_when_it_works(label_studio: LabelStudio) ->
         assert (facts.token_expires_at is not None) == (kind == "personal")
 
 
-def test_a_legacy_token_works_too(label_studio: LabelStudio) -> None:
+@pytest.mark.parametrize("version", LABEL_STUDIOS)
+def test_a_legacy_token_works_too(version: str, request: pytest.FixtureRequest) -> None:
+    label_studio: LabelStudio = request.getfixturevalue(version)
     annotator = LabelStudioAnnotator(url=label_studio.url + "/", api_key=label_studio.legacy_token)
     wanted = spec(title="q")
     created = annotator.create_project(wanted)

@@ -150,13 +150,23 @@ class LabelStudio:
     """
 
     def __init__(
-        self, folder: Path, *, username: str, password: str, template: Path | None = None
+        self,
+        folder: Path,
+        *,
+        username: str,
+        password: str,
+        template: Path | None = None,
+        version: str = LABEL_STUDIO_VERSION,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
+        """`settings`: further variables of Label Studio's own."""
+        self.version = version
+        self._settings = dict(settings or {})
         self.folder = folder
         self.username = username
         self.password = password
         self._template = (
-            Template(template, version=LABEL_STUDIO_VERSION, username=username, password=password)
+            Template(template, version=version, username=username, password=password)
             if template
             else None
         )
@@ -193,7 +203,7 @@ class LabelStudio:
             "tool",
             "run",
             f"--python={sys.executable}",
-            f"--from=label-studio=={LABEL_STUDIO_VERSION}",
+            f"--from=label-studio=={self.version}",
             "label-studio",
             "start",
             "--no-browser",
@@ -216,6 +226,7 @@ class LabelStudio:
                 "DJANGO_DB": "sqlite",
                 "UV_NO_PROGRESS": "1",
                 "PYTHONUNBUFFERED": "1",
+                **self._settings,
             }
         )
         self._process = ServerProcess(
@@ -294,10 +305,10 @@ class LabelStudio:
         self.stop()
 
 
-def template_home() -> Path:
+def template_home(version: str = LABEL_STUDIO_VERSION) -> Path:
     """Where a migrated Label Studio database is kept between boots, for this user."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "labelloop" / f"label-studio-{LABEL_STUDIO_VERSION}"
+    return Path(cache) / "labelloop" / f"label-studio-{version}"
 
 
 def _stage(log: str) -> str:
