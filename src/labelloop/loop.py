@@ -245,6 +245,7 @@ class Loop:
             public_url=own.public_url,
             timeout_s=own.timeout.total_seconds(),
             ca_file=str(own.ca_file) if own.ca_file else None,
+            proxy=own.proxy.get_secret_value() if own.proxy else None,
         )
         self._opened.append(annotator)
         return annotator

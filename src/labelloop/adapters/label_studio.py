@@ -34,6 +34,8 @@ class LabelStudioAnnotator:
         how long an answer may take
     ca_file
         PEM certificates to trust in place of the system's
+    proxy
+        the HTTP proxy to go through, in place of what the environment says
     page_size
         tasks to a page (1,000 took Label Studio 1.2 s, 10,000 took 12 s)
     sleep
@@ -48,11 +50,17 @@ class LabelStudioAnnotator:
         public_url: str | None = None,
         timeout_s: float = 30.0,
         ca_file: str | None = None,
+        proxy: str | None = None,
         page_size: int = 500,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._api = LabelStudioApi(
-            url=url, api_key=api_key, timeout_s=timeout_s, ca_file=ca_file, sleep=sleep
+            url=url,
+            api_key=api_key,
+            timeout_s=timeout_s,
+            ca_file=ca_file,
+            proxy=proxy,
+            sleep=sleep,
         )
         self._public_url = (public_url or self._api.url).rstrip("/")
         self._timeout_s = timeout_s

@@ -65,6 +65,7 @@ class LabelStudioApi:
         api_key: str,
         timeout_s: float,
         ca_file: str | None,
+        proxy: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         import httpx
@@ -76,10 +77,12 @@ class LabelStudioApi:
         """The server's clock at its last answer."""
         self._access: str | None = None
         self._timeout_s = timeout_s
+        self._proxied = proxy is not None
         self._sleep = sleep
         self._client = httpx.Client(
             timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)),
             verify=trust(ca_file),
+            proxy=proxy,
             headers={"Accept": "application/json"},
             # A proxy from the environment never leads to this machine itself.
             trust_env=not is_loopback(httpx.URL(self.url).host),
@@ -216,9 +219,13 @@ class LabelStudioApi:
                 remedy="name the authority's file as [label_studio] ca_file",
                 carried_out=False,
             )
+        by_way, remedy = "", "start Label Studio, or correct [label_studio] url"
+        if self._proxied:
+            by_way = " through the proxy"
+            remedy = "check [label_studio] proxy and url, and that both run"
         return AnnotatorUnavailable(
-            f"Label Studio can't be reached at {self.url}: {exc or type(exc).__name__}",
-            remedy="start Label Studio, or correct [label_studio] url",
+            f"Label Studio can't be reached at {self.url}{by_way}: {exc or type(exc).__name__}",
+            remedy=remedy,
             carried_out=False,
         )
 
