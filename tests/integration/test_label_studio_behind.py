@@ -77,13 +77,11 @@ def front(server: LabelStudio, *, path: str = "", tls: Path | None = None) -> It
 def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 that its own key signed: with the key, in one file."""
     file = tmp_path / "own.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        + ["-nodes", "-days", "2", "-subj", "/CN=own", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(file), "-out", str(tmp_path / "cert.pem")],
-        check=True,
-        capture_output=True,
+    asked = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+        " -subj /CN=own -addext subjectAltName=IP:127.0.0.1 -keyout own.pem -out cert.pem"
     )
+    subprocess.run(asked.split(), cwd=tmp_path, check=True, capture_output=True)
     file.write_bytes(file.read_bytes() + (tmp_path / "cert.pem").read_bytes())
     return file
 
