@@ -339,6 +339,7 @@ class Loop:
     def send(self, *, refresh: bool = False) -> "Sent":
         """Send what is drawn to Label Studio. `refresh` renews every open task's image URL."""
         from labelloop.steps.send import Send
+        from labelloop.steps.texts import Texts
 
         own = self.settings
         return Send(
@@ -353,6 +354,9 @@ class Loop:
             blind_uri=own.store.blind_uri,
             clock=self.clock,
             progress=self._progress,
+            texts=Texts(self.log, self.store, max_bytes=own.input.max_text_bytes)
+            if own.input.kind == "text"
+            else None,
         ).run(refresh_all=refresh)
 
     def measure(self) -> "Measured":
@@ -372,6 +376,7 @@ class Loop:
             min_confidence=self.settings.training.confidence,
             clock=self.clock,
             progress=self._progress,
+            with_texts=self.settings.input.kind == "text",
         ).run()
 
     def run(self, *, now: bool = False, report: Callable[[str, object], None] | None = None) -> Ran:

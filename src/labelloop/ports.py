@@ -352,6 +352,9 @@ class PredictionLog(Protocol):
 
 # --- annotator ------------------------------------------------------------------------------
 
+InputKind = Literal["image", "text"]
+"""What people label. It is also the name of the data key that holds it: an image's URL, or a text."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSpec:
@@ -362,6 +365,7 @@ class ProjectSpec:
     classes: tuple[str, ...]
     show: tuple[str, ...]
     blind: bool
+    kind: InputKind = "image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

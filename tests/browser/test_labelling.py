@@ -187,3 +187,43 @@ def test_a_shown_task_tells_what_the_model_said(
         expect(visit.page.get_by_text(header, exact=True)).to_be_visible()
     visit.answers("$predicted_class")
     assert answer_of(annotator, project, task.task_key) == ("$predicted_class",)
+
+
+HOSTILE = (
+    'Dear team,\n\n<script>document.title = "owned"</script><img src=x onerror="document.title=1">\n'
+    "<b>bold?</b> &lt;i&gt; &amp; $text $labelloop {{labelloop}} ${1+1} <!-- gone? -->\n"
+    "    indented,\ttabbed; Füchse 狐 🦊 \u202eright to left\u202c"
+)
+
+
+LONG = "\n".join(f"line {i} of a long letter" for i in range(200))
+TEXTS = (HOSTILE, "s3://bucket/key.txt", "https://example.invalid/a page", LONG)
+
+
+def test_a_text_is_shown_as_it_is(
+    visit: Visit, label_studio: LabelStudio, annotator: LabelStudioAnnotator
+) -> None:
+    spec = ProjectSpec(
+        title=f"texts {uuid.uuid4().hex[:8]}",
+        marker=f"labelloop:{uuid.uuid4().hex}/accuracy",
+        classes=CLASSES,
+        show=(),
+        blind=True,
+        kind="text",
+    )
+    project = annotator.create_project(spec)
+    tasks = [TaskData(task_key=uuid.uuid4().hex, data={"text": text}) for text in TEXTS]
+    ids = annotator.import_tasks(project.project_id, tasks)
+    shown = visit.page.locator(
+        ".lsf-main-content .lsf-htx-richtext, .lsf-richtext__container"
+    ).first
+    for ls_task_id, text in zip(ids, TEXTS, strict=True):
+        visit.open_task(label_studio, project, ls_task_id)
+        expect(shown).to_be_visible(timeout=30_000)
+        visit.screenshot(f"text-{ls_task_id}")
+        assert shown.inner_text().split() == text.split()
+        assert shown.locator("script, img, b").count() == 0
+        assert "owned" not in visit.page.title()
+        expect(visit.page.locator(".lsf-choices label").last).to_be_in_viewport()
+    visit.answers("fig & date")
+    assert answer_of(annotator, project, tasks[-1].task_key) == ("fig & date",)

@@ -1,11 +1,12 @@
 """What any prediction log promises, held against every adapter."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,14 @@ from labelloop.adapters.iceberg_log import IcebergLog
 from labelloop.adapters.s3_access import S3Access
 from labelloop.core.line import LINE_END, line
 from labelloop.core.round import Candidate, Count, FrameRange, Span
-from labelloop.core.sample import Feedback, Prediction, Role, risk_bin
+from labelloop.core.sample import (
+    NO_CLASS,
+    Feedback,
+    Prediction,
+    PredictionTable,
+    Role,
+    risk_bin,
+)
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
 from labelloop.ports import LabelPart, PredictionLog
@@ -630,3 +638,59 @@ def test_iceberg_and_memory_give_the_same_counts_and_rows(
             )
             assert list(iceberg.counts(frame, asked)) == list(memory.counts(frame, asked))
             assert list(iceberg.rows(frame, asked, spans)) == list(memory.rows(frame, asked, spans))
+
+
+# --- tables of predictions ----------------------------------------------------------------------
+
+
+def test_a_batch_may_come_in_columns(log: PredictionLog) -> None:
+    rows = [
+        prediction("a", attributes={"site": "Bern"}, text="Füchse"),
+        prediction("b", role=Role.SHADOW, confidence=None, probabilities=[0.5, 0.25]),
+    ]
+    held = {f.name: [getattr(r, f.name) for r in rows] for f in fields(Prediction)}
+    held["attributes"] = [list(r.attributes.items()) for r in rows]
+    kinds = {
+        "attributes": pa.map_(pa.string(), pa.string()),
+        "probabilities": pa.list_(pa.float32()),
+    }
+    table = pa.table({name: pa.array(values, kinds.get(name)) for name, values in held.items()})
+    log.commit_batch(
+        1, "predictions", log.write_batch(1, "predictions", PredictionTable(table), NOON)
+    )
+    assert in_frame(log, where="attributes.site = 'Bern'") == ["a"]
+    assert [(r.sample_id, r.role) for r in log.recorded(["b", "a", "c"])] == [
+        ("a", Role.SERVING),
+        ("b", Role.SHADOW),
+    ]
+    assert log.texts(["a", "b", "c"]) == {"a": "Füchse"}
+
+
+def test_what_is_recorded_of_a_sample_is_every_prediction_with_its_feedback(
+    log: PredictionLog,
+) -> None:
+    append(log, 1, [prediction("a"), prediction("b")])
+    append(log, 2, [prediction("a", model="m2", role=Role.REPEATED, predicted_class="dog")])
+    append(log, 3, [heard("a", "flagged", "true"), heard("a", "corrected_class", "dog")])
+    assert log.recorded([]) == []
+    found = log.recorded(["a"])
+    assert [(r.model, r.role, r.predicted_class) for r in found] == [
+        ("m1", Role.SERVING, "cat"),
+        ("m2", Role.REPEATED, "dog"),
+    ]
+    assert {(r.flagged, r.corrected_class, r.content_hash) for r in found} == {
+        (True, "dog", "hash of a")
+    }
+
+
+def test_the_text_of_a_sample_is_that_of_its_first_serving_prediction(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a", text="one"), prediction("b", text="two"), prediction("c")])
+    append(log, 2, [prediction("a", model="m2", role=Role.REPEATED, text="other")])
+    assert log.texts([]) == {}
+    assert log.texts(["a", "c", "d"]) == {"a": "one"}
+
+
+def test_an_answer_that_names_no_class_is_framed_and_no_label(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a", predicted_class=NO_CLASS), prediction("b")])
+    assert in_frame(log) == by_place("a", "b")
+    assert labels(log) == ["b"]

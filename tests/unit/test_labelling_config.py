@@ -111,3 +111,12 @@ def test_the_marker_is_found_in_the_description(queue: str) -> None:
 def test_a_description_without_a_marker_has_none() -> None:
     assert marker_of(None) is None
     assert marker_of("made with labelloop: it is fine / good") is None
+
+
+def test_a_text_is_neither_markup_nor_an_address() -> None:
+    view = parsed(kind="text")
+    [text] = view.findall(".//Text")
+    assert (text.get("value"), text.get("valueType")) == ("$text", "text")
+    [choices] = view.findall("Choices")
+    assert choices.get("toName") == text.get("name")
+    assert view.findall("Image") == []

@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from labelloop.errors import ArgumentError
-from labelloop.ports import ProjectSpec
+from labelloop.ports import InputKind, ProjectSpec
 
 CONTROL = "label"
 """The name of the control whose choices are the answer."""
 
-IMAGE = "image"
-"""The data key of the image's URL."""
-
 IMAGE_WIDTH = "500px"
-IMAGE_HEIGHT = "55vh"  # leaves the choices in sight below a tall image
+IMAGE_HEIGHT = TEXT_HEIGHT = "55vh"  # leaves the choices in sight below
 NO_WIDTH = "\u200b"
 
 HEADERS = {
@@ -26,11 +23,24 @@ HEADERS = {
 
 UNKNOWN = "—"
 
+# "text" says that the value is no address to fetch and no markup.
+_SHOWN: Mapping[InputKind, Sequence[str]] = {
+    "image": [
+        f'  <Image name="image" value="$image" maxWidth="{IMAGE_WIDTH}" maxHeight="{IMAGE_HEIGHT}"/>'
+    ],
+    "text": [
+        f'  <View style="max-height: {TEXT_HEIGHT}; overflow: auto">',
+        '    <Text name="text" value="$text" valueType="text"/>',
+        "  </View>",
+    ],
+}
+"""What shows an input, by its kind."""
+
 TITLE_LENGTHS = range(3, 51)
 
 
 def labelling_config(spec: ProjectSpec) -> str:
-    """The XML of a project that shows one image and asks for exactly one of its classes.
+    """The XML of a project that shows one input and asks for exactly one of its classes.
 
     Raises:
         ArgumentError: a class that XML can't carry, a key that can't be shown, or a blind
@@ -54,19 +64,16 @@ def labelling_config(spec: ProjectSpec) -> str:
         for key, text in HEADERS.items()
         if key in spec.show
     ]
-    image = (
-        f'  <Image name="{IMAGE}" value="${IMAGE}"'
-        f' maxWidth="{IMAGE_WIDTH}" maxHeight="{IMAGE_HEIGHT}"/>'
-    )
     choices = (
-        f'  <Choices name="{CONTROL}" toName="{IMAGE}" choice="single" showInline="true"'
-        ' required="true" requiredMessage="Choose one class, or skip the image.">'
+        f'  <Choices name="{CONTROL}" toName="{spec.kind}" choice="single" showInline="true"'
+        ' required="true" requiredMessage="Choose one class, or skip the '
+        f'{spec.kind}.">'
     )
     return "\n".join(
         [
             "<View>",
             *headers,
-            image,
+            *_SHOWN[spec.kind],
             choices,
             *_choices(spec.classes),
             "  </Choices>",
@@ -132,11 +139,15 @@ def project_title(title: str) -> str:
     return cut.rstrip(" /-,.;:") + "…"
 
 
+_ASKED: Mapping[InputKind, str] = {
+    "image": "Say which class each image shows.",
+    "text": "Say which class each text belongs to.",
+}
+
+
 def project_description(spec: ProjectSpec) -> str:
     """What the project's card says; its last line is the marker."""
-    return (
-        f"Say which class each image shows. Sent by labelloop: keep the line below.\n{spec.marker}"
-    )
+    return f"{_ASKED[spec.kind]} Sent by labelloop: keep the line below.\n{spec.marker}"
 
 
 def marker_of(description: str | None) -> str | None:

@@ -18,7 +18,8 @@ class Origin(StrEnum):
 class Row:
     """One row of a manifest. Fields that don't apply to its origin are None.
 
-    `certificate` bounds how many of the model's labels that carry it are wrong.
+    `certificate` bounds how many of the model's labels that carry it are wrong. `text` is that of a
+    table; what is in an object of its own stands at `uri`.
     """
 
     sample_id: str
@@ -34,6 +35,7 @@ class Row:
     annotator: str | None
     annotation_revision: str | None
     certificate: int | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,9 +139,9 @@ def begin_sending(
     project_id: int,
     *,
     at: datetime,
-    url_expires_at: datetime,
+    url_expires_at: datetime | None,
 ) -> None:
-    """Note, before the request, that tasks are being sent to a project."""
+    """Note, before the request, that tasks are being sent to a project; None: without a URL."""
     move(tx, tasks, TaskState.SENDING, actor="send", at=at, detail=f"project {project_id}")
     for start in range(0, len(tasks), _CHUNK):
         keys = [task.task_key for task in tasks[start : start + _CHUNK]]

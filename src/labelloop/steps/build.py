@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
@@ -23,6 +23,7 @@ from labelloop.steps.guarantee import guarantee
 
 MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
 _PAGE = 50_000
+_PAGE_OF_TEXTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ class Build:
         min_confidence: float | None,
         clock: Clock,
         progress: Progress,
+        with_texts: bool = False,
     ) -> None:
         self._ledger = ledger
         self._log = log
@@ -92,6 +94,7 @@ class Build:
         self._min_confidence = min_confidence
         self._clock = clock
         self._progress = progress
+        self._with_texts = with_texts
 
     def run(self) -> Built:
         """Release a new version of each dataset whose content changed; else nothing."""
@@ -275,6 +278,14 @@ class Build:
             created_at=self._clock.now(),
         )
 
+    def _page(self, rows: Iterator[Row]) -> list[Row]:
+        """The next rows, with their texts where the log has them."""
+        page = list(islice(rows, _PAGE_OF_TEXTS if self._with_texts else _PAGE))
+        if not self._with_texts:
+            return page
+        texts = self._log.texts([row.sample_id for row in page])
+        return [replace(row, text=texts.get(row.sample_id)) for row in page]
+
     def _write_manifest(self, path: Path, name: str, rows: Iterable[Row]) -> tuple[_Counts, str]:
         """Write the rows as they come; returns their counts and content hash."""
         import pyarrow.parquet as pq
@@ -284,7 +295,7 @@ class Build:
 
         def pages(writer: Any) -> Iterator[tuple[str, str, str, str]]:
             source = iter(rows)
-            while page := list(islice(source, _PAGE)):
+            while page := self._page(source):
                 writer.write_table(_table(page, schema))
                 n_human = sum(row.origin is Origin.HUMAN for row in page)
                 counts.human += n_human

@@ -86,7 +86,7 @@ def measure(ledger: Ledger, *, clock: Clock, timezone: str, level: float = 0.95)
         return d.predicted_at.astimezone(zone).date()
 
     days = sorted({day_of(d) for f in regular for d in f.draws})
-    names = sorted({d.predicted_class or "" for f in recent for d in f.draws if in_window(d)})
+    names = sorted({_answer(d) for f in recent for d in f.draws if in_window(d)})
     window = accuracy_of("last 7 days", recent, in_window, level)
     return Measured(
         last_seven_days=window,
@@ -104,7 +104,7 @@ def measure(ledger: Ledger, *, clock: Clock, timezone: str, level: float = 0.95)
             accuracy_of(
                 name,
                 recent,
-                lambda d, name=name: in_window(d) and d.predicted_class == name,  # type: ignore[misc]
+                lambda d, name=name: in_window(d) and _answer(d) == name,  # type: ignore[misc]
                 level,
             )
             for name in names
@@ -197,12 +197,17 @@ def _confusion(draws: Iterable[Placed]) -> tuple[Confusion, ...]:
     counts: dict[tuple[str, str], int] = {}
     for d in draws:
         if d.label is not None:
-            pair = (d.predicted_class or "", d.label)
+            pair = (_answer(d), d.label)
             counts[pair] = counts.get(pair, 0) + 1
     return tuple(
         Confusion(predicted_class=predicted, label=label, n=n)
         for (predicted, label), n in sorted(counts.items())
     )
+
+
+def _answer(draw: Placed) -> str:
+    """The class that was predicted, as reports name it."""
+    return draw.predicted_class or "no class"
 
 
 def _as_precise(estimate: Estimate | Undefined) -> int | None:

@@ -1,10 +1,13 @@
-"""A queue keeps its purpose: blind tasks and tasks that show the prediction never share a project."""
+"""A queue keeps its purpose and its kind of input: its project was made for them."""
 
 from collections.abc import Iterable
 
 from labelloop.core.queue import Queue
 from labelloop.errors import ConfigError
-from labelloop.ledger import Transaction, tasks
+from labelloop.ledger import Transaction, cursors, tasks
+from labelloop.ports import InputKind
+
+_KIND = "send:kind of input"
 
 
 def refuse_changed_purpose(tx: Transaction, queues: Iterable[Queue]) -> None:
@@ -25,3 +28,20 @@ def refuse_changed_purpose(tx: Transaction, queues: Iterable[Queue]) -> None:
                 remedy=f"give the queue for {queue.purpose} another name, and {queue.name!r} its old "
                 "purpose, or leave it out",
             )
+
+
+def keep_input_kind(tx: Transaction, kind: InputKind) -> None:
+    """Note what the inputs are, once; stop where they were something else.
+
+    Raises:
+        ConfigError: [input] kind was changed.
+    """
+    before = cursors.get(tx, _KIND)
+    if before is None:
+        cursors.put(tx, _KIND, kind)
+    elif before != kind:
+        raise ConfigError(
+            f"[input] kind = {kind!r}, and this ledger's projects in Label Studio show {before}s",
+            remedy=f'set kind = "{before}", or begin anew: another [state] ledger, warehouse and '
+            "catalog, and another [project] name",
+        )

@@ -10,7 +10,7 @@ from labelloop.core.draw import Draw
 from labelloop.core.line import LINE_END
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, Round
-from labelloop.core.sample import RISK_BINS, risk_bin
+from labelloop.core.sample import RISK_BINS, UNUSABLE, risk_bin
 from labelloop.core.token import task_key
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, WhereError
@@ -174,7 +174,7 @@ class Select:
         """Refuse a `where` on a tag that no prediction ever carried: it is likely a typo."""
         wanted = {a: q for q in self._queues if q.where for a in q.where.attributes}
         known = self._log.attributes() if wanted else frozenset()
-        unknown = sorted(wanted.keys() - known)
+        unknown = sorted(wanted.keys() - known - {UNUSABLE})  # ours, and rare
         if unknown and self._log.snapshot() is not None:
             queue = wanted[unknown[0]]
             raise WhereError(

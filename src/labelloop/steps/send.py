@@ -29,6 +29,7 @@ from labelloop.ledger.tasks import Shown
 from labelloop.ports import (
     Annotator,
     Clock,
+    InputKind,
     Progress,
     Project,
     ProjectSpec,
@@ -36,7 +37,8 @@ from labelloop.ports import (
     Store,
     TaskData,
 )
-from labelloop.steps.purpose import refuse_changed_purpose
+from labelloop.steps.purpose import keep_input_kind, refuse_changed_purpose
+from labelloop.steps.texts import Texts, Unshowable
 
 BATCH = 250
 COPY_KEPT = timedelta(days=7)
@@ -76,6 +78,7 @@ class Send:
         blind_uri: str | None,
         clock: Clock,
         progress: Progress,
+        texts: Texts | None = None,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -88,6 +91,13 @@ class Send:
         self._blind_uri = blind_uri
         self._clock = clock
         self._progress = progress
+        self._texts = texts
+        """Where the inputs are texts: what finds them. Nothing of them is copied or signed."""
+        self._read: dict[str, str] = {}
+
+    @property
+    def _kind(self) -> InputKind:
+        return "image" if self._texts is None else "text"
 
     def run(self, *, refresh_all: bool = False) -> Sent:
         """Send what is drawn, renew image URLs before they lapse, remove copies nobody needs.
@@ -97,6 +107,8 @@ class Send:
         with self._ledger.lease("send") as lease:
             with self._ledger.read() as tx:
                 refuse_changed_purpose(tx, self._queues.values())
+            with self._ledger.write(lease) as tx:
+                keep_input_kind(tx, self._kind)
             n_sent = n_unavailable = 0
             n_found = self._settle_doubts(lease)
             old = self._lapsing(refresh_all)
@@ -119,6 +131,8 @@ class Send:
 
         The other queues are sent all the same. A key may hold the answer: copies are no luxury.
         """
+        if self._texts is not None:
+            return None
         blind = [q.name for q in self._queues.values() if q.blind]
         lapsing = {shown.task.queue for shown in old}
         with self._ledger.read() as tx:
@@ -173,6 +187,7 @@ class Send:
             classes=self._classes,
             show=queue.show,
             blind=queue.blind,
+            kind=self._kind,
         )
         try:
             return self._annotator.create_project(spec)
@@ -211,7 +226,11 @@ class Send:
         now = self._clock.now()
         with self._ledger.write(lease) as tx:
             tasks.begin_sending(
-                tx, moving, project.project_id, at=now, url_expires_at=now + self._life
+                tx,
+                moving,
+                project.project_id,
+                at=now,
+                url_expires_at=now + self._life if self._texts is None else None,
             )
         with self._ledger.read() as tx:
             sending = list(tasks.by_key(tx, [task.task_key for task in moving]).values())
@@ -236,10 +255,9 @@ class Send:
         return len(ordered)
 
     def _data(self, queue: Queue, shown: Shown) -> TaskData:
-        """What Label Studio is given: the image, the task key, and what the queue shows."""
+        """What Label Studio is given: the input, the task key, and what the queue shows."""
         task = shown.task
-        image = self._store.presign(task.media_uri if queue.blind else task.uri, self._life)  # type: ignore[arg-type]
-        data: dict[str, object] = {"image": image, "labelloop": task.task_key}
+        data: dict[str, object] = {self._kind: self._input(queue, task), "labelloop": task.task_key}
         if not queue.blind:
             known: Mapping[str, object] = {
                 "predicted_class": shown.predicted_class,
@@ -250,8 +268,34 @@ class Send:
             data |= {name: known[name] for name in queue.show}
         return TaskData(task_key=task.task_key, data=data)
 
+    def _input(self, queue: Queue, task: Task) -> str:
+        if self._texts is not None:
+            return self._read[task.task_key]
+        return self._store.presign(task.media_uri if queue.blind else task.uri, self._life)  # type: ignore[arg-type]
+
+    def _with_texts(self, lease: Lease, batch: Sequence[Shown]) -> list[Shown]:
+        """The tasks whose text can be shown; the others are noted, each with the reason."""
+        assert self._texts is not None  # noqa: S101  only texts come here
+        found = self._texts.of([shown.task for shown in batch])
+        self._read = {key: text for key, text in found.items() if isinstance(text, str)}
+        with self._ledger.write(lease) as tx:
+            for shown in batch:
+                text = found[shown.task.task_key]
+                if isinstance(text, Unshowable):
+                    tasks.move(
+                        tx,
+                        [shown.task],
+                        TaskState.UNAVAILABLE,
+                        actor="send",
+                        at=self._clock.now(),
+                        detail=text.why,
+                    )
+        return [shown for shown in batch if shown.task.task_key in self._read]
+
     def _with_media(self, lease: Lease, queue: Queue, batch: Sequence[Shown]) -> list[Shown]:
-        """The tasks whose image can be shown; the others' inputs are gone, and noted so."""
+        """The tasks whose input can be shown; the others' are gone, say, and noted so."""
+        if self._texts is not None:
+            return self._with_texts(lease, batch)
         if queue.blind:
             named = self._name_copies(lease, batch)
             there = _many(self._copy, named)
@@ -359,7 +403,9 @@ class Send:
     # --- images -------------------------------------------------------------------------------
 
     def _lapsing(self, everything: bool) -> list[Shown]:
-        """The open tasks whose image URL lapses soon, or whose copy was removed."""
+        """The open tasks whose image URL lapses soon, or whose copy was removed; texts have neither."""
+        if self._texts is not None:
+            return []
         now = self._clock.now()
         margin = self._life if everything else min(self._life / 2, timedelta(days=2))
         with self._ledger.read() as tx:

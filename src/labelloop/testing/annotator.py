@@ -139,8 +139,9 @@ class MemoryAnnotator:
 
         def carry_out() -> Sequence[int]:
             self._require(project_id)
-            if any("image" not in task.data for task in tasks):
-                raise AnnotatorError('"image" key is expected in task data')
+            kind = self._projects[project_id].spec.kind
+            if any(kind not in task.data for task in tasks):
+                raise AnnotatorError(f'"{kind}" key is expected in task data')
             return [
                 self._add(project_id, {**task.data, KEY: task.task_key}, self._instant())
                 for task in tasks
