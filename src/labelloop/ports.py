@@ -7,11 +7,14 @@ behaviour stated here.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction, PredictionTable, Role
 from labelloop.core.where import Where
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # --- clock and progress ---------------------------------------------------------------------
 
@@ -316,6 +319,20 @@ class PredictionLog(Protocol):
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
     ) -> Sequence[Candidate]:
         """The frame's rows that lie in a span of their pattern."""
+
+    def scan(
+        self, frame: FrameRange, conditions: Sequence[Where], attributes: Sequence[str]
+    ) -> "Iterator[pa.RecordBatch]":
+        """Every row of the frame, a batch at a time, in no order.
+
+        Columns: sample_id, line, pattern, predicted_class, confidence, margin; then one of text for
+        each of `attributes`, named `attributes.NAME`. Null stands for what a row doesn't have.
+        """
+
+    def rows_of(
+        self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
+    ) -> Sequence[Candidate]:
+        """The frame's rows of these samples, in order of their place."""
 
     def received(self, batch_after: int, batch_to: int, where: Where) -> Sequence[Candidate]:
         """Samples with feedback in the batches (batch_after, batch_to] that match `where`.

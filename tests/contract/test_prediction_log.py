@@ -21,6 +21,7 @@ from labelloop.core.sample import (
     Prediction,
     PredictionTable,
     Role,
+    margin,
     risk_bin,
 )
 from labelloop.core.where import Where
@@ -331,8 +332,16 @@ def test_each_pattern_has_its_own_spans_and_overlaps_count_once(log: PredictionL
 
 def test_a_candidate_is_the_row_as_it_was_written(log: PredictionLog) -> None:
     at = NOON + timedelta(hours=1, microseconds=123456)
-    append(log, 1, [prediction("a", predicted_at=at.astimezone(), confidence=0.1 + 0.2)])
-    assert list(log.rows(ALL, [], [WHOLE_LINE])) == [
+    row = prediction(
+        "a",
+        predicted_at=at.astimezone(),
+        confidence=0.1 + 0.2,
+        probabilities=[0.1, 0.3, 0.6],
+        attributes={"site": "Bern", "": "it's"},
+    )
+    append(log, 1, [row])
+    append(log, 2, [heard("a", "flagged", "true")])
+    wanted = [
         Candidate(
             sample_id="a",
             uri="s3://production/a",
@@ -342,9 +351,92 @@ def test_a_candidate_is_the_row_as_it_was_written(log: PredictionLog) -> None:
             confidence=0.1 + 0.2,
             line=line("a", SALT),
             content_hash="hash of a",
+            risk_bin=risk_bin(0.1 + 0.2),
+            margin=margin([0.1, 0.3, 0.6]),
+            attributes={"site": "Bern", "": "it's"},
         )
     ]
+    assert list(log.rows(ALL, [], [WHOLE_LINE])) == wanted
+    assert list(log.rows_of(ALL, [], ["a", "absent"])) == wanted
+    assert list(log.received(0, 9, Where.parse("flagged"))) == [replace(wanted[0], flagged=True)]
     assert log.rows(ALL, [], [WHOLE_LINE])[0].predicted_at.tzinfo is UTC
+
+
+def test_the_rows_of_samples_carry_their_pattern_and_stay_in_the_frame(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a", confidence=0.2), prediction("b"), prediction("c")])
+    append(log, 2, [prediction("d"), prediction("e", role=Role.SHADOW)])
+    frame, low = FrameRange(batch_to=1), [Where.parse("confidence < 0.5")]
+    found = log.rows_of(frame, low, ["d", "c", "a", "e", "a"])
+    assert [c.sample_id for c in found] == by_place("a", "c")
+    assert {c.sample_id: c.pattern for c in found} == {"a": 1, "c": 0}
+    assert list(log.rows_of(frame, low, [])) == []
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "wanted"),
+    [
+        (None, None),
+        ([], None),
+        ([0.9], None),
+        ([0.2, None, 0.7], "as python has it"),
+        ([0.1, 0.3, 0.6], "as python has it"),
+        ([0.5, 0.5], 0.0),
+        ([0.5, float("nan"), 0.1], None),
+        ([float("inf"), 0.1], None),
+    ],
+)
+def test_margins_are_the_same_to_the_last_bit_in_any_log(
+    log: PredictionLog, probabilities: list[float] | None, wanted: object
+) -> None:
+    append(log, 1, [prediction("a", probabilities=probabilities)])
+    if wanted == "as python has it":
+        wanted = margin(probabilities)
+        assert isinstance(wanted, float)
+    assert [c.margin for c in log.rows(ALL, [], [WHOLE_LINE])] == [wanted]
+    assert scanned(log)["margin"] == [wanted]
+
+
+def scanned(
+    log: PredictionLog, frame: FrameRange = ALL, where: str = "", attributes: Sequence[str] = ()
+) -> dict[str, list[object]]:
+    """All that a scan gives, by column, in order of the line."""
+    conditions = [Where.parse(where)] if where else []
+    rows = [r for batch in log.scan(frame, conditions, attributes) for r in batch.to_pylist()]
+    rows.sort(key=lambda row: row["line"])
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def test_a_scan_gives_every_row_of_the_frame_with_what_was_asked(log: PredictionLog) -> None:
+    assert scanned(log) == {}
+    append(
+        log,
+        1,
+        [
+            prediction("a", line=1, attributes={"it's": "x", "site": "Bern"}),
+            prediction("b", line=2, confidence=None, attributes={"site": ""}),
+            prediction("c", line=3, confidence=0.1, predicted_class="dog"),
+            prediction("d", line=4, role=Role.SHADOW),
+        ],
+    )
+    append(log, 2, [prediction("e", line=5)])
+    found = scanned(log, FrameRange(batch_to=1), "confidence < 0.5", ["site", "it's", "none"])
+    assert found == {
+        "sample_id": ["a", "b", "c"],
+        "line": [1, 2, 3],
+        "pattern": [0, 0, 1],
+        "predicted_class": ["cat", "cat", "dog"],
+        "confidence": [0.75, None, 0.1],
+        "margin": [None, None, None],
+        "attributes.site": ["Bern", "", None],
+        "attributes.it's": ["x", None, None],
+        "attributes.none": [None, None, None],
+    }
+
+
+def test_a_long_scan_comes_in_batches(log: PredictionLog) -> None:
+    append(log, 1, [prediction(f"{i}") for i in range(2_500)])
+    assert len(scanned(log)["sample_id"]) == 2_500
+    assert all(batch.num_rows <= 50_000 for batch in log.scan(ALL, [], []))
 
 
 ODD_TEXTS = ["it's", 'a "b"', "<&>", "a/b\\c", "パン/ケーキ", "%_", "", " ", "a\nb", "🥐", "x=1/y"]

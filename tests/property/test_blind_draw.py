@@ -10,7 +10,7 @@ from labelloop.core.line import LINE_END, line
 from labelloop.core.round import Candidate, Count, Span
 from labelloop.core.sample import RISK_BINS, risk_bin
 from labelloop.sampling import draw, inclusion_probabilities, sending_order
-from labelloop.sampling.blind import BlindDesign, BlindDraw, by_confidence
+from labelloop.sampling.blind import BlindDesign, BlindDraw
 from labelloop.sampling.remaining import Remaining, likely_cut
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -24,6 +24,7 @@ def candidate(n: int, confidence: float | None, place: int, *, name: str = "cat"
         model="m",
         predicted_class=name,
         confidence=confidence,
+        risk_bin=risk_bin(confidence),
         line=place,
         content_hash="",
         pattern=n % 2,
@@ -33,7 +34,7 @@ def candidate(n: int, confidence: float | None, place: int, *, name: str = "cat"
 def counted(rows: list[Candidate]) -> list[Count]:
     cells: dict[tuple[str, int, int], int] = {}
     for r in rows:
-        key = (r.predicted_class, risk_bin(r.confidence), r.pattern)
+        key = (r.predicted_class, r.risk_bin, r.pattern)
         cells[key] = cells.get(key, 0) + 1
     return [Count(predicted_class=c, risk_bin=b, pattern=p, n=n) for (c, b, p), n in cells.items()]
 
@@ -43,7 +44,7 @@ def within(rows: list[Candidate], spans: list[Span]) -> list[Candidate]:
     by_cell = {(s.pattern, s.predicted_class, s.risk_bin): s for s in spans}
     found = []
     for r in rows:
-        span = by_cell.get((r.pattern, r.predicted_class, risk_bin(r.confidence)))
+        span = by_cell.get((r.pattern, r.predicted_class, r.risk_bin))
         if span is not None and span.above < r.line <= span.up_to:
             found.append(r)
     return found
@@ -52,7 +53,7 @@ def within(rows: list[Candidate], spans: list[Span]) -> list[Candidate]:
 def drawn_from(
     left: Remaining, rows: list[Candidate], budget: int
 ) -> tuple[BlindDesign, BlindDraw]:
-    design = BlindDesign(left.eligible(lambda _pattern: True), by_confidence, budget)
+    design = BlindDesign(left.eligible(lambda _pattern: True), budget)
     likely = likely_cut(design.n_uniform, design.n)
     while True:
         found = design.draw(within(rows, design.spans(sorted(left.patterns), likely)), likely)
@@ -83,9 +84,7 @@ def test_cuts_draw_what_the_arrays_define(
     n_uniform = round(0.3 * budget)
     if n <= budget:
         assert len(found.rows) == n
-        assert {design.inclusion((r.predicted_class, risk_bin(r.confidence))) for r in rows} == {
-            1.0
-        }
+        assert {design.inclusion((r.predicted_class, r.risk_bin)) for r in rows} == {1.0}
         return
     chances = inclusion_probabilities(risk, budget=budget, n_uniform=n_uniform)
     wanted = draw(chances, places, n_uniform=n_uniform)
@@ -95,7 +94,7 @@ def test_cuts_draw_what_the_arrays_define(
         np.flatnonzero(wanted.uniform).tolist()
     )
     for r, chance in zip(rows, chances, strict=True):
-        assert design.inclusion((r.predicted_class, risk_bin(r.confidence))) == chance
+        assert design.inclusion((r.predicted_class, r.risk_bin)) == chance
 
 
 def test_each_sample_is_drawn_as_often_as_stated_also_by_the_queue_behind() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labelloop.core.certificate import Terms
 from labelloop.core.line import LINE_END, line
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Candidate, Count
@@ -68,6 +69,7 @@ def tallies() -> dict[str, Tally]:
                 model="m",
                 predicted_class="cat",
                 confidence=CONFIDENCE[n],
+                risk_bin=risk_bin(CONFIDENCE[n]),
                 line=line(NAMES[n], salt.to_bytes(8, "big")),
                 content_hash="",
                 pattern=patterns[n],
@@ -162,7 +164,13 @@ def test_select_writes_the_probabilities_that_hold(tmp_path: Path) -> None:
         with ledger.lease("index") as lease, ledger.write(lease) as tx:
             batches.finish(tx, batches.reserve(tx, "predictions", N), batches.COMMITTED)
         selected = Select(
-            ledger, log, queues, every=START - AT, first_window=START - AT, clock=StoppedClock()
+            ledger,
+            log,
+            queues,
+            every=START - AT,
+            first_window=START - AT,
+            terms=Terms(max_error=0.05, failure_probability=0.05, promise="training-set"),
+            clock=StoppedClock(),
         ).run()
         with ledger.read() as tx:
             made = list(rounds.placed(tx))

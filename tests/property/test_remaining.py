@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from labelloop.core.line import LINE_END, lowered, remaining
 from labelloop.core.round import Candidate, Count, Span
-from labelloop.core.sample import risk_bin
 from labelloop.sampling.remaining import Remaining, likely_cut
 
 places = st.integers(0, LINE_END - 1)
@@ -24,7 +23,8 @@ def candidate(number: int, place: int, pattern: int) -> Candidate:
         predicted_at=datetime(2026, 3, 2, tzinfo=UTC),
         model="m",
         predicted_class="cat" if number % 2 else "dog",
-        confidence=(number % 11) / 10,
+        confidence=None,
+        risk_bin=(number % 11) * 93,
         line=place,
         content_hash="",
         pattern=pattern,
@@ -40,7 +40,7 @@ queues = st.lists(
 
 
 def counted(rows: Sequence[Candidate]) -> list[Count]:
-    cells = Counter((r.predicted_class, risk_bin(r.confidence), r.pattern) for r in rows)
+    cells = Counter((r.predicted_class, r.risk_bin, r.pattern) for r in rows)
     return [Count(predicted_class=c, risk_bin=b, pattern=p, n=n) for (c, b, p), n in cells.items()]
 
 

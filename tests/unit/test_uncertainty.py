@@ -9,7 +9,7 @@ from labelloop.core.estimate import Estimate
 from labelloop.core.queue import Purpose
 from labelloop.ledger import risks, rounds
 from labelloop.sampling import inclusion_probabilities
-from labelloop.statistics import Frame, accuracy
+from labelloop.statistics import Frame, RiskModel, accuracy
 from tests.unit.conftest import MakeWorld
 from tests.world import LOW, World
 
@@ -99,7 +99,12 @@ def test_the_risk_is_learned_from_earlier_rounds_and_frozen(world: World) -> Non
         cells = rounds.cells_of(tx, 3)
     assert learned.rounds == (1, 2)
     blind = [c for c in cells if c.queue == "accuracy"]
-    assert any(c.risk != (c.risk_bin + 0.5) / 1024 for c in blind)
+    assert all(c.risk == (c.risk_bin + 0.5) / 1024 for c in blind)
+    model = RiskModel.from_json(learned.params)
+    with world.loop.ledger.read() as tx:
+        drawn = list(rounds.placed(tx, Purpose.EVALUATION, 3))
+    wanted = model.predict([d.confidence for d in drawn])
+    assert [d.risk for d in drawn] == pytest.approx(wanted, abs=0.5 / 1024)
     chances = inclusion_probabilities(
         np.repeat([c.risk for c in blind], [c.n for c in blind]), budget=60, n_uniform=18
     )

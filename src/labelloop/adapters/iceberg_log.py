@@ -5,7 +5,7 @@ pyiceberg plans which files a question touches (each holds one batch); DuckDB re
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from labelloop.adapters import log_sql
 from labelloop.adapters.iceberg_schema import arrow_rows
@@ -30,6 +30,9 @@ from labelloop.ports import (
     Recorded,
     Rows,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class IcebergLog:
@@ -230,7 +233,31 @@ class IcebergLog:
         with Reading(self._engine, self._tables) as reading:
             source = reading.source("predictions", frame)
             statement = log_sql.rows(source, frame, conditions, reading.spans(spans))
-            return [Candidate(**row) for row in reading.rows(statement)]
+            return [_candidate(row) for row in reading.rows(statement)]
+
+    def scan(
+        self, frame: FrameRange, conditions: Sequence[Where], attributes: Sequence[str]
+    ) -> "Iterator[pa.RecordBatch]":
+        """Every row of the frame, a batch at a time, in no order."""
+        _without_feedback(conditions)
+        with Reading(self._engine, self._tables) as reading:
+            source = reading.source("predictions", frame)
+            for batch in reading.batches(log_sql.scan(source, frame, conditions, attributes)):
+                own = batch.schema.names[: batch.num_columns - len(attributes)]
+                yield batch.rename_columns([*own, *(f"attributes.{name}" for name in attributes)])
+
+    def rows_of(
+        self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
+    ) -> Sequence[Candidate]:
+        """The frame's rows of these samples, in order of their place."""
+        _without_feedback(conditions)
+        if not sample_ids:
+            return []
+        with Reading(self._engine, self._tables) as reading:
+            source = reading.source("predictions", frame)
+            wanted = reading.listed("sample_id", sample_ids)
+            statement = log_sql.rows_of(source, frame, conditions, wanted)
+            return [_candidate(row) for row in reading.rows(statement)]
 
     def received(self, batch_after: int, batch_to: int, where: Where) -> Sequence[Candidate]:
         """Samples with feedback in the batches (batch_after, batch_to] that match `where`."""
@@ -243,7 +270,7 @@ class IcebergLog:
                 batch_to,
                 where,
             )
-            return [Candidate(**row) for row in reading.rows(statement)]
+            return [_candidate(row) for row in reading.rows(statement)]
 
     def model_labels(
         self,
@@ -296,6 +323,10 @@ def _hull(frames: Sequence[FrameRange]) -> FrameRange:
         batch_after=min(frame.batch_after for frame in frames),
         batch_to=max(frame.batch_to for frame in frames),
     )
+
+
+def _candidate(row: dict[str, Any]) -> Candidate:
+    return Candidate(**row | {"attributes": dict(row["attributes"])})
 
 
 def _without_feedback(conditions: Sequence[Where]) -> None:

@@ -14,6 +14,7 @@ from labelloop.ports import BatchKind, LabelPart
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
     from pyiceberg.table import Table
 
 PAGE_ROWS = 50_000
@@ -89,6 +90,11 @@ class Reading:
 
     def pages(self, statement: str) -> Iterator[list[dict[str, Any]]]:
         """The result's rows in pages of PAGE_ROWS."""
+        for batch in self.batches(statement):
+            yield [_utc(row) for row in batch.to_pylist()]
+
+    def batches(self, statement: str) -> "Iterator[pa.RecordBatch]":
+        """The result as Arrow batches of PAGE_ROWS."""
         with translated("Reading the log"):
             reader = self._connection.sql(statement).to_arrow_reader(PAGE_ROWS)
         while True:
@@ -96,7 +102,7 @@ class Reading:
                 batch = next(reader, None)
             if batch is None:
                 return
-            yield [_utc(row) for row in batch.to_pylist()]
+            yield batch
 
     def _register(self, data: Any) -> str:
         name = f"source_{self._n_registered}"

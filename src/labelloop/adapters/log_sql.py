@@ -16,7 +16,7 @@ from labelloop.ports import LabelPart
 
 CANDIDATE = (
     "sample_id, uri, predicted_at, model, predicted_class, confidence, line, content_hash, "
-    "pattern, flagged, corrected_class"
+    "risk_bin, pattern, margin, attributes, flagged, corrected_class"
 )
 
 # The same arithmetic, double by double, as labelloop.core.sample.risk_bin.
@@ -24,6 +24,11 @@ RISK_BIN = (
     f"CASE WHEN confidence IS NULL THEN {RISK_BINS // 2} ELSE CAST(least({RISK_BINS - 1}, "
     f"floor({RISK_BINS}::DOUBLE * (1::DOUBLE - confidence))) AS INTEGER) END"
 )
+
+# labelloop.core.sample.margin: singles are doubles exactly, and a difference is rounded alike anywhere.
+_TWO = "list_reverse_sort(list_filter(probabilities, lambda p: p IS NOT NULL))[:2]"
+_DIFFERENCE = f"CAST({_TWO}[1] AS DOUBLE) - CAST({_TWO}[2] AS DOUBLE)"
+MARGIN = f"CASE WHEN isfinite({_DIFFERENCE}) THEN {_DIFFERENCE} END"
 
 
 def in_frame(frame: FrameRange) -> str:
@@ -55,9 +60,7 @@ def rows(source: str, frame: FrameRange, conditions: Sequence[Where], spans: str
     """
     return f"""
         SELECT {_of("r", CANDIDATE)} FROM (
-            SELECT *, {RISK_BIN} AS risk_bin, {pattern(conditions)} AS pattern,
-                   NULL::BOOLEAN AS flagged, NULL::VARCHAR AS corrected_class
-            FROM {source}
+            {_candidates(source, conditions)}
             WHERE {in_frame(frame)} AND line > (SELECT min(above) FROM {spans})
               AND line <= (SELECT max(up_to) FROM {spans})
         ) r
@@ -69,6 +72,31 @@ def rows(source: str, frame: FrameRange, conditions: Sequence[Where], spans: str
         ORDER BY line, sample_id"""
 
 
+def scan(
+    source: str, frame: FrameRange, conditions: Sequence[Where], attributes: Sequence[str]
+) -> str:
+    """Every row of the frame: what a risk is computed from; attribute i is the column a{i}."""
+    from sqlglot import exp
+
+    named = "".join(
+        f", attributes[{exp.Literal.string(name).sql('duckdb')}] AS a{i}"
+        for i, name in enumerate(attributes)
+    )
+    return f"""
+        SELECT sample_id, line, {pattern(conditions)} AS pattern, predicted_class, confidence,
+               {MARGIN} AS margin{named}
+        FROM {source} WHERE {in_frame(frame)}"""
+
+
+def rows_of(source: str, frame: FrameRange, conditions: Sequence[Where], wanted: str) -> str:
+    """The frame's rows of the samples that `wanted` lists."""
+    return f"""
+        SELECT {CANDIDATE} FROM (
+            {_candidates(source, conditions)}
+            WHERE {in_frame(frame)} AND sample_id IN (SELECT sample_id FROM {wanted})
+        ) ORDER BY line, sample_id"""
+
+
 def received(predictions: str, feedback: str, batch_after: int, batch_to: int, where: Where) -> str:
     """Samples with feedback in (batch_after, batch_to], as folded by batch_to, that match."""
     heard = f"batch > {int(batch_after)} AND batch <= {int(batch_to)}"
@@ -76,7 +104,8 @@ def received(predictions: str, feedback: str, batch_after: int, batch_to: int, w
     serving = _first_serving(predictions, f"batch <= {int(batch_to)} AND {listed}")
     return f"""
         SELECT {CANDIDATE} FROM (
-            SELECT p.*, 0 AS pattern, f.flagged, f.corrected_class
+            SELECT p.*, {RISK_BIN} AS risk_bin, 0::BIGINT AS pattern, {MARGIN} AS margin,
+                   f.flagged, f.corrected_class
             FROM ({serving}) p
             JOIN ({_folded(feedback, f"batch <= {int(batch_to)} AND {listed}")}) f
             USING (sample_id)
@@ -190,6 +219,14 @@ def pattern(conditions: Sequence[Where]) -> str:
         for i, condition in enumerate(conditions)
     ]
     return f"CAST({' + '.join(bits) or '0'} AS BIGINT)"
+
+
+def _candidates(source: str, conditions: Sequence[Where]) -> str:
+    """The start of a statement over rows of a source with all that CANDIDATE names."""
+    return f"""
+            SELECT *, {RISK_BIN} AS risk_bin, {pattern(conditions)} AS pattern,
+                   {MARGIN} AS margin, NULL::BOOLEAN AS flagged, NULL::VARCHAR AS corrected_class
+            FROM {source}"""
 
 
 def _of(table: str, columns: str) -> str:

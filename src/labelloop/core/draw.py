@@ -1,6 +1,7 @@
 """A draw: one sample chosen in a round. It is the decision, and never changes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -13,6 +14,10 @@ class Draw:
         before it left; None where a budget cut what feedback brought in (not a probability sample)
     uniform
         whether it belongs to the simple random part of a blind queue
+    risk
+        the risk that the draw went by; None for training
+    margin, attributes
+        what later rounds may learn from beside class and confidence; kept of draws for evaluation
     position
         its place in the order of sending, 0 first, within its round and queue
     """
@@ -35,3 +40,5 @@ class Draw:
     task_key: str
     corrected_class: str | None = None
     flagged: bool | None = None
+    margin: float | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)

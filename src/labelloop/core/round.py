@@ -1,6 +1,7 @@
 """A round: one selection, for all queues together, over one frame."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -19,7 +20,7 @@ class FrameRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many rows of a frame share a class, a risk bin and a pattern.
+    """How many rows of a frame share a class, a risk bin (as `Candidate` has it) and a pattern.
 
     Bit i of `pattern` is set where the i-th condition asked about holds.
     """
@@ -46,7 +47,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A row of the log that a round may draw."""
+    """A row of the log that a round may draw.
+
+    risk_bin
+        the bin of 1 - confidence; in a frame that was scored, that of the learned risk
+    margin
+        the largest probability less the second largest; None where the log doesn't have them
+    """
 
     sample_id: str
     uri: str
@@ -56,17 +63,20 @@ class Candidate:
     confidence: float | None
     line: int
     content_hash: str
+    risk_bin: int
     pattern: int = 0
+    margin: float | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
     flagged: bool | None = None
     corrected_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The frame's histogram of one queue: eligible rows by class and confidence bin.
+    """The frame's histogram of one queue: eligible rows by class and bin of risk.
 
     risk_bin
-        the bin of 1 - confidence
+        the bin of 1 - confidence; in a round with a `risk_version`, that of the risk it learned
     cut
         the largest place drawn, on the line as this queue stretched it
     risk, inclusion

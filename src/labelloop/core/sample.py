@@ -1,5 +1,7 @@
 """Samples: what the model said of them, and what users said back."""
 
+import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -108,3 +110,18 @@ def risk_bin(confidence: float | None) -> int:
     """
     risk = 0.5 if confidence is None else 1.0 - confidence
     return min(RISK_BINS - 1, int(RISK_BINS * risk))
+
+
+def margin(probabilities: Sequence[float | None] | None) -> float | None:
+    """The largest probability less the second largest, as the log keeps them: in single precision.
+
+    None where there are fewer than two, or one of them is no number.
+
+    >>> margin([0.25, 0.625, 0.125]), margin([1.0]), margin(None)
+    (0.375, None, None)
+    """
+    known = array("f", (p for p in probabilities or () if p is not None))
+    if len(known) < 2 or any(math.isnan(p) for p in known):
+        return None
+    first, second = sorted(known, reverse=True)[:2]
+    return first - second if math.isfinite(first - second) else None

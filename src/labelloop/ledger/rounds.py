@@ -43,6 +43,8 @@ class Placed:
     state: TaskState
     label: str | None
     labelled_at: datetime | None
+    margin: float | None
+    attributes: Mapping[str, str]
 
 
 def insert(tx: Transaction, made: Round, rules: Mapping[str, str], n_set_aside: int) -> None:
@@ -106,6 +108,10 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
                 "confidence": d.confidence,
                 "corrected_class": d.corrected_class,
                 "flagged": d.flagged,
+                "margin": d.margin,
+                "attributes_json": json.dumps(dict(d.attributes), ensure_ascii=False)
+                if d.attributes
+                else None,
                 "risk": d.risk,
                 "line": d.line,
                 "inclusion": d.inclusion,
@@ -227,6 +233,8 @@ def placed(
             state=TaskState(r.state),
             label=r.label,
             labelled_at=r.first_at,
+            margin=r.margin,
+            attributes=json.loads(r.attributes_json or "{}"),
         )
 
 

@@ -157,6 +157,8 @@ draws = sa.Table(
     sa.Column("confidence", sa.Float(53)),
     sa.Column("corrected_class", sa.Text),
     sa.Column("flagged", sa.Boolean),
+    sa.Column("margin", sa.Float(53)),
+    sa.Column("attributes_json", sa.Text),
     sa.Column("risk", sa.Float(53)),
     sa.Column("line", sa.BigInteger, nullable=False),
     sa.Column("inclusion", sa.Float(53)),

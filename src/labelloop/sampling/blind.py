@@ -1,29 +1,25 @@
 """The blind draw of a round, from counts: first a random part, then where labels tell most.
 
-The rule of `inclusion_probabilities` and `draw` for frames of any size: an engine counts rows by class
-and confidence bin, the probabilities are computed here, and the engine returns the rows below their
-cell's cut.
+The rule of `inclusion_probabilities` and `draw` for frames of any size: rows are counted by class and
+risk bin, the probabilities are computed here, and the rows below their cell's cut are drawn.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from labelloop.core.line import LINE_END
 from labelloop.core.round import Candidate, Count, Span
-from labelloop.core.sample import RISK_BINS, risk_bin
+from labelloop.core.sample import RISK_BINS
 from labelloop.sampling.drawing import bin_cuts
-from labelloop.sampling.inclusion import BIN_RISKS, bin_inclusion, risk_bins
+from labelloop.sampling.inclusion import BIN_RISKS, bin_inclusion
 
 UNIFORM_SHARE = 0.3
 """The part of the budget that is a simple random sample of the frame."""
 
 Cell = tuple[str, int]
-"""Predicted class and confidence bin."""
-
-RiskOf = Callable[[Sequence[Cell]], Sequence[float]]
-"""The risk of each cell, in [0, 1]."""
+"""Predicted class and risk bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +38,24 @@ class BlindDraw:
 class BlindDesign:
     """The inclusion probabilities of a frame's cells, fixed before any row is looked at."""
 
-    def __init__(self, counts: Sequence[Count], risk_of: RiskOf, budget: int) -> None:
+    def __init__(self, counts: Sequence[Count], budget: int) -> None:
         self._cells = {(c.predicted_class, c.risk_bin): c.n for c in counts}
         self.n = sum(self._cells.values())
         self.budget = budget
         self.n_uniform = min(round(UNIFORM_SHARE * budget), self.n)
-        names = list(self._cells)
-        bins = risk_bins(risk_of(names)) if names else np.zeros(0, dtype=np.int64)
-        self._bin = dict(zip(names, bins.tolist(), strict=True))
-        sizes = np.bincount(bins, weights=list(self._cells.values()), minlength=RISK_BINS)
+        sizes = np.zeros(RISK_BINS, dtype=np.int64)
+        for (_, bin_number), n in self._cells.items():
+            sizes[bin_number] += n
         if self.n:
-            self._by_bin = bin_inclusion(
-                sizes.astype(np.int64), budget=budget, n_uniform=self.n_uniform
-            )
+            self._by_bin = bin_inclusion(sizes, budget=budget, n_uniform=self.n_uniform)
 
     def risk(self, cell: Cell) -> float:
         """The risk of a cell: the midpoint of its bin."""
-        return float(BIN_RISKS[self._bin[cell]])
+        return float(BIN_RISKS[cell[1]])
 
     def inclusion(self, cell: Cell) -> float:
         """The probability with which each row of a cell is drawn."""
-        return float(self._by_bin[self._bin[cell]])
+        return float(self._by_bin[cell[1]])
 
     def spans(self, patterns: Sequence[int], likely: int) -> list[Span]:
         """Where every row lies that is drawn if the random part ends at or before `likely`."""
@@ -101,7 +94,7 @@ class BlindDesign:
         if self.n <= self.budget:
             return dict.fromkeys(self._cells, LINE_END - 1)
         by_bin = bin_cuts(self._by_bin.tolist(), n=self.n, n_uniform=self.n_uniform, cut=cut)
-        return {cell: by_bin[bin_number] for cell, bin_number in self._bin.items()}
+        return {cell: by_bin[cell[1]] for cell in self._cells}
 
     def _order(self, row: Candidate, cut: int) -> float:
         """v / p: uniform among what was drawn, so progress along it is itself random."""
@@ -111,9 +104,11 @@ class BlindDesign:
 
 
 def _cell(row: Candidate) -> Cell:
-    return row.predicted_class, risk_bin(row.confidence)
+    return row.predicted_class, row.risk_bin
 
 
 def by_confidence(cells: Sequence[Cell]) -> list[float]:
-    """The risk until something is learned: 1 - confidence, 0.5 where that is missing."""
+    """The risk of cells by confidence until something is learned: 1 - confidence, 0.5 where that is
+    missing.
+    """
     return [float(BIN_RISKS[bin_number]) for _, bin_number in cells]

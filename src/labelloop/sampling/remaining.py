@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from labelloop.core.line import LINE_END, lowered, remaining
 from labelloop.core.round import Candidate, Count, Span
-from labelloop.core.sample import risk_bin
 
 Matches = Callable[[int], bool]
 """Whether rows of a pattern match a queue."""
@@ -133,9 +132,9 @@ class Remaining:
     def _stretched(self, row: Candidate) -> int:
         cell: Cell = (None, None, row.pattern)
         if self._by_cell:
-            cell = (row.predicted_class, risk_bin(row.confidence), row.pattern)
+            cell = (row.predicted_class, row.risk_bin, row.pattern)
         return remaining(row.line, self._floors[cell])
 
     def _forget(self, rows: Sequence[Candidate]) -> None:
         for row in rows:
-            self._counts[row.predicted_class, risk_bin(row.confidence), row.pattern] -= 1
+            self._counts[row.predicted_class, row.risk_bin, row.pattern] -= 1

@@ -76,8 +76,8 @@ class RiskModel:
         inclusion
             (n,) float64 in (0, 1], as drawn
         features
-            a pyarrow Table of n rows: text columns are categories, numbers are numbers. They are
-            used only if cross-validation says that they lower the log loss
+            a pyarrow Table of n rows: numbers are numbers, all else are categories. A column is used
+            only if cross-validation says that it lowers the log loss, tried in the table's order
 
         Raises:
             ArgumentError: no labels, lengths that differ, values out of range.

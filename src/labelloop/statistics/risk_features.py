@@ -1,8 +1,9 @@
 """What predicted class, margin and attributes say of the risk beyond the confidence."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,19 +15,31 @@ if TYPE_CHECKING:
 
 
 _FEWEST = 15
-"""A category with fewer labels has no voice of its own."""
+"""A category with fewer labels, and absence with fewer, has no voice of its own."""
 _PENALTIES = (0.01, 0.1, 1.0)
 """Inverse strengths of the penalty that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as the model uses it: categories, or a number's mean and deviation."""
+    """One column as the model uses it.
+
+    categories
+        the values that have a coefficient; any other says nothing. Empty for a number
+    absent
+        whether having no value has a coefficient
+    mean, deviation, low, high
+        of a number: it is standardised, and counts as no less and no more than labels had
+    """
 
     name: str
-    categories: tuple[str, ...]
-    mean: float
-    deviation: float
+    numeric: bool
+    categories: tuple[str, ...] = ()
+    absent: bool = False
+    mean: float = 0.0
+    deviation: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +58,24 @@ class FeatureModel:
         return tuple(column.name for column in self.encoding)
 
     def adjust(self, risk: Floats, features: "pa.Table") -> Floats:
-        """The risk once the features are known: (N,) in (0, 1)."""
-        x = _design(risk, features, self.encoding)
-        b = np.asarray(self.coefficients)
-        result: Floats = 1 / (1 + np.exp(-(b[0] + x @ b[1:])))
+        """The risk once the features are known: (N,) in (0, 1).
+
+        Each sample's is computed apart from all others, so it is the same in any batch.
+        """
+        intercept, *factors = self.coefficients
+        total = np.full(risk.size, intercept)
+        for factor, regressor in zip(
+            factors, _regressors(risk, features, self.encoding), strict=True
+        ):
+            total += factor * regressor
+        result: Floats = 1 / (1 + np.exp(-total))
         return result
 
     @classmethod
-    def from_dict(cls, read: Mapping[str, list[object]]) -> "FeatureModel":
+    def from_dict(cls, read: Mapping[str, Any]) -> "FeatureModel":
         """The model from what its JSON held."""
-        encoding = tuple(
-            Column(
-                str(c["name"]),
-                tuple(str(v) for v in c["categories"]),
-                float(c["mean"]),
-                float(c["deviation"]),
-            )
-            for c in read["encoding"]
-            if isinstance(c, dict)
-        )
-        return cls(encoding, tuple(float(str(v)) for v in read["coefficients"]))
+        encoding = [Column(**c | {"categories": tuple(c["categories"])}) for c in read["encoding"]]
+        return cls(tuple(encoding), tuple(read["coefficients"]))
 
 
 def fit_features(
@@ -74,8 +85,10 @@ def fit_features(
     held_out: Floats,
     fold: Ints,
 ) -> FeatureModel | None:
-    """The model of features with the least held-out log loss; None where the confidence alone has
-    less.
+    """The model of those features that lower the held-out log loss; None where none does.
+
+    Columns are tried in their order, each beside those that were taken before it. One is taken if
+    the loss falls by more than its standard error: less is what chance alone often gives.
 
     held_out
         (n,) each label's risk from the confidence, as learned from the other folds: what the
@@ -84,20 +97,41 @@ def fit_features(
     """
     if np.unique(wrong).size < 2:
         return None
-    encoding = _encoding(features)
-    x = _design(held_out, features, encoding)
-    if x.shape[1] < 2:
-        return None
-    losses = {
-        penalty: _log_losses(_cross_fitted(x, wrong, weight, fold, penalty), wrong, weight)
-        for penalty in _PENALTIES
-    }
-    best = min(losses, key=lambda penalty: float(losses[penalty].sum()))
-    gain = _log_losses(held_out, wrong, weight) - losses[best]
-    # less than one standard error is what chance alone often gives
-    if gain.mean() <= gain.std() / np.sqrt(gain.size):
-        return None
-    return FeatureModel(encoding, _fitted(x, wrong, weight, best))
+    taken: FeatureModel | None = None
+    loss = _log_losses(held_out, wrong, weight)
+    for column in _encoding(features):
+        encoding = (*(taken.encoding if taken else ()), column)
+        x = np.column_stack(_regressors(held_out, features, encoding))
+        losses = {
+            penalty: _log_losses(_cross_fitted(x, wrong, weight, fold, penalty), wrong, weight)
+            for penalty in _PENALTIES
+        }
+        best = min(losses, key=lambda penalty: float(losses[penalty].sum()))
+        gain = loss - losses[best]
+        if gain.mean() > gain.std() / math.sqrt(gain.size):
+            taken = FeatureModel(encoding, _fitted(x, wrong, weight, best))
+            loss = losses[best]
+    return taken
+
+
+def as_numbers(values: Sequence[str | None]) -> list[float | None] | None:
+    """The numbers that texts stand for; None unless every text does, and there is one.
+
+    >>> as_numbers(["1", None, "2.5"]), as_numbers(["1", "one"]), as_numbers([None])
+    ([1.0, None, 2.5], None, None)
+    """
+    read = [None if value is None else _number(value) for value in values]
+    known = [number for number in read if number is not None]
+    return read if known and not any(math.isnan(number) for number in known) else None
+
+
+def _number(text: str) -> float:
+    """The finite number that a text stands for; NaN if none."""
+    try:
+        number = math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _cross_fitted(x: Floats, wrong: Bools, weight: Floats, fold: Ints, penalty: float) -> Floats:
@@ -127,47 +161,83 @@ def _log_losses(risk: Floats, wrong: Bools, weight: Floats) -> Floats:
 
 
 def _encoding(features: "pa.Table") -> tuple[Column, ...]:
-    """How each column is used: numbers by mean and deviation, all else by its common values."""
+    """How each column can be used; those that say nothing are left out."""
+    import pyarrow.types as kinds
+
     found = []
-    for name in features.column_names:
-        numbers = _numbers(features, name)
-        if numbers is None:
-            values = [str(v) for v in features[name].to_pylist() if v is not None]
-            common = sorted(v for v in set(values) if values.count(v) >= _FEWEST)
-            found.append(Column(name, tuple(common), 0.0, 1.0))
-        elif np.isfinite(numbers).any():
-            known = numbers[np.isfinite(numbers)]
-            deviation = float(known.std())
-            found.append(Column(name, (), float(known.mean()), deviation or 1.0))
+    for field in features.schema:
+        values = features[field.name]
+        if kinds.is_integer(field.type) or kinds.is_floating(field.type):
+            numbers = _numbers(values)
+            known = numbers[~np.isnan(numbers)]
+            absent = numbers.size - known.size >= _FEWEST
+            if known.size and (known.min() < known.max() or absent):
+                found.append(
+                    Column(
+                        field.name,
+                        numeric=True,
+                        absent=absent,
+                        mean=float(known.mean()),
+                        deviation=float(known.std()) or 1.0,
+                        low=float(known.min()),
+                        high=float(known.max()),
+                    )
+                )
+            continue
+        codes, names = _codes(values)
+        counts = np.bincount(codes + 1, minlength=len(names) + 1)
+        common = sorted(name for name, n in zip(names, counts[1:], strict=True) if n >= _FEWEST)
+        absent = bool(counts[0] >= _FEWEST)
+        if len(common) + absent > 1 or (common and max(counts) < codes.size):
+            found.append(Column(field.name, numeric=False, categories=tuple(common), absent=absent))
     return tuple(found)
 
 
-def _numbers(features: "pa.Table", name: str) -> Floats | None:
-    import pyarrow.types as kinds
-
-    kind = features.schema.field(name).type
-    if not (kinds.is_integer(kind) or kinds.is_floating(kind)):
-        return None
-    values: Floats = np.asarray(features[name].to_numpy(), dtype=np.float64)
-    return values
-
-
-def _design(risk: Floats, features: "pa.Table", encoding: tuple[Column, ...]) -> Floats:
-    """The log odds of the risk, then each column: indicators, or standardised numbers."""
+def _regressors(risk: Floats, features: "pa.Table", encoding: Sequence[Column]) -> list[Floats]:
+    """The log odds of the risk, then those of each column: indicators, or a standardised number."""
     p = np.clip(risk, 1e-4, 1 - 1e-4)
-    parts = [np.log(p / (1 - p))[:, None]]
+    parts: list[Floats] = [np.log(p / (1 - p))]
     for column in encoding:
         if column.name not in features.column_names:
             raise ArgumentError(
                 f"features lacks {column.name!r}, which this risk learned from",
                 remedy=f"pass a table with {', '.join(c.name for c in encoding)}",
             )
-        if column.categories:
-            values = np.asarray([str(v) for v in features[column.name].to_pylist()], dtype=object)
-            parts += [(values == one).astype(np.float64)[:, None] for one in column.categories]
+        values = features[column.name]
+        if column.numeric:
+            numbers = _numbers(values)
+            unknown = np.isnan(numbers)
+            inside = np.clip(np.where(unknown, column.mean, numbers), column.low, column.high)
+            parts.append((inside - column.mean) / column.deviation)
         else:
-            numbers = _numbers(features, column.name)
-            if numbers is not None:
-                scaled = (numbers - column.mean) / column.deviation
-                parts.append(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)[:, None])
-    return np.column_stack(parts)
+            codes, names = _codes(values)
+            unknown = codes < 0
+            numbered = {name: code for code, name in enumerate(names)}
+            # -2 stands for a category that isn't there
+            parts += [(codes == numbered.get(c, -2)).astype(np.float64) for c in column.categories]
+        if column.absent:
+            parts.append(unknown.astype(np.float64))
+    return parts
+
+
+def _numbers(values: "pa.ChunkedArray") -> Floats:
+    """The numbers of a column of numbers or of text, NaN for what is none: (n,) float64."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    if kinds.is_integer(values.type) or kinds.is_floating(values.type):
+        numbers: Floats = values.cast(pa.float64()).to_numpy().copy()
+        numbers[~np.isfinite(numbers)] = np.nan
+        return numbers
+    codes, names = _codes(values)
+    # the code -1 of what is absent reads the last entry
+    return np.array([*(_number(name) for name in names), np.nan])[codes]
+
+
+def _codes(values: "pa.ChunkedArray") -> tuple[Ints, list[str]]:
+    """Each value as the number of its text, -1 where it is absent: (n,) int64, and the texts."""
+    import pyarrow as pa
+
+    encoded = values.cast(pa.string()).combine_chunks().dictionary_encode()
+    codes: Ints = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, encoded.dictionary.to_pylist()

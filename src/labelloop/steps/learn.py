@@ -2,15 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labelloop.core.queue import Purpose
+from labelloop.core.round import FrameRange
 from labelloop.core.sample import RISK_BINS
 from labelloop.ledger import Transaction, rounds
+from labelloop.ledger.rounds import Placed
 from labelloop.statistics.risk import RiskModel
+from labelloop.statistics.risk_features import as_numbers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MIN_LABELS = 100
 MIN_OF_EACH = 8
 """Labels, and right and wrong ones among them, below which 1 - confidence is as good a guide."""
+
+ATTRIBUTE = "attributes."
+"""How the name of a feature begins that is an attribute, as in a scan of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +30,14 @@ class LearnedRisk:
     model: RiskModel
     rounds: tuple[int, ...]
 
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that it asks for."""
+        columns = self.model.features.columns if self.model.features else ()
+        return tuple(c.removeprefix(ATTRIBUTE) for c in columns if c.startswith(ATTRIBUTE))
+
     def of(self, cells: Sequence[tuple[str, int]]) -> list[float]:
-        """The risk of each (predicted class, confidence bin)."""
+        """The risk of each (predicted class, confidence bin), where it learned from no more."""
         import pyarrow as pa
 
         confidence = [1 - (bin_number + 0.5) / RISK_BINS for _, bin_number in cells]
@@ -31,18 +47,46 @@ class LearnedRisk:
 
 
 def learn(tx: Transaction) -> LearnedRisk | None:
-    """The risk that all blind labels so far teach; None where they are too few.
+    """The risk by confidence and predicted class that all blind labels so far teach; None where
+    they are too few.
 
     Extra rounds don't teach: their rows were chosen by date.
     """
     import pyarrow as pa
 
+    taught = _taught(tx)
+    return _fitted(taught, pa.table({"predicted_class": [d.predicted_class for d in taught]}))
+
+
+def learn_for(tx: Transaction, frame: FrameRange) -> LearnedRisk | None:
+    """The risk to draw from `frame` by: as `learn`, with margin and attributes where they help.
+
+    Labels of samples that the frame may hold teach nothing, so no draw goes by its own answers: an
+    extra round may reach back to what was labelled before.
+    """
+    taught = [d for d in _taught(tx) if not _within(d, frame)]
+    return _fitted(taught, _features(taught))
+
+
+def _taught(tx: Transaction) -> list[Placed]:
     regular = {r.round for r in rounds.every(tx) if not r.extra}
-    taught = [
+    return [
         d
         for d in rounds.placed(tx, Purpose.EVALUATION)
         if d.label is not None and d.inclusion is not None and d.round in regular
     ]
+
+
+def _within(d: Placed, frame: FrameRange) -> bool:
+    """Whether the frame may hold it: one that begins behind a batch holds nothing drawn before."""
+    return (
+        frame.batch_after == 0
+        and (frame.since is None or frame.since <= d.predicted_at)
+        and (frame.until is None or d.predicted_at < frame.until)
+    )
+
+
+def _fitted(taught: Sequence[Placed], features: "pa.Table") -> LearnedRisk | None:
     correct = [d.label == d.predicted_class for d in taught]
     if len(taught) < MIN_LABELS or min(sum(correct), len(taught) - sum(correct)) < MIN_OF_EACH:
         return None
@@ -50,6 +94,25 @@ def learn(tx: Transaction) -> LearnedRisk | None:
         [float("nan") if d.confidence is None else d.confidence for d in taught],
         correct,
         [d.inclusion or 1.0 for d in taught],
-        features=pa.table({"predicted_class": [d.predicted_class for d in taught]}),
+        features=features,
     )
     return LearnedRisk(model, tuple(sorted({d.round for d in taught})))
+
+
+def _features(taught: Sequence[Placed]) -> "pa.Table":
+    """Class, margin and attributes of draws. An attribute that is a number wherever it is there
+    counts as one.
+    """
+    import pyarrow as pa
+
+    columns = {
+        "predicted_class": pa.array([d.predicted_class for d in taught], pa.string()),
+        "margin": pa.array([d.margin for d in taught], pa.float64()),
+    }
+    for name in sorted({name for d in taught for name in d.attributes}):
+        values = [d.attributes.get(name) for d in taught]
+        numbers = as_numbers(values)
+        columns[ATTRIBUTE + name] = (
+            pa.array(values, pa.string()) if numbers is None else pa.array(numbers, pa.float64())
+        )
+    return pa.table(columns)

@@ -10,15 +10,15 @@ from labelloop.core.draw import Draw
 from labelloop.core.line import LINE_END
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, Round
-from labelloop.core.sample import RISK_BINS, UNUSABLE, risk_bin
+from labelloop.core.sample import RISK_BINS, UNUSABLE
 from labelloop.core.token import task_key
-from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, WhereError
 from labelloop.ledger import Ledger, Transaction, batches, datasets, events, rejects, risks, rounds
 from labelloop.ports import Clock, PredictionLog
-from labelloop.sampling.blind import BlindDesign, BlindDraw, by_confidence
+from labelloop.sampling.blind import BlindDesign, BlindDraw
 from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
-from labelloop.steps.learn import LearnedRisk, learn
+from labelloop.steps.framed import Framed, framed
+from labelloop.steps.learn import LearnedRisk, learn_for
 from labelloop.steps.purpose import refuse_changed_purpose
 from labelloop.steps.register import register
 
@@ -185,29 +185,29 @@ class Select:
     # --- drawing ------------------------------------------------------------------------------
 
     def _draw_all(self, tx: Transaction, frame: FrameRange, number: int, *, extra: bool) -> _Plan:
-        framed = [q for q in self._queues if not q.on_feedback]
-        conditions = tuple(q.where for q in framed if q.where is not None)
-        counts = self._log.counts(frame, conditions)
-        left = Remaining(counts)
-        risk: LearnedRisk | None = None
-        cells: list[Cell] = []
-        draws: dict[str, Draw] = {}
-        plans: list[QueuePlan] = []
-        for queue in self._queues:
-            if queue.on_feedback:
-                if not extra:
-                    plans.append(self._draw_feedback(tx, queue, frame, number, draws))
-                continue
-            if queue.blind and queue.draw == "uncertainty":
-                risk = learn(tx)
-                blind = self._draw_blind(left, queue, frame, conditions, risk)
-                cells += _blind_cells(queue, blind)
-                plans.append(self._take_blind(queue, blind, number, draws))
-                continue
-            bit = conditions.index(queue.where) if queue.where is not None else None
-            drawing = self._draw_framed(left, queue, frame, conditions, bit)
-            cells += _cells(queue, drawing)
-            plans.append(self._take(tx, queue, drawing, number, draws))
+        conditions = tuple(q.where for q in self._queues if q.where and not q.on_feedback)
+        uneven = any(q.blind and q.draw == "uncertainty" for q in self._queues)
+        risk = learn_for(tx, frame) if uneven else None
+        with framed(self._log, frame, conditions, risk) as traffic:
+            counts = traffic.counts()
+            left = Remaining(counts)
+            cells: list[Cell] = []
+            draws: dict[str, Draw] = {}
+            plans: list[QueuePlan] = []
+            for queue in self._queues:
+                if queue.on_feedback:
+                    if not extra:
+                        plans.append(self._draw_feedback(tx, queue, frame, number, draws))
+                    continue
+                if queue.blind and queue.draw == "uncertainty":
+                    blind = _draw_blind(left, queue, traffic)
+                    cells += _blind_cells(queue, blind)
+                    plans.append(self._take_blind(queue, blind, number, draws))
+                    continue
+                bit = conditions.index(queue.where) if queue.where is not None else None
+                drawing = _draw_framed(left, queue, traffic, bit)
+                cells += _cells(queue, drawing)
+                plans.append(self._take(tx, queue, drawing, number, draws))
         return _Plan(
             risk=risk,
             frame=frame,
@@ -218,57 +218,12 @@ class Select:
             rules={q.name: q.rule for q in self._queues},
         )
 
-    def _draw_framed(
-        self,
-        left: Remaining,
-        queue: Queue,
-        frame: FrameRange,
-        conditions: Sequence[Where],
-        bit: int | None,
-    ) -> Drawing:
-        def matches(pattern: int) -> bool:
-            return bit is None or bool(pattern >> bit & 1)
-
-        n_left = left.n(matches)
-        wanted = n_left if queue.budget is None else min(queue.budget, n_left)
-        cut = likely_cut(queue.budget, n_left)
-        rows: Sequence[Candidate] = ()
-        while wanted:
-            rows = self._log.rows(frame, conditions, left.spans(matches, cut))
-            if len(rows) >= wanted or cut == LINE_END - 1:
-                break
-            cut = min(2 * cut + 1, LINE_END - 1)
-        return left.draw(matches, rows, queue.budget)
-
-    def _draw_blind(
-        self,
-        left: Remaining,
-        queue: Queue,
-        frame: FrameRange,
-        conditions: Sequence[Where],
-        risk: LearnedRisk | None,
-    ) -> _Blind:
-        """More labels where they tell most: probabilities first, then the rows below their cuts."""
-        assert queue.budget is not None  # noqa: S101  the settings ask for one
-        counts = left.eligible(lambda _pattern: True)
-        design = BlindDesign(counts, risk.of if risk else by_confidence, queue.budget)
-        if design.n == 0:
-            return _Blind(design, counts, BlindDraw((), 0, {}))
-        likely = likely_cut(design.n_uniform, design.n)
-        while True:
-            spans = design.spans(sorted(left.patterns), likely)
-            drawn = design.draw(self._log.rows(frame, conditions, spans), likely)
-            if drawn is not None:
-                left.take(drawn.rows, drawn.cuts)
-                return _Blind(design, counts, drawn)
-            likely = min(2 * likely + 1, LINE_END - 1)
-
     def _take_blind(
         self, queue: Queue, blind: _Blind, number: int, draws: dict[str, Draw]
     ) -> QueuePlan:
         design, rows = blind.design, blind.drawn.rows
         for position, row in enumerate(rows):
-            cell = (row.predicted_class, risk_bin(row.confidence))
+            cell = (row.predicted_class, row.risk_bin)
             made = self._draw(
                 queue,
                 row,
@@ -278,9 +233,7 @@ class Select:
                 reason=f"{queue.rule}: {len(rows)} of {design.n}, of which "
                 f"{blind.drawn.n_uniform} at random",
             )
-            draws[row.sample_id] = replace(
-                made, risk=design.risk(cell), uniform=position < blind.drawn.n_uniform
-            )
+            draws[row.sample_id] = replace(made, uniform=position < blind.drawn.n_uniform)
         return QueuePlan(
             queue=queue.name,
             purpose=queue.purpose,
@@ -372,7 +325,9 @@ class Select:
             confidence=row.confidence,
             corrected_class=row.corrected_class,
             flagged=row.flagged,
-            risk=(risk_bin(row.confidence) + 0.5) / RISK_BINS,
+            margin=row.margin if queue.blind else None,
+            attributes=row.attributes if queue.blind else {},
+            risk=(row.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
             line=row.line,
             inclusion=inclusion,
             uniform=queue.blind,
@@ -432,6 +387,41 @@ def _already_trained(
         if held.num_rows:
             found.append((f"training v{version.version}", held.num_rows))
     return tuple(found)
+
+
+def _draw_framed(left: Remaining, queue: Queue, traffic: Framed, bit: int | None) -> Drawing:
+    """The smallest places of what matches and is left; bit: of the pattern, None where all match."""
+
+    def matches(pattern: int) -> bool:
+        return bit is None or bool(pattern >> bit & 1)
+
+    n_left = left.n(matches)
+    wanted = n_left if queue.budget is None else min(queue.budget, n_left)
+    cut = likely_cut(queue.budget, n_left)
+    rows: Sequence[Candidate] = ()
+    while wanted:
+        rows = traffic.rows(left.spans(matches, cut))
+        if len(rows) >= wanted or cut == LINE_END - 1:
+            break
+        cut = min(2 * cut + 1, LINE_END - 1)
+    return left.draw(matches, rows, queue.budget)
+
+
+def _draw_blind(left: Remaining, queue: Queue, traffic: Framed) -> _Blind:
+    """More labels where they tell most: probabilities first, then the rows below their cuts."""
+    assert queue.budget is not None  # noqa: S101  the settings ask for one
+    counts = left.eligible(lambda _pattern: True)
+    design = BlindDesign(counts, queue.budget)
+    if design.n == 0:
+        return _Blind(design, counts, BlindDraw((), 0, {}))
+    likely = likely_cut(design.n_uniform, design.n)
+    while True:
+        spans = design.spans(sorted(left.patterns), likely)
+        drawn = design.draw(traffic.rows(spans), likely)
+        if drawn is not None:
+            left.take(drawn.rows, drawn.cuts)
+            return _Blind(design, counts, drawn)
+        likely = min(2 * likely + 1, LINE_END - 1)
 
 
 def _total(counts: Sequence[Count]) -> int:

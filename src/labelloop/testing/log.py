@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import (
@@ -12,6 +13,7 @@ from labelloop.core.sample import (
     Prediction,
     PredictionTable,
     Role,
+    margin,
     risk_bin,
 )
 from labelloop.core.where import Where
@@ -25,6 +27,11 @@ from labelloop.ports import (
     Recorded,
     Rows,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SCAN_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +211,53 @@ class MemoryLog:
         ]
         return sorted(found, key=_place)
 
+    def scan(
+        self, frame: FrameRange, conditions: Sequence[Where], attributes: Sequence[str]
+    ) -> "Iterator[pa.RecordBatch]":
+        """Every row of the frame, a batch at a time."""
+        import pyarrow as pa
+
+        _without_feedback(conditions)
+        framed = list(self._framed(frame))
+        schema = pa.schema(
+            [
+                ("sample_id", pa.string()),
+                ("line", pa.int64()),
+                ("pattern", pa.int64()),
+                ("predicted_class", pa.string()),
+                ("confidence", pa.float64()),
+                ("margin", pa.float64()),
+                *((f"attributes.{name}", pa.string()) for name in attributes),
+            ]
+        )
+        for start in range(0, len(framed), _SCAN_ROWS):
+            page = framed[start : start + _SCAN_ROWS]
+            columns = [
+                [p.sample_id for p in page],
+                [p.line for p in page],
+                [_pattern(p, conditions) for p in page],
+                [p.predicted_class for p in page],
+                [_confidence(p) for p in page],
+                [margin(p.probabilities) for p in page],
+                *([p.attributes.get(name) for p in page] for name in attributes),
+            ]
+            yield pa.record_batch(
+                [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+            )
+
+    def rows_of(
+        self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
+    ) -> Sequence[Candidate]:
+        """The frame's rows of these samples, in order of their place."""
+        _without_feedback(conditions)
+        wanted = set(sample_ids)
+        found = [
+            _candidate(p, _pattern(p, conditions), _Said())
+            for p in self._framed(frame)
+            if p.sample_id in wanted
+        ]
+        return sorted(found, key=_place)
+
     def received(self, batch_after: int, batch_to: int, where: Where) -> Sequence[Candidate]:
         """Samples with feedback in the batches (batch_after, batch_to] that match `where`."""
         heard = {f.sample_id for batch, f in self._feedback() if batch_after < batch <= batch_to}
@@ -362,7 +416,10 @@ def _candidate(p: Prediction, pattern: int, said: _Said) -> Candidate:
         confidence=_confidence(p),
         line=p.line,
         content_hash=p.content_hash,
+        risk_bin=risk_bin(_confidence(p)),
         pattern=pattern,
+        margin=margin(p.probabilities),
+        attributes=dict(p.attributes),
         flagged=said.flagged,
         corrected_class=said.corrected_class,
     )
@@ -377,7 +434,7 @@ def _lies_in(p: Prediction, pattern: int, span: Span) -> bool:
         return False
     if span.predicted_class is None:
         return True
-    return (p.predicted_class, risk_bin(p.confidence)) == (span.predicted_class, span.risk_bin)
+    return (p.predicted_class, risk_bin(_confidence(p))) == (span.predicted_class, span.risk_bin)
 
 
 def _without_feedback(conditions: Sequence[Where]) -> None:

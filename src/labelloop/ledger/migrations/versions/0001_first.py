@@ -111,6 +111,8 @@ def upgrade() -> None:
         sa.Column("confidence", sa.Float(precision=53), nullable=True),
         sa.Column("corrected_class", sa.Text(), nullable=True),
         sa.Column("flagged", sa.Boolean(), nullable=True),
+        sa.Column("margin", sa.Float(precision=53), nullable=True),
+        sa.Column("attributes_json", sa.Text(), nullable=True),
         sa.Column("risk", sa.Float(precision=53), nullable=True),
         sa.Column("line", sa.BigInteger(), nullable=False),
         sa.Column("inclusion", sa.Float(precision=53), nullable=True),
