@@ -179,12 +179,12 @@ class People:
         )
         return list(answer.raise_for_status().json()["tasks"])
 
-    def answer(self, task_id: int, choice: str) -> int:
+    def answer(self, task_id: int, choice: str, *, kind: str = "image") -> int:
         """Answer a task; returns the annotation's id."""
         result = [
             {
                 "from_name": "label",
-                "to_name": "image",
+                "to_name": kind,
                 "type": "choices",
                 "value": {"choices": [choice]},
             }

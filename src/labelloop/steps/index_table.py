@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
 from hashlib import sha256
@@ -126,7 +126,7 @@ class IndexTable:
         rules = self._rules
         text = "\0".join(
             [
-                repr(self._names),
+                repr(replace(self._names, explicit=frozenset())),  # a set's order isn't lasting
                 *sorted(rules.classes),
                 repr((rules.unusable_is_wrong, rules.confidence_divisor, rules.predicted_at_unit)),
                 repr((rules.store_uri, rules.max_text_bytes)),
