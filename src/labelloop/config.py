@@ -142,6 +142,12 @@ class TagSettings(_Section):
     model: str = Field("model", description="The model's version; may be missing.")
     flagged: str = Field("flagged", description="`true` where a user flagged the answer.")
     corrected_class: str = Field("corrected_class", description="The class a user says is right.")
+    shadow: str = Field(
+        "shadow:",
+        min_length=1,
+        description="How a tag begins that holds the class a shadow model predicted; the model's name "
+        "follows: `shadow:v3`.",
+    )
 
 
 class StoreSettings(_Section):

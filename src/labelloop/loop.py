@@ -415,13 +415,32 @@ class Loop:
         trained_on: Sequence[tuple[str, int]] = (),
     ) -> "Compared":
         """The candidate whose answers stand in a Parquet file, against the model that serves."""
+        from labelloop.steps.candidate import from_file
         from labelloop.steps.compare import compare
 
         return compare(
             self.ledger,
-            candidate,
+            from_file(candidate, self.settings.project.classes),
             clock=self.clock,
-            classes=self.settings.project.classes,
+            min_gain=min_gain,
+            trained_on=trained_on,
+        )
+
+    def compare_shadow(
+        self,
+        model: str,
+        *,
+        min_gain: float = 0.0,
+        trained_on: Sequence[tuple[str, int]] = (),
+    ) -> "Compared":
+        """A model whose answers stand in the log, against the model that serves."""
+        from labelloop.steps.candidate import from_log
+        from labelloop.steps.compare import compare, judges
+
+        return compare(
+            self.ledger,
+            from_log(self.log, model, judges(self.ledger)),
+            clock=self.clock,
             min_gain=min_gain,
             trained_on=trained_on,
         )

@@ -5,7 +5,7 @@ behaviour stated here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -194,7 +194,8 @@ BatchKind = Literal["predictions", "feedback"]
 class Known:
     """What the log knows of one sample: its serving prediction and the feedback so far.
 
-    `repeated` names the other models whose prediction of it is stored.
+    `repeated` names the other models whose prediction of it is stored; `shadows` are the classes that
+    shadow models gave first, by model.
     """
 
     sample_id: str
@@ -206,6 +207,7 @@ class Known:
     flagged: bool | None
     corrected_class: str | None
     repeated: frozenset[str] = frozenset()
+    shadows: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -536,6 +536,23 @@ def test_other_models_predictions_of_a_known_sample_are_named(log: PredictionLog
     append(log, 3, [prediction("a", model="m4", role=Role.SHADOW)])
     known = log.known(["a", "a"])
     assert (known["a"].model, known["a"].repeated) == ("m1", {"m2", "m3"})
+    assert known["a"].shadows == {"m4": "cat"}
+
+
+def test_what_each_shadow_model_said_first_is_known(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a"), prediction("a", model="s1", role=Role.SHADOW)])
+    append(
+        log,
+        2,
+        [
+            prediction("a", model="s1", role=Role.SHADOW, predicted_class="dog"),
+            prediction("a", model="s2", role=Role.SHADOW, predicted_class="dog"),
+            prediction("b"),
+            prediction("only a shadow", model="s1", role=Role.SHADOW),
+        ],
+    )
+    known = log.known(["a", "b", "only a shadow"])
+    assert {k: v.shadows for k, v in known.items()} == {"a": {"s1": "cat", "s2": "dog"}, "b": {}}
 
 
 # --- model labels ---------------------------------------------------------------------------

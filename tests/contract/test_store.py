@@ -209,13 +209,13 @@ def test_blind_copies_and_folder_markers_are_not_listed(bench: Bench) -> None:
 
 @pytest.mark.parametrize("key", ODD_KEYS)
 def test_any_key_is_listed_tagged_read_copied_and_deleted(bench: Bench, key: str) -> None:
-    bench.put(key, key.encode(), tags={"predicted_class": "Naïve + 100/b"})
+    bench.put(key, key.encode(), tags={"shadow:v3": "Naïve + 100/b"})
     store = bench.store
     [[found]] = store.objects()
     assert found.sample_id == key
     [(of, tags)] = store.tags([found])
     assert of == found
-    assert tags == {"predicted_class": "Naïve + 100/b"}
+    assert tags == {"shadow:v3": "Naïve + 100/b"}
     assert store.exists(found.uri)
     assert store.read(found.uri) == key.encode()
     store.copy_blind(found.uri, f"s3://{bench.blind}/copy")

@@ -1,16 +1,20 @@
 """compare: the same blind labels judge a candidate and the model that serves."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.queue import Purpose
 from labelloop.errors import ArgumentError, DatasetError
 from labelloop.ledger import rounds
 from labelloop.statistics.compare import Difference, Verdict
+from labelloop.steps.compare import LeftOut
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, LOW, World
 
@@ -229,3 +233,103 @@ def test_columns_of_another_type_and_lost_manifests_are_refused(
     manifest.unlink()
     with pytest.raises(DatasetError, match="can't be checked"):
         world.loop.compare(file, trained_on=[("training", 1)])
+
+
+# --- a model in the log ---------------------------------------------------------------------------
+
+
+def shadowed(make_world: MakeWorld, *, says: str = "dog") -> World:
+    """60 samples that v1 calls cat and the shadow v2 `says`; people say dog to one of three."""
+    world = make_world(ACCURACY.replace("5", "60"))
+    world.traffic(60, predicted_class="cat", model="v1", **{"shadow:v2": says})
+    play(world, lambda i: "dog" if i % 3 == 0 else "cat")
+    return world
+
+
+def play(world: World, says: Callable[[int], str]) -> None:
+    world.loop.index()
+    world.loop.select(now=True)
+    world.loop.send()
+    numbers = iter(range(1_000))
+    world.answer_all(lambda: says(next(numbers)))
+    world.loop.collect()
+
+
+def test_a_shadow_model_is_judged_by_its_answers_in_the_log(make_world: MakeWorld) -> None:
+    world = shadowed(make_world)
+    compared = world.loop.compare_shadow("v2")
+    assert isinstance(compared.serving, Estimate)
+    assert isinstance(compared.candidate, Estimate)
+    assert isinstance(compared.difference, Difference)
+    assert (compared.serving_model, compared.candidate_name) == ("v1", "v2")
+    assert compared.serving.value == pytest.approx(2 / 3, abs=0.01)
+    assert compared.candidate.value == pytest.approx(1 / 3, abs=0.01)
+    assert "fresh traffic" in compared.difference.method
+    assert compared.verdict is Verdict.FAIL
+    assert (compared.n_candidates, world.loop.compare_shadow("v2").n_candidates) == (1, 1)
+
+
+def test_a_shadow_model_and_files_share_the_level(make_world: MakeWorld, tmp_path: Path) -> None:
+    world = shadowed(make_world)
+    world.loop.compare(candidate(tmp_path / "c.parquet", labels(world)))
+    assert world.loop.compare_shadow("v2").n_candidates == 2
+
+
+def test_shadow_answers_that_came_after_the_prediction_count_once(make_world: MakeWorld) -> None:
+    world = make_world(ACCURACY.replace("5", "30"))
+    keys = world.traffic(30, predicted_class="cat", model="v1")
+    play(world, lambda _i: "cat")
+    with pytest.raises(ArgumentError, match="no answer of model 'v2' to any of the 30") as caught:
+        world.loop.compare_shadow("v2")
+    assert "No other model answered any" in caught.value.remedy
+    for key in keys:
+        world.retag(key, **{"shadow:v2": "cat"})
+    assert world.loop.index().n_shadow == 30
+    assert world.loop.index().n_shadow == 0
+    assert isinstance(world.loop.compare_shadow("v2").difference, Difference)
+    world.retag(keys[0], **{"shadow:v2": "dog"})
+    assert world.loop.index().n_set_aside == 1
+    (aside,) = world.loop.rejected()
+    assert (aside.reason, aside.value) == ("changed", "predicted_class dog of v2, was cat")
+
+
+def test_a_round_judges_a_shadow_model_that_answered_all_of_it(make_world: MakeWorld) -> None:
+    world = make_world(ACCURACY.replace("5", "30"))
+    world.traffic(20, predicted_class="cat", model="v1")
+    world.traffic(10, predicted_class="cat", model="v1", **{"shadow:v2": "cat"})
+    play(world, lambda _i: "cat")
+    with pytest.raises(ArgumentError, match="v2 has no answer for 20 of the 30"):
+        world.loop.compare_shadow("v2")
+    world.traffic(30, predicted_class="cat", model="v1", **{"shadow:v2": "cat"})
+    play(world, lambda _i: "cat")
+    compared = world.loop.compare_shadow("v2")
+    assert compared.rounds == (2,)
+    assert compared.left_out == (LeftOut(round=1, n_answered=10, n_labelled=30),)
+
+
+def test_what_a_shadow_model_learned_from_is_checked_too(make_world: MakeWorld) -> None:
+    world = shadowed(make_world)
+    world.loop.build()
+    with pytest.raises(DatasetError, match="training v9"):
+        world.loop.compare_shadow("v2", trained_on=[("training", 9)])
+    refused = world.loop.compare_shadow("v2", trained_on=[("evaluation", 1)])
+    assert refused.difference == Undefined("the candidate was trained on 60 of these 60 samples")
+
+
+def test_a_model_that_serves_or_is_unknown_is_no_candidate(make_world: MakeWorld) -> None:
+    world = shadowed(make_world)
+    with pytest.raises(ArgumentError, match="'v1' is the model that serves"):
+        world.loop.compare_shadow("v1")
+    with pytest.raises(ArgumentError, match="no answer of model 'v2b'") as caught:
+        world.loop.compare_shadow("v2b")
+    assert "do you mean 'v2'? Models that answered some: 'v2' (60)" in caught.value.remedy
+
+
+def test_a_file_or_a_shadow_model_is_named_and_not_both(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = shadowed(make_world)
+    monkeypatch.chdir(world.folder)
+    both = CliRunner().invoke(group, ["compare", "c.parquet", "--shadow", "v2"])
+    assert both.exit_code == 2
+    assert "one of them" in both.output

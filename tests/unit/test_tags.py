@@ -25,6 +25,35 @@ def read(names: TagNames | None = None, **changed: str | None) -> Reading:
     )
 
 
+def test_tags_of_shadow_models_are_their_predictions_and_no_attributes() -> None:
+    reading = read(**{"shadow:v3": "dog", "shadow:v4": "2", "shadow:": "dog", "note": "x"})
+    assert reading.prediction is not None
+    assert reading.prediction.attributes == {"note": "x"}
+    assert [(p.role, p.model, p.predicted_class, p.confidence) for p in reading.shadows] == [
+        ("shadow", "v3", "dog", None),
+        ("shadow", "v4", "2", None),
+    ]
+    assert {(p.sample_id, p.line) for p in reading.shadows} == {
+        (reading.prediction.sample_id, reading.prediction.line)
+    }
+
+
+def test_a_shadow_model_with_an_unknown_class_leaves_the_prediction_as_it_is() -> None:
+    reading = read(**{"shadow:v3": "wolf", "shadow:v4": "dog"})
+    assert reading.prediction is not None
+    assert [p.model for p in reading.shadows] == ["v4"]
+    assert reading.reject is not None
+    assert (reading.reject.reason, reading.reject.value) == (
+        "class of a shadow model is unknown",
+        "shadow:v3=wolf",
+    )
+
+
+def test_shadow_tags_may_be_called_otherwise() -> None:
+    reading = read(TagNames(shadow="also/"), **{"also/v3": "dog", "shadow:v4": "dog"})
+    assert [p.model for p in reading.shadows] == ["v3"]
+
+
 @pytest.mark.parametrize(
     ("changed", "reason", "value"),
     [

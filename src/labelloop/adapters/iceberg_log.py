@@ -174,10 +174,7 @@ class IcebergLog:
                 reading.source("feedback"),
                 reading.listed("sample_id", sample_ids),
             )
-            return {
-                row["sample_id"]: Known(**row | {"repeated": frozenset(row["repeated"] or ())})
-                for row in reading.rows(statement)
-            }
+            return {row["sample_id"]: _known(row) for row in reading.rows(statement)}
 
     def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
@@ -327,6 +324,11 @@ def _hull(frames: Sequence[FrameRange]) -> FrameRange:
 
 def _candidate(row: dict[str, Any]) -> Candidate:
     return Candidate(**row | {"attributes": dict(row["attributes"])})
+
+
+def _known(row: Mapping[str, Any]) -> Known:
+    lists = {"repeated": frozenset(row["repeated"] or ()), "shadows": dict(row["shadows"] or ())}
+    return Known(**{**row, **lists})
 
 
 def _without_feedback(conditions: Sequence[Where]) -> None:

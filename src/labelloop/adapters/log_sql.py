@@ -117,11 +117,17 @@ def known(predictions: str, feedback: str, wanted: str) -> str:
     listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
     return f"""
         SELECT p.sample_id, p.model, p.predicted_at, p.predicted_class, p.confidence,
-               p.content_hash, f.flagged, f.corrected_class, r.models AS repeated
+               p.content_hash, f.flagged, f.corrected_class, r.models AS repeated, s.shadows
         FROM ({_first_serving(predictions, listed)}) p
         LEFT JOIN ({_folded(feedback, listed)}) f USING (sample_id)
         LEFT JOIN (SELECT sample_id, list(DISTINCT model) AS models FROM {predictions}
                    WHERE role = '{Role.REPEATED}' AND {listed} GROUP BY sample_id) r
+        USING (sample_id)
+        LEFT JOIN (SELECT sample_id, map(list(model), list(predicted_class)) AS shadows
+                   FROM (SELECT DISTINCT ON (sample_id, model) sample_id, model, predicted_class
+                         FROM {predictions} WHERE role = '{Role.SHADOW}' AND {listed}
+                         ORDER BY sample_id, model, batch)
+                   GROUP BY sample_id) s
         USING (sample_id)"""
 
 

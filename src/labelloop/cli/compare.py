@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 @click.command(name="compare")
 @click.argument("candidate", type=click.Path(path_type=Path), required=False)
 @click.option(
+    "--shadow",
+    metavar="MODEL",
+    help="A model whose answers stand in the log beside the served ones, in place of a file.",
+)
+@click.option(
     "--min-gain",
     type=float,
     default=0.0,
@@ -43,6 +48,7 @@ def command(
     config: Path,
     as_json: bool,
     candidate: Path | None,
+    shadow: str | None,
     min_gain: float,
     trained_on: tuple[str, ...],
     write_samples: Path | None,
@@ -56,13 +62,16 @@ def command(
             n = loop.write_judges(write_samples)
             click.echo(f"{n:,} labelled samples in {write_samples}")
             return
-        if candidate is None:
-            raise click.UsageError("name the candidate's Parquet file, or use --write-samples FILE")
-        compared = loop.compare(
-            candidate,
-            min_gain=min_gain,
-            trained_on=[_version(text) for text in trained_on],
-        )
+        learned = [_version(text) for text in trained_on]
+        if shadow is not None and candidate is None:
+            compared = loop.compare_shadow(shadow, min_gain=min_gain, trained_on=learned)
+        elif candidate is not None and shadow is None:
+            compared = loop.compare(candidate, min_gain=min_gain, trained_on=learned)
+        else:
+            raise click.UsageError(
+                "name the candidate's Parquet file or --shadow MODEL, one of them, or use "
+                "--write-samples FILE"
+            )
         if as_json:
             print_json(compared)
         else:
@@ -80,13 +89,12 @@ def _show(r: "Compared") -> None:
     if isinstance(r.difference, Undefined):
         click.echo(f"no comparison: {r.difference.reason}")
     else:
-        for name, estimate in (
-            (f"serving ({r.serving_model})", r.serving),
-            ("candidate", r.candidate),
-        ):
+        serving, candidate = f"serving ({r.serving_model})", f"candidate ({r.candidate_name})"
+        width = max(27, len(serving), len(candidate))
+        for name, estimate in ((serving, r.serving), (candidate, r.candidate)):
             if isinstance(estimate, Estimate):
-                click.echo(f"{name:<28} {render.interval(estimate)}")
-        click.echo(f"{'difference':<28} {_points(r.difference)}")
+                click.echo(f"{render.plain(name):<{width}} {render.interval(estimate)}")
+        click.echo(f"{'difference':<{width}} {_points(r.difference)}")
         rounds = f"{len(r.rounds)} round{'s' if len(r.rounds) != 1 else ''}"
         click.echo(
             f"{r.difference.n:,} blind labels of {rounds}, read for fresh traffic of this kind"
@@ -94,6 +102,11 @@ def _show(r: "Compared") -> None:
         colour = {"PASS": "green", "FAIL": "red"}.get(str(r.verdict), "yellow")
         click.secho(f"{r.verdict}", fg=colour, bold=True, nl=False)
         click.echo(f": is the gain above {100 * r.min_gain:g} points? {_advice(r)}")
+    for out in r.left_out:
+        click.echo(
+            f"round {out.round} doesn't judge: {r.candidate_name} answered {out.n_answered:,} of its "
+            f"{out.n_labelled:,} labelled samples"
+        )
     if r.n_candidates > 1:
         click.echo(
             f"these labels have judged {r.n_candidates} candidates; the interval allows for that"

@@ -63,6 +63,8 @@ def index_text(r: "Indexed") -> str:
     parts = [f"{r.n_new:,} new ({', '.join(seen)})"]
     if r.n_listed == 0 and r.n_files is None:
         parts = ["nothing there: the bucket, or the prefix in store.uri, is empty"]
+    if r.n_shadow:
+        parts.append(f"{r.n_shadow:,} answers of shadow models")
     if r.n_set_aside_in_all:
         parts.append(f"{r.n_set_aside:,} set aside ({r.n_set_aside_in_all:,} in all)")
     if r.n_pending:

@@ -44,6 +44,7 @@ class RejectReason(StrEnum):
     CHANGED = "changed"
     UNKNOWN_CORRECTION = "corrected class is unknown"
     BAD_FLAG = "flag is neither true nor false"
+    UNKNOWN_SHADOW = "class of a shadow model is unknown"
     BAD_FILE = "file can't be read"
     BAD_ROW = "row can't be read"
     NO_SAMPLE_ID = "no sample id"

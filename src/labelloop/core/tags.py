@@ -2,11 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from labelloop.core.line import line
-from labelloop.core.sample import NO_CLASS, UNUSABLE, Feedback, Prediction, Reject, RejectReason
+from labelloop.core.sample import (
+    NO_CLASS,
+    UNUSABLE,
+    Feedback,
+    Prediction,
+    Reject,
+    RejectReason,
+    Role,
+)
 from labelloop.core.where import instant
 
 NO_MODEL = "unversioned"
@@ -15,7 +23,11 @@ NO_MODEL = "unversioned"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagNames:
-    """How the application calls its tags."""
+    """How the application calls its tags.
+
+    shadow
+        how a tag begins that holds what a shadow model said; its name follows
+    """
 
     predicted_class: str = "predicted_class"
     confidence: str = "confidence"
@@ -23,10 +35,19 @@ class TagNames:
     model: str = "model"
     flagged: str = "flagged"
     corrected_class: str = "corrected_class"
+    shadow: str = "shadow:"
 
-    def known(self) -> frozenset[str]:
-        """Every name; a tag with another one is an attribute."""
-        return frozenset(getattr(self, f.name) for f in fields(self))
+    def is_attribute(self, tag: str) -> bool:
+        """Whether a tag is none of those that have a meaning."""
+        return tag not in {getattr(self, f.name) for f in fields(self)} and not self.shadows(tag)
+
+    def shadows(self, tag: str) -> str:
+        """The shadow model that a tag speaks of; empty: it speaks of none.
+
+        >>> TagNames().shadows("shadow:v3")
+        'v3'
+        """
+        return tag.removeprefix(self.shadow).strip() if tag.startswith(self.shadow) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +63,15 @@ class TaggedObject:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an object's tags say. Either a prediction or a reject; feedback beside it, or its reject."""
+    """What an object's tags say. Either a prediction or a reject; what else they say stands beside it.
+
+    A reject beside a prediction is of feedback or of a shadow model.
+    """
 
     prediction: Prediction | None
     feedback: tuple[Feedback, ...]
     reject: Reject | None
+    shadows: tuple[Prediction, ...] = ()
 
 
 def read_tags(
@@ -70,7 +95,7 @@ def read_tags(
         reason, value = fault
         return Reading(None, (), Reject(uri=tagged.uri, reason=reason, value=value))
     answer = tags.get(names.predicted_class, "")
-    attributes = {k: v for k, v in tags.items() if k not in names.known()}
+    attributes = {k: v for k, v in tags.items() if names.is_attribute(k)}
     if answer not in classes:
         attributes |= {UNUSABLE: answer} if answer else {}
         answer = NO_CLASS
@@ -88,7 +113,39 @@ def read_tags(
         attributes=attributes,
     )
     feedback, reject = _feedback(tagged, names, classes, received_at)
-    return Reading(prediction, feedback, reject)
+    shadows, unknown = _shadows(tagged, names, prediction, classes, unusable_is_wrong)
+    return Reading(prediction, feedback, reject or unknown, shadows)
+
+
+def _shadows(
+    tagged: TaggedObject,
+    names: TagNames,
+    serving: Prediction,
+    classes: frozenset[str],
+    unusable_is_wrong: bool,
+) -> tuple[tuple[Prediction, ...], Reject | None]:
+    """What shadow models said of the sample, and the last answer of theirs that is no class."""
+    found: list[Prediction] = []
+    reject = None
+    for tag, answer in tagged.tags.items():
+        model = names.shadows(tag)
+        if not model:
+            continue
+        if answer not in classes and not unusable_is_wrong:
+            value = f"{tag}={answer}"
+            reject = Reject(uri=tagged.uri, reason=RejectReason.UNKNOWN_SHADOW, value=value)
+            continue
+        found.append(
+            replace(
+                serving,
+                model=model,
+                role=Role.SHADOW,
+                predicted_class=answer if answer in classes else NO_CLASS,
+                confidence=None,
+                attributes={},
+            )
+        )
+    return tuple(found), reject
 
 
 def _fault(

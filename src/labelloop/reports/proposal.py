@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from labelloop.core.tags import TagNames
@@ -95,7 +95,7 @@ def tag_names(tagged: Sequence[Mapping[str, str]]) -> tuple[TagNames, tuple[str,
         found = _called(key, {n: v for n, v in values.items() if n not in chosen.values()})
         if found is not None:
             chosen[key] = found
-    standard = {f.name: f.name for f in fields(TagNames)}
+    standard = asdict(TagNames())
     # a standard name that holds something else must not be read as what it says
     wanted = ("predicted_class", "confidence", "timestamp")
     return TagNames(**(standard | chosen)), tuple(k for k in wanted if k not in chosen)

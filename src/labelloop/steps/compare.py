@@ -1,11 +1,10 @@
 """compare: is a candidate better than the model that serves, on the same blind labels?"""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +18,8 @@ from labelloop.statistics.compare import Difference, Verdict
 from labelloop.statistics.compare import compare as paired
 from labelloop.statistics.frame import BlindRound
 from labelloop.steps.blind_frame import BlindFrame, blind_frames
+from labelloop.steps.candidate import Candidate
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-COLUMNS = ("sample_id", "predicted_class", "confidence")
 MANY_CANDIDATES = 5
 """Beyond this many candidates one label set starts to flatter the best of them."""
 
@@ -38,11 +34,24 @@ class ClassGain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A round of which the candidate answered `n_answered` of the `n_labelled` labelled samples."""
+
+    round: int
+    n_answered: int
+    n_labelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """Both accuracies on the same blind labels, for fresh traffic of this kind, and the verdict.
 
     serving_model, rounds
         the model that served, and the rounds whose labels judge
+    candidate_name
+        the file, or the model in the log
+    left_out
+        rounds that can't judge a model in the log: it answered some of their samples only
     n_candidates
         candidates that any of these rounds has judged, this one included: the interval allows for
         them
@@ -55,7 +64,9 @@ class Compared:
     """
 
     serving_model: str
+    candidate_name: str
     rounds: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
     serving: Estimate | Undefined
     candidate: Estimate | Undefined
     difference: Difference | Undefined
@@ -75,48 +86,42 @@ class Compared:
 
 def compare(
     ledger: Ledger,
-    path: Path,
+    candidate: Candidate,
     *,
     clock: Clock,
-    classes: Sequence[str],
     min_gain: float = 0.0,
     trained_on: Sequence[tuple[str, int]] = (),
     level: float = 0.95,
 ) -> Compared:
-    """The candidate whose answers stand in a Parquet file, against the model that serves.
+    """The candidate against the model that serves.
 
-    Judged by the regular rounds that the newest model served. `trained_on` names the dataset versions
-    (name, number) that the candidate learned from: with any of their samples, or of byte-identical
-    ones, among the judges there is no difference to tell, and the result says so.
+    Judged by the regular rounds that the newest model served; of a model in the log, by those of
+    which it answered every labelled sample, as the others would stand for another traffic. `trained_on`
+    names the dataset versions (name, number) that the candidate learned from: with any of their samples,
+    or of byte-identical ones, among the judges there is no difference to tell, and the result says so.
 
     Raises:
-        ArgumentError: the file can't be used, or lacks a labelled sample.
+        ArgumentError: the candidate lacks labelled samples, or serves itself.
         DatasetError: a version that doesn't exist.
     """
     if not -1 <= min_gain <= 1:
         raise ArgumentError(
             f"min_gain = {min_gain}: expected a number from -1 to 1", remedy="0.01: 1 point"
         )
-    answers = _read(path, frozenset(classes))
-    frames = judges(ledger)
+    answers = candidate.answers
+    frames, left_out = _judged_by(judges(ledger), candidate)
     labelled = [d for f in frames for d in f.reached if d.label is not None]
-    absent = [d for d in labelled if d.sample_id not in answers]
-    if absent:
-        raise ArgumentError(
-            f"{path} has no answer for {len(absent)} of the {len(labelled)} labelled samples, "
-            f"{absent[0].sample_id!r} among them",
-            remedy="`labelloop compare --write-samples FILE` lists them all; leaving some out would "
-            "judge another traffic",
-        )
     serving = [f.blind_round() for f in frames]
     agrees = [[answers.get(d.sample_id) == d.label for d in f.reached] for f in frames]
     seen = _seen(ledger, frames, trained_on)
-    n_candidates = _record(ledger, path, frames, clock) if labelled else 1
+    n_candidates = _record(ledger, candidate, frames, clock) if labelled else 1
     difference = paired(serving, agrees, level=level, trained_on=seen, n_candidates=n_candidates)
     settled = None if isinstance(difference, Undefined) else difference
     return Compared(
         serving_model=frames[-1].draws[-1].model if frames else "",
+        candidate_name=candidate.name,
         rounds=tuple(f.round.round for f in frames),
+        left_out=left_out,
         serving=pooled(serving, level=level, fresh=True),
         candidate=_accuracy(serving, agrees, level),
         difference=difference,
@@ -128,6 +133,38 @@ def compare(
         trained_on=tuple(trained_on),
         unchecked=_unchecked(ledger, labelled, trained_on),
     )
+
+
+def _judged_by(
+    frames: Sequence[BlindFrame], candidate: Candidate
+) -> tuple[list[BlindFrame], tuple[LeftOut, ...]]:
+    """The rounds that judge, and those of which the candidate answered too little."""
+    used: list[BlindFrame] = []
+    left_out: list[LeftOut] = []
+    absent: list[Placed] = []
+    for frame in frames:
+        labelled = [d for d in frame.reached if d.label is not None]
+        without = [d for d in labelled if d.sample_id not in candidate.answers]
+        absent += without
+        if without:
+            n = len(labelled) - len(without)
+            left_out.append(
+                LeftOut(round=frame.round.round, n_answered=n, n_labelled=len(labelled))
+            )
+        else:
+            used.append(frame)
+    if absent and (candidate.must_answer_all or not used):
+        n_labelled = sum(d.label is not None for f in frames for d in f.reached)
+        raise ArgumentError(
+            f"{candidate.name} has no answer for {len(absent)} of the {n_labelled} labelled samples, "
+            f"{absent[0].sample_id!r} among them",
+            remedy="`labelloop compare --write-samples FILE` lists them all; leaving some out would "
+            "judge another traffic"
+            if candidate.must_answer_all
+            else "a round judges only if the model answered all of its labelled samples; run it on the "
+            "samples that `labelloop compare --write-samples FILE` lists, and compare that file",
+        )
+    return used, tuple(left_out)
 
 
 def judges(ledger: Ledger) -> list[BlindFrame]:
@@ -152,59 +189,6 @@ def write_samples(ledger: Ledger, target: Path) -> int:
             f"{target} can't be written: {exc}", remedy="name another file"
         ) from exc
     return len(ids)
-
-
-def _read(path: Path, classes: frozenset[str]) -> Mapping[str, str]:
-    """The candidate's answers by sample_id."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    expected = f"expected a Parquet file with the columns {', '.join(COLUMNS)}"
-    try:
-        _check_columns(path, pq.read_schema(path), expected)
-        table = pq.read_table(path, columns=list(COLUMNS))
-    except (OSError, pa.ArrowException) as exc:
-        raise ArgumentError(
-            f"{path} can't be read: {exc}", remedy=f"{expected}, one row a sample"
-        ) from exc
-    answers: dict[str, str] = {}
-    for row in table.to_pylist():
-        sample_id, said, sure = (row[name] for name in COLUMNS)
-        if sample_id in answers:
-            raise ArgumentError(
-                f"{path} has two rows for {sample_id!r}: expected one a sample", remedy="keep one"
-            )
-        if said not in classes:
-            raise ArgumentError(
-                f"{path}: predicted_class {said!r} of {sample_id!r} is none of the project's classes",
-                remedy=f"expected one of {', '.join(sorted(classes))}",
-            )
-        if sure is not None and not 0 <= sure <= 1:
-            raise ArgumentError(
-                f"{path}: confidence {sure!r} of {sample_id!r}: expected a number from 0 to 1",
-                remedy="leave it null where there is none",
-            )
-        answers[sample_id] = said
-    return answers
-
-
-def _check_columns(path: Path, held: "pa.Schema", expected: str) -> None:
-    import pyarrow as pa
-
-    def text(kind: pa.DataType) -> bool:
-        own = kind.value_type if pa.types.is_dictionary(kind) else kind
-        return bool(pa.types.is_string(own) or pa.types.is_large_string(own))
-
-    for name in COLUMNS:
-        if name not in held.names:
-            raise ArgumentError(f"{path} has no column {name!r}: {expected}", remedy="add it")
-        kind = held.field(name).type
-        numeric = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)
-        if not (numeric if name == "confidence" else text(kind)):
-            wanted = "numbers" if name == "confidence" else "text"
-            raise ArgumentError(
-                f"{path}: column {name!r} holds {kind}, expected {wanted}", remedy="cast it"
-            )
 
 
 def _accuracy(
@@ -302,14 +286,15 @@ def _unchecked(
     return tuple(found)
 
 
-def _record(ledger: Ledger, path: Path, frames: Sequence[BlindFrame], clock: Clock) -> int:
+def _record(
+    ledger: Ledger, candidate: Candidate, frames: Sequence[BlindFrame], clock: Clock
+) -> int:
     """Note that these rounds judged this candidate; returns how many any of them has judged.
 
     Counted round by round: one more round doesn't undo that a candidate was chosen by the others.
     """
-    digest = sha256(path.read_bytes()).hexdigest()
     judged_by = [sha256(str(f.round.round).encode()).hexdigest() for f in frames]
     with ledger.lease("compare") as lease, ledger.write(lease) as tx:
         for one in judged_by:
-            comparisons.record(tx, digest, one, clock.now())
+            comparisons.record(tx, candidate.digest, one, clock.now())
         return comparisons.count_candidates(tx, judged_by)

@@ -35,7 +35,7 @@ _READING = "index:classes and tag names"
 class Indexed:
     """What one `index` found. `n_files` of a table were new or changed, and had `n_rows` rows.
 
-    Without a table `n_files` is None.
+    Without a table `n_files` is None. `n_shadow` predictions of shadow models were new in tags.
     """
 
     n_listed: int
@@ -46,6 +46,7 @@ class Indexed:
     n_set_aside_in_all: int
     n_files: int | None = None
     n_rows: int = 0
+    n_shadow: int = 0
 
     def followed_by(self, later: "Indexed") -> "Indexed":
         """What a table and then the tags said."""
@@ -58,6 +59,7 @@ class Indexed:
             n_set_aside_in_all=later.n_set_aside_in_all,
             n_files=self.n_files,
             n_rows=self.n_rows,
+            n_shadow=later.n_shadow,
         )
 
 
@@ -66,6 +68,7 @@ class _Found:
     """What was read and not yet written."""
 
     predictions: list[Prediction] = field(default_factory=list)
+    shadows: list[Prediction] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
@@ -115,19 +118,21 @@ class Index:
         known_before = datetime.fromisoformat(text) - SETTLED if text else None
         before = newest = datetime.fromisoformat(text) if text else None
         found = _Found()
-        n_listed = n_new = n_set_aside = n_pending = n_feedback = 0
+        n_listed = n_new = n_shadow = n_set_aside = n_pending = n_feedback = 0
         for objects in _chunks(self._store.objects()):
             n_listed += len(objects)
             newest = max([o.last_modified for o in objects] + ([newest] if newest else []))
             pending = self._read(objects, found, now=now, known_before=known_before, retry=retry)
             n_pending += pending
             self._progress("listed", n_listed, None)
-            if len(found.predictions) >= _BATCH:
+            if len(found.predictions) + len(found.shadows) >= _BATCH:
                 n_new += len(found.predictions)
+                n_shadow += len(found.shadows)
                 n_feedback += len(found.feedback)
                 n_set_aside += self._write(lease, found, now)
                 found = _Found()
         n_new += len(found.predictions)
+        n_shadow += len(found.shadows)
         n_feedback += len(found.feedback)
         n_set_aside += self._write(lease, found, now)
         with self._ledger.write(lease) as tx:
@@ -137,7 +142,9 @@ class Index:
                 cursors.put(tx, _NEWEST_LISTED, seen.isoformat())
             cursors.put(tx, _READING, self._digest())
             in_all = sum(rejects.by_reason(tx).values())
-        return Indexed(n_listed, n_new, n_set_aside, n_pending, n_feedback, in_all)
+        return Indexed(
+            n_listed, n_new, n_set_aside, n_pending, n_feedback, in_all, n_shadow=n_shadow
+        )
 
     def _digest(self) -> str:
         """What decides whether tags can be read: where it changes, rows set aside may be mended."""
@@ -213,6 +220,7 @@ class Index:
     ) -> None:
         if reading.prediction is not None:
             found.predictions.append(reading.prediction)
+        found.shadows.extend(reading.shadows)
         found.feedback.extend(reading.feedback)
         if reading.reject is not None:
             found.rejects.append(reading.reject)
@@ -232,11 +240,13 @@ class Index:
                     Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=value)
                 )
             return
-        changed = _change(before, stored, prediction)
+        changed = _change(before, stored, prediction) or _changed_shadow(before, reading)
         if changed is not None:
             found.rejects.append(Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=changed))
         elif prediction.model != before.model and prediction.model not in before.repeated:
             found.predictions.append(_repeated(prediction))
+        if changed is None:
+            found.shadows.extend(s for s in reading.shadows if s.model not in before.shadows)
         if reading.reject is not None and changed is None:
             found.rejects.append(reading.reject)
         elif changed is None:
@@ -251,13 +261,14 @@ class Index:
 
     def _write(self, lease: Lease, found: _Found, now: datetime) -> int:
         """Commit what was read; returns how many rows are newly set aside."""
-        if not any((found.predictions, found.feedback, found.rejects, found.mended)):
+        predictions = [*found.predictions, *found.shadows]
+        if not any((predictions, found.feedback, found.rejects, found.mended)):
             return 0
         return write_batches(
             self._ledger,
             self._log,
             lease,
-            predictions=found.predictions,
+            predictions=predictions,
             feedback=found.feedback,
             set_aside=found.rejects,
             mended=found.mended,
@@ -291,6 +302,15 @@ def _change(before: Known, stored: StoredObject, prediction: Prediction) -> str 
         return f"confidence {prediction.confidence}, was {before.confidence}"
     if prediction.predicted_at != before.predicted_at:
         return f"timestamp {prediction.predicted_at}, was {before.predicted_at}"
+    return None
+
+
+def _changed_shadow(before: Known, reading: Reading) -> str | None:
+    """The first answer of a shadow model that isn't what it was."""
+    for s in reading.shadows:
+        held = before.shadows.get(s.model, s.predicted_class)
+        if held != s.predicted_class:
+            return f"predicted_class {s.predicted_class} of {s.model}, was {held}"
     return None
 
 

@@ -136,9 +136,12 @@ class MemoryLog:
         said = self._said()
         serving = self._first_serving()
         repeated: dict[str, set[str]] = {}
+        shadows: dict[str, dict[str, str]] = {}
         for _, p in self._predictions():
             if p.role is Role.REPEATED:
                 repeated.setdefault(p.sample_id, set()).add(p.model)
+            elif p.role is Role.SHADOW:
+                shadows.setdefault(p.sample_id, {}).setdefault(p.model, p.predicted_class)
         found: dict[str, Known] = {}
         for sample_id in sample_ids:
             prediction = serving.get(sample_id)
@@ -155,6 +158,7 @@ class MemoryLog:
                 flagged=feedback.flagged,
                 corrected_class=feedback.corrected_class,
                 repeated=frozenset(repeated.get(sample_id, ())),
+                shadows=shadows.get(sample_id, {}),
             )
         return found
 
