@@ -44,6 +44,10 @@ class InputGone(StoreError):
     """The object of a sample no longer exists in the store."""
 
 
+class InputChanged(InputGone):
+    """Another object stands where the sample's was: what was predicted and labelled is gone."""
+
+
 class SourceFileBad(StoreError):
     """A file of a table of predictions can't be read; the others may be."""
 

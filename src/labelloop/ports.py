@@ -98,11 +98,12 @@ class Store(Protocol):
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine."""
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the object at `uri`.
 
         Raises:
             InputGone: it no longer exists.
+            InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing.
         """
 
     def check_writable(self, uri: str) -> None:

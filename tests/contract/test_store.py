@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from labelloop.adapters.s3 import S3Store
-from labelloop.errors import ArgumentError, InputGone, StoreDenied
+from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
 from labelloop.ports import Store
 from labelloop.testing import MemoryStore
 from tests.odd_keys import ODD_KEYS
@@ -280,6 +280,17 @@ def test_what_is_gone_is_said_to_be_gone(bench: Bench) -> None:
     with pytest.raises(InputGone, match=r"gone\.png"):
         store.copy_blind(bench.uri("gone.png"), f"s3://{bench.blind}/copy")
     store.delete(bench.uri("gone.png"))
+
+
+def test_what_was_overwritten_is_not_read_for_what_was_listed(bench: Bench) -> None:
+    store = bench.store
+    bench.put("a.png", b"old")
+    [[old]] = store.objects()
+    assert store.read(old.uri, content_hash=old.content_hash) == b"old"
+    bench.put("a.png", b"new")
+    with pytest.raises(InputChanged, match=r"a\.png"):
+        store.read(old.uri, content_hash=old.content_hash)
+    assert store.read(old.uri) == b"new"
 
 
 def test_a_missing_bucket_is_never_taken_for_a_missing_object(bench: Bench) -> None:

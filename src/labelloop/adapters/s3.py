@@ -1,6 +1,7 @@
 """An S3-compatible bucket as a Store."""
 
 import mimetypes
+import re
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from labelloop.adapters import s3_facts, s3_listing
 from labelloop.adapters.s3_access import S3Access, link_life
 from labelloop.adapters.s3_errors import Request, translated
-from labelloop.errors import ArgumentError, ConfigError, InputGone, StoreDenied
+from labelloop.errors import ArgumentError, ConfigError, InputChanged, InputGone, StoreDenied
 from labelloop.ports import BrowserView, StoredObject
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 LONGEST_LIFE = timedelta(days=7)  # SigV4 allows no more
 WINDOW = 8  # tag requests under way or waiting to be yielded, for each worker
+ETAG = re.compile(
+    r"[0-9a-f]{32}(-\d+)?"
+)  # other hashes come from tables, and are no business of S3
 UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
 
@@ -195,11 +199,12 @@ class S3Store:
             with suppress(StoreDenied, InputGone):
                 s3_listing.delete_versions(self._client, request, key)
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the object at `uri`.
 
         Raises:
             InputGone: it no longer exists.
+            InputChanged: it does, and `content_hash` is an ETag, but not its.
         """
         bucket, key = split_uri(uri)
         request = self._request("reading", bucket, key)
@@ -208,6 +213,17 @@ class S3Store:
             if "ETag" not in answer:
                 raise request.not_s3()
             with answer["Body"] as body:
+                found = answer["ETag"].strip('"')
+                if (
+                    content_hash is not None
+                    and ETAG.fullmatch(content_hash)
+                    and found != content_hash
+                ):
+                    raise InputChanged(
+                        f"{uri} holds another content (ETag {found}) than when it was indexed "
+                        f"({content_hash})",
+                        remedy="put back what was there, or leave the sample out",
+                    )
                 return body.read()
 
     def check_writable(self, uri: str) -> None:

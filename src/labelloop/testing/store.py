@@ -7,7 +7,7 @@ from hashlib import md5
 from itertools import islice
 from urllib.parse import quote, unquote, urlsplit
 
-from labelloop.errors import ArgumentError, InputGone, StoreDenied
+from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
 from labelloop.ports import BrowserView, StoredObject
 
 LONGEST_LIFE = timedelta(days=7)
@@ -174,14 +174,21 @@ class MemoryStore:
         self._check_bucket(uri)
         self.objects_by_uri.pop(uri, None)
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the object at `uri`.
 
         Raises:
             InputGone: it no longer exists.
+            InputChanged: it does, with a content whose hash isn't `content_hash`.
         """
         self.before("read", uri)
-        return self._held(uri).body
+        body = self._held(uri).body
+        if content_hash is not None and content_hash != _hash(body):
+            raise InputChanged(
+                f"{uri} holds another content than when it was indexed",
+                remedy="put back what was there, or leave the sample out",
+            )
+        return body
 
     def check_writable(self, uri: str) -> None:
         """Return if the bucket of `uri` is one of the store's."""
@@ -238,7 +245,7 @@ class MemoryStore:
         return StoredObject(
             sample_id=uri.removeprefix(f"s3://{self._bucket}/"),
             uri=uri,
-            content_hash=md5(held.body, usedforsecurity=False).hexdigest(),
+            content_hash=_hash(held.body),
             size_bytes=len(held.body),
             last_modified=held.last_modified,
         )
@@ -259,3 +266,7 @@ class MemoryStore:
 
 def _bucket(uri: str) -> str:
     return uri.removeprefix("s3://").partition("/")[0]
+
+
+def _hash(body: bytes) -> str:
+    return md5(body, usedforsecurity=False).hexdigest()
