@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from labelloop.adapters.s3_access import S3Access
     from labelloop.core.dataset import DatasetVersion
-    from labelloop.exports.imagefolder import Exported
+    from labelloop.exports.exported import Exported
     from labelloop.ledger.rejects import SetAside
     from labelloop.ports import Annotator, Clock, PredictionLog, Progress, Source, Store
     from labelloop.reports.doctor.finding import Diagnosis
@@ -548,26 +548,44 @@ class Loop:
             )
         return found[-1]
 
-    def export(self, version: "DatasetVersion", to: str, target: Path) -> "Exported | int":
-        """Write a version to `target` as "csv" (rows written) or "imagefolder" (files written)."""
-        from labelloop.exports import csv_file, imagefolder, manifest
+    def export(
+        self,
+        versions: "Sequence[DatasetVersion]",
+        to: str,
+        target: Path,
+        *,
+        link: bool = True,
+    ) -> "Exported":
+        """Write a version, or as "huggingface" several, to `target`; a second run carries on.
+
+        `link`: images that lie on this machine already become hard links where that can be.
+        """
+        from labelloop.exports import formats
         from labelloop.ledger import datasets
 
-        rows = manifest.rows(version)
-        done: Exported | int
-        if to == "csv":
-            done = csv_file.export(rows, target)
-        else:
-            done = imagefolder.export(version, rows, target, self.store, self._progress)
+        target = target.resolve()
+        with self.ledger.read() as tx:
+            earlier = datasets.export_targets(tx, "imagefolder")
+        done = formats.export(
+            versions,
+            to,
+            target,
+            store=lambda: self.store,
+            classes=self.settings.project.classes,
+            earlier=[Path(place) for place in earlier if place != str(target)],
+            link=link,
+            progress=self._progress,
+        )
         with self.ledger.lease("export") as lease, self.ledger.write(lease) as tx:
-            datasets.record_export(
-                tx,
-                version.name,
-                version.version,
-                format_name=to,
-                target=str(target),
-                at=self.clock.now(),
-            )
+            for version in versions:
+                datasets.record_export(
+                    tx,
+                    version.name,
+                    version.version,
+                    format_name=to,
+                    target=str(target),
+                    at=self.clock.now(),
+                )
         return done
 
 

@@ -148,19 +148,21 @@ def test_exports_hold_what_the_manifest_says(project: Project, people: People) -
     answer_all(project, people)
     project.ok("run")
     out = project.folder / "out"
-    done = project.json(
-        "datasets", "export", "training", "--to", "imagefolder", "--target", str(out)
-    )
+    export = ("datasets", "export", "training", "--to", "imagefolder", "--target", str(out))
+    done = project.json(*export)
     manifest = rows(project, "training", 2)
-    assert done["exported"]["n_written"] == len(manifest)
+    assert (done["n_written"], done["n_gone"], done["target"]) == (len(manifest), 0, str(out))
     for row in manifest:
         (image,) = (out / row["label"]).glob(f"*-{Path(row['sample_id']).name}")
         assert image.read_bytes() == f"image {int(row['sample_id'][9:13])}".encode()
-    again = project.json(
-        "datasets", "export", "training", "--to", "imagefolder", "--target", str(out)
-    )
-    assert again["exported"] == {"n_written": 0, "n_there": len(manifest), "n_gone": 0}
+    lost = manifest[0]
+    project.s3.delete_object(Bucket=project.bucket, Key=lost["sample_id"])
+    (image,) = (out / lost["label"]).glob(f"*-{Path(lost['sample_id']).name}")
+    image.unlink()
+    said = project.ok(*export)
+    assert f"{len(manifest) - 1} there already" in said
+    assert "1 left out: the store has no such object any more" in said
+    assert lost["sample_id"] in said
+    for to in ("huggingface", "webdataset", "jsonl"):
+        project.ok("datasets", "export", "training", "--to", to)
     project.ok("datasets", "export", "evaluation@1", "--to", "csv", "--target", str(out / "e.csv"))
-    assert len((out / "e.csv").read_text().splitlines()) == 13
-    assert "training" in project.ok("datasets", "list")
-    assert "no guarantee" in project.ok("datasets", "show", "training")

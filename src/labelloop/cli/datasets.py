@@ -1,7 +1,6 @@
-"""datasets: list, show and export versions."""
+"""datasets: list, show, compare and export versions."""
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ from labelloop.cli.common import name_and_version, opened, print_json, with_conf
 
 @click.group(name="datasets")
 def command() -> None:
-    """List, show and export dataset versions. NAME is `training`, or `training@3` for version 3."""
+    """List, show, compare and export dataset versions. NAME is `training`, or `training@3` for version 3."""
 
 
 @command.command("list")
@@ -50,9 +49,9 @@ def show(config: Path, as_json: bool, name: str) -> None:
     with opened(config, quiet=as_json) as loop:
         version = loop.dataset(*name_and_version(name))
         described = json.loads((Path(version.uri) / "dataset.json").read_text(encoding="utf-8"))
-        by_label = Counter(row.label for row in manifest.rows(version))
+        by_label = manifest.by_label(version)
         if as_json:
-            print_json({**described, "uri": version.uri, "by_label": dict(by_label)})
+            print_json({**described, "uri": version.uri, "by_label": by_label})
             return
         click.echo(f"{version.name} v{version.version} in {version.uri}")
         click.echo(f"content hash {version.content_hash}")
@@ -62,36 +61,61 @@ def show(config: Path, as_json: bool, name: str) -> None:
         )
         if "guarantee" in described:
             click.echo(f"model labels: {described['guarantee']}")
-        for label, n in sorted(by_label.items()):
+        for label, n in by_label.items():
             click.echo(f"  {n:>9,}  {label}")
 
 
 @command.command("export")
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option(
-    "--to", "to", type=click.Choice(["imagefolder", "csv"]), required=True, help="The format."
+    "--to",
+    "to",
+    type=click.Choice(["imagefolder", "csv", "jsonl", "huggingface", "webdataset"]),
+    required=True,
+    help="The format.",
 )
 @click.option(
     "--target",
     type=click.Path(path_type=Path),
-    help="The folder or file to write; NAME-vN here where left out.",
+    help="The folder or file to write; NAME-vN-FORMAT or NAME-vN.csv here where left out.",
+)
+@click.option(
+    "--copy",
+    is_flag=True,
+    help="imagefolder: copy what lies on this machine already; else it is linked.",
 )
 @with_config
-def export(config: Path, as_json: bool, name: str, to: str, target: Path | None) -> None:
-    """Write a version as a folder of images by class, or as a CSV file."""
+def export(
+    config: Path, as_json: bool, names: tuple[str, ...], to: str, target: Path | None, copy: bool
+) -> None:
+    """Write a version for training tools; run again, it carries on where it stopped.
+
+    Several versions become the splits of one `huggingface` export: training is `train`, evaluation is
+    `test`.
+    """
     with opened(config, quiet=as_json) as loop:
-        version = loop.dataset(*name_and_version(name))
-        place = target or Path(
-            f"{version.name}-v{version.version}" + (".csv" if to == "csv" else "")
+        from labelloop.exports.formats import FILES
+        from labelloop.exports.target import GONE
+
+        versions = [loop.dataset(*name_and_version(name)) for name in names]
+        name = "-".join(f"{v.name}-v{v.version}" for v in versions)
+        done = loop.export(
+            versions, to, target or Path(name + FILES.get(to, f"-{to}")), link=not copy
         )
-        done = loop.export(version, to, place)
         if as_json:
-            print_json({"target": str(place), "exported": done})
-        elif isinstance(done, int):
-            click.echo(f"{done:,} rows in {place}")
-        else:
+            print_json(done)
+            return
+        what = "rows" if to in FILES else "samples"
+        parts = [f"{done.n_written:,} {what} written to {done.target}"]
+        if done.n_linked:
+            parts[0] += f" ({done.n_linked:,} of them linked)"
+        if done.n_there:
+            parts.append(f"{done.n_there:,} there already")
+        click.echo(", ".join(parts))
+        if done.n_gone:
             click.echo(
-                f"{done.n_written:,} images written to {place}, {done.n_there:,} there already"
+                f"{done.n_gone:,} left out: the store has no such object any more, or another content "
+                f"under its key; {Path(done.target) / GONE} lists them all; the first are"
             )
-            if done.n_gone:
-                click.echo(f"{done.n_gone:,} samples have no object in the store any more")
+            for sample_id in done.gone:
+                click.echo(f"  {render.plain(sample_id)}")

@@ -20,7 +20,7 @@ COMMANDS = {
     "compare": ("compare", "a candidate against the serving model on the same blind labels"),
     "plan": ("plan", "how many blind labels a narrower interval needs"),
     "report": ("report", "the numbers over time and by class, as text, a page or pictures"),
-    "datasets": ("datasets", "list, show and export dataset versions"),
+    "datasets": ("datasets", "list, show, compare and export dataset versions"),
     "init": ("init", "write a labelloop.toml for a bucket and a Label Studio"),
     "doctor": ("doctor", "check every connection, right, clock and address, with the remedy"),
     "demo": ("demo", "everything, on real servers, with real images"),

@@ -1,142 +1,195 @@
 """A folder a class, a file a sample: what torchvision's ImageFolder and the like read."""
 
 import json
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from hashlib import blake2b
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from enum import Enum
+from hashlib import md5, sha256
 from itertools import islice
-from pathlib import Path, PurePosixPath
-from re import sub
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labelloop.core.dataset import DatasetVersion, Row
-from labelloop.errors import DatasetError, InputGone
+from labelloop.exports import croissant, manifest
+from labelloop.exports.csv_file import CsvWriter
+from labelloop.exports.exported import Exported
+from labelloop.exports.gone import gone_file
+from labelloop.exports.inputs import at_once, read
+from labelloop.exports.names import ending, folder_names, image_names
+from labelloop.exports.target import CLASSES, CROISSANT, GONE, claimed, whole, write_json, writing
 from labelloop.ports import Progress, Store
 
-_WORKERS = 16
-_PAGE = 1_000
-_MARK = ".labelloop.json"
-_LONGEST_BYTES = 150
-"""Of a name; file systems take 255, and a hash stands beside it."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SAMPLES = "samples.csv"
+_OWN = (CLASSES, CROISSANT, GONE, SAMPLES)
+_FILE = "file://"
+_PAGE = 5_000
+_HASHES = {32: md5, 64: sha256}
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """How many files were written, were there already, and have no input any more."""
+class Outcome(Enum):
+    """What became of one sample's file."""
 
-    n_written: int
-    n_there: int
-    n_gone: int
+    WRITTEN = "written"
+    LINKED = "linked"
+    THERE = "there"
+    GONE = "gone"
+
+
+Done = tuple[Row, tuple[Outcome, str]]
 
 
 def export(
     version: DatasetVersion,
-    rows: Iterable[Row],
     target: Path,
     store: Store,
+    *,
+    earlier: Sequence[Path] = (),
+    link: bool = True,
     progress: Progress,
 ) -> Exported:
     """Write each sample to `target`/CLASS/NAME; a second run writes only what is missing.
 
-    Names that no file system takes are changed; `classes.json` says which folder is which class.
+    `classes.json` says which folder is which class, `samples.csv` which file is which sample. What lies
+    in one of the `earlier` exports, or in the store where that is a folder, is linked where `link`
+    and the file system allow it, and copied elsewhere.
 
     Raises:
         DatasetError: the folder can't be written, or holds something else.
     """
-    written = there = gone = 0
-    folders: dict[str, str] = {}
+    with writing(target), claimed(target, [version], "imagefolder"):
+        folders = folder_names(manifest.labels(version), taken=_OWN)
+        for folder in folders.values():
+            (target / folder).mkdir(exist_ok=True)
+        write_json(target / CLASSES, {folders[label]: label for label in sorted(folders)})
+        files = _Files(target, folders, store, earlier, link=link)
+        counts = dict.fromkeys(Outcome, 0)
+        schema = _with_file(manifest.schema(version))
+        with (
+            gone_file(target) as gone,
+            whole(target / SAMPLES) as listed,
+            CsvWriter(listed, schema) as writer,
+        ):
+            for page in _pages(at_once(manifest.rows(version), files.put)):
+                there = []
+                for row, (outcome, name) in page:
+                    counts[outcome] += 1
+                    if outcome is Outcome.GONE:
+                        gone.add(row.sample_id, row.uri)
+                    else:
+                        there.append({"file": name, **asdict(row)})
+                writer.write_rows(there)
+                progress("images", sum(counts.values()), version.n_human + version.n_model)
+        croissant.describe_images(target, version, target / SAMPLES, schema)
+    return Exported(
+        format="imagefolder",
+        target=str(target),
+        n_written=counts[Outcome.WRITTEN] + counts[Outcome.LINKED],
+        n_there=counts[Outcome.THERE],
+        n_linked=counts[Outcome.LINKED],
+        n_gone=gone.n,
+        gone=tuple(gone.first),
+    )
 
-    def put(row: Row) -> str:
-        path = target / folders[row.label] / file_name(row.sample_id)
-        if path.exists():
-            return "there"
-        try:
-            data = store.read(row.uri)
-        except InputGone:
-            return "gone"
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(data)
-        partial.replace(path)
-        return "written"
 
+class _Files:
+    """The images below one target."""
+
+    def __init__(
+        self,
+        target: Path,
+        folders: dict[str, str],
+        store: Store,
+        earlier: Sequence[Path],
+        *,
+        link: bool,
+    ) -> None:
+        self._target = target
+        self._folders = folders
+        self._store = store
+        self._link = link
+        self._earlier = [(folder, names) for folder in earlier if (names := _folders_of(folder))]
+
+    def put(self, row: Row) -> tuple[Outcome, str]:
+        """Have the sample's image under its name, whole or not at all; the name is from the target."""
+        folder = self._folders[row.label]
+        names = image_names(row.sample_id, row.content_hash)
+        for name in names:
+            with suppress(FileNotFoundError):
+                # an empty file is what a power cut may leave
+                if (self._target / folder / name).stat().st_size:
+                    return Outcome.THERE, f"{folder}/{name}"
+        for source in self._sources(row, names):
+            with suppress(OSError):
+                data = source.read_bytes()
+                if _is(data, row.content_hash):
+                    name = _named(row, names, data)
+                    return self._take(
+                        source, self._target / folder / name, data
+                    ), f"{folder}/{name}"
+        found = read(row, self._store)
+        if found is None:
+            return Outcome.GONE, ""
+        name = _named(row, names, found)
+        return _write(self._target / folder / name, found), f"{folder}/{name}"
+
+    def _sources(self, row: Row, names: Sequence[str]) -> Iterator[Path]:
+        """Where the image may lie on this machine."""
+        for folder, folders in self._earlier:
+            if row.label in folders:
+                yield from (folder / folders[row.label] / name for name in names)
+        if row.uri.startswith(_FILE):
+            yield Path(row.uri.removeprefix(_FILE))
+
+    def _take(self, source: Path, path: Path, data: bytes) -> Outcome:
+        if self._link:
+            with suppress(OSError):  # another file system, or one without links
+                path.unlink(missing_ok=True)
+                os.link(source, path)
+                return Outcome.LINKED
+        return _write(path, data)
+
+
+def _with_file(schema: "pa.Schema") -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema([pa.field("file", pa.string()), *schema])
+
+
+def _named(row: Row, names: Sequence[str], data: bytes) -> str:
+    """Which of the sample's possible names fits its content."""
+    return next((n for n in names if n.endswith(f".{ending(row.sample_id, data)}")), names[-1])
+
+
+def _write(path: Path, data: bytes) -> Outcome:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+    return Outcome.WRITTEN
+
+
+def _is(data: bytes, content_hash: str) -> bool:
+    """Whether the bytes are certainly those that were labelled."""
+    known = _HASHES.get(len(content_hash))
+    return known is not None and known(data, usedforsecurity=False).hexdigest() == content_hash
+
+
+def _folders_of(folder: Path) -> dict[str, str]:
+    """The folder of each class of an earlier export; none where it is gone or isn't one."""
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        _claim(target, version)
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for page in _pages(rows):
-                for label in {row.label for row in page} - folders.keys():
-                    folders[label] = folder_name(label)
-                    (target / folders[label]).mkdir(exist_ok=True)
-                outcomes = list(pool.map(put, page))
-                written += outcomes.count("written")
-                there += outcomes.count("there")
-                gone += outcomes.count("gone")
-                progress("images", written + there + gone, None)
-        names = {folder: label for label, folder in sorted(folders.items())}
-        (target / "classes.json").write_text(
-            json.dumps(names, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-    except OSError as exc:
-        raise DatasetError(
-            f"{target} can't be written: {exc}", remedy="give another --target"
-        ) from exc
-    return Exported(written, there, gone)
+        held = json.loads((folder / CLASSES).read_text(encoding="utf-8"))
+        return {label: name for name, label in held.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
-def _claim(target: Path, version: DatasetVersion) -> None:
-    """Mark the folder as this version's; labels of two versions must not lie beside each other."""
-    mark = target / _MARK
-    own = {"dataset": version.name, "version": version.version, "content": version.content_hash}
-    if not mark.exists():
-        if any(target.iterdir()):
-            raise DatasetError(
-                f"{target} holds something else", remedy="give another --target, or an empty folder"
-            )
-        mark.write_text(json.dumps(own) + "\n", encoding="utf-8")
-        return
-    try:
-        held = json.loads(mark.read_text(encoding="utf-8"))
-    except ValueError:
-        held = {}
-    if held != own:
-        raise DatasetError(
-            f"{target} holds another version: {held.get('dataset')} v{held.get('version')}",
-            remedy="give another --target: a label may have changed between the two",
-        )
-
-
-def folder_name(label: str) -> str:
-    """A folder for a class: its name where that is safe, else made safe and told apart by a hash.
-
-    >>> folder_name("Dairy product"), folder_name("a/b").startswith("_a_b-")
-    ('Dairy product', True)
-    """
-    safe = _safe(label)
-    return safe if safe == label else f"_{safe}-{_digest(label)}"
-
-
-def file_name(sample_id: str) -> str:
-    """A file for a sample: a hash of its id before the last part of it, so that no two collide.
-
-    >>> file_name("class_07/a b.png").endswith("-a b.png")
-    True
-    """
-    name = PurePosixPath(sample_id).name.encode("utf-8", "replace")
-    # the end is kept, for it tells the kind of file
-    return f"{_digest(sample_id)}-{_safe(name[-_LONGEST_BYTES:].decode('utf-8', 'ignore'))}"
-
-
-def _safe(text: str) -> str:
-    """The text without what a file system or a shell stumbles over, and not too long for one."""
-    cut = text.encode("utf-8", "replace")[:_LONGEST_BYTES].decode("utf-8", "ignore")
-    return sub(r'[\x00-\x1f\x7f/\\:*?"<>|]|^\.+|[. ]+$', "_", cut) or "_"
-
-
-def _digest(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    source = iter(rows)
+def _pages(
+    done: Iterable[Done],
+) -> Iterator[list[Done]]:
+    source = iter(done)
     while page := list(islice(source, _PAGE)):
         yield page

@@ -73,11 +73,31 @@ def release(tx: Transaction, name: str, version: int) -> None:
 def record_export(
     tx: Transaction, name: str, version: int, *, format_name: str, target: str, at: datetime
 ) -> None:
-    """Note that a version was exported."""
+    """Note that a version was exported; the same export run again has the later time."""
+    same = sa.and_(
+        t.exports.c.dataset == name,
+        t.exports.c.version == version,
+        t.exports.c.format == format_name,
+        t.exports.c.target == target,
+    )
+    tx.execute(t.exports.delete().where(same))
     tx.execute(
         t.exports.insert().values(
             dataset=name, version=version, format=format_name, target=target, at=at
         )
+    )
+
+
+def export_targets(tx: Transaction, format_name: str) -> list[str]:
+    """Where versions were exported in one format, the latest first, each place once."""
+    latest_at = sa.func.max(t.exports.c.at)
+    return list(
+        tx.execute(
+            sa.select(t.exports.c.target)
+            .where(t.exports.c.format == format_name)
+            .group_by(t.exports.c.target)
+            .order_by(latest_at.desc(), t.exports.c.target)
+        ).scalars()
     )
 
 

@@ -249,7 +249,7 @@ exports = sa.Table(
     sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("format", sa.Text, primary_key=True),
     sa.Column("target", sa.Text, primary_key=True),
-    sa.Column("at", Instant, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
 )
 
 comparisons = sa.Table(

@@ -149,7 +149,7 @@ def upgrade() -> None:
         sa.Column("format", sa.Text(), nullable=False),
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column("at", Instant(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("dataset", "version", "format", "target", "at"),
+        sa.PrimaryKeyConstraint("dataset", "version", "format", "target"),
     )
     op.create_table(
         "labels",

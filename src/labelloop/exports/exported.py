@@ -1,0 +1,35 @@
+"""What became of one export."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+NAMED = 20
+"""So many of the samples without an input are named in the result; `gone.jsonl` names all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What one export wrote, sample by sample.
+
+    n_written, n_linked
+        written by this run; how many of them are hard links to files that were here already
+    n_there
+        written by an earlier run into the same target
+    n_gone, gone
+        left out, as the object is gone from the store or holds another content than the one that was
+        labelled; the ids of the first of them
+    """
+
+    format: str
+    target: str
+    n_written: int
+    n_there: int = 0
+    n_linked: int = 0
+    n_gone: int = 0
+    gone: tuple[str, ...] = ()
+
+
+def named(samples: Iterable[str]) -> tuple[str, ...]:
+    """The first few, as a result names them."""
+    return tuple(islice(samples, NAMED))

@@ -1,0 +1,101 @@
+"""The formats by name, and what each can hold."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from labelloop.core.dataset import DatasetVersion
+from labelloop.errors import DatasetError
+from labelloop.exports import (
+    croissant,
+    csv_file,
+    huggingface,
+    imagefolder,
+    jsonl_file,
+    manifest,
+    webdataset,
+)
+from labelloop.exports.exported import Exported
+from labelloop.exports.target import writing
+from labelloop.ports import Progress, Store
+
+FILES = {"csv": ".csv", "jsonl": ".jsonl"}
+"""The formats that are one file, with its ending; the others are folders."""
+NAMES = ("csv", "huggingface", "imagefolder", "jsonl", "webdataset")
+_KINDS = {"csv": "text/csv", "jsonl": "application/jsonlines"}
+
+
+def export(
+    versions: Sequence[DatasetVersion],
+    to: str,
+    target: Path,
+    *,
+    store: Callable[[], Store],
+    classes: Sequence[str],
+    earlier: Sequence[Path] = (),
+    link: bool = True,
+    progress: Progress,
+) -> Exported:
+    """Write one version to `target`; as "huggingface" several, each a split of its own.
+
+    classes
+        what people may answer, in the order of the settings; classes that only the versions know follow
+    store
+        opens the store; a format without images doesn't ask for it
+    earlier, link
+        folders that hold earlier imagefolder exports, and whether to link files that lie on this
+        machine
+
+    Raises:
+        DatasetError: a format or target that can't hold this, a version that can't be read.
+        StoreError: the store can't be read.
+    """
+    if to not in NAMES:
+        raise DatasetError(f"no format {to!r}", remedy=f"there are {', '.join(NAMES)}")
+    version = versions[0]
+    if len(versions) > 1:
+        _check_splits(versions, to)
+    has_text = "text" in manifest.schema(version).names
+    if has_text and to in {"imagefolder", "webdataset"}:
+        raise DatasetError(
+            f"{version.name} v{version.version} holds text, and {to} is a format of images",
+            remedy="export it as csv, jsonl or huggingface",
+        )
+    known = [*classes, *sorted({x for v in versions for x in manifest.labels(v)} - {*classes})]
+    if to == "csv":
+        done = csv_file.export(version, target, progress)
+    elif to == "jsonl":
+        done = jsonl_file.export(version, target, progress)
+    elif to == "imagefolder":
+        done = imagefolder.export(
+            version, target, store(), earlier=earlier, link=link, progress=progress
+        )
+    elif to == "webdataset":
+        done = webdataset.export(version, target, store(), classes=known, progress=progress)
+    else:
+        opened = None if has_text else store()
+        done = huggingface.export(versions, target, opened, classes=known, progress=progress)
+    if to in FILES:
+        with writing(target):
+            croissant.describe_table(target, version, _KINDS[to], manifest.schema(version))
+    return done
+
+
+def _check_splits(versions: Sequence[DatasetVersion], to: str) -> None:
+    """Refuse versions that can't stand beside each other in one export."""
+    if to != "huggingface":
+        raise DatasetError(
+            f"{to} holds one version", remedy="export each by itself, or both --to huggingface"
+        )
+    names = [v.name for v in versions]
+    if len(set(names)) < len(names):
+        raise DatasetError(
+            f"{names[0]} is named twice", remedy="name a training and an evaluation version"
+        )
+    shared = manifest.shared(*versions)
+    if shared:
+        a, b = (f"{v.name} v{v.version}" for v in versions)
+        raise DatasetError(
+            f"{a} and {b} share samples, or byte-identical ones, {shared!r} among them: evaluated on "
+            "what it was trained on, a model looks better than it is",
+            remedy="run `labelloop build` and export the newest of both",
+        )

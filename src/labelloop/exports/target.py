@@ -1,0 +1,112 @@
+"""The file or folder that an export writes: claimed by one export, each file whole or absent."""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from labelloop.core.dataset import DatasetVersion
+from labelloop.errors import DatasetError
+
+MARK = ".labelloop.json"
+GONE = "gone.jsonl"
+CLASSES = "classes.json"
+CROISSANT = "croissant.json"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Raise what the file system says inside as one DatasetError that names the target."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            remedy = "free space there and run it again: it carries on where it stopped"
+        elif exc.errno in _FORBIDDEN:
+            remedy = "mend the rights there, or give another --target"
+        else:
+            remedy = "give another --target"
+        why = exc.strerror or str(exc)
+        raise DatasetError(f"{target} can't be written: {why}", remedy=remedy) from exc
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that stands at `path` once it is whole, and not before."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file for people and programs, whole."""
+    with whole(path) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+@contextmanager
+def claimed(target: Path, versions: Sequence[DatasetVersion], format_name: str) -> Iterator[None]:
+    """The folder, made where absent, marked as this export's, and locked until the end.
+
+    Raises:
+        DatasetError: it holds something else, or another process is writing there.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    handle = os.open(target, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise DatasetError(
+                f"another export is writing to {target}",
+                remedy="wait for its end, or give another --target",
+            ) from exc
+        except OSError as exc:
+            if exc.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
+                raise  # some network file systems know no locks: then nobody is kept out
+        _mark(target, versions, format_name)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _mark(target: Path, versions: Sequence[DatasetVersion], format_name: str) -> None:
+    own = {
+        "format": format_name,
+        "versions": [
+            {"dataset": v.name, "version": v.version, "content": v.content_hash} for v in versions
+        ],
+    }
+    mark = target / MARK
+    if not mark.exists():
+        if any(found.name != f".{MARK}.partial" for found in target.iterdir()):
+            raise DatasetError(
+                f"{target} holds something else", remedy="give another --target, or an empty folder"
+            )
+        write_json(mark, own)
+        return
+    try:
+        held = json.loads(mark.read_text(encoding="utf-8"))
+        names = " and ".join(f"{v['dataset']} v{v['version']}" for v in held["versions"])
+        what = f"{names} as {held['format']}"
+    except (ValueError, TypeError, KeyError):
+        held, what = None, f"its {MARK} can't be read"
+    if held != own:
+        raise DatasetError(
+            f"{target} holds another export: {what}",
+            remedy="give another --target, or delete that folder: exports aren't mixed",
+        )
