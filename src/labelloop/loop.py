@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from labelloop.exports.exported import Exported
     from labelloop.ledger.rejects import SetAside
     from labelloop.ports import Annotator, Clock, PredictionLog, Progress, Source, Store
+    from labelloop.reports.dataset_diff import DatasetDiff
     from labelloop.reports.doctor.finding import Diagnosis
     from labelloop.reports.doctor.subject import Subject
     from labelloop.reports.plan import Plan
@@ -587,6 +588,12 @@ class Loop:
                     at=self.clock.now(),
                 )
         return done
+
+    def diff(self, old: "DatasetVersion", new: "DatasetVersion") -> "DatasetDiff":
+        """What changed from one dataset version to another, and by whom."""
+        from labelloop.reports.dataset_diff import diff
+
+        return diff(old, new, progress=self._progress)
 
 
 def _revealed(secret: "SecretStr | None") -> str | None:

@@ -166,3 +166,8 @@ def test_exports_hold_what_the_manifest_says(project: Project, people: People) -
     for to in ("huggingface", "webdataset", "jsonl"):
         project.ok("datasets", "export", "training", "--to", to)
     project.ok("datasets", "export", "evaluation@1", "--to", "csv", "--target", str(out / "e.csv"))
+    changed = project.json("datasets", "diff", "training@1", "training@2")
+    assert {c["kind"] for c in changed["changes"]} <= {"added", "removed", "relabelled"}
+    assert "From training v1 to training v2" in project.ok(
+        "datasets", "diff", "training@1", "training"
+    )

@@ -65,6 +65,23 @@ def show(config: Path, as_json: bool, name: str) -> None:
             click.echo(f"  {n:>9,}  {label}")
 
 
+@command.command("diff")
+@click.argument("old")
+@click.argument("new")
+@with_config
+def diff(config: Path, as_json: bool, old: str, new: str) -> None:
+    """What changed from OLD to NEW: samples added, removed, relabelled, and by whom."""
+    with opened(config, quiet=as_json) as loop:
+        versions = [loop.dataset(*name_and_version(name)) for name in (old, new)]
+        found = loop.diff(*versions)
+        if as_json:
+            print_json(found)
+        else:
+            from labelloop.cli.diff_tables import diff_tables
+
+            render.print_tables(diff_tables(found))
+
+
 @command.command("export")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option(
