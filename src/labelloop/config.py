@@ -393,6 +393,20 @@ class QueueSettings(_Section):
     budget: int | None = Field(
         None, ge=1, description="Labels a round. A training queue without one takes every match."
     )
+    annotators_per_sample: int = Field(
+        1,
+        ge=1,
+        le=25,
+        description="How many people answer each sample. Several: the label is the answer of most; where "
+        "no answer has most, one more person is asked.",
+    )
+    overlap: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="The share of the samples that a second person answers, chosen by chance; it shows how "
+        "far people agree. Where they don't, a third is asked.",
+    )
     show: list[Literal["predicted_class", "confidence", "corrected_class", "flagged"]] = Field(
         default_factory=list,
         description="What annotators see beside the input; training queues only.",
@@ -402,6 +416,11 @@ class QueueSettings(_Section):
     def _purpose_allows(self) -> "QueueSettings":
         if self.purpose == "training" and self.draw != "uniform":
             raise ValueError("draw is for evaluation queues; a training queue takes by `where`")
+        if self.overlap and self.annotators_per_sample > 1:
+            raise ValueError(
+                f"overlap is for queues where one person answers a sample; with annotators_per_sample "
+                f"= {self.annotators_per_sample} every sample has a second answer: leave overlap out"
+            )
         if self.purpose == "evaluation":
             if self.show:
                 raise ValueError(
@@ -495,6 +514,8 @@ class Settings(_Section):
                 budget=q.budget,
                 show=tuple(q.show),
                 draw=q.draw,
+                annotators=q.annotators_per_sample,
+                overlap=q.overlap,
             )
             for q in self.queue
         ]

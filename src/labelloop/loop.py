@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from labelloop.reports.doctor.subject import Subject
     from labelloop.reports.plan import Plan
     from labelloop.reports.quality import Quality
-    from labelloop.reports.status import Status
+    from labelloop.reports.status import Status, Tie
     from labelloop.steps.build import Built
     from labelloop.steps.collect import Collected
     from labelloop.steps.compare import Compared
@@ -516,6 +516,12 @@ class Loop:
             timezone=self.settings.project.timezone,
             half_width=half_width,
         )
+
+    def ties(self) -> "list[Tie]":
+        """The tasks on which people disagree, by queue and sample."""
+        from labelloop.reports.status import ties
+
+        return ties(self.ledger)
 
     def rejected(self) -> "list[SetAside]":
         """The rows that were set aside, newest first."""

@@ -378,7 +378,10 @@ InputKind = Literal["image", "text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSpec:
-    """A project to create. `show` names the data keys its annotators see beside the input."""
+    """A project to create. `show` names the data keys its annotators see beside the input.
+
+    `people` is how many different people each of its tasks asks, unless told otherwise.
+    """
 
     title: str
     marker: str
@@ -386,11 +389,15 @@ class ProjectSpec:
     show: tuple[str, ...]
     blind: bool
     kind: InputKind = "image"
+    people: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project in Label Studio, found by its marker. `n_annotations` includes skips."""
+    """A project in Label Studio, found by its marker. `n_annotations` includes skips.
+
+    `people` is how many different people a task asks that is imported now.
+    """
 
     project_id: int
     title: str
@@ -398,6 +405,7 @@ class Project:
     n_tasks: int
     n_annotations: int
     created_at: datetime
+    people: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,12 +429,16 @@ class RemoteAnnotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteTask:
-    """One task as Label Studio holds it; `task_key` is None where it isn't one of ours."""
+    """One task as Label Studio holds it; `task_key` is None where it isn't one of ours.
+
+    `people` is how many different people may answer before it counts as done; skips don't count.
+    """
 
     ls_task_id: int
     task_key: str | None
     updated_at: datetime
     annotations: tuple[RemoteAnnotation, ...]
+    people: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -487,6 +499,11 @@ class Annotator(Protocol):
 
     def replace_data(self, ls_task_id: int, data: Mapping[str, Any]) -> bool:
         """Replace a task's data; False where the task is gone. Idempotent."""
+
+    def ask_people(self, ls_task_id: int, people: int, *, done: bool) -> bool:
+        """Let a task ask this many different people, and say whether they have answered: a task that
+        isn't done is offered to whoever hasn't answered it. False where it is gone. Idempotent.
+        """
 
     def delete_task(self, ls_task_id: int) -> None:
         """Delete a task; one that is not there is fine."""

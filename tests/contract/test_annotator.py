@@ -2,10 +2,10 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import httpx
 import pytest
@@ -42,36 +42,65 @@ class People(Protocol):
     def delete_annotation(self, annotation_id: int) -> None: ...
     def delete_project(self, project_id: int) -> None: ...
     def duplicate_task(self, ls_task_id: int) -> int: ...
+    def offered(self, project_id: int, *, by: str) -> Sequence[int]: ...
 
 
 class RealPeople:
-    """People at a real Label Studio, by its API."""
+    """People at a real Label Studio, by its API: each with an account, made when first needed."""
+
+    tokens: ClassVar[dict[tuple[str, str], str]] = {}
 
     def __init__(self, server: LabelStudio) -> None:
-        self.client = httpx.Client(
-            base_url=server.url,
-            headers={"Authorization": f"Token {server.legacy_token}"},
-            timeout=30,
-            trust_env=False,
-        )
+        self.url = server.url
+        self.client = self._client(server.legacy_token)
 
-    def _ask(self, method: str, path: str, body: object = None) -> Any:
-        response = self.client.request(method, path, json=body)
+    def _client(self, token: str | None = None) -> httpx.Client:
+        headers = {"Authorization": f"Token {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+
+    def _ask(self, method: str, path: str, body: object = None, *, by: str | None = None) -> Any:
+        headers = {"Authorization": f"Token {self._token(by)}"} if by else None
+        response = self.client.request(method, path, json=body, headers=headers)
         response.raise_for_status()
         return response.json() if response.content else None
+
+    def _token(self, name: str) -> str:
+        """The token of a person, who signs up by the organisation's invitation the first time."""
+        if (self.url, name) not in self.tokens:
+            invitation = self._ask("GET", "/api/invite")["invite_url"]
+            with self._client() as browser:
+                browser.get(invitation).raise_for_status()
+                form = {
+                    "email": f"{name}@labelloop.example",
+                    "password": "labelloop-people",
+                    "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+                }
+                signed_up = browser.post(invitation, data=form)
+                assert signed_up.status_code == 302, signed_up.text[:500]
+                token = browser.get("/api/current-user/token").raise_for_status().json()["token"]
+            self.tokens[self.url, name] = token
+        return self.tokens[self.url, name]
+
+    def offered(self, project_id: int, *, by: str) -> Sequence[int]:
+        """The next task of the labelling stream; unlike in memory, one task is offered at a time."""
+        headers = {"Authorization": f"Token {self._token(by)}"}
+        response = self.client.get(f"/api/projects/{project_id}/next", headers=headers)
+        if response.status_code == 404:
+            return []
+        return [response.raise_for_status().json()["id"]]
 
     @staticmethod
     def _result(choice: str) -> list[dict[str, Any]]:
         value = {"choices": [choice]}
         return [{"from_name": "label", "to_name": "image", "type": "choices", "value": value}]
 
-    def answer(self, ls_task_id: int, choice: str, *, by: str) -> int:  # noqa: ARG002  there is one user
+    def answer(self, ls_task_id: int, choice: str, *, by: str) -> int:
         body = {"result": self._result(choice)}
-        return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body)["id"]
+        return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body, by=by)["id"]
 
-    def skip(self, ls_task_id: int, *, by: str) -> int:  # noqa: ARG002  there is one user
+    def skip(self, ls_task_id: int, *, by: str) -> int:
         body = {"result": [], "was_cancelled": True}
-        return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body)["id"]
+        return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body, by=by)["id"]
 
     def edit(self, annotation_id: int, choice: str) -> None:
         body = {"result": self._result(choice), "was_cancelled": False}
@@ -303,6 +332,81 @@ def test_several_annotations_of_a_task_come_in_the_order_of_their_ids(office: Of
     ids = [office.people.answer(task_id, name, by="ana") for name in ("fig", "plum")]
     office.people.edit(ids[0], "fig")
     assert [a.annotation_id for a in office.task(project, task_id).annotations] == ids
+
+
+def test_people_are_told_apart(office: Office) -> None:
+    project = office.project(people=2)
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    for by in ("ana", "ben", "ana"):
+        office.people.answer(task_id, "fig", by=by)
+    first, second, third = (a.annotator for a in office.task(project, task_id).annotations)
+    assert first == third != second
+
+
+def test_a_task_is_offered_until_as_many_people_as_the_project_asks_have_answered(
+    office: Office,
+) -> None:
+    project = office.project(people=2)
+    assert project.people == 2
+    assert [p.people for p in office.annotator.projects() if p == project] == [2]
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    assert office.task(project, task_id).people == 2
+
+    def offered(by: str) -> bool:
+        return list(office.people.offered(project.project_id, by=by)) == [task_id]
+
+    office.people.answer(task_id, "fig", by="ana")
+    assert not offered("ana")
+    office.people.skip(task_id, by="cem")
+    assert offered("ben"), "who skips doesn't count"
+    office.people.answer(task_id, "plum", by="ben")
+    assert not offered("dan")
+
+
+def test_a_second_answer_of_one_person_takes_the_place_of_another(office: Office) -> None:
+    project = office.project(people=2)
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    for _ in range(2):
+        office.people.answer(task_id, "fig", by="ana")
+    assert list(office.people.offered(project.project_id, by="ben")) == []
+    office.annotator.ask_people(task_id, 3, done=False)
+    assert list(office.people.offered(project.project_id, by="ben")) == [task_id]
+
+
+def test_a_task_that_was_done_is_offered_to_one_more_person(office: Office) -> None:
+    project = office.project()
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    answer = office.people.answer(task_id, "fig", by="ana")
+    assert list(office.people.offered(project.project_id, by="ben")) == []
+    before = office.task(project, task_id)
+    assert office.annotator.ask_people(task_id, 2, done=False) is True
+    assert office.annotator.ask_people(task_id, 2, done=False) is True
+    after = office.task(project, task_id)
+    assert (after.people, after.annotations) == (2, before.annotations)
+    assert after.updated_at > before.updated_at
+    assert list(office.people.offered(project.project_id, by="ana")) == []
+    assert list(office.people.offered(project.project_id, by="ben")) == [task_id]
+    data = {"image": "http://127.0.0.1:9/b.png", "labelloop": str(after.task_key)}
+    office.annotator.replace_data(task_id, data)
+    office.annotator.import_tasks(project.project_id, task_data(1))
+    assert office.task(project, task_id).people == 2, "kept by what else happens to the project"
+    office.people.delete_annotation(answer)
+    assert office.task(project, task_id).people == 2
+
+
+def test_a_task_can_be_withdrawn_from_people_again(office: Office) -> None:
+    project = office.project(people=2)
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    office.people.answer(task_id, "fig", by="ana")
+    assert office.annotator.ask_people(task_id, 1, done=True) is True
+    assert list(office.people.offered(project.project_id, by="ben")) == []
+
+
+def test_nobody_can_be_asked_about_a_task_that_is_gone(office: Office) -> None:
+    project = office.project()
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    office.annotator.delete_task(task_id)
+    assert office.annotator.ask_people(task_id, 2, done=False) is False
 
 
 def test_pages_hold_each_task_once_also_when_some_go_meanwhile(office: Office) -> None:

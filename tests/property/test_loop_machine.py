@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from labelloop.core.annotation import Annotation, resolve, votes
 from labelloop.core.task import OPEN, TaskState
 from labelloop.errors import AnnotatorUnavailable
 from labelloop.exports import manifest
@@ -18,7 +19,14 @@ from labelloop.ledger import Ledger
 from labelloop.ports import RemoteTask
 from tests.world import ACCURACY, FLAGGED, LOW, Killed, World, kill_at_write
 
-SMALL = ACCURACY.replace("5", "3") + LOW.replace("4", "2") + FLAGGED
+PEOPLE = ("ana", "ben", "cem")
+SMALL = (
+    ACCURACY.replace("5", "3")
+    + "annotators_per_sample = 2\n"
+    + LOW.replace("4", "2")
+    + "overlap = 0.5\n"
+    + FLAGGED
+)
 _template: list[Path] = []
 
 
@@ -130,17 +138,21 @@ class LoopMachine(RuleBasedStateMachine):
         held = self.world.annotator
         return [task for p in held._projects for task in held._listed(p)]
 
-    @rule(data=st.data(), choice=st.sampled_from(["cat", "dog", "dog", "cow"]))
-    def answer(self, data: st.DataObject, choice: str) -> None:
+    @rule(
+        data=st.data(),
+        choice=st.sampled_from(["cat", "dog", "dog", "cow"]),
+        by=st.sampled_from(PEOPLE),
+    )
+    def answer(self, data: st.DataObject, choice: str, by: str) -> None:
         task = self._remote(data)
         if task is not None:
-            self.world.annotator.answer(task.ls_task_id, choice, by="ana")
+            self.world.annotator.answer(task.ls_task_id, choice, by=by)
 
-    @rule()
-    def answer_everything(self) -> None:
-        for task in self._all_remote():
-            if not task.annotations:
-                self.world.annotator.answer(task.ls_task_id, "dog", by="ben")
+    @rule(by=st.sampled_from(PEOPLE), choice=st.sampled_from(["cat", "dog"]))
+    def answer_all_that_is_offered(self, by: str, choice: str) -> None:
+        for project in self.world.annotator._projects:
+            for ls_task_id in self.world.annotator.offered(project, by=by):
+                self.world.annotator.answer(ls_task_id, choice, by=by)
 
     @rule(data=st.data(), act=st.sampled_from(["skip", "edit", "delete", "duplicate", "drop"]))
     def meddle(self, data: st.DataObject, act: str) -> None:
@@ -148,7 +160,7 @@ class LoopMachine(RuleBasedStateMachine):
         if task is None:
             return
         if act == "skip":
-            held.skip(task.ls_task_id, by="ana")
+            held.skip(task.ls_task_id, by="ben")
         elif act == "duplicate":
             held.duplicate_task(task.ls_task_id)
         elif act == "drop":
@@ -216,15 +228,43 @@ class LoopMachine(RuleBasedStateMachine):
         there = {r.task_key for r in remote}
         assert all(t.task_key in there for t in tasks.values() if t.state in OPEN)
         labels = world.labels()
-        answers: dict[str, dict[int, str]] = {}
+        offered = self._offered_to_somebody_new()
+        for key, said in self._usable_answers(remote).items():
+            label = resolve(key, said, wanted=tasks[key].answers_wanted)
+            assert labels.get(key) == (label.label if label else None), "every answer counts"
+            if label is not None:
+                assert tasks[key].state is TaskState.RESOLVED
+                continue
+            enough = len(votes(said)) >= tasks[key].answers_wanted
+            assert tasks[key].state is (TaskState.TIED if enough else TaskState.ANNOTATED)
+            assert key in offered, "who can settle it is asked"
+        then(world)
+
+    def _offered_to_somebody_new(self) -> set[str]:
+        held = self.world.annotator
+        return {
+            str(held.data_of(ls_task_id)["labelloop"])
+            for project in held._projects
+            for ls_task_id in held.offered(project, by="zoe")
+        }
+
+    @staticmethod
+    def _usable_answers(remote: list[RemoteTask]) -> dict[str, list[Annotation]]:
+        """What people say of each task, over all its duplicates."""
+        found: dict[str, list[Annotation]] = {}
         for r in remote:
             for a in r.annotations:
                 if not a.skipped and a.choices[0] in {"cat", "dog"} and r.task_key:
-                    answers.setdefault(r.task_key, {})[a.annotation_id] = a.choices[0]
-        for key, said in answers.items():
-            assert labels[key] == said[min(said)], "every answer ends in the ledger"
-            assert tasks[key].state is TaskState.RESOLVED
-        then(world)
+                    said = Annotation(
+                        task_key=r.task_key,
+                        annotation_id=a.annotation_id,
+                        updated_at=a.updated_at,
+                        annotator=a.annotator,
+                        answer=a.choices[0],
+                        skipped=False,
+                    )
+                    found.setdefault(r.task_key, []).append(said)
+        return found
 
 
 LoopMachine.TestCase.settings = settings(

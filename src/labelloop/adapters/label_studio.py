@@ -107,7 +107,7 @@ class LabelStudioAnnotator:
                         "ordering": "id",
                         # Without this, each project brings its config and eight counts along.
                         "include": "id,title,description,created_at,task_number,"
-                        "total_annotations_number,skipped_annotations_number",
+                        "total_annotations_number,skipped_annotations_number,maximum_annotations",
                     },
                 )
             except NotFound:
@@ -129,7 +129,7 @@ class LabelStudioAnnotator:
             "title": project_title(spec.title),
             "description": project_description(spec),
             "label_config": labelling_config(spec),
-            "maximum_annotations": 1,
+            "maximum_annotations": spec.people,
             "sampling": "Sequential sampling",
             "show_collab_predictions": False,
             "enable_empty_annotation": False,
@@ -206,6 +206,18 @@ class LabelStudioAnnotator:
             return False
         return True
 
+    def ask_people(self, ls_task_id: int, people: int, *, done: bool) -> bool:
+        """Let a task ask this many different people, and say whether they have answered: a task that
+        isn't done is offered to whoever hasn't answered it. False where it is gone. Idempotent.
+        """
+        # A new `overlap` alone leaves is_labeled as it was: nobody would be offered the task.
+        body = {"overlap": people, "is_labeled": done}
+        try:
+            self._api.ask("PATCH", f"/api/tasks/{ls_task_id}/", payloads.Nothing, body=body)
+        except NotFound:
+            return False
+        return True
+
     def delete_task(self, ls_task_id: int) -> None:
         """Delete a task; one that is not there is fine."""
         try:
@@ -267,6 +279,7 @@ def _project(project: payloads.Project, marker: str) -> Project:
         n_annotations=(project.total_annotations_number or 0)
         + (project.skipped_annotations_number or 0),
         created_at=project.created_at,
+        people=project.maximum_annotations or 1,
     )
 
 

@@ -42,6 +42,7 @@ class Project(Payload):
     task_number: int | None = None
     total_annotations_number: int | None = None
     skipped_annotations_number: int | None = None
+    maximum_annotations: int | None = None
 
 
 class ProjectPage(Payload):
@@ -84,6 +85,7 @@ class Task(Payload):
     updated_at: datetime
     data: dict[str, object] = Field(default_factory=dict)
     annotations: list[Annotation] = Field(default_factory=list)
+    overlap: int = 1
 
     def remote(self) -> RemoteTask:
         """The task as the steps know it."""
@@ -93,6 +95,7 @@ class Task(Payload):
             task_key=key if isinstance(key, str) else None,
             updated_at=self.updated_at,
             annotations=tuple(a.remote() for a in sorted(self.annotations, key=lambda a: a.id)),
+            people=self.overlap,
         )
 
 

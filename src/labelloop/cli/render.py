@@ -116,6 +116,8 @@ def send_text(r: "Sent") -> str:
         parts.append(f"{r.n_unavailable:,} whose input is gone")
     if r.n_refreshed:
         parts.append(f"{r.n_refreshed:,} image URLs renewed")
+    if r.n_asked_again:
+        parts.append(f"{r.n_asked_again:,} offered to one more person")
     if r.n_copies_removed:
         parts.append(f"{r.n_copies_removed:,} blind copies removed")
     return "; ".join(parts)
@@ -209,7 +211,23 @@ def measure_tables(r: "Measured") -> "list[Table]":
     tables.append(_accuracies("Accuracy by predicted class, last 7 days", r.by_class))
     if r.confusion:
         tables.append(_confusion(r))
+    if r.agreement:
+        tables.append(_agreement(r))
     return tables
+
+
+def _agreement(r: "Measured") -> "Table":
+    """How far people agree, queue by queue."""
+    table = new_table("How often two people agree on a sample, all rounds", "queue")
+    for name in ("agree", "95%\ninterval", "samples", "tied now"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for a in r.agreement:
+        e = a.estimate
+        shown = ("-", "-")
+        if not isinstance(e, Undefined):
+            shown = (f"{e.value:.1%}", f"{100 * e.low:.1f}–{100 * e.high:.1f}")
+        table.add_row(safe(a.queue), *shown, f"{a.n_samples:,}", f"{a.n_tied:,}")
+    return table
 
 
 def _accuracies(title: str, rows: "Sequence[Accuracy]") -> "Table":

@@ -1,19 +1,27 @@
 """status: what waits for whom."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from labelloop.cli import render
 from labelloop.cli.common import opened, print_json, with_config
 
+if TYPE_CHECKING:
+    from labelloop.loop import Loop
+
 
 @click.command(name="status")
 @click.option("--rejected", is_flag=True, help="List the rows that were set aside, and why.")
+@click.option("--ties", is_flag=True, help="List the tasks on which people disagree.")
 @with_config
-def command(config: Path, as_json: bool, rejected: bool) -> None:
+def command(config: Path, as_json: bool, rejected: bool, ties: bool) -> None:
     """What waits for whom, and what was set aside."""
     with opened(config, quiet=as_json) as loop:
+        if ties:
+            _print_ties(loop, as_json)
+            return
         if rejected:
             rows = loop.rejected()
             if as_json:
@@ -37,5 +45,21 @@ def command(config: Path, as_json: bool, rejected: bool) -> None:
             click.echo(f"round {status.last_round} is the newest; the next is {due}")
         if status.queues or status.n_rejected:
             render.print_tables(render.status_tables(status, timezone))
+        n_tied = sum(queue.n_tied for queue in status.queues)
+        if n_tied:
+            click.echo(f"{n_tied:,} tied: people disagree; `labelloop status --ties` lists them")
         for stray in status.strays:
             click.echo(f"answer that is no class: {stray.value!r} by {stray.annotator}")
+
+
+def _print_ties(loop: "Loop", as_json: bool) -> None:
+    """Each tie with its votes and the page where one more answer, or an edit, settles it."""
+    found = loop.ties()
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("nothing is tied")
+    for tie in found if not as_json else ():
+        votes = ", ".join(f"{answer} {n}" for answer, n in sorted(tie.votes.items()))
+        page = f"{loop.annotator.project_url(tie.project_id)}?task={tie.ls_task_id}"
+        click.echo(render.plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"))

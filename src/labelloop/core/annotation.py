@@ -1,6 +1,7 @@
 """People's answers, and the label that they add up to."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,7 +24,11 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """The answer that holds for a task. `revision` names the annotation and its edit."""
+    """The answer that holds for a task.
+
+    `revision` names the annotations that were counted and the edit of each, `annotator` the people
+    who gave this answer; several are joined by " + ".
+    """
 
     task_key: str
     label: str
@@ -33,21 +38,49 @@ class Label:
     annotator: str
 
 
-def resolve(task_key: str, annotations: Iterable[Annotation]) -> Label | None:
-    """The label of a task that one answer settles: the first valid answer, as last edited.
+def votes(annotations: Iterable[Annotation]) -> list[Annotation]:
+    """What each person says, by the order of first answers: their first valid answer, as last edited.
 
     `annotations` holds the latest revision of each annotation. Deleted and skipped ones don't count.
     """
     valid = [a for a in annotations if not a.deleted and not a.skipped and a.answer is not None]
-    if not valid:
+    first: dict[str, Annotation] = {}
+    for a in sorted(valid, key=lambda a: a.annotation_id):
+        first.setdefault(a.annotator, a)
+    return list(first.values())
+
+
+def resolve(task_key: str, annotations: Iterable[Annotation], *, wanted: int = 1) -> Label | None:
+    """The label of a task that the answers of `wanted` people settle; None where they don't.
+
+    One answer: the first that was given. Several: the class with more votes than any other, once as
+    many people have answered as are wanted; all votes count, also those beyond.
+    """
+    cast = votes(annotations)
+    if len(cast) < wanted or not cast:
         return None
-    first = min(valid, key=lambda a: a.annotation_id)
-    assert first.answer is not None  # noqa: S101  narrowed above; the type checker can't follow
+    if wanted == 1:
+        return _label(task_key, cast[0].answer or "", "single answer", cast[:1], cast[:1])
+    counts = Counter(a.answer or "" for a in cast).most_common(2)
+    if len(counts) > 1 and counts[0][1] == counts[1][1]:
+        return None
+    winner = counts[0][0]
+    agreeing = [a for a in cast if a.answer == winner]
+    return _label(task_key, winner, f"majority of {len(cast)}", agreeing, cast)
+
+
+def _label(
+    task_key: str,
+    label: str,
+    method: str,
+    agreeing: Sequence[Annotation],
+    cast: Sequence[Annotation],
+) -> Label:
     return Label(
         task_key=task_key,
-        label=first.answer,
-        method="single answer",
-        n_votes=1,
-        revision=f"{first.annotation_id}@{first.updated_at.isoformat()}",
-        annotator=first.annotator,
+        label=label,
+        method=method,
+        n_votes=len(cast),
+        revision=" + ".join(f"{a.annotation_id}@{a.updated_at.isoformat()}" for a in cast),
+        annotator=" + ".join(a.annotator for a in agreeing),
     )

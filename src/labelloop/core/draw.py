@@ -18,6 +18,8 @@ class Draw:
         the risk that the draw went by; None for training
     margin, attributes
         what later rounds may learn from beside class and confidence; kept of draws for evaluation
+    answers_wanted
+        how many people its task asks, unless an earlier round made that task
     position
         its place in the order of sending, 0 first, within its round and queue
     """
@@ -42,3 +44,4 @@ class Draw:
     flagged: bool | None = None
     margin: float | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    answers_wanted: int = 1

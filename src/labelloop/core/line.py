@@ -37,3 +37,16 @@ def lowered(cut: int, floor: int) -> int:
     (7, 12)
     """
     return floor + ((cut + 1) * (LINE_END - floor) - 1) // LINE_END
+
+
+def chosen(place: int, share: float) -> bool:
+    """Whether a sample belongs to a random part of about `share` of any set of samples.
+
+    Decided by a number mixed from its place that tells nothing of the place's size: the draws of a
+    round are the smallest places.
+
+    >>> sum(chosen(place, 0.1) for place in range(10_000))
+    1011
+    """
+    digest = blake2b(place.to_bytes(8, "big"), person=b"second", digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 2 < share * LINE_END

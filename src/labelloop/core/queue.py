@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from labelloop.core.line import chosen
 from labelloop.core.where import Where
 
 
@@ -17,7 +18,8 @@ class Purpose(StrEnum):
 class Queue:
     """One `[[queue]]` of labelloop.toml.
 
-    `where` None matches everything; `budget` None labels everything that matches.
+    `where` None matches everything; `budget` None labels everything that matches. `annotators` answer
+    each sample, and one more a share `overlap` of them.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Queue:
     budget: int | None = None
     show: tuple[str, ...] = ()
     draw: str = "uniform"
+    annotators: int = 1
+    overlap: float = 0.0
 
     @property
     def blind(self) -> bool:
@@ -42,4 +46,11 @@ class Queue:
         """The rule in words, as kept with every draw."""
         what = self.where.text if self.where else "all traffic"
         how = f"{self.draw} {self.budget}" if self.budget is not None else "every match"
-        return f"{how} of {what}"
+        people = f", {self.annotators} people each" if self.annotators > 1 else ""
+        if self.overlap:
+            people = f", two people for {self.overlap:.0%}"
+        return f"{how} of {what}{people}"
+
+    def answers_wanted(self, place: int) -> int:
+        """How many people answer the sample at a place of the line."""
+        return self.annotators + chosen(place, self.overlap)

@@ -1,11 +1,11 @@
 """A task: a sample's task in Label Studio for one purpose, and how its state moves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from labelloop.core.annotation import Annotation, Label, resolve
+from labelloop.core.annotation import Annotation, Label, resolve, votes
 from labelloop.core.queue import Purpose
 
 
@@ -77,7 +77,14 @@ OPEN = frozenset({TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED, TaskState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A task as it stands in the ledger."""
+    """A task as it stands in the ledger.
+
+    answers_wanted
+        how many people's answers settle it
+    people_asked
+        how many different people Label Studio lets answer it before it counts as done there; None
+        where that isn't known
+    """
 
     task_key: str
     sample_id: str
@@ -91,6 +98,8 @@ class Task:
     attempt: int = 0
     sent_at: datetime | None = None
     url_expires_at: datetime | None = None
+    answers_wanted: int = 1
+    people_asked: int | None = None
 
 
 def path_after_answers(
@@ -101,19 +110,48 @@ def path_after_answers(
     `annotations` holds the latest revision of each annotation. An unchanged task moves nowhere.
     """
     latest = list(annotations)
-    label = resolve(task.task_key, latest)
+    label = resolve(task.task_key, latest, wanted=task.answers_wanted)
+    if label is None and task.state not in OPEN and task.state is not TaskState.RESOLVED:
+        return (), None
+    n_votes = len(votes(latest))
     if label is not None:
-        if task.state is TaskState.RESOLVED:
-            return (), label
-        if task.state in {TaskState.ANNOTATED, TaskState.TIED}:
-            return (TaskState.RESOLVED,), label
-        return (TaskState.ANNOTATED, TaskState.RESOLVED), label
-    if task.state not in OPEN and task.state is not TaskState.RESOLVED:
-        return (), None
-    skipped = any(a.skipped and not a.deleted for a in latest)
-    wanted = TaskState.SKIPPED if skipped else TaskState.SENT
-    if task.state is wanted:
-        return (), None
-    if wanted is TaskState.SENT or task.state is TaskState.SENT:
-        return (wanted,), None
-    return (TaskState.SENT, TaskState.SKIPPED), None
+        to = TaskState.RESOLVED
+    elif n_votes >= task.answers_wanted:
+        to = TaskState.TIED
+    elif n_votes:
+        to = TaskState.ANNOTATED
+    elif any(a.skipped and not a.deleted for a in latest):
+        to = TaskState.SKIPPED
+    else:
+        to = TaskState.SENT
+    return _path(task.state, to), label
+
+
+def _path(start: TaskState, to: TaskState) -> tuple[TaskState, ...]:
+    """The shortest way that MOVES allows, through one state at most."""
+    if start is to:
+        return ()
+    if to in MOVES[start]:
+        return (to,)
+    through = (TaskState.ANNOTATED, TaskState.SENT)
+    return next((via, to) for via in through if via in MOVES[start] and to in MOVES[via])
+
+
+def people_to_ask(
+    task: Task, annotations: Iterable[Annotation], strays_by: Sequence[str] = ()
+) -> int | None:
+    """How many different people Label Studio should let answer a task; None: as it stands is right.
+
+    One more than have answered where they are tied. Label Studio stops offering a task once it has that
+    many annotations, whoever made them and whatever they say; so one more for each that is no class
+    (`strays_by` names who gave those), and for each further one of the same person.
+    """
+    latest = list(annotations)
+    given = [a.annotator for a in latest if not a.deleted and not a.skipped] + list(strays_by)
+    n_votes = len(votes(latest))
+    missing = 1 if task.state is TaskState.TIED else max(0, task.answers_wanted - n_votes)
+    wanted = len(given) + missing if missing else len(set(given))
+    asked = task.people_asked
+    if missing:
+        return wanted if asked != wanted else None
+    return wanted if asked is not None and asked > wanted else None

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from labelloop.core.annotation import Annotation, Label
+from labelloop.core.task import TaskState
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -43,6 +44,45 @@ def latest(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotati
                 deleted=r.deleted_at is not None,
             )
     return {key: list(by_id.values()) for key, by_id in found.items()}
+
+
+def first_answers(tx: Transaction) -> list[tuple[str, int, list[str]]]:
+    """For each task that asks several people: queue, how many it wants, and what they first answered.
+
+    One answer a person, in the order in which they came; an answer that was deleted since is none.
+    """
+    rows = tx.execute(
+        sa.select(
+            t.tasks.c.queue,
+            t.tasks.c.answers_wanted,
+            t.annotations.c.task_key,
+            t.annotations.c.annotator,
+            t.annotations.c.answer,
+        )
+        .join(t.tasks, t.tasks.c.task_key == t.annotations.c.task_key)
+        .where(
+            t.tasks.c.answers_wanted > 1,
+            t.annotations.c.answer.is_not(None),
+            t.annotations.c.deleted_at.is_(None),
+        )
+        .order_by(t.annotations.c.ls_annotation_id, t.annotations.c.updated_at)
+    )
+    found: dict[str, tuple[str, int, dict[str, str]]] = {}
+    for r in rows:
+        _, _, by_person = found.setdefault(r.task_key, (r.queue, r.answers_wanted, {}))
+        by_person.setdefault(r.annotator, r.answer)
+    return [(queue, wanted, list(said.values())) for queue, wanted, said in found.values()]
+
+
+def tied_by_queue(tx: Transaction) -> dict[str, int]:
+    """How many tasks are tied, of each queue that has asked several people."""
+    tied = sa.func.sum(sa.case((t.tasks.c.state == TaskState.TIED.value, 1), else_=0))
+    rows = tx.execute(
+        sa.select(t.tasks.c.queue, tied.label("n"))
+        .where(t.tasks.c.answers_wanted > 1)
+        .group_by(t.tasks.c.queue)
+    )
+    return {r.queue: int(r.n) for r in rows}
 
 
 def insert(tx: Transaction, annotations: Iterable[Annotation]) -> None:
@@ -156,6 +196,20 @@ def set_strays(
     ]
     if rows:
         tx.execute(t.strays.insert(), rows)
+
+
+def strays_by(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[str]]:
+    """Who gave each answer to some tasks that is no class, by task."""
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(task_keys), _CHUNK):
+        rows = tx.execute(
+            sa.select(t.strays.c.task_key, t.strays.c.annotator).where(
+                t.strays.c.task_key.in_(task_keys[start : start + _CHUNK])
+            )
+        )
+        for r in rows:
+            found.setdefault(r.task_key, []).append(r.annotator)
+    return found
 
 
 def strays(tx: Transaction) -> list[Stray]:

@@ -142,7 +142,7 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
                     "uri": d.uri,
                     "queue": d.queue,
                     "purpose": purposes[d.queue].value,
-                    "answers_wanted": 1,
+                    "answers_wanted": d.answers_wanted,
                     "attempt": 0,
                     "state": TaskState.DRAWN.value,
                 }

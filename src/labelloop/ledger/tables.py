@@ -185,6 +185,7 @@ tasks = sa.Table(
     sa.Column("media_uri", sa.Text),
     sa.Column("url_expires_at", Instant),
     sa.Column("answers_wanted", sa.Integer, nullable=False),
+    sa.Column("people_asked", sa.Integer),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("sent_at", Instant),

@@ -153,19 +153,24 @@ def begin_sending(
 
 
 def confirm_sent(
-    tx: Transaction, tasks: Sequence[Task], ls_task_ids: Sequence[int], *, at: datetime
+    tx: Transaction,
+    tasks: Sequence[Task],
+    ls_task_ids: Sequence[int],
+    *,
+    at: datetime,
+    people_asked: Sequence[int],
 ) -> None:
-    """Note the ids that Label Studio gave to tasks that were being sent."""
+    """Note the ids that Label Studio gave to tasks that were being sent, and how many people each asks."""
     if not tasks:
         return
     move(tx, tasks, TaskState.SENT, actor="send", at=at)
     tx.execute(
         t.tasks.update()
         .where(t.tasks.c.task_key == sa.bindparam("key"))
-        .values(ls_task_id=sa.bindparam("id")),
+        .values(ls_task_id=sa.bindparam("id"), people_asked=sa.bindparam("people")),
         [
-            {"key": task.task_key, "id": number}
-            for task, number in zip(tasks, ls_task_ids, strict=True)
+            {"key": task.task_key, "id": number, "people": people}
+            for task, number, people in zip(tasks, ls_task_ids, people_asked, strict=True)
         ],
     )
 
@@ -182,6 +187,7 @@ def take_back(
             .values(
                 project_id=None,
                 ls_task_id=None,
+                people_asked=None,
                 attempt=task.attempt + (task.state is not TaskState.SENDING),
             )
         )
@@ -199,6 +205,28 @@ def adopt(tx: Transaction, task_key: str, ls_task_id: int) -> None:
     tx.execute(t.tasks.update().where(t.tasks.c.task_key == task_key).values(ls_task_id=ls_task_id))
 
 
+def note_people(tx: Transaction, task_key: str, people_asked: int) -> None:
+    """Note how many different people Label Studio lets answer a task."""
+    tx.execute(
+        t.tasks.update().where(t.tasks.c.task_key == task_key).values(people_asked=people_asked)
+    )
+
+
+def perhaps_asking_wrongly(tx: Transaction) -> list[Task]:
+    """The tasks in Label Studio that may ask more or fewer people than are still needed."""
+    with_strays = sa.select(t.strays.c.task_key)
+    return _tasks(
+        tx,
+        t.tasks.c.ls_task_id.is_not(None)
+        & t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}])
+        & (
+            t.tasks.c.state.in_([TaskState.TIED.value, TaskState.ANNOTATED.value])
+            | t.tasks.c.people_asked.is_distinct_from(t.tasks.c.answers_wanted)
+            | t.tasks.c.task_key.in_(with_strays)
+        ),
+    )
+
+
 def by_key(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Task]:
     """Those of `task_keys` that the ledger knows."""
     found: dict[str, Task] = {}
@@ -206,6 +234,12 @@ def by_key(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Task]:
         chunk = task_keys[start : start + _CHUNK]
         found.update((task.task_key, task) for task in _tasks(tx, t.tasks.c.task_key.in_(chunk)))
     return found
+
+
+def tied(tx: Transaction) -> list[Task]:
+    """The tasks on which people disagree, by queue and sample."""
+    found = _tasks(tx, t.tasks.c.state == TaskState.TIED.value)
+    return sorted(found, key=lambda task: (task.queue, task.sample_id))
 
 
 def in_project(tx: Transaction, project_id: int) -> list[Task]:
@@ -307,4 +341,6 @@ def _task(r: sa.Row[tuple[object, ...]]) -> Task:
         attempt=r.attempt,
         sent_at=r.sent_at,
         url_expires_at=r.url_expires_at,
+        answers_wanted=r.answers_wanted,
+        people_asked=r.people_asked,
     )

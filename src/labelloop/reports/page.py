@@ -75,7 +75,7 @@ def _sections(q: Quality, progress: Progress) -> Iterator[str]:
         "confusion": (tables.confusion(q),),
         "reliability": (tables.confidence(q),),
         "training-set": (tables.training(q),),
-        "labels": (tables.asked(q),),
+        "labels": (tables.asked(q), tables.agreement(q)),
     }
     n = len(drawing.PICTURES)
     both = zip(drawing.pictures(q, LIGHT), drawing.pictures(q, DARK), strict=True)

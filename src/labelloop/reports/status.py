@@ -1,9 +1,11 @@
 """What waits for whom."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from labelloop.core.annotation import votes
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.ledger import Ledger, annotations, rejects, rounds, tasks
@@ -30,6 +32,11 @@ class QueueStatus:
     def n_open(self) -> int:
         """Waiting for a person."""
         return self._n(TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED)
+
+    @property
+    def n_tied(self) -> int:
+        """Of those, answered by as many people as were wanted, who don't agree."""
+        return self._n(TaskState.TIED)
 
     @property
     def n_skipped(self) -> int:
@@ -90,6 +97,34 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         due_at=due_at,
         due=due_at is None or due_at <= clock.now(),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """A task on which people disagree; `votes` are the answers with how many gave each."""
+
+    queue: str
+    sample_id: str
+    project_id: int
+    ls_task_id: int
+    votes: Mapping[str, int]
+
+
+def ties(ledger: Ledger) -> list[Tie]:
+    """Every tied task, by queue and sample."""
+    with ledger.read() as tx:
+        tied = tasks.tied(tx)
+        held = annotations.latest(tx, [task.task_key for task in tied])
+    return [
+        Tie(
+            queue=task.queue,
+            sample_id=task.sample_id,
+            project_id=task.project_id or 0,
+            ls_task_id=task.ls_task_id or 0,
+            votes=dict(Counter(v.answer or "" for v in votes(held.get(task.task_key, ())))),
+        )
+        for task in tied
+    ]
 
 
 def rejected(ledger: Ledger) -> list[SetAside]:

@@ -39,6 +39,7 @@ def tables(q: Quality) -> Iterator[Table]:
         confidence(q),
         training(q),
         asked(q),
+        agreement(q),
     ):
         if table.rows:
             yield table
@@ -203,6 +204,19 @@ def training(q: Quality) -> Table:
         ),
         rows=tuple(rows),
         n_names=2,
+    )
+
+
+def agreement(q: Quality) -> Table:
+    """How far people agree who answered the same samples."""
+    rows: list[tuple[str, ...]] = []
+    for a in q.measured.agreement:
+        value, interval, _ = _numbers(a.estimate)
+        rows.append((a.queue, value, interval, f"{a.n_samples:,}", f"{a.n_tied:,}"))
+    return Table(
+        title="How often two people agree on a sample",
+        columns=("queue", "agree", "95% interval", "samples", "tied now"),
+        rows=tuple(rows),
     )
 
 

@@ -189,6 +189,11 @@ class Collect:
             before = annotations.latest(tx, list(ours))
             labels = annotations.labels(tx, list(ours))
             strays: list[Stray] = []
+            for remote in page:
+                task = ours.get(remote.task_key or "")
+                same = task is not None and task.ls_task_id == remote.ls_task_id
+                if task is not None and same and task.people_asked != remote.people:
+                    tasks.note_people(tx, task.task_key, remote.people)
             for key, remote_annotations in whole.items():
                 held = before.get(key, [])
                 now_held = self._merge(tx, key, held, remote_annotations, answers, tally)
@@ -244,6 +249,7 @@ class Collect:
         if stays.ls_task_id != task.ls_task_id:
             with self._ledger.write(lease) as tx:
                 tasks.adopt(tx, task.task_key, stays.ls_task_id)
+                tasks.note_people(tx, task.task_key, stays.people)
         for remote in there:
             if remote.ls_task_id != stays.ls_task_id and not remote.annotations:
                 self._annotator.delete_task(remote.ls_task_id)

@@ -13,6 +13,7 @@ from labelloop.ports import Clock
 from labelloop.statistics.blind_uniform import Stratum, needed_by_random_sample, uniform_accuracy
 from labelloop.statistics.combine import pooled
 from labelloop.statistics.part import PartRound, part_accuracy
+from labelloop.steps.agreement import Agreement, agreements
 from labelloop.steps.blind_frame import BlindFrame, blind_frames
 from labelloop.steps.trend import Trend, trend
 
@@ -56,6 +57,8 @@ class Measured:
 
     trend
         whether the accuracy has fallen, and its mean so far
+    agreement
+        a row for each queue that asks several people
     """
 
     last_seven_days: Accuracy
@@ -66,6 +69,7 @@ class Measured:
     extra_rounds: tuple[Accuracy, ...]
     n_random_sample: int | None
     trend: Trend
+    agreement: tuple[Agreement, ...] = ()
 
 
 Keep = Callable[[Placed], bool]
@@ -117,6 +121,7 @@ def measure(ledger: Ledger, *, clock: Clock, timezone: str, level: float = 0.95)
         ),
         n_random_sample=_as_precise(window.estimate),
         trend=trend(regular, now=clock.now(), timezone=timezone, level=level),
+        agreement=agreements(ledger, level=level),
     )
 
 

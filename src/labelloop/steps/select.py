@@ -334,6 +334,7 @@ class Select:
             position=position,
             reason=reason,
             content_hash=row.content_hash,
+            answers_wanted=queue.answers_wanted(row.line),
             task_key=task_key(self._log.ledger_id, queue.purpose.value, row.sample_id),
         )
 

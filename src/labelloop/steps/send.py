@@ -13,7 +13,7 @@ from secrets import token_hex
 from typing import TypeVar
 
 from labelloop.core.queue import Queue
-from labelloop.core.task import Task, TaskState
+from labelloop.core.task import Task, TaskState, people_to_ask
 from labelloop.core.token import project_marker
 from labelloop.errors import (
     AnnotatorUnavailable,
@@ -24,7 +24,7 @@ from labelloop.errors import (
     ProjectGone,
     StoreError,
 )
-from labelloop.ledger import Lease, Ledger, tasks
+from labelloop.ledger import Lease, Ledger, annotations, tasks
 from labelloop.ledger.tasks import Shown
 from labelloop.ports import (
     Annotator,
@@ -52,13 +52,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What one `send` did. `n_found` were there already, from a request whose answer was lost."""
+    """What one `send` did.
+
+    `n_found` were there already, from a request whose answer was lost; `n_asked_again` are offered to
+    one more person, as the answers so far don't settle them.
+    """
 
     n_sent: int
     n_found: int
     n_unavailable: int
     n_refreshed: int
     n_copies_removed: int
+    n_asked_again: int
 
 
 class Send:
@@ -119,10 +124,11 @@ class Send:
                     n_sent += counts[0]
                     n_unavailable += counts[1]
             n_refreshed = self._refresh(lease, old, blind=refusal is None)
+            n_asked_again = self._ask_people(lease)
             n_removed = self._remove_copies(lease)
         if refusal is not None:
             raise refusal
-        return Sent(n_sent, n_found, n_unavailable, n_refreshed, n_removed)
+        return Sent(n_sent, n_found, n_unavailable, n_refreshed, n_removed, n_asked_again)
 
     # --- a queue ------------------------------------------------------------------------------
 
@@ -188,6 +194,7 @@ class Send:
             show=queue.show,
             blind=queue.blind,
             kind=self._kind,
+            people=queue.annotators,
         )
         try:
             return self._annotator.create_project(spec)
@@ -251,7 +258,8 @@ class Send:
                 return len(ordered)
             raise
         with self._ledger.write(lease) as tx:
-            tasks.confirm_sent(tx, ordered, ids, at=now)
+            people = [project.people] * len(ordered)
+            tasks.confirm_sent(tx, ordered, ids, at=now, people_asked=people)
         return len(ordered)
 
     def _data(self, queue: Queue, shown: Shown) -> TaskData:
@@ -368,15 +376,22 @@ class Send:
             found = self._settled(lambda: self._annotator.find(project_id, keys), complete)
         except ProjectGone:
             found = []
-        ids: dict[str, int] = {}
+        held: dict[str, RemoteTask] = {}
         for remote in sorted(found, key=_oldest_labelled_first):
             if remote.task_key is not None:
-                ids.setdefault(remote.task_key, remote.ls_task_id)
-        there = [task for task in sending if task.task_key in ids]
-        absent = [task for task in sending if task.task_key not in ids]
+                held.setdefault(remote.task_key, remote)
+        there = [task for task in sending if task.task_key in held]
+        absent = [task for task in sending if task.task_key not in held]
+        remotes = [held[task.task_key] for task in there]
         now = self._clock.now()
         with self._ledger.write(lease) as tx:
-            tasks.confirm_sent(tx, there, [ids[task.task_key] for task in there], at=now)
+            tasks.confirm_sent(
+                tx,
+                there,
+                [remote.ls_task_id for remote in remotes],
+                at=now,
+                people_asked=[remote.people for remote in remotes],
+            )
             tasks.take_back(tx, absent, actor="send", at=now, why="a settled look found none")
         return len(there)
 
@@ -399,6 +414,30 @@ class Send:
                 unchanged_s = 0.0
             found = again
         return found
+
+    # --- people -------------------------------------------------------------------------------
+
+    def _ask_people(self, lease: Lease) -> int:
+        """Let each task ask as many people as are still needed; returns how many ask one more."""
+        with self._ledger.read() as tx:
+            perhaps = tasks.perhaps_asking_wrongly(tx)
+            keys = [task.task_key for task in perhaps]
+            held = annotations.latest(tx, keys)
+            unusable = annotations.strays_by(tx, keys)
+        n = 0
+        for done, task in enumerate(perhaps, start=1):
+            given = held.get(task.task_key, [])
+            people = people_to_ask(task, given, unusable.get(task.task_key, ()))
+            if people is None:
+                continue
+            assert task.ls_task_id is not None  # noqa: S101  the query asks for it
+            settled = task.state is TaskState.RESOLVED
+            if self._annotator.ask_people(task.ls_task_id, people, done=settled):
+                with self._ledger.write(lease) as tx:
+                    tasks.note_people(tx, task.task_key, people)
+                n += bool(given) and not settled
+            self._progress("people asked", done, len(perhaps))
+        return n
 
     # --- images -------------------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ class _Task:
     data: Mapping[str, Any]
     updated_at: datetime
     annotations: dict[int, RemoteAnnotation] = field(default_factory=dict)
+    people: int = 1
+    done: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +57,8 @@ class MemoryAnnotator:
     """An annotator that holds projects, tasks and answers in dictionaries.
 
     A test plays people with `answer`, `skip`, `edit`, `delete_annotation`, `delete_project` and
-    `duplicate_task`, and trouble with `fail_next`. Instants come from `now`, and never repeat.
+    `duplicate_task`, asks what they are `offered`, and makes trouble with `fail_next`.
+    Instants come from `now`, and never repeat.
 
     >>> annotator = MemoryAnnotator()
     >>> spec = ProjectSpec(
@@ -197,6 +200,19 @@ class MemoryAnnotator:
 
         return self._called("replace_data", replace_it)
 
+    def ask_people(self, ls_task_id: int, people: int, *, done: bool) -> bool:
+        """Let a task ask this many different people, and say whether they have answered."""
+
+        def ask() -> bool:
+            if ls_task_id not in self._tasks:
+                return False
+            task = self._tasks[ls_task_id]
+            task.people, task.done = people, done
+            task.updated_at = self._instant()
+            return True
+
+        return self._called("ask_people", ask)
+
     def delete_task(self, ls_task_id: int) -> None:
         """Delete a task; one that is not there is fine."""
         self._called("delete_task", lambda: self._tasks.pop(ls_task_id, None))
@@ -221,13 +237,27 @@ class MemoryAnnotator:
             updated_at=self._instant(),
         )
         task.annotations[annotation_id] = edited
-        task.updated_at = self._instant()
+        self._count(task)
 
     def delete_annotation(self, annotation_id: int) -> None:
         """Delete an answer or a skip."""
         task = self._task_of(annotation_id)
         del task.annotations[annotation_id]
-        task.updated_at = self._instant()
+        self._count(task)
+
+    def offered(self, project_id: int, *, by: str) -> Sequence[int]:
+        """The tasks that the labelling stream offers a person, in order.
+
+        A second answer of the same person takes a place, though it doesn't make the task done.
+        """
+        return [
+            i
+            for i, task in self._tasks.items()
+            if task.project_id == project_id
+            and not task.done
+            and by not in {a.annotator for a in task.annotations.values() if not a.skipped}
+            and sum(not a.skipped for a in task.annotations.values()) < task.people
+        ]
 
     def delete_project(self, project_id: int) -> None:
         """Delete a project with its tasks."""
@@ -315,15 +345,26 @@ class MemoryAnnotator:
             n_tasks=len(tasks),
             n_annotations=sum(len(t.annotations) for t in tasks),
             created_at=held.created_at,
+            people=held.spec.people,
         )
 
     def _add(self, project_id: int, data: Mapping[str, Any], at: datetime) -> int:
         ls_task_id = self._next("task")
-        self._tasks[ls_task_id] = _Task(project_id=project_id, data=_stored(data), updated_at=at)
+        self._tasks[ls_task_id] = _Task(
+            project_id=project_id,
+            data=_stored(data),
+            updated_at=at,
+            people=self._projects[project_id].spec.people,
+        )
         return ls_task_id
 
     def _touch(self, ls_task_id: int) -> None:
         self._tasks[ls_task_id].updated_at = self._instant()
+
+    def _count(self, task: _Task) -> None:
+        """Whether enough people have answered is found out when an answer changes, and only then."""
+        task.done = len(_answered_by(task)) >= task.people
+        task.updated_at = self._instant()
 
     def _annotate(
         self, ls_task_id: int, choices: tuple[str, ...], by: str, *, skipped: bool
@@ -336,7 +377,7 @@ class MemoryAnnotator:
             choices=choices,
             skipped=skipped,
         )
-        self._touch(ls_task_id)
+        self._count(self._tasks[ls_task_id])
         return annotation_id
 
     def _task_of(self, annotation_id: int) -> _Task:
@@ -349,10 +390,15 @@ class MemoryAnnotator:
                 task_key=task.data.get(KEY),
                 updated_at=task.updated_at,
                 annotations=tuple(task.annotations.values()),
+                people=task.people,
             )
             for ls_task_id, task in self._tasks.items()
             if task.project_id == project_id
         ]
+
+
+def _answered_by(task: _Task) -> set[str]:
+    return {a.annotator for a in task.annotations.values() if not a.skipped}
 
 
 def _stored(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -242,6 +242,7 @@ def upgrade() -> None:
         sa.Column("media_uri", sa.Text(), nullable=True),
         sa.Column("url_expires_at", Instant(timezone=True), nullable=True),
         sa.Column("answers_wanted", sa.Integer(), nullable=False),
+        sa.Column("people_asked", sa.Integer(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("sent_at", Instant(timezone=True), nullable=True),
