@@ -1,0 +1,102 @@
+"""`python -m tests.chaos`: kill at every point, or at random for a while, and print what came of it."""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
+from tests.chaos.trial import STAGES, Course, End
+
+USER = {"username": "demo@labelloop.example", "password": "labelloop-demo"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--every", type=int, default=1, help="only each so many-th point")
+    parser.add_argument("--minutes", type=float, help="kill at random, several times a course")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verbose", action="store_true", help="a line a course")
+    asked = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="labelloop-chaos-") as home,
+        SeaweedFS(Path(home, "s3")) as store,
+        LabelStudio(Path(home, "ls"), template=template_home(), **USER) as studio,
+    ):
+        studio.wait_ready()
+        course = Course(Path(home, "trials"), store, studio)
+        try:
+            return play(course, asked)
+        finally:
+            course.close()
+
+
+def play(course: Course, asked: argparse.Namespace) -> int:
+    """Run the trials; 1 where an end differs from the undisturbed one."""
+    began = time.monotonic()
+    expected, points, _ = course.run({})
+    total = sum(len(p) for p in points.values())
+    kinds = Counter(name.split(" of ")[0] for p in points.values() for name in p)
+    print(f"{total} points in {len(STAGES)} runs; undisturbed: {summary(expected)}")
+    bad: list[str] = []
+    n_killed = n_courses = n_tasks = n_answers = 0
+    for kills in planned(points, asked, began):
+        n_courses += 1
+        found, _, killed = course.run(kills)
+        n_killed += len(killed)
+        n_tasks += found.n_remote
+        n_answers += found.n_remote_annotations
+        where = "; ".join(killed) or "nowhere"
+        if asked.verbose:
+            print(f"{time.monotonic() - began:6.0f} s  killed {where}", flush=True)
+        if found != expected:
+            bad.append(f"killed {where}: {difference(expected, found)}")
+            print(f"DIFFERS  {bad[-1]}", flush=True)
+        elif n_courses % 10 == 0:
+            print(f"{n_courses} courses, {n_killed} kills, last {where}", flush=True)
+    print(f"\n{'kills':<28}{n_killed:>8}")
+    print(f"{'courses':<28}{n_courses:>8}")
+    print(f"{'tasks in Label Studio':<28}{n_tasks:>8}")
+    print(f"{'answers':<28}{n_answers:>8}")
+    print(f"{'ends that differ':<28}{len(bad):>8}")
+    print(f"{'minutes':<28}{(time.monotonic() - began) / 60:>8.1f}")
+    for kind, n in kinds.most_common():
+        print(f"  {n:>5}  {kind}")
+    return 1 if bad else 0
+
+
+def planned(
+    points: dict[int, list[str]], asked: argparse.Namespace, began: float
+) -> Iterator[dict[int, int]]:
+    """Which runs are killed at which point, course by course."""
+    if asked.minutes is None:
+        every = [(i, at) for i, p in points.items() for at in range(1, len(p) + 1)]
+        yield from ({i: at} for i, at in every[:: asked.every])
+        return
+    rng = random.Random(asked.seed)
+    while time.monotonic() - began < 60 * asked.minutes:
+        yield {i: rng.randint(0, len(p)) for i, p in points.items()}
+
+
+def summary(end: End) -> str:
+    """What a course comes to."""
+    return (
+        f"{len(end.draws)} draws, {len(end.tasks)} tasks, {end.n_annotations} annotations, "
+        f"{len(end.datasets)} dataset versions, {end.n_copies} blind copies left"
+    )
+
+
+def difference(expected: End, found: End) -> str:
+    """What is not as it should be."""
+    names = [n for n in End.__dataclass_fields__ if getattr(expected, n) != getattr(found, n)]
+    return "; ".join(f"{n}: {getattr(expected, n)!r} != {getattr(found, n)!r}" for n in names)[
+        :2000
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
