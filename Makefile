@@ -4,7 +4,7 @@ UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup browser demo test bench-statistics check format docs lock clean
+.PHONY: help setup browser demo test chaos soak bench-statistics check format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -36,6 +36,12 @@ browser: setup
 
 test: setup browser  ## every test, against real servers: make test [ARGS='-k line']
 	@$(RUN)/python -m pytest $(ARGS)
+
+chaos: setup  ## kill the loop at every point where something changes, on real servers: [ARGS='--every 10']
+	@$(RUN)/python -m tests.chaos $(ARGS)
+
+soak: setup  ## the same at random points for 30 minutes
+	@$(RUN)/python -m tests.chaos --minutes 30 $(ARGS)
 
 bench-statistics: setup  ## coverage and labels saved, simulated: [ARGS='--write --runs 400']
 	@$(RUN)/python bench/statistics.py $(ARGS)
