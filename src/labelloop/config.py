@@ -286,10 +286,22 @@ class ColumnSettings(_Section):
 class SourceSettings(_Section):
     """A table of predictions. Its rows take the place of the bucket's tags."""
 
-    kind: Literal["parquet", "jsonl", "csv"] = Field(description="What the table is.")
+    kind: Literal["parquet", "jsonl", "csv", "iceberg", "delta"] = Field(
+        description="What the table is."
+    )
     uri: str = Field(
-        min_length=1,
-        description="A folder, s3://bucket/prefix on the server of the inputs, or one file.",
+        "",
+        description="A folder, s3://bucket/prefix on the server of the inputs, or one file. An Iceberg "
+        "table has `catalog` and `table` in its place.",
+    )
+    catalog: SecretStr | None = Field(
+        None, description="The Iceberg catalog: its URI, or its name in pyiceberg's own settings."
+    )
+    catalog_name: str = Field(
+        "default", min_length=1, description="The name that an SQL catalog files its tables under."
+    )
+    table: str | None = Field(
+        None, pattern=r"^[^.]+(\.[^.]+)+$", description="The Iceberg table: `namespace.name`."
     )
     with_tags: bool = Field(False, description="Read the bucket's tags as well.")
     confidence_divisor: float = Field(
@@ -303,6 +315,17 @@ class SourceSettings(_Section):
         description='Other columns that a `where` may name as `attributes.NAME`; `["*"]` for all.',
     )
     columns: ColumnSettings = Field(default_factory=lambda: ColumnSettings())
+
+    @model_validator(mode="after")
+    def _names_a_table(self) -> "SourceSettings":
+        if self.kind == "iceberg":
+            if self.uri or not self.catalog or not self.table:
+                raise ValueError('kind = "iceberg" needs catalog and table, and no uri')
+        elif self.catalog or self.table:
+            raise ValueError(f'catalog and table are for kind = "iceberg", not "{self.kind}"')
+        elif not self.uri:
+            raise ValueError(f'kind = "{self.kind}" needs a uri')
+        return self
 
 
 class LabelStudioSettings(_Section):
@@ -646,9 +669,12 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         datasets=(folder / state.datasets).resolve(),
     )
     source = settings.source
-    if source is not None and "://" not in source.uri:
+    if source is not None and source.uri and "://" not in source.uri:
         at = str((folder / source.uri).resolve())
         source = source.model_copy(update={"uri": at})
+    if source is not None and source.catalog is not None:
+        at = _anchored_url(source.catalog.get_secret_value(), folder)
+        source = source.model_copy(update={"catalog": SecretStr(at)})
     return settings.model_copy(update={"state": anchored, "source": source})
 
 

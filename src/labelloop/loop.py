@@ -226,9 +226,24 @@ class Loop:
         own = self.settings.source
         if self._given[3] is not None or own is None:
             return self._given[3]
-        from labelloop.adapters.source_files import FilesSource
+        source: Source
+        if own.kind == "iceberg":
+            from labelloop.adapters.source_iceberg import IcebergSource
 
-        source = FilesSource(own.uri, own.kind, s3=self._s3_access())
+            source = IcebergSource(
+                own.table or "",
+                catalog=_revealed(own.catalog) or "",
+                catalog_name=own.catalog_name,
+                s3=self._s3_access(),
+            )
+        elif own.kind == "delta":
+            from labelloop.adapters.source_delta import DeltaSource
+
+            source = DeltaSource(own.uri, s3=self._s3_access())
+        else:
+            from labelloop.adapters.source_files import FilesSource
+
+            source = FilesSource(own.uri, own.kind, s3=self._s3_access())
         self._opened.append(source)
         return source
 

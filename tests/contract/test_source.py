@@ -12,8 +12,10 @@ import pyarrow.parquet
 import pytest
 
 from labelloop.adapters.s3_access import S3Access
+from labelloop.adapters.source_delta import DeltaSource, storage_options
 from labelloop.adapters.source_files import FilesSource, Kind
-from labelloop.errors import SourceFileBad, StoreDenied, StoreUnavailable
+from labelloop.adapters.source_iceberg import IcebergSource
+from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable
 from labelloop.ports import Source, SourceFile
 from labelloop.testing import MemorySource
 
@@ -30,7 +32,7 @@ class Table(Protocol):
 
     source: Source
 
-    def write(self, name: str, rows: Sequence[Row]) -> None: ...
+    def write(self, name: str, rows: Sequence[Row], /) -> None: ...
 
 
 class InMemory:
@@ -75,6 +77,39 @@ class InBucket:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=encoded("parquet", rows))
 
 
+class InIceberg:
+    """An Iceberg table that is appended to; each write is a file."""
+
+    def __init__(self, folder: Path) -> None:
+        from pyiceberg.catalog.sql import SqlCatalog
+
+        folder.mkdir()
+        uri = f"sqlite:///{folder / 'catalog.db'}"
+        self.catalog = SqlCatalog("lake", uri=uri, warehouse=str(folder))
+        self.catalog.create_namespace("logs")
+        self.source = IcebergSource("logs.answers", catalog=uri, catalog_name="lake")
+
+    def write(self, _name: str, rows: Sequence[Row]) -> None:
+        data = pa.Table.from_pylist(list(rows))
+        table = self.catalog.create_table_if_not_exists("logs.answers", schema=data.schema)
+        table.append(data)
+
+
+class InDelta:
+    """A Delta table that is appended to; each write is a file."""
+
+    def __init__(self, uri: str, s3: S3Access | None = None) -> None:
+        self.uri = uri
+        self.source = DeltaSource(uri, s3=s3)
+        self.options = None if s3 is None else storage_options(s3)
+
+    def write(self, _name: str, rows: Sequence[Row]) -> None:
+        from deltalake import write_deltalake
+
+        data = pa.Table.from_pylist(list(rows))
+        write_deltalake(self.uri, data, mode="append", storage_options=self.options)
+
+
 def encoded(kind: Kind, rows: Sequence[Row]) -> bytes:
     if kind == "parquet":
         sink = pa.BufferOutputStream()
@@ -87,11 +122,20 @@ def encoded(kind: Kind, rows: Sequence[Row]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-@pytest.fixture(params=["memory", "parquet", "jsonl", "csv", "s3"])
+@pytest.fixture(
+    params=["memory", "parquet", "jsonl", "csv", "s3", "iceberg", "delta", "delta on s3"]
+)
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
     made: Table
     if request.param == "memory":
         made = InMemory()
+    elif request.param == "iceberg":
+        made = InIceberg(tmp_path / "lake house")
+    elif request.param == "delta":
+        made = InDelta(str(tmp_path / "a table"))
+    elif request.param == "delta on s3":
+        access = request.getfixturevalue("seaweedfs").access
+        made = InDelta(f"s3://{request.getfixturevalue('bucket')}/a table", access)
     elif request.param == "s3":
         server = request.getfixturevalue("seaweedfs")
         s3, bucket = request.getfixturevalue("s3"), request.getfixturevalue("bucket")
@@ -139,14 +183,72 @@ def test_only_the_columns_asked_for_are_read(table: Table) -> None:
     assert {k for k in row if k != "#"} == set()
 
 
-def test_a_file_that_changed_has_another_version(table: Table) -> None:
+def test_what_was_written_since_is_in_files_that_are_new_or_have_another_version(
+    table: Table,
+) -> None:
     table.write("a", [{"id": "r"}])
     before = table.source.files()
     assert table.source.files() == before
     table.write("a", [{"id": "r"}, {"id": "s"}])
-    (file,) = table.source.files()
-    assert file.uri == before[0].uri
-    assert file.version != before[0].version
+    (fresh,) = [file for file in table.source.files() if file not in before]
+    assert [row["id"] for row in read(table.source, fresh)] == ["r", "s"]
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def ids(source: Source) -> list[list[object]]:
+    return [[row["id"] for row in read(source, file)] for file in source.files()]
+
+
+def test_rows_deleted_from_an_iceberg_table_are_not_read(tmp_path: Path) -> None:
+    lake = InIceberg(tmp_path / "lake")
+    lake.write("a", [{"id": "r"}, {"id": "s"}, {"id": "t"}])
+    before = lake.source.files()
+    lake.catalog.load_table("logs.answers").delete("id = 's'")
+    assert lake.source.files() != before
+    assert ids(lake.source) == [["r", "t"]]
+
+
+def test_a_column_renamed_in_an_iceberg_table_has_its_new_name_everywhere(tmp_path: Path) -> None:
+    lake = InIceberg(tmp_path / "lake")
+    lake.write("a", [{"id": "r", "said": "cat"}])
+    with lake.catalog.load_table("logs.answers").update_schema() as update:
+        update.rename_column("said", "answer")
+    lake.write("b", [{"id": "s", "answer": "dog"}])
+    found = [row["answer"] for f in lake.source.files() for row in read(lake.source, f)]
+    assert sorted(map(str, found)) == ["cat", "dog"]
+
+
+def test_an_iceberg_table_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    lake = InIceberg(tmp_path / "lake")
+    with pytest.raises(StoreDenied, match=r"no table 'logs.answers'"):
+        lake.source.files()
+    with pytest.raises(ConfigError, match="no such file"):
+        IcebergSource("a.b", catalog=f"sqlite:///{tmp_path}/nowhere.db")
+
+
+def test_columns_that_a_delta_table_is_partitioned_by_are_read(tmp_path: Path) -> None:
+    from deltalake import DeltaTable, write_deltalake
+
+    uri = str(tmp_path / "table")
+    rows = [
+        {"id": "r", "day": "2026-03-02"},
+        {"id": "s", "day": "2026-03-03"},
+        {"id": "t", "day": None},
+    ]
+    write_deltalake(uri, pa.Table.from_pylist(rows), partition_by=["day"])
+    source = DeltaSource(uri)
+    found = [row for f in source.files() for row in read(source, f)]
+    assert {row["id"]: row.get("day") for row in found} == {r["id"]: r["day"] for r in rows}
+    DeltaTable(uri).optimize.compact()
+    DeltaTable(uri).delete("id = 's'")
+    assert sorted(str(i) for file in ids(source) for i in file) == ["r", "t"]
+
+
+def test_a_folder_that_is_no_delta_table_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreDenied, match="no Delta table"):
+        DeltaSource(str(tmp_path)).files()
 
 
 # --- files ------------------------------------------------------------------------------------

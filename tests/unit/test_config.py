@@ -241,3 +241,32 @@ def test_every_setting_is_in_the_reference() -> None:
         assert name in text
         for key in getattr(section.annotation, "model_fields", {}):
             assert key == "tags" or f"`{key}`" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('kind = "parqet"\nuri = "x"', "Input should be 'parquet', 'jsonl'"),
+        ('kind = "csv"', 'kind = "csv" needs a uri'),
+        ('kind = "iceberg"\ntable = "a.b"', "needs catalog and table"),
+        ('kind = "csv"\nuri = "x"\ntable = "a.b"', 'are for kind = "iceberg"'),
+        ('kind = "csv"\nuri = "x"\nconfidence_divisor = 0', "greater than 0"),
+        ('kind = "csv"\nuri = "x"\npredicted_at_unit = "ms"', "'milliseconds'"),
+        ('kind = "csv"\nuri = "x"\nwith_tag = true', "did you mean with_tags"),
+        ('kind = "csv"\nuri = "x"\n[source.columns]\nconfidnce = "c"', "did you mean confidence"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused(path: Path, source: str, said: str) -> None:
+    assert said in refused(path, f"{GOOD}\n[source]\n{source}\n")
+
+
+def test_a_source_starts_at_the_file_s_folder(path: Path) -> None:
+    source = '[source]\nkind = "iceberg"\ncatalog = "sqlite:///lake.db"\ntable = "logs.answers"\n'
+    settings = read(path, f"{GOOD}\n{source}")
+    assert settings.source is not None
+    assert settings.source.catalog is not None
+    at = path.parent.resolve()
+    assert settings.source.catalog.get_secret_value() == f"sqlite:///{at}/lake.db"
+    settings = read(path, f'{GOOD}\n[source]\nkind = "csv"\nuri = "logs"\n')
+    assert settings.source is not None
+    assert settings.source.uri == str(at / "logs")

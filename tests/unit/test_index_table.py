@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -374,3 +375,29 @@ def test_tags_that_name_no_class_are_errors_too(make_world: MakeWorld) -> None:
     found = world.loop.index()
     assert (found.n_new, found.n_set_aside) == (2, 1)
     assert {k: v[0] for k, v in held(world).items()} == {"a.png": NO_CLASS, "c.png": NO_CLASS}
+
+
+def test_a_delta_table_may_be_compacted_and_updated(make_world: MakeWorld, tmp_path: Path) -> None:
+    from deltalake import DeltaTable, write_deltalake
+
+    uri = str(tmp_path / "table")
+
+    def write(*rows: dict[str, object]) -> None:
+        write_deltalake(
+            uri, pa.Table.from_pylist([r | {"flagged": False} for r in rows]), mode="append"
+        )
+
+    write(row("a"), row("b", confidence=7.0))
+    source = f'[source]\nkind = "delta"\nuri = "{uri}"\n'
+    world = make_world(QUEUES, head=HEAD + source)
+    assert world.loop.index().n_new == 1
+    write(row("c"), row("a"))
+    assert world.loop.index().n_new == 1
+    DeltaTable(uri).optimize.compact()
+    found = world.loop.index()
+    assert (found.n_new, found.n_files, found.n_rows, found.n_set_aside_in_all) == (0, 1, 4, 1)
+    DeltaTable(uri).update(predicate="sample_id = 'c'", updates={"flagged": "true"})
+    found = world.loop.index()
+    assert (found.n_new, found.n_feedback, found.n_set_aside_in_all) == (0, 1, 1)
+    heard = world.log.received(0, 1_000, Where.parse("flagged"))
+    assert [c.sample_id for c in heard] == ["c"]

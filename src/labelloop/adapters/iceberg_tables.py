@@ -83,9 +83,9 @@ class IcebergTables:
         settings = {
             "warehouse": warehouse,
             "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-            **_s3_settings(access),
+            **s3_settings(access),
         }
-        with translated(f"Opening the catalog {_without_password(catalog)}"):
+        with translated(f"Opening the catalog {without_password(catalog)}"):
             if catalog.startswith("sqlite:///"):
                 sqlite_file(catalog).parent.mkdir(parents=True, exist_ok=True)
             if catalog.startswith(("sqlite", "postgresql")):
@@ -296,7 +296,8 @@ def _superseded(table: "Table") -> list[int]:
     return [s.snapshot_id for s in old if present and s.snapshot_id != present.snapshot_id]
 
 
-def _s3_settings(access: S3Access) -> dict[str, str]:
+def s3_settings(access: S3Access) -> dict[str, str]:
+    """How pyiceberg is told to reach a server."""
     given = {
         "s3.endpoint": access.endpoint_url,
         "s3.access-key-id": access.access_key,
@@ -309,7 +310,8 @@ def _s3_settings(access: S3Access) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-def _without_password(catalog: str) -> str:
+def without_password(catalog: str) -> str:
+    """A catalog's URI as it may be shown."""
     scheme, _, rest = catalog.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}" if rest else catalog
 
