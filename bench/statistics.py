@@ -208,7 +208,8 @@ def savings(runs: int) -> list[Table]:
     words = (
         f"n = {n}, 30% uniform; {repetitions} courses of each data set, {per_course} draws of "
         "each. The limit is the optimal allocation with the true error rate at each confidence. "
-        "`learned`: from three earlier rounds of 300. Saved in exact design variance, as a share "
+        "`learned`: from three earlier rounds of 300, by confidence; with features (class, margin, "
+        "attributes) it is what `select` does. Saved in exact design variance, as a share "
         "of the limit; as seen in the spread of the estimates; by the width of the 95% interval "
         "against Wilson's on 300 random labels; coverage. Of the limit on average over the three: "
         + ", ".join(f"{kind} {value:.1%}" for kind, value in means.items())

@@ -29,8 +29,17 @@ def night(wrong_by_day: float, wrong_at_night: float) -> ErrorRate:
     return lambda attributes: wrong_at_night if attributes["light"] == "night" else wrong_by_day
 
 
-def serve(world: World, rate: ErrorRate, *, n: int, seed: int) -> dict[str, str]:
-    """One batch of n predictions of the class cat, 0.9 sure, a fifth of them at night; the truth."""
+def serve(world: World, rate: ErrorRate, *, n: int, seed: int, cameras: int = 3) -> dict[str, str]:
+    """One batch of traffic in the log; the truth."""
+    rows, truth = traffic(world, rate, n=n, seed=seed, cameras=cameras)
+    write(world, rows)
+    return truth
+
+
+def traffic(
+    world: World, rate: ErrorRate, *, n: int, seed: int, cameras: int = 3
+) -> tuple[list[Prediction], dict[str, str]]:
+    """n predictions of the class cat, 0.9 sure, a fifth of them at night; and the truth."""
     rng = np.random.default_rng(seed)
     truth: dict[str, str] = {}
     rows = []
@@ -38,7 +47,7 @@ def serve(world: World, rate: ErrorRate, *, n: int, seed: int) -> dict[str, str]
         sample_id = f"{seed:06d}-{i:05d}"
         attributes = {
             "light": "night" if rng.random() < 0.2 else "day",
-            "camera": f"c{rng.integers(3)}",
+            "camera": f"c{rng.integers(cameras)}",
         }
         truth[sample_id] = "dog" if rng.random() < rate(attributes) else "cat"
         rows.append(
@@ -56,8 +65,7 @@ def serve(world: World, rate: ErrorRate, *, n: int, seed: int) -> dict[str, str]
                 attributes=attributes,
             )
         )
-    write(world, rows)
-    return truth
+    return rows, truth
 
 
 def write(world: World, rows: list[Prediction]) -> None:
@@ -89,9 +97,9 @@ def answer(world: World, truth: Mapping[str, str]) -> None:
                 annotations.put_label(tx, said, world.clock.at)
 
 
-def day(world: World, rate: ErrorRate, *, n: int, seed: int) -> dict[str, str]:
+def day(world: World, rate: ErrorRate, *, n: int, seed: int, cameras: int = 3) -> dict[str, str]:
     """A day of traffic, drawn from and answered."""
-    truth = serve(world, rate, n=n, seed=seed)
+    truth = serve(world, rate, n=n, seed=seed, cameras=cameras)
     world.loop.select(now=True)
     answer(world, truth)
     world.clock.pass_(days=1)

@@ -149,7 +149,7 @@ def _cross_fitted(x: Floats, wrong: Bools, weight: Floats, fold: Ints, penalty: 
 def _fitted(x: Floats, wrong: Bools, weight: Floats, penalty: float) -> tuple[float, ...]:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=penalty, max_iter=2000)
+    model = LogisticRegression(C=penalty, solver="newton-cholesky")
     model.fit(x, wrong, sample_weight=weight)
     return (float(model.intercept_[0]), *(float(v) for v in model.coef_[0]))
 
