@@ -4,7 +4,7 @@ UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup browser demo test chaos soak bench-statistics check format docs lock clean
+.PHONY: help setup browser postgresql demo test chaos soak bench-statistics check format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -34,7 +34,14 @@ browser: setup
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; \
 	  else echo "  that needs apt-get and root: install Chromium by hand, or those tests fail" >&2; fi; }
 
-test: setup browser  ## every test, against real servers: make test [ARGS='-k line']
+postgresql: setup
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  echo "postgresql: installing, for the ledger's tests"; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends postgresql; \
+	  else echo "  that needs apt-get and root: install PostgreSQL by hand, or those tests fail" >&2; fi; }
+
+test: setup browser postgresql  ## every test, against real servers: make test [ARGS='-k line']
 	@$(RUN)/python -m pytest $(ARGS)
 
 chaos: setup  ## kill the loop at every point where something changes, on real servers: [ARGS='--every 10']

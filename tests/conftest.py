@@ -1,4 +1,4 @@
-"""The real servers that the tests share: one SeaweedFS and one Label Studio a session."""
+"""The real servers that the tests share: one SeaweedFS, PostgreSQL and Label Studio a session."""
 
 import json
 import uuid
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labelloop.demo.servers import LABEL_STUDIO_VERSION, LabelStudio, SeaweedFS, template_home
+from tests.postgres import PostgreSQL
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -94,6 +95,14 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     identities.write_text(json.dumps({"identities": made}))
     with SeaweedFS(folder, secret_key=PASSWORD, identities=identities) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A running PostgreSQL of the session; tests share it, so each makes databases of its own."""
+    server = PostgreSQL()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -360,7 +360,7 @@ class StateSettings(_Section):
 
     ledger: SecretStr = Field(
         SecretStr("sqlite:///.labelloop/ledger.db"),
-        description="The ledger's database, an SQLAlchemy URL.",
+        description="The ledger's database: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.",
     )
     warehouse: str = Field(
         ".labelloop/log",

@@ -127,7 +127,7 @@ class Loop:
         self._opened.append(ledger)
         if ledger.identity() is None:
             if self._given[1] is None:
-                self._refuse_lost_ledger()
+                self._refuse_lost_ledger(ledger)
             ledger.create_identity()
         self._declare_classes(ledger)
         return ledger
@@ -138,7 +138,7 @@ class Loop:
         with ledger.read() as tx:
             if classes.live(tx) == frozenset(named):
                 return
-        with ledger.lease("classes") as lease, ledger.write(lease) as tx:
+        with ledger.write_at_once() as tx:
             classes.declare(tx, named, self.clock.now())
 
     @cached_property
@@ -174,9 +174,10 @@ class Loop:
             s3=self._s3_access(),
         )
 
-    def _refuse_lost_ledger(self) -> None:
+    def _refuse_lost_ledger(self, ledger: Ledger) -> None:
         found = self._log_identity()
-        if found is not None:
+        # another process may have made both since we looked into the ledger
+        if found is not None and ledger.identity() is None:
             raise LedgerError(
                 f"the ledger is new, but the prediction log at {self.settings.state.warehouse} "
                 f"belongs to ledger "
@@ -598,7 +599,7 @@ class Loop:
             link=link,
             progress=self._progress,
         )
-        with self.ledger.lease("export") as lease, self.ledger.write(lease) as tx:
+        with self.ledger.write_at_once() as tx:
             for version in versions:
                 datasets.record_export(
                     tx,

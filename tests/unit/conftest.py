@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +11,12 @@ from labelloop.ledger import Ledger
 from labelloop.testing import MemorySource
 from tests.world import HEAD, QUEUES, World
 
+if TYPE_CHECKING:
+    from tests.postgres import PostgreSQL
+
 MakeWorld = Callable[..., World]
+KINDS = ("sqlite", "postgresql")
+"""Where a ledger may lie."""
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +27,66 @@ def ledger_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database that a test's ledgers lie in: a test that asks for it runs on each."""
+    return str(request.param)
+
+
 @pytest.fixture
-def make_world(tmp_path: Path, ledger_template: Path) -> Iterator[MakeWorld]:
-    """Makes projects in memory, and closes them."""
+def new_ledger(
+    kind: str, ledger_template: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Callable[[], str]:
+    """Makes empty ledgers on each kind of database; returns their URLs."""
+    made: list[str] = []
+
+    def make() -> str:
+        if kind == "sqlite":
+            path = tmp_path / f"ledger{len(made)}.db"
+            shutil.copy(ledger_template, path)
+            made.append(f"sqlite:///{path}")
+        else:
+            server: PostgreSQL = request.getfixturevalue("postgresql")
+            made.append(server.ledger())
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture
+def url(new_ledger: Callable[[], str]) -> str:
+    """The URL of an empty ledger, on each kind of database."""
+    return new_ledger()
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """That ledger, open."""
+    opened = Ledger.open(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make_world(
+    tmp_path: Path, ledger_template: Path, request: pytest.FixtureRequest
+) -> Iterator[MakeWorld]:
+    """Makes projects in memory, and closes them; their ledgers lie in SQLite, or as `kind` says."""
     made: list[World] = []
+    on_postgresql = (
+        "kind" in request.fixturenames and request.getfixturevalue("kind") == "postgresql"
+    )
 
     def make(
         queues: str = QUEUES, *, head: str = HEAD, source: MemorySource | None = None
     ) -> World:
         folder = tmp_path / f"project{len(made)}"
         (folder / ".labelloop").mkdir(parents=True)
-        shutil.copy(ledger_template, folder / ".labelloop" / "ledger.db")
+        if on_postgresql:
+            server: PostgreSQL = request.getfixturevalue("postgresql")
+            head += f'\n[state]\nledger = "{server.ledger()}"\n'
+        else:
+            shutil.copy(ledger_template, folder / ".labelloop" / "ledger.db")
         made.append(World(folder, queues, head=head, source=source))
         return made[-1]
 

@@ -4,35 +4,20 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from labelloop.errors import LeaseHeld, LeaseLost
 from labelloop.ledger import Ledger, cursors
+from labelloop.ledger import holder as process
 from labelloop.ledger import tables as t
-from labelloop.ledger.database import _started
-
-
-@pytest.fixture
-def url(ledger_template: Path, tmp_path: Path) -> str:
-    path = tmp_path / "ledger.db"
-    path.write_bytes(ledger_template.read_bytes())
-    return f"sqlite:///{path}"
-
-
-@pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    opened = Ledger.open(url)
-    yield opened
-    opened.close()
+from labelloop.ledger.engine import database_url
 
 
 def rewrite(url: str, **values: object) -> None:
     """Make the lease of `send` look as another process would have left it."""
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(database_url(url))
     with engine.begin() as tx:
         tx.execute(t.leases.update().where(t.leases.c.step == "send").values(**values))
     engine.dispose()
@@ -68,16 +53,30 @@ def test_the_lease_of_a_process_that_died_is_taken_over(url: str, ledger: Ledger
 
 
 def test_a_recycled_process_number_is_not_the_holder(url: str, ledger: Ledger) -> None:
-    with ledger.lease("send"):
-        pass
-    host = os.uname().nodename
-    started = _started(os.getppid())
-    if not started:
+    with ledger.lease("send") as lease:
+        host, _, began, numbering = lease.holder.split(" ")
+    parent = os.getppid()
+    if not began:
         pytest.skip("this system doesn't tell when a process started")
-    rewrite(url, holder=f"{host} {os.getppid()} {started}", expires_at=9e9)
+    alive = f"{host} {parent} {process.started(parent)} {numbering}"
+    rewrite(url, holder=alive, expires_at=9e9)
     with pytest.raises(LeaseHeld), ledger.lease("send"):
         pass
-    rewrite(url, holder=f"{host} {os.getppid()} 1{started}")
+    rewrite(url, holder=f"{host} {parent} 1{began} {numbering}")
+    with ledger.lease("send") as lease:
+        assert lease.token == 2
+
+
+def test_a_process_of_another_container_is_not_dead_because_its_number_is_unknown_here(
+    url: str, ledger: Ledger
+) -> None:
+    with ledger.lease("send") as lease:
+        host, _, began, numbering = lease.holder.split(" ")
+    unused = 2**22 + 1
+    rewrite(url, holder=f"{host} {unused} {began} 1{numbering}", expires_at=9e9)
+    with pytest.raises(LeaseHeld, match=f"process {unused}"), ledger.lease("send"):
+        pass
+    rewrite(url, holder=f"{host} {unused} {began} {numbering}")
     with ledger.lease("send") as lease:
         assert lease.token == 2
 

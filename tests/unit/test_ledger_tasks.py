@@ -10,6 +10,8 @@ from labelloop.ledger import events, tasks
 from tests.unit.conftest import MakeWorld
 from tests.world import LOW, World
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 
 @pytest.fixture
 def drawn(make_world: MakeWorld) -> World:

@@ -91,7 +91,9 @@ class IcebergTables:
             if catalog.startswith(("sqlite", "postgresql")):
                 from pyiceberg.catalog.sql import SqlCatalog
 
-                return cls(SqlCatalog(NAMESPACE, uri=catalog, **settings), warehouse)
+                # the driver that labelloop brings, whichever name the URL has from elsewhere
+                uri = catalog.replace("postgresql://", "postgresql+psycopg://", 1)
+                return cls(SqlCatalog(NAMESPACE, uri=uri, **settings), warehouse)
             from pyiceberg.catalog import load_catalog
 
             if "://" in catalog:

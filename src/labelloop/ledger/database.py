@@ -1,20 +1,18 @@
 """Opens the ledger, brings it to the present version, and guards every write by a lease."""
 
-import os
 import secrets
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError as UrlError
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from labelloop.errors import LeaseHeld, LeaseLost, LedgerError
+from labelloop.ledger import holder
 from labelloop.ledger import tables as t
+from labelloop.ledger.engine import database_url, engine, seconds, shown, sqlite_path
 
 Transaction = sa.Connection
 FORMAT = 1
@@ -53,29 +51,24 @@ class Ledger:
         """
         from labelloop.ledger.migrations import upgrade
 
+        made = database_url(url)
+        opened: sa.Engine | None = None
         try:
-            made = sa.make_url(url)
-            if made.get_backend_name() == "sqlite" and not (made.database or ":").startswith(
-                ("file:", ":")
-            ):
-                Path(made.database or "").parent.mkdir(parents=True, exist_ok=True)
-            engine = _engine(made)
-        except UrlError as exc:
-            raise LedgerError(
-                "state.ledger isn't a database URL",
-                remedy="write sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME",
-            ) from exc
+            path = sqlite_path(made)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            opened = engine(made)
+            _refuse_other_encodings(opened)
+            upgrade(opened)
         except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
-            raise _unopened(exc) from exc
-        try:
-            upgrade(engine)
-        except (SQLAlchemyError, OSError) as exc:
-            engine.dispose()
-            raise _unopened(exc) from exc
+            if opened is not None:
+                opened.dispose()
+            raise _unopened(exc, made) from exc
         except BaseException:
-            engine.dispose()
+            if opened is not None:
+                opened.dispose()
             raise
-        return cls(engine)
+        return cls(opened)
 
     @classmethod
     def look(cls, url: str) -> "Ledger | None":
@@ -86,21 +79,20 @@ class Ledger:
         """
         from labelloop.ledger.migrations import revision
 
-        path = url.removeprefix("sqlite:///")
-        if path != url and path != ":memory:" and not Path(path).exists():
+        made = database_url(url)
+        path = sqlite_path(made)
+        if path is not None and not path.exists():
             return None
-        engine: sa.Engine | None = None
+        looking: sa.Engine | None = None
         try:
-            engine = _engine(sa.make_url(url))
-            made = revision(engine) is not None
-        except UrlError:
-            made = True  # `open` says what is wrong
+            looking = engine(made)
+            there = revision(looking) is not None
         except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
-            raise _unopened(exc) from exc
+            raise _unopened(exc, made) from exc
         finally:
-            if engine is not None:
-                engine.dispose()
-        return cls.open(url) if made else None
+            if looking is not None:
+                looking.dispose()
+        return cls.open(url) if there else None
 
     def identity(self) -> Identity | None:
         """The ledger's identity; None while it is new."""
@@ -117,7 +109,7 @@ class Ledger:
 
     def create_identity(self) -> Identity:
         """The ledger's identity, made now unless it has one."""
-        with _plainly(), self._engine.begin() as tx:
+        with self.write_at_once() as tx:
             if tx.execute(sa.select(t.meta.c.ledger_id)).first() is None:
                 tx.execute(
                     t.meta.insert().values(
@@ -150,6 +142,12 @@ class Ledger:
             yield tx
 
     @contextmanager
+    def write_at_once(self) -> Iterator[Transaction]:
+        """A transaction that both decides and writes: it needs no lease, as writers go one by one."""
+        with _plainly(), self._engine.begin() as tx:
+            yield tx
+
+    @contextmanager
     def lease(self, step: str, *, lease_s: float = LEASE_S) -> Iterator[Lease]:
         """Hold the right to write for `step`, renewed by a thread until the block ends.
 
@@ -170,32 +168,29 @@ class Ledger:
             self._release(lease)
 
     def _acquire(self, step: str, lease_s: float) -> Lease:
-        holder = f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
+        own = holder.this_process()
         with _plainly(), self._engine.begin() as tx:
-            now = _seconds(tx)
-            row = tx.execute(
-                sa.select(t.leases).where(t.leases.c.step == step).with_for_update()
-            ).one_or_none()
+            now = seconds(tx)
+            row = tx.execute(sa.select(t.leases).where(t.leases.c.step == step)).one_or_none()
             if row is None:
-                lease = Lease(step, holder, 1)
+                lease = Lease(step, own, 1)
                 tx.execute(
                     t.leases.insert().values(
-                        step=step, holder=holder, token=1, expires_at=now + lease_s
+                        step=step, holder=own, token=1, expires_at=now + lease_s
                     )
                 )
                 return lease
-            if row.expires_at > now and not _dead(row.holder):
-                host, pid = str(row.holder).split(" ")[:2]
+            if row.expires_at > now and not holder.is_dead(row.holder):
                 raise LeaseHeld(
-                    f"`{step}` is being run by process {pid} on {host}",
+                    f"`{step}` is being run by {holder.named(row.holder)}",
                     remedy="wait until it ends; should it have died on another machine, its lease "
                     f"runs out in {row.expires_at - now:.0f} s",
                 )
-            lease = Lease(step, holder, row.token + 1)
+            lease = Lease(step, own, row.token + 1)
             tx.execute(
                 t.leases.update()
                 .where(t.leases.c.step == step)
-                .values(holder=holder, token=lease.token, expires_at=now + lease_s)
+                .values(holder=own, token=lease.token, expires_at=now + lease_s)
             )
             return lease
 
@@ -203,7 +198,7 @@ class Ledger:
         renewed = tx.execute(
             t.leases.update()
             .where(t.leases.c.step == lease.step, t.leases.c.token == lease.token)
-            .values(expires_at=_seconds(tx) + lease_s)
+            .values(expires_at=seconds(tx) + lease_s)
         )
         if renewed.rowcount != 1:
             raise LeaseLost(
@@ -233,76 +228,48 @@ def _plainly() -> Iterator[None]:
         yield
     except DatabaseError as exc:
         # the finer kinds (a broken constraint, say) are faults of labelloop, and stay as they are
-        if not isinstance(exc, OperationalError) and type(exc) is not DatabaseError:
+        state = getattr(exc.orig, "sqlstate", None)
+        of_the_database = isinstance(exc, OperationalError) or type(exc) is DatabaseError
+        if not of_the_database and state not in _REFUSALS:
             raise
         raise LedgerError(
             f"the ledger can't be read or written: {exc.orig}",
-            remedy="nothing was half written: free the disk or mend the database, and run again",
+            remedy=_REFUSALS.get(state or "", _MEND),
         ) from exc
 
 
-def _unopened(exc: Exception) -> LedgerError:
+_MEND = "nothing was half written: free the disk or mend the database, and run again"
+_REFUSALS = {
+    # PostgreSQL's codes (docs: appendix A), where psycopg's class doesn't tell
+    "25006": "PostgreSQL takes no writes there: name the primary in [state] ledger",
+    "25P03": "this process stood still while it wrote, and was undone: run again",
+    "42501": "give the user of [state] ledger every right on the ledger's tables",
+    "55P03": "another process wrote for a long time: run again when it has ended",
+}
+
+
+def _refuse_other_encodings(opened: sa.Engine) -> None:
+    if opened.dialect.name != "postgresql":
+        return
+    with opened.connect().execution_options(labelloop_read=True) as tx:
+        encoding = tx.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise LedgerError(
+            f"the database {shown(opened.url)} has the encoding {encoding}, which can't hold every name",
+            remedy="make it with ENCODING 'UTF8' TEMPLATE template0",
+        )
+
+
+def _unopened(exc: Exception, url: sa.URL) -> LedgerError:
     if isinstance(exc, ModuleNotFoundError):
         return LedgerError(
-            f"state.ledger needs the package {exc.name}",
+            f"a ledger in PostgreSQL needs the package {exc.name}",
             remedy="pip install 'labelloop[postgres]'",
         )
     return LedgerError(
-        f"the ledger can't be opened: {getattr(exc, 'orig', None) or exc}",
-        remedy="check [state] ledger: the folder must be writable, the server reachable",
+        f"the ledger {shown(url)} can't be opened: {getattr(exc, 'orig', None) or exc}",
+        remedy=_REFUSALS.get(
+            getattr(getattr(exc, "orig", None), "sqlstate", None) or "",
+            "check [state] ledger: the folder must be writable, the server reachable",
+        ),
     )
-
-
-def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection, _record):  # type: ignore[no-untyped-def]
-        connection.isolation_level = None  # BEGIN is ours: see below
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")  # a sent task must never be forgotten
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        # a deferred transaction that reads and then writes fails at once when another one wrote
-        # in between, however long the time-out; one that begins with the write lock waits
-        reads = connection.get_execution_options().get("labelloop_read", False)
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _seconds(tx: Transaction) -> float:
-    """The database's clock: the only one that all processes share."""
-    if tx.dialect.name == "sqlite":
-        return float(
-            tx.exec_driver_sql("SELECT (julianday('now') - 2440587.5) * 86400").scalar_one()
-        )
-    return float(tx.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
-
-
-def _started(pid: int) -> str:
-    """When a process of this machine started, in clock ticks; '' where that can't be known."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def _dead(holder: str) -> bool:
-    """Whether the holder ran on this machine and certainly no longer does."""
-    host, pid, started = [*holder.split(" "), "", ""][:3]
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return bool(started) and _started(int(pid)) != started

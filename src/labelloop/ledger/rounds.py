@@ -181,9 +181,9 @@ def set_aside(tx: Transaction) -> dict[int, int]:
 
 
 def cells_of(tx: Transaction, round_number: int) -> list[Cell]:
-    """The histogram kept with a round."""
+    """The histogram kept with a round, in an order that is the same on every database."""
     rows = tx.execute(sa.select(t.cells).where(t.cells.c.round == round_number))
-    return [
+    found = [
         Cell(
             queue=r.queue,
             predicted_class=r.predicted_class,
@@ -195,6 +195,7 @@ def cells_of(tx: Transaction, round_number: int) -> list[Cell]:
         )
         for r in rows
     ]
+    return sorted(found, key=lambda c: (c.queue, c.predicted_class, c.risk_bin))
 
 
 def placed(

@@ -294,7 +294,7 @@ def _record(
     Counted round by round: one more round doesn't undo that a candidate was chosen by the others.
     """
     judged_by = [sha256(str(f.round.round).encode()).hexdigest() for f in frames]
-    with ledger.lease("compare") as lease, ledger.write(lease) as tx:
+    with ledger.write_at_once() as tx:
         for one in judged_by:
             comparisons.record(tx, candidate.digest, one, clock.now())
         return comparisons.count_candidates(tx, judged_by)
