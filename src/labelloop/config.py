@@ -434,6 +434,11 @@ class QueueSettings(_Section):
         default_factory=list,
         description="What annotators see beside the input; training queues only.",
     )
+    images: Literal["presign", "label-studio"] = Field(
+        "presign",
+        description="Who signs the links to images: labelloop, for `presign_life`, or Label Studio, "
+        "afresh at each view; then it is given the keys of [store].",
+    )
 
     @model_validator(mode="after")
     def _purpose_allows(self) -> "QueueSettings":
@@ -527,6 +532,18 @@ class Settings(_Section):
             raise ValueError('source.columns.text is for [input] kind = "text"')
         return self
 
+    @model_validator(mode="after")
+    def _label_studio_can_sign(self) -> "Settings":
+        for q in self.queue:
+            if q.images == "label-studio" and self.input.kind == "text":
+                raise ValueError(f"queue {q.name!r}: images is for images, and inputs are texts")
+            if q.images == "label-studio" and self.store.access_key is None:
+                raise ValueError(
+                    f"queue {q.name!r}: images = 'label-studio' needs access_key and secret_key in "
+                    "[store], as Label Studio is given them"
+                )
+        return self
+
     def queues(self) -> tuple[Queue, ...]:
         """The queues, evaluation first, else in the order of the file."""
         made = [
@@ -539,6 +556,7 @@ class Settings(_Section):
                 draw=q.draw,
                 annotators=q.annotators_per_sample,
                 overlap=q.overlap,
+                images=q.images,
             )
             for q in self.queue
         ]
@@ -640,7 +658,7 @@ def _section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
         if isinstance(part, int):
             continue
         annotation = section.model_fields[part].annotation
-        optional = {"queue": QueueSettings, "source": SourceSettings}
+        optional: dict[str, type[BaseModel]] = {"queue": QueueSettings, "source": SourceSettings}
         section = optional.get(part, annotation)  # type: ignore[arg-type,assignment]
     return section
 

@@ -76,6 +76,10 @@ class AnnotatorDenied(AnnotatorError):
     """Label Studio refused the token."""
 
 
+class BucketRefused(AnnotatorError):
+    """Label Studio can't, or won't, open the bucket that its tasks point into."""
+
+
 class ProjectGone(AnnotatorError):
     """A project that labelloop made no longer exists in Label Studio."""
 

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from labelloop.core.dataset import DatasetVersion
     from labelloop.exports.exported import Exported
     from labelloop.ledger.rejects import SetAside
-    from labelloop.ports import Annotator, Clock, PredictionLog, Progress, Source, Store
+    from labelloop.ports import (
+        Annotator,
+        BucketAccess,
+        Clock,
+        PredictionLog,
+        Progress,
+        Source,
+        Store,
+    )
     from labelloop.reports.dataset_diff import DatasetDiff
     from labelloop.reports.doctor.finding import Diagnosis
     from labelloop.reports.doctor.subject import Subject
@@ -203,6 +211,23 @@ class Loop:
             ca_file=str(own.ca_file) if own.ca_file else None,
         )
 
+    def _bucket_access(self, uri: str | None) -> "BucketAccess":
+        """How Label Studio opens the bucket of a uri; of the inputs for None.
+
+        It signs links for browsers, so it takes the address that they reach.
+        """
+        from labelloop.ports import BucketAccess
+
+        own = self.settings.store
+        return BucketAccess(
+            bucket=(uri or own.uri).removeprefix("s3://").partition("/")[0],
+            endpoint_url=own.public_endpoint_url or own.endpoint_url,
+            region=own.region,
+            access_key=_revealed(own.access_key) or "",
+            secret_key=_revealed(own.secret_key) or "",
+            session_token=_revealed(own.session_token),
+        )
+
     @cached_property
     def store(self) -> "Store":
         """The store of the inputs."""
@@ -369,6 +394,7 @@ class Loop:
             classes=own.project.classes,
             presign_life=self.store.lasting(own.store.presign_life),
             blind_uri=own.store.blind_uri,
+            bucket_access=self._bucket_access,
             clock=self.clock,
             progress=self._progress,
             texts=Texts(self.log, self.store, max_bytes=own.input.max_text_bytes)

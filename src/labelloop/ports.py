@@ -442,6 +442,18 @@ class RemoteTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BucketAccess:
+    """How Label Studio opens a bucket by itself, to sign links into it. The keys are secret."""
+
+    bucket: str
+    endpoint_url: str | None
+    region: str | None
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatorFacts:
     """Whom labelloop talks to, and as whom. `token_expires_at` is None where the token doesn't say."""
 
@@ -473,6 +485,14 @@ class Annotator(Protocol):
 
     def create_project(self, spec: ProjectSpec) -> Project:
         """Create a project; not idempotent."""
+
+    def open_bucket(self, project_id: int, access: BucketAccess) -> None:
+        """See that the project can show s3:// links into a bucket, with these keys. Idempotent.
+
+        Raises:
+            BucketRefused: Label Studio can't open the bucket, or won't.
+            ProjectGone: the project no longer exists.
+        """
 
     def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
         """Import all tasks or none; their ids in the same order. Not idempotent.

@@ -13,7 +13,7 @@ import pytest
 from labelloop.adapters.label_studio import LabelStudioAnnotator
 from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorError, ArgumentError, ProjectGone
-from labelloop.ports import Annotator, Project, ProjectSpec, RemoteTask, TaskData
+from labelloop.ports import Annotator, BucketAccess, Project, ProjectSpec, RemoteTask, TaskData
 from labelloop.testing import MemoryAnnotator
 from tests.conftest import LABEL_STUDIOS
 
@@ -462,6 +462,16 @@ def test_a_project_deleted_by_hand_is_reported_as_gone(office: Office) -> None:
 
 def test_a_project_has_a_page_for_people(office: Office) -> None:
     assert office.annotator.project_url(7).endswith("/projects/7/data")
+
+
+def test_a_bucket_of_a_project_that_is_gone_is_reported_so(office: Office) -> None:
+    project = office.project()
+    office.people.delete_project(project.project_id)
+    access = BucketAccess(
+        bucket="b", endpoint_url=None, region=None, access_key="a", secret_key="b"
+    )
+    with pytest.raises(ProjectGone):
+        office.annotator.open_bucket(project.project_id, access)
 
 
 def test_it_says_who_it_is_and_whom_it_takes_us_for(office: Office) -> None:

@@ -223,6 +223,12 @@ AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
         Outcome.WARN,
         "older than any that was tested",
     ),
+    "private bucket": (
+        lambda w: w.configure(LOW.replace("budget", 'images = "label-studio"\nbudget')),
+        "private bucket",
+        Outcome.WARN,
+        "queue 'low' has it sign the links",
+    ),
     "expired token": (expiring(minutes=-1), "token", Outcome.FAIL, "has expired"),
     "expiring token": (expiring(days=3, hours=1), "token", Outcome.WARN, "3 days left"),
 }

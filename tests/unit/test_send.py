@@ -9,6 +9,7 @@ from labelloop.errors import (
     AnnotatorDenied,
     AnnotatorError,
     AnnotatorUnavailable,
+    BucketRefused,
     ConfigError,
     LedgerError,
     StoreDenied,
@@ -494,3 +495,66 @@ def test_a_project_of_another_name_is_no_obstacle(
     other.loop.index()
     other.loop.select()
     assert other.loop.send().n_sent > 0
+
+
+# --- images by way of Label Studio ------------------------------------------------------------
+
+OWN_LINKS = (ACCURACY + LOW).replace("budget", 'images = "label-studio"\nbudget')
+
+
+@pytest.fixture
+def own_links(make_world: MakeWorld) -> World:
+    """Nine draws wait, in queues whose links Label Studio signs."""
+    world = make_world(OWN_LINKS)
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    return world
+
+
+def test_label_studio_is_given_the_bucket_and_tasks_name_the_object(own_links: World) -> None:
+    assert own_links.loop.send().n_sent == 9
+    for queue, bucket in (("accuracy", "blind"), ("low", "production")):
+        assert list(own_links.annotator.buckets[own_links.project_id(queue)]) == [bucket]
+        assert all(str(d["image"]).startswith(f"s3://{bucket}/") for d in own_links.data(queue))
+    assert all("class_01" not in str(d) for d in own_links.data("accuracy"))
+    access = own_links.annotator.buckets[own_links.project_id("low")]["production"]
+    assert (access.access_key, access.secret_key) == ("a", "b")
+    assert "secret_key" not in repr(access)
+
+
+def test_links_that_label_studio_signs_are_never_renewed(own_links: World) -> None:
+    own_links.loop.send()
+    own_links.clock.pass_(days=30)
+    assert own_links.loop.send().n_refreshed == 0
+
+
+def test_who_signs_may_change_both_ways(make_world: MakeWorld) -> None:
+    world = make_world(ACCURACY + LOW)
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    world.loop.send()
+    world.configure(OWN_LINKS)
+    world.clock.pass_(days=6)
+    assert world.loop.send().n_refreshed == 9
+    assert all(str(d["image"]).startswith("s3://") for d in world.data("low"))
+    world.configure(ACCURACY + LOW)
+    assert world.loop.send(refresh=True).n_refreshed == 9
+    assert all("X-Amz-Expires" in str(d["image"]) for d in world.data("low"))
+
+
+def test_a_bucket_that_is_refused_holds_up_its_own_queue_only(own_links: World) -> None:
+    own_links.annotator.refused_buckets.add("blind")
+    with pytest.raises(BucketRefused, match="'blind' was refused"):
+        own_links.loop.send()
+    assert own_links.states() == {TaskState.SENT: 4, TaskState.DRAWN: 5}
+    own_links.annotator.refused_buckets.clear()
+    own_links.loop.send()
+    assert_settled(own_links)
+
+
+def test_without_keys_label_studio_cant_sign(make_world: MakeWorld) -> None:
+    head = HEAD.replace('access_key = "a"\nsecret_key = "b"\n', "")
+    with pytest.raises(ConfigError, match="images = 'label-studio' needs access_key"):
+        make_world(OWN_LINKS, head=head)

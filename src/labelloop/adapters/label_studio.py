@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop.adapters import label_studio_payloads as payloads
-from labelloop.adapters.label_studio_api import LabelStudioApi, NotFound, PageNotFound
+from labelloop.adapters.label_studio_api import (
+    AddressRefused,
+    InternalError,
+    LabelStudioApi,
+    NotFound,
+    PageNotFound,
+)
 from labelloop.adapters.labelling_config import (
     labelling_config,
     marker_of,
@@ -15,13 +21,23 @@ from labelloop.adapters.labelling_config import (
     project_title,
     readable,
 )
-from labelloop.errors import AnnotatorUnavailable, ArgumentError, ProjectGone
-from labelloop.ports import AnnotatorFacts, Project, ProjectSpec, RemoteTask, TaskData
+from labelloop.errors import (
+    AnnotatorDenied,
+    AnnotatorError,
+    AnnotatorUnavailable,
+    ArgumentError,
+    BucketRefused,
+    ProjectGone,
+)
+from labelloop.ports import AnnotatorFacts, BucketAccess, Project, ProjectSpec, RemoteTask, TaskData
 
 KEY = "labelloop"
 """The data key of a task's identity."""
 
 PROJECTS_PER_PAGE = 100  # Label Studio's limit
+STORAGES = "/api/storages/s3"
+LINK_MINUTES = 60
+"""How long a link works that Label Studio signs when an image is viewed."""
 KEYS_PER_REQUEST = 80  # keeps the request line under 4,094 bytes, where some servers cut it
 
 
@@ -136,6 +152,47 @@ class LabelStudioAnnotator:
         }
         created = self._api.ask("POST", "/api/projects/", payloads.Project, body=body)
         return _project(created, spec.marker)
+
+    def open_bucket(self, project_id: int, access: BucketAccess) -> None:
+        """See that the project can show s3:// links into a bucket, with these keys. Idempotent.
+
+        It is an import storage that is never synced. Label Studio tries it each time.
+
+        Raises:
+            BucketRefused: Label Studio can't open the bucket, or won't.
+            ProjectGone: the project no longer exists.
+        """
+        self._require_project(project_id)
+        params: dict[str, str | int] = {"project": project_id}
+        listed = self._api.ask("GET", STORAGES, payloads.Storages, params=params)
+        there = [storage.id for storage in listed.root if storage.bucket == access.bucket]
+        body = {
+            "project": project_id,
+            "title": "labelloop: never sync",
+            "bucket": access.bucket,
+            "s3_endpoint": access.endpoint_url,
+            "region_name": access.region,
+            "aws_access_key_id": access.access_key,
+            "aws_secret_access_key": access.secret_key,
+            "aws_session_token": access.session_token,
+            "use_blob_urls": True,
+            "presign": True,
+            "presign_ttl": LINK_MINUTES,
+        }
+        method, path = ("PATCH", f"{STORAGES}/{there[0]}") if there else ("POST", STORAGES)
+        try:
+            self._api.ask(method, path, payloads.Nothing, body=body)
+        except AnnotatorError as exc:
+            passing = isinstance(exc, AnnotatorUnavailable) and not isinstance(exc, InternalError)
+            if passing or isinstance(exc, AnnotatorDenied):
+                raise
+            raise BucketRefused(
+                f"Label Studio can't show images from the bucket {access.bucket!r}: {exc.args[0]}",
+                remedy=exc.remedy
+                if isinstance(exc, AddressRefused)
+                else "see that Label Studio reaches the endpoint, and that the key may list the bucket; "
+                'or set images = "presign" in the queue',
+            ) from exc
 
     def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
         """Import all tasks or none; their ids in the same order. Not idempotent.

@@ -19,13 +19,14 @@ from labelloop.adapters.label_studio_address import (
     is_loopback,
     trust,
 )
-from labelloop.adapters.label_studio_payloads import Access, Payload
+from labelloop.adapters.label_studio_payloads import Access
 from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable
 
 if TYPE_CHECKING:
     import httpx
+    from pydantic import BaseModel
 
-P = TypeVar("P", bound=Payload)
+P = TypeVar("P", bound="BaseModel")
 
 REPEATABLE = frozenset({"GET", "PATCH", "DELETE"})
 """Requests that may be sent twice: they end in the same state."""
@@ -35,10 +36,20 @@ ATTEMPTS_AFTER_TIMEOUT = 2
 FIRST_PAUSE_S = 0.4
 LONGEST_PAUSE_S = 30.0
 LONGEST_DETAIL = 600
+RESERVED = "reserved network address"
+"""What Label Studio says, since 1.23.1, of a bucket or webhook at a private address."""
 
 
 class NotFound(AnnotatorError):
     """Label Studio says that what was asked about doesn't exist."""
+
+
+class InternalError(AnnotatorUnavailable):
+    """A 500: Label Studio failed at what was asked, which it also does where it can't open a bucket."""
+
+
+class AddressRefused(AnnotatorError):
+    """Label Studio's protection against requests to private addresses."""
 
 
 class PageNotFound(AnnotatorUnavailable):
@@ -202,7 +213,8 @@ class LabelStudioApi:
         with suppress(ValueError):
             self.served_at = parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
         if response.status_code >= 500 or response.status_code == 429:
-            error = AnnotatorUnavailable(
+            kind = InternalError if response.status_code == 500 else AnnotatorUnavailable
+            error = kind(
                 f"Label Studio at {self.url} answered {response.status_code}"
                 f" to {method} {response.url.path}{self._said(response)}",
                 remedy="see Label Studio's own log, then run again",
@@ -235,6 +247,12 @@ class LabelStudioApi:
             return
         asked = f"{response.request.method} {response.url.path}"
         said = self._said(response)
+        if status == 403 and RESERVED in said:
+            raise AddressRefused(
+                f"Label Studio at {self.url} opens no private address{said}",
+                remedy="set SSRF_PROTECTION_ENABLED=false in Label Studio's environment, if you trust "
+                "everyone who has an account there; or give what it is to open a public address",
+            )
         if status in {401, 403}:
             raise AnnotatorDenied(
                 f"Label Studio at {self.url} refused the token{said}", remedy=self._token_remedy()

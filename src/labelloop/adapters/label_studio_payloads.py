@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from labelloop.adapters.labelling_config import CONTROL
 from labelloop.ports import RemoteAnnotation, RemoteTask
@@ -103,6 +103,17 @@ class TaskPage(Payload):
     """One page of tasks."""
 
     tasks: list[Task]
+
+
+class Storage(Payload):
+    """One S3 import storage of a project."""
+
+    id: int
+    bucket: str | None = None
+
+
+class Storages(RootModel[list[Storage]]):
+    """The S3 import storages of a project."""
 
 
 class Nothing(Payload):

@@ -20,6 +20,7 @@ class Queue:
 
     `where` None matches everything; `budget` None labels everything that matches. `annotators` answer
     each sample, and one more a share `overlap` of them.
+    `images`: "presign" or "label-studio", who signs the links to them.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Queue:
     draw: str = "uniform"
     annotators: int = 1
     overlap: float = 0.0
+    images: str = "presign"
 
     @property
     def blind(self) -> bool:

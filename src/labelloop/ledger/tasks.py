@@ -96,12 +96,15 @@ def in_doubt(tx: Transaction) -> list[Task]:
     return _tasks(tx, t.tasks.c.state == TaskState.SENDING.value)
 
 
-def with_old_url(tx: Transaction, expires_before: datetime) -> list[Shown]:
-    """Open tasks whose image URL lapses before a moment, the earliest first."""
+def with_old_url(
+    tx: Transaction, expires_before: datetime, *, lasting: bool = False
+) -> list[Shown]:
+    """Open tasks whose image URL lapses before a moment; `lasting`: those that never lapse too."""
+    old = t.tasks.c.url_expires_at < expires_before
     return _shown(
         tx,
         t.tasks.c.state.in_([s.value for s in OPEN])
-        & (t.tasks.c.url_expires_at < expires_before)
+        & (old | t.tasks.c.url_expires_at.is_(None) if lasting else old)
         & ((t.tasks.c.purpose != Purpose.EVALUATION.value) | t.tasks.c.media_uri.is_not(None)),
     )
 
@@ -193,8 +196,8 @@ def take_back(
         )
 
 
-def note_url(tx: Transaction, task_key: str, url_expires_at: datetime) -> None:
-    """Note until when the image URL in a task works."""
+def note_url(tx: Transaction, task_key: str, url_expires_at: datetime | None) -> None:
+    """Note until when the image URL in a task works; None: it doesn't lapse."""
     tx.execute(
         t.tasks.update().where(t.tasks.c.task_key == task_key).values(url_expires_at=url_expires_at)
     )

@@ -8,7 +8,7 @@ client; what is not there by then was not carried out, and is sent again.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from labelloop.core.task import Task, TaskState, people_to_ask
 from labelloop.core.token import project_marker
 from labelloop.errors import (
     AnnotatorUnavailable,
+    BucketRefused,
     ConfigError,
     InputGone,
     LabelloopError,
@@ -28,6 +29,7 @@ from labelloop.ledger import Lease, Ledger, annotations, tasks
 from labelloop.ledger.tasks import Shown
 from labelloop.ports import (
     Annotator,
+    BucketAccess,
     Clock,
     InputKind,
     Progress,
@@ -81,10 +83,12 @@ class Send:
         classes: Sequence[str],
         presign_life: timedelta,
         blind_uri: str | None,
+        bucket_access: Callable[[str | None], BucketAccess],
         clock: Clock,
         progress: Progress,
         texts: Texts | None = None,
     ) -> None:
+        """`bucket_access`: how Label Studio opens the bucket of a uri, or of the inputs for None."""
         self._ledger = ledger
         self._store = store
         self._annotator = annotator
@@ -99,6 +103,9 @@ class Send:
         self._texts = texts
         """Where the inputs are texts: what finds them. Nothing of them is copied or signed."""
         self._read: dict[str, str] = {}
+        self._access = bucket_access
+        self._open: set[int] = set()
+        self._unopened: BucketRefused | None = None
 
     @property
     def _kind(self) -> InputKind:
@@ -126,8 +133,9 @@ class Send:
             n_refreshed = self._refresh(lease, old, blind=refusal is None)
             n_asked_again = self._ask_people(lease)
             n_removed = self._remove_copies(lease)
-        if refusal is not None:
-            raise refusal
+        for trouble in (refusal, self._unopened):
+            if trouble is not None:
+                raise trouble
         return Sent(n_sent, n_found, n_unavailable, n_refreshed, n_removed, n_asked_again)
 
     # --- a queue ------------------------------------------------------------------------------
@@ -167,6 +175,8 @@ class Send:
             if not batch:
                 return n_sent, n_unavailable
             project = project or self._project(queue)
+            if not self._opens(queue, project.project_id):
+                return n_sent, n_unavailable
             ready = self._with_media(lease, queue, batch)
             n_unavailable += len(batch) - len(ready)
             if not ready:
@@ -178,6 +188,23 @@ class Send:
                     raise
                 lost, project = project, None
             self._progress(f"sent to {queue.name}", n_sent, None)
+
+    def _opens(self, queue: Queue, project_id: int) -> bool:
+        """Whether Label Studio can sign the links of a queue's images, where it is to; seen to once.
+
+        Where it can't, the queue waits; the others don't, and the reason is raised at the end.
+        """
+        if queue.images != "label-studio" or project_id in self._open:
+            return True
+        try:
+            self._annotator.open_bucket(
+                project_id, self._access(self._blind_uri if queue.blind else None)
+            )
+        except BucketRefused as exc:
+            self._unopened = self._unopened or exc
+            return False
+        self._open.add(project_id)
+        return True
 
     def _project(self, queue: Queue) -> Project:
         """The queue's project, found by its marker or created."""
@@ -225,6 +252,11 @@ class Send:
                     "Label Studio, or give [project] another name",
                 )
 
+    def _lapses_at(self, queue: Queue) -> datetime | None:
+        """When links made now lapse; None where there are none, or Label Studio makes them afresh."""
+        lasting = self._texts is not None or queue.images == "label-studio"
+        return None if lasting else self._clock.now() + self._life
+
     # --- a batch ------------------------------------------------------------------------------
 
     def _import(self, lease: Lease, queue: Queue, project: Project, batch: Sequence[Shown]) -> int:
@@ -233,11 +265,7 @@ class Send:
         now = self._clock.now()
         with self._ledger.write(lease) as tx:
             tasks.begin_sending(
-                tx,
-                moving,
-                project.project_id,
-                at=now,
-                url_expires_at=now + self._life if self._texts is None else None,
+                tx, moving, project.project_id, at=now, url_expires_at=self._lapses_at(queue)
             )
         with self._ledger.read() as tx:
             sending = list(tasks.by_key(tx, [task.task_key for task in moving]).values())
@@ -279,7 +307,11 @@ class Send:
     def _input(self, queue: Queue, task: Task) -> str:
         if self._texts is not None:
             return self._read[task.task_key]
-        return self._store.presign(task.media_uri if queue.blind else task.uri, self._life)  # type: ignore[arg-type]
+        image = task.media_uri if queue.blind else task.uri
+        assert image is not None  # noqa: S101  a blind task's copy was named before
+        if queue.images == "label-studio":
+            return image
+        return self._store.presign(image, self._life)
 
     def _with_texts(self, lease: Lease, batch: Sequence[Shown]) -> list[Shown]:
         """The tasks whose text can be shown; the others are noted, each with the reason."""
@@ -448,7 +480,11 @@ class Send:
         now = self._clock.now()
         margin = self._life if everything else min(self._life / 2, timedelta(days=2))
         with self._ledger.read() as tx:
-            old = tasks.with_old_url(tx, now + margin + timedelta(seconds=everything))
+            old = tasks.with_old_url(
+                tx,
+                now + margin + timedelta(seconds=everything),
+                lasting=everything and self._texts is None,
+            )
             return old + tasks.without_copy(tx)
 
     def _refresh(self, lease: Lease, old: Sequence[Shown], *, blind: bool) -> int:
@@ -461,14 +497,23 @@ class Send:
         for queue in self._queues.values():
             own = [s for s in old if s.task.queue == queue.name]
             if own and (blind or not queue.blind):
-                n += self._replace(lease, self._with_media(lease, queue, own))
+                open_ = [s for s in own if self._is_open(queue, s.task)]
+                n += self._replace(lease, self._with_media(lease, queue, open_))
         return n
+
+    def _is_open(self, queue: Queue, task: Task) -> bool:
+        assert task.project_id is not None  # noqa: S101  open tasks have one
+        try:
+            return self._opens(queue, task.project_id)
+        except ProjectGone:
+            return False  # collect takes its tasks back
 
     def _replace(self, lease: Lease, shown: Sequence[Shown]) -> int:
         n = 0
         for done, each in enumerate(shown, start=1):
-            data = self._data(self._queues[each.task.queue], each)
-            expires_at = self._clock.now() + self._life
+            queue = self._queues[each.task.queue]
+            data = self._data(queue, each)
+            expires_at = self._lapses_at(queue)
             assert each.task.ls_task_id is not None  # noqa: S101  open tasks have one
             if self._annotator.replace_data(each.task.ls_task_id, data.data):
                 with self._ledger.write(lease) as tx:

@@ -8,9 +8,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from labelloop.errors import AnnotatorError, AnnotatorUnavailable, ArgumentError, ProjectGone
+from labelloop.errors import (
+    AnnotatorError,
+    AnnotatorUnavailable,
+    ArgumentError,
+    BucketRefused,
+    ProjectGone,
+)
 from labelloop.ports import (
     AnnotatorFacts,
+    BucketAccess,
     Project,
     ProjectSpec,
     RemoteAnnotation,
@@ -86,6 +93,10 @@ class MemoryAnnotator:
         """The names of the port's calls so far, in order."""
         self.version = "1.23.2"
         self.personal = False
+        self.refused_buckets: set[str] = set()
+        """The buckets that it won't open."""
+        self.buckets: dict[int, dict[str, BucketAccess]] = {}
+        """By project: the buckets that it may open."""
         self.token_expires_at: datetime | None = None
         self._timeout_s = timeout_s
         self._page_size = page_size
@@ -136,6 +147,19 @@ class MemoryAnnotator:
             return self._project(project_id)
 
         return self._called("create_project", create)
+
+    def open_bucket(self, project_id: int, access: BucketAccess) -> None:
+        """See that the project can show s3:// links into a bucket. Idempotent."""
+
+        def open_it() -> None:
+            self._require(project_id)
+            if access.bucket in self.refused_buckets:
+                raise BucketRefused(
+                    f"bucket {access.bucket!r} was refused", remedy='set images = "presign"'
+                )
+            self.buckets.setdefault(project_id, {})[access.bucket] = access
+
+        self._called("open_bucket", open_it)
 
     def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
         """Import all tasks or none; their ids in the same order. Not idempotent."""

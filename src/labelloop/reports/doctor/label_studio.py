@@ -78,13 +78,22 @@ def _token(subject: Subject) -> Iterator[Finding]:
 
 def _private_bucket(subject: Subject) -> Iterator[Finding]:
     facts = subject.annotator.facts()
-    host = urlsplit(subject.settings.store.endpoint_url or "").hostname
+    own = subject.settings.store
+    host = urlsplit(own.public_endpoint_url or own.endpoint_url or "").hostname
     if version(facts.version) < GUARDED or host is None or not is_private(host):
         return
-    yield ok(
+    refuses = (
+        f"Label Studio {facts.version} refuses a bucket at {host}, a private address, unless "
+        "SSRF_PROTECTION_ENABLED is false there"
+    )
+    signing = [q.name for q in subject.queues if q.images == "label-studio"]
+    if not signing:
+        yield ok("private bucket", f"{refuses}; no queue has it open the bucket")
+        return
+    yield warn(
         "private bucket",
-        f"Label Studio {facts.version} would refuse a storage at {host}, a private address, unless "
-        "SSRF_PROTECTION_ENABLED is false there; images don't go through it",
+        f"{refuses}; queue {signing[0]!r} has it sign the links",
+        'set it so, if you trust everyone who has an account there, or images = "presign" in the queue',
     )
 
 
