@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from labelloop.adapters.s3_access import S3Access
+    from labelloop.core.columns import HowToRead
     from labelloop.core.dataset import DatasetVersion
     from labelloop.exports.exported import Exported
     from labelloop.ledger.rejects import SetAside
@@ -325,15 +326,28 @@ class Loop:
         own = self.settings
         if self.source is None or own.source is None:
             return None
-        from labelloop.core.columns import ColumnNames, TableRules
         from labelloop.steps.index_table import IndexTable
 
-        table = own.source
-        every = table.attributes == ["*"]
+        reading = self._how_to_read()
         return IndexTable(
             self.ledger,
             self.log,
             self.source,
+            names=reading.names,
+            rules=reading.rules,
+            clock=self.clock,
+            progress=self._progress,
+        ).run()
+
+    def _how_to_read(self) -> "HowToRead":
+        """How the rows of the table are read."""
+        from labelloop.core.columns import ColumnNames, HowToRead, TableRules
+
+        own = self.settings
+        assert own.source is not None  # noqa: S101  who asks has a table
+        table = own.source
+        every = table.attributes == ["*"]
+        return HowToRead(
             names=ColumnNames(
                 **table.columns.model_dump(),
                 attributes=None if every else tuple(table.attributes),
@@ -347,9 +361,7 @@ class Loop:
                 predicted_at_unit=table.predicted_at_unit,
                 max_text_bytes=own.input.max_text_bytes,
             ),
-            clock=self.clock,
-            progress=self._progress,
-        ).run()
+        )
 
     def collect(self) -> "Collected":
         """Bring people's answers home."""
@@ -525,6 +537,8 @@ class Loop:
             settings=self.settings,
             queues=self.queues,
             open_store=lambda: self.store,
+            open_source=lambda: self.source,
+            how_to_read=self._how_to_read,
             open_annotator=lambda: self.annotator,
             open_ledger=self._existing_ledger,
             log_identity=self._log_identity,

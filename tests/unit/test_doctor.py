@@ -13,6 +13,7 @@ from labelloop.reports.doctor import page, state
 from labelloop.reports.doctor.examination import checks, diagnose
 from labelloop.reports.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, fail, ok
 from labelloop.reports.doctor.subject import Machine, Subject
+from labelloop.testing import MemorySource
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, World
 
 NO_BLIND = HEAD.replace('blind_uri = "s3://blind"', "")
@@ -49,6 +50,15 @@ def subject(world: World, **changes: Any) -> Subject:
         "machine": Machine(),
     }
     return Subject(**(given | changes))
+
+
+def with_table(world: World, source: MemorySource, settings: str = "") -> Subject:
+    """The same with a table of predictions, in place of tags."""
+    world.source = source
+    head = HEAD.replace('blind_uri = "s3://blind"', "") if "text" in settings else HEAD
+    world.configure(QUEUES, head=f'{head}{settings}[source]\nkind = "csv"\nuri = "x"\n')
+    how_to_read = world.loop._how_to_read
+    return subject(world, open_source=lambda: source, how_to_read=how_to_read)
 
 
 def found(diagnosis: Diagnosis, check: str) -> Finding:
@@ -431,3 +441,41 @@ def test_a_page_without_a_place_or_an_image_is_refused(world: World, empty: bool
         world.configure(LOW, head=NO_BLIND)
     with pytest.raises(ArgumentError, match="no image" if empty else "blind_uri is not set"):
         page.write(subject(world))
+
+
+# --- tables and texts -------------------------------------------------------------------------
+
+ROW = {"sample_id": "a", "predicted_class": "cat", "predicted_at": "2026-03-02"}
+
+
+def test_a_table_is_looked_at_in_place_of_tags(world: World) -> None:
+    world.put("untagged.png", predicted_class="-", confidence="-", timestamp="-")
+    source = MemorySource()
+    source.put("monday", [ROW])
+    healthy = diagnose(with_table(world, source))
+    assert outcomes(healthy) == {Outcome.OK, Outcome.YOU}, healthy
+    assert "1 file;" in found(healthy, "table").says
+    assert "tags" not in {f.check for f in healthy.findings}
+    source.put("tuesday", [ROW | {"predicted_class": "cow"}])
+    rows = found(diagnose(with_table(world, source)), "rows")
+    assert (rows.outcome, rows.says) == (
+        Outcome.FAIL,
+        "1 of 1 rows looked at would be set aside, 1 for unknown class",
+    )
+    source.put("wednesday", [{"sample": "a"}])
+    table = found(diagnose(with_table(world, source)), "table")
+    assert (table.outcome, table.remedy) == (
+        Outcome.FAIL,
+        "did you mean 'sample'? it has sample",
+    )
+    source.put("thursday", "no footer")
+    assert found(diagnose(with_table(world, source)), "table").outcome is Outcome.WARN
+
+
+def test_texts_need_no_place_for_copies(world: World) -> None:
+    source = MemorySource()
+    source.put("monday", [ROW | {"prompt": "x"}])
+    healthy = diagnose(with_table(world, source, '[input]\nkind = "text"\n'))
+    assert healthy.n_failed == 0, healthy
+    assert "hold the texts" in found(healthy, "blind copies").says
+    assert "image links" not in {f.check for f in healthy.findings}

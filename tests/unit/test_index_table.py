@@ -146,9 +146,10 @@ def test_a_wrong_unit_of_time_is_noticed(make_world: MakeWorld) -> None:
     assert reasons(world) == {"monday#1": RejectReason.BAD_TIMESTAMP}
 
 
-def test_numbers_without_a_unit_of_time_are_an_error(make_world: MakeWorld) -> None:
+@pytest.mark.parametrize("at", [1_772_449_200, 1_772_449_200.5, "1772449200"])
+def test_numbers_without_a_unit_of_time_are_an_error(make_world: MakeWorld, at: object) -> None:
     world = tabled(make_world)
-    put(world, "monday", [row("a", predicted_at=1_772_449_200)])
+    put(world, "monday", [row("a", predicted_at=at)])
     with pytest.raises(ConfigError, match="predicted_at_unit"):
         world.loop.index()
 

@@ -54,15 +54,11 @@ def instants(column: Any, name: str, unit: str | None) -> tuple[Any, Any, Any]:
         naive = column.cast(pa.timestamp("us", tz=getattr(column.type, "tz", None)), safe=False)
         return naive.cast(kind), column.is_null().to_numpy(zero_copy_only=False), none
     if _is_text(column.type) or pa.types.is_null(column.type):
-        return _from_text(column, unit)
+        return _from_text(column, name, unit)
     if not _is_number(column.type):
         raise _unfit(name, column, "instants: timestamps, ISO 8601 text or an epoch")
     if unit is None:
-        raise ConfigError(
-            f'[source.columns] predicted_at = "{name}" holds numbers, and nothing says what they count',
-            remedy='set predicted_at_unit = "seconds", "milliseconds", "microseconds" or '
-            '"nanoseconds" in [source]',
-        )
+        raise _without_unit(name)
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     counted = column.to_numpy(zero_copy_only=False).astype(np.float64)
@@ -78,7 +74,7 @@ def _from_epoch(counted: Any, unit: str) -> tuple[Any, Any, Any]:
     return _masked(whole, missing | bad), missing, bad
 
 
-def _from_text(column: Any, unit: str | None) -> tuple[Any, Any, Any]:
+def _from_text(column: Any, name: str, unit: str | None) -> tuple[Any, Any, Any]:
     said = [None if v is None else v.strip() for v in column.to_pylist()]
     missing = np.array([not v for v in said], bool)
     if unit is not None:
@@ -86,6 +82,8 @@ def _from_text(column: Any, unit: str | None) -> tuple[Any, Any, Any]:
         bad = np.array([v is None for v in counted], bool)
         at, _, outside = _from_epoch(np.array([v or math.nan for v in counted], float), unit)
         return at, missing, (bad | outside) & ~missing
+    if all(v.isdigit() for v in said if v) and not missing.all():
+        raise _without_unit(name)
     us = np.zeros(len(said), np.int64)
     bad = np.zeros(len(said), bool)
     for i, text in enumerate(said):
@@ -189,6 +187,14 @@ def _is_number(kind: Any) -> bool:
 def _is_text(kind: Any) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _without_unit(name: str) -> ConfigError:
+    return ConfigError(
+        f'[source.columns] predicted_at = "{name}" holds numbers, and nothing says what they count',
+        remedy='set predicted_at_unit = "seconds", "milliseconds", "microseconds" or '
+        '"nanoseconds" in [source]',
     )
 
 

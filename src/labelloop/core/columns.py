@@ -116,6 +116,14 @@ class TableRules:
 
 
 @dataclass(frozen=True, slots=True)
+class HowToRead:
+    """How a table's rows are read."""
+
+    names: ColumnNames
+    rules: TableRules
+
+
+@dataclass(frozen=True, slots=True)
 class TableReading:
     """What rows say. `table` has the fields of Prediction, without `line` and `content_hash`.
 

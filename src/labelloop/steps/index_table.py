@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ from labelloop.core.sample import Reject, RejectReason
 from labelloop.errors import ConfigError, SourceFileBad
 from labelloop.ledger import Lease, Ledger, Transaction, cursors, rejects, source_files
 from labelloop.ledger.source_files import FileRead
-from labelloop.ports import Clock, PredictionLog, Progress, Source, SourceFile
+from labelloop.ports import Clock, PredictionLog, Progress, Source, SourceColumns, SourceFile
 from labelloop.steps.batch_writer import recover_batches, write_batches
 from labelloop.steps.index import Indexed
 from labelloop.steps.once import once
@@ -90,7 +91,9 @@ class IndexTable:
         files = self._source.files()
         wanted = [f for f in files if _is_new(before.get(f.uri), f, retry)]
         if wanted:
-            self._check_columns(wanted[-1])
+            with suppress(SourceFileBad):
+                newest = wanted[-1]
+                refuse_unknown_columns(self._names, self._source.columns(newest), newest.uri)
         known_before = before.keys() if digest == self._digest() else {f.uri for f in files}
         counts, gathered = _Counts(), _Gathered()
         for file in wanted:
@@ -156,28 +159,6 @@ class IndexTable:
             bad = Reject(uri=file.uri, reason=RejectReason.BAD_FILE, value=exc.args[0])
             yield TableReading.empty(), [bad]
 
-    def _check_columns(self, newest: SourceFile) -> None:
-        """Refuse a column that the settings name and the newest file hasn't: it is likely a typo.
-
-        Older files may lack columns that came later, and rows of JSON those that are rare.
-        """
-        try:
-            found = self._source.columns(newest)
-        except SourceFileBad:
-            return
-        for key, name in self._names.needed():
-            if name in found.names:
-                continue
-            near = get_close_matches(name, found.names, n=1, cutoff=0.6)
-            required = key in {"sample_id", "predicted_class", "predicted_at", "uri"}
-            if found.sparse and not near and not required:
-                continue
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(
-                f"[source.columns] {key} = {name!r}: {newest.uri} has no such column",
-                remedy=f"{hint}it has {', '.join(found.names) or 'none'}",
-            )
-
     # --- writing ------------------------------------------------------------------------------
 
     def _write(
@@ -222,6 +203,28 @@ class IndexTable:
             mended=mended,
             now=now,
             also=lambda tx: source_files.put(tx, ended, now),
+        )
+
+
+def refuse_unknown_columns(names: ColumnNames, found: SourceColumns, uri: str) -> None:
+    """Refuse a column that the settings name and the newest file hasn't: it is likely a typo.
+
+    Older files may lack columns that came later, and rows of JSON those that are rare.
+
+    Raises:
+        ConfigError: a column isn't there.
+    """
+    for key, name in names.needed():
+        if name in found.names:
+            continue
+        near = get_close_matches(name, found.names, n=1, cutoff=0.6)
+        required = key in {"sample_id", "predicted_class", "predicted_at", "uri"}
+        if found.sparse and not near and not required:
+            continue
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"[source.columns] {key} = {name!r}: {uri} has no such column",
+            remedy=f"{hint}it has {', '.join(found.names) or 'none'}",
         )
 
 

@@ -41,8 +41,8 @@ def origin_of(url: str) -> str:
 
 def _addresses(subject: Subject) -> Iterator[Finding]:
     own = subject.settings.store
-    images = own.public_endpoint_url or own.endpoint_url or AWS
     pages = subject.label_studio_url
+    images = pages if subject.by_text else own.public_endpoint_url or own.endpoint_url or AWS
     faults = [
         *_host_faults(images, "public_endpoint_url in [store]", pages),
         *_host_faults(pages, "public_url in [label_studio]", pages),
@@ -56,7 +56,8 @@ def _addresses(subject: Subject) -> Iterator[Finding]:
                 "serve the bucket over https, and name that address as public_endpoint_url in [store]",
             )
         )
-    yield from faults or [ok("addresses", f"browsers open {pages}, and images at {images}")]
+    also = "" if subject.by_text else f", and images at {images}"
+    yield from faults or [ok("addresses", f"browsers open {pages}{also}")]
 
 
 def _host_faults(url: str, setting: str, pages: str) -> Iterator[Finding]:

@@ -1,13 +1,13 @@
 """The whole examination, in the order in which things are set up."""
 
-from labelloop.reports.doctor import browser, clock, drift, label_studio, page, state, store
+from labelloop.reports.doctor import browser, clock, drift, label_studio, page, state, store, table
 from labelloop.reports.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, ok
 from labelloop.reports.doctor.subject import Subject
 
 
 def checks(subject: Subject) -> list[Check]:
     """Every check, in order."""
-    groups = (store, browser, page, label_studio, clock, state, drift)
+    groups = (store, table, browser, page, label_studio, clock, state, drift)
     return [check for group in groups for check in group.checks(subject)]
 
 

@@ -44,7 +44,7 @@ def _store(subject: Subject) -> Iterator[Finding]:
 
 
 def _tags(subject: Subject) -> Iterator[Finding]:
-    if not subject.glimpse.objects:
+    if not subject.glimpse.objects or not subject.by_tags:
         return
     classes = frozenset(subject.settings.project.classes)
     faults: Counter[str] = Counter()
@@ -58,7 +58,14 @@ def _tags(subject: Subject) -> Iterator[Finding]:
             size_bytes=found.size_bytes,
             tags=tags,
         )
-        reading = read_tags(tagged, subject.names, classes=classes, salt=b"", received_at=now)
+        reading = read_tags(
+            tagged,
+            subject.names,
+            classes=classes,
+            salt=b"",
+            received_at=now,
+            unusable_is_wrong=subject.settings.project.invalid_prediction == "wrong",
+        )
         if reading.prediction is None and reading.reject is not None:
             faults[reading.reject.reason] += 1
             value = f" ({reading.reject.value})" if reading.reject.value else ""
@@ -82,7 +89,8 @@ def _tags(subject: Subject) -> Iterator[Finding]:
 def _blind_copies(subject: Subject) -> Iterator[Finding]:
     place = subject.settings.store.blind_uri
     if not subject.any_blind:
-        yield ok("blind copies", "not needed: no queue is blind")
+        why = "tasks hold the texts themselves" if subject.by_text else "no queue is blind"
+        yield ok("blind copies", f"not needed: {why}")
         return
     if place is None:
         yield fail(
@@ -104,6 +112,8 @@ def _blind_copies(subject: Subject) -> Iterator[Finding]:
 
 
 def _blindness(subject: Subject) -> Iterator[Finding]:
+    if subject.by_text or not subject.by_tags:
+        return
     name = subject.names.predicted_class
     pairs = [(o.sample_id, tags[name]) for o, tags in subject.tagged if tags.get(name)]
     if len({predicted for _, predicted in pairs}) < 2:

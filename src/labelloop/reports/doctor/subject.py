@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from labelloop.config import Settings
+from labelloop.core.columns import HowToRead
 from labelloop.core.queue import Queue
 from labelloop.core.tags import TagNames
 from labelloop.ledger import Ledger
-from labelloop.ports import Annotator, Clock, Progress, Store, StoredObject
+from labelloop.ports import Annotator, Clock, Progress, Source, Store, StoredObject
 from labelloop.reports.glimpse import Glimpse, glimpse
 
 
@@ -40,6 +41,9 @@ class Subject:
     settings: Settings
     queues: tuple[Queue, ...]
     open_store: Callable[[], Store]
+    open_source: Callable[[], Source | None] = lambda: None
+    """The table of predictions; None where the settings name none."""
+    how_to_read: Callable[[], HowToRead] | None = None
     open_annotator: Callable[[], Annotator]
     open_ledger: Callable[[], Ledger | None]
     """The ledger; None where none was made yet."""
@@ -53,6 +57,29 @@ class Subject:
     def store(self) -> Store:
         """The store of the inputs."""
         return self.open_store()
+
+    @cached_property
+    def source(self) -> Source:
+        """The table of predictions."""
+        source = self.open_source()
+        assert source is not None  # noqa: S101  only what the settings name is examined
+        return source
+
+    @cached_property
+    def reading(self) -> HowToRead:
+        """How the table's rows are read."""
+        assert self.how_to_read is not None  # noqa: S101  as above
+        return self.how_to_read()
+
+    @property
+    def by_text(self) -> bool:
+        """Whether the inputs are texts: tasks hold them, and show no image by a link."""
+        return self.settings.input.kind == "text"
+
+    @property
+    def by_tags(self) -> bool:
+        """Whether tags say what the model predicted."""
+        return self.settings.source is None or self.settings.source.with_tags
 
     @cached_property
     def annotator(self) -> Annotator:
@@ -81,13 +108,13 @@ class Subject:
 
     @property
     def any_blind(self) -> bool:
-        """Whether a queue is blind."""
-        return any(q.blind for q in self.queues)
+        """Whether a queue shows blind copies."""
+        return not self.by_text and any(q.blind for q in self.queues)
 
     @property
     def any_open(self) -> bool:
         """Whether a queue shows images by their own links."""
-        return any(not q.blind for q in self.queues)
+        return not self.by_text and any(not q.blind for q in self.queues)
 
     @property
     def label_studio_url(self) -> str:
