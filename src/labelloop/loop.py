@@ -414,11 +414,19 @@ class Loop:
             else None,
         ).run(refresh_all=refresh)
 
-    def measure(self) -> "Measured":
-        """The accuracies that the blind labels support now."""
+    def measure(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> "Measured":
+        """The accuracies that the blind labels support now; of a period too, where one is named."""
         from labelloop.steps.measure import measure
 
-        return measure(self.ledger, clock=self.clock, timezone=self.settings.project.timezone)
+        return measure(
+            self.ledger,
+            clock=self.clock,
+            timezone=self.settings.project.timezone,
+            since=since,
+            until=until,
+        )
 
     def build(self) -> "Built":
         """Release new dataset versions where their content changed."""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.errors import ArgumentError
 from labelloop.statistics import wilson
 from labelloop.steps.measure import Accuracy
 from tests.unit.conftest import MakeWorld
@@ -226,3 +227,37 @@ def test_status_says_what_waits_and_when_a_round_is_due(world: World) -> None:
     (queue,) = found.queues
     assert (queue.n_open, queue.n_resolved, queue.n_skipped, queue.n_to_send) == (8, 1, 1, 0)
     assert (found.due, found.due_at) == (False, world.clock.at + timedelta(days=1))
+
+
+def test_a_period_has_its_own_accuracy_classes_and_models(world: World) -> None:
+    start = world.clock.at
+    draw(world, 40, predicted_class="cat", model="v1")
+    answer(world, dict.fromkeys(range(10), "cat"))
+    world.clock.pass_(days=10)
+    draw(world, 40, predicted_class="dog", model="v2")
+    answer(world, {10 + n: "dog" if n < 6 else "cat" for n in range(10)})
+    now = world.loop.measure()
+    assert now.period is None
+    assert [a.name for a in now.by_model] == ["v2"]
+    early = world.loop.measure(until=start + timedelta(days=1))
+    assert early.period is not None
+    assert estimate(early.period).value == 1.0
+    assert [a.name for a in early.by_model] == ["v1"]
+    assert [a.name for a in early.by_class] == ["cat"]
+    assert {(c.predicted_class, c.label) for c in early.confusion} == {("cat", "cat")}
+    both = world.loop.measure(since=start)
+    assert both.period is not None
+    assert (estimate(both.period).value, estimate(both.period).n) == (0.8, 20)
+    assert [(a.name, estimate(a).value) for a in both.by_model] == [("v1", 1.0), ("v2", 0.6)]
+    assert estimate(both.last_seven_days).value == 0.6
+
+
+def test_a_period_without_draws_says_so_and_one_that_ends_before_it_begins_is_refused(
+    world: World,
+) -> None:
+    draw(world, 20)
+    none = world.loop.measure(until=world.clock.at - timedelta(days=30)).period
+    assert none is not None
+    assert isinstance(none.estimate, Undefined)
+    with pytest.raises(ArgumentError, match="isn't before until"):
+        world.loop.measure(since=world.clock.at, until=world.clock.at)

@@ -204,13 +204,17 @@ def select_tables(r: "Selected") -> "list[Table]":
 
 
 def measure_tables(r: "Measured") -> "list[Table]":
-    """Accuracy by round, by day and by predicted class, and the confusion matrix."""
+    """Accuracy by round, day, predicted class and model, and the confusion matrix."""
+    of = r.period.name if r.period else "last 7 days"
     tables = [_accuracies("Accuracy by round", r.rounds), _accuracies("Accuracy by day", r.days)]
     if r.extra_rounds:
         tables.append(_accuracies("Extra rounds, never pooled with the others", r.extra_rounds))
-    tables.append(_accuracies("Accuracy by predicted class, last 7 days", r.by_class))
+    if r.period:
+        tables.append(_accuracies("Accuracy of the period", [r.period]))
+    tables.append(_accuracies(f"Accuracy by predicted class, {of}", r.by_class))
+    tables.append(_accuracies(f"Accuracy by model, {of}", r.by_model))
     if r.confusion:
-        tables.append(_confusion(r))
+        tables.append(_confusion(r, of))
     if r.agreement:
         tables.append(_agreement(r))
     return tables
@@ -258,14 +262,14 @@ def _accuracies(title: str, rows: "Sequence[Accuracy]") -> "Table":
 WIDEST_MATRIX = 12
 
 
-def _confusion(r: "Measured") -> "Table":
+def _confusion(r: "Measured", of: str) -> "Table":
     """The confusion matrix; where it has many classes, the pairs that were mixed up most."""
     predicted = sorted({c.predicted_class for c in r.confusion})
     labels = sorted({c.label for c in r.confusion} | set(predicted))
     if len(labels) > WIDEST_MATRIX:
-        return _mixed_up(r)
+        return _mixed_up(r, of)
     counts = {(c.predicted_class, c.label): c.n for c in r.confusion}
-    table = new_table("Confusion, last 7 days: what the model said (rows), what people said", "")
+    table = new_table(f"Confusion, {of}: what the model said (rows), what people said", "")
     for name in labels:
         table.add_column(safe(name), justify="right")
     for row in predicted:
@@ -277,9 +281,9 @@ def _confusion(r: "Measured") -> "Table":
     return table
 
 
-def _mixed_up(r: "Measured") -> "Table":
+def _mixed_up(r: "Measured", of: str) -> "Table":
     wrong = [c for c in r.confusion if c.label != c.predicted_class]
-    table = new_table("Mixed up most, last 7 days", "the model said", "people said")
+    table = new_table(f"Mixed up most, {of}", "the model said", "people said")
     table.add_column("labels", justify="right")
     for c in sorted(wrong, key=lambda c: -c.n)[:WIDEST_MATRIX]:
         table.add_row(safe(c.predicted_class), safe(c.label), f"{c.n:,}")

@@ -109,13 +109,15 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 
 
 @click.command()
+@click.option("--since", type=_Instant(), help="A period: predictions from this instant on.")
+@click.option("--until", type=_Instant(), help="A period: predictions before this instant.")
 @with_config
-def measure(config: Path, as_json: bool) -> None:
-    """The accuracy by round, day and predicted class, each with its interval, and whether it fell."""
+def measure(config: Path, as_json: bool, since: datetime | None, until: datetime | None) -> None:
+    """The accuracy by round, day, class and model, each with its interval, and whether it fell."""
     from labelloop.reports.wording import over_time
 
     with opened(config, quiet=as_json) as loop:
-        measured = loop.measure()
+        measured = loop.measure(since=since, until=until)
         _show("measure", measured, as_json)
         if not as_json:
             for text in over_time(measured.trend, loop.settings.project.timezone):

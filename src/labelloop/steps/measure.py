@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.task import TaskState
+from labelloop.errors import ArgumentError
 from labelloop.ledger import Ledger
 from labelloop.ledger.rounds import Placed
 from labelloop.ports import Clock
@@ -55,6 +56,10 @@ class Confusion:
 class Measured:
     """What `measure` knows. `n_random_sample` labels of endless traffic would be as precise.
 
+    period
+        the accuracy of the period that was asked about; None: none was
+    by_class, by_model, confusion
+        of that period, or else of the last seven days
     trend
         whether the accuracy has fallen, and its mean so far
     agreement
@@ -62,9 +67,11 @@ class Measured:
     """
 
     last_seven_days: Accuracy
+    period: Accuracy | None
     rounds: tuple[Accuracy, ...]
     days: tuple[Accuracy, ...]
     by_class: tuple[Accuracy, ...]
+    by_model: tuple[Accuracy, ...]
     confusion: tuple[Confusion, ...]
     extra_rounds: tuple[Accuracy, ...]
     n_random_sample: int | None
@@ -75,45 +82,57 @@ class Measured:
 Keep = Callable[[Placed], bool]
 
 
-def measure(ledger: Ledger, *, clock: Clock, timezone: str, level: float = 0.95) -> Measured:
-    """The accuracies that the ledger's blind labels support now. Writes nothing."""
+def measure(
+    ledger: Ledger,
+    *,
+    clock: Clock,
+    timezone: str,
+    level: float = 0.95,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Measured:
+    """The accuracies that the ledger's blind labels support now. Writes nothing.
+
+    `since` and `until` name a period of predictions, since <= predicted_at < until.
+
+    Raises:
+        ArgumentError: `since` isn't before `until`.
+    """
+    if since is not None and until is not None and since >= until:
+        raise ArgumentError(
+            f"since {since.isoformat()} isn't before until {until.isoformat()}",
+            remedy="give an earlier --since",
+        )
     zone = ZoneInfo(timezone)
     frames = blind_frames(ledger)
     regular = [f for f in frames if not f.round.extra]
-    start = clock.now() - WINDOW
-    recent = [f for f in regular if any(d.predicted_at >= start for d in f.draws)]
-
-    def in_window(d: Placed) -> bool:
-        return d.predicted_at >= start
+    week = _within(clock.now() - WINDOW, None)
+    window = _part_of("last 7 days", regular, week, level)
+    asked = since is not None or until is not None
+    inside = _within(since, until) if asked else week
 
     def day_of(d: Placed) -> date:
         return d.predicted_at.astimezone(zone).date()
 
+    def split(of: Callable[[Placed], str]) -> tuple[Accuracy, ...]:
+        names = sorted({of(d) for f in regular for d in f.draws if inside(d)})
+        return tuple(
+            _part_of(name, regular, lambda d, name=name: inside(d) and of(d) == name, level)  # type: ignore[misc]
+            for name in names
+        )
+
     days = sorted({day_of(d) for f in regular for d in f.draws})
-    names = sorted({_answer(d) for f in recent for d in f.draws if in_window(d)})
-    window = accuracy_of("last 7 days", recent, in_window, level)
     return Measured(
         last_seven_days=window,
+        period=_part_of(_named(since, until), regular, inside, level) if asked else None,
         rounds=tuple(accuracy_of(f"round {f.round.round}", [f], None, level) for f in regular),
         days=tuple(
-            accuracy_of(
-                day.isoformat(),
-                [f for f in regular if any(day_of(d) == day for d in f.draws)],
-                lambda d, day=day: day_of(d) == day,  # type: ignore[misc]
-                level,
-            )
+            _part_of(day.isoformat(), regular, lambda d, day=day: day_of(d) == day, level)  # type: ignore[misc]
             for day in days
         ),
-        by_class=tuple(
-            accuracy_of(
-                name,
-                recent,
-                lambda d, name=name: in_window(d) and _answer(d) == name,  # type: ignore[misc]
-                level,
-            )
-            for name in names
-        ),
-        confusion=_confusion(d for f in recent for d in f.draws if in_window(d)),
+        by_class=split(_answer),
+        by_model=split(lambda d: d.model),
+        confusion=_confusion(d for f in regular for d in f.draws if inside(d)),
         extra_rounds=tuple(
             accuracy_of(f"round {f.round.round} (extra)", [f], None, level)
             for f in frames
@@ -123,6 +142,24 @@ def measure(ledger: Ledger, *, clock: Clock, timezone: str, level: float = 0.95)
         trend=trend(regular, now=clock.now(), timezone=timezone, level=level),
         agreement=agreements(ledger, level=level),
     )
+
+
+def _within(since: datetime | None, until: datetime | None) -> Keep:
+    def inside(d: Placed) -> bool:
+        late_enough = since is None or since <= d.predicted_at
+        return late_enough and (until is None or d.predicted_at < until)
+
+    return inside
+
+
+def _named(since: datetime | None, until: datetime | None) -> str:
+    parts = [f"{word} {at.isoformat()}" for word, at in (("since", since), ("until", until)) if at]
+    return " ".join(parts)
+
+
+def _part_of(name: str, frames: Sequence[BlindFrame], keep: Keep, level: float) -> Accuracy:
+    """The accuracy of the part that `keep` names, over the frames that hold some of it."""
+    return accuracy_of(name, [f for f in frames if any(keep(d) for d in f.draws)], keep, level)
 
 
 def accuracy_of(
