@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -69,9 +70,9 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
-def _bucket(value: str) -> str:
-    if not re.fullmatch(r"s3://[^/]+(/.*)?", value):
-        raise ValueError("expected s3://bucket or s3://bucket/prefix")
+def _place(value: str) -> str:
+    if not re.fullmatch(r"s3://[^/]+(/.*)?|file:///.+", value):
+        raise ValueError("expected s3://bucket, s3://bucket/prefix, or the path of a folder")
     return value
 
 
@@ -94,7 +95,7 @@ def _condition(value: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-BucketUri = Annotated[str, AfterValidator(_bucket)]
+PlaceUri = Annotated[str, AfterValidator(_place)]
 
 
 class _Section(BaseModel):
@@ -151,9 +152,12 @@ class TagSettings(_Section):
 
 
 class StoreSettings(_Section):
-    """The S3-compatible bucket that holds the inputs. It may be read-only."""
+    """The S3-compatible bucket or the folder that holds the inputs. It may be read-only."""
 
-    uri: BucketUri = Field(description="The bucket, and a prefix where only part of it counts.")
+    uri: PlaceUri = Field(
+        description="`s3://bucket`, with a prefix where only part of it counts, or a folder: "
+        "`file:///path` or a path, relative to the file."
+    )
     prefixes: list[str] = Field(
         default_factory=list,
         description="Folders below `uri`, where only these count; they are listed in turn.",
@@ -162,7 +166,9 @@ class StoreSettings(_Section):
         None, description="The server, as labelloop reaches it. Left out: AWS."
     )
     public_endpoint_url: WebAddress | None = Field(
-        None, description="The server as an annotator's browser reaches it, if that differs."
+        None,
+        description="The server as an annotator's browser reaches it, if that differs. For a folder: "
+        "where it is served; left out, images travel inside the tasks.",
     )
     access_key: SecretStr | None = Field(
         None,
@@ -193,7 +199,7 @@ class StoreSettings(_Section):
     presign_life: Duration = Field(
         timedelta(days=7), description="How long an image URL in a task works; 7 days at most."
     )
-    blind_uri: BucketUri | None = Field(
+    blind_uri: PlaceUri | None = Field(
         None,
         description="A writable place for the copies that blind queues show: object keys often hold "
         "the predicted class.",
@@ -228,14 +234,30 @@ class StoreSettings(_Section):
         folders = sorted(f"{name.strip('/')}/" for name in self.prefixes)
         if "/" in folders:
             raise ValueError("a prefix is empty: name a folder below uri, such as 'images/'")
+        if any(part in {".", ".."} for name in folders for part in name.split("/")):
+            raise ValueError("a prefix holds . or ..: name a folder below uri")
         for outer, inner in pairwise(folders):
             if inner.startswith(outer):
                 raise ValueError(f"prefix {inner!r} lies inside {outer!r}: it would count twice")
         return self
 
+    @model_validator(mode="after")
+    def _places_are_of_one_kind(self) -> "StoreSettings":
+        if self.blind_uri and self.blind_uri.startswith("s3:") is self.is_folder:
+            raise ValueError(
+                "uri and blind_uri: one is a bucket and the other a folder; both must be of one kind"
+            )
+        return self
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the inputs lie in a folder."""
+        return self.uri.startswith("file:")
+
     def places(self) -> list[str]:
         """The uris that are listed."""
-        below = [f"{self.uri.rstrip('/')}/{name.strip('/')}" for name in self.prefixes]
+        names = [quote(name) if self.is_folder else name for name in self.prefixes]
+        below = [f"{self.uri.rstrip('/')}/{name.strip('/')}" for name in names]
         return below or [self.uri]
 
 
@@ -537,6 +559,11 @@ class Settings(_Section):
         for q in self.queue:
             if q.images == "label-studio" and self.input.kind == "text":
                 raise ValueError(f"queue {q.name!r}: images is for images, and inputs are texts")
+            if q.images == "label-studio" and self.store.is_folder:
+                raise ValueError(
+                    f"queue {q.name!r}: images = 'label-studio' needs a bucket, and the inputs lie in "
+                    "a folder; docs/folder.md shows how Label Studio serves one"
+                )
             if q.images == "label-studio" and self.store.access_key is None:
                 raise ValueError(
                     f"queue {q.name!r}: images = 'label-studio' needs access_key and secret_key in "
@@ -570,7 +597,7 @@ def _inside(uri: str, outer: str) -> bool:
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings in the file at `path`; `${NAME}` stands for an environment variable.
 
-    Relative paths in [state] become absolute, from the file's folder.
+    Relative paths in [store] and [state] become absolute, from the file's folder.
 
     Raises:
         ConfigError: the file is missing, isn't TOML, or holds what can't be used.
@@ -588,11 +615,29 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
             f"{path} can't be read as TOML: {exc}", remedy="mend the line it names"
         ) from exc
     filled = _fill(raw, environment, path, ())
+    folder = path.resolve().parent
+    _place_folders(filled, folder)
     try:
         settings = Settings.model_validate(filled)
     except ValidationError as exc:
         raise _explain(exc, path, filled) from exc
-    return _anchored(settings, path.resolve().parent)
+    return _anchored(settings, folder)
+
+
+def _place_folders(raw: dict[str, Any], folder: Path) -> None:
+    """Make file:// URIs of the folders in [store]; a relative path starts at `folder`."""
+    store = raw.get("store")
+    if not isinstance(store, dict):
+        return
+    for key in ("uri", "blind_uri"):
+        value = store.get(key)
+        if not isinstance(value, str) or not value:
+            continue
+        if value.startswith("file:///"):
+            value = unquote(value.removeprefix("file://"))
+        elif "://" in value or value.startswith(("s3:", "file:")):
+            continue
+        store[key] = Path(os.path.normpath(folder / os.path.expanduser(value))).as_uri()  # noqa: PTH111  an unknown ~user stays
 
 
 def _fill(value: Any, environment: Mapping[str, str], path: Path, where: tuple[str, ...]) -> Any:

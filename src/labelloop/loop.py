@@ -234,9 +234,18 @@ class Loop:
         """The store of the inputs."""
         if self._given[0] is not None:
             return self._given[0]
+        own = self.settings.store
+        if own.is_folder:
+            from labelloop.adapters.folder import FolderStore
+
+            return FolderStore(
+                own.uri,
+                prefixes=own.prefixes,
+                blind_uri=own.blind_uri,
+                public_url=own.public_endpoint_url,
+            )
         from labelloop.adapters.s3 import S3Store
 
-        own = self.settings.store
         store = S3Store(
             own.uri,
             self._s3_access(),

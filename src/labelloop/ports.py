@@ -41,13 +41,18 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """One object of the listing. `sample_id` is its key; `content_hash` its ETag without quotes."""
+    """One object of the listing. `sample_id` is its key; `content_hash` its ETag without quotes.
+
+    Where a hash costs reading the whole object, it is empty in the listing and comes with the tags.
+    `fault` says why the object can't be used, or its tags can't be read.
+    """
 
     sample_id: str
     uri: str
     content_hash: str
     size_bytes: int
     last_modified: datetime
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,10 @@ class Store(Protocol):
 
     Every call may raise StoreUnavailable (asking again may work) or StoreDenied (it won't).
     """
+
+    @property
+    def inline(self) -> bool:
+        """Whether `presign` gives the bytes themselves: no name shows, so blind needs no copy."""
 
     def objects(self) -> Iterator[Sequence[StoredObject]]:
         """Every object, page by page, each once.

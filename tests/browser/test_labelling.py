@@ -4,16 +4,20 @@ import io
 import shutil
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from tests.odd_keys import ODD_KEYS
 
+from labelloop.adapters.folder import FolderStore
 from labelloop.adapters.label_studio import LabelStudioAnnotator
 from labelloop.adapters.s3 import S3Store
+from labelloop.adapters.s3_access import Addressing
 from labelloop.demo.servers import LabelStudio, SeaweedFS
 from labelloop.ports import Project, ProjectSpec, TaskData
 
@@ -73,23 +77,28 @@ class Visit:
 
 
 @pytest.fixture
-def visit(label_studio: LabelStudio, tmp_path: Path) -> Iterator[Visit]:
+def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
         pytest.fail("Chromium is missing: install Debian's package chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(QUIET))
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        responses: list[Response] = []
-        page.goto(f"{label_studio.url}/user/login")
-        page.fill("#email", label_studio.username)
-        page.fill("#password", label_studio.password)
-        page.click("button[type=submit]")
-        page.wait_for_url(lambda url: "login" not in url)
-        page.wait_for_load_state("networkidle")
-        page.on("response", lambda response: responses.append(response))
-        yield Visit(page, responses, tmp_path)
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def visit(label_studio: LabelStudio, browser: Browser, tmp_path: Path) -> Visit:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    responses: list[Response] = []
+    page.goto(f"{label_studio.url}/user/login")
+    page.fill("#email", label_studio.username)
+    page.fill("#password", label_studio.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "login" not in url)
+    page.wait_for_load_state("networkidle")
+    page.on("response", lambda response: responses.append(response))
+    return Visit(page, responses, tmp_path)
 
 
 @pytest.fixture
@@ -101,8 +110,8 @@ def annotator(label_studio: LabelStudio) -> Iterator[LabelStudioAnnotator]:
     adapter.close()
 
 
-@pytest.fixture
-def image_url(seaweedfs: SeaweedFS, s3: "S3Client", blind_bucket: str) -> str:
+@pytest.fixture(scope="session")
+def picture() -> bytes:
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (640, 480), "#f4efe6")
@@ -111,12 +120,14 @@ def image_url(seaweedfs: SeaweedFS, s3: "S3Client", blind_bucket: str) -> str:
     draw.rectangle((305, 50, 335, 110), fill="#3c7a3c")
     png = io.BytesIO()
     image.save(png, "PNG")
+    return png.getvalue()
+
+
+@pytest.fixture
+def image_url(seaweedfs: SeaweedFS, s3: "S3Client", blind_bucket: str, picture: bytes) -> str:
     name = f"{uuid.uuid4().hex}.png"
-    s3.put_object(Bucket=blind_bucket, Key=name, Body=png.getvalue(), ContentType="image/png")
-    store = S3Store(
-        f"s3://{blind_bucket}",
-        seaweedfs.access,
-    )
+    s3.put_object(Bucket=blind_bucket, Key=name, Body=picture, ContentType="image/png")
+    store = S3Store(f"s3://{blind_bucket}", seaweedfs.access)
     return store.presign(f"s3://{blind_bucket}/{name}", timedelta(hours=1))
 
 
@@ -227,3 +238,50 @@ def test_a_text_is_shown_as_it_is(
         expect(visit.page.locator(".lsf-choices label").last).to_be_in_viewport()
     visit.answers("fig & date")
     assert answer_of(annotator, project, tasks[-1].task_key) == ("fig & date",)
+
+
+def test_an_image_of_a_folder_is_seen_without_a_name(
+    visit: Visit,
+    label_studio: LabelStudio,
+    annotator: LabelStudioAnnotator,
+    picture: bytes,
+    tmp_path: Path,
+) -> None:
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    (inputs / "secretname.png").write_bytes(picture)
+    store = FolderStore(inputs.as_uri())
+    [[found]] = store.objects()
+    url = store.presign(found.uri, timedelta(hours=1))
+    project, _, ls_task_id = new_task(annotator, image_url=url, show=())
+    visit.open_task(label_studio, project, ls_task_id)
+    visit.sees_the_image()
+    visit.screenshot("inline")
+    assert "secretname" not in visit.page.content()
+    sent = [r.text() for r in visit.responses if "/api/tasks" in r.url]
+    assert sent
+    assert not any("secretname" in body for body in sent)
+
+
+@pytest.mark.parametrize("addressing", ["path", "virtual"])
+def test_a_browser_opens_the_link_of_any_key(
+    browser: Browser,
+    seaweedfs: SeaweedFS,
+    s3: "S3Client",
+    bucket: str,
+    picture: bytes,
+    addressing: Addressing,
+) -> None:
+    for key in ODD_KEYS:
+        s3.put_object(Bucket=bucket, Key=key, Body=picture, ContentType="image/png")
+    access = seaweedfs.access
+    if addressing == "virtual":  # browsers know *.localhost, where resolvers may not
+        port = seaweedfs.endpoint_url.rpartition(":")[2]
+        access = replace(access, endpoint_url=f"http://s3.localhost:{port}", addressing=addressing)
+    store = S3Store(f"s3://{bucket}", access)
+    urls = [store.presign(f"s3://{bucket}/{key}", timedelta(hours=1)) for key in ODD_KEYS]
+    page = browser.new_page()
+    page.set_content("".join(f'<img crossorigin src="{escape(url)}">' for url in urls))
+    page.wait_for_function("() => [...document.images].every(i => i.complete)", timeout=30_000)
+    widths = page.evaluate("() => [...document.images].map(i => i.naturalWidth)")
+    assert dict(zip(ODD_KEYS, widths, strict=True)) == dict.fromkeys(ODD_KEYS, 640)

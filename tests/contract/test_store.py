@@ -1,14 +1,17 @@
-"""What every Store does, in memory and on a real S3 server."""
+"""What every Store does, in memory, in a folder and on a real S3 server."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import md5
+from hashlib import md5, sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
+from labelloop.adapters.folder import FolderStore
 from labelloop.adapters.s3 import S3Store
 from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
 from labelloop.ports import Store
@@ -42,20 +45,29 @@ class Seen:
 class Bench:
     """A way to make stores over one production and one blind bucket, and to look behind them."""
 
-    bucket: str
+    root: str  # the uri of the inputs
     blind: str
+    nowhere: str
     open: Callable[..., Store]  # (uri, hidden_uri=None, prefixes=())
     put: Callable[..., None]  # (key, body, *, tags=, metadata=, content_type=)
     look: Callable[[str], Held]
     page_size: int
-    rule: Callable[..., None]  # (days, *, below)
+    rule: Callable[..., None] | None  # (days, *, below); None: links don't lapse, nothing expires
+    digest: Callable[[bytes], str] = lambda body: md5(body).hexdigest()  # noqa: S324  what S3 calls ETag
+    quoted: Callable[[str], str] = str
+    typed: Callable[[str], str] = str
+    whole_names: bool = True  # a sample's name is its whole key, else the path below the uri
 
     @property
     def store(self) -> Store:
-        return self.open(f"s3://{self.bucket}")
+        return self.open(self.root)
 
     def uri(self, key: str) -> str:
-        return f"s3://{self.bucket}/{key}"
+        return f"{self.root}/{self.quoted(key)}"
+
+    def below(self, folder: str, *names: str) -> list[str]:
+        """The names of samples of a store that was opened at `folder`."""
+        return [f"{folder}/{name}" if self.whole_names else name for name in names]
 
 
 def memory_bench() -> Bench:
@@ -76,7 +88,63 @@ def memory_bench() -> Bench:
         held.put(key, body, **keywords)  # type: ignore[arg-type]
 
     return Bench(
-        "production", "blind", open_store, put, lambda uri: held.objects_by_uri[uri], 7, rule
+        "s3://production",
+        "s3://blind",
+        "s3://no-such-bucket-here",
+        open_store,
+        put,
+        lambda uri: held.objects_by_uri[uri],
+        7,
+        rule,
+    )
+
+
+def folder_bench(home: Path) -> Bench:
+    root, blind = home / "production", home / "blind"
+    for place in (root, blind):
+        place.mkdir()
+        (place / ".mounted").touch()
+
+    def open_store(uri: str, hidden_uri: str | None = None, prefixes: Sequence[str] = ()) -> Store:
+        return FolderStore(uri, blind_uri=hidden_uri or blind.as_uri(), prefixes=prefixes)
+
+    def put(
+        key: str,
+        body: bytes = b"",
+        *,
+        tags: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "",
+    ) -> None:
+        path = root / key
+        if key.endswith("/"):
+            path.mkdir(parents=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        if tags:
+            path.with_name(f"{path.name}.json").write_text(json.dumps(tags))
+
+    def look(uri: str) -> Held:
+        path = Path(unquote(uri.removeprefix("file://")))
+        beside = path.with_name(f"{path.name}.json")
+        of_copy = path.is_relative_to(blind) or not beside.exists()
+        tags = {} if of_copy else json.loads(beside.read_text())
+        return Seen(body=path.read_bytes(), content_type="", tags=tags, metadata={})
+
+    return Bench(
+        root.as_uri(),
+        blind.as_uri(),
+        (home / "no-such-bucket-here").as_uri(),
+        open_store,
+        put,
+        look,
+        1000,
+        None,
+        digest=lambda body: sha256(body).hexdigest(),
+        quoted=quote,
+        typed=lambda _: "",
+        whole_names=False,
     )
 
 
@@ -120,19 +188,40 @@ def s3_bench(server: "SeaweedFS", s3: "S3Client", bucket: str, blind: str) -> Be
             LifecycleConfiguration={"Rules": [{**expiry, "Filter": {"Prefix": below}}]},  # type: ignore[list-item]
         )
 
-    return Bench(bucket, blind, open_store, put, look, 1000, rule)
+    return Bench(
+        f"s3://{bucket}",
+        f"s3://{blind}",
+        "s3://no-such-bucket-here",
+        open_store,
+        put,
+        look,
+        1000,
+        rule,
+    )
 
 
-@pytest.fixture(params=["memory", "s3"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    if request.param == "memory":
+def made(kind: str, request: pytest.FixtureRequest) -> Bench:
+    if kind == "memory":
         return memory_bench()
+    if kind == "folder":
+        return folder_bench(request.getfixturevalue("tmp_path"))
     return s3_bench(
         request.getfixturevalue("seaweedfs"),
         request.getfixturevalue("s3"),
         request.getfixturevalue("bucket"),
         request.getfixturevalue("blind_bucket"),
     )
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    return made(request.param, request)
+
+
+@pytest.fixture(params=["memory", "s3"])
+def bucket_bench(request: pytest.FixtureRequest) -> Bench:
+    """What has links that lapse, and rules: no folder."""
+    return made(request.param, request)
 
 
 def keys(store: Store) -> list[str]:
@@ -146,11 +235,12 @@ def test_an_empty_bucket_has_no_objects(bench: Bench) -> None:
 
 def test_the_listing_tells_key_uri_hash_size_and_time(bench: Bench) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
-    bench.put("class_07/a.png", b"bytes")
+    bench.put("class_07/a.png", b"bytes", tags={"predicted_class": "7"})
     [[found]] = bench.store.objects()
     assert found.sample_id == "class_07/a.png"
     assert found.uri == bench.uri("class_07/a.png")
-    assert found.content_hash == md5(b"bytes").hexdigest()  # noqa: S324 - what S3 calls ETag
+    [(told, _)] = bench.store.tags([found])
+    assert told.content_hash == bench.digest(b"bytes")
     assert found.size_bytes == 5
     assert found.last_modified.tzinfo is UTC
     assert before <= found.last_modified <= datetime.now(UTC) + timedelta(seconds=5)
@@ -169,41 +259,44 @@ def test_only_what_is_below_the_prefix_is_listed_by_its_whole_key(bench: Bench) 
     for key in ("images/a.png", "images/deep/b.png", "images2/c.png", "images.png"):
         bench.put(key)
     for uri in (bench.uri("images"), bench.uri("images/")):
-        assert keys(bench.open(uri)) == ["images/a.png", "images/deep/b.png"]
+        assert keys(bench.open(uri)) == bench.below("images", "a.png", "deep/b.png")
 
 
 def test_only_the_prefixes_are_listed_in_turn(bench: Bench) -> None:
     for key in ("b/2.png", "a/1.png", "a/deep/3.png", "ab/no.png", "c/no.png", "x/a/4.png"):
         bench.put(key)
-    store = bench.open(f"s3://{bench.bucket}", prefixes=["b/", "a"])
+    store = bench.open(bench.root, prefixes=["b/", "a"])
     assert keys(store) == ["a/1.png", "a/deep/3.png", "b/2.png"]
-    assert keys(bench.open(bench.uri("x"), prefixes=["a/"])) == ["x/a/4.png"]
+    assert keys(bench.open(bench.uri("x"), prefixes=["a/"])) == bench.below("x", "a/4.png")
 
 
-def test_a_prefix_that_matches_nothing_is_named_unless_the_bucket_is_empty(bench: Bench) -> None:
-    for uri, prefixes in ((bench.uri("imges"), []), (f"s3://{bench.bucket}", ["imges/"])):
-        assert keys(bench.open(uri, prefixes=prefixes)) == []
+def test_a_prefix_that_matches_nothing_is_named(bench: Bench) -> None:
     bench.put("images/a.png")
     bench.put("later/")
     wrong = (
         (bench.uri("imges"), []),
-        (f"s3://{bench.bucket}", ["images/", "imges/"]),
+        (bench.root, ["images/", "imges/"]),
         (bench.uri("images"), ["imges"]),
     )
     for uri, prefixes in wrong:
         with pytest.raises(StoreDenied, match=r"nothing lies below .*imges/") as caught:
             keys(bench.open(uri, prefixes=prefixes))
         assert "prefixes" in caught.value.remedy
-    both = bench.open(f"s3://{bench.bucket}", prefixes=["images/", "later/"])
+    both = bench.open(bench.root, prefixes=["images/", "later/"])
     assert keys(both) == ["images/a.png"]
+
+
+def test_in_an_empty_bucket_no_prefix_is_wrong(bucket_bench: Bench) -> None:
+    assert keys(bucket_bench.open(bucket_bench.uri("imges"))) == []
+    assert keys(bucket_bench.open(bucket_bench.root, prefixes=["imges/"])) == []
 
 
 def test_blind_copies_and_folder_markers_are_not_listed(bench: Bench) -> None:
     for key in ("a.png", "blind/x.png", "blinded.png", "folder/"):
         bench.put(key)
-    store = bench.open(f"s3://{bench.bucket}", hidden_uri=bench.uri("blind"))
+    store = bench.open(bench.root, hidden_uri=bench.uri("blind"))
     assert keys(store) == ["a.png", "blinded.png"]
-    elsewhere = bench.open(f"s3://{bench.bucket}", hidden_uri=f"s3://{bench.blind}")
+    elsewhere = bench.open(bench.root, hidden_uri=bench.blind)
     assert keys(elsewhere) == ["a.png", "blind/x.png", "blinded.png"]
 
 
@@ -214,12 +307,12 @@ def test_any_key_is_listed_tagged_read_copied_and_deleted(bench: Bench, key: str
     [[found]] = store.objects()
     assert found.sample_id == key
     [(of, tags)] = store.tags([found])
-    assert of == found
+    assert (of.sample_id, of.fault) == (key, "")
     assert tags == {"shadow:v3": "Naïve + 100/b"}
     assert store.exists(found.uri)
     assert store.read(found.uri) == key.encode()
-    store.copy_blind(found.uri, f"s3://{bench.blind}/copy")
-    assert store.read(f"s3://{bench.blind}/copy") == key.encode()
+    store.copy_blind(found.uri, f"{bench.blind}/copy")
+    assert store.read(f"{bench.blind}/copy") == key.encode()
     store.delete(found.uri)
     assert not store.exists(found.uri)
 
@@ -254,22 +347,25 @@ def test_a_blind_copy_has_the_bytes_and_the_type_and_nothing_else(bench: Bench) 
         metadata={"predicted": "7"},
         content_type="image/webp",
     )
-    target = f"s3://{bench.blind}/0a1b"
+    target = f"{bench.blind}/0a1b"
     for _ in range(2):
         bench.store.copy_blind(bench.uri("class_07/a.png"), target)
         copy = bench.look(target)
-        assert (copy.body, copy.content_type) == (b"pixels", "image/webp")
+        assert (copy.body, copy.content_type) == (b"pixels", bench.typed("image/webp"))
         assert (copy.tags, copy.metadata) == ({}, {})
     original = bench.look(bench.uri("class_07/a.png"))
     assert original.tags == {"predicted_class": "7"}
 
 
-def test_a_blind_copy_replaces_what_stood_there(bench: Bench) -> None:
-    bench.put("old.png", b"old", tags={"a": "1"}, metadata={"b": "2"}, content_type="image/gif")
-    bench.put("new.png", b"new")
-    bench.store.copy_blind(bench.uri("new.png"), bench.uri("old.png"))
-    copy = bench.look(bench.uri("old.png"))
-    assert (copy.body, copy.content_type, copy.tags, copy.metadata) == (b"new", "image/png", {}, {})
+def test_a_blind_copy_replaces_what_stood_there(bucket_bench: Bench) -> None:
+    bucket_bench.put(
+        "old.png", b"old", tags={"a": "1"}, metadata={"b": "2"}, content_type="image/gif"
+    )
+    bucket_bench.put("new.png", b"new")
+    bucket_bench.store.copy_blind(bucket_bench.uri("new.png"), bucket_bench.uri("old.png"))
+    copy = bucket_bench.look(bucket_bench.uri("old.png"))
+    assert (copy.body, copy.content_type) == (b"new", bucket_bench.typed("image/png"))
+    assert (copy.tags, copy.metadata) == ({}, {})
 
 
 def test_what_is_gone_is_said_to_be_gone(bench: Bench) -> None:
@@ -278,14 +374,15 @@ def test_what_is_gone_is_said_to_be_gone(bench: Bench) -> None:
     with pytest.raises(InputGone, match=r"gone\.png"):
         store.read(bench.uri("gone.png"))
     with pytest.raises(InputGone, match=r"gone\.png"):
-        store.copy_blind(bench.uri("gone.png"), f"s3://{bench.blind}/copy")
+        store.copy_blind(bench.uri("gone.png"), f"{bench.blind}/copy")
     store.delete(bench.uri("gone.png"))
 
 
 def test_what_was_overwritten_is_not_read_for_what_was_listed(bench: Bench) -> None:
     store = bench.store
-    bench.put("a.png", b"old")
-    [[old]] = store.objects()
+    bench.put("a.png", b"old", tags={"predicted_class": "7"})
+    [[found]] = store.objects()
+    [(old, _)] = store.tags([found])
     assert store.read(old.uri, content_hash=old.content_hash) == b"old"
     bench.put("a.png", b"new")
     with pytest.raises(InputChanged, match=r"a\.png"):
@@ -296,59 +393,60 @@ def test_what_was_overwritten_is_not_read_for_what_was_listed(bench: Bench) -> N
 def test_a_missing_bucket_is_never_taken_for_a_missing_object(bench: Bench) -> None:
     bench.put("a.png")
     store = bench.store
-    nowhere = "s3://no-such-bucket-here/a.png"
+    nowhere = f"{bench.nowhere}/a.png"
     for call in (
         lambda: store.exists(nowhere),
         lambda: store.read(nowhere),
         lambda: store.delete(nowhere),
-        lambda: store.copy_blind(nowhere, f"s3://{bench.blind}/copy"),
-        lambda: store.check_writable("s3://no-such-bucket-here"),
+        lambda: store.copy_blind(nowhere, f"{bench.blind}/copy"),
+        lambda: store.check_writable(bench.nowhere),
     ):
         with pytest.raises(StoreDenied, match="no-such-bucket-here"):
             call()
 
 
 def test_a_writable_place_is_found_writable_and_left_as_it_was(bench: Bench) -> None:
-    bench.store.check_writable(f"s3://{bench.blind}")
-    bench.store.check_writable(f"s3://{bench.blind}/below/")
-    assert keys(bench.open(f"s3://{bench.blind}")) == []
+    bench.store.check_writable(bench.blind)
+    bench.store.check_writable(f"{bench.blind}/below/")
+    assert keys(bench.open(bench.blind)) == []
 
 
-def test_a_url_lives_a_second_at_least_and_seven_days_at_most(bench: Bench) -> None:
-    bench.put("a.png")
+def test_a_url_lives_a_second_at_least_and_seven_days_at_most(bucket_bench: Bench) -> None:
+    bucket_bench.put("a.png")
     for life in (timedelta(seconds=1), timedelta(hours=1), timedelta(days=7)):
-        url = bench.store.presign(bench.uri("a.png"), life)
+        url = bucket_bench.store.presign(bucket_bench.uri("a.png"), life)
         assert f"X-Amz-Expires={int(life.total_seconds())}" in url
     for life in (timedelta(0), timedelta(days=-1), timedelta(days=7, seconds=1)):
         with pytest.raises(ArgumentError, match="presigned"):
-            bench.store.presign(bench.uri("a.png"), life)
+            bucket_bench.store.presign(bucket_bench.uri("a.png"), life)
 
 
 def test_a_page_of_ours_is_written_over_what_stood_there(bench: Bench) -> None:
     uri = bench.uri("page")
     for body in (b"old", b"<p>new</p>"):
         bench.store.write(uri, body, "text/html")
-    assert (bench.look(uri).body, bench.look(uri).content_type) == (b"<p>new</p>", "text/html")
+    seen = bench.look(uri)
+    assert (seen.body, seen.content_type) == (b"<p>new</p>", bench.typed("text/html"))
 
 
-def test_a_browser_sees_the_type_and_whom_cors_lets_read_it(bench: Bench) -> None:
-    bench.put("a b.png", b"pixels")
-    store = bench.store
-    url = store.presign(bench.uri("a b.png"), timedelta(minutes=1))
+def test_a_browser_sees_the_type_and_whom_cors_lets_read_it(bucket_bench: Bench) -> None:
+    bucket_bench.put("a b.png", b"pixels")
+    store = bucket_bench.store
+    url = store.presign(bucket_bench.uri("a b.png"), timedelta(minutes=1))
     seen = store.view(url, origin="http://labels.example")
     assert (seen.status, seen.content_type) == (200, "image/png")
     assert seen.allowed_origin in {"*", "http://labels.example"}
     for instant in (seen.served_at, seen.modified_at):
         assert instant is not None
         assert abs(instant - datetime.now(UTC)) < timedelta(minutes=1)
-    gone = store.presign(bench.uri("gone.png"), timedelta(minutes=1))
+    gone = store.presign(bucket_bench.uri("gone.png"), timedelta(minutes=1))
     assert store.view(gone, origin="http://labels.example").status == 404
 
 
-def test_the_rule_that_deletes_old_objects_is_known(bench: Bench) -> None:
-    assert bench.store.retention(bench.uri("")) is None
-    bench.rule(30, below="images/")
-    store = bench.store
-    assert store.retention(bench.uri("")) == timedelta(days=30)
-    assert store.retention(bench.uri("images/a")) == timedelta(days=30)
-    assert store.retention(bench.uri("other/a")) is None
+def test_the_rule_that_deletes_old_objects_is_known(bucket_bench: Bench) -> None:
+    assert bucket_bench.store.retention(bucket_bench.uri("")) is None
+    bucket_bench.rule(30, below="images/")
+    store = bucket_bench.store
+    assert store.retention(bucket_bench.uri("")) == timedelta(days=30)
+    assert store.retention(bucket_bench.uri("images/a")) == timedelta(days=30)
+    assert store.retention(bucket_bench.uri("other/a")) is None

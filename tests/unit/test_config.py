@@ -59,6 +59,38 @@ def test_a_bucket_needs_no_keys_and_copies_may_lie_beside_the_prefixes(path: Pat
     assert store.places() == ["s3://production/a", "s3://production/b"]
 
 
+@pytest.mark.parametrize(
+    ("written", "uri"),
+    [
+        ("inputs", "{here}/inputs"),
+        ("./a b#/../inputs é", "{here}/inputs%20%C3%A9"),
+        ("/data/inputs/", "file:///data/inputs"),
+        ("file:///data/in%20puts", "file:///data/in%20puts"),
+        ("file:///data/in puts", "file:///data/in%20puts"),
+    ],
+)
+def test_a_folder_is_found_from_where_the_file_lies(path: Path, written: str, uri: str) -> None:
+    text = GOOD.replace("s3://production", written).replace("s3://blind", "copies")
+    store = read(path, text).store
+    here = path.parent.resolve().as_uri()
+    assert store.is_folder
+    assert store.uri == uri.format(here=here)
+    assert store.blind_uri == f"{here}/copies"
+
+
+def test_label_studio_signs_links_to_buckets_only(path: Path) -> None:
+    text = GOOD.replace("s3://production", "inputs").replace("s3://blind", "copies")
+    said = refused(path, text.replace("budget = 4", 'budget = 4\nimages = "label-studio"'))
+    assert "needs a bucket" in said
+
+
+def test_copies_in_a_folder_may_not_lie_among_the_inputs(path: Path) -> None:
+    text = GOOD.replace("s3://production", "data").replace("s3://blind", "data/blind")
+    assert "lies inside store.uri" in refused(path, text)
+    apart = text.replace('"data/blind"', '"data/blind"\nprefixes = ["in puts"]')
+    assert read(path, apart).store.places()[0].endswith("/data/in%20puts")
+
+
 def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
     low, accuracy = QUEUES.index('[[queue]]\nname = "low"'), QUEUES.index("[[queue]]")
     text = HEAD + QUEUES[low:] + QUEUES[accuracy:low]
@@ -89,7 +121,11 @@ def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
         ('["cat", "dog"]', '["cat", 7]', ["project.classes.1 = 7"]),
         ("[store]", 'timezone = "Mars/Olympus"\n[store]', ["Mars/Olympus", "Europe/Zurich"]),
         # store
-        ('"s3://production"', '"production"', ["store.uri = 'production'", "s3://bucket"]),
+        ('"s3://production"', '"gs://production"', ["store.uri = 'gs://production'", "s3://b"]),
+        ('"s3://production"', '"file://host/x"', ["store.uri = 'file://host/x'", "folder"]),
+        ('"s3://production"', '"production"', ["uri and blind_uri", "of one kind"]),
+        ('"s3://blind"', '"blind"', ["uri and blind_uri", "of one kind"]),
+        ('"s3://blind"', '"s3://blind"\nprefixes = ["../x"]', ["a prefix holds . or .."]),
         ('endpoint_url = "http://127.0.0.1:9"', 'endpoint_url = "x:9"', ["store.endpoint_url"]),
         ('"s3://blind"', '"s3://production/blind"', ["lies inside store.uri"]),
         ('"s3://blind"', '"s3://production"', ["lies inside store.uri"]),

@@ -295,6 +295,23 @@ def test_without_a_place_for_copies_a_blind_queue_is_refused_and_the_others_are_
     assert [p.marker.rpartition("/")[2] for p in world.annotator.projects()] == ["low"]
 
 
+def test_images_inside_the_tasks_need_no_copies_and_no_place_for_them(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(QUEUES, head=HEAD.replace('blind_uri = "s3://blind"', ""))
+    world.store.inline = True
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    assert world.loop.send().n_sent == 9
+    data = [*world.data("accuracy"), *world.data("low")]
+    assert len(data) == 9
+    assert all(str(d["image"]).startswith("data:image/png;base64,") for d in data)
+    assert not any(uri.startswith("s3://blind") for uri in world.store.objects_by_uri)
+    again = world.loop.send()
+    assert (again.n_sent, again.n_refreshed, again.n_copies_removed) == (0, 0, 0)
+
+
 def test_a_place_for_copies_that_cannot_be_written_is_refused_by_name(
     make_world: MakeWorld,
 ) -> None:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from labelloop.adapters import s3_facts, s3_listing
+from labelloop.adapters import browser_view, s3_facts, s3_listing
 from labelloop.adapters.s3_access import S3Access, link_life
 from labelloop.adapters.s3_errors import Request, translated
 from labelloop.errors import ArgumentError, ConfigError, InputChanged, InputGone, StoreDenied
@@ -41,6 +41,8 @@ class S3Store:
         ConfigError: a uri, URL, file or profile that can't be one.
         StoreDenied: a profile whose credentials can't be fetched.
     """
+
+    inline = False
 
     def __init__(
         self,
@@ -250,7 +252,7 @@ class S3Store:
 
     def view(self, url: str, *, origin: str) -> BrowserView:
         """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
-        return s3_facts.view(
+        return browser_view.view(
             url, origin=origin, ca_file=self._access.ca_file, timeout_s=self._timeout_s
         )
 

@@ -36,6 +36,7 @@ class RejectReason(StrEnum):
     """Why a row was set aside."""
 
     UNTAGGED = "untagged"
+    UNREADABLE = "can't be read"
     NO_TIMESTAMP = "no timestamp"
     BAD_TIMESTAMP = "timestamp can't be read"
     NO_CLASS = "no predicted class"

@@ -52,13 +52,14 @@ class TagNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedObject:
-    """An object of the store with its tags."""
+    """An object of the store with its tags; `fault` says why they can't be read."""
 
     sample_id: str
     uri: str
     content_hash: str
     size_bytes: int
     tags: Mapping[str, str]
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ def read_tags(
     """
     tags = tagged.tags
     fault = _fault(tags, names, None if unusable_is_wrong else classes)
+    if tagged.fault:
+        fault = RejectReason.UNREADABLE, tagged.fault
     if fault is not None:
         reason, value = fault
         return Reading(None, (), Reject(uri=tagged.uri, reason=reason, value=value))

@@ -14,6 +14,7 @@ _CHUNK = 500
 
 OUTSIDE_FRAMES = (
     RejectReason.UNTAGGED,
+    RejectReason.UNREADABLE,
     RejectReason.NO_TIMESTAMP,
     RejectReason.BAD_TIMESTAMP,
     RejectReason.NO_CLASS,

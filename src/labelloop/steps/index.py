@@ -20,7 +20,10 @@ from labelloop.ports import Clock, Known, PredictionLog, Progress, Store, Stored
 from labelloop.steps.batch_writer import recover_batches, write_batches
 
 PENDING = timedelta(minutes=10)
-"""An untagged object younger than this waits for its tags: apps upload first and tag later."""
+"""An untagged object younger than this waits for its tags: apps upload first and tag later.
+
+So does one whose metadata can't be read: it may be half written.
+"""
 
 SETTLED = timedelta(hours=1)
 """An object this much older than the last listing was seen by it, whatever the server's clocks."""
@@ -185,6 +188,7 @@ class Index:
                     content_hash=stored.content_hash,
                     size_bytes=stored.size_bytes,
                     tags=tags,
+                    fault=stored.fault,
                 ),
                 self._names,
                 classes=self._classes,
@@ -279,7 +283,7 @@ class Index:
 def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
     return (
         reading.reject is not None
-        and reading.reject.reason is RejectReason.UNTAGGED
+        and reading.reject.reason in {RejectReason.UNTAGGED, RejectReason.UNREADABLE}
         and now - stored.last_modified < PENDING
     )
 

@@ -151,13 +151,14 @@ class Send:
         lapsing = {shown.task.queue for shown in old}
         with self._ledger.read() as tx:
             waiting = [n for n in blind if n in lapsing or tasks.to_send(tx, n, 1)]
-        if not waiting:
+        if not waiting or self._store.inline:
             return None
         if self._blind_uri is None:
             return ConfigError(
                 f"queue {waiting[0]!r} is blind, and store.blind_uri is not set: object keys often "
                 "hold the predicted class, so its images are shown as copies with random names",
-                remedy='add blind_uri = "s3://a-writable-bucket" to [store]',
+                remedy='add blind_uri = "s3://a-writable-bucket" to [store], or a folder where the '
+                "inputs lie in one",
             )
         try:
             self._store.check_writable(self._blind_uri)
@@ -307,11 +308,14 @@ class Send:
     def _input(self, queue: Queue, task: Task) -> str:
         if self._texts is not None:
             return self._read[task.task_key]
-        image = task.media_uri if queue.blind else task.uri
+        image = task.media_uri if self._shows_copies(queue) else task.uri
         assert image is not None  # noqa: S101  a blind task's copy was named before
         if queue.images == "label-studio":
             return image
         return self._store.presign(image, self._life)
+
+    def _shows_copies(self, queue: Queue) -> bool:
+        return queue.blind and not self._store.inline
 
     def _with_texts(self, lease: Lease, batch: Sequence[Shown]) -> list[Shown]:
         """The tasks whose text can be shown; the others are noted, each with the reason."""
@@ -336,7 +340,7 @@ class Send:
         """The tasks whose input can be shown; the others' are gone, say, and noted so."""
         if self._texts is not None:
             return self._with_texts(lease, batch)
-        if queue.blind:
+        if self._shows_copies(queue):
             named = self._name_copies(lease, batch)
             there = _many(self._copy, named)
         else:
@@ -485,7 +489,7 @@ class Send:
                 now + margin + timedelta(seconds=everything),
                 lasting=everything and self._texts is None,
             )
-            return old + tasks.without_copy(tx)
+            return old if self._store.inline else old + tasks.without_copy(tx)
 
     def _refresh(self, lease: Lease, old: Sequence[Shown], *, blind: bool) -> int:
         """Renew the image URLs of `old`; of blind queues only if `blind`.

@@ -1,5 +1,6 @@
 """A store in memory."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -46,11 +47,13 @@ class MemoryStore:
         prefixes: Sequence[str] = (),
         hidden_uri: str | None = None,
         page_size: int = 1000,
+        inline: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         before: Callable[[str, str], None] = lambda _call, _uri: None,
         allowed_origins: Sequence[str] = ("*",),
     ) -> None:
         self.uri = uri.rstrip("/")
+        self.inline = inline
         self.before = before
         self.allowed_origins = list(allowed_origins)
         """The origins that CORS lets read images."""
@@ -144,6 +147,9 @@ class MemoryStore:
                 remedy="set presign_life in [store] to between 1 second and 7 days",
             )
         self.before("presign", uri)
+        if self.inline:
+            held = self._held(uri)
+            return f"data:{held.content_type};base64,{b64encode(held.body).decode()}"
         self._signed += 1
         path = quote(uri.removeprefix("s3://"))
         seconds = int(life.total_seconds())

@@ -42,7 +42,9 @@ def origin_of(url: str) -> str:
 def _addresses(subject: Subject) -> Iterator[Finding]:
     own = subject.settings.store
     pages = subject.label_studio_url
-    images = pages if subject.by_text else own.public_endpoint_url or own.endpoint_url or AWS
+    # what travels inside the tasks comes from where the tasks do
+    inside = subject.by_text or (own.is_folder and own.public_endpoint_url is None)
+    images = pages if inside else own.public_endpoint_url or own.endpoint_url or AWS
     faults = [
         *_host_faults(images, "public_endpoint_url in [store]", pages),
         *_host_faults(pages, "public_url in [label_studio]", pages),
@@ -97,13 +99,17 @@ def _is_local(host: str) -> bool:
 
 
 def _image_links(subject: Subject) -> Iterator[Finding]:
-    if subject.any_open and subject.glimpse.objects:
+    if subject.store.inline and subject.glimpse.objects:
+        largest = max(subject.glimpse.objects, key=lambda o: o.size_bytes)
+        subject.store.presign(largest.uri, LIFE)
+        yield ok("image links", "not needed: images travel inside the tasks")
+    elif subject.any_open and subject.glimpse.objects:
         yield from _link(subject, "image links", subject.glimpse.objects[0].uri)
 
 
 def _blind_links(subject: Subject) -> Iterator[Finding]:
     place = subject.settings.store.blind_uri
-    if not subject.any_blind or place is None:
+    if not subject.any_blind or place is None or subject.store.inline:
         return
     uri = f"{place.rstrip('/')}/labelloop-check-{token_hex(8)}"
     try:
@@ -128,7 +134,7 @@ def _link(subject: Subject, check: str, uri: str) -> Iterator[Finding]:
             "open the page that `labelloop doctor --page` prints, where annotators sit",
         )
         return
-    yield from _seen(seen, check, url, origin)
+    yield from _seen(seen, check, url, origin, untyped=own.is_folder)
     if "X-Amz-Security-Token" in url:
         yield warn(
             check,
@@ -138,9 +144,18 @@ def _link(subject: Subject, check: str, uri: str) -> Iterator[Finding]:
         )
 
 
-def _seen(seen: BrowserView, check: str, url: str, origin: str) -> Iterator[Finding]:
+def _seen(
+    seen: BrowserView, check: str, url: str, origin: str, *, untyped: bool
+) -> Iterator[Finding]:
+    """What a link gave. `untyped`: copies in a folder have no ending; browsers look into them."""
     where = origin_of(url)
-    if seen.status != 200:
+    if seen.status in {302, 401, 403} and where == origin:
+        yield you(
+            check,
+            f"images are served by Label Studio itself at {where}, to people who are logged in",
+            "open a task in Label Studio; docs/folder.md says what to check if its image is missing",
+        )
+    elif seen.status != 200:
         yield fail(
             check,
             f"a link to an image answers {seen.status} at {where}",
@@ -154,7 +169,7 @@ def _seen(seen: BrowserView, check: str, url: str, origin: str) -> Iterator[Find
             "them: annotators see a red box",
             f"let the bucket's CORS rules allow GET from {origin}; docs/doctor.md has a rule to copy",
         )
-    elif not seen.content_type.startswith("image/"):
+    elif not seen.content_type.startswith("image/") and not untyped:
         yield warn(
             check,
             f"an image is served as {seen.content_type or 'nothing in particular'} at {where}",

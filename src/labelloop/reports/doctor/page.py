@@ -24,6 +24,11 @@ def write(subject: Subject) -> str:
         ArgumentError: there is no place for it, or no image to show.
     """
     place = subject.settings.store.blind_uri
+    if subject.store.inline:
+        raise ArgumentError(
+            "images travel inside the tasks: whoever can open a task sees its image",
+            remedy="nothing to test",
+        )
     if place is None:
         raise ArgumentError(
             "there is no place for the page: [store] blind_uri is not set",
@@ -54,7 +59,7 @@ def checks(subject: Subject) -> list[Check]:
 
 def _remove_old(subject: Subject) -> Iterator[Finding]:
     place = subject.settings.store.blind_uri
-    if place is None:
+    if place is None or subject.store.inline:
         return
     page, copy = _uris(place)
     url = subject.store.presign(page, timedelta(minutes=1))

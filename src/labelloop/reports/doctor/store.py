@@ -57,6 +57,7 @@ def _tags(subject: Subject) -> Iterator[Finding]:
             content_hash=found.content_hash,
             size_bytes=found.size_bytes,
             tags=tags,
+            fault=found.fault,
         )
         reading = read_tags(
             tagged,
@@ -92,6 +93,9 @@ def _blind_copies(subject: Subject) -> Iterator[Finding]:
         why = "tasks hold the texts themselves" if subject.by_text else "no queue is blind"
         yield ok("blind copies", f"not needed: {why}")
         return
+    if subject.store.inline:
+        yield ok("blind copies", "not needed: images travel inside the tasks")
+        return
     if place is None:
         yield fail(
             "blind copies",
@@ -121,6 +125,8 @@ def _blindness(subject: Subject) -> Iterator[Finding]:
     says = telltale(pairs)
     if says is None:
         yield ok("blindness", "keys don't seem to tell the predicted class")
+    elif subject.store.inline:
+        yield ok("blindness", f"{says}; images travel inside the tasks, without their names")
     elif subject.any_blind and subject.settings.store.blind_uri is None:
         yield fail("blindness", says, "set [store] blind_uri: blind queues then show copies")
     else:
@@ -129,7 +135,7 @@ def _blindness(subject: Subject) -> Iterator[Finding]:
 
 def _copies_kept(subject: Subject) -> Iterator[Finding]:
     place = subject.settings.store.blind_uri
-    if subject.any_blind and place is not None:
+    if subject.any_blind and place is not None and not subject.store.inline:
         yield from _retention(subject, "blind copies", place)
 
 

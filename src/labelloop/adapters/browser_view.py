@@ -1,0 +1,48 @@
+"""What a browser gets for a URL, looked at from here."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from labelloop.errors import StoreUnavailable
+from labelloop.ports import BrowserView
+
+
+def view(url: str, *, origin: str, ca_file: str | None, timeout_s: float) -> BrowserView:
+    """What a page of `origin` gets for `url`; the body isn't read.
+
+    Raises:
+        StoreUnavailable: nothing answers there.
+    """
+    import ssl
+
+    import httpx
+
+    parts = urlsplit(url)
+    local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
+    try:
+        with (
+            httpx.Client(timeout=timeout_s, verify=verify, trust_env=not local) as client,
+            client.stream("GET", url, headers={"Origin": origin}) as answer,
+        ):
+            return BrowserView(
+                status=answer.status_code,
+                content_type=answer.headers.get("content-type", ""),
+                allowed_origin=answer.headers.get("access-control-allow-origin"),
+                modified_at=_instant(answer.headers.get("last-modified")),
+                served_at=_instant(answer.headers.get("date")),
+            )
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        # the whole URL is a signed one, and stays out of messages
+        raise StoreUnavailable(
+            f"nothing answers at {parts.scheme}://{parts.netloc}: {exc or type(exc).__name__}",
+            remedy="check public_endpoint_url in [store], and what stands between",
+        ) from exc
+
+
+def _instant(date: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC) if date else None
+    except ValueError:
+        return None
