@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from labelloop.cli.asking import VARIABLES, Asker
+from labelloop.cli.init import _place
 from labelloop.config import load
 from labelloop.reports.first_settings import Answers, text
 from labelloop.reports.glimpse import glimpse
@@ -145,3 +147,46 @@ def test_a_glimpse_is_spread_over_the_listing_and_always_the_same() -> None:
     assert first == again
     assert (len(first.objects), first.n_listed, first.whole) == (40, 400, True)
     assert {o.sample_id[0] for o in first.objects} == set("0123")
+
+
+@pytest.mark.parametrize(
+    ("environment", "written"),
+    [
+        ({"AWS_REGION": "eu-central-1"}, {"region": "eu-central-1"}),
+        ({"AWS_PROFILE": "team"}, {}),
+        (
+            {"MINIO_URL": "http://a", "MINIO_USER": "b", "MINIO_PASSWORD": "c"},
+            {
+                "endpoint_url": "${MINIO_URL}",
+                "access_key": "${MINIO_USER}",
+                "secret_key": "${MINIO_PASSWORD}",
+            },
+        ),
+        (
+            {
+                "AWS_ENDPOINT_URL": "http://a",
+                "AWS_ACCESS_KEY_ID": "b",
+                "AWS_SECRET_ACCESS_KEY": "c",
+                "AWS_SESSION_TOKEN": "d",
+            },
+            {
+                "endpoint_url": "${AWS_ENDPOINT_URL}",
+                "access_key": "${AWS_ACCESS_KEY_ID}",
+                "secret_key": "${AWS_SECRET_ACCESS_KEY}",
+                "session_token": "${AWS_SESSION_TOKEN}",
+            },
+        ),
+    ],
+)
+def test_the_server_and_its_keys_are_named_as_the_environment_has_them(
+    environment: dict[str, str], written: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in {n for names in VARIABLES.values() for n in names} | {
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_SESSION_TOKEN",
+    }:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert _place(Asker(yes=True), None).written == written

@@ -73,6 +73,7 @@ def command(
         endpoint_url=place.written.get("endpoint_url"),
         access_key=place.written.get("access_key"),
         secret_key=place.written.get("secret_key"),
+        session_token=place.written.get("session_token"),
         region=place.written.get("region"),
         blind_uri=blind,
         label_studio_url=studio.written,
@@ -91,25 +92,38 @@ def command(
 
 
 def _place(asker: Asker, endpoint_url: str | None) -> Place:
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    aws = f"https://s3.{region}.amazonaws.com" if region else None
-    endpoint = (
-        Known(endpoint_url, endpoint_url)
-        if endpoint_url
-        else asker.from_environment("endpoint")
-        or _known(asker.text("S3 server (URL)", suggested=aws, flag="--endpoint-url"))
-    )
-    found = {
-        "endpoint_url": endpoint,
-        "access_key": asker.secret("access key", "Access key"),
-        "secret_key": asker.secret("secret key", "Secret key"),
-    }
-    if region and endpoint.value == aws:
-        found["region"] = _known(region)
+    endpoint = _known(endpoint_url) if endpoint_url else asker.from_environment("endpoint")
+    if endpoint is None:
+        suggested = "" if _knows_aws() else None
+        typed = asker.text(
+            "S3 server (URL; empty: AWS)", suggested=suggested, flag="--endpoint-url"
+        )
+        endpoint = _known(typed) if typed else None
+    if endpoint is None:
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        click.echo("AWS, with the credentials that its own tools find", err=True)
+        found = {"region": _known(region)} if region else {}
+    else:
+        found = {
+            "endpoint_url": endpoint,
+            "access_key": asker.secret("access key", "Access key"),
+            "secret_key": asker.secret("secret key", "Secret key"),
+        }
+        if found["access_key"].written == "${AWS_ACCESS_KEY_ID}" and os.environ.get(SESSION):
+            found["session_token"] = Known(os.environ[SESSION], f"${{{SESSION}}}")
     return Place(
         settings={key: known.value for key, known in found.items()},
         written={key: known.written for key, known in found.items()},
     )
+
+
+SESSION = "AWS_SESSION_TOKEN"
+
+
+def _knows_aws() -> bool:
+    """Whether AWS's own tools are set up here."""
+    variables = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_DEFAULT_REGION")
+    return any(os.environ.get(v) for v in variables) or (Path.home() / ".aws").is_dir()
 
 
 def _known(value: str) -> Known:
