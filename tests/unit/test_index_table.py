@@ -402,3 +402,20 @@ def test_a_delta_table_may_be_compacted_and_updated(make_world: MakeWorld, tmp_p
     assert (found.n_new, found.n_feedback, found.n_set_aside_in_all) == (0, 1, 1)
     heard = world.log.received(0, 1_000, Where.parse("flagged"))
     assert [c.sample_id for c in heard] == ["c"]
+
+
+def test_inputs_may_lie_in_a_folder(make_world: MakeWorld, tmp_path: Path) -> None:
+    from labelloop.adapters.folder import FolderStore
+
+    (tmp_path / "inputs" / "a b").mkdir(parents=True)
+    (tmp_path / "inputs" / "a b" / "50% #1.png").write_bytes(b"png")
+    store = FolderStore(f"file://{tmp_path}/inputs", blind_uri=f"file://{tmp_path}/blind")
+    head = HEAD.replace('uri = "s3://production"', f'uri = "file://{tmp_path}/inputs"')
+    start, _, rest = head.partition("endpoint_url")
+    head = f'{start}blind_uri = "file://{tmp_path}/blind"\n[label_studio]{rest.partition("[label_studio]")[2]}'
+    world = make_world(QUEUES, head=head + SOURCE, source=MemorySource())
+    put(world, "monday", [row("a b/50% #1.png"), row("b", predicted_class="dog")])
+    assert world.loop.index().n_new == 2
+    uris = {sample_id: uri for sample_id, (_, _, uri) in held(world).items()}
+    assert store.read(uris["a b/50% #1.png"]) == b"png"
+    assert not store.exists(uris["b"])

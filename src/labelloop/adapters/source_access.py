@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from labelloop.adapters.folder_files import SCHEME, path_of
 from labelloop.adapters.s3_access import DEFAULT_REGION, S3Access
 from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable
 
@@ -39,7 +40,7 @@ def file_system(uri: str, s3: S3Access | None) -> tuple[Any, str, str]:
             **{name: value for name, value in given.items() if value},
         )
         return store, uri.removeprefix("s3://").rstrip("/"), "s3://"
-    path = uri.removeprefix("file://")
+    path = path_of(uri) if uri.startswith(SCHEME) else uri
     if "://" in path:
         raise ConfigError(
             f"[source] uri = {uri!r} is neither a folder nor a bucket",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -340,8 +341,14 @@ def _uris(columns: _Columns, names: ColumnNames, rules: TableRules, ids: Any) ->
         made = columns.text(names.uri)
     made = pc.if_else(pa.array(_empty(made)), pa.scalar(None, pa.string()), made)
     absolute = pc.fill_null(pc.match_substring_regex(made, r"^[a-zA-Z][a-zA-Z0-9+.-]*://"), True)
-    below = pc.binary_join_element_wise(rules.store_uri.rstrip("/"), made, "/")
+    keys = _quoted(made) if rules.store_uri.startswith("file://") else made
+    below = pc.binary_join_element_wise(rules.store_uri.rstrip("/"), keys, "/")
     return pc.if_else(absolute, made, below)
+
+
+def _quoted(paths: Any) -> Any:
+    """Paths as parts of a file:// uri; s3:// uris hold keys as they stand."""
+    return pa.array([None if p is None else quote(p) for p in paths.to_pylist()], pa.string())
 
 
 def _attributes(columns: _Columns, names: ColumnNames, answers: Any, usable: Any) -> Any:
