@@ -108,6 +108,19 @@ def test_a_later_round_learns_nothing_from_the_traffic_that_it_draws_from(world:
     assert half.model.n == len([d for d in blind(world, 1) if d.label])
 
 
+def test_a_plan_reckons_with_the_risk_that_the_round_went_by(world: World) -> None:
+    day(world, night(0.05, 0.6), n=800, seed=3)
+    plan = world.loop.plan(0.04)
+    with world.loop.ledger.read() as tx:
+        cells = [c for c in rounds.cells_of(tx, 3) if c.queue == "accuracy"]
+    assert (plan.risk_rounds, plan.n_traffic) == ((1, 2), 800)
+    # one confidence, two risks: only the learned bins tell that uneven draws save labels here
+    assert len({c.risk_bin for c in cells}) == 2
+    assert isinstance(plan.needs[0].uncertainty, int)
+    assert isinstance(plan.needs[0].uniform, int)
+    assert plan.needs[0].uncertainty < 0.9 * plan.needs[0].uniform
+
+
 def test_an_extra_round_over_what_taught_goes_by_the_confidence_alone(world: World) -> None:
     world.loop.select(since=world.clock.at.replace(year=2020))
     with world.loop.ledger.read() as tx:

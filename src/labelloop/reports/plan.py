@@ -7,16 +7,15 @@ import numpy as np
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.queue import Queue
-from labelloop.core.round import Cell
-from labelloop.ledger import Ledger
+from labelloop.ledger import Ledger, risks
 from labelloop.ports import Clock
 from labelloop.sampling import BIN_RISKS, bin_inclusion, risk_bins
 from labelloop.sampling.blind import UNIFORM_SHARE, by_confidence
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 from labelloop.statistics.frame import Floats, Frame, Ints
 from labelloop.statistics.plan import expected_half_width, fewest, shifted_to, uniform_half_width
-from labelloop.steps.blind_frame import blind_frames
-from labelloop.steps.learn import LearnedRisk, learn
+from labelloop.steps.blind_frame import BlindFrame, blind_frames
+from labelloop.steps.learn import learn
 from labelloop.steps.measure import Accuracy, measure
 
 HALF_WIDTHS = (0.01, 0.02, 0.03, 0.05)
@@ -32,7 +31,8 @@ class Need:
     uniform
         uniform draws of one round like the newest, which is no more than all of it
     uncertainty
-        uncertain ones more often, by the risk learned so far
+        uncertain ones more often, by the risk that the newest round went by, or else what was
+        learned since
     at_worst
         the same if the risk told nothing at all
     """
@@ -66,7 +66,7 @@ class Plan:
         the newest round that drew for evaluation, whose traffic stands for those to come; None: no
         such round
     risk_rounds
-        the rounds whose labels taught the risk
+        the rounds whose labels taught that risk
     """
 
     level: float
@@ -95,20 +95,24 @@ def plan(
     """
     accuracy, share = _known(ledger, clock, timezone, level)
     frames = [f for f in blind_frames(ledger) if not f.round.extra and f.cells]
-    with ledger.read() as tx:
-        risk = learn(tx)
-    traffic = (
-        _Traffic(frames[-1].cells, risk=risk, share=share if accuracy else None, level=level)
-        if frames
-        else None
-    )
+    traffic: _Traffic | None = None
+    taught: tuple[int, ...] = ()
+    if frames:
+        bins, taught = _risk_of(ledger, frames[-1])
+        traffic = _Traffic(
+            bins,
+            np.array([c.n for c in frames[-1].cells], dtype=np.int64),
+            learned=bool(taught),
+            share=share if accuracy else None,
+            level=level,
+        )
     return Plan(
         level=level,
         accuracy=accuracy,
         share=share,
         round=frames[-1].round.round if frames else None,
         n_traffic=traffic.n if traffic else 0,
-        risk_rounds=risk.rounds if risk else (),
+        risk_rounds=taught,
         needs=tuple(
             _need(width, share, traffic, level)
             for width in ((half_width,) if half_width is not None else HALF_WIDTHS)
@@ -117,20 +121,34 @@ def plan(
     )
 
 
+def _risk_of(ledger: Ledger, frame: BlindFrame) -> tuple[Ints, tuple[int, ...]]:
+    """The risk bin of each cell, and the rounds that taught it.
+
+    Cells of a round that was drawn by a learned risk are by its bins; other rounds' are by
+    confidence, to which what was learned since is applied.
+    """
+    with ledger.read() as tx:
+        if frame.round.risk_version is not None:
+            taught = risks.get(tx, frame.round.risk_version).rounds
+            return np.array([c.risk_bin for c in frame.cells], dtype=np.int64), taught
+        risk = learn(tx)
+    names = [(c.predicted_class, c.risk_bin) for c in frame.cells]
+    bins = risk_bins(risk.of(names) if risk else by_confidence(names))
+    return bins, risk.rounds if risk else ()
+
+
 class _Traffic:
     """A round like the newest: its histogram by risk, and where errors are expected in it."""
 
     def __init__(
         self,
-        cells: Sequence[Cell],
+        bins: Ints,
+        sizes: Ints,
         *,
-        risk: LearnedRisk | None,
+        learned: bool,
         share: float | None,
         level: float,
     ) -> None:
-        names = [(c.predicted_class, c.risk_bin) for c in cells]
-        sizes = np.array([c.n for c in cells], dtype=np.int64)
-        bins = risk_bins(risk.of(names) if risk else by_confidence(names))
         counts = np.zeros(BIN_RISKS.size, dtype=np.int64)
         np.add.at(counts, bins, sizes)
         self._counts: Ints = counts
@@ -141,7 +159,7 @@ class _Traffic:
         self.unsure: Undefined | None = None
         if share is None:
             self.unsure = Undefined("no blind label is answered yet")
-        elif risk is None:
+        elif not learned:
             self.unsure = Undefined("too few blind labels to know what confidence tells")
         self._errors: Floats = shifted_to(BIN_RISKS[self._some], counts[self._some], 1 - self.share)
 
