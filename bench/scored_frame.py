@@ -1,0 +1,145 @@
+"""A round scored by a learned risk with margin and attributes: time and memory, by rows of traffic.
+
+python bench/scored_frame.py [--rows 10000000] [--batches 10]
+"""
+
+import sys
+from pathlib import Path
+
+# bench/statistics.py is called like a module of the standard library, which must be found first
+sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
+
+import argparse  # noqa: E402  the path comes first
+import resource  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
+from datetime import UTC, datetime  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+
+from labelloop.adapters.iceberg_log import IcebergLog  # noqa: E402
+from labelloop.core.line import LINE_END  # noqa: E402
+from labelloop.core.round import FrameRange  # noqa: E402
+from labelloop.core.sample import PredictionTable  # noqa: E402
+from labelloop.sampling.blind import BlindDesign  # noqa: E402
+from labelloop.sampling.remaining import Remaining, likely_cut  # noqa: E402
+from labelloop.statistics import RiskModel  # noqa: E402
+from labelloop.steps.framed import framed  # noqa: E402
+from labelloop.steps.learn import LearnedRisk  # noqa: E402
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+CLASSES, SITES = 10, 5
+
+
+@contextmanager
+def timed(what: str, n: int) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    took_s = time.perf_counter() - begin
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{what:<36} {took_s:8.2f} s {n / took_s:12,.0f} rows/s {peak_gb:8.2f} GB at most")
+
+
+def predictions(batch: int, n: int) -> PredictionTable:
+    """Ten classes with their probabilities, a site and a speed; places drawn by NumPy, for speed."""
+    rng = np.random.default_rng(batch)
+    probabilities = np.sort(rng.dirichlet(np.full(CLASSES, 0.2), n).astype(np.float32), axis=1)
+    ids = [f"{batch:06d}-{i:09d}.png" for i in range(n)]
+    sites = [f"site {i}" for i in range(SITES)]
+    attributes = pa.MapArray.from_arrays(
+        np.arange(0, 2 * n + 1, 2, dtype=np.int32),
+        pa.array(["site", "speed"] * n),
+        pa.array(
+            [
+                value
+                for site, speed in zip(
+                    rng.integers(0, SITES, n).tolist(), rng.integers(0, 99, n).tolist(), strict=True
+                )
+                for value in (sites[site], str(speed))
+            ]
+        ),
+    )
+    table = pa.table(
+        {
+            "sample_id": ids,
+            "uri": ids,
+            "predicted_at": pa.repeat(pa.scalar(START, pa.timestamp("us", "UTC")), n),
+            "model": pa.repeat("m1", n),
+            "role": pa.repeat("serving", n),
+            "predicted_class": rng.integers(0, CLASSES, n).astype(str),
+            "confidence": probabilities[:, -1].astype(np.float64),
+            "probabilities": pa.FixedSizeListArray.from_arrays(probabilities.ravel(), CLASSES).cast(
+                pa.list_(pa.float32())
+            ),
+            "attributes": attributes,
+            "line": rng.integers(0, LINE_END, n),
+            "content_hash": ids,
+            "size_bytes": pa.repeat(1_000, n),
+        }
+    )
+    return PredictionTable(table)
+
+
+def learned() -> LearnedRisk:
+    """A risk that found margin, site and speed of use."""
+    rng = np.random.default_rng(0)
+    n = 3_000
+    margin, site, speed = rng.random(n), rng.integers(0, SITES, n), rng.integers(0, 99, n)
+    wrong = rng.random(n) < 0.5 * (1 - margin) * (site + 1) / SITES + 0.4 * (speed > 80)
+    table = pa.table(
+        {
+            "margin": margin,
+            "attributes.site": [f"site {i}" for i in site],
+            "attributes.speed": speed.astype(np.float64),
+        }
+    )
+    model = RiskModel.fit(rng.random(n), ~wrong, np.full(n, 0.1), features=table)
+    assert model.features is not None
+    assert set(model.features.columns) == set(table.column_names)
+    return LearnedRisk(model, (1,))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--batches", type=int, default=10)
+    given = parser.parse_args()
+    risk = learned()
+    with (
+        tempfile.TemporaryDirectory(prefix="labelloop-bench-") as folder,
+        IcebergLog.open(
+            warehouse=str(Path(folder) / "log"),
+            catalog=f"sqlite:///{Path(folder) / 'catalog.db'}",
+            ledger_id="bench",
+            salt=b"bench",
+        ) as log,
+    ):
+        for batch in range(1, given.batches + 1):
+            rows = predictions(batch, given.rows // given.batches)
+            log.commit_batch(
+                batch, "predictions", log.write_batch(batch, "predictions", rows, START)
+            )
+        del rows
+        frame = FrameRange(batch_to=given.batches)
+        with timed("stream class, margin, attributes", given.rows):
+            n = sum(batch.num_rows for batch in log.scan(frame, (), risk.attributes))
+        assert n == given.rows
+        with timed("stream, score, lay down", given.rows):
+            traffic = framed(log, frame, (), risk)
+            scored = traffic.__enter__()
+        with timed("count, chances", given.rows):
+            left = Remaining(scored.counts())
+            design = BlindDesign(left.eligible(lambda _pattern: True), 300)
+        likely = likely_cut(design.n_uniform, design.n)
+        with timed("rows below their cuts", given.rows):
+            drawn = design.draw(scored.rows(design.spans([0], likely)), likely)
+        assert drawn is not None
+        print(f"{len(drawn.rows)} drawn of {design.n:,}, {drawn.n_uniform} at random")
+        traffic.__exit__(None, None, None)
+
+
+if __name__ == "__main__":
+    main()
