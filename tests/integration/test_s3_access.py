@@ -158,6 +158,20 @@ def test_a_warehouse_on_s3_is_reached_by_a_profile(
     assert s3.list_objects_v2(Bucket=bucket, Prefix="log/")["KeyCount"] > 0
 
 
+def test_a_warehouse_without_credentials_says_where_it_looked(
+    anonymous: S3Access, aws_files: Path
+) -> None:
+    with pytest.raises(StoreDenied, match="no credentials; looked for access_key") as caught:
+        IcebergLog.open(
+            warehouse="s3://bkt/log",
+            catalog=f"sqlite:///{aws_files}/catalog.db",
+            ledger_id="1" * 32,
+            salt=b"salt",
+            s3=anonymous,
+        )
+    assert "access_key" in caught.value.remedy
+
+
 # --- addresses ---------------------------------------------------------------------------------
 
 
@@ -176,6 +190,8 @@ def virtual(seaweedfs: "SeaweedFS") -> S3Access:
 def test_a_bucket_in_the_host_name_is_reached_through_a_proxy(virtual: S3Access, full: str) -> None:
     url = assert_all_works(virtual, full)
     assert url.startswith(f"http://{full}.s3.localhost:")
+    seen = S3Store(f"s3://{full}", virtual).view(url, origin="http://labels.example")
+    assert (seen.status, seen.content_type) == (200, "image/png")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from labelloop.errors import StoreUnavailable
 from labelloop.ports import BrowserView
 
 
-def view(url: str, *, origin: str, ca_file: str | None, timeout_s: float) -> BrowserView:
+def view(
+    url: str, *, origin: str, ca_file: str | None, timeout_s: float, proxy: str | None = None
+) -> BrowserView:
     """What a page of `origin` gets for `url`; the body isn't read.
 
     Raises:
@@ -23,7 +25,9 @@ def view(url: str, *, origin: str, ca_file: str | None, timeout_s: float) -> Bro
     verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
     try:
         with (
-            httpx.Client(timeout=timeout_s, verify=verify, trust_env=not local) as client,
+            httpx.Client(
+                timeout=timeout_s, verify=verify, proxy=proxy, trust_env=not local
+            ) as client,
             client.stream("GET", url, headers={"Origin": origin}) as answer,
         ):
             return BrowserView(

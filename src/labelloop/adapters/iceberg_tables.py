@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelloop.adapters import s3_errors
 from labelloop.adapters.iceberg_schema import schema
 from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import LogError
@@ -74,10 +73,8 @@ class IcebergTables:
         """The tables behind a catalog URI, or behind a catalog that pyiceberg's settings name."""
         access = s3 or S3Access()
         if "://" in warehouse:
-            bucket = warehouse.partition("://")[2].partition("/")[0]
-            asked = s3_errors.Request(doing="reading credentials", access=access, bucket=bucket)
-            with s3_errors.translated(asked):
-                access = access.resolved()
+            # other catalogs may lend keys of their own
+            access = access.resolved(required=catalog.startswith(("sqlite", "postgresql")))
         else:
             warehouse = str(Path(warehouse).absolute())
         settings = {

@@ -253,7 +253,11 @@ class S3Store:
     def view(self, url: str, *, origin: str) -> BrowserView:
         """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
         return browser_view.view(
-            url, origin=origin, ca_file=self._access.ca_file, timeout_s=self._timeout_s
+            url,
+            origin=origin,
+            ca_file=self._access.ca_file,
+            proxy=self._access.proxy,
+            timeout_s=self._timeout_s,
         )
 
     def retention(self, uri: str) -> timedelta | None:

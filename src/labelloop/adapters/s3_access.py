@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from labelloop.adapters.s3_errors import Request, translated
 from labelloop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -117,17 +118,26 @@ class S3Access:
                 remedy="write it with http:// or https://, a host and, where needed, a port",
             ) from exc
 
-    def resolved(self) -> "S3Access":
+    def resolved(self, *, required: bool = True) -> "S3Access":
         """The same access with the keys that the chain finds now, for what can't ask it.
 
         The role of a container or machine stays unresolved: its keys change within hours, and
         whoever reads them afresh outlives that.
+
+        Raises:
+            StoreDenied: there are no credentials, though `required`, or they can't be fetched.
         """
+        from botocore.exceptions import NoCredentialsError
+
         session = self.session()
-        credentials = session.get_credentials()
-        if credentials is None or (expires_at(credentials) is not None and self.profile is None):
-            return replace(self, region=session.region_name)
-        found = credentials.get_frozen_credentials()
+        with translated(Request(doing="reading credentials", access=self)):
+            credentials = session.get_credentials()
+            if credentials is None and required:
+                raise NoCredentialsError
+            passing = expires_at(credentials) is not None and self.profile is None
+            if credentials is None or passing:
+                return replace(self, region=session.region_name)
+            found = credentials.get_frozen_credentials()
         return replace(
             self,
             access_key=found.access_key,

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+
+    from labelloop.adapters.s3_access import S3Access
 
 GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
 NOT_FOUND = 404
@@ -74,14 +75,15 @@ class Request:
     """What was asked of which server. The answer to a `head` has no body, so no error code."""
 
     doing: str
-    access: S3Access
-    bucket: str
+    access: "S3Access"
+    bucket: str = ""
     key: str | None = None
     head: bool = False
 
     def __str__(self) -> str:
         where = f"bucket {self.bucket!r}" + (f", key {self.key!r}" if self.key is not None else "")
-        return f"{self.doing} failed at {self.access.endpoint_url or 'AWS'}, {where}"
+        server = self.access.endpoint_url or "AWS"
+        return f"{self.doing} failed at {server}" + (f", {where}" if self.bucket else "")
 
     def not_s3(self) -> StoreUnavailable:
         """The error for an answer that S3 does not give."""

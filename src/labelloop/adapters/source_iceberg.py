@@ -122,7 +122,7 @@ class IcebergSource:
 def _opened(catalog: str, name: str, access: S3Access) -> "Catalog":
     settings = {
         "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-        **s3_settings(access.resolved()),
+        **s3_settings(access.resolved(required=False)),  # files may be local, or lent keys
     }
     if catalog.startswith("sqlite:///") and not sqlite_file(catalog).exists():
         raise ConfigError(
