@@ -33,7 +33,7 @@ def settings(project: Project) -> Path:
     return project.folder / "labelloop.toml"
 
 
-def test_by_flags_it_writes_a_file_that_the_doctor_understands(fresh: Project) -> None:
+def test_by_flags_it_writes_a_file_that_loads(fresh: Project) -> None:
     flags = ["--yes", "--bucket", fresh.bucket, "--blind-bucket", fresh.blind_bucket]
     done = fresh.run("init", *flags)
     assert done.returncode == 0, done.stderr
@@ -43,10 +43,6 @@ def test_by_flags_it_writes_a_file_that_the_doctor_understands(fresh: Project) -
     assert all(fresh.environment[name] not in written for name in SECRETS)
     loaded = load(settings(fresh), fresh.environment)
     assert loaded.project.classes == sorted(CLASSES)
-    findings = fresh.run("doctor").stdout
-    assert "FAIL  Label Studio" in findings
-    assert "1 check failed" in findings
-
     again = fresh.run("init", *flags)
     assert (again.returncode, settings(fresh).read_text()) == (1, written)
     assert "never overwritten" in again.stderr

@@ -29,13 +29,9 @@ def _clocks(subject: Subject) -> Iterator[Finding]:
             skews["the store"] = served_at - before
     except LabelloopError:
         pass  # that it can't be reached is said where the store is looked at
-    try:
-        before = subject.clock.now()
-        served_at = subject.annotator.facts().served_at
-        if served_at is not None:
-            skews["Label Studio"] = served_at - before
-    except LabelloopError:
-        pass
+    ahead = subject.label_studio_is_ahead
+    if ahead is not None:
+        skews["Label Studio"] = ahead
     if not skews:
         return
     who, worst = max(skews.items(), key=lambda item: abs(item[1]))

@@ -44,7 +44,7 @@ def version(text: str) -> tuple[int, ...]:
 
 
 def _label_studio(subject: Subject) -> Iterator[Finding]:
-    facts = subject.annotator.facts()
+    facts = subject.facts
     says = f"{facts.version} at {subject.settings.label_studio.url}, as {facts.user}"
     if version(facts.version) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
@@ -56,7 +56,7 @@ def _label_studio(subject: Subject) -> Iterator[Finding]:
 
 
 def _token(subject: Subject) -> Iterator[Finding]:
-    facts = subject.annotator.facts()
+    facts = subject.facts
     if facts.token == "legacy":  # noqa: S105  a kind, not a token
         yield ok(
             "token", "a legacy token: it doesn't expire, and an administrator may switch it off"
@@ -77,7 +77,7 @@ def _token(subject: Subject) -> Iterator[Finding]:
 
 
 def _private_bucket(subject: Subject) -> Iterator[Finding]:
-    facts = subject.annotator.facts()
+    facts = subject.facts
     own = subject.settings.store
     host = urlsplit(own.public_endpoint_url or own.endpoint_url or "").hostname
     if version(facts.version) < GUARDED or host is None or not is_private(host):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from labelloop.core.columns import HowToRead
 from labelloop.core.queue import Queue
 from labelloop.core.tags import TagNames
 from labelloop.ledger import Ledger
-from labelloop.ports import Annotator, Clock, Progress, Source, Store, StoredObject
+from labelloop.ports import Annotator, AnnotatorFacts, Clock, Progress, Source, Store, StoredObject
 from labelloop.reports.glimpse import Glimpse, glimpse
 
 
@@ -52,6 +53,8 @@ class Subject:
     clock: Clock
     progress: Progress
     machine: Machine = field(default_factory=Machine.here)
+    asked_at: datetime | None = None
+    """When Label Studio was asked for its facts."""
 
     @cached_property
     def store(self) -> Store:
@@ -85,6 +88,20 @@ class Subject:
     def annotator(self) -> Annotator:
         """Label Studio."""
         return self.open_annotator()
+
+    @cached_property
+    def facts(self) -> AnnotatorFacts:
+        """What Label Studio says of itself and of the token; asked once."""
+        self.asked_at = self.clock.now()
+        return self.annotator.facts()
+
+    @property
+    def label_studio_is_ahead(self) -> timedelta | None:
+        """By how much its clock is ahead of this one; None where it wasn't heard of."""
+        facts: AnnotatorFacts | None = self.__dict__.get("facts")
+        if facts is None or facts.served_at is None or self.asked_at is None:
+            return None
+        return facts.served_at - self.asked_at
 
     @cached_property
     def ledger(self) -> Ledger | None:
