@@ -640,6 +640,17 @@ def _place_folders(raw: dict[str, Any], folder: Path) -> None:
         store[key] = Path(os.path.normpath(folder / os.path.expanduser(value))).as_uri()  # noqa: PTH111  an unknown ~user stays
 
 
+def ledger_url(text: str, path: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What `[state] ledger = text` in the file at `path` would stand for.
+
+    Raises:
+        ConfigError: it names a variable that isn't set.
+    """
+    environment = os.environ if environment is None else environment
+    filled = _fill(text, environment, path, ("state", "ledger"))
+    return _anchored_url(str(filled), path.resolve().parent)
+
+
 def _fill(value: Any, environment: Mapping[str, str], path: Path, where: tuple[str, ...]) -> Any:
     if isinstance(value, dict):
         return {k: _fill(v, environment, path, (*where, k)) for k, v in value.items()}

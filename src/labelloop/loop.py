@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labelloop.core.columns import HowToRead
     from labelloop.core.dataset import DatasetVersion
     from labelloop.exports.exported import Exported
+    from labelloop.ledger.move import Moved
     from labelloop.ledger.rejects import SetAside
     from labelloop.ports import (
         Annotator,
@@ -522,6 +523,25 @@ class Loop:
         from labelloop.steps.compare import write_samples
 
         return write_samples(self.ledger, target)
+
+    def move_ledger(self, url: str) -> "list[Moved]":
+        """Copy the ledger to the database at `url`, verified; the old one is then refused.
+
+        Raises:
+            LeaseHeld: a step is running.
+            LedgerError: there is no ledger yet, or `url` can't be opened or isn't empty.
+        """
+        from labelloop.ledger.move import move
+
+        source = self._existing_ledger()
+        if source is None or source.identity() is None:
+            raise LedgerError(
+                "there is no ledger to move yet",
+                remedy="write the new place into [state] ledger: the first run makes it there",
+            )
+        target = Ledger.open(url)
+        self._opened.append(target)
+        return move(source, target, progress=self._progress)
 
     # --- reading ------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from labelloop.ledger.engine import database_url, engine, seconds, shown, sqlite
 Transaction = sa.Connection
 FORMAT = 1
 LEASE_S = 60.0
+MOVED_TO = "ledger:moved to"
+"""The cursor that a ledger which was moved leaves behind: where it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Ledger:
     def identity(self) -> Identity | None:
         """The ledger's identity; None while it is new."""
         with self.read() as tx:
+            self._refuse_moved(tx)
             row = tx.execute(sa.select(t.meta)).one_or_none()
         if row is None:
             return None
@@ -119,6 +122,11 @@ class Ledger:
         made = self.identity()
         assert made is not None  # noqa: S101  just written
         return made
+
+    @property
+    def place(self) -> str:
+        """Where it lies, without user and password."""
+        return shown(self._engine.url)
 
     def close(self) -> None:
         """Close every connection."""
@@ -145,6 +153,7 @@ class Ledger:
     def write_at_once(self) -> Iterator[Transaction]:
         """A transaction that both decides and writes: it needs no lease, as writers go one by one."""
         with _plainly(), self._engine.begin() as tx:
+            self._refuse_moved(tx)
             yield tx
 
     @contextmanager
@@ -167,9 +176,20 @@ class Ledger:
             beat.join()
             self._release(lease)
 
+    def _refuse_moved(self, tx: Transaction) -> None:
+        moved_to = tx.execute(
+            sa.select(t.cursors.c.value).where(t.cursors.c.name == MOVED_TO)
+        ).scalar_one_or_none()
+        if moved_to is not None:
+            raise LedgerError(
+                f"this ledger was moved to {moved_to}; {self.place} is what is left of it",
+                remedy="name the new one in [state] ledger",
+            )
+
     def _acquire(self, step: str, lease_s: float) -> Lease:
         own = holder.this_process()
         with _plainly(), self._engine.begin() as tx:
+            self._refuse_moved(tx)
             now = seconds(tx)
             row = tx.execute(sa.select(t.leases).where(t.leases.c.step == step)).one_or_none()
             if row is None:

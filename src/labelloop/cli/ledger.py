@@ -1,0 +1,49 @@
+"""ledger: where labelloop's memory of its decisions lies."""
+
+import re
+from pathlib import Path
+
+import click
+
+from labelloop.cli.common import opened, print_json, with_config
+
+
+@click.group(name="ledger")
+def command() -> None:
+    """Move the ledger to another database."""
+
+
+@command.command("migrate")
+@click.option(
+    "--to",
+    required=True,
+    metavar="URL",
+    help="An empty database, as [state] ledger would name it; ${NAME} is an environment variable.",
+)
+@with_config
+def migrate(config: Path, as_json: bool, to: str) -> None:
+    """Copy the ledger to another database, verify it, and leave the old one behind, refused.
+
+    Stop what runs labelloop on a schedule first. Nothing may be written meanwhile, and a copy that
+    isn't the same, row by row, is undone.
+    """
+    from labelloop.config import ledger_url
+
+    with opened(config, quiet=as_json) as loop:
+        moved = loop.move_ledger(ledger_url(to, config))
+    if as_json:
+        print_json(moved)
+        return
+    n_rows = sum(m.n_rows for m in moved)
+    click.echo(f"{n_rows:,} rows of {len(moved)} tables: each table's count and checksum agree")
+    click.echo(f"now write this into {config}; until then every command refuses the old ledger:")
+    click.echo(f'\n[state]\nledger = "{_without_password(to)}"\n')
+
+
+def _without_password(url: str) -> str:
+    """A URL as a file may hold it: the name of a variable in place of a password.
+
+    >>> _without_password("postgresql://me:s3cr@t@db/x"), _without_password("sqlite:///x.db")
+    ('postgresql://me:${LEDGER_PASSWORD}@db/x', 'sqlite:///x.db')
+    """
+    return re.sub(r"://([^:/@]+):(?!\$\{).*@", r"://\1:${LEDGER_PASSWORD}@", url)
