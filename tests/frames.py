@@ -33,6 +33,8 @@ def blind_frame(
             model=model,
             content_hash=f"{number}-{i}",
             line=i,
+            margin=None,
+            attributes={},
             risk=0.1,
             inclusion=len(right) / n_frame,
             uniform=True,
