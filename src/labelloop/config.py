@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from labelloop.core.answers import Answers
 from labelloop.core.certificate import Terms
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.where import Where
@@ -109,6 +110,11 @@ class ProjectSettings(_Section):
     classes: list[str] = Field(
         min_length=2, description="The model's classes, spelled as in the predictions."
     )
+    extra_answers: list[str] = Field(
+        default_factory=list,
+        description="Answers that people may give beside the classes, such as `Not food`. Whatever the "
+        "model said is then wrong; they are no class to train.",
+    )
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "UTC", description="Where days are cut, for reports by day. All instants are UTC."
     )
@@ -120,15 +126,27 @@ class ProjectSettings(_Section):
 
     @model_validator(mode="after")
     def _classes_are_names(self) -> "ProjectSettings":
-        for name in self.classes:
+        every = [*self.classes, *self.extra_answers]
+        for name in every:
             if not name or name != name.strip() or not name.isprintable():
                 raise ValueError(
                     f"class {name!r}: expected printable text without blanks at its ends"
                 )
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        twice = sorted({name for name in every if every.count(name) > 1})
         if twice:
             raise ValueError(f"class {twice[0]!r} is listed twice")
         return self
+
+
+class ClassSettings(_Section):
+    """A class by itself, in place of `classes` in [project]: for classes that had other names before."""
+
+    name: str = Field(min_length=1, description="The class, as it is called now.")
+    was: list[str] = Field(
+        default_factory=list,
+        description="Old names of it, and of classes that were merged into it. Predictions, labels and "
+        "corrections under these count as the class.",
+    )
 
 
 class TagSettings(_Section):
@@ -523,6 +541,7 @@ class Settings(_Section):
     """All of labelloop.toml."""
 
     project: ProjectSettings
+    renamed_classes: list[ClassSettings] = Field(default_factory=list, alias="class")
     input: InputSettings = Field(default_factory=lambda: InputSettings())
     store: StoreSettings
     source: SourceSettings | None = None
@@ -531,6 +550,33 @@ class Settings(_Section):
     rounds: RoundSettings = Field(default_factory=lambda: RoundSettings())
     queue: list[QueueSettings] = Field(min_length=1)
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_of_their_own(cls, raw: Any) -> Any:
+        """[project] with the classes that stand in tables of their own."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("class"), list):
+            return raw
+        project = raw.get("project")
+        if not isinstance(project, dict):
+            return raw
+        if "classes" in project:
+            raise ValueError("the classes stand in [project] and as [[class]]: write them once")
+        names = [c["name"] for c in raw["class"] if isinstance(c, dict) and "name" in c]
+        return {**raw, "project": {**project, "classes": names}}
+
+    @model_validator(mode="after")
+    def _old_names_are_old(self) -> "Settings":
+        old = [name for c in self.renamed_classes for name in c.was]
+        twice = sorted({name for name in old if old.count(name) > 1})
+        if twice:
+            raise ValueError(f"class {twice[0]!r} is the old name of two classes: expected one")
+        live = sorted(self.answers().kinds.keys() & set(old))
+        if live:
+            raise ValueError(
+                f"class {live[0]!r} is an answer and an old name: take it out of one of the two"
+            )
+        return self
 
     @model_validator(mode="after")
     def _queues_fit_together(self) -> "Settings":
@@ -570,6 +616,14 @@ class Settings(_Section):
                     "[store], as Label Studio is given them"
                 )
         return self
+
+    def answers(self) -> Answers:
+        """What people may answer."""
+        return Answers(
+            classes=self.project.classes,
+            extra=self.project.extra_answers,
+            renamed={old: c.name for c in self.renamed_classes for old in c.was},
+        )
 
     def queues(self) -> tuple[Queue, ...]:
         """The queues, evaluation first, else in the order of the file."""
@@ -681,7 +735,7 @@ def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> Conf
         loc = fault["loc"]
         name = _shown(loc, raw)
         if fault["type"] == "extra_forbidden":
-            known = list(_section_at(loc[:-1]).model_fields)
+            known = [f.alias or key for key, f in _section_at(loc[:-1]).model_fields.items()]
             near = get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
             lines.append(f"unknown key {name}")
@@ -713,9 +767,8 @@ def _section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
     for part in loc:
         if isinstance(part, int):
             continue
-        annotation = section.model_fields[part].annotation
-        optional: dict[str, type[BaseModel]] = {"queue": QueueSettings, "source": SourceSettings}
-        section = optional.get(part, annotation)  # type: ignore[arg-type,assignment]
+        named = {"queue": QueueSettings, "source": SourceSettings, "class": ClassSettings}
+        section = named.get(part) or section.model_fields[part].annotation  # type: ignore[assignment]
     return section
 
 
@@ -762,9 +815,10 @@ def _anchored_url(url: str, folder: Path) -> str:
 def reference() -> str:
     """The settings as Markdown: one table a section, from the declarations above."""
     parts: list[str] = []
-    for name in Settings.model_fields:
+    for key, field in Settings.model_fields.items():
+        name = field.alias or key
         section = _section_at((name,))
-        title = f"[[{name}]]" if section is QueueSettings else f"[{name}]"
+        title = f"[[{name}]]" if section in {QueueSettings, ClassSettings} else f"[{name}]"
         parts += _section_markdown(title, section)
         if name == "store":
             parts += _section_markdown("[store.tags]", TagSettings)

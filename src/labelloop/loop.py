@@ -144,18 +144,25 @@ class Loop:
 
     def _declare_classes(self, ledger: Ledger) -> None:
         """Take the settings' classes into the ledger, where they changed."""
-        named = self.settings.project.classes
+        named = self.settings.answers()
         with ledger.read() as tx:
-            if classes.live(tx) == frozenset(named):
+            if classes.declared(tx, named):
                 return
         with ledger.write_at_once() as tx:
             classes.declare(tx, named, self.clock.now())
 
+    def _renamed(self) -> dict[str, str]:
+        with self.ledger.read() as tx:
+            return classes.renamed(tx)
+
     @cached_property
     def log(self) -> "PredictionLog":
         """The prediction log, created where it is absent."""
-        if self._given[1] is not None:
-            return self._given[1]
+        log = self._given[1] or self._open_log()
+        log.read_as(self._renamed())
+        return log
+
+    def _open_log(self) -> "PredictionLog":
         from labelloop.adapters.iceberg_log import IcebergLog
 
         state = self.settings.state
@@ -325,6 +332,7 @@ class Loop:
             self.store,
             names=TagNames(**own.store.tags.model_dump()),
             classes=own.project.classes,
+            renamed=self._renamed(),
             unusable_is_wrong=own.project.invalid_prediction == "wrong",
             feedback_horizon=own.rounds.feedback_horizon,
             clock=self.clock,
@@ -365,6 +373,7 @@ class Loop:
             ),
             rules=TableRules(
                 classes=frozenset(own.project.classes),
+                renamed=self._renamed(),
                 store_uri=own.store.uri,
                 unusable_is_wrong=own.project.invalid_prediction == "wrong",
                 confidence_divisor=table.confidence_divisor,
@@ -413,7 +422,7 @@ class Loop:
             self.queues,
             ledger_id=self.log.ledger_id,
             project_name=own.project.name,
-            classes=own.project.classes,
+            classes=[*own.project.classes, *own.project.extra_answers],
             presign_life=self.store.lasting(own.store.presign_life),
             blind_uri=own.store.blind_uri,
             bucket_access=self._bucket_access,
@@ -493,7 +502,7 @@ class Loop:
 
         return compare(
             self.ledger,
-            from_file(candidate, self.settings.project.classes),
+            from_file(candidate, self.settings.project.classes, self._renamed()),
             clock=self.clock,
             min_gain=min_gain,
             trained_on=trained_on,

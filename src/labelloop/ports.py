@@ -290,6 +290,12 @@ class PredictionLog(Protocol):
     def salt(self) -> bytes:
         """The key of the line."""
 
+    def read_as(self, renamed: Mapping[str, str]) -> None:
+        """From now on, give every class under its present name; the keys of `renamed` are old ones.
+
+        What is in the log stays as it was written.
+        """
+
     def write_batch(
         self,
         batch: int,
@@ -532,6 +538,14 @@ class Annotator(Protocol):
     def ask_people(self, ls_task_id: int, people: int, *, done: bool) -> bool:
         """Let a task ask this many different people, and say whether they have answered: a task that
         isn't done is offered to whoever hasn't answered it. False where it is gone. Idempotent.
+        """
+
+    def set_choices(self, project_id: int, choices: Sequence[str]) -> None:
+        """Make `choices` what a project's annotators choose from; answers stay as they are. Idempotent.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+            AnnotatorError: its labelling config has no place for them any more.
         """
 
     def delete_task(self, ls_task_id: int) -> None:

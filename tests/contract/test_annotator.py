@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import httpx
 import pytest
 
+from labelloop.adapters import label_studio_payloads as payloads
 from labelloop.adapters.label_studio import LabelStudioAnnotator
 from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorError, ArgumentError, ProjectGone
@@ -43,6 +44,7 @@ class People(Protocol):
     def delete_project(self, project_id: int) -> None: ...
     def duplicate_task(self, ls_task_id: int) -> int: ...
     def offered(self, project_id: int, *, by: str) -> Sequence[int]: ...
+    def choices(self, project_id: int) -> Sequence[str]: ...
 
 
 class RealPeople:
@@ -93,6 +95,11 @@ class RealPeople:
     def _result(choice: str) -> list[dict[str, Any]]:
         value = {"choices": [choice]}
         return [{"from_name": "label", "to_name": "image", "type": "choices", "value": value}]
+
+    def choices(self, project_id: int) -> Sequence[str]:
+        """What Label Studio itself reads out of the labelling config."""
+        control = self._ask("GET", f"/api/projects/{project_id}/")["parsed_label_config"]["label"]
+        return list(control["labels"])
 
     def answer(self, ls_task_id: int, choice: str, *, by: str) -> int:
         body = {"result": self._result(choice)}
@@ -400,6 +407,40 @@ def test_a_task_can_be_withdrawn_from_people_again(office: Office) -> None:
     office.people.answer(task_id, "fig", by="ana")
     assert office.annotator.ask_people(task_id, 1, done=True) is True
     assert list(office.people.offered(project.project_id, by="ben")) == []
+
+
+def test_choices_change_under_answers_which_stay(office: Office) -> None:
+    project = office.project()
+    [one, two] = office.annotator.import_tasks(project.project_id, task_data(2))
+    office.people.answer(one, "fig", by="ana")
+    before = office.task(project, one)
+    for choices in (["fig", "plum", *ODD_CLASSES], ["pear", "quince"], ["pear", "quince"]):
+        office.annotator.set_choices(project.project_id, choices)
+        assert list(office.people.choices(project.project_id)) == choices
+    assert office.task(project, one) == before
+    office.people.answer(two, "quince", by="ana")
+    assert office.task(project, two).annotations[0].choices == ("quince",)
+    assert office.task(project, two).people == 1
+
+
+def test_choices_of_a_project_that_is_gone(office: Office) -> None:
+    project = office.project()
+    office.people.delete_project(project.project_id)
+    with pytest.raises(ProjectGone):
+        office.annotator.set_choices(project.project_id, ["fig"])
+
+
+def test_choices_need_our_control(label_studio: LabelStudio) -> None:
+    annotator = LabelStudioAnnotator(url=label_studio.url, api_key=label_studio.legacy_token)
+    project = annotator.create_project(spec())
+    people = RealPeople(label_studio)
+    config = annotator._api.ask(
+        "GET", f"/api/projects/{project.project_id}/", payloads.ProjectConfig
+    ).label_config.replace('name="label"', 'name="other"')
+    people._ask("PATCH", f"/api/projects/{project.project_id}/", {"label_config": config})
+    with pytest.raises(AnnotatorError, match="no Choices named 'label'"):
+        annotator.set_choices(project.project_id, ["fig"])
+    people.client.close()
 
 
 def test_nobody_can_be_asked_about_a_task_that_is_gone(office: Office) -> None:

@@ -803,3 +803,36 @@ def test_an_answer_that_names_no_class_is_framed_and_no_label(log: PredictionLog
     append(log, 1, [prediction("a", predicted_class=NO_CLASS), prediction("b")])
     assert in_frame(log) == by_place("a", "b")
     assert labels(log) == ["b"]
+
+
+# --- renamed classes ------------------------------------------------------------------------
+
+
+def test_classes_are_told_by_their_present_names_wherever_they_stand(log: PredictionLog) -> None:
+    old = 'do\'g \\ "x"'
+    shadow = prediction("a", role=Role.SHADOW, model="m2", predicted_class="puppy")
+    rows = [prediction("a", predicted_class=old), prediction("b", predicted_class="puppy"), shadow]
+    append(log, 1, [*rows, prediction("c", predicted_class="cat")])
+    append(log, 2, [heard("c", "corrected_class", old)])
+    log.read_as({old: "hound", "puppy": "hound"})
+    assert {(c.predicted_class, c.n) for c in log.counts(ALL, [])} == {("hound", 2), ("cat", 1)}
+    assert in_frame(log, where="predicted_class = 'hound'") == by_place("a", "b")
+    assert in_frame(log, where="predicted_class = 'puppy'") == []
+    known = log.known(["a", "c"])
+    assert (known["a"].predicted_class, known["a"].shadows) == ("hound", {"m2": "hound"})
+    assert known["c"].corrected_class == "hound"
+    [corrected] = log.received(0, 2, Where.parse("corrected_class = 'hound'"))
+    assert (corrected.sample_id, corrected.corrected_class) == ("c", "hound")
+    assert {r.predicted_class for r in log.recorded(["a", "b"])} == {"hound"}
+    part = LabelPart(frames=(ALL,), cells=frozenset({("hound", risk_bin(0.75))}))
+    pages = log.model_labels([part], without_samples=[], without_content=[])
+    assert {m.predicted_class for page in pages for m in page} == {"hound"}
+
+
+def test_a_renamed_class_stays_as_it_was_written(reopen: Reopen) -> None:
+    log = reopen()
+    append(log, 1, [prediction("a", predicted_class="puppy")])
+    log.read_as({"puppy": "hound"})
+    assert log.known(["a"])["a"].predicted_class == "hound"
+    log.read_as({})
+    assert log.known(["a"])["a"].predicted_class == "puppy"

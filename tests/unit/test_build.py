@@ -82,7 +82,7 @@ def test_a_version_describes_itself(world: World) -> None:
     assert pq.read_table(folder / "manifest.parquet").column_names == [
         "sample_id", "uri", "content_hash", "label", "origin", "confidence", "model", "round",
         "queue", "inclusion", "annotator", "annotation_revision", "certificate",
-            "text",
+        "text", "extra_answer",
     ]  # fmt: skip
 
 

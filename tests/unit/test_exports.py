@@ -270,14 +270,19 @@ def test_a_full_or_read_only_target_comes_with_its_remedy(
     assert not list(tmp_path.iterdir())
 
 
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
 def test_a_csv_holds_the_manifest(built: Released, tmp_path: Path) -> None:
     target = tmp_path / "deep" / "training.csv"
     assert counts(built.export("csv", target)) == (4, 0, 0)
     with target.open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     wanted = [
-        {k: "" if v is None else str(v) for k, v in asdict(row).items() if k != "text"}
-        for row in rows_of(built)
+        {k: _cell(v) for k, v in asdict(row).items() if k != "text"} for row in rows_of(built)
     ]
     assert [without_numbers(row) for row in found] == [without_numbers(row) for row in wanted]
     assert [float(r["confidence"]) for r in found] == [0.1] * 4

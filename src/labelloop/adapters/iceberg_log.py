@@ -44,6 +44,7 @@ class IcebergLog:
         self._salt = salt
         self._attributes: tuple[int | None, frozenset[str]] = (None, frozenset())
         self._engine = engine()
+        self._renamed: Mapping[str, str] = {}
 
     @classmethod
     def open(
@@ -109,6 +110,13 @@ class IcebergLog:
         """The key of the line."""
         return self._salt
 
+    def read_as(self, renamed: Mapping[str, str]) -> None:
+        """From now on, give every class under its present name; the keys of `renamed` are old ones."""
+        self._renamed = dict(renamed)
+
+    def _reading(self) -> Reading:
+        return Reading(self._engine, self._tables, self._renamed)
+
     # --- writing ----------------------------------------------------------------------------
 
     def write_batch(
@@ -168,7 +176,7 @@ class IcebergLog:
         """Those of `sample_ids` that have a serving prediction."""
         if not sample_ids:
             return {}
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             statement = log_sql.known(
                 reading.source("predictions"),
                 reading.source("feedback"),
@@ -180,7 +188,7 @@ class IcebergLog:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
         if not sample_ids:
             return []
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             statement = log_sql.recorded(
                 reading.source("predictions"),
                 reading.source("feedback"),
@@ -194,7 +202,7 @@ class IcebergLog:
         """The texts of those of `sample_ids` whose serving prediction has one."""
         if not sample_ids:
             return {}
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             statement = log_sql.texts(
                 reading.source("predictions"), reading.listed("sample_id", sample_ids)
             )
@@ -206,7 +214,7 @@ class IcebergLog:
         if snapshot is None:
             return frozenset()
         if self._attributes[0] != snapshot:
-            with Reading(self._engine, self._tables) as reading:
+            with self._reading() as reading:
                 statement = log_sql.attributes(reading.source("predictions"))
                 names = frozenset(row["name"] for row in reading.rows(statement))
             self._attributes = (snapshot, names)
@@ -215,7 +223,7 @@ class IcebergLog:
     def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
         """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
         _without_feedback(conditions)
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             source = reading.source("predictions", frame)
             statement = log_sql.counts(source, frame, conditions)
             return [Count(**row) for row in reading.rows(statement)]
@@ -227,7 +235,7 @@ class IcebergLog:
         _without_feedback(conditions)
         if not spans:
             return []
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             source = reading.source("predictions", frame)
             statement = log_sql.rows(source, frame, conditions, reading.spans(spans))
             return [_candidate(row) for row in reading.rows(statement)]
@@ -237,7 +245,7 @@ class IcebergLog:
     ) -> "Iterator[pa.RecordBatch]":
         """Every row of the frame, a batch at a time, in no order."""
         _without_feedback(conditions)
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             source = reading.source("predictions", frame)
             for batch in reading.batches(log_sql.scan(source, frame, conditions, attributes)):
                 own = batch.schema.names[: batch.num_columns - len(attributes)]
@@ -250,7 +258,7 @@ class IcebergLog:
         _without_feedback(conditions)
         if not sample_ids:
             return []
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             source = reading.source("predictions", frame)
             wanted = reading.listed("sample_id", sample_ids)
             statement = log_sql.rows_of(source, frame, conditions, wanted)
@@ -259,7 +267,7 @@ class IcebergLog:
     def received(self, batch_after: int, batch_to: int, where: Where) -> Sequence[Candidate]:
         """Samples with feedback in the batches (batch_after, batch_to] that match `where`."""
         upto = FrameRange(batch_to=batch_to)
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             statement = log_sql.received(
                 reading.source("predictions", upto),
                 reading.source("feedback", upto),
@@ -279,7 +287,7 @@ class IcebergLog:
         """Framed, uncontested serving predictions that their part admits, page by page."""
         if not parts:
             return
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             statement = log_sql.model_labels(
                 reading.source("predictions", _hull([f for part in parts for f in part.frames])),
                 reading.source("feedback"),
@@ -304,7 +312,7 @@ class IcebergLog:
         """The framed, uncontested serving predictions by frame, class and risk bin."""
         if not frames:
             return []
-        with Reading(self._engine, self._tables) as reading:
+        with self._reading() as reading:
             statement = log_sql.label_counts(
                 reading.source("predictions", _hull(frames)),
                 reading.source("feedback"),

@@ -15,11 +15,13 @@ from labelloop.adapters.label_studio_api import (
     PageNotFound,
 )
 from labelloop.adapters.labelling_config import (
+    CONTROL,
     labelling_config,
     marker_of,
     project_description,
     project_title,
     readable,
+    with_choices,
 )
 from labelloop.errors import (
     AnnotatorDenied,
@@ -274,6 +276,31 @@ class LabelStudioAnnotator:
         except NotFound:
             return False
         return True
+
+    def set_choices(self, project_id: int, choices: Sequence[str]) -> None:
+        """Make `choices` what a project's annotators choose from; answers stay as they are. Idempotent.
+
+        What people changed in the labelling config besides stays too.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+            AnnotatorError: its labelling config has no place for them any more.
+        """
+        path = f"/api/projects/{project_id}/"
+        try:
+            held = self._api.ask("GET", path, payloads.ProjectConfig).label_config
+            wanted = with_choices(held, choices)
+            if wanted is None:
+                raise AnnotatorError(
+                    f"the labelling config of project {project_id} has no Choices named {CONTROL!r}, so "
+                    "its answers can't be kept in step with the settings",
+                    remedy="put the control back under Settings, Labeling Interface, or delete the "
+                    "project: its open tasks go to a new one",
+                )
+            if wanted != held:
+                self._api.ask("PATCH", path, payloads.Nothing, body={"label_config": wanted})
+        except NotFound as exc:
+            raise self._gone(project_id) from exc
 
     def delete_task(self, ls_task_id: int) -> None:
         """Delete a task; one that is not there is fine."""

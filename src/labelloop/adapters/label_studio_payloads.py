@@ -45,6 +45,12 @@ class Project(Payload):
     maximum_annotations: int | None = None
 
 
+class ProjectConfig(Payload):
+    """A project's labelling config."""
+
+    label_config: str
+
+
 class ProjectPage(Payload):
     """One page of projects; `next` is None on the last."""
 

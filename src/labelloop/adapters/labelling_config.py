@@ -92,6 +92,32 @@ def _choices(classes: Sequence[str]) -> list[str]:
     return [f"    <Choice {_choice(name)}/>" for name in classes]
 
 
+def with_choices(config: str, choices: Sequence[str]) -> str | None:
+    """A labelling config, as people may have changed it, with other choices in our control.
+
+    None where it has no such control; `config` itself where nothing differs.
+    """
+    from xml.etree import ElementTree
+
+    try:
+        root = ElementTree.fromstring(config)  # noqa: S314  what Label Studio checked when it took it
+    except ElementTree.ParseError:
+        return None
+    control = next((c for c in root.iter("Choices") if c.get("name") == CONTROL), None)
+    if control is None:
+        return None
+    held = {c.get("alias") or c.get("value"): c for c in control.iter("Choice")}
+    if list(held) == list(choices):
+        return config
+    fresh = ElementTree.fromstring(f"<Choices>{''.join(_choices(choices))}</Choices>")  # noqa: S314
+    made = {c.get("alias") or c.get("value"): c for c in fresh}
+    for child in list(control):
+        control.remove(child)
+    control.extend([held.get(name, made[name]) for name in choices])
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 def _choice(name: str) -> str:
     """The attributes of a choice whose answer reads `name`.
 

@@ -1,12 +1,13 @@
 """Reads of the prediction log: pyiceberg plans the files, DuckDB queries them in this process."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from labelloop.adapters import log_sql
 from labelloop.adapters.iceberg_schema import arrow_schema
 from labelloop.adapters.iceberg_tables import IcebergTables, translated
 from labelloop.core.round import FrameRange, Span
@@ -24,8 +25,14 @@ _GLOB_CHARACTERS = frozenset("*?[")
 class Reading:
     """One question to the engine: its sources, on a connection of its own."""
 
-    def __init__(self, on: "duckdb.DuckDBPyConnection", tables: IcebergTables) -> None:
+    def __init__(
+        self,
+        on: "duckdb.DuckDBPyConnection",
+        tables: IcebergTables,
+        renamed: Mapping[str, str],
+    ) -> None:
         self._tables = tables
+        self._renamed = renamed
         self._connection = on.cursor()
         self._connection.execute("SET TimeZone = 'UTC'")
         self._n_registered = 0
@@ -37,7 +44,13 @@ class Reading:
         self._connection.close()
 
     def source(self, kind: BatchKind, frame: FrameRange | None = None) -> str:
-        """SQL that reads the files that may hold rows of `frame`; all files without one."""
+        """SQL that reads the files that may hold rows of `frame`; all files without one.
+
+        Classes have their present names.
+        """
+        return log_sql.present(self._files(kind, frame), kind, self._renamed)
+
+    def _files(self, kind: BatchKind, frame: FrameRange | None) -> str:
         table = self._tables.load(kind)
         with translated(f"Planning a read of {kind}"):
             tasks = table.scan(row_filter=_touching(frame)).plan_files()

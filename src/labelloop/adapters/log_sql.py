@@ -6,13 +6,13 @@ integers, instants, doubles and checked conditions, each in one way.
 
 # ruff: noqa: S608  no text of a user gets in: see above
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import NO_CLASS, RISK_BINS, Role
 from labelloop.core.where import Where
-from labelloop.ports import LabelPart
+from labelloop.ports import BatchKind, LabelPart
 
 CANDIDATE = (
     "sample_id, uri, predicted_at, model, predicted_class, confidence, line, content_hash, "
@@ -29,6 +29,21 @@ RISK_BIN = (
 _TWO = "list_reverse_sort(list_filter(probabilities, lambda p: p IS NOT NULL))[:2]"
 _DIFFERENCE = f"CAST({_TWO}[1] AS DOUBLE) - CAST({_TWO}[2] AS DOUBLE)"
 MARGIN = f"CASE WHEN isfinite({_DIFFERENCE}) THEN {_DIFFERENCE} END"
+
+
+def present(source: str, kind: BatchKind, renamed: Mapping[str, str]) -> str:
+    """A source whose classes have their present names."""
+    from sqlglot import exp
+
+    if not renamed:
+        return source
+    column = "predicted_class" if kind == "predictions" else "value"
+    cases = " ".join(
+        f"WHEN {exp.Literal.string(old).sql('duckdb')} THEN {exp.Literal.string(new).sql('duckdb')}"
+        for old, new in sorted(renamed.items())
+    )
+    case = f"CASE {column} {cases} ELSE {column} END"
+    return f"(SELECT * REPLACE ({case} AS {column}) FROM {source})"
 
 
 def in_frame(frame: FrameRange) -> str:

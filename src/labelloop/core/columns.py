@@ -5,8 +5,8 @@ The same rules as for tags (`labelloop.core.tags`), for many rows at once.
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -110,6 +110,7 @@ class TableRules:
 
     classes: frozenset[str]
     store_uri: str
+    renamed: Mapping[str, str] = field(default_factory=dict)
     unusable_is_wrong: bool = False
     confidence_divisor: float = 1.0
     predicted_at_unit: str | None = None
@@ -212,7 +213,7 @@ def read_rows(
     shown = columns.shown(names.predicted_at)
     faults.note(missing, RejectReason.NO_TIMESTAMP, lambda _: "")
     faults.note(bad, RejectReason.BAD_TIMESTAMP, shown)
-    answers = columns.text(names.predicted_class)
+    answers = _present(columns.text(names.predicted_class), rules.renamed)
     usable = pc.fill_null(pc.is_in(answers, pa.array(sorted(rules.classes))), False).to_numpy(False)
     if not rules.unusable_is_wrong:
         faults.note(_empty(answers), RejectReason.NO_CLASS, lambda _: "")
@@ -240,7 +241,7 @@ def read_rows(
         faults.note(elsewhere, RejectReason.BAD_URI, lambda i: uris[i].as_py())
     flags, bad = truths(columns.of(names.flagged), str(names.flagged))
     faults.beside(bad, RejectReason.BAD_FLAG, columns.shown(names.flagged))
-    corrected = columns.text(names.corrected_class)
+    corrected = _present(columns.text(names.corrected_class), rules.renamed)
     accepted = pa.array([*sorted(rules.classes), ""])
     bad = ~pc.fill_null(pc.is_in(corrected, accepted), False).to_numpy(False)
     bad &= pc.is_valid(corrected).to_numpy(False)
@@ -318,6 +319,13 @@ class _Columns:
     def shown(self, name: str | None) -> Callable[[int], object]:
         column = self.of(name)
         return lambda i: column[i].as_py()
+
+
+def _present(column: Any, renamed: Mapping[str, str]) -> Any:
+    """The texts with each class under its present name."""
+    for old, new in renamed.items():
+        column = pc.if_else(pc.fill_null(pc.equal(column, old), False), new, column)
+    return column
 
 
 def _empty(column: Any) -> Any:

@@ -19,7 +19,8 @@ class Row:
     """One row of a manifest. Fields that don't apply to its origin are None.
 
     `certificate` bounds how many of the model's labels that carry it are wrong. `text` is that of a
-    table; what is in an object of its own stands at `uri`.
+    table; what is in an object of its own stands at `uri`. `extra_answer`: the label is none of the
+    model's classes, so whatever a model says of the sample is wrong.
     """
 
     sample_id: str
@@ -36,6 +37,7 @@ class Row:
     annotation_revision: str | None
     certificate: int | None = None
     text: str | None = None
+    extra_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from labelloop.core.line import line
 from labelloop.core.sample import (
@@ -83,13 +84,16 @@ def read_tags(
     salt: bytes,
     received_at: datetime,
     unusable_is_wrong: bool = False,
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Reading:
     """What the tags of one object say of its sample.
 
     A timestamp without an offset is UTC; a missing confidence is normal; feedback that can't be read
     leaves the prediction as it is. An answer that names no class is a fault, or, if
     `unusable_is_wrong`, the class NO_CLASS.
+    A class under a name that is a key of `renamed` counts as the one that it names.
     """
+    tagged = replace(tagged, tags=_present(tagged.tags, names, renamed))
     tags = tagged.tags
     fault = _fault(tags, names, None if unusable_is_wrong else classes)
     if tagged.fault:
@@ -118,6 +122,17 @@ def read_tags(
     feedback, reject = _feedback(tagged, names, classes, received_at)
     shadows, unknown = _shadows(tagged, names, prediction, classes, unusable_is_wrong)
     return Reading(prediction, feedback, reject or unknown, shadows)
+
+
+def _present(
+    tags: Mapping[str, str], names: TagNames, renamed: Mapping[str, str]
+) -> Mapping[str, str]:
+    """The tags with each class under its present name."""
+
+    def names_a_class(tag: str) -> bool:
+        return tag != names.model and not names.is_attribute(tag)
+
+    return {k: renamed.get(v, v) if names_a_class(k) else v for k, v in tags.items()}
 
 
 def _shadows(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Node: TypeAlias = dict[str, object]
 
-_TYPES = {"string": "sc:Text", "double": "sc:Float", "int64": "sc:Integer"}
+_TYPES = {"bool": "sc:Boolean", "string": "sc:Text", "double": "sc:Float", "int64": "sc:Integer"}
 _TERMS = (
     "extract",
     "field",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SPLITS: Mapping[str, str] = {"training": "train", "evaluation": "test"}
 _GROUP_BYTES = 32 << 20
 _GROUP_ROWS = 1_000
-_KINDS = {"string": "string", "double": "float64", "int64": "int64"}
+_KINDS = {"bool": "bool", "string": "string", "double": "float64", "int64": "int64"}
 
 
 def export(

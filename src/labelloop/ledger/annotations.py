@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from labelloop.core.annotation import Annotation, Label
 from labelloop.core.task import TaskState
+from labelloop.ledger import classes
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -26,6 +27,7 @@ class Stray:
 
 def latest(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotation]]:
     """The latest revision of each annotation of some tasks, deleted ones included."""
+    present = classes.renamed(tx)
     found: dict[str, dict[int, Annotation]] = {}
     for start in range(0, len(task_keys), _CHUNK):
         rows = tx.execute(
@@ -39,7 +41,7 @@ def latest(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotati
                 annotation_id=r.ls_annotation_id,
                 updated_at=r.updated_at,
                 annotator=r.annotator,
-                answer=r.answer,
+                answer=present.get(r.answer, r.answer),
                 skipped=r.skipped,
                 deleted=r.deleted_at is not None,
             )
@@ -67,10 +69,11 @@ def first_answers(tx: Transaction) -> list[tuple[str, int, list[str]]]:
         )
         .order_by(t.annotations.c.ls_annotation_id, t.annotations.c.updated_at)
     )
+    present = classes.renamed(tx)
     found: dict[str, tuple[str, int, dict[str, str]]] = {}
     for r in rows:
         _, _, by_person = found.setdefault(r.task_key, (r.queue, r.answers_wanted, {}))
-        by_person.setdefault(r.annotator, r.answer)
+        by_person.setdefault(r.annotator, present.get(r.answer, r.answer))
     return [(queue, wanted, list(said.values())) for queue, wanted, said in found.values()]
 
 
@@ -143,6 +146,7 @@ def clear_label(tx: Transaction, task_key: str) -> None:
 
 def labels(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Label]:
     """The labels of those of `task_keys` that have one."""
+    present = classes.renamed(tx)
     found: dict[str, Label] = {}
     for start in range(0, len(task_keys), _CHUNK):
         rows = tx.execute(
@@ -151,7 +155,7 @@ def labels(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Label]:
         for r in rows:
             found[r.task_key] = Label(
                 task_key=r.task_key,
-                label=r.label,
+                label=present.get(r.label, r.label),
                 method=r.method,
                 n_votes=r.n_votes,
                 revision=r.revision,

@@ -1,29 +1,85 @@
-"""The classes people may answer with: added and retired, never deleted."""
+"""The classes people may answer with: added, renamed, merged and retired, never deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from labelloop.core.answers import AnswerKind, Answers
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
 
-def declare(tx: Transaction, names: Sequence[str], now: datetime) -> None:
-    """Make the classes of the settings the live ones: new ones are added, missing ones retired."""
+def declared(tx: Transaction, named: Answers) -> bool:
+    """Whether the ledger knows the classes as the settings name them."""
+    rows = {r.name: r for r in tx.execute(sa.select(t.classes))}
+    live = {name: r.kind for name, r in rows.items() if r.retired_at is None}
+    return live == named.kinds and all(
+        old in rows and rows[old].merged_into == new for old, new in named.renamed.items()
+    )
+
+
+def declare(tx: Transaction, named: Answers, now: datetime) -> None:
+    """Make the answers of the settings the live ones: new ones are added, missing ones retired.
+
+    A name that was merged into another stays so, until it is an answer of its own again.
+    """
     rows = {r.name: r.retired_at for r in tx.execute(sa.select(t.classes))}
-    for name in names:
-        if name not in rows:
-            tx.execute(t.classes.insert().values(name=name, kind="class", added_at=now))
-        elif rows[name] is not None:
-            tx.execute(t.classes.update().where(t.classes.c.name == name).values(retired_at=None))
-    for name in rows.keys() - set(names):
+    for name, kind in named.kinds.items():
+        _put(tx, name, {"kind": kind.value, "retired_at": None, "merged_into": None}, rows, now)
+    for old, new in named.renamed.items():
+        retired_at = rows.get(old) or now
+        _put(tx, old, {"retired_at": retired_at, "merged_into": new}, rows, now)
+    for name in rows.keys() - named.kinds.keys() - named.renamed.keys():
         if rows[name] is None:
-            tx.execute(t.classes.update().where(t.classes.c.name == name).values(retired_at=now))
+            _put(tx, name, {"retired_at": now}, rows, now)
+
+
+def _put(
+    tx: Transaction,
+    name: str,
+    values: Mapping[str, object],
+    known: Mapping[str, datetime | None],
+    now: datetime,
+) -> None:
+    if name in known:
+        tx.execute(t.classes.update().where(t.classes.c.name == name).values(**values))
+    else:
+        tx.execute(
+            t.classes.insert().values(
+                {"name": name, "kind": AnswerKind.CLASS.value, "added_at": now, **values}
+            )
+        )
 
 
 def live(tx: Transaction) -> frozenset[str]:
-    """The classes that aren't retired."""
+    """The answers that aren't retired, extra ones included."""
     return frozenset(
         tx.execute(sa.select(t.classes.c.name).where(t.classes.c.retired_at.is_(None))).scalars()
     )
+
+
+def extra_answers(tx: Transaction) -> frozenset[str]:
+    """The answers that are no class of the model, retired ones included."""
+    return frozenset(
+        tx.execute(
+            sa.select(t.classes.c.name).where(t.classes.c.kind == AnswerKind.EXTRA.value)
+        ).scalars()
+    )
+
+
+def renamed(tx: Transaction) -> dict[str, str]:
+    """Each old name, and what it counts as now. What is kept under an old name is read as the new."""
+    merged = {
+        r.name: r.merged_into
+        for r in tx.execute(sa.select(t.classes).where(t.classes.c.merged_into.is_not(None)))
+    }
+    return {name: _end(merged, name) for name in merged}
+
+
+def _end(merged: Mapping[str, str], name: str) -> str:
+    seen = {name}
+    while name in merged and merged[name] not in seen:
+        name = merged[name]
+        seen.add(name)
+    return name

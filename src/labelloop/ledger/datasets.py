@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from labelloop.core.dataset import DatasetVersion, Origin, Row
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
+from labelloop.ledger import classes
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -120,12 +121,14 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
         .join(t.labels, t.labels.c.task_key == t.draws.c.task_key)
         .where(t.tasks.c.purpose == purpose.value, t.tasks.c.state == TaskState.RESOLVED.value)
     )
+    present, extra = classes.renamed(tx), classes.extra_answers(tx)
     for r in sorted(rows, key=lambda r: r.sample_id.encode("utf-8", "surrogatepass")):
         yield Row(
             sample_id=r.sample_id,
             uri=r.uri,
             content_hash=r.content_hash,
-            label=r.label,
+            label=present.get(r.label, r.label),
+            extra_answer=present.get(r.label, r.label) in extra,
             origin=Origin.HUMAN,
             confidence=r.confidence,
             model=r.model,

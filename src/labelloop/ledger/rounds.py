@@ -11,6 +11,7 @@ from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.task import TaskState
+from labelloop.ledger import classes
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -182,11 +183,12 @@ def set_aside(tx: Transaction) -> dict[int, int]:
 
 def cells_of(tx: Transaction, round_number: int) -> list[Cell]:
     """The histogram kept with a round, in an order that is the same on every database."""
+    present = classes.renamed(tx)
     rows = tx.execute(sa.select(t.cells).where(t.cells.c.round == round_number))
     found = [
         Cell(
             queue=r.queue,
-            predicted_class=r.predicted_class,
+            predicted_class=present.get(r.predicted_class, r.predicted_class),
             risk_bin=r.risk_bin,
             n=r.n,
             cut=r.cut,
@@ -214,6 +216,7 @@ def placed(
         query = query.where(t.tasks.c.purpose == purpose.value)
     if round_number is not None:
         query = query.where(t.draws.c.round == round_number)
+    present = classes.renamed(tx)
     for r in tx.execute(query):
         yield Placed(
             round=r.round,
@@ -222,7 +225,7 @@ def placed(
             task_key=r.task_key,
             purpose=Purpose(r.purpose),
             predicted_at=r.predicted_at,
-            predicted_class=r.predicted_class,
+            predicted_class=present.get(r.predicted_class, r.predicted_class),
             confidence=r.confidence,
             model=r.model,
             content_hash=r.content_hash,
@@ -232,7 +235,7 @@ def placed(
             uniform=r.uniform,
             position=r.position,
             state=TaskState(r.state),
-            label=r.label,
+            label=present.get(r.label, r.label),
             labelled_at=r.first_at,
             margin=r.margin,
             attributes=json.loads(r.attributes_json or "{}"),

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from labelloop.core.queue import Purpose
 from labelloop.core.task import MOVES, OPEN, Task, TaskState
 from labelloop.errors import LedgerError
-from labelloop.ledger import events
+from labelloop.ledger import classes, events
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -239,6 +239,15 @@ def by_key(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Task]:
     return found
 
 
+def several_answers(tx: Transaction) -> list[Task]:
+    """The tasks that several people's votes decide, and that people can answer or have settled."""
+    return _tasks(
+        tx,
+        (t.tasks.c.answers_wanted > 1)
+        & t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}]),
+    )
+
+
 def tied(tx: Transaction) -> list[Task]:
     """The tasks on which people disagree, by queue and sample."""
     found = _tasks(tx, t.tasks.c.state == TaskState.TIED.value)
@@ -318,12 +327,13 @@ def _shown(
         .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position)
         .limit(limit)
     )
+    present = classes.renamed(tx)
     return [
         Shown(
             task=_task(r),
-            predicted_class=r.predicted_class,
+            predicted_class=present.get(r.predicted_class, r.predicted_class),
             confidence=r.confidence,
-            corrected_class=r.corrected_class,
+            corrected_class=present.get(r.corrected_class, r.corrected_class),
             flagged=r.flagged,
         )
         for r in tx.execute(query)

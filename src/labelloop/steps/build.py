@@ -132,7 +132,9 @@ class Build:
             human = [
                 row
                 for row in datasets.human_rows(tx, Purpose.TRAINING)
-                if row.sample_id not in evaluated and row.content_hash not in walled
+                if row.sample_id not in evaluated
+                and row.content_hash not in walled
+                and not row.extra_answer
             ]
             drawn = rounds.drawn_samples(tx)
             walled |= {row.content_hash for row in human}
@@ -344,6 +346,7 @@ def manifest_schema() -> Any:
         "inclusion": pa.float64(),
         "round": pa.int64(),
         "certificate": pa.int64(),
+        "extra_answer": pa.bool_(),
     }
     return pa.schema([(f.name, kinds.get(f.name, pa.string())) for f in fields(Row)])
 

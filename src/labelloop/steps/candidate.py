@@ -37,8 +37,12 @@ class Candidate:
     must_answer_all: bool
 
 
-def from_file(path: Path, classes: Collection[str]) -> Candidate:
+def from_file(
+    path: Path, classes: Collection[str], renamed: Mapping[str, str] | None = None
+) -> Candidate:
     """The candidate whose answers stand in a Parquet file with the columns COLUMNS.
+
+    A class under an old name, a key of `renamed`, counts as the one that it names.
 
     Raises:
         ArgumentError: the file can't be used.
@@ -61,6 +65,7 @@ def from_file(path: Path, classes: Collection[str]) -> Candidate:
             raise ArgumentError(
                 f"{path} has two rows for {sample_id!r}: expected one a sample", remedy="keep one"
             )
+        said = (renamed or {}).get(said, said)
         if said not in classes:
             raise ArgumentError(
                 f"{path}: predicted_class {said!r} of {sample_id!r} is none of the project's classes",

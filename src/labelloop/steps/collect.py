@@ -1,8 +1,9 @@
 """collect: people's answers come home, every edit, skip and deletion of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from labelloop.core.annotation import Annotation, Label
 from labelloop.core.task import OPEN, Task, TaskState, path_after_answers
@@ -13,6 +14,10 @@ from labelloop.ports import Annotator, Clock, Progress, Project, RemoteAnnotatio
 
 OVERLAP = timedelta(minutes=1)
 """How far each reading goes back behind the last: a slow transaction may show late."""
+
+
+_CHUNK = 500
+_COUNTED_WITH = "collect:renamed classes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Collect:
         with self._ledger.lease("collect") as lease:
             with self._ledger.read() as tx:
                 known = tasks.projects(tx)
-                answers = classes.live(tx)
+                answers = _Answers(classes.live(tx), classes.renamed(tx))
             there = {p.project_id: p for p in self._annotator.projects()} if known else {}
             for project_id, queue in sorted(known.items()):
                 if project_id not in there:
@@ -67,6 +72,7 @@ class Collect:
                     self._collect(lease, there[project_id], answers, tally)
                 except ProjectGone:
                     self._lose_project(lease, project_id, queue, tally)
+            self._count_again(lease, answers, tally)
             with self._ledger.read() as tx:
                 strays = tuple(annotations.strays(tx))
         return Collected(
@@ -80,11 +86,28 @@ class Collect:
             tuple(tally.lost_projects),
         )
 
+    def _count_again(self, lease: Lease, answers: "_Answers", tally: _Tally) -> None:
+        """Where classes were renamed or merged, votes that differed may agree now: count them again."""
+        digest = answers.digest()
+        with self._ledger.read() as tx:
+            if cursors.get(tx, _COUNTED_WITH) == digest:
+                return
+            several = tasks.several_answers(tx)
+        for start in range(0, len(several), _CHUNK):
+            with self._ledger.write(lease) as tx:
+                keys = [task.task_key for task in several[start : start + _CHUNK]]
+                held = annotations.latest(tx, keys)
+                labels = annotations.labels(tx, keys)
+                for task in tasks.by_key(tx, keys).values():
+                    if task.task_key in held:
+                        given, before = held[task.task_key], labels.get(task.task_key)
+                        self._move(tx, task, given, before, tally)
+        with self._ledger.write(lease) as tx:
+            cursors.put(tx, _COUNTED_WITH, digest)
+
     # --- a project ----------------------------------------------------------------------------
 
-    def _collect(
-        self, lease: Lease, project: Project, answers: frozenset[str], tally: _Tally
-    ) -> None:
+    def _collect(self, lease: Lease, project: Project, answers: "_Answers", tally: _Tally) -> None:
         cursor = f"collect:{project.project_id}"
         with self._ledger.read() as tx:
             text = cursors.get(tx, cursor)
@@ -97,7 +120,7 @@ class Collect:
             n_annotations = annotations.count_in_project(tx, project.project_id)
             own_strays = [s for s in annotations.strays(tx) if s.task_key in believed]
         counts = (len(believed), n_annotations)
-        became_classes = any(s.value in answers for s in own_strays)
+        became_classes = any(answers.has(s.value) for s in own_strays)
         if became_classes or counts != (project.n_tasks, project.n_annotations):
             self._sweep(lease, project, answers, tally)
 
@@ -106,7 +129,7 @@ class Collect:
         lease: Lease,
         project: Project,
         after: datetime | None,
-        answers: frozenset[str],
+        answers: "_Answers",
         tally: _Tally,
         seen: set[int] | None = None,
     ) -> datetime | None:
@@ -122,9 +145,7 @@ class Collect:
             self._progress("tasks read", done, project.n_tasks if after is None else None)
         return newest
 
-    def _sweep(
-        self, lease: Lease, project: Project, answers: frozenset[str], tally: _Tally
-    ) -> None:
+    def _sweep(self, lease: Lease, project: Project, answers: "_Answers", tally: _Tally) -> None:
         """Read a whole project, and note which of our tasks are no longer in it."""
         with self._ledger.read() as tx:
             believed = tasks.in_project(tx, project.project_id)
@@ -168,7 +189,7 @@ class Collect:
         lease: Lease,
         project: Project,
         page: Sequence[RemoteTask],
-        answers: frozenset[str],
+        answers: "_Answers",
         tally: _Tally,
     ) -> None:
         keys = sorted({remote.task_key for remote in page if remote.task_key is not None})
@@ -263,7 +284,7 @@ class Collect:
         key: str,
         held: Sequence[Annotation],
         remote: Sequence[RemoteAnnotation],
-        answers: frozenset[str],
+        answers: "_Answers",
         tally: _Tally,
     ) -> list[Annotation]:
         """The latest revision of each annotation after Label Studio's word; new ones are written."""
@@ -273,6 +294,7 @@ class Collect:
         for said in remote:
             known = latest.get(said.annotation_id)
             answer = _answer(said, answers)
+            present = None if answer is None else answers.present(answer)
             if known is None or said.updated_at > known.updated_at:
                 if answer is None and not said.skipped:
                     # an answer that became unusable withdraws what stood before it
@@ -286,8 +308,8 @@ class Collect:
                     skipped=said.skipped,
                 )
                 fresh.append(revision)
-                latest[said.annotation_id] = revision
-                tally.n_edited += known is not None and known.answer != answer
+                latest[said.annotation_id] = replace(revision, answer=present)
+                tally.n_edited += known is not None and known.answer != present
                 tally.n_skipped += said.skipped and (known is None or not known.skipped)
             elif known.deleted:
                 annotations.mark_deleted(tx, [known], None)
@@ -326,9 +348,26 @@ class Collect:
             moving = tasks.by_key(tx, [task.task_key])[task.task_key]
 
 
-def _answer(said: RemoteAnnotation, answers: frozenset[str]) -> str | None:
-    """The class that was chosen; None where it is no single one of ours."""
-    if said.skipped or len(said.choices) != 1 or said.choices[0] not in answers:
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What people may answer, and the old names that count as one of these."""
+
+    live: frozenset[str]
+    renamed: Mapping[str, str]
+
+    def has(self, name: str) -> bool:
+        return self.present(name) in self.live
+
+    def present(self, name: str) -> str:
+        return self.renamed.get(name, name)
+
+    def digest(self) -> str:
+        return sha256(repr(sorted(self.renamed.items())).encode()).hexdigest()
+
+
+def _answer(said: RemoteAnnotation, answers: _Answers) -> str | None:
+    """The class that was chosen, as it was called; None where it is no single one of ours."""
+    if said.skipped or len(said.choices) != 1 or not answers.has(said.choices[0]):
         return None
     return said.choices[0]
 

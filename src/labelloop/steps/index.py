@@ -8,6 +8,7 @@ from hashlib import sha256
 from labelloop.core.sample import (
     HASH_OF_TEXT,
     HASH_OF_URI,
+    NO_CLASS,
     Feedback,
     Prediction,
     Reject,
@@ -88,6 +89,7 @@ class Index:
         *,
         names: TagNames,
         classes: Sequence[str],
+        renamed: Mapping[str, str],
         unusable_is_wrong: bool = False,
         feedback_horizon: timedelta,
         clock: Clock,
@@ -98,6 +100,7 @@ class Index:
         self._store = store
         self._names = names
         self._classes = frozenset(classes)
+        self._renamed = renamed
         self._unusable_is_wrong = unusable_is_wrong
         self._horizon = feedback_horizon
         self._clock = clock
@@ -151,7 +154,8 @@ class Index:
 
     def _digest(self) -> str:
         """What decides whether tags can be read: where it changes, rows set aside may be mended."""
-        text = "\0".join([repr((self._names, self._unusable_is_wrong)), *sorted(self._classes)])
+        rules = (self._names, self._unusable_is_wrong, sorted(self._renamed.items()))
+        text = "\0".join([repr(rules), *sorted(self._classes)])
         return sha256(text.encode()).hexdigest()
 
     # --- reading ------------------------------------------------------------------------------
@@ -191,7 +195,8 @@ class Index:
                     fault=stored.fault,
                 ),
                 self._names,
-                classes=self._classes,
+                classes=self._classes | _said_before(known.get(stored.sample_id)),
+                renamed=self._renamed,
                 unusable_is_wrong=self._unusable_is_wrong,
                 salt=self._log.salt,
                 received_at=now,
@@ -278,6 +283,13 @@ class Index:
             mended=found.mended,
             now=now,
         )
+
+
+def _said_before(known: Known | None) -> frozenset[str]:
+    """The classes that the log holds of a sample: retired since or not, they are no news."""
+    if known is None:
+        return frozenset()
+    return frozenset({known.predicted_class, *known.shadows.values()}) - {NO_CLASS}
 
 
 def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:

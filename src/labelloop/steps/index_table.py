@@ -131,6 +131,7 @@ class IndexTable:
             [
                 repr(replace(self._names, explicit=frozenset())),  # a set's order isn't lasting
                 *sorted(rules.classes),
+                *(f"{old} is {new}" for old, new in sorted(rules.renamed.items())),
                 repr((rules.unusable_is_wrong, rules.confidence_divisor, rules.predicted_at_unit)),
                 repr((rules.store_uri, rules.max_text_bytes)),
             ]

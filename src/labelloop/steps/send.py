@@ -7,8 +7,10 @@ client; what is not there by then was not carried out, and is sent again.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from secrets import token_hex
 from typing import TypeVar
 
@@ -25,7 +27,7 @@ from labelloop.errors import (
     ProjectGone,
     StoreError,
 )
-from labelloop.ledger import Lease, Ledger, annotations, tasks
+from labelloop.ledger import Lease, Ledger, annotations, cursors, tasks
 from labelloop.ledger.tasks import Shown
 from labelloop.ports import (
     Annotator,
@@ -123,6 +125,7 @@ class Send:
                 keep_input_kind(tx, self._kind)
             n_sent = n_unavailable = 0
             n_found = self._settle_doubts(lease)
+            self._keep_in_step(lease)
             old = self._lapsing(refresh_all)
             refusal = self._blind_refusal(old)
             for queue in self._queues.values():
@@ -175,7 +178,7 @@ class Send:
                 batch = tasks.to_send(tx, queue.name, BATCH)
             if not batch:
                 return n_sent, n_unavailable
-            project = project or self._project(queue)
+            project = project or self._project(lease, queue)
             if not self._opens(queue, project.project_id):
                 return n_sent, n_unavailable
             ready = self._with_media(lease, queue, batch)
@@ -207,13 +210,45 @@ class Send:
         self._open.add(project_id)
         return True
 
-    def _project(self, queue: Queue) -> Project:
-        """The queue's project, found by its marker or created."""
+    def _keep_in_step(self, lease: Lease) -> None:
+        """Let every project that has tasks of ours offer the answers of the settings."""
+        with self._ledger.read() as tx:
+            known = sorted(tasks.projects(tx))
+        for project_id in known:
+            self._offer_answers(lease, project_id)
+
+    def _offer_answers(self, lease: Lease, project_id: int) -> None:
+        """Set a project's choices where they aren't known to be those of the settings."""
+        offered, wanted = f"choices:{project_id}", self._digest()
+        with self._ledger.read() as tx:
+            if cursors.get(tx, offered) == wanted:
+                return
+        with suppress(ProjectGone):  # collect finds out, and its tasks go to a new one
+            self._annotator.set_choices(project_id, self._classes)
+        self._note_answers(lease, project_id)
+
+    def _note_answers(self, lease: Lease, project_id: int) -> None:
+        with self._ledger.write(lease) as tx:
+            cursors.put(tx, f"choices:{project_id}", self._digest())
+
+    def _digest(self) -> str:
+        return sha256("\0".join(self._classes).encode()).hexdigest()
+
+    def _project(self, lease: Lease, queue: Queue) -> Project:
+        """The queue's project, found by its marker or created; it offers the answers of the settings."""
+        project, made = self._found_or_made(queue)
+        if made:
+            self._note_answers(lease, project.project_id)
+        else:
+            self._offer_answers(lease, project.project_id)
+        return project
+
+    def _found_or_made(self, queue: Queue) -> tuple[Project, bool]:
         marker = project_marker(self._ledger_id, queue.name)
         there = self._annotator.projects()
         for project in there:
             if project.marker == marker:
-                return project
+                return project, False
         self._refuse_foreign(there, queue)
         spec = ProjectSpec(
             title=f"{self._project_name}: {queue.name}",
@@ -225,7 +260,7 @@ class Send:
             people=queue.annotators,
         )
         try:
-            return self._annotator.create_project(spec)
+            return self._annotator.create_project(spec), True
         except AnnotatorUnavailable as exc:
             if not exc.carried_out:
                 raise
@@ -234,7 +269,7 @@ class Send:
             )
             if not found:
                 raise
-            return found[0]
+            return found[0], True
 
     def _refuse_foreign(self, there: Sequence[Project], queue: Queue) -> None:
         """Stop where another ledger's project already serves this project's queue: ours is new."""

@@ -237,6 +237,20 @@ class MemoryAnnotator:
 
         return self._called("ask_people", ask)
 
+    def set_choices(self, project_id: int, choices: Sequence[str]) -> None:
+        """Make `choices` what a project's annotators choose from; answers stay as they are."""
+
+        def set_them() -> None:
+            self._require(project_id)
+            held = self._projects[project_id]
+            held.spec = replace(held.spec, classes=tuple(choices))
+
+        self._called("set_choices", set_them)
+
+    def choices(self, project_id: int) -> Sequence[str]:
+        """What a project's annotators choose from."""
+        return self._projects[project_id].spec.classes
+
     def delete_task(self, ls_task_id: int) -> None:
         """Delete a task; one that is not there is fine."""
         self._called("delete_task", lambda: self._tasks.pop(ls_task_id, None))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,7 @@ class MemoryLog:
         self._salt = salt
         self._written: dict[str, _Batch] = {}
         self._visible: dict[tuple[BatchKind, int], str] = {}
+        self._renamed: Mapping[str, str] = {}
 
     @property
     def ledger_id(self) -> str:
@@ -75,6 +76,10 @@ class MemoryLog:
     def salt(self) -> bytes:
         """The key of the line."""
         return self._salt
+
+    def read_as(self, renamed: Mapping[str, str]) -> None:
+        """From now on, give every class under its present name."""
+        self._renamed = dict(renamed)
 
     def close(self) -> None:
         """Nothing has to be given back."""
@@ -349,10 +354,18 @@ class MemoryLog:
                 yield from ((batch, row) for row in self._written[path].rows)
 
     def _predictions(self) -> Iterator[tuple[int, Prediction]]:
-        return ((b, r) for b, r in self._rows("predictions") if isinstance(r, Prediction))
+        return (
+            (b, replace(r, predicted_class=self._renamed.get(r.predicted_class, r.predicted_class)))
+            for b, r in self._rows("predictions")
+            if isinstance(r, Prediction)
+        )
 
     def _feedback(self) -> Iterator[tuple[int, Feedback]]:
-        return ((b, r) for b, r in self._rows("feedback") if isinstance(r, Feedback))
+        return (
+            (b, replace(r, value=self._renamed.get(r.value, r.value)))
+            for b, r in self._rows("feedback")
+            if isinstance(r, Feedback)
+        )
 
     def _framed(self, frame: FrameRange) -> Iterator[Prediction]:
         return (p for batch, p in self._predictions() if _in_frame(batch, p, frame))

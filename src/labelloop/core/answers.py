@@ -1,0 +1,33 @@
+"""What people may answer: the model's classes, and answers beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class AnswerKind(StrEnum):
+    """What an answer is. An extra one is none of the model's classes: no prediction can be it."""
+
+    CLASS = "class"
+    EXTRA = "extra"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The answers as the settings name them.
+
+    extra
+        answers beside the classes
+    renamed
+        old names, and the class that each counts as now
+    """
+
+    classes: Sequence[str]
+    extra: Sequence[str] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> dict[str, AnswerKind]:
+        """Every answer in the order that people see, and what it is."""
+        classes = dict.fromkeys(self.classes, AnswerKind.CLASS)
+        return classes | dict.fromkeys(self.extra, AnswerKind.EXTRA)
