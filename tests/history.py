@@ -1,6 +1,7 @@
 """A ledger with a past: rounds, draws, answers and versions as the steps would have written them."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -100,7 +101,7 @@ class History:
         with self.ledger.lease("made") as lease, self.ledger.write(lease) as tx:
             rounds.insert(tx, made, {}, n_set_aside=3)
             rounds.insert_draws(tx, draws, PURPOSES)
-            rounds.insert_cells(tx, number, [self._cell(draws)])
+            rounds.insert_cells(tx, number, self._cells(draws))
             labels: list[dict[str, object]] = []
             skipped: list[str] = []
             for d in draws:
@@ -131,18 +132,22 @@ class History:
             ):
                 tx.execute(t.tasks.update().where(key.in_(keys)).values(state=state.value))
 
-    def _cell(self, draws: Sequence[Draw]) -> Cell:
-        """All of the frame as one cell: each row had the same chance."""
+    def _cells(self, draws: Sequence[Draw]) -> list[Cell]:
+        """The frame by confidence: every row had the same chance."""
         n_blind = sum(d.queue == "accuracy" for d in draws)
-        return Cell(
-            queue="accuracy",
-            predicted_class=self.classes[0],
-            risk_bin=0,
-            n=2000,
-            cut=None,
-            risk=0.0,
-            inclusion=n_blind / 2000,
-        )
+        bins = Counter(int(1024 * 0.6 * ((i + 0.5) / 40) ** 3) for i in range(40))
+        return [
+            Cell(
+                queue="accuracy",
+                predicted_class=self.classes[0],
+                risk_bin=risk_bin,
+                n=50 * n,
+                cut=None,
+                risk=0.0,
+                inclusion=n_blind / 2000,
+            )
+            for risk_bin, n in bins.items()
+        ]
 
     def _answer(self, d: Draw) -> str:
         """Right a little less often than the model claims."""

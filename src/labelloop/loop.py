@@ -604,20 +604,18 @@ class Loop:
 
         project = self.settings.project
         return quality(
-            self.ledger, clock=self.clock, project=project.name, timezone=project.timezone
+            self.ledger,
+            clock=self.clock,
+            project=project.name,
+            timezone=project.timezone,
+            queues=self.queues,
         )
 
     def plan(self, half_width: float | None = None) -> "Plan":
         """How many blind labels an accuracy of this precision needs; of a few where it is None."""
         from labelloop.reports.plan import plan
 
-        return plan(
-            self.ledger,
-            queues=self.queues,
-            clock=self.clock,
-            timezone=self.settings.project.timezone,
-            half_width=half_width,
-        )
+        return plan(self.ledger, self.measure(), queues=self.queues, half_width=half_width)
 
     def ties(self) -> "list[Tie]":
         """The tasks on which people disagree, by queue and sample."""

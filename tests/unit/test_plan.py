@@ -1,6 +1,8 @@
 """plan: labels needed, checked against intervals of simulated draws."""
 
+import json
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from click.testing import CliRunner
 from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
+from labelloop.reports.charts.plan import labels_and_width
+from labelloop.reports.charts.theme import DARK, LIGHT
 from labelloop.statistics import Estimate as Found
 from labelloop.statistics import accuracy
 from labelloop.statistics.plan import (
@@ -183,3 +187,63 @@ def test_the_command_prints_what_it_rests_on(make_world: MakeWorld) -> None:
     assert '"half_width": 0.05' in run("--json", "--half-width", "0.05")
     wrong = CliRunner().invoke(group, ["plan", "--config", config, "--half-width", "2"])
     assert wrong.exit_code == 2
+
+
+# --- the picture ----------------------------------------------------------------------------------
+
+
+def test_half_widths_by_the_number_of_labels_end_at_a_census(make_world: MakeWorld) -> None:
+    world = make_world(UNCERTAIN)
+    for seed in (1, 2, 3):
+        day(world, seed)
+    plan = world.loop.plan()
+    assert [e.labels for e in plan.expected] == sorted({e.labels for e in plan.expected})
+    assert (plan.expected[0].labels, plan.expected[-1].labels) == (30, 400)
+    for few, more in pairwise(plan.expected):
+        assert isinstance(few.uniform, float)
+        assert isinstance(more.uniform, float)
+        assert few.uniform > more.uniform
+    assert plan.expected[-1].uniform == 0
+    picture = labels_and_width(plan, LIGHT)
+    assert picture.chart is not None
+    drawn = json.dumps(picture.chart.to_dict())
+    for part in ("uniform draw", "uncertainty draw of", "tells nothing", "budget 60"):
+        assert part in drawn, part
+    assert "endless" not in drawn
+    assert "The 60 labels a round of accuracy buy" in picture.says
+
+
+def test_before_any_round_the_picture_shows_a_random_sample(make_world: MakeWorld) -> None:
+    picture = labels_and_width(make_world().loop.plan(), DARK)
+    assert picture.chart is not None
+    drawn = json.dumps(picture.chart.to_dict())
+    assert "random sample of endless traffic" in drawn
+    assert "uniform draw" not in drawn
+    assert "accuracy of 50%" in picture.says
+
+
+def test_a_round_smaller_than_a_few_labels_has_no_picture(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.traffic(20)
+    world.loop.index()
+    world.loop.select()
+    picture = labels_and_width(world.loop.plan(), LIGHT)
+    assert picture.chart is None
+    assert "a round has 20 inputs" in picture.says
+
+
+def test_the_command_writes_a_page_and_a_picture(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(UNCERTAIN)
+    day(world, 1)
+    monkeypatch.chdir(world.folder)
+    said = CliRunner().invoke(
+        group, ["plan", "--html", "out/plan.html", "--png", "plan.png"], catch_exceptions=False
+    )
+    assert said.output.splitlines() == ["written: out/plan.html", "written: plan.png"]
+    text = (world.folder / "out" / "plan.html").read_text()
+    assert "pets: how many labels?" in text
+    assert text.count("<svg ") == 2
+    assert "±2 points" in text
+    assert (world.folder / "plan.png").read_bytes().startswith(b"\x89PNG")

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,18 +13,18 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
-from labelloop.cli import report as cli
+from labelloop.cli import files as cli
 from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ReportError
 from labelloop.reports.calibration import FEWEST_LABELS
-from labelloop.reports.charts import drawing
+from labelloop.reports.charts import drawing, over_time
 from labelloop.reports.charts.by_class import confusion as confusion_picture
 from labelloop.reports.charts.theme import DARK, LIGHT
 from labelloop.reports.page import page
 from labelloop.reports.quality import Quality, quality
-from labelloop.reports.tables import confusion, tables
-from labelloop.reports.wording import headline
+from labelloop.reports.tables import WIDEST_MATRIX, confusion, tables
+from labelloop.reports.wording import day, headline, points
 from tests.history import History
 from tests.unit.conftest import MakeWorld
 from tests.world import START, World
@@ -170,6 +171,31 @@ def test_without_recent_labels_the_newest_number_is_still_shown(
     assert f"Newest: round 2, {newest.value:.1%}" in headline(found)
 
 
+def test_of_many_classes_only_what_was_confused_twice_is_shown(past: MakeHistory) -> None:
+    found = past(8, classes=tuple(f"class {i}" for i in range(60)))
+    most = max(c.n for c in found.measured.confusion if c.label != c.predicted_class)
+    picture = confusion_picture(found, LIGHT)
+    assert (picture.chart is not None) == (most > 1)
+    once = [c for c in found.measured.confusion if c.label == c.predicted_class or c.n == 1]
+    alone = replace(found, measured=replace(found.measured, confusion=tuple(once)))
+    bare = confusion_picture(alone, LIGHT)
+    assert bare.chart is None
+    assert "were wrong, no two in the same way" in bare.says
+
+
+def test_a_fall_stands_in_a_table_and_in_its_picture(past: MakeHistory) -> None:
+    found = past(35, worse_from=22)
+    alarm = found.measured.trend.alarm
+    assert alarm is not None
+    (looks,) = (t for t in tables(found) if t.title.startswith("Has the accuracy fallen?"))
+    assert {row[-1] for row in looks.rows} == {"fallen", "not sure"}
+    picture = over_time.by_round(found, DARK)
+    assert picture.chart is not None
+    text = json.dumps(picture.chart.to_dict())
+    assert f"fallen by more than {points(alarm.drop.bound)}" in text
+    assert all(f'"mean": {m.mean}' in text for m in found.measured.trend.means)
+
+
 # --- the page and the pictures --------------------------------------------------------------------
 
 
@@ -205,7 +231,13 @@ def test_the_page_holds_everything_and_fetches_nothing(case: str, past: MakeHist
     n, classes = CASES[case]
     silent = (20, 21) if n > 21 else ()
     found = past(
-        n, classes, n_blind=40, silent=silent, project="<pets> & co", models=("v<1>", "v&2")
+        n,
+        classes,
+        n_blind=40,
+        silent=silent,
+        project="<pets> & co",
+        models=("v<1>", "v&2"),
+        worse_from=42,
     )
     text = page(found)
     assert fetched(text) == []
@@ -221,14 +253,24 @@ def test_the_page_holds_everything_and_fetches_nothing(case: str, past: MakeHist
     if n == 0:
         assert isinstance(estimate, Undefined)
         assert estimate.reason in text
-        assert all(p.chart is None and p.says.startswith("Nothing to show") for p in pictures)
+        (plan,) = (p for p in pictures if p.chart is not None)
+        assert plan.name == "labels-and-width"
+        others = [p for p in pictures if p is not plan]
+        assert all(p.says.startswith("Nothing to show") for p in others)
     else:
         assert isinstance(estimate, Estimate)
         assert f"{estimate.value:.1%}" in text
         assert f"{estimate.n:,} labels" in text
         assert estimate.method in text
         assert f"{100 * estimate.worst_low:.1f}" in text
-        assert all(p.chart is not None for p in pictures)
+        few = len(classes) <= WIDEST_MATRIX
+        assert all(p.chart is not None for p in pictures if few or p.name != "confusion")
+    alarm = found.measured.trend.alarm
+    assert (alarm is not None) == (n == 50)
+    if alarm is not None:
+        said = f"he accuracy of v&amp;2 has fallen since the week of {day(alarm.since)}"
+        assert text.count(said) == 2  # on top, and below its picture
+        assert f"fallen by more than {points(alarm.drop.bound)}" in text
     for wrong in ("nan", "undefined", "NaN", "null", "Infinity"):
         assert not re.search(rf">[^<]*\b{wrong}\b", text), wrong
 
@@ -297,7 +339,8 @@ def test_it_writes_a_page_and_pictures(project: World) -> None:
     assert "written: out/report.html" in said.output
     assert (project.folder / "out" / "report.html").read_text().startswith("<!doctype html>")
     written = sorted(p.stem for p in (project.folder / "png").iterdir())
-    assert len(written) == len(drawing.PICTURES)
+    assert "not drawn: labels-and-width. Nothing to show: a round has" in said.output
+    assert len(written) == len(drawing.PICTURES) - 1
     for path in (project.folder / "png").iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
 

@@ -1,6 +1,5 @@
 """report: the numbers as text, JSON, one HTML file, or pictures."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ import click
 
 from labelloop.cli import render
 from labelloop.cli.common import Watch, opened, print_json, with_config
-from labelloop.errors import ReportError
+from labelloop.cli.files import need_pictures, write_file
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +37,7 @@ def command(config: Path, as_json: bool, html: Path | None, png: Path | None) ->
     `report`: pip install 'labelloop[report]'
     """
     if html or png:
-        _need_pictures()
+        need_pictures("--html and --png", "report")
     with opened(config, quiet=as_json) as loop:
         quality = loop.report()
     if as_json:
@@ -52,17 +51,6 @@ def command(config: Path, as_json: bool, html: Path | None, png: Path | None) ->
         ]
     for said in written if not as_json else ():
         click.echo(said)
-
-
-def _need_pictures() -> None:
-    """Raise ReportError unless pictures can be drawn here."""
-    missing = [name for name in ("altair", "vl_convert") if find_spec(name) is None]
-    if missing:
-        raise ReportError(
-            f"pictures need packages that aren't installed: {', '.join(missing)}",
-            remedy="pip install 'labelloop[report]'; without --html and --png, `labelloop report` prints "
-            "the same numbers as text",
-        )
 
 
 def _print(quality: "Quality") -> None:
@@ -111,7 +99,7 @@ def _short(cell: str) -> str:
 def _write_page(quality: "Quality", path: Path, watch: Watch) -> list[str]:
     from labelloop.reports.page import page
 
-    _write(path, page(quality, progress=watch).encode("utf-8", "replace"))
+    write_file(path, page(quality, progress=watch).encode("utf-8", "replace"))
     return [f"written: {path}"]
 
 
@@ -126,16 +114,6 @@ def _write_pictures(quality: "Quality", folder: Path, watch: Watch) -> list[str]
         if picture.chart is None:
             said.append(f"not drawn: {picture.name}. {picture.says}")
             continue
-        _write(path, drawing.png(picture, LIGHT))
+        write_file(path, drawing.png(picture, LIGHT))
         said.append(f"written: {path}")
     return said
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as exc:
-        raise ReportError(
-            f"{path} can't be written: {exc.strerror or exc}", remedy="name another place"
-        ) from exc

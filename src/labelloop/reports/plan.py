@@ -8,7 +8,6 @@ import numpy as np
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.queue import Queue
 from labelloop.ledger import Ledger, risks
-from labelloop.ports import Clock
 from labelloop.sampling import BIN_RISKS, bin_inclusion, risk_bins
 from labelloop.sampling.blind import UNIFORM_SHARE, by_confidence
 from labelloop.statistics.blind_uniform import needed_by_random_sample
@@ -16,10 +15,14 @@ from labelloop.statistics.frame import Floats, Frame, Ints
 from labelloop.statistics.plan import expected_half_width, fewest, shifted_to, uniform_half_width
 from labelloop.steps.blind_frame import BlindFrame, blind_frames
 from labelloop.steps.learn import learn
-from labelloop.steps.measure import Accuracy, measure
+from labelloop.steps.measure import Accuracy, Measured
 
 HALF_WIDTHS = (0.01, 0.02, 0.03, 0.05)
 """What is shown where nobody asks for another."""
+FEWEST_LABELS, MOST_LABELS = 30, 5_000
+"""Labels for which the half width is reckoned."""
+ENDLESS = 10**15
+"""Traffic so large that no sample is a part of it worth mentioning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,17 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The half widths that so many labels lead to, by the way they are drawn."""
+
+    labels: int
+    random_sample: float
+    uniform: float | Undefined
+    uncertainty: float | Undefined
+    at_worst: float | Undefined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Labels needed, and what that rests on.
 
@@ -67,6 +81,8 @@ class Plan:
         such round
     risk_rounds
         the rounds whose labels taught that risk
+    expected
+        the half widths by the number of labels, from few to many, up to all traffic of the round
     """
 
     level: float
@@ -77,14 +93,14 @@ class Plan:
     risk_rounds: tuple[int, ...]
     needs: tuple[Need, ...]
     budget: Budget | None
+    expected: tuple[Expected, ...]
 
 
 def plan(
     ledger: Ledger,
+    measured: Measured,
     *,
     queues: Sequence[Queue],
-    clock: Clock,
-    timezone: str,
     half_width: float | None = None,
     level: float = 0.95,
 ) -> Plan:
@@ -93,7 +109,7 @@ def plan(
     Raises:
         ArgumentError: a half width that isn't between 0 and 1.
     """
-    accuracy, share = _known(ledger, clock, timezone, level)
+    accuracy, share = _known(measured)
     frames = [f for f in blind_frames(ledger) if not f.round.extra and f.cells]
     traffic: _Traffic | None = None
     taught: tuple[int, ...] = ()
@@ -118,6 +134,7 @@ def plan(
             for width in ((half_width,) if half_width is not None else HALF_WIDTHS)
         ),
         budget=_budget(queues, traffic),
+        expected=tuple(_expected(n, share, traffic, level) for n in _numbers(traffic)),
     )
 
 
@@ -182,11 +199,8 @@ class _Traffic:
         return Frame.from_counts(self._counts, chances)
 
 
-def _known(
-    ledger: Ledger, clock: Clock, timezone: str, level: float
-) -> tuple[Accuracy | None, float]:
+def _known(measured: Measured) -> tuple[Accuracy | None, float]:
     """The newest accuracy, and the share to reckon with: never 0 or 1, as the next label may err."""
-    measured = measure(ledger, clock=clock, timezone=timezone, level=level)
     for found in (measured.last_seven_days, *reversed(measured.rounds)):
         e = found.estimate
         if isinstance(e, Estimate):
@@ -215,6 +229,33 @@ def _need(half_width: float, share: float, traffic: _Traffic | None, level: floa
         uniform=fewest(traffic.uniform, half_width, at_most=traffic.n),
         uncertainty=traffic.unsure or fewest(traffic.uncertainty, half_width, at_most=traffic.n),
         at_worst=fewest(traffic.at_worst, half_width, at_most=traffic.n),
+    )
+
+
+def _numbers(traffic: _Traffic | None) -> list[int]:
+    """Numbers of labels, each a good quarter more than the one before."""
+    most = min(MOST_LABELS, traffic.n) if traffic else MOST_LABELS
+    numbers: list[int] = []
+    n = float(FEWEST_LABELS)
+    while n < most:
+        numbers.append(round(n))
+        n *= 1.27
+    return [*numbers, most]
+
+
+def _expected(n: int, share: float, traffic: _Traffic | None, level: float) -> Expected:
+    endless = uniform_half_width(share, n, ENDLESS, level=level)
+    if traffic is None:
+        none = Undefined("no round yet")
+        return Expected(
+            labels=n, random_sample=endless, uniform=none, uncertainty=none, at_worst=none
+        )
+    return Expected(
+        labels=n,
+        random_sample=endless,
+        uniform=traffic.uniform(n),
+        uncertainty=traffic.unsure or traffic.uncertainty(n),
+        at_worst=traffic.at_worst(n),
     )
 
 

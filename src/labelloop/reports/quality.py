@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from labelloop.core.queue import Purpose
+from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Round
 from labelloop.core.task import TaskState
 from labelloop.ledger import Ledger, rounds
 from labelloop.ledger.rounds import Placed
 from labelloop.ports import Clock
 from labelloop.reports.calibration import Calibration, calibration
+from labelloop.reports.plan import Plan, plan
 from labelloop.reports.training import TrainingVersion, training_versions
 from labelloop.steps.blind_frame import BlindFrame, blind_frames
 from labelloop.steps.measure import WINDOW, Accuracy, Measured, measure
@@ -75,6 +76,8 @@ class Quality:
         whether all blind draws of the last seven days had the same chance within their rounds
     rounds, days
         its regular rounds and its days, with their models, oldest first
+    plan
+        how many labels make how narrow an interval
     training
         the released versions of the training set, oldest first
     """
@@ -87,14 +90,21 @@ class Quality:
     rounds: tuple[Period, ...]
     days: tuple[Period, ...]
     calibration: Calibration
+    plan: Plan
     labels: tuple[RoundLabels, ...]
     training: tuple[TrainingVersion, ...]
 
 
 def quality(
-    ledger: Ledger, *, clock: Clock, project: str, timezone: str, level: float = 0.95
+    ledger: Ledger,
+    *,
+    clock: Clock,
+    project: str,
+    timezone: str,
+    queues: Sequence[Queue] = (),
+    level: float = 0.95,
 ) -> Quality:
-    """The report as the ledger supports it now. Writes nothing."""
+    """The report as the ledger supports it now; `queues` are asked for their budget. Writes nothing."""
     zone = ZoneInfo(timezone)
     measured = measure(ledger, clock=clock, timezone=timezone, level=level)
     with ledger.read() as tx:
@@ -114,6 +124,7 @@ def quality(
         rounds=_rounds(measured.rounds, regular),
         days=_days(measured.days, regular, zone),
         calibration=calibration(regular, since=since, level=level),
+        plan=plan(ledger, measured, queues=queues, level=level),
         labels=tuple(_labels(r, by_round[r.round]) for r in every),
         training=training_versions(ledger),
     )

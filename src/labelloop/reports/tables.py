@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.queue import Purpose
+from labelloop.reports.plan import Plan
 from labelloop.reports.quality import Period, Quality
-from labelloop.reports.wording import models, percent, span, weeks
+from labelloop.reports.wording import models, percent, span, weeks, within
 from labelloop.steps.measure import Accuracy
 
 NONE = "-"
@@ -37,6 +38,7 @@ def tables(q: Quality) -> Iterator[Table]:
         classes(q),
         confusion(q),
         confidence(q),
+        needs(q.plan),
         training(q),
         asked(q),
         agreement(q),
@@ -151,6 +153,30 @@ def confusion(q: Quality) -> Table:
             )
             for said in names
             if any((said, label) in counts for label in names)
+        ),
+    )
+
+
+def needs(plan: Plan) -> Table:
+    """Labels needed, by the way they are drawn."""
+    return Table(
+        title=f"Blind labels needed, for {plan.level:.0%} intervals",
+        columns=(
+            "at most",
+            "random sample, endless traffic",
+            "uniform, one round",
+            "uncertainty, one round",
+            "the same if the risk tells nothing",
+        ),
+        rows=tuple(
+            (
+                within(need.half_width),
+                *(
+                    NONE if isinstance(n, Undefined) else f"{n:,}"
+                    for n in (need.random_sample, need.uniform, need.uncertainty, need.at_worst)
+                ),
+            )
+            for need in plan.needs
         ),
     )
 

@@ -1,13 +1,24 @@
 """What the model confuses, and how good it is by what it said."""
 
+from collections.abc import Sequence
+
 import altair as alt
 
 from labelloop.core.estimate import Estimate
-from labelloop.reports.charts.picture import Chart, Picture, Row, accuracy_domain, data, layered
+from labelloop.reports.charts.picture import (
+    Chart,
+    Picture,
+    Row,
+    accuracy_domain,
+    data,
+    layered,
+    whole_ticks,
+)
 from labelloop.reports.charts.theme import WIDTH, Theme
 from labelloop.reports.quality import Quality
 from labelloop.reports.tables import MOST_PAIRS, WIDEST_MATRIX
 from labelloop.reports.wording import DASH, estimated, percent
+from labelloop.steps.measure import Confusion
 
 _MOST_CLASSES = 30
 _ROW = 26
@@ -93,14 +104,23 @@ def confusion(q: Quality, theme: Theme) -> Picture:
             says="Nothing to show: no blind label in the last 7 days.",
             chart=None,
         )
-    wrong = sorted((c for c in found if c.label != c.predicted_class), key=lambda c: -c.n)
+    wrong = sorted(
+        (c for c in found if c.label != c.predicted_class),
+        key=lambda c: (-c.n, c.predicted_class, c.label),
+    )
     total = sum(c.n for c in found)
     says = f"Counts of the {total:,} labelled blind draws. "
-    if wrong:
+    if wrong and wrong[0].n > 1:
         of = sum(c.n for c in found if c.predicted_class == wrong[0].predicted_class)
         says += (
             f"Most often the model said {wrong[0].predicted_class} where people said {wrong[0].label}: "
             f"{wrong[0].n:,} of the {of:,} times that it said so. "
+        )
+    elif wrong:
+        says += (
+            "One of them was wrong. "
+            if len(wrong) == 1
+            else f"{len(wrong):,} of them were wrong, no two in the same way. "
         )
     else:
         says += "None of them was wrong. "
@@ -108,10 +128,14 @@ def confusion(q: Quality, theme: Theme) -> Picture:
         says += "Draws had unequal chances, so what the model is unsure of counts for more here. "
     names = sorted({c.label for c in found} | {c.predicted_class for c in found})
     if len(names) > WIDEST_MATRIX:
-        if not wrong:
-            return Picture(name=name, title=title, says=says, chart=None)
+        shown = [c for c in wrong if c.n > 1][:MOST_PAIRS]
+        if not shown:
+            return Picture(name=name, title=title, says=says.strip(), chart=None)
         says += f"With {len(names)} classes, the pairs confused most are shown."
-        return Picture(name=name, title=title, says=says, chart=_pairs(q, theme))
+        if len(shown) < len(wrong):
+            n = len(wrong) - len(shown)
+            says += f" {n:,} more were confused {_times(max(c.n for c in wrong[len(shown) :]))}."
+        return Picture(name=name, title=title, says=says, chart=_pairs(q, shown, theme))
     says += "Blue is right, orange is wrong; the darker, the larger a share of the row."
     if theme.name == "dark":
         says = says.replace("darker", "brighter")
@@ -178,21 +202,24 @@ def _matrix(q: Quality, names: list[str], theme: Theme) -> Chart:
     return layered(empty, cells, counts, width=cell * len(names), height=min(cell, 44) * len(kept))
 
 
-def _pairs(q: Quality, theme: Theme) -> Chart:
+def _times(most: int) -> str:
+    return "once" if most == 1 else f"up to {most:,} times"
+
+
+def _pairs(q: Quality, shown: Sequence[Confusion], theme: Theme) -> Chart:
     said: dict[str, int] = {}
     for c in q.measured.confusion:
         said[c.predicted_class] = said.get(c.predicted_class, 0) + c.n
-    wrong = sorted(
-        (c for c in q.measured.confusion if c.label != c.predicted_class),
-        key=lambda c: (-c.n, c.predicted_class, c.label),
-    )
+    most = max(c.n for c in shown)
     rows: list[Row] = []
-    for c in wrong[:MOST_PAIRS]:
+    for c in shown:
         pair = f"{c.predicted_class}  →  {c.label}"
         rows.append({"pair": pair, "n": c.n, "text": f"{c.n:,} of {said[c.predicted_class]:,}"})
     base = alt.Chart(data(rows)).encode(
         y=alt.Y("pair:N", sort=None, axis=alt.Axis(title=None, ticks=False, labelPadding=8)),
-        x=alt.X("n:Q", axis=alt.Axis(title="labels", tickMinStep=1, format="d", tickCount=5)),
+        x=alt.X(
+            "n:Q", axis=alt.Axis(title="labels", format=",d", values=whole_ticks(most, count=5))
+        ),
     )
     bars = base.mark_bar(color=theme.wrong, height=14)
     counts = base.mark_text(align="left", dx=6, color=theme.ink, fontSize=11).encode(text="text:N")

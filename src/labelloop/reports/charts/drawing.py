@@ -7,7 +7,7 @@ from typing import Any
 
 import vl_convert
 
-from labelloop.reports.charts import by_class, labels, over_time, reliability
+from labelloop.reports.charts import by_class, labels, over_time, plan, reliability
 from labelloop.reports.charts.picture import Chart, Picture
 from labelloop.reports.charts.theme import FONT, Theme
 from labelloop.reports.quality import Quality
@@ -18,6 +18,7 @@ PICTURES = (
     by_class.accuracy_by_class,
     by_class.confusion,
     reliability.reliability,
+    plan.of_report,
     labels.training,
     labels.asked,
 )
@@ -89,6 +90,8 @@ def _spec(chart: Chart, theme: Theme, *, background: str | None) -> dict[str, An
             "labelFontSize": 12,
             "labelLimit": 180,
             "symbolType": "square",
+            # a browser without these fonts may take a wider one than was measured
+            "columnPadding": 28,
         },
         "title": {
             "font": FONT,

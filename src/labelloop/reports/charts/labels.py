@@ -6,7 +6,16 @@ from collections.abc import Sequence
 import altair as alt
 
 from labelloop.core.queue import Purpose
-from labelloop.reports.charts.picture import Chart, Picture, Row, data, layered, stacked, words_axis
+from labelloop.reports.charts.picture import (
+    Chart,
+    Picture,
+    Row,
+    data,
+    layered,
+    stacked,
+    whole_ticks,
+    words_axis,
+)
 from labelloop.reports.charts.theme import WIDTH, Theme
 from labelloop.reports.quality import Quality, QueueLabels
 from labelloop.reports.training import TrainingVersion
@@ -157,14 +166,18 @@ def _bars(
         scale=alt.Scale(domain=domain, nice=False, zero=False),
         axis=words_axis(names, most=16, title=axis_title),
     )
-    y_axis = alt.Axis(title=title, format=",d", tickCount=4, tickMinStep=1)
+    counted = len(names) <= _COUNTED
+    most = max((float(s["n"]) for s in sums), default=1.0)
+    # a total above the highest bar would stand in the legend
+    y_scale = alt.Scale(domain=[0, max(1.0, most * (1.12 if counted else 1))], nice=False)
+    y_axis = alt.Axis(title=title, format=",d", values=whole_ticks(most, count=5))
     order, ranged = colours
     bars = (
         alt.Chart(data([{**r, "rank": order.index(str(r["part"]))} for r in rows]))
         .mark_bar(size=min(46.0, 0.76 * WIDTH / wide))
         .encode(
             x=x,
-            y=alt.Y("n:Q", axis=y_axis, stack="zero"),
+            y=alt.Y("n:Q", axis=y_axis, scale=y_scale, stack="zero"),
             color=alt.Color(
                 "part:N",
                 scale=alt.Scale(domain=order, range=ranged),
@@ -174,10 +187,12 @@ def _bars(
         )
     )
     layers = [bars]
-    if len(names) <= _COUNTED:
+    if counted:
         layers.append(
             alt.Chart(data(sums))
             .mark_text(dy=-8, color=theme.ink, fontSize=11)
-            .encode(x=x, y=alt.Y("n:Q", axis=y_axis), text=alt.Text("n:Q", format=",d"))
+            .encode(
+                x=x, y=alt.Y("n:Q", axis=y_axis, scale=y_scale), text=alt.Text("n:Q", format=",d")
+            )
         )
     return layered(*layers, width=WIDTH, height=170)

@@ -65,6 +65,18 @@ def words_axis(at: Mapping[int, str], *, most: int, **more: object) -> alt.Axis:
     )
 
 
+def whole_ticks(most: float, *, count: int) -> list[int]:
+    """Whole numbers from 0 to `most`, about `count` steps of 1, 2 or 5 times a power of ten.
+
+    >>> whole_ticks(1, count=4), whole_ticks(730, count=4)
+    ([0, 1], [0, 200, 400, 600])
+    """
+    step = 1
+    while step * count < most:
+        step = step * 5 // 2 if str(step).startswith("2") else step * 2
+    return list(range(0, int(most) + 1, step))
+
+
 def accuracy_domain(lows: Sequence[float], highs: Sequence[float]) -> tuple[float, float]:
     """The part of [0, 1] that a scale shows: whole tenths around the intervals, 20 points at least."""
     low = int(10 * min(lows, default=0.0)) / 10

@@ -1,0 +1,32 @@
+"""Pages and pictures as files."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from labelloop.errors import ReportError
+
+
+def need_pictures(options: str, command: str) -> None:
+    """Raise ReportError unless pictures can be drawn here."""
+    missing = [name for name in ("altair", "vl_convert") if find_spec(name) is None]
+    if missing:
+        raise ReportError(
+            f"pictures need packages that aren't installed: {', '.join(missing)}",
+            remedy=f"pip install 'labelloop[report]'; without {options}, `labelloop {command}` prints "
+            "the same numbers as text",
+        )
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, and the folders above it.
+
+    Raises:
+        ReportError: it can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as exc:
+        raise ReportError(
+            f"{path} can't be written: {exc.strerror or exc}", remedy="name another place"
+        ) from exc
