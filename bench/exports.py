@@ -29,7 +29,7 @@ from labelloop.demo.servers import SeaweedFS
 from labelloop.exports import formats
 from labelloop.loop import silent
 from labelloop.reports.dataset_diff import diff
-from labelloop.steps.build import manifest_schema
+from labelloop.steps.manifest_file import manifest_schema
 
 CLASSES = [f"class {i}" for i in range(10)]
 

@@ -81,7 +81,7 @@ def where_columns(_: str) -> str:
 
 def manifest_columns(_: str) -> str:
     """The columns of a manifest."""
-    from labelloop.steps.build import manifest_schema
+    from labelloop.steps.manifest_file import manifest_schema
 
     return "\n".join(f"- `{field.name}` ({field.type})" for field in manifest_schema())
 

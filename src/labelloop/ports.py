@@ -250,19 +250,6 @@ class LabelPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelLabel:
-    """A framed prediction that may stand as a label of the training set."""
-
-    sample_id: str
-    uri: str
-    content_hash: str
-    predicted_class: str
-    confidence: float | None
-    model: str
-    certificate: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelCount:
     """How many uncontested predictions of a frame share a class and a risk bin.
 
@@ -365,9 +352,12 @@ class PredictionLog(Protocol):
         *,
         without_samples: Sequence[str],
         without_content: Sequence[str],
-    ) -> Iterator[Sequence[ModelLabel]]:
-        """Serving predictions without flag or correction that their part admits, page by page in
+    ) -> "Iterator[pa.RecordBatch]":
+        """Serving predictions without flag or correction that their part admits, batch by batch in
         order of sample_id, without those named by sample_id or content hash.
+
+        Columns: sample_id, uri, content_hash, predicted_class, confidence, model; and certificate
+        (int64), that of its part.
 
         A prediction belongs to the first part with a frame that holds it. Answers that name no
         class are none.

@@ -132,12 +132,18 @@ def labels(
     """The samples of these frames whose model label stands at a confidence of 0.5."""
     parts = [LabelPart(frames=tuple(frames), min_confidence=0.5)] if frames else []
     return [
-        label.sample_id
-        for page in log.model_labels(
+        sample_id
+        for batch in log.model_labels(
             parts, without_samples=without_samples, without_content=without_content
         )
-        for label in page
+        for sample_id in batch.column("sample_id").to_pylist()
     ]
+
+
+def certified(log: PredictionLog, parts: Sequence[LabelPart]) -> set[tuple[str, int | None]]:
+    """Each model label that the parts admit, with its certificate."""
+    batches = log.model_labels(parts, without_samples=[], without_content=[])
+    return {(row["sample_id"], row["certificate"]) for b in batches for row in b.to_pylist()}
 
 
 # --- batches --------------------------------------------------------------------------------
@@ -585,6 +591,26 @@ def test_model_labels_are_confident_framed_and_uncontested(log: PredictionLog) -
     assert labels(log, frames=[late]) == []
 
 
+def test_a_model_label_has_what_a_manifest_needs(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a", confidence=0.75), prediction("b", confidence=None)])
+    cells = frozenset({(prediction("a").predicted_class, risk_bin(c)) for c in (0.75, None)})
+    parts = [LabelPart(frames=(ALL,), cells=cells, certificate=3)]
+    [batch] = log.model_labels(parts, without_samples=[], without_content=[])
+    wanted = [
+        {
+            "sample_id": name,
+            "uri": prediction(name).uri,
+            "content_hash": prediction(name).content_hash,
+            "predicted_class": prediction(name).predicted_class,
+            "confidence": confidence,
+            "model": prediction(name).model,
+            "certificate": 3,
+        }
+        for name, confidence in (("a", 0.75), ("b", None))
+    ]
+    assert batch.to_pylist() == wanted
+
+
 def test_model_labels_keep_the_wall_twins_included(log: PredictionLog) -> None:
     append(log, 1, [prediction("a"), prediction("b"), prediction("twin", content_hash="hash of a")])
     assert labels(log, without_samples=["a"]) == ["b", "twin"]
@@ -604,11 +630,8 @@ def test_a_prediction_belongs_to_the_first_part_that_holds_it(log: PredictionLog
         LabelPart(frames=(second,), cells=frozenset({of_a, unsure}), certificate=2),
         LabelPart(frames=(ALL,), min_confidence=0.1),
     ]
-    pages = log.model_labels(parts, without_samples=[], without_content=[])
-    found = {(label.sample_id, label.certificate) for page in pages for label in page}
-    assert found == {("c", 2), ("d", 2)}
-    pages = log.model_labels(parts[1:], without_samples=[], without_content=[])
-    found = {(label.sample_id, label.certificate) for page in pages for label in page}
+    assert certified(log, parts) == {("c", 2), ("d", 2)}
+    found = certified(log, parts[1:])
     assert found == {("a", None), ("b", None), ("c", 2), ("d", 2)}
 
 

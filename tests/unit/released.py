@@ -12,7 +12,7 @@ from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
 from labelloop.exports import formats
 from labelloop.exports.exported import Exported
 from labelloop.loop import silent
-from labelloop.steps.build import manifest_schema
+from labelloop.steps.manifest_file import manifest_schema
 from labelloop.testing import MemoryStore
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -364,7 +364,7 @@ def test_an_unusable_answer_is_an_error_if_the_settings_say_so(make_world: MakeW
     by_class = {a.name: a.estimate.value for a in done.measured.by_class}  # type: ignore[union-attr]
     assert by_class == {"cat": 1.0, "no class": 0.0}
     labels = world.log.model_labels([part], without_samples=[], without_content=[])
-    assert {m.sample_id for page in labels for m in page} == {"ok0", "ok1"}
+    assert {m for batch in labels for m in batch.column("sample_id").to_pylist()} == {"ok0", "ok1"}
 
 
 def test_tags_that_name_no_class_are_errors_too(make_world: MakeWorld) -> None:

@@ -15,7 +15,7 @@ from labelloop.adapters.iceberg_tables import (
     sqlite_file,
     translated,
 )
-from labelloop.adapters.log_engine import Reading, engine
+from labelloop.adapters.log_engine import SORT_MEMORY, Reading, engine
 from labelloop.adapters.s3_access import S3Access
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Role
@@ -26,7 +26,6 @@ from labelloop.ports import (
     Known,
     LabelCount,
     LabelPart,
-    ModelLabel,
     Recorded,
     Rows,
 )
@@ -283,11 +282,15 @@ class IcebergLog:
         *,
         without_samples: Sequence[str],
         without_content: Sequence[str],
-    ) -> Iterator[Sequence[ModelLabel]]:
-        """Framed, uncontested serving predictions that their part admits, page by page."""
+    ) -> "Iterator[pa.RecordBatch]":
+        """Framed, uncontested serving predictions that their part admits, batch by batch."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         if not parts:
             return
-        with self._reading() as reading:
+        certificates = pa.array([part.certificate for part in parts], pa.int64())
+        with self._reading() as reading, reading.within(SORT_MEMORY):
             statement = log_sql.model_labels(
                 reading.source("predictions", _hull([f for part in parts for f in part.frames])),
                 reading.source("feedback"),
@@ -296,11 +299,9 @@ class IcebergLog:
                 without_samples=reading.listed("sample_id", without_samples),
                 without_content=reading.listed("content_hash", without_content),
             )
-            for page in reading.pages(statement):
-                yield [
-                    ModelLabel(certificate=parts[row.pop("part")].certificate, **row)
-                    for row in page
-                ]
+            for batch in reading.batches(statement):
+                certificate = pc.take(certificates, batch.column("part"))
+                yield batch.drop_columns("part").append_column("certificate", certificate)
 
     def label_counts(
         self,

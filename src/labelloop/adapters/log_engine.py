@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 PAGE_ROWS = 50_000
+SORT_MEMORY = "1GB"
+"""For a sort of any size; what it holds beyond that is spilled to disk."""
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -116,6 +119,17 @@ class Reading:
             if batch is None:
                 return
             yield batch
+
+    @contextmanager
+    def within(self, memory: str) -> Iterator[None]:
+        """Inside, the engine keeps to so much memory and spills the rest to disk."""
+        row = self._connection.execute("SELECT current_setting('memory_limit')").fetchone()
+        before = row[0] if row else "50%"
+        self._connection.execute(f"SET memory_limit = '{memory}'")
+        try:
+            yield
+        finally:
+            self._connection.execute(f"SET memory_limit = '{before}'")
 
     def _register(self, data: Any) -> str:
         name = f"source_{self._n_registered}"

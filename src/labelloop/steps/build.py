@@ -1,28 +1,29 @@
 """build: an evaluation and a training dataset version, with the wall between them."""
 
-import heapq
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
+from labelloop.core.dataset import DatasetVersion, Row
 from labelloop.core.queue import Purpose
 from labelloop.core.round import FrameRange, Round
 from labelloop.errors import DatasetError
 from labelloop.ledger import Lease, Ledger, certificates, datasets, events, rounds
 from labelloop.ports import Clock, LabelPart, PredictionLog, Progress
+from labelloop.steps import manifest_file
 from labelloop.steps.certify import CertificateState, Certified, certified
 from labelloop.steps.guarantee import guarantee
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
-_PAGE = 50_000
 _PAGE_OF_TEXTS = 10_000
 
 
@@ -54,13 +55,6 @@ class Built:
     training: BuiltDataset
     guarantee: str
     certificates: tuple[CertificateState, ...]
-
-
-@dataclass(slots=True)
-class _Counts:
-    human: int = 0
-    model: int = 0
-    certified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +97,11 @@ class Build:
             states = sources.certificates
             self._keep(lease, states)
             said = guarantee(states, self._min_confidence)
-            evaluation = self._release(lease, "evaluation", self._evaluation_rows(), {})
+            evaluation = self._release(lease, "evaluation", self._evaluation(), {})
             training = self._release(
                 lease,
                 "training",
-                self._training_rows(sources),
+                self._training(sources),
                 {
                     "settings": {"confidence": self._min_confidence},
                     "guarantee": said,
@@ -118,9 +112,10 @@ class Build:
 
     # --- rows ---------------------------------------------------------------------------------
 
-    def _evaluation_rows(self) -> Iterator[Row]:
+    def _evaluation(self) -> "Iterator[pa.RecordBatch]":
         with self._ledger.read() as tx:
-            yield from datasets.human_rows(tx, Purpose.EVALUATION)
+            rows = list(datasets.human_rows(tx, Purpose.EVALUATION))
+        return manifest_file.from_rows(rows)
 
     def _sources(self) -> _Sources:
         """People's labels and the parts of the log, without what evaluation drew, or a twin of it."""
@@ -181,39 +176,22 @@ class Build:
                 [events.Event(now, "build", "certify", str(s.id), s.reason) for s in changed],
             )
 
-    def _training_rows(self, sources: _Sources) -> Iterator[Row]:
-        yield from heapq.merge(
-            sources.human, self._model_rows(sources), key=lambda row: row.sample_id
-        )
-
-    def _model_rows(self, sources: _Sources) -> Iterator[Row]:
-        if not sources.parts:
-            return
-        pages = self._log.model_labels(
-            sources.parts, without_samples=sources.drawn, without_content=sources.walled
-        )
-        for page in pages:
-            for found in page:
-                yield Row(
-                    sample_id=found.sample_id,
-                    uri=found.uri,
-                    content_hash=found.content_hash,
-                    label=found.predicted_class,
-                    origin=Origin.MODEL,
-                    confidence=found.confidence,
-                    model=found.model,
-                    round=None,
-                    queue=None,
-                    inclusion=None,
-                    annotator=None,
-                    annotation_revision=None,
-                    certificate=found.certificate,
-                )
+    def _training(self, sources: _Sources) -> "Iterator[pa.RecordBatch]":
+        labels: Iterator[pa.RecordBatch] = iter(())
+        if sources.parts:
+            labels = self._log.model_labels(
+                sources.parts, without_samples=sources.drawn, without_content=sources.walled
+            )
+        return manifest_file.merged(sources.human, map(manifest_file.from_labels, labels))
 
     # --- a version ----------------------------------------------------------------------------
 
     def _release(
-        self, lease: Lease, name: str, rows: Iterable[Row], described: Mapping[str, object]
+        self,
+        lease: Lease,
+        name: str,
+        batches: "Iterator[pa.RecordBatch]",
+        described: Mapping[str, object],
     ) -> BuiltDataset:
         home = self._folder / name
         with self._ledger.read() as tx:
@@ -224,7 +202,11 @@ class Build:
             for left in home.glob(".writing-*"):
                 shutil.rmtree(left)
             writing.mkdir()
-            counts, digest = self._write_manifest(writing / MANIFEST, name, rows)
+            if self._with_texts:
+                batches = manifest_file.with_texts(batches, self._log.texts, page=_PAGE_OF_TEXTS)
+            counts, digest = manifest_file.write(
+                writing / MANIFEST, batches, lambda n: self._progress(f"{name} rows", n, None)
+            )
             if counts.human + counts.model == 0 and parent is None:
                 return _unchanged(name, None)
             if parent is not None and parent.content_hash == digest:
@@ -265,7 +247,12 @@ class Build:
         )
 
     def _version(
-        self, home: Path, name: str, counts: _Counts, digest: str, parent: DatasetVersion | None
+        self,
+        home: Path,
+        name: str,
+        counts: manifest_file.Counts,
+        digest: str,
+        parent: DatasetVersion | None,
     ) -> DatasetVersion:
         number = parent.version + 1 if parent else 1
         return DatasetVersion(
@@ -279,40 +266,6 @@ class Build:
             n_certified=counts.certified,
             created_at=self._clock.now(),
         )
-
-    def _page(self, rows: Iterator[Row]) -> list[Row]:
-        """The next rows, with their texts where the log has them."""
-        page = list(islice(rows, _PAGE_OF_TEXTS if self._with_texts else _PAGE))
-        if not self._with_texts:
-            return page
-        texts = self._log.texts([row.sample_id for row in page])
-        return [replace(row, text=texts.get(row.sample_id)) for row in page]
-
-    def _write_manifest(self, path: Path, name: str, rows: Iterable[Row]) -> tuple[_Counts, str]:
-        """Write the rows as they come; returns their counts and content hash."""
-        import pyarrow.parquet as pq
-
-        counts = _Counts()
-        schema = manifest_schema()
-
-        def pages(writer: Any) -> Iterator[tuple[str, str, str, str]]:
-            source = iter(rows)
-            while page := self._page(source):
-                writer.write_table(_table(page, schema))
-                n_human = sum(row.origin is Origin.HUMAN for row in page)
-                counts.human += n_human
-                counts.model += len(page) - n_human
-                counts.certified += sum(row.certificate is not None for row in page)
-                self._progress(f"{name} rows", counts.human + counts.model, None)
-                for row in page:
-                    yield row.sample_id, row.content_hash, row.label, row.origin.value
-
-        with path.open("wb") as file:
-            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-                digest = content_hash(pages(writer))
-            file.flush()
-            os.fsync(file.fileno())
-        return counts, digest
 
 
 def _describe(path: Path, version: DatasetVersion, also: Mapping[str, object]) -> None:
@@ -335,26 +288,6 @@ def _describe(path: Path, version: DatasetVersion, also: Mapping[str, object]) -
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def manifest_schema() -> Any:
-    """The Arrow schema of a manifest."""
-    import pyarrow as pa
-
-    kinds = {
-        "confidence": pa.float64(),
-        "inclusion": pa.float64(),
-        "round": pa.int64(),
-        "certificate": pa.int64(),
-        "extra_answer": pa.bool_(),
-    }
-    return pa.schema([(f.name, kinds.get(f.name, pa.string())) for f in fields(Row)])
-
-
-def _table(page: Sequence[Row], schema: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.Table.from_pylist([asdict(row) for row in page], schema=schema)
 
 
 def _purposes(tx: Any) -> dict[str, set[Purpose]]:

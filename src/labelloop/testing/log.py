@@ -23,7 +23,6 @@ from labelloop.ports import (
     Known,
     LabelCount,
     LabelPart,
-    ModelLabel,
     Recorded,
     Rows,
 )
@@ -32,6 +31,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SCAN_ROWS = 1_000
+_LABELS = (
+    "sample_id",
+    "uri",
+    "content_hash",
+    "predicted_class",
+    "confidence",
+    "model",
+    "certificate",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,18 +293,20 @@ class MemoryLog:
         *,
         without_samples: Sequence[str],
         without_content: Sequence[str],
-    ) -> Iterator[Sequence[ModelLabel]]:
-        """Framed, uncontested serving predictions that their part admits, in one page."""
+    ) -> "Iterator[pa.RecordBatch]":
+        """Framed, uncontested serving predictions that their part admits, in one batch."""
+        import pyarrow as pa
+
         samples, contents = set(without_samples), set(without_content)
         page = [
-            ModelLabel(
-                sample_id=p.sample_id,
-                uri=p.uri,
-                content_hash=p.content_hash,
-                predicted_class=p.predicted_class,
-                confidence=_confidence(p),
-                model=p.model,
-                certificate=parts[i].certificate,
+            (
+                p.sample_id,
+                p.uri,
+                p.content_hash,
+                p.predicted_class,
+                _confidence(p),
+                p.model,
+                parts[i].certificate,
             )
             for i, p in self._uncontested([part.frames for part in parts])
             if _admits(parts[i], p)
@@ -305,7 +315,14 @@ class MemoryLog:
             and p.content_hash not in contents
         ]
         if page:
-            yield sorted(page, key=lambda label: label.sample_id)
+            page.sort(key=lambda label: label[0])
+            kinds = {"confidence": pa.float64(), "certificate": pa.int64()}
+            schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _LABELS])
+            columns = zip(*page, strict=True)
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)],
+                schema=schema,
+            )
 
     def label_counts(
         self,

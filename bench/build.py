@@ -1,0 +1,162 @@
+"""A training set of model labels only, beside DuckDB's own COPY of the same query.
+
+python -P bench/build.py [--rows 5000000]
+
+Each runs in a process of its own on the same log; the peak is that process's memory.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from labelloop.adapters import log_sql
+from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.config import load
+from labelloop.core.round import FrameRange
+from labelloop.core.sample import PredictionTable
+from labelloop.loop import Loop
+from labelloop.ports import LabelPart
+from labelloop.steps.batch_writer import write_batches
+from labelloop.testing import MemoryAnnotator, MemoryStore
+
+SETTINGS = """
+[project]
+name = "bench"
+classes = [{classes}]
+
+[store]
+uri = "s3://production"
+endpoint_url = "http://127.0.0.1:9"
+access_key = "a"
+secret_key = "b"
+blind_uri = "s3://blind"
+
+[label_studio]
+url = "http://127.0.0.1:9"
+api_key = "k"
+
+[[queue]]
+name = "accuracy"
+purpose = "evaluation"
+budget = 100
+
+[training]
+confidence = 0.1
+"""
+BATCH = 1_000_000
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class Clock:
+    def now(self) -> datetime:
+        return AT + timedelta(hours=1)
+
+    def sleep(self, _seconds: float) -> None:
+        raise AssertionError
+
+
+def opened(folder: Path) -> Loop:
+    settings = load(folder / "labelloop.toml", {})
+    return Loop(settings, clock=Clock(), store=MemoryStore(), annotator=MemoryAnnotator())
+
+
+def fill(folder: Path, n: int) -> None:
+    """Write a log of n predictions, and draw a round over them."""
+    names = ", ".join(f'"class {i}"' for i in range(10))
+    (folder / "labelloop.toml").write_text(SETTINGS.format(classes=names))
+    random = np.random.default_rng(1)
+    with opened(folder) as loop:
+        for start in range(0, n, BATCH):
+            size = min(BATCH, n - start)
+            number = pa.array(random.permutation(size) + start).cast(pa.string())
+            kind = pa.array(random.integers(0, 10, size)).cast(pa.string())
+            ids = pc.binary_join_element_wise("class_", kind, "/2026/03/", number, ".png", "")
+            table = pa.table(
+                {
+                    "sample_id": ids,
+                    "uri": pc.binary_join_element_wise("s3://production/", ids, ""),
+                    "predicted_at": pa.array([AT] * size, pa.timestamp("us", "UTC")),
+                    "model": ["m1"] * size,
+                    "role": ["serving"] * size,
+                    "predicted_class": pc.binary_join_element_wise("class ", kind, ""),
+                    "confidence": random.beta(5, 1, size),
+                    "attributes": pa.array([[]] * size, pa.map_(pa.string(), pa.string())),
+                    "line": random.integers(0, 1 << 62, size),
+                    "content_hash": [random.bytes(16).hex() for _ in range(size)],
+                    "size_bytes": pa.array([1000] * size),
+                }
+            )
+            with loop.ledger.lease("index") as lease:
+                write_batches(
+                    loop.ledger,
+                    loop.log,
+                    lease,
+                    predictions=PredictionTable(table),
+                    feedback=[],
+                    set_aside=[],
+                    mended=[],
+                    now=AT,
+                )
+        loop.select(now=True)
+
+
+def build(folder: Path) -> int:
+    with opened(folder) as loop:
+        return loop.build().training.n_model
+
+
+def copy(folder: Path) -> int:
+    with opened(folder) as loop:
+        log = loop.log
+        assert isinstance(log, IcebergLog)
+        parts = [LabelPart(frames=(FrameRange(batch_to=1 << 40),), min_confidence=0.1)]
+        with log._reading() as reading:
+            statement = log_sql.model_labels(
+                reading.source("predictions"),
+                reading.source("feedback"),
+                parts,
+                cells=reading.cells(parts),
+                without_samples=reading.listed("sample_id", []),
+                without_content=reading.listed("content_hash", []),
+            )
+            copied = reading._connection.execute(
+                f"COPY ({statement}) TO '{folder}/copied.parquet' (FORMAT parquet, COMPRESSION zstd)"
+            ).fetchone()
+            assert copied is not None
+            return int(copied[0])
+
+
+def measured(call: Callable[[Path], int], folder: Path) -> tuple[int, float, float, int]:
+    begin, cpu = time.perf_counter(), time.process_time()
+    n = call(folder)
+    took_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu
+    return n, took_s, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    asked = parser.parse_args()
+    alone = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        with alone.Pool(1) as pool:
+            pool.apply(fill, (folder, asked.rows))
+        print(f"{'':<24} {'labels':>12} {'seconds':>9} {'CPU s':>8} {'peak MiB':>9}")
+        for what, call in (("DuckDB's COPY", copy), ("labelloop build", build)):
+            with alone.Pool(1) as pool:
+                n, took_s, cpu_s, peak = pool.apply(measured, (call, folder))
+            print(f"{what:<24} {n:12,} {took_s:9.2f} {cpu_s:8.2f} {peak:9,}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Writes a manifest: people's labels and the model's in one order, in columns, and their hash."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labelloop.core.dataset import Origin, Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PAGE = 50_000
+_KINDS = {
+    "confidence": "double",
+    "inclusion": "double",
+    "round": "int64",
+    "certificate": "int64",
+    "extra_answer": "bool",
+}
+_HASHED = ("sample_id", "content_hash", "label", "origin")
+_REPEATED = ["label", "origin", "model", "queue", "annotator"]
+"""The columns whose values repeat: a dictionary of the others costs time and saves nothing."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many rows were written, by who gave the label."""
+
+    human: int = 0
+    model: int = 0
+    certified: int = 0
+
+
+class ContentHash:
+    """SHA-256 over the (sample_id, content_hash, label, origin) of rows, as `core.dataset` defines it.
+
+    It depends on the rows and their order only, not on the batches in which they come.
+    """
+
+    def __init__(self) -> None:
+        self._digest = sha256()
+
+    def update(self, batch: "pa.RecordBatch") -> None:
+        """Take in the rows of a batch."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        parts = []
+        for name in _HASHED:
+            text = batch.column(name).cast(pa.large_binary())
+            lengths = pc.binary_length(text).to_numpy(zero_copy_only=False).astype(">u8")
+            eight = [None, pa.py_buffer(np.ascontiguousarray(lengths))]
+            length = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(text), eight)
+            parts += [length.cast(pa.large_binary()), text]
+        rows = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+        _, ends, data = rows.buffers()
+        if data is not None:  # the rows lie behind each other there
+            held = np.frombuffer(ends, dtype=np.int64)[rows.offset : rows.offset + len(rows) + 1]
+            self._digest.update(memoryview(data)[held[0] : held[-1]])
+
+    def hexdigest(self) -> str:
+        """64 hex digits."""
+        return self._digest.hexdigest()
+
+
+def manifest_schema() -> "pa.Schema":
+    """The Arrow schema of a manifest."""
+    import pyarrow as pa
+
+    kinds = {name: pa.type_for_alias(kind) for name, kind in _KINDS.items()}
+    return pa.schema([(f.name, kinds.get(f.name, pa.string())) for f in fields(Row)])
+
+
+def from_rows(rows: Iterable[Row]) -> Iterator["pa.RecordBatch"]:
+    """Rows in columns, some at a time."""
+    import pyarrow as pa
+
+    held = list(rows)
+    for start in range(0, len(held), _PAGE):
+        page = [asdict(row) for row in held[start : start + _PAGE]]
+        yield pa.RecordBatch.from_pylist(page, schema=manifest_schema())
+
+
+def from_labels(labels: "pa.RecordBatch") -> "pa.RecordBatch":
+    """The model's labels, as the log gives them, in the columns of a manifest."""
+    import pyarrow as pa
+
+    schema, n = manifest_schema(), len(labels)
+    names = {"label": "predicted_class"}
+    same = {"origin": Origin.MODEL.value, "extra_answer": False}
+    columns = []
+    for field in schema:
+        name = names.get(field.name, field.name)
+        if field.name in same:
+            columns.append(pa.repeat(pa.scalar(same[field.name], field.type), n))
+        elif name in labels.schema.names:
+            columns.append(labels.column(name).cast(field.type))
+        else:
+            columns.append(pa.nulls(n, field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def merged(rows: Sequence[Row], batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    """The rows among those of the batches, all in order of sample_id; each is sorted already."""
+    import pyarrow as pa
+
+    ids = [row.sample_id for row in rows]
+    taken = 0
+    for batch in batches:
+        if not len(batch):
+            continue
+        upto = bisect_right(ids, batch.column("sample_id")[-1].as_py(), lo=taken)
+        if upto == taken:
+            yield batch
+            continue
+        both = pa.Table.from_batches([*from_rows(rows[taken:upto]), batch])
+        yield from both.sort_by("sample_id").combine_chunks().to_batches()
+        taken = upto
+    yield from from_rows(rows[taken:])
+
+
+def with_texts(
+    batches: Iterable["pa.RecordBatch"],
+    texts: Callable[[Sequence[str]], Mapping[str, str]],
+    *,
+    page: int,
+) -> Iterator["pa.RecordBatch"]:
+    """The batches with the texts of their samples, some at a time."""
+    import pyarrow as pa
+
+    for batch in batches:
+        place = batch.schema.get_field_index("text")
+        for start in range(0, len(batch), page):
+            part = batch.slice(start, page)
+            ids = part.column("sample_id").to_pylist()
+            found = texts(ids)
+            column = pa.array([found.get(sample_id) for sample_id in ids], pa.string())
+            yield part.set_column(place, "text", column)
+
+
+def write(
+    path: Path, batches: Iterable["pa.RecordBatch"], progress: Callable[[int], None]
+) -> tuple[Counts, str]:
+    """Write the batches as they come, durably; returns their counts and content hash."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    counts, digest = Counts(), ContentHash()
+    options = {"compression": "zstd", "use_dictionary": _REPEATED}
+    writing: Future[None] | None = None
+    with path.open("wb") as file:
+        # One thread compresses a batch while this one reads and hashes the next.
+        with (
+            pq.ParquetWriter(file, manifest_schema(), **options) as writer,
+            ThreadPoolExecutor(1, thread_name_prefix="manifest") as pool,
+        ):
+            for batch in batches:
+                if writing is not None:
+                    writing.result()
+                writing = pool.submit(writer.write_batch, batch)
+                digest.update(batch)
+                n_human = pc.sum(pc.equal(batch.column("origin"), Origin.HUMAN.value)).as_py() or 0
+                counts.human += n_human
+                counts.model += len(batch) - n_human
+                counts.certified += len(batch) - batch.column("certificate").null_count
+                progress(counts.human + counts.model)
+            if writing is not None:
+                writing.result()
+        file.flush()
+        os.fsync(file.fileno())
+    return counts, digest.hexdigest()
