@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from labelloop.adapters.folder_files import uri_of
 from labelloop.core.dataset import Row
-from labelloop.errors import DatasetError, StoreUnavailable
+from labelloop.errors import DatasetError, StoreDenied, StoreUnavailable
 from labelloop.exports import huggingface, manifest, webdataset
 from labelloop.exports.csv_file import FORMULA
 from labelloop.exports.exported import Exported
@@ -169,14 +170,23 @@ def test_an_image_that_was_edited_since_is_not_linked(built: Released, tmp_path:
 
 
 def test_images_of_a_folder_are_linked_from_there(tmp_path: Path) -> None:
-    source = tmp_path / "inputs" / "a 100%.png"
-    source.parent.mkdir()
+    source = tmp_path / "a 100% é#1.png"
     source.write_bytes(b"picture")
     made = Released(tmp_path / "datasets", ["cat"])
-    row = made.put("a 100%.png", "cat", b"picture", uri=f"file://{source}")
-    made.release([row])
+    made.release([made.put("a.png", "cat", b"picture", uri=uri_of(str(source)))])
     assert made.export("imagefolder", tmp_path / "out").n_linked == 1
-    assert images(tmp_path / "out")["a 100%.png"].samefile(source)
+    assert images(tmp_path / "out")["a.png"].samefile(source)
+
+
+def test_a_symbolic_link_in_a_folder_is_not_linked(tmp_path: Path) -> None:
+    real = tmp_path / "real.png"
+    real.write_bytes(b"picture")
+    (tmp_path / "link.png").symlink_to(real)
+    made = Released(tmp_path / "datasets", ["cat"])
+    row = made.put("link.png", "cat", b"picture", uri=uri_of(str(tmp_path / "link.png")))
+    made.release([row])
+    with pytest.raises(StoreDenied):  # it is asked for instead, and this store is another
+        made.export("imagefolder", tmp_path / "out")
 
 
 @pytest.mark.parametrize("to", ["huggingface", "webdataset"])

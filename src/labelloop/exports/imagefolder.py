@@ -10,6 +10,7 @@ from hashlib import md5, sha256
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 from labelloop.core.dataset import DatasetVersion, Row
 from labelloop.exports import croissant, manifest
@@ -143,7 +144,9 @@ class _Files:
             if row.label in folders:
                 yield from (folder / folders[row.label] / name for name in names)
         if row.uri.startswith(_FILE):
-            yield Path(row.uri.removeprefix(_FILE))
+            own = Path(os.fsdecode(unquote_to_bytes(row.uri.removeprefix(_FILE))))
+            if not own.is_symlink():  # a link to it would be one to wherever that leads
+                yield own
 
     def _take(self, source: Path, path: Path, data: bytes) -> Outcome:
         if self._link:
