@@ -77,7 +77,7 @@ def test_the_ledger_that_was_left_is_refused_and_says_where_to(full: World, othe
 def test_a_database_with_rows_is_refused_and_keeps_them(full: World, other: str) -> None:
     there = Ledger.open(other)
     with there.write_at_once() as tx:
-        classes.declare(tx, Answers(["cow"]), full.clock.now())
+        classes.declare(tx, Answers(classes=["cow"]), full.clock.now())
     with pytest.raises(LedgerError, match="classes has rows"):
         full.loop.move_ledger(other)
     with there.read() as tx:
