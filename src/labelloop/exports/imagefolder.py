@@ -170,8 +170,13 @@ def _named(row: Row, names: Sequence[str], data: bytes) -> str:
 
 def _write(path: Path, data: bytes) -> Outcome:
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
     return Outcome.WRITTEN
 
 
