@@ -849,7 +849,8 @@ def test_classes_are_told_by_their_present_names_wherever_they_stand(log: Predic
     assert {r.predicted_class for r in log.recorded(["a", "b"])} == {"hound"}
     part = LabelPart(frames=(ALL,), cells=frozenset({("hound", risk_bin(0.75))}))
     pages = log.model_labels([part], without_samples=[], without_content=[])
-    assert {m.predicted_class for page in pages for m in page} == {"hound"}
+    said = {name for page in pages for name in page.column("predicted_class").to_pylist()}
+    assert said == {"hound"}
 
 
 def test_a_renamed_class_stays_as_it_was_written(reopen: Reopen) -> None:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
@@ -123,13 +123,17 @@ class Reading:
     @contextmanager
     def within(self, memory: str) -> Iterator[None]:
         """Inside, the engine keeps to so much memory and spills the rest to disk."""
+        import duckdb
+
         row = self._connection.execute("SELECT current_setting('memory_limit')").fetchone()
         before = row[0] if row else "50%"
         self._connection.execute(f"SET memory_limit = '{memory}'")
         try:
             yield
         finally:
-            self._connection.execute(f"SET memory_limit = '{before}'")
+            # a reading that was left half-way may end after the engine itself
+            with suppress(duckdb.ConnectionException):
+                self._connection.execute(f"SET memory_limit = '{before}'")
 
     def _register(self, data: Any) -> str:
         name = f"source_{self._n_registered}"
