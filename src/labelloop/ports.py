@@ -234,6 +234,16 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VisibleBatch:
+    """A batch that the log holds."""
+
+    batch: int
+    kind: BatchKind
+    path: str
+    n_rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPart:
     """Frames, and which of their predictions may stand as labels of the training set.
 
@@ -301,6 +311,9 @@ class PredictionLog(Protocol):
 
     def is_whole(self, path: str, n_rows: int) -> bool:
         """Whether a batch of `n_rows` rows was written whole at `path`."""
+
+    def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
+        """The visible batches whose number is above `batch`, in their order."""
 
     def snapshot(self) -> int | None:
         """The log's present version; None while it is empty."""

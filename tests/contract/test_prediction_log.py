@@ -204,6 +204,22 @@ def test_a_visible_batch_is_never_written_over(log: PredictionLog) -> None:
     assert in_frame(log) == ["a"]
 
 
+def test_the_visible_batches_are_listed_from_a_number_on(reopen: Reopen) -> None:
+    log = reopen()
+    assert log.visible_after(0) == []
+    append(log, 1, [prediction("a")])
+    append(log, 2, [prediction("b"), prediction("c")])
+    path = log.write_batch(3, "feedback", [heard("a", "flagged", "true")], NOON)
+    log.commit_batch(3, "feedback", path)
+    log.write_batch(4, "predictions", [prediction("d")], NOON)
+    found = reopen().visible_after(1)
+    assert [(b.batch, b.kind, b.n_rows) for b in found] == [
+        (2, "predictions", 2),
+        (3, "feedback", 1),
+    ]
+    assert found[1].path == path
+
+
 def test_what_was_never_written_is_neither_whole_nor_committed(log: PredictionLog) -> None:
     path = log.write_batch(1, "predictions", [prediction("a")], NOON)
     gone = path.replace("000000000001", "000000000002")

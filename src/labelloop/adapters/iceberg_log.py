@@ -28,6 +28,7 @@ from labelloop.ports import (
     LabelPart,
     Recorded,
     Rows,
+    VisibleBatch,
 )
 
 if TYPE_CHECKING:
@@ -165,6 +166,10 @@ class IcebergLog:
         return self._tables.n_rows(path) == n_rows
 
     # --- reading ----------------------------------------------------------------------------
+
+    def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
+        """The visible batches whose number is above `batch`, in their order."""
+        return self._tables.visible_after(batch)
 
     def snapshot(self) -> int | None:
         """The log's present version; None while it is empty."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labelloop.adapters.iceberg_schema import schema
 from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import LogError
-from labelloop.ports import BatchKind
+from labelloop.ports import BatchKind, VisibleBatch
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -189,6 +189,25 @@ class IcebergTables:
     def committed(self, batch: int, kind: BatchKind) -> str | None:
         """The path under which a batch is visible; None while it is not."""
         return _visible(self.load(kind), batch)
+
+    def visible_after(self, batch: int) -> list[VisibleBatch]:
+        """The visible batches whose number is above `batch`, in their order."""
+        found: list[VisibleBatch] = []
+        for kind in KINDS:
+            table = self.load(kind)
+            with translated(f"Reading the batches of {kind}"):
+                scan = table.scan(row_filter=f"batch > {int(batch)}", selected_fields=("batch",))
+                counts = scan.to_arrow()["batch"].value_counts().to_pylist()
+            found += [
+                VisibleBatch(
+                    batch=count["values"],
+                    kind=kind,
+                    path=self.path(count["values"], kind),
+                    n_rows=count["counts"],
+                )
+                for count in counts
+            ]
+        return sorted(found, key=lambda b: b.batch)
 
     def commit(self, batch: int, kind: BatchKind, path: str) -> None:
         """Make a written batch visible, and let old snapshots go.

@@ -62,6 +62,10 @@ def index_text(r: "Indexed") -> str:
     parts = [f"{r.n_new:,} new ({', '.join(seen)})"]
     if r.n_listed == 0 and r.n_files is None:
         parts = ["nothing there: the bucket, or the prefix in store.uri, is empty"]
+    if r.n_batches_restored:
+        parts.append(
+            f"{r.n_batches_restored:,} batches taken in that the restored ledger didn't know"
+        )
     if r.n_shadow:
         parts.append(f"{r.n_shadow:,} answers of shadow models")
     if r.n_set_aside_in_all:

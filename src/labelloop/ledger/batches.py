@@ -23,10 +23,7 @@ class Batch:
 
 def reserve(tx: Transaction, kind: str, n_rows: int) -> int:
     """The next batch number, begun."""
-    batch = (
-        int(tx.execute(sa.select(sa.func.coalesce(sa.func.max(t.batches.c.batch), 0))).scalar_one())
-        + 1
-    )
+    batch = highest(tx) + 1
     tx.execute(t.batches.insert().values(batch=batch, kind=kind, n_rows=n_rows, state=WRITING))
     return batch
 
@@ -50,6 +47,20 @@ def unfinished(tx: Transaction) -> list[Batch]:
         Batch(r.batch, cast("Literal['predictions', 'feedback']", r.kind), r.path, r.n_rows)
         for r in rows
     ]
+
+
+def adopt(tx: Transaction, batch: int, kind: str, path: str, n_rows: int) -> None:
+    """Take in a batch that the log holds and the ledger, restored to an earlier moment, doesn't."""
+    tx.execute(
+        t.batches.insert().values(batch=batch, kind=kind, path=path, n_rows=n_rows, state=COMMITTED)
+    )
+
+
+def highest(tx: Transaction) -> int:
+    """The highest number ever given; 0 where there is none."""
+    return int(
+        tx.execute(sa.select(sa.func.coalesce(sa.func.max(t.batches.c.batch), 0))).scalar_one()
+    )
 
 
 def newest(tx: Transaction) -> int:

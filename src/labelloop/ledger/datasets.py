@@ -37,6 +37,16 @@ def every(tx: Transaction) -> list[DatasetVersion]:
     return [_version(r) for r in rows]
 
 
+def begun(tx: Transaction, name: str) -> int | None:
+    """The version of a dataset that was begun and not released; None where there is none."""
+    version: int | None = tx.execute(
+        sa.select(t.datasets.c.version).where(
+            t.datasets.c.name == name, t.datasets.c.state == WRITING
+        )
+    ).scalar_one_or_none()
+    return version
+
+
 def begin(tx: Transaction, version: DatasetVersion) -> None:
     """Note a version before its folder gets its name; one begun before and not released is replaced."""
     tx.execute(

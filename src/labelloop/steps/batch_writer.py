@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from labelloop.core.sample import Feedback, Reject
-from labelloop.ledger import Lease, Ledger, Transaction, batches, rejects
+from labelloop.errors import LogError
+from labelloop.ledger import Lease, Ledger, Transaction, batches, events, rejects
+from labelloop.ledger.events import Event
 from labelloop.ports import BatchKind, PredictionLog, Rows
 
 
@@ -49,14 +51,41 @@ def write_batches(
     return n_set_aside
 
 
-def recover_batches(ledger: Ledger, log: PredictionLog, lease: Lease) -> None:
-    """Finish the batches that a killed run had written whole; give the others up."""
+def recover_batches(ledger: Ledger, log: PredictionLog, lease: Lease, now: datetime) -> int:
+    """Bring ledger and log together; returns how many of the log's batches the ledger didn't know.
+
+    Batches that a killed run had written whole are finished, the others given up. Batches beyond the
+    ledger's are taken in: the ledger was restored to an earlier moment, and the log is what happened.
+
+    Raises:
+        LogError: the log lacks a batch that was committed.
+    """
     with ledger.read() as tx:
         left = batches.unfinished(tx)
+        newest, highest = batches.newest(tx), batches.highest(tx)
+    first = min([newest, *(begun.batch for begun in left)])
+    there = {visible.batch: visible for visible in log.visible_after(max(0, first - 1))}
+    if newest and newest not in there:
+        raise LogError(
+            f"the ledger knows batch {newest}, which the prediction log doesn't hold: the log, or its "
+            "catalog, was restored to an earlier moment, or lost",
+            remedy="bring back a later copy of [state] warehouse and catalog, both of one moment, or a "
+            "ledger from before that batch",
+        )
     for begun in left:
         state = batches.VOID
-        if begun.path is not None and log.is_whole(begun.path, begun.n_rows):
+        if begun.batch in there:
+            state = batches.COMMITTED
+        elif begun.path is not None and log.is_whole(begun.path, begun.n_rows):
             log.commit_batch(begun.batch, begun.kind, begun.path)
             state = batches.COMMITTED
         with ledger.write(lease) as tx:
             batches.finish(tx, begun.batch, state)
+    unknown = [visible for visible in there.values() if visible.batch > highest]
+    if unknown:
+        with ledger.write(lease) as tx:
+            for v in unknown:
+                batches.adopt(tx, v.batch, v.kind, v.path, v.n_rows)
+            detail = f"batches {unknown[0].batch} to {unknown[-1].batch} of the log"
+            events.record(tx, [Event(now, "index", "restored", "ledger", detail)])
+    return len(unknown)

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -196,6 +196,7 @@ class Build:
         home = self._folder / name
         with self._ledger.read() as tx:
             parent = datasets.latest(tx, name)
+            begun = datasets.begun(tx, name)
         writing = home / f".writing-{token_hex(4)}"
         try:
             home.mkdir(parents=True, exist_ok=True)
@@ -212,6 +213,10 @@ class Build:
             if parent is not None and parent.content_hash == digest:
                 return _unchanged(name, parent)
             version = self._version(home, name, counts, digest, parent)
+            while version.version != begun and Path(version.uri).exists():
+                # released by a ledger of which this one is an earlier copy: it stands
+                number = version.version + 1
+                version = replace(version, version=number, uri=str(home / f"v{number:04d}"))
             _describe(writing / DESCRIPTION, version, described)
             with self._ledger.write(lease) as tx:
                 datasets.begin(tx, version)

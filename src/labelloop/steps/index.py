@@ -39,6 +39,7 @@ _READING = "index:classes and tag names"
 class Indexed:
     """What one `index` found. `n_files` of a table were new or changed, and had `n_rows` rows.
 
+    `n_batches_restored` of the log were unknown to the ledger: it is an older copy.
     Without a table `n_files` is None. `n_shadow` predictions of shadow models were new in tags.
     """
 
@@ -51,6 +52,7 @@ class Indexed:
     n_files: int | None = None
     n_rows: int = 0
     n_shadow: int = 0
+    n_batches_restored: int = 0
 
     def followed_by(self, later: "Indexed") -> "Indexed":
         """What a table and then the tags said."""
@@ -64,6 +66,7 @@ class Indexed:
             n_files=self.n_files,
             n_rows=self.n_rows,
             n_shadow=later.n_shadow,
+            n_batches_restored=self.n_batches_restored + later.n_batches_restored,
         )
 
 
@@ -112,8 +115,8 @@ class Index:
         A run that is killed leaves whole batches behind; the next one reads only what is missing.
         """
         with self._ledger.lease("index") as lease:
-            recover_batches(self._ledger, self._log, lease)
-            return self._run(lease)
+            n_restored = recover_batches(self._ledger, self._log, lease, self._clock.now())
+            return replace(self._run(lease), n_batches_restored=n_restored)
 
     def _run(self, lease: Lease) -> Indexed:
         now = self._clock.now()

@@ -79,8 +79,8 @@ class IndexTable:
             ConfigError: a column that the settings name isn't there.
         """
         with self._ledger.lease("index") as lease:
-            recover_batches(self._ledger, self._log, lease)
-            return self._run(lease)
+            n_restored = recover_batches(self._ledger, self._log, lease, self._clock.now())
+            return replace(self._run(lease), n_batches_restored=n_restored)
 
     def _run(self, lease: Lease) -> Indexed:
         now = self._clock.now()

@@ -58,8 +58,8 @@ T = TypeVar("T")
 class Sent:
     """What one `send` did.
 
-    `n_found` were there already, from a request whose answer was lost; `n_asked_again` are offered to
-    one more person, as the answers so far don't settle them.
+    `n_found` were there already, from a request whose answer was lost or a ledger that was;
+    `n_asked_again` are offered to one more person, as the answers so far don't settle them.
     """
 
     n_sent: int
@@ -108,6 +108,7 @@ class Send:
         self._access = bucket_access
         self._open: set[int] = set()
         self._unopened: BucketRefused | None = None
+        self._n_recognised = 0
 
     @property
     def _kind(self) -> InputKind:
@@ -139,6 +140,7 @@ class Send:
         for trouble in (refusal, self._unopened):
             if trouble is not None:
                 raise trouble
+        n_found += self._n_recognised
         return Sent(n_sent, n_found, n_unavailable, n_refreshed, n_removed, n_asked_again)
 
     # --- a queue ------------------------------------------------------------------------------
@@ -173,12 +175,16 @@ class Send:
         n_sent = n_unavailable = 0
         project: Project | None = None
         lost: Project | None = None
+        doubtful = False
         while True:
             with self._ledger.read() as tx:
                 batch = tasks.to_send(tx, queue.name, BATCH)
             if not batch:
                 return n_sent, n_unavailable
-            project = project or self._project(lease, queue)
+            if project is None:
+                project = self._project(lease, queue)
+                with self._ledger.read() as tx:
+                    doubtful = project.n_tasks > len(tasks.in_project(tx, project.project_id))
             if not self._opens(queue, project.project_id):
                 return n_sent, n_unavailable
             ready = self._with_media(lease, queue, batch)
@@ -186,7 +192,9 @@ class Send:
             if not ready:
                 continue
             try:
-                n_sent += self._import(lease, queue, project, ready)
+                fresh = self._without_held(lease, queue, project, ready) if doubtful else ready
+                self._n_recognised += len(ready) - len(fresh)
+                n_sent += self._import(lease, queue, project, fresh) if fresh else 0
             except ProjectGone:
                 if project == lost:
                     raise
@@ -325,6 +333,35 @@ class Send:
             people = [project.people] * len(ordered)
             tasks.confirm_sent(tx, ordered, ids, at=now, people_asked=people)
         return len(ordered)
+
+    def _without_held(
+        self, lease: Lease, queue: Queue, project: Project, batch: Sequence[Shown]
+    ) -> list[Shown]:
+        """The tasks that the project doesn't hold; those that it does are noted as sent.
+
+        A project that holds more than the ledger knows of was filled by a ledger of which this one is
+        an earlier copy. Its links may be older than those made now: they are renewed next time.
+        """
+        held: dict[str, RemoteTask] = {}
+        found = self._annotator.find(project.project_id, [s.task.task_key for s in batch])
+        for remote in sorted(found, key=_oldest_labelled_first):
+            held.setdefault(remote.task_key or "", remote)
+        known = [s.task for s in batch if s.task.task_key in held]
+        if known:
+            now = self._clock.now()
+            remotes = [held[task.task_key] for task in known]
+            lapses_at = now if self._lapses_at(queue) is not None else None
+            with self._ledger.write(lease) as tx:
+                tasks.begin_sending(tx, known, project.project_id, at=now, url_expires_at=lapses_at)
+                sending = tasks.by_key(tx, [task.task_key for task in known])
+                tasks.confirm_sent(
+                    tx,
+                    [sending[task.task_key] for task in known],
+                    [remote.ls_task_id for remote in remotes],
+                    at=now,
+                    people_asked=[remote.people for remote in remotes],
+                )
+        return [s for s in batch if s.task.task_key not in held]
 
     def _data(self, queue: Queue, shown: Shown) -> TaskData:
         """What Label Studio is given: the input, the task key, and what the queue shows."""

@@ -25,6 +25,7 @@ from labelloop.ports import (
     LabelPart,
     Recorded,
     Rows,
+    VisibleBatch,
 )
 
 if TYPE_CHECKING:
@@ -139,6 +140,14 @@ class MemoryLog:
         return path in self._written and len(self._written[path].rows) == n_rows
 
     # --- reading ----------------------------------------------------------------------------
+
+    def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
+        """The visible batches whose number is above `batch`, in their order."""
+        return [
+            VisibleBatch(batch=number, kind=kind, path=path, n_rows=len(self._written[path].rows))
+            for (kind, number), path in sorted(self._visible.items(), key=lambda item: item[0][1])
+            if number > batch
+        ]
 
     def snapshot(self) -> int | None:
         """The log's present version; None while it is empty."""
