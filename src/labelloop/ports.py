@@ -263,7 +263,8 @@ class LabelPart:
 class LabelCount:
     """How many uncontested predictions of a frame share a class and a risk bin.
 
-    `n_kept` of them are named neither by sample_id nor by content hash.
+    `n_kept` of them have a class, and are named neither by sample_id nor by content hash: those that
+    may stand as labels.
     """
 
     frame: int

@@ -668,6 +668,13 @@ def test_label_counts_leave_out_what_is_contested_and_tell_what_is_named(
     assert log.label_counts([], without_samples=[], without_content=[]) == []
 
 
+def test_predictions_without_a_class_are_counted_and_never_kept(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a"), prediction("none", predicted_class=NO_CLASS)])
+    found = log.label_counts([ALL], without_samples=[], without_content=[])
+    assert {(c.predicted_class, c.n, c.n_kept) for c in found} == {("cat", 1, 1), (NO_CLASS, 1, 0)}
+    assert labels(log) == ["a"]
+
+
 def test_model_labels_come_in_order_page_by_page(log: PredictionLog) -> None:
     n = 60_000
     order = [f"{(i * 7919) % n:06d}" for i in range(n)]

@@ -202,10 +202,11 @@ def label_counts(
     without_samples: str,
     without_content: str,
 ) -> str:
-    """Uncontested predictions by frame, class and risk bin, and how many lie outside two lists."""
+    """Uncontested predictions by frame, class and risk bin, and how many `model_labels` may give."""
     return f"""
         SELECT part AS frame, predicted_class, risk_bin, count(*) AS n,
-               count(*) FILTER ({_outside(without_samples, without_content)}) AS n_kept
+               count(*) FILTER (predicted_class <> '{NO_CLASS}'
+                                AND {_outside(without_samples, without_content)}) AS n_kept
         FROM ({_uncontested(predictions, feedback, [(frame,) for frame in frames])}) p
         GROUP BY ALL ORDER BY ALL"""
 

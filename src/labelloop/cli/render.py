@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from labelloop.reports.status import Status
     from labelloop.steps.build import Built, BuiltDataset
+    from labelloop.steps.certify import CertificateState
     from labelloop.steps.collect import Collected
     from labelloop.steps.index import Indexed
     from labelloop.steps.measure import Accuracy, Measured
@@ -144,8 +145,34 @@ def measure_text(r: "Measured") -> str:
 
 
 def build_text(r: "Built") -> str:
-    """What `build` released, in a line."""
-    return f"{_dataset_text(r.training)}; {_dataset_text(r.evaluation)}"
+    """What `build` released, and below it what is promised of the model's labels."""
+    text = f"{_dataset_text(r.training)}; {_dataset_text(r.evaluation)}"
+    if r.training.version is None and not r.certificates:
+        return text
+    return "\n".join([text, *(f"{'':<{VERB_WIDTH}}{said}" for said in r.guarantee.split("; "))])
+
+
+def certificate_table(states: "Sequence[CertificateState]") -> "Table":
+    """Every certificate: its rounds, its audits, and what it keeps."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title="Certificates")
+    for name in ("no.", "rounds", "promise", "audits", "wrong", "kept", "because"):
+        right = name in {"audits", "wrong", "kept"}
+        table.add_column(name, justify="right" if right else "left")
+    for s in states:
+        rounds = f"{s.rounds[0]} .. {s.rounds[-1]}" if len(s.rounds) > 1 else f"{s.rounds[0]}"
+        table.add_row(
+            str(s.id),
+            rounds,
+            f"{s.promise}, {100 * s.max_error:.3g}%",
+            f"{s.n_answered:,} of {s.n_audits:,}",
+            f"{s.n_wrong:,}" if s.closed else "-",
+            f"{s.n_accepted:,} of {s.n_listed:,}" if s.closed else "-",
+            s.reason,
+        )
+    return table
 
 
 def _dataset_text(d: "BuiltDataset") -> str:

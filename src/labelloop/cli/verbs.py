@@ -132,8 +132,8 @@ def build(config: Path, as_json: bool) -> None:
     with opened(config, quiet=as_json) as loop:
         built = loop.build()
         _show("build", built, as_json)
-        if not as_json and built.training.version:
-            click.echo(f"{'':<{render.VERB_WIDTH}}{built.guarantee}")
+        if not as_json and built.certificates:
+            render.print_tables([render.certificate_table(built.certificates)])
 
 
 def _show(verb: str, result: object, as_json: bool) -> None:

@@ -65,4 +65,4 @@ def _promised(
     share = max(s.max_error for s in own)
     # which certificates keep labels depends on the answers, so the chances of all of them count
     sure = 1 - sum(s.failure_probability for s in states if s.closed)
-    return f"at most {share:.3g} of the {n:,} {_OF[promise]} are wrong, with {sure:.1%} confidence"
+    return f"at most {100 * share:.3g}% of the {n:,} {_OF[promise]} are wrong, with {sure:.1%} confidence"

@@ -347,7 +347,11 @@ class MemoryLog:
         for i, p in self._uncontested([(frame,) for frame in frames]):
             cell = (i, p.predicted_class, risk_bin(_confidence(p)))
             n[cell] += 1
-            kept[cell] += p.sample_id not in samples and p.content_hash not in contents
+            kept[cell] += (
+                p.predicted_class != NO_CLASS
+                and p.sample_id not in samples
+                and p.content_hash not in contents
+            )
         return [
             LabelCount(
                 frame=cell[0],
