@@ -51,7 +51,7 @@ soak: setup  ## the same at random points for 30 minutes
 	@$(RUN)/python -m tests.chaos --minutes 30 $(ARGS)
 
 bench-statistics: setup  ## coverage and labels saved, simulated: [ARGS='--write --runs 400']
-	@$(RUN)/python bench/statistics.py $(ARGS)
+	@$(RUN)/python -m bench.estimates $(ARGS)
 
 check: setup  ## format, lint, types, imports
 	@$(RUN)/ruff format --check .

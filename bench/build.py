@@ -1,6 +1,6 @@
 """A training set of model labels only, beside DuckDB's own COPY of the same query.
 
-python -P bench/build.py [--rows 5000000]
+python bench/build.py [--rows 5000000]
 
 Each runs in a process of its own on the same log; the peak is that process's memory.
 """

@@ -1,6 +1,6 @@
 """An export of small images from SeaweedFS, beside a boto3 loop and bare parallel requests.
 
-python -P bench/exports.py [--images 5000] [--kib 2] [--rows 10000000]
+python bench/exports.py [--images 5000] [--kib 2] [--rows 10000000]
 
 The last lines compare two versions of --rows rows: their time and peak memory.
 """

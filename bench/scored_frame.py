@@ -3,32 +3,27 @@
 python bench/scored_frame.py [--rows 10000000] [--batches 10]
 """
 
-import sys
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-# bench/statistics.py is called like a module of the standard library, which must be found first
-sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
+import numpy as np
+import pyarrow as pa
 
-import argparse  # noqa: E402  the path comes first
-import resource  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from contextlib import contextmanager  # noqa: E402
-from datetime import UTC, datetime  # noqa: E402
-
-import numpy as np  # noqa: E402
-import pyarrow as pa  # noqa: E402
-
-from labelloop.adapters.iceberg_log import IcebergLog  # noqa: E402
-from labelloop.core.line import LINE_END  # noqa: E402
-from labelloop.core.round import FrameRange  # noqa: E402
-from labelloop.core.sample import PredictionTable  # noqa: E402
-from labelloop.sampling.blind import BlindDesign  # noqa: E402
-from labelloop.sampling.remaining import Remaining, likely_cut  # noqa: E402
-from labelloop.statistics import RiskModel  # noqa: E402
-from labelloop.steps.framed import framed  # noqa: E402
-from labelloop.steps.learn import LearnedRisk  # noqa: E402
+from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.core.line import LINE_END
+from labelloop.core.round import FrameRange
+from labelloop.core.sample import PredictionTable
+from labelloop.sampling.blind import BlindDesign
+from labelloop.sampling.remaining import Remaining, likely_cut
+from labelloop.statistics import RiskModel
+from labelloop.steps.framed import framed
+from labelloop.steps.learn import LearnedRisk
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CLASSES, SITES = 10, 5

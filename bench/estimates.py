@@ -1,33 +1,27 @@
 """Coverage, width, labels saved and kept, repeated looks: docs/benchmarks-statistics.md.
 
-python bench/statistics.py [--write] [--runs N] [--only coverage,savings,...]
+python -m bench.estimates [--write] [--runs N] [--only coverage,savings,...]
 """
 
+import argparse
+import json
+import os
+import subprocess
 import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-# this file is called like a module of the standard library, which must be found first
-sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != HERE]
-sys.path += [str(HERE), str(HERE.parent)]
+import numpy as np
+import numpy.typing as npt
+from bench.real_predictions import CHUNKS, Course, Traffic, courses, employment, installed
+from tests.property.populations import KINDS, Design, Population, population
 
-import argparse  # noqa: E402  the path comes first
-import json  # noqa: E402
-import os  # noqa: E402
-import subprocess  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from collections import defaultdict  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-
-import numpy as np  # noqa: E402
-import numpy.typing as npt  # noqa: E402
-from real_predictions import CHUNKS, Course, Traffic, courses, employment, installed  # noqa: E402
-from tests.property.populations import KINDS, Design, Population, population  # noqa: E402
-
-from labelloop.core.line import LINE_END  # noqa: E402
-from labelloop.sampling import draw, inclusion_probabilities  # noqa: E402
-from labelloop.statistics import (  # noqa: E402
+from labelloop.core.line import LINE_END
+from labelloop.sampling import draw, inclusion_probabilities
+from labelloop.statistics import (
     ConfidenceSequence,
     Estimate,
     RiskModel,
@@ -35,8 +29,9 @@ from labelloop.statistics import (  # noqa: E402
     certify,
     wilson,
 )
-from labelloop.statistics.greg import exact_bounds  # noqa: E402
+from labelloop.statistics.greg import exact_bounds
 
+HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".bench"
 Table = tuple[str, list[str], list[list[str]]]
 """Words above it, its heads, its rows."""
@@ -482,7 +477,7 @@ def main() -> None:
         "# Benchmarks of the statistics",
         (
             f"Made by `make bench-statistics`: {given.runs} runs a cell unless said otherwise, "
-            "with the seeds that stand in bench/statistics.py: the same numbers come out again "
+            "with the seeds that stand in bench/estimates.py: the same numbers come out again "
             "with the same versions of NumPy, SciPy and scikit-learn."
         ),
     ]
