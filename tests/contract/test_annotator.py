@@ -41,6 +41,7 @@ class People(Protocol):
     def skip(self, ls_task_id: int, *, by: str) -> int: ...
     def edit(self, annotation_id: int, choice: str) -> None: ...
     def delete_annotation(self, annotation_id: int) -> None: ...
+    def rename_project(self, project_id: int, title: str) -> None: ...
     def delete_project(self, project_id: int) -> None: ...
     def duplicate_task(self, ls_task_id: int) -> int: ...
     def offered(self, project_id: int, *, by: str) -> Sequence[int]: ...
@@ -116,6 +117,9 @@ class RealPeople:
     def delete_annotation(self, annotation_id: int) -> None:
         self._ask("DELETE", f"/api/annotations/{annotation_id}/")
 
+    def rename_project(self, project_id: int, title: str) -> None:
+        self._ask("PATCH", f"/api/projects/{project_id}/", {"title": title})
+
     def delete_project(self, project_id: int) -> None:
         self._ask("DELETE", f"/api/projects/{project_id}/")
 
@@ -182,6 +186,14 @@ def test_a_created_project_is_found_by_its_marker_with_nothing_in_it(office: Off
     found = [p for p in office.annotator.projects() if p.marker == wanted.marker]
     assert found == [created]
     assert (created.title, created.n_tasks, created.n_annotations) == (wanted.title, 0, 0)
+
+
+@pytest.mark.mistake("project-renamed")
+def test_a_renamed_project_is_found_by_its_marker(office: Office) -> None:
+    project = office.project()
+    office.people.rename_project(project.project_id, "something else")
+    (found,) = [p for p in office.annotator.projects() if p.marker == project.marker]
+    assert (found.project_id, found.title) == (project.project_id, "something else")
 
 
 def test_projects_come_oldest_first(office: Office) -> None:

@@ -40,6 +40,7 @@ def test_no_config(offline_project: Project) -> None:
     assert "no labelloop.toml at" in failed(offline_project, "run")
 
 
+@pytest.mark.mistake("key-unknown")
 def test_an_unknown_key_names_the_nearest(offline_project: Project) -> None:
     edit(offline_project, "budget = 12", "bugdet = 12")
     said = failed(offline_project, "run")
@@ -124,6 +125,7 @@ def test_tags_that_cannot_be_read_are_set_aside_and_read_again(offline_project: 
 # --- Label Studio -------------------------------------------------------------------------------
 
 
+@pytest.mark.mistake("label-studio-down")
 def test_label_studio_is_down(offline_project: Project, label_studio: LabelStudio) -> None:
     fill(offline_project, 30)
     said = failed(offline_project, "run")
@@ -177,6 +179,7 @@ def test_a_wrong_token(project: Project) -> None:
     assert project.json("run")["sent"]["n_sent"] >= 12
 
 
+@pytest.mark.mistake("project-deleted")
 def test_a_project_deleted_by_hand_is_made_again(project: Project, people: People) -> None:
     fill(project, 40)
     first = project.json("run")["sent"]["n_sent"]
@@ -194,6 +197,7 @@ def test_a_project_deleted_by_hand_is_made_again(project: Project, people: Peopl
     assert first >= 12
 
 
+@pytest.mark.mistake("tasks-deleted")
 def test_tasks_deleted_by_hand_are_sent_again(project: Project, people: People) -> None:
     fill(project, 40)
     project.ok("run")
@@ -213,6 +217,7 @@ def test_a_budget_larger_than_the_traffic_takes_all_of_it(project: Project) -> N
     assert (plans[0]["n_drawn"], plans[0]["inclusion"]) == (5, 1.0)
 
 
+@pytest.mark.mistake("ledger-lost")
 def test_a_lost_ledger_is_no_fresh_start(project: Project) -> None:
     fill(project, 20)
     project.ok("run")

@@ -67,6 +67,7 @@ def test_a_log_of_another_ledger_is_refused(tmp_path: Path) -> None:
         opened(tmp_path, salt=b"other")
 
 
+@pytest.mark.mistake("log-newer")
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with opened(tmp_path):
         pass

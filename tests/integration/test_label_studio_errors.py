@@ -330,6 +330,7 @@ def test_an_expired_access_token_is_renewed_in_the_middle(connect: Connect, fake
     assert list(annotator.import_tasks(1, TASKS)) == [1]
 
 
+@pytest.mark.mistake("token-refused")
 def test_a_revoked_personal_token_is_refused_after_one_renewal(
     connect: Connect, fake: Fake
 ) -> None:

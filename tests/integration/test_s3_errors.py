@@ -96,6 +96,7 @@ def assert_all_raise(
             assert re.search(remedy, caught.value.remedy), f"{name}: {caught.value.remedy}"
 
 
+@pytest.mark.mistake("key-rotated")
 def test_an_unknown_access_key_is_named_as_such(
     open_store: Opens, s3: "S3Client", bucket: str
 ) -> None:
@@ -104,6 +105,7 @@ def test_an_unknown_access_key_is_named_as_such(
     assert_all_raise(store, bucket, StoreDenied, "access key is not known", "access_key")
 
 
+@pytest.mark.mistake("key-rotated")
 def test_a_wrong_secret_is_told_from_a_wrong_key(
     open_store: Opens, s3: "S3Client", bucket: str
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_wrong_secret_is_told_from_a_wrong_key(
     assert_all_raise(store, bucket, StoreDenied, "secret key does not fit", "secret_key")
 
 
+@pytest.mark.mistake("bucket-missing")
 def test_a_missing_bucket_is_named(open_store: Opens) -> None:
     store = open_store("s3://prodcution")
     with pytest.raises(StoreDenied, match=r"'prodcution': there is no such bucket"):
@@ -132,6 +135,7 @@ def test_a_wrong_clock_is_named(
     assert "NTP" in caught.value.remedy
 
 
+@pytest.mark.mistake("store-down")
 def test_nothing_listening_is_a_refused_connection(open_store: Opens, bucket: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     store = open_store(endpoint_url=url)
@@ -150,6 +154,7 @@ def test_https_to_a_server_without_tls_says_so(
     assert_all_raise(store, bucket, StoreDenied, "TLS", r"http://.*|ca_file")
 
 
+@pytest.mark.mistake("store-down")
 def test_a_server_that_never_answers_times_out(open_store: Opens, bucket: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

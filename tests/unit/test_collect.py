@@ -114,6 +114,7 @@ def test_a_skip_that_is_deleted_reopens_its_task(sent: World) -> None:
     assert state(sent, 1) is S.SENT
 
 
+@pytest.mark.mistake("answer-no-class")
 def test_an_answer_that_is_no_class_is_set_aside_and_reported(sent: World) -> None:
     number = sent.annotator.answer(1, "cow", by="ana")
     (stray,) = sent.loop.collect().strays
@@ -162,6 +163,7 @@ def test_strays_become_answers_when_their_class_is_added(sent: World) -> None:
 # --- duplicates -----------------------------------------------------------------------------
 
 
+@pytest.mark.mistake("tasks-copied")
 def test_an_unanswered_duplicate_is_deleted(sent: World) -> None:
     twin = sent.annotator.duplicate_task(1)
     assert sent.loop.collect().n_duplicates == 1
@@ -186,6 +188,7 @@ def test_an_answered_duplicate_is_folded_and_the_other_goes(
     assert sent.states() == {S.RESOLVED: 1, S.SENT: 3}
 
 
+@pytest.mark.mistake("tasks-copied")
 def test_two_answered_duplicates_are_one_task_with_two_answers(sent: World) -> None:
     twin = sent.annotator.duplicate_task(1)
     sent.annotator.answer(twin, "dog", by="ana")
@@ -210,6 +213,7 @@ def test_the_duplicate_takes_over_where_the_task_is_deleted(sent: World) -> None
     assert (task.state, task.ls_task_id) == (S.SENT, twin)
 
 
+@pytest.mark.mistake("tasks-foreign")
 def test_tasks_that_are_not_ours_are_left_alone(sent: World) -> None:
     from labelloop.ports import TaskData
 
@@ -224,6 +228,7 @@ def test_tasks_that_are_not_ours_are_left_alone(sent: World) -> None:
 # --- what is gone ---------------------------------------------------------------------------
 
 
+@pytest.mark.mistake("tasks-deleted")
 def test_a_deleted_task_is_sent_again(sent: World) -> None:
     key = str(sent.annotator.data_of(2)["labelloop"])
     sent.annotator.delete_task(2)
@@ -255,6 +260,7 @@ def test_a_skipped_task_that_is_deleted_is_sent_again_and_open(sent: World) -> N
     assert sent.states() == {S.SENT: 4}
 
 
+@pytest.mark.mistake("project-deleted")
 def test_a_deleted_project_is_named_and_its_open_tasks_sent_again(sent: World) -> None:
     sent.annotator.answer(1, "dog", by="ana")
     sent.loop.collect()

@@ -166,3 +166,28 @@ def test_every_page_is_reachable_from_the_readme() -> None:
         links = re.findall(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
         waiting += [(page.parent / link).resolve() for link in links]
     assert set(PAGES) <= found
+
+
+# --- mistakes ---------------------------------------------------------------------------------
+
+TROUBLE = ROOT / "docs" / "troubleshooting.md"
+ROW = re.compile(r'^\| <a id="([\w-]+)"></a>(.*?) \|', re.MULTILINE)
+
+
+def test_every_row_of_trouble_is_made_in_a_test_and_every_such_test_has_a_row() -> None:
+    rows = [name for name, _ in ROW.findall(TROUBLE.read_text(encoding="utf-8"))]
+    assert len(rows) == len(set(rows))
+    made: set[str] = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        made |= set(re.findall(r'^@pytest\.mark\.mistake\("([\w-]+)"\)', path.read_text(), re.M))
+    assert set(rows) == made
+
+
+def test_the_symptoms_are_what_the_code_says() -> None:
+    """A quoted message stands in the source, up to its numbers and names."""
+    code = "\n".join(p.read_text("utf-8") for p in sorted((ROOT / "src").rglob("*.py")))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)
+    for name, symptom in ROW.findall(TROUBLE.read_text(encoding="utf-8")):
+        for said in re.findall(r"`([^`]+)`", symptom):
+            for words in re.split(r"\d+|'[^' ]*'|: |\(\.\.\.\)", said):
+                assert words.strip(" ,") in code, f"{name}: {said}"

@@ -367,6 +367,7 @@ def drifts(world: World) -> list[str]:
     return [f.says for f in diagnose(subject(world)).findings if f.check == "drift"]
 
 
+@pytest.mark.mistake("tasks-foreign")
 def test_deleted_copied_and_foreign_tasks_are_counted(sent: World) -> None:
     project_id = sent.project_id("low")
     first, second, *_ = sent.annotator.task_ids(project_id)

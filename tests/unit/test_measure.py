@@ -110,6 +110,7 @@ def test_skips_are_missing_answers(world: World) -> None:
     assert (accuracy.n_labelled, accuracy.n_skipped, accuracy.n_waiting) == (2, 2, 6)
 
 
+@pytest.mark.mistake("input-gone")
 def test_inputs_that_are_gone_count_as_missing(world: World) -> None:
     world.traffic(50, predicted_class="cat")
     world.loop.index()

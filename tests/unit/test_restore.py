@@ -47,6 +47,7 @@ def restore(world: World, moment: int) -> None:
     world.restart()
 
 
+@pytest.mark.mistake("ledger-restored")
 @pytest.mark.parametrize("moment", range(5))
 def test_a_restored_ledger_is_reconciled_by_the_next_runs(
     make_world: MakeWorld, moment: int
@@ -84,6 +85,7 @@ def test_a_restored_ledger_is_reconciled_by_the_next_runs(
         assert sum(r.n_frame for r in rounds.every(tx)) == 24
 
 
+@pytest.mark.mistake("log-restored")
 def test_a_log_that_was_restored_to_an_earlier_moment_is_refused(make_world: MakeWorld) -> None:
     world = make_world()
     world.traffic(3)

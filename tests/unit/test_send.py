@@ -106,8 +106,10 @@ def test_tasks_go_in_batches_of_250(make_world: MakeWorld) -> None:
     assert sent == [d.task_key for d in world.draws("accuracy")]
 
 
+@pytest.mark.mistake("project-renamed")
 def test_projects_are_found_again_by_their_marker(drawn: World) -> None:
     drawn.loop.send()
+    drawn.annotator.rename_project(drawn.project_id("low"), "something else")
     drawn.traffic(20)
     drawn.loop.index()
     drawn.clock.pass_(days=1)
@@ -189,6 +191,7 @@ def test_a_request_that_is_carried_out_late_is_waited_for(drawn: World) -> None:
     assert_settled(drawn)
 
 
+@pytest.mark.mistake("token-refused")
 def test_a_refused_token_leaves_the_tasks_to_be_sent(drawn: World) -> None:
     drawn.annotator.fail_next(
         "import_tasks", AnnotatorDenied("wrong token", remedy="mend it"), carried_out=False
@@ -411,6 +414,7 @@ def kill_in_copy(world: World) -> None:
 # --- inputs and URLs ------------------------------------------------------------------------
 
 
+@pytest.mark.mistake("input-gone")
 def test_a_task_whose_input_is_gone_is_unavailable(drawn: World) -> None:
     gone = [drawn.draws("accuracy")[0].sample_id, drawn.draws("low")[0].sample_id]
     for key in gone:
@@ -420,11 +424,13 @@ def test_a_task_whose_input_is_gone_is_unavailable(drawn: World) -> None:
     assert drawn.states() == {TaskState.SENT: 7, TaskState.UNAVAILABLE: 2}
 
 
+@pytest.mark.mistake("key-rotated")
+@pytest.mark.parametrize("error", [StoreUnavailable, StoreDenied])
 @pytest.mark.parametrize("call", ["check_writable", "copy_blind", "presign", "exists"])
 def test_a_store_that_fails_in_the_middle_loses_and_repeats_nothing(
-    drawn: World, call: str
+    drawn: World, call: str, error: type[StoreError]
 ) -> None:
-    fail_once(drawn, call)
+    fail_once(drawn, call, error("no", remedy="run again"))
     with pytest.raises(StoreError):
         drawn.loop.send()
     drawn.loop.send()
@@ -432,11 +438,11 @@ def test_a_store_that_fails_in_the_middle_loses_and_repeats_nothing(
     assert sum(u.startswith("s3://blind/") for u in drawn.store.objects_by_uri) == 5
 
 
-def fail_once(world: World, call: str) -> None:
+def fail_once(world: World, call: str, error: StoreError) -> None:
     def before(called: str, _uri: str) -> None:
         if called == call:
             world.store.before = lambda _call, _uri: None
-            raise StoreUnavailable("the store is down", remedy="run again")
+            raise error
 
     world.store.before = before
 
@@ -466,6 +472,7 @@ def test_answered_tasks_are_not_renewed(drawn: World) -> None:
     assert drawn.loop.send().n_refreshed == 0
 
 
+@pytest.mark.mistake("input-gone")
 def test_an_input_that_goes_while_its_task_is_open_makes_it_unavailable(drawn: World) -> None:
     drawn.loop.send()
     key = drawn.draws("low")[0].sample_id
@@ -482,6 +489,7 @@ def test_an_input_that_goes_while_its_task_is_open_makes_it_unavailable(drawn: W
 # --- a lost ledger ----------------------------------------------------------------------------
 
 
+@pytest.mark.mistake("ledger-lost")
 def test_a_new_ledger_beside_projects_of_another_is_refused(
     drawn: World, make_world: MakeWorld
 ) -> None:

@@ -297,6 +297,11 @@ class MemoryAnnotator:
             and sum(not a.skipped for a in task.annotations.values()) < task.people
         ]
 
+    def rename_project(self, project_id: int, title: str) -> None:
+        """Give a project another title."""
+        held = self._projects[project_id]
+        held.spec = replace(held.spec, title=title)
+
     def delete_project(self, project_id: int) -> None:
         """Delete a project with its tasks."""
         del self._projects[project_id]
