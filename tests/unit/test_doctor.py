@@ -323,6 +323,14 @@ def test_a_disk_that_doesnt_last_is_named(
     assert (finding.outcome, says in finding.says) == (outcome, True), finding
 
 
+def test_folders_of_one_disk_inside_each_other_are_one_line(world: World) -> None:
+    for name in ("log", "datasets"):
+        (world.folder / ".labelloop" / name).mkdir(parents=True)
+    disk = [f.says for f in diagnose(subject(world)).findings if f.check == "disk"]
+    assert len(disk) == 1
+    assert f"{world.folder / '.labelloop'} (ledger, log, catalog, datasets)" in disk[0]
+
+
 def test_a_full_disk_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 10**8})
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage)

@@ -99,7 +99,22 @@ def test_counts_a_day_come_from_the_last_week() -> None:
 
 def test_a_bucket_filled_at_once_says_nothing_of_its_traffic() -> None:
     assert per_day([NOW + timedelta(minutes=i) for i in range(60)], n_listed=60) is None
-    assert proposal(predictions(20), moments=[NOW] * 20).expected(0.25) == "about 25% of all"
+    tagged = [{k: v for k, v in t.items() if k != "timestamp"} for t in predictions(20)]
+    assert proposal(tagged, moments=[NOW] * 20).expected(0.25) == "about 25% of all"
+
+
+def test_a_few_tags_that_cant_be_read_change_nothing_of_what_is_proposed() -> None:
+    good = predictions(100)
+    bad = [
+        {**good[0], "timestamp": "yesterday"},
+        {**good[1], "confidence": "97 percent"},
+        {**good[2], "confidence": "1.3"},
+        {},
+    ]
+    seen = proposal(good + bad, n_listed=104)
+    assert seen.missing == ()
+    # the clear ones are an hour apart
+    assert seen.per_day == pytest.approx(24, rel=0.1)
 
 
 def test_the_file_loads_and_says_what_each_queue_would_get(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable
@@ -121,6 +121,7 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
     headers = metadata.get("HTTPHeaders", {})
     if code in DENIED:
         meaning, remedy = DENIED[code]
+        request = replace(request, key=None)  # true of every key there
         if code in {"NoSuchBucket", "InvalidBucketName", "SignatureDoesNotMatch"}:
             remedy += request.without_virtual()
         return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)

@@ -1,13 +1,12 @@
 """doctor: what works and what doesn't, with the remedy."""
 
-import os
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from labelloop.cli.common import opened, print_json, with_config
+from labelloop.cli.wrapping import wrapped
 from labelloop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def command(config: Path, as_json: bool, page: bool) -> None:
     else:
         for finding in diagnosis.findings:
             _show(finding)
-        click.echo(_summary(diagnosis))
+        click.echo(wrapped(_summary(diagnosis), 0))
     if diagnosis.n_failed:
         raise click.exceptions.Exit(1)
 
@@ -59,31 +58,13 @@ def _diagnosis(config: Path, *, quiet: bool) -> "Diagnosis":
 
 
 def _show(finding: "Finding") -> None:
-    width = _width()
-    lines = _wrapped(f"{finding.outcome:<5} {finding.check:<14} {finding.says}", width, INDENT)
+    lines = wrapped(f"{finding.outcome:<5} {finding.check:<14} {finding.says}", INDENT)
     mark = len(finding.outcome)
     colour, bold = COLOURS[finding.outcome], finding.outcome != "ok"
     click.echo(click.style(lines[:mark], fg=colour, bold=bold) + lines[mark:])
     if finding.remedy:
         remedy = f"{'':<{INDENT}}remedy: {finding.remedy}"
-        click.echo(_wrapped(remedy, width, INDENT + len("remedy: ")))
-
-
-def _wrapped(text: str, width: int | None, indent: int) -> str:
-    """`text`, on a terminal continued below `indent`; no word, so no address, is cut."""
-    if width is None:
-        return text
-    return textwrap.fill(
-        text,
-        width,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _width() -> int | None:
-    return os.get_terminal_size().columns if os.isatty(1) else None
+        click.echo(wrapped(remedy, INDENT + len("remedy: ")))
 
 
 def _summary(diagnosis: "Diagnosis") -> str:

@@ -184,22 +184,18 @@ def _buckets(place: Place) -> list[str]:
 
 
 def _look(place: Place, uri: str) -> "Proposal":
-    from labelloop.core.where import instant
     from labelloop.reports.glimpse import glimpse
-    from labelloop.reports.proposal import propose, tag_names
+    from labelloop.reports.proposal import propose
 
     with Watch() as watch, _draft(place.at(uri), NOWHERE) as loop:
         found = glimpse(loop.store, progress=watch)
         tagged = list(loop.store.tags(found.objects))
     click.echo(f"{uri} holds {found.listed}; {len(tagged):,} were looked at", err=True)
-    names, missing = tag_names([tags for _, tags in tagged])
-    moments = [
-        instant(tags[names.timestamp])
-        if "timestamp" not in missing and tags.get(names.timestamp)
-        else of.last_modified
-        for of, tags in tagged
-    ]
-    return propose([tags for _, tags in tagged], moments, n_listed=found.n_listed)
+    return propose(
+        [tags for _, tags in tagged],
+        [of.last_modified for of, _ in tagged],
+        n_listed=found.n_listed,
+    )
 
 
 def _say_what_was_seen(seen: "Proposal") -> None:

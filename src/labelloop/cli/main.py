@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 from labelloop import __version__
+from labelloop.cli.wrapping import wrapped
 from labelloop.errors import LabelloopError
 
 COMMANDS = {
@@ -92,8 +93,8 @@ def main() -> None:
 
 def show_error(error: LabelloopError) -> None:
     """Print what failed and what to do."""
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(error.args[0], err=True)
-    if error.remedy:
-        click.secho("remedy: ", bold=True, nl=False, err=True)
-        click.echo(error.remedy, err=True)
+    for word, said, colour in (("error: ", error.args[0], "red"), ("remedy: ", error.remedy, None)):
+        if said:
+            lines = wrapped(f"{word}{said}", len(word), file_descriptor=2)
+            click.secho(word, fg=colour, bold=True, nl=False, err=True)
+            click.echo(lines[len(word) :], err=True)

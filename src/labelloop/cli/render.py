@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from labelloop.cli.wrapping import wrapped
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import LabelloopError
 
@@ -28,18 +29,18 @@ VERB_WIDTH = 9
 
 def line(verb: str, text: str) -> None:
     """Print one verb's outcome."""
-    click.secho(f"{verb:<{VERB_WIDTH}}", bold=True, nl=False)
-    click.echo(text)
+    first, *below = text.split("\n")
+    lines = wrapped(f"{verb:<{VERB_WIDTH}}{first}", VERB_WIDTH)
+    click.echo(click.style(lines[:VERB_WIDTH], bold=True) + lines[VERB_WIDTH:])
+    for said in below:
+        click.echo(wrapped(f"{'':<{VERB_WIDTH}}{said}", VERB_WIDTH))
 
 
 def outcome(verb: str, result: object, *, timezone: str = "UTC") -> None:
     """Print what a verb did, or why it didn't."""
     if isinstance(result, LabelloopError):
-        click.secho(f"{verb:<{VERB_WIDTH}}", bold=True, nl=False)
-        click.secho("failed: ", fg="red", nl=False)
-        click.echo(result.args[0])
-        if result.remedy:
-            click.echo(f"{'':<{VERB_WIDTH}}remedy: {result.remedy}")
+        said = f"{click.style('failed:', fg='red')} {result.args[0]}"
+        line(verb, said + (f"\nremedy: {result.remedy}" if result.remedy else ""))
         return
     text = {
         "index": index_text,
@@ -102,7 +103,7 @@ def select_text(r: "Selected", timezone: str) -> str:
     """What `select` decided, in a line."""
     due = f"next round due {moment(r.due_at, timezone)}"
     if not r.due:
-        return f"no round is due; {due} (--now closes one early)"
+        return f"no round is due before {moment(r.due_at, timezone)} (--now closes one early)"
     skipped = f"; {r.n_skipped:,} older than the first window" if r.n_skipped else ""
     if r.round is None:
         return f"nothing new to draw from{skipped}"
@@ -149,7 +150,7 @@ def build_text(r: "Built") -> str:
     text = f"{_dataset_text(r.training)}; {_dataset_text(r.evaluation)}"
     if r.training.version is None and not r.certificates:
         return text
-    return "\n".join([text, *(f"{'':<{VERB_WIDTH}}{said}" for said in r.guarantee.split("; "))])
+    return "\n".join([text, *r.guarantee.split("; ")])
 
 
 def certificate_table(states: "Sequence[CertificateState]") -> "Table":
@@ -201,7 +202,12 @@ def interval(estimate: Estimate) -> str:
 
 def moment(at: datetime, timezone: str) -> str:
     """An instant in the project's time zone."""
-    return at.astimezone(ZoneInfo(timezone)).strftime("%a %d %b %H:%M")
+    return f"{at.astimezone(ZoneInfo(timezone)):%a} {day_and_time(at, timezone)}"
+
+
+def day_and_time(at: datetime, timezone: str) -> str:
+    """The same without its weekday, for tables."""
+    return f"{at.astimezone(ZoneInfo(timezone)):%d %b %H:%M}"
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -291,6 +297,8 @@ def _accuracies(title: str, rows: "Sequence[Accuracy]") -> "Table":
 
 
 WIDEST_MATRIX = 12
+WIDEST_HEADINGS = 76
+"""Characters up to which the columns of a confusion matrix are headed by names, beyond by numbers."""
 
 
 def _confusion(r: "Measured", of: str) -> "Table":
@@ -301,14 +309,17 @@ def _confusion(r: "Measured", of: str) -> "Table":
         return _mixed_up(r, of)
     counts = {(c.predicted_class, c.label): c.n for c in r.confusion}
     table = new_table(f"Confusion, {of}: what the model said (rows), what people said", "")
+    numbered = max(map(len, labels)) + sum(len(name) + 2 for name in labels) > WIDEST_HEADINGS
+    called = {name: f"{i}  {name}" if numbered else name for i, name in enumerate(labels, 1)}
     for name in labels:
-        table.add_column(safe(name), justify="right")
-    for row in predicted:
+        heading = called[name].partition(" ")[0] if numbered else name
+        table.add_column(safe(heading), justify="right", no_wrap=True)
+    for row in labels if numbered else predicted:
         shown = []
         for name in labels:
             n = counts.get((row, name), 0)
             shown.append(f"[bold]{n}[/]" if n and name == row else f"[red]{n}[/]" if n else "·")
-        table.add_row(safe(row), *shown)
+        table.add_row(safe(called[row]), *shown)
     return table
 
 
@@ -339,19 +350,14 @@ def safe(name: str) -> str:
 
 def status_tables(r: "Status", timezone: str) -> "list[Table]":
     """What waits, by queue, and what was set aside."""
-    table = new_table("Tasks", "queue", "")
-    for name in (
-        "to\nsend",
-        "waiting\nfor people",
-        "skipped",
-        "labelled",
-        "lost",
-        "oldest\nwaits since",
-    ):
+    table = new_table("Tasks", "queue")
+    table.add_column("", no_wrap=True)
+    lost = ["lost"] if any(q.n_lost for q in r.queues) else []
+    for name in ("to\nsend", "with\npeople", "skipped", "labelled", *lost, "oldest\nsince"):
         table.add_column(name, justify="right", no_wrap=True)
     for q in r.queues:
-        since = moment(q.oldest_at, timezone) if q.oldest_at else "-"
-        counts = (q.n_to_send, q.n_open, q.n_skipped, q.n_resolved, q.n_lost)
+        since = day_and_time(q.oldest_at, timezone) if q.oldest_at else "-"
+        counts = [q.n_to_send, q.n_open, q.n_skipped, q.n_resolved, *([q.n_lost] if lost else [])]
         table.add_row(q.queue, q.purpose.value, *(f"{n:,}" for n in counts), since)
     tables = [table]
     if r.n_rejected:
@@ -364,11 +370,11 @@ def status_tables(r: "Status", timezone: str) -> "list[Table]":
 
 
 def new_table(title: str, *columns: str) -> "Table":
-    """A table in the house's style."""
+    """A table in the house's style. On a narrow terminal names are folded, never numbers cut."""
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
     for name in columns:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     return table

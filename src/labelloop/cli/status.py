@@ -7,6 +7,7 @@ import click
 
 from labelloop.cli import render
 from labelloop.cli.common import opened, print_json, with_config
+from labelloop.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
@@ -31,7 +32,8 @@ def command(config: Path, as_json: bool, rejected: bool, ties: bool) -> None:
             for row in rows if not as_json else ():
                 value = f" = {row.value}" if row.value else ""
                 when = f"{row.first_seen_at:%Y-%m-%d %H:%M}"
-                click.echo(render.plain(f"{when}  {row.uri}  {row.reason}{value}"))
+                text = render.plain(f"{when}  {row.uri}  {row.reason}{value}")
+                click.echo(wrapped(text, len(when) + 2))
             return
         status = loop.status()
         if as_json:
@@ -62,4 +64,4 @@ def _print_ties(loop: "Loop", as_json: bool) -> None:
     for tie in found if not as_json else ():
         votes = ", ".join(f"{answer} {n}" for answer, n in sorted(tie.votes.items()))
         page = f"{loop.annotator.project_url(tie.project_id)}?task={tie.ls_task_id}"
-        click.echo(render.plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"))
+        click.echo(wrapped(render.plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"), 4))

@@ -102,8 +102,9 @@ def _store(a: Answers, seen: Proposal) -> list[str]:
 
 
 def _tags(names: TagNames, missing: Sequence[str]) -> list[str]:
+    usual = TagNames()
     called = [(f.name, getattr(names, f.name)) for f in fields(names)]
-    other = [(key, name) for key, name in called if key != name]
+    other = [(key, name) for key, name in called if name != getattr(usual, key)]
     unknown = [f"# No tag seems to hold the {key}: name it here.\n# {key} = ..." for key in missing]
     if not other and not unknown:
         return []

@@ -53,10 +53,14 @@ class Proposal:
 
 
 def propose(
-    tagged: Sequence[Mapping[str, str]], moments: Iterable[datetime], *, n_listed: int
+    tagged: Sequence[Mapping[str, str]], stored_at: Iterable[datetime], *, n_listed: int
 ) -> Proposal:
-    """What `tagged` objects say, chosen evenly from `n_listed`; `moments`: when each came in."""
+    """What `tagged` objects say, chosen evenly from `n_listed`; `stored_at`: when each was stored."""
     names, missing = tag_names(tagged)
+    moments = [
+        _instant(tags.get(names.timestamp, "")) or at
+        for tags, at in zip(tagged, stored_at, strict=True)
+    ]
     classes = Counter(t[names.predicted_class] for t in tagged if t.get(names.predicted_class))
     sure = [c for t in tagged if (c := _number(t.get(names.confidence, ""))) is not None]
     said = sum(_truthy(t.get(names.flagged)) or bool(t.get(names.corrected_class)) for t in tagged)
@@ -66,7 +70,7 @@ def propose(
         missing=missing,
         classes=dict(sorted(classes.items())),
         n_looked_at=n,
-        per_day=per_day(list(moments), n_listed),
+        per_day=per_day(moments, n_listed),
         below={at: sum(c < at for c in sure) / n if n else 0.0 for at in THRESHOLDS},
         flagged=said / n if n else 0.0,
     )
@@ -144,12 +148,11 @@ def _called(key: str, values: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def _are_instants(held: Sequence[str]) -> bool:
-    return _mostly(held, lambda text: _is_instant(text) and _number(text) is None)
+    return _mostly(held, lambda text: _instant(text) is not None and _number(text) is None)
 
 
 def _are_confidences(held: Sequence[str]) -> bool:
-    numbers = [_number(text) for text in held if text.strip()]
-    return bool(numbers) and all(n is not None and 0 <= n <= 1 for n in numbers)
+    return _mostly([text for text in held if text.strip()], _is_share)
 
 
 def _are_flags(held: Sequence[str]) -> bool:
@@ -184,12 +187,16 @@ def _mostly(held: Sequence[str], fits: Callable[[str], bool]) -> bool:
     return 2 * sum(map(fits, held)) > len(held)
 
 
-def _is_instant(text: str) -> bool:
+def _instant(text: str) -> datetime | None:
     try:
-        instant(text)
+        return instant(text)
     except (ValueError, OverflowError):
-        return False
-    return True
+        return None
+
+
+def _is_share(text: str) -> bool:
+    n = _number(text)
+    return n is not None and 0 <= n <= 1
 
 
 def _number(text: str) -> float | None:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from labelloop.reports.doctor.finding import Check, Finding, fail, ok, warn
@@ -68,10 +68,20 @@ def _disk(subject: Subject) -> Iterator[Finding]:
         "catalog": _sqlite_folder(state.catalog.get_secret_value()),
         "datasets": state.datasets,
     }
-    folders = {what: there(folder) for what, folder in named.items() if folder is not None}
+    exact = {what: there(folder) for what, folder in named.items() if folder is not None}
+    folders = {what: _outermost(folder, exact.values()) for what, folder in exact.items()}
     for folder in dict.fromkeys(folders.values()):
         what = ", ".join(name for name, other in folders.items() if other == folder)
         yield from _folder(folder, what, subject.machine)
+
+
+def _outermost(folder: Path, folders: Iterable[Path]) -> Path:
+    """The outermost of `folders` that holds `folder` on the same disk; itself where none does."""
+    if not os.access(folder, os.W_OK):
+        return folder
+    device = folder.stat().st_dev
+    around = [f for f in folders if folder.is_relative_to(f) and f.stat().st_dev == device]
+    return min(around, key=lambda f: len(f.parts), default=folder)
 
 
 def _folder(folder: Path, what: str, machine: Machine) -> Iterator[Finding]:

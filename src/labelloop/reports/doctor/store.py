@@ -80,11 +80,16 @@ def _tags(subject: Subject) -> Iterator[Finding]:
         f"{n_bad:,} of {n:,} objects looked at would be set aside, {n_worst:,} for "
         f"{reason!s}, such as {example[reason]}"
     )
-    remedy = (
-        "name the tags in [store.tags] as the application does, and list every class in [project] "
-        "classes; `labelloop status --rejected` lists all after an index"
-    )
-    yield fail("tags", says, remedy) if n_bad == n else warn("tags", says, remedy)
+    listed = "`labelloop status --rejected` lists all after an index"
+    if n_bad == n:
+        yield fail(
+            "tags",
+            says,
+            "name the tags in [store.tags] as the application does, and list every class in "
+            f"[project] classes; {listed}",
+        )
+    else:
+        yield warn("tags", says, f"docs/bucket.md says what each tag may hold; {listed}")
 
 
 def _blind_copies(subject: Subject) -> Iterator[Finding]:

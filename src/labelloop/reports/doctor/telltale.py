@@ -15,6 +15,8 @@ def telltale(predictions: Iterable[tuple[str, str]]) -> str | None:
     'keys name the predicted class, as in cat/0.png'
     >>> telltale([(f"c{i % 3}/{i}.png", "abc"[i % 3]) for i in range(60)])
     'the part c0 of a key goes with one predicted class, as in c0/0.png'
+    >>> telltale([(f"in/{c}/{i}.png", c) for c in ("pet/cat", "pet/dog") for i in range(20)])
+    'keys name the predicted class, as in in/pet/cat/0.png'
     >>> telltale([(f"{i % 7}/{i}.png", "abc"[i % 3]) for i in range(210)])
     """
     pairs = list(predictions)
@@ -57,8 +59,10 @@ def _parts(key: str) -> Iterator[str]:
 
 
 def _names(key: str, predicted: str) -> bool:
-    wanted = _plain(predicted)
-    return bool(wanted) and any(_plain(part).startswith(wanted) for part in key.split("/"))
+    wanted, deep = _plain(predicted), predicted.count("/") + 1
+    parts = [_plain(part) for part in key.split("/")]
+    held = ("".join(parts[i : i + deep]) for i in range(len(parts)))
+    return bool(wanted) and any(part.startswith(wanted) for part in held)
 
 
 def _plain(text: str) -> str:

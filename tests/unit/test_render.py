@@ -1,0 +1,123 @@
+"""What people see on a terminal of eighty columns."""
+
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from labelloop.adapters.s3_access import S3Access
+from labelloop.adapters.s3_errors import Request, answered
+from labelloop.cli import render
+from labelloop.cli.wrapping import wrapped
+from labelloop.core.queue import Purpose
+from labelloop.core.task import TaskState
+from labelloop.reports.status import QueueStatus, Status
+
+AT = datetime(2026, 11, 25, 19, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def terminal() -> Iterator[int]:
+    """The file descriptor of a terminal of eighty columns."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    yield theirs
+    os.close(ours)
+    os.close(theirs)
+
+
+def printed(table: Any) -> list[str]:
+    file = StringIO()
+    Console(file=file, width=80).print(table)
+    return file.getvalue().splitlines()
+
+
+def test_a_long_line_goes_on_below_its_text_and_no_word_is_cut(terminal: int) -> None:
+    address = "http://127.0.0.1:9000/" + "a" * 90
+    text = f"select   accuracy 36 of 208, low-confidence 56 {'and so on ' * 6}{address} end"
+    lines = wrapped(text, 9, file_descriptor=terminal).split("\n")
+    assert " ".join(line.strip() for line in lines).split() == text.split()
+    assert all(line.startswith(" " * 9) for line in lines[1:])
+    assert address in [line.strip() for line in lines]
+    assert all(len(line) <= 80 for line in lines if address not in line)
+
+
+def test_lines_of_a_log_in_an_error_stay_lines(terminal: int) -> None:
+    assert wrapped("it ended\nfirst\nsecond", 7, file_descriptor=terminal).count("\n") == 2
+
+
+def test_where_there_is_no_terminal_a_line_stays_one() -> None:
+    reading, writing = os.pipe()
+    try:
+        assert wrapped("word " * 60, 9, file_descriptor=writing) == "word " * 60
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_status_shows_every_number_on_eighty_columns() -> None:
+    queues = tuple(
+        QueueStatus(
+            queue=name,
+            purpose=purpose,
+            by_state={
+                TaskState.DRAWN: 11_111,
+                TaskState.SENT: 22_222,
+                TaskState.SKIPPED: 33_333,
+                TaskState.RESOLVED: 44_444,
+                TaskState.UNAVAILABLE: 55_555,
+            },
+            oldest_at=AT,
+        )
+        for name, purpose in (
+            ("accuracy", Purpose.EVALUATION),
+            ("low-confidence-of-the-swiss", Purpose.TRAINING),
+        )
+    )
+    found = Status(queues=queues, n_rejected={}, strays=(), last_round=1, due_at=AT, due=False)
+    lines = printed(render.status_tables(found, "UTC")[0])
+    text = "\n".join(lines)
+    assert "…" not in text
+    for number in ("11,111", "22,222", "33,333", "44,444", "55,555", "25 Nov 19:12"):
+        assert text.count(number) == 2
+    assert "evaluation" in text
+    assert "lost" in text
+
+
+def test_classes_too_long_for_headings_are_numbered_in_the_confusion_matrix() -> None:
+    classes = [f"landscape/and a long name {i}" for i in range(8)]
+    counts = [
+        SimpleNamespace(predicted_class=classes[i], label=classes[(i * i) % 8], n=100 + i)
+        for i in range(8)
+    ]
+    measured = cast("Any", SimpleNamespace(confusion=counts))
+    text = "\n".join(printed(render._confusion(measured, "last 7 days")))
+    assert "…" not in text
+    assert all(f"{i}  {name}" in text for i, name in enumerate(classes, 1))
+    assert all(str(c.n) in text for c in counts)
+
+
+def test_a_bucket_that_isnt_there_is_no_matter_of_one_key() -> None:
+    from botocore.exceptions import ClientError
+
+    request = Request(doing="writing", access=S3Access(), bucket="blind", key="labelloop-check-1")
+    no = {"Error": {"Code": "NoSuchBucket"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+    error = answered(ClientError(cast("Any", no), "PutObject"), request)
+    assert (
+        error.args[0]
+        == "writing failed at AWS, bucket 'blind': there is no such bucket (NoSuchBucket)"
+    )
+
+
+def test_nothing_lost_is_no_column_of_zeros() -> None:
+    queue = QueueStatus(queue="a", purpose=Purpose.TRAINING, by_state={}, oldest_at=None)
+    found = Status(queues=(queue,), n_rejected={}, strays=(), last_round=1, due_at=AT, due=False)
+    assert not any("lost" in line for line in printed(render.status_tables(found, "UTC")[0]))
