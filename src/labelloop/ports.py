@@ -244,6 +244,18 @@ class VisibleBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRows:
+    """The rows of one sample in one batch. Of feedback `uri` and `content_hash` are empty."""
+
+    sample_id: str
+    batch: int
+    kind: BatchKind
+    n_rows: int
+    uri: str = ""
+    content_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPart:
     """Frames, and which of their predictions may stand as labels of the training set.
 
@@ -275,7 +287,7 @@ class LabelCount:
 
 
 class PredictionLog(Protocol):
-    """Every prediction and all feedback; append-only, in numbered batches.
+    """Every prediction and all feedback; append-only but for `erase`, in numbered batches.
 
     A batch becomes visible at once or not at all, and only once however often it is committed.
     """
@@ -315,6 +327,16 @@ class PredictionLog(Protocol):
 
     def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""
+
+    def held(self, sample_ids: Sequence[str]) -> Sequence[HeldRows]:
+        """The visible rows of `sample_ids`, counted by sample and batch, in their order."""
+
+    def erase(self, sample_ids: Sequence[str]) -> None:
+        """Take every row of `sample_ids` out, and leave nothing of them where the log lies.
+
+        Batches keep their numbers. Older versions of the log are gone afterwards, and so is what was
+        written and not committed: nobody else may be writing. Idempotent, wherever it was killed.
+        """
 
     def snapshot(self) -> int | None:
         """The log's present version; None while it is empty."""

@@ -26,7 +26,7 @@ from labelloop.core.sample import (
 )
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
-from labelloop.ports import LabelPart, PredictionLog
+from labelloop.ports import HeldRows, LabelPart, PredictionLog
 from labelloop.testing.log import MemoryLog
 
 SALT = b"\x00salt\xff"
@@ -849,6 +849,96 @@ def test_an_answer_that_names_no_class_is_framed_and_no_label(log: PredictionLog
     append(log, 1, [prediction("a", predicted_class=NO_CLASS), prediction("b")])
     assert in_frame(log) == by_place("a", "b")
     assert labels(log) == ["b"]
+
+
+# --- erasing --------------------------------------------------------------------------------
+
+
+def fill(log: PredictionLog) -> None:
+    """Three samples over four batches: one of "a" alone, one of all, feedback, one without "a"."""
+    append(log, 1, [prediction("a")])
+    append(
+        log, 2, [prediction("b"), prediction("a", model="m2", role=Role.SHADOW), prediction("c")]
+    )
+    append(log, 3, [heard("a", "flagged", "true"), heard("b", "flagged", "true")])
+    append(log, 4, [prediction("d")])
+
+
+def test_what_is_held_of_samples_is_told_by_batch(log: PredictionLog) -> None:
+    assert log.held(["a"]) == []
+    fill(log)
+    one = {"uri": "s3://production/a", "content_hash": "hash of a"}
+    assert log.held([]) == log.held(["none"]) == []
+    assert list(log.held(["d", "a"])) == [
+        HeldRows(sample_id="a", batch=1, kind="predictions", n_rows=1, **one),
+        HeldRows(sample_id="a", batch=2, kind="predictions", n_rows=1, **one),
+        HeldRows(sample_id="a", batch=3, kind="feedback", n_rows=1),
+        HeldRows(
+            sample_id="d",
+            batch=4,
+            kind="predictions",
+            n_rows=1,
+            uri="s3://production/d",
+            content_hash="hash of d",
+        ),
+    ]
+
+
+def test_an_erased_sample_is_in_no_answer_and_the_others_stay(reopen: Reopen) -> None:
+    log = reopen()
+    fill(log)
+    log.erase(["a", "never there"])
+    for each in (log, reopen()):
+        assert each.held(["a"]) == []
+        assert each.known(["a"]) == {}
+        assert in_frame(each) == by_place("b", "c", "d")
+        received = each.received(0, 4, Where.parse("flagged"))
+        assert [c.sample_id for c in received] == ["b"]
+        found = [(b.batch, b.kind, b.n_rows) for b in each.visible_after(0)]
+        assert found == [(2, "predictions", 2), (3, "feedback", 1), (4, "predictions", 1)]
+
+
+def test_erasing_again_changes_nothing_and_the_log_goes_on(log: PredictionLog) -> None:
+    fill(log)
+    log.erase(["a"])
+    before = log.snapshot()
+    log.erase(["a"])
+    log.erase([])
+    assert log.snapshot() == before
+    append(log, 5, [prediction("e")])
+    assert in_frame(log) == by_place("b", "c", "d", "e")
+    log.erase(["b", "c", "d", "e"])
+    assert in_frame(log) == []
+    append(log, 6, [prediction("f")])
+    assert in_frame(log) == ["f"]
+
+
+def test_erasing_keeps_the_rows_of_others_whole(log: PredictionLog) -> None:
+    other = prediction(
+        "other",
+        probabilities=[0.5, 0.25],
+        attributes={"site": "Bern"},
+        text="a text",
+        predicted_at=NOON + timedelta(microseconds=7),
+        confidence=None,
+    )
+    append(log, 1, [prediction("a"), other])
+    before = in_frame_rows(log, "other")
+    log.erase(["a"])
+    assert in_frame_rows(log, "other") == before
+    assert log.texts(["other"]) == {"other": "a text"}
+
+
+def in_frame_rows(log: PredictionLog, sample_id: str) -> Sequence[Candidate]:
+    return log.rows_of(ALL, [], [sample_id])
+
+
+def test_a_batch_that_was_not_committed_is_given_up_by_erasing(log: PredictionLog) -> None:
+    path = log.write_batch(1, "predictions", [prediction("a"), prediction("b")], NOON)
+    log.erase(["a"])
+    assert not log.is_whole(path, 2)
+    with pytest.raises(LogError, match="no whole batch"):
+        log.commit_batch(1, "predictions", path)
 
 
 # --- renamed classes ------------------------------------------------------------------------

@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
+from labelloop.adapters import iceberg_erasure
 from labelloop.adapters.iceberg_log import IcebergLog
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction
 from labelloop.errors import LogError
+from tests.remains import holding
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WHOLE_LINE = [Span(pattern=0, above=-1, up_to=1 << 62)]
@@ -186,3 +188,35 @@ def test_a_warehouse_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("a file where the folder should be")
     with pytest.raises(LogError, match=r"(.|\n)*remedy: check \[state\] warehouse"):
         opened(tmp_path)
+
+
+def test_no_file_of_the_log_holds_an_erased_sample(tmp_path: Path) -> None:
+    secret = "zoe"
+    with opened(tmp_path) as log:
+        for batch in range(1, 14):
+            rows = [row(f"s{batch}"), row(secret)] if batch % 3 else [row(secret)]
+            log.commit_batch(
+                batch, "predictions", log.write_batch(batch, "predictions", rows, NOON)
+            )
+        said = [Feedback(sample_id=secret, kind="flagged", value="true", received_at=NOON)]
+        log.commit_batch(14, "feedback", log.write_batch(14, "feedback", said, NOON))
+        log.write_batch(15, "predictions", [row(secret)], NOON)  # never committed
+        (tmp_path / "log/predictions/data/batch-000000000016.partial").write_text(secret)
+        before = holding(tmp_path, secret)
+        assert {Path(name).suffix for name in before} == {".parquet", ".avro", ".partial"}
+        log.erase([secret])
+        assert holding(tmp_path, secret) == []
+        assert [b.batch for b in log.visible_after(0)] == [1, 2, 4, 5, 7, 8, 10, 11, 13]
+        assert all(Path(b.path).exists() for b in log.visible_after(0))
+
+
+def test_an_erasure_killed_after_its_commit_is_finished_by_the_next(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        append(log, 1)
+        append(log, 2)
+        iceberg_erasure.rewrite(log._tables, "predictions", [1], ["s1"])
+        assert log.held(["s1"]) == []
+        assert holding(tmp_path, "s1")
+        log.erase(["s1"])
+        assert holding(tmp_path, "s1") == []
+        assert [rows.batch for rows in log.held(["s2"])] == [2]

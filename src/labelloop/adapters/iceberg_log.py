@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from labelloop.adapters import log_sql
+from labelloop.adapters import iceberg_erasure, log_sql
 from labelloop.adapters.iceberg_schema import arrow_rows
 from labelloop.adapters.iceberg_tables import (
+    KINDS,
     IcebergTables,
     same_log,
     sqlite_file,
@@ -23,6 +24,7 @@ from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
 from labelloop.ports import (
     BatchKind,
+    HeldRows,
     Known,
     LabelCount,
     LabelPart,
@@ -165,7 +167,32 @@ class IcebergLog:
         """Whether a batch of `n_rows` rows was written whole at `path`."""
         return self._tables.n_rows(path) == n_rows
 
+    def erase(self, sample_ids: Sequence[str]) -> None:
+        """Take every row of `sample_ids` out, and leave nothing of them where the log lies.
+
+        Raises:
+            LogError: the log can't be read or written, or others kept committing in between.
+        """
+        held = self.held(sample_ids)
+        for kind in KINDS:
+            batches = sorted({rows.batch for rows in held if rows.kind == kind})
+            if batches:
+                iceberg_erasure.rewrite(self._tables, kind, batches, sample_ids)
+            iceberg_erasure.sweep(self._tables, kind)
+
     # --- reading ----------------------------------------------------------------------------
+
+    def held(self, sample_ids: Sequence[str]) -> Sequence[HeldRows]:
+        """The visible rows of `sample_ids`, counted by sample and batch, in their order."""
+        if not sample_ids:
+            return []
+        with self._reading() as reading:
+            statement = log_sql.held(
+                reading.source("predictions"),
+                reading.source("feedback"),
+                reading.listed("sample_id", sample_ids),
+            )
+            return [HeldRows(**row) for row in reading.rows(statement)]
 
     def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""

@@ -6,7 +6,7 @@ a commit idempotent. Reading is in `labelloop.adapters.iceberg_log`.
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,7 +202,7 @@ class IcebergTables:
                 VisibleBatch(
                     batch=count["values"],
                     kind=kind,
-                    path=self.path(count["values"], kind),
+                    path=_visible(table, count["values"]) or "",
                     n_rows=count["counts"],
                 )
                 for count in counts
@@ -216,42 +216,55 @@ class IcebergTables:
             LogError: the batch is visible under another path, the file doesn't have the table's
                 schema, or others kept committing in between.
         """
-        from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
         from pyiceberg.table.update.snapshot import ExpireSnapshots
+
+        def add(table: "Table") -> None:
+            there = _visible(table, batch)
+            if there == path:
+                return
+            if there is not None:
+                raise LogError(
+                    f"batch {batch} of {kind} is in the log already, as {there}",
+                    remedy="the log and the ledger don't belong together; check [state]",
+                )
+            try:
+                with table.transaction() as transaction:
+                    expired = _superseded(table)
+                    if expired:
+                        ExpireSnapshots(transaction).by_ids(expired).commit()
+                    # Whether the path is there was just looked up, in this very version.
+                    transaction.add_files([path], check_duplicate_files=False)
+            except ValueError as exc:
+                raise LogError(
+                    f"{path} is no batch of {kind}: {str(exc).splitlines()[0]}",
+                    remedy="it was not written by labelloop; take it out of the warehouse",
+                ) from exc
+
+        self.change(kind, f"Committing batch {batch} of {kind}", add)
+
+    def change(self, kind: BatchKind, doing: str, call: "Callable[[Table], None]") -> None:
+        """Let `call` commit to the table as it stands, again where others committed in between.
+
+        Raises:
+            LogError: others kept committing, or `call` failed.
+        """
+        from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
         from sqlalchemy.exc import OperationalError
 
         failure: Exception | None = None
         for attempt in range(COMMIT_ATTEMPTS):
             table = self.load(kind)
-            with translated(f"Committing batch {batch} of {kind}"):
-                there = _visible(table, batch)
-                if there == path:
-                    return
-                if there is not None:
-                    raise LogError(
-                        f"batch {batch} of {kind} is in the log already, as {there}",
-                        remedy="the log and the ledger don't belong together; check [state]",
-                    )
+            with translated(doing):
                 try:
-                    with table.transaction() as transaction:
-                        expired = _superseded(table)
-                        if expired:
-                            ExpireSnapshots(transaction).by_ids(expired).commit()
-                        # Whether the path is there was just looked up, in this very version.
-                        transaction.add_files([path], check_duplicate_files=False)
+                    call(table)
                     return
                 except (CommitFailedException, CommitStateUnknownException) as exc:
                     failure = exc
                 except OperationalError as exc:  # the catalog's database is locked
                     failure = exc
-                except ValueError as exc:
-                    raise LogError(
-                        f"{path} is no batch of {kind}: {str(exc).splitlines()[0]}",
-                        remedy="it was not written by labelloop; take it out of the warehouse",
-                    ) from exc
             time.sleep(min(2.0, 0.02 * 2**attempt))
         raise LogError(
-            f"batch {batch} of {kind} wasn't committed in {COMMIT_ATTEMPTS} attempts: {failure}",
+            f"{doing} wasn't done in {COMMIT_ATTEMPTS} attempts: {failure}",
             remedy="run again when no other process writes this log",
         ) from failure
 

@@ -127,6 +127,19 @@ def received(predictions: str, feedback: str, batch_after: int, batch_to: int, w
         ) WHERE {where.sql("duckdb")} ORDER BY line, sample_id"""
 
 
+def held(predictions: str, feedback: str, wanted: str) -> str:
+    """The rows of the samples that `wanted` lists, counted by sample and batch."""
+    listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
+    return f"""
+        SELECT sample_id, batch, 'predictions' AS kind, count(*) AS n_rows, min(uri) AS uri,
+               min(content_hash) AS content_hash
+        FROM {predictions} WHERE {listed} GROUP BY sample_id, batch
+        UNION ALL
+        SELECT sample_id, batch, 'feedback', count(*), '', ''
+        FROM {feedback} WHERE {listed} GROUP BY sample_id, batch
+        ORDER BY sample_id, batch"""
+
+
 def known(predictions: str, feedback: str, wanted: str) -> str:
     """Of the samples that `wanted` lists: serving prediction, other models, folded feedback."""
     listed = f"sample_id IN (SELECT sample_id FROM {wanted})"

@@ -20,6 +20,7 @@ from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
 from labelloop.ports import (
     BatchKind,
+    HeldRows,
     Known,
     LabelCount,
     LabelPart,
@@ -139,7 +140,40 @@ class MemoryLog:
         """Whether a batch of `n_rows` rows was written at `path`."""
         return path in self._written and len(self._written[path].rows) == n_rows
 
+    def erase(self, sample_ids: Sequence[str]) -> None:
+        """Take every row of `sample_ids` out, and what was not committed."""
+        gone = set(sample_ids)
+        kept: dict[str, _Batch] = {}
+        for (kind, batch), path in list(self._visible.items()):
+            rows = tuple(r for r in self._written[path].rows if r.sample_id not in gone)
+            if rows:
+                kept[path] = _Batch(kind, rows)
+            else:
+                del self._visible[kind, batch]
+        self._written = kept
+
     # --- reading ----------------------------------------------------------------------------
+
+    def held(self, sample_ids: Sequence[str]) -> Sequence[HeldRows]:
+        """The visible rows of `sample_ids`, counted by sample and batch, in their order."""
+        wanted = set(sample_ids)
+        found: dict[tuple[str, int], list[Prediction | Feedback]] = {}
+        for batch, row in (*self._rows("predictions"), *self._rows("feedback")):
+            if row.sample_id in wanted:
+                found.setdefault((row.sample_id, batch), []).append(row)
+        return [
+            HeldRows(sample_id=sample_id, batch=batch, kind="feedback", n_rows=len(rows))
+            if isinstance(rows[0], Feedback)
+            else HeldRows(
+                sample_id=sample_id,
+                batch=batch,
+                kind="predictions",
+                n_rows=len(rows),
+                uri=rows[0].uri,
+                content_hash=rows[0].content_hash,
+            )
+            for (sample_id, batch), rows in sorted(found.items())
+        ]
 
     def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""
