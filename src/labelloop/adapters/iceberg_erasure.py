@@ -24,7 +24,7 @@ def rewrite(
     Raises:
         LogError: the table can't be read or written, or others kept committing in between.
     """
-    from pyiceberg.expressions import In
+    numbers = ", ".join(str(int(batch)) for batch in batches)
 
     def replace(table: "Table") -> None:
         with_others = [
@@ -34,7 +34,7 @@ def rewrite(
         ]
         with table.transaction() as transaction:
             # each file holds one batch, so whole files are dropped and none is read
-            transaction.delete(In("batch", set(batches)))
+            transaction.delete(f"batch in ({numbers})")
             # also where there are none: an append drops the list of what was deleted before it
             transaction.add_files(with_others, check_duplicate_files=False)
 
