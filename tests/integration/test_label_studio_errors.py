@@ -1,8 +1,11 @@
 """What the Label Studio adapter makes of a server in trouble: a small one, told what to answer."""
 
 import json
+import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -69,7 +72,7 @@ class Fake:
                 asked = Asked(self.command, path, token, self.rfile.read(length))
                 fake.asked.append(asked)
                 reply = fake.answer(asked)
-                self.send_response(reply.status)
+                self.send_response_only(reply.status)
                 self.send_header("Content-Type", reply.kind)
                 extra = 10 if reply.cut else 0
                 self.send_header("Content-Length", str(len(reply.body) + extra))
@@ -92,6 +95,31 @@ class Fake:
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+
+
+@contextmanager
+def dripping(header: bytes, body: bytes, *, every_s: float, size: int = 1) -> Iterator[str]:
+    """The URL of a server whose answers come a few bytes at a time."""
+
+    class Drip(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            length = f"Content-Length: {len(body)}".encode()
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n" + length + b"\r\n\r\n")
+            with suppress(ConnectionError):
+                for start in range(0, len(body), size):
+                    self.wfile.write(body[start : start + size])
+                    time.sleep(every_s)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -165,6 +193,60 @@ def test_retry_after_is_honoured(connect: Connect, fake: Fake, pauses: list[floa
     fake.answer = lambda _: next(replies)
     connect(fake.url).projects()
     assert pauses == [7.0]
+
+
+def test_retry_after_may_be_an_instant_of_the_servers_clock(
+    connect: Connect, fake: Fake, pauses: list[float]
+) -> None:
+    told = {"Date": "Wed, 04 Mar 2020 12:00:00 GMT", "Retry-After": "Wed, 04 Mar 2020 12:00:09 GMT"}
+    replies = iter([Reply.of(503, {}, **told), Reply.of(200, NO_PROJECTS)])
+    fake.answer = lambda _: next(replies)
+    connect(fake.url).projects()
+    assert pauses == [9.0]
+
+
+def test_a_server_that_wants_a_long_pause_isnt_asked_before_it(
+    connect: Connect, fake: Fake, pauses: list[float]
+) -> None:
+    fake.answer = lambda _: Reply.of(429, {}, **{"Retry-After": "600"})
+    with pytest.raises(AnnotatorUnavailable, match=r"429.*come back after 600 s"):
+        connect(fake.url).projects()
+    assert len(fake.asked) == 1
+    assert pauses == []
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_json_cut_short_is_asked_for_again(connect: Connect, fake: Fake, method: str) -> None:
+    whole = NO_PROJECTS if method == "GET" else {"id": 1}
+    replies = iter([Reply(200, json.dumps(whole).encode()[:-1]), Reply.of(200, whole)])
+    fake.answer = lambda _: next(replies)
+    annotator = connect(fake.url)
+    if method == "GET":
+        assert list(annotator.projects()) == []
+    else:
+        assert annotator.replace_data(1, {"image": "x", "labelloop": "k"}) is True
+    assert [a.method for a in fake.asked] == [method, method]
+
+
+def test_html_in_place_of_json_is_no_passing_failure(connect: Connect, fake: Fake) -> None:
+    fake.answer = lambda _: Reply(200, b"<html>Welcome to nginx</html>", "text/html")
+    with pytest.raises(AnnotatorUnavailable, match="HTML"):
+        connect(fake.url).projects()
+    assert len(fake.asked) == 1
+
+
+def test_an_answer_that_drips_is_given_up(connect: Connect) -> None:
+    body = json.dumps(NO_PROJECTS).encode()
+    with dripping(b"Content-Type: application/json", body, every_s=0.02) as url:
+        with pytest.raises(AnnotatorUnavailable, match=r"no answer within 0\.2 s") as caught:
+            connect(url, timeout_s=0.2).projects()
+        assert caught.value.carried_out is True
+
+
+def test_a_large_answer_may_take_longer(connect: Connect, fake: Fake) -> None:
+    pieces = json.dumps({**NO_PROJECTS, "more": "x" * 20_000}).encode()
+    with dripping(b"Content-Type: application/json", pieces, every_s=0.02, size=1000) as url:
+        assert list(connect(url, timeout_s=0.2).projects()) == []
 
 
 def test_changes_of_data_are_tried_again(connect: Connect, fake: Fake) -> None:

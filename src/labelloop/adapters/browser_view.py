@@ -1,9 +1,8 @@
 """What a browser gets for a URL, looked at from here."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from labelloop.adapters.patience import instant
 from labelloop.errors import StoreUnavailable
 from labelloop.ports import BrowserView
 
@@ -34,8 +33,8 @@ def view(
                 status=answer.status_code,
                 content_type=answer.headers.get("content-type", ""),
                 allowed_origin=answer.headers.get("access-control-allow-origin"),
-                modified_at=_instant(answer.headers.get("last-modified")),
-                served_at=_instant(answer.headers.get("date")),
+                modified_at=instant(answer.headers.get("last-modified", "")),
+                served_at=instant(answer.headers.get("date", "")),
             )
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         # the whole URL is a signed one, and stays out of messages
@@ -43,10 +42,3 @@ def view(
             f"nothing answers at {parts.scheme}://{parts.netloc}: {exc or type(exc).__name__}",
             remedy="check public_endpoint_url in [store], and what stands between",
         ) from exc
-
-
-def _instant(date: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(date).astimezone(UTC) if date else None
-    except ValueError:
-        return None

@@ -1,15 +1,12 @@
 """Requests to Label Studio: tokens, retries, and the one place where its errors are translated."""
 
 import json
-import random
 import re
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from labelloop.adapters.label_studio_address import (
@@ -20,6 +17,15 @@ from labelloop.adapters.label_studio_address import (
     trust,
 )
 from labelloop.adapters.label_studio_payloads import Access
+from labelloop.adapters.patience import (
+    ATTEMPTS,
+    ATTEMPTS_AFTER_TIMEOUT,
+    LONGEST_PAUSE_S,
+    Patience,
+    instant,
+    pause_s,
+    told_s,
+)
 from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable
 
 if TYPE_CHECKING:
@@ -31,11 +37,8 @@ P = TypeVar("P", bound="BaseModel")
 REPEATABLE = frozenset({"GET", "PATCH", "DELETE"})
 """Requests that may be sent twice: they end in the same state."""
 
-ATTEMPTS = 4
-ATTEMPTS_AFTER_TIMEOUT = 2
-FIRST_PAUSE_S = 0.4
-LONGEST_PAUSE_S = 30.0
 LONGEST_DETAIL = 600
+NO_CONTENT = 204
 RESERVED = "reserved network address"
 """What Label Studio says, since 1.23.1, of a bucket or webhook at a private address."""
 
@@ -63,7 +66,8 @@ class _Failure:
     error: AnnotatorUnavailable
     cause: Exception | None
     attempts: int
-    pause_s: float | None = None
+    told_s: float | None = None
+    """After how long the server wants to be asked again."""
 
 
 class LabelStudioApi:
@@ -97,6 +101,7 @@ class LabelStudioApi:
             headers={"Accept": "application/json"},
             # A proxy from the environment never leads to this machine itself.
             trust_env=not is_loopback(httpx.URL(self.url).host),
+            event_hooks={"response": [self._limit]},
         )
         self._close = weakref.finalize(self, self._client.close)
 
@@ -175,11 +180,10 @@ class LabelStudioApi:
             if not isinstance(outcome, _Failure):
                 return outcome
             limit = outcome.attempts if repeatable or method in REPEATABLE else 1
-            if attempt >= limit:
+            wait_s = pause_s(attempt, outcome.told_s)
+            if attempt >= limit or wait_s > LONGEST_PAUSE_S:
                 raise outcome.error from outcome.cause
-            spread = random.uniform(0.5, 1.5)  # noqa: S311  so that clients don't return together
-            pause_s = outcome.pause_s or FIRST_PAUSE_S * 2 ** (attempt - 1) * spread
-            self._sleep(min(pause_s, LONGEST_PAUSE_S))
+            self._sleep(wait_s)
             attempt += 1
 
     def _once(
@@ -210,17 +214,28 @@ class LabelStudioApi:
                 remedy="see whether it restarts or a proxy cuts it off, then run again",
             )
             return _Failure(error, exc, ATTEMPTS)
-        with suppress(ValueError):
-            self.served_at = parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
+        date = response.headers.get("date", "")
+        self.served_at = instant(date) or self.served_at
         if response.status_code >= 500 or response.status_code == 429:
             kind = InternalError if response.status_code == 500 else AnnotatorUnavailable
+            told = told_s(response.headers.get("retry-after", ""), date)
+            later = f" and asks to come back after {told:.0f} s" if told else ""
             error = kind(
                 f"Label Studio at {self.url} answered {response.status_code}"
-                f" to {method} {response.url.path}{self._said(response)}",
+                f" to {method} {response.url.path}{self._said(response)}{later}",
                 remedy="see Label Studio's own log, then run again",
             )
-            return _Failure(error, None, ATTEMPTS, _retry_after_s(response))
+            return _Failure(error, None, ATTEMPTS, told)
+        if _is_cut_short(response):
+            return _Failure(self._not_understood(response), None, ATTEMPTS)
         return response
+
+    def _limit(self, response: "httpx.Response") -> None:
+        """Let the rest of an answer take no longer than it may."""
+        import httpx
+
+        assert isinstance(response.stream, httpx.SyncByteStream)  # noqa: S101  of a sync client
+        response.stream = _patient(response.stream, Patience(self._timeout_s))
 
     # --- translating -------------------------------------------------------------------------
 
@@ -283,13 +298,18 @@ class LabelStudioApi:
         try:
             return shape.model_validate_json(response.content)
         except ValidationError as exc:
-            kind = "HTML" if _is_html(response) else "something unexpected or cut short"
             # The parser's own words would repeat what was received, tokens and links included.
-            raise AnnotatorUnavailable(
-                f"{self.url} answered {response.request.method} {response.url.path} with {kind},"
-                " not with Label Studio's JSON",
-                remedy="correct [label_studio] url, or see what stands between; then run again",
-            ) from _Quiet(f"{exc.error_count()} errors in {shape.__name__}")
+            raise self._not_understood(response) from _Quiet(
+                f"{exc.error_count()} errors in {shape.__name__}"
+            )
+
+    def _not_understood(self, response: "httpx.Response") -> AnnotatorUnavailable:
+        kind = "HTML" if _is_html(response) else "something unexpected or cut short"
+        return AnnotatorUnavailable(
+            f"{self.url} answered {response.request.method} {response.url.path} with {kind},"
+            " not with Label Studio's JSON",
+            remedy="correct [label_studio] url, or see what stands between; then run again",
+        )
 
     def _token_remedy(self) -> str:
         account = f"{self.url}/user/account"
@@ -339,6 +359,31 @@ def _is_html(response: "httpx.Response") -> bool:
     return response.content.lstrip()[:1] == b"<"
 
 
-def _retry_after_s(response: "httpx.Response") -> float | None:
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None
+def _is_cut_short(response: "httpx.Response") -> bool:
+    """Whether it is the beginning of what was meant: valid HTTP, as a bad proxy makes it, but no JSON."""
+    if not response.is_success or not _is_json(response) or response.status_code == NO_CONTENT:
+        return False
+    try:
+        json.loads(response.content)
+    except ValueError:
+        return True
+    return False
+
+
+def _patient(stream: "httpx.SyncByteStream", patience: Patience) -> "httpx.SyncByteStream":
+    """The bytes of `stream`, as long as they come fast enough."""
+    import httpx
+
+    class Patient(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in stream:
+                try:
+                    patience.received(len(chunk))
+                except TimeoutError as exc:
+                    raise httpx.ReadTimeout(str(exc)) from exc
+                yield chunk
+
+        def close(self) -> None:
+            stream.close()
+
+    return Patient()
