@@ -9,6 +9,7 @@ import pytest
 
 from labelloop.ledger import Ledger
 from labelloop.testing import MemorySource
+from tests.lasting import Kept, LastingWorld, two_days
 from tests.world import HEAD, QUEUES, World
 
 if TYPE_CHECKING:
@@ -99,3 +100,18 @@ def make_world(
 def world(make_world: MakeWorld) -> World:
     """A project with an evaluation queue, a queue with a budget, and one on feedback."""
     return make_world()
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """A project of two days with a log on the disk, kept to come back to."""
+    world = LastingWorld(tmp_path_factory.mktemp("lasting"))
+    two_days(world)
+    return Kept(world)
+
+
+@pytest.fixture
+def lasting(kept: Kept) -> Iterator[LastingWorld]:
+    """That project, as it was kept."""
+    with kept.again() as world:
+        yield world

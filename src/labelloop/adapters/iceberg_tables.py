@@ -4,6 +4,7 @@ One writer. A batch is one Parquet file whose path carries the batch number; the
 a commit idempotent. Reading is in `labelloop.adapters.iceberg_log`.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 FORMAT = "1"
+MEND = "bring damaged ones back from a backup"
 NAMESPACE = "labelloop"
 KINDS: tuple[BatchKind, ...] = ("predictions", "feedback")
 COMMIT_ATTEMPTS = 20
@@ -35,6 +37,10 @@ _TABLE_PROPERTIES = {
     "write.metadata.previous-versions-max": "100",
     "write.parquet.compression-codec": "zstd",
 }
+
+
+_PARQUET: Mapping[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+"""A page that was altered on the disk would be read as other values, but for its checksum."""
 
 
 @contextmanager
@@ -54,11 +60,39 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except (*foreign, duckdb.Error, ArrowException, SQLAlchemyError, OSError, UnicodeError) as exc:
         said = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise LogError(
-            f"{doing} failed: {said}",
-            remedy="check [state] warehouse and catalog: that both exist as they were left, are "
-            "reachable and writable, and that the disk has room",
-        ) from exc
+        raise LogError(f"{doing} failed: {said}", remedy=_remedy(exc)) from exc
+
+
+_REFUSED = {
+    errno.ENOSPC: "nothing was half written: make room on that disk, and run again",
+    errno.EFBIG: "nothing was half written: make room on that disk, and run again",
+    errno.EDQUOT: "nothing was half written: raise the quota there, or make room, and run again",
+    errno.EROFS: "that disk can only be read: make it writable, and run again",
+    errno.EACCES: "give this user the right to write there, and run again",
+    errno.EPERM: "give this user the right to write there, and run again",
+}
+
+
+def _remedy(exc: Exception) -> str:
+    by_system = _REFUSED.get(getattr(exc, "errno", None) or 0)
+    code = sqlite_code(exc)
+    if by_system is not None:
+        return by_system
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return MEND
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return _REFUSED[errno.ENOSPC]
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return _REFUSED[errno.EACCES]
+    return (
+        "check [state] warehouse and catalog: that both exist as they were left, are reachable and "
+        f"writable, and that the disk has room; {MEND}"
+    )
+
+
+def sqlite_code(exc: BaseException) -> str:
+    """SQLite's own name of what went wrong, as SQLITE_FULL; empty where it wasn't SQLite."""
+    return getattr(getattr(exc, "orig", None), "sqlite_errorname", None) or ""
 
 
 class IcebergTables:
@@ -158,13 +192,13 @@ class IcebergTables:
             if "://" in path:
                 io = self._catalog.load_table((NAMESPACE, "predictions")).io
                 with io.new_output(path).create(overwrite=True) as stream:
-                    pq.write_table(rows, stream, compression="zstd")
+                    pq.write_table(rows, stream, **_PARQUET)
                 return
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(".partial")
             with partial.open("wb") as stream:
-                pq.write_table(rows, stream, compression="zstd")
+                pq.write_table(rows, stream, **_PARQUET)
                 stream.flush()
                 os.fsync(stream.fileno())
             partial.replace(target)
@@ -261,6 +295,8 @@ class IcebergTables:
                 except (CommitFailedException, CommitStateUnknownException) as exc:
                     failure = exc
                 except OperationalError as exc:  # the catalog's database is locked
+                    if sqlite_code(exc) and not sqlite_code(exc).startswith("SQLITE_BUSY"):
+                        raise
                     failure = exc
             time.sleep(min(2.0, 0.02 * 2**attempt))
         raise LogError(

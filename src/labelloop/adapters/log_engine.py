@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from labelloop.adapters import log_sql
+from labelloop.adapters.iceberg_damage import HeldFile, first_damaged, held
 from labelloop.adapters.iceberg_schema import arrow_schema
 from labelloop.adapters.iceberg_tables import IcebergTables, translated
 from labelloop.core.round import FrameRange, Span
+from labelloop.errors import LogError
 from labelloop.ports import BatchKind, LabelPart
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Reading:
         self._connection = on.cursor()
         self._connection.execute("SET TimeZone = 'UTC'")
         self._n_registered = 0
+        self._held: list[HeldFile] = []
 
     def __enter__(self) -> Self:
         return self
@@ -56,14 +59,15 @@ class Reading:
     def _files(self, kind: BatchKind, frame: FrameRange | None) -> str:
         table = self._tables.load(kind)
         with translated(f"Planning a read of {kind}"):
-            tasks = table.scan(row_filter=_touching(frame)).plan_files()
-            paths = sorted({task.file.file_path for task in tasks})
+            files = held(table, kind, _touching(frame))
+        self._held += files
+        paths = [file.path for file in files]
         if not paths:
             return self._register(arrow_schema(kind).empty_table())
         if any("://" in path or _GLOB_CHARACTERS & set(path) for path in paths):
             return self._register(_dataset(table, kind, paths))
-        files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-        return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
     def listed(self, column: str, values: Sequence[str]) -> str:
         """SQL that reads `values` as a table of one column, each once."""
@@ -111,14 +115,29 @@ class Reading:
 
     def batches(self, statement: str) -> "Iterator[pa.RecordBatch]":
         """The result as Arrow batches of PAGE_ROWS."""
-        with translated("Reading the log"):
+        with self._explained():
             reader = self._connection.sql(statement).to_arrow_reader(PAGE_ROWS)
         while True:
-            with translated("Reading the log"):
+            with self._explained():
                 batch = next(reader, None)
             if batch is None:
                 return
             yield batch
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What goes wrong inside is a LogError; it names the damaged file where one is the cause."""
+        try:
+            with translated("Reading the log"):
+                yield
+        except LogError as exc:
+            found = first_damaged(self._tables.load("predictions").io, self._held)
+            if found is None:
+                raise
+            raise LogError(
+                f"the log can't be read: {found}",
+                remedy="bring that one file back from a backup of [state] warehouse; nothing was written",
+            ) from exc
 
     @contextmanager
     def within(self, memory: str) -> Iterator[None]:

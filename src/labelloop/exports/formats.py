@@ -51,6 +51,8 @@ def export(
     """
     if to not in NAMES:
         raise DatasetError(f"no format {to!r}", remedy=f"there are {', '.join(NAMES)}")
+    for version in versions:
+        manifest.check(version)
     version = versions[0]
     if len(versions) > 1:
         _check_splits(versions, to)

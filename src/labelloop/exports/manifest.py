@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labelloop.core.content_hash import HASHED, ContentHash
 from labelloop.core.dataset import DatasetVersion, Origin, Row
 from labelloop.errors import DatasetError
 from labelloop.exports.names import digest
@@ -36,11 +37,31 @@ def opened(version: DatasetVersion) -> "Iterator[pq.ParquetFile]":
 
     path = Path(version.uri) / "manifest.parquet"
     try:
-        file = pq.ParquetFile(path, read_dictionary=["label", "origin", "model", "queue"])
+        file = pq.ParquetFile(
+            path,
+            read_dictionary=["label", "origin", "model", "queue"],
+            page_checksum_verification=True,
+        )
     except (OSError, pa.ArrowException) as exc:
         raise _damaged(version, path, exc) from exc
     with file:
+        names = file.schema_arrow.names
+        if names != [f.name for f in fields(Row)]:
+            raise _damaged(version, path, f"its columns are {', '.join(names)}")
         yield file
+
+
+def check(version: DatasetVersion) -> None:
+    """Return where the manifest holds what was released.
+
+    Raises:
+        DatasetError: its folder is gone or damaged, or somebody edited it.
+    """
+    found = ContentHash()
+    for batch in batches(version, HASHED):
+        found.update(batch)
+    if found.hexdigest() != version.content_hash:
+        raise _damaged(version, Path(version.uri), "it was altered since its release")
 
 
 def batches(
@@ -220,8 +241,8 @@ def _rows(batch: "pa.RecordBatch") -> Iterator[Row]:
         yield Row(**{**row, "origin": Origin(row["origin"])})
 
 
-def _damaged(version: DatasetVersion, path: Path, exc: Exception) -> DatasetError:
+def _damaged(version: DatasetVersion, path: Path, why: object) -> DatasetError:
     return DatasetError(
-        f"{version.name} v{version.version} can't be read at {path}: {exc}",
-        remedy="restore the folder from a backup, or run `labelloop build` for a new version",
+        f"{version.name} v{version.version} can't be read at {path}: {why}",
+        remedy="bring the folder back from a backup",
     )

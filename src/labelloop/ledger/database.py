@@ -7,12 +7,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from labelloop.errors import LeaseHeld, LeaseLost, LedgerError
 from labelloop.ledger import holder
 from labelloop.ledger import tables as t
-from labelloop.ledger.engine import database_url, engine, seconds, shown, sqlite_path
+from labelloop.ledger.engine import database_url, engine, seconds, sqlite_path
+from labelloop.ledger.refusals import plainly, shown, unopened
 
 Transaction = sa.Connection
 FORMAT = 1
@@ -65,7 +66,7 @@ class Ledger:
         except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
             if opened is not None:
                 opened.dispose()
-            raise _unopened(exc, made) from exc
+            raise unopened(exc, made) from exc
         except BaseException:
             if opened is not None:
                 opened.dispose()
@@ -90,7 +91,7 @@ class Ledger:
             looking = engine(made)
             there = revision(looking) is not None
         except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
-            raise _unopened(exc, made) from exc
+            raise unopened(exc, made) from exc
         finally:
             if looking is not None:
                 looking.dispose()
@@ -135,7 +136,10 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A transaction that only reads."""
-        with _plainly(), self._engine.connect().execution_options(labelloop_read=True) as tx:
+        with (
+            plainly(self._engine.url),
+            self._engine.connect().execution_options(labelloop_read=True) as tx,
+        ):
             yield tx
 
     @contextmanager
@@ -145,14 +149,14 @@ class Ledger:
         Raises:
             LeaseLost: another process took the step over; nothing was written.
         """
-        with _plainly(), self._engine.begin() as tx:
+        with plainly(self._engine.url), self._engine.begin() as tx:
             self._renew(tx, lease)
             yield tx
 
     @contextmanager
     def write_at_once(self) -> Iterator[Transaction]:
         """A transaction that both decides and writes: it needs no lease, as writers go one by one."""
-        with _plainly(), self._engine.begin() as tx:
+        with plainly(self._engine.url), self._engine.begin() as tx:
             self._refuse_moved(tx)
             yield tx
 
@@ -188,7 +192,7 @@ class Ledger:
 
     def _acquire(self, step: str, lease_s: float) -> Lease:
         own = holder.this_process()
-        with _plainly(), self._engine.begin() as tx:
+        with plainly(self._engine.url), self._engine.begin() as tx:
             self._refuse_moved(tx)
             now = seconds(tx)
             row = tx.execute(sa.select(t.leases).where(t.leases.c.step == step)).one_or_none()
@@ -241,33 +245,6 @@ class Ledger:
             )
 
 
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """A database that is locked, full, damaged or gone ends in a LedgerError that says so."""
-    try:
-        yield
-    except DatabaseError as exc:
-        # the finer kinds (a broken constraint, say) are faults of labelloop, and stay as they are
-        state = getattr(exc.orig, "sqlstate", None)
-        of_the_database = isinstance(exc, OperationalError) or type(exc) is DatabaseError
-        if not of_the_database and state not in _REFUSALS:
-            raise
-        raise LedgerError(
-            f"the ledger can't be read or written: {exc.orig}",
-            remedy=_REFUSALS.get(state or "", _MEND),
-        ) from exc
-
-
-_MEND = "nothing was half written: free the disk or mend the database, and run again"
-_REFUSALS = {
-    # PostgreSQL's codes (docs: appendix A), where psycopg's class doesn't tell
-    "25006": "PostgreSQL takes no writes there: name the primary in [state] ledger",
-    "25P03": "this process stood still while it wrote, and was undone: run again",
-    "42501": "give the user of [state] ledger every right on the ledger's tables",
-    "55P03": "another process wrote for a long time: run again when it has ended",
-}
-
-
 def _refuse_other_encodings(opened: sa.Engine) -> None:
     if opened.dialect.name != "postgresql":
         return
@@ -278,18 +255,3 @@ def _refuse_other_encodings(opened: sa.Engine) -> None:
             f"the database {shown(opened.url)} has the encoding {encoding}, which can't hold every name",
             remedy="make it with ENCODING 'UTF8' TEMPLATE template0",
         )
-
-
-def _unopened(exc: Exception, url: sa.URL) -> LedgerError:
-    if isinstance(exc, ModuleNotFoundError):
-        return LedgerError(
-            f"a ledger in PostgreSQL needs the package {exc.name}",
-            remedy="pip install 'labelloop[postgres]'",
-        )
-    return LedgerError(
-        f"the ledger {shown(url)} can't be opened: {getattr(exc, 'orig', None) or exc}",
-        remedy=_REFUSALS.get(
-            getattr(getattr(exc, "orig", None), "sqlstate", None) or "",
-            "check [state] ledger: the folder must be writable, the server reachable",
-        ),
-    )

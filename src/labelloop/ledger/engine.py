@@ -38,14 +38,6 @@ def database_url(url: str) -> sa.URL:
     )
 
 
-def shown(url: sa.URL) -> str:
-    """A database as a message may name it: without user, password and options."""
-    if url.get_backend_name() == "sqlite":
-        return f"sqlite:///{url.database or ''}"
-    port = f":{url.port}" if url.port else ""
-    return f"postgresql://{url.host or ''}{port}/{url.database or ''}"
-
-
 def sqlite_path(url: sa.URL) -> Path | None:
     """The file of a SQLite database; None where it lies in memory, is named by a URI, or is none."""
     name = url.database or ":memory:"

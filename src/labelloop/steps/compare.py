@@ -17,6 +17,7 @@ from labelloop.statistics.combine import pooled
 from labelloop.statistics.compare import Difference, Verdict
 from labelloop.statistics.compare import compare as paired
 from labelloop.statistics.frame import BlindRound
+from labelloop.steps import manifest_file
 from labelloop.steps.blind_frame import BlindFrame, blind_frames
 from labelloop.steps.candidate import Candidate
 
@@ -246,22 +247,16 @@ def _seen(
 
 
 def _held(ledger: Ledger, name: str, number: int) -> tuple[set[str], set[str]]:
-    import pyarrow.parquet as pq
-
     with ledger.read() as tx:
         found = [v for v in datasets.every(tx) if (v.name, v.version) == (name, number)]
     if not found:
         raise DatasetError(
             f"no dataset version '{name} v{number}'", remedy="`labelloop datasets list` shows them"
         )
-    manifest = Path(found[0].uri) / "manifest.parquet"
-    try:
-        table = pq.read_table(manifest, columns=["sample_id", "content_hash"])
-    except OSError as exc:
-        raise DatasetError(
-            f"{name} v{number} can't be checked: {manifest} can't be read",
-            remedy="restore the file; without it nobody knows what the candidate learned from",
-        ) from exc
+    # without it nobody knows what the candidate learned from
+    table = manifest_file.read(
+        Path(found[0].uri) / "manifest.parquet", ["sample_id", "content_hash"]
+    )
     return set(table["sample_id"].to_pylist()), set(table["content_hash"].to_pylist())
 
 

@@ -5,13 +5,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from labelloop.core.content_hash import ContentHash
 from labelloop.core.dataset import Origin, Row
+from labelloop.errors import DatasetError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +23,6 @@ _KINDS = {
     "certificate": "int64",
     "extra_answer": "bool",
 }
-_HASHED = ("sample_id", "content_hash", "label", "origin")
 _REPEATED = ["label", "origin", "model", "queue", "annotator"]
 """The columns whose values repeat: a dictionary of the others costs time and saves nothing."""
 
@@ -36,38 +34,6 @@ class Counts:
     human: int = 0
     model: int = 0
     certified: int = 0
-
-
-class ContentHash:
-    """SHA-256 over the (sample_id, content_hash, label, origin) of rows, as `core.dataset` defines it.
-
-    It depends on the rows and their order only, not on the batches in which they come.
-    """
-
-    def __init__(self) -> None:
-        self._digest = sha256()
-
-    def update(self, batch: "pa.RecordBatch") -> None:
-        """Take in the rows of a batch."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        parts = []
-        for name in _HASHED:
-            text = batch.column(name).cast(pa.large_binary())
-            lengths = pc.binary_length(text).to_numpy(zero_copy_only=False).astype(">u8")
-            eight = [None, pa.py_buffer(np.ascontiguousarray(lengths))]
-            length = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(text), eight)
-            parts += [length.cast(pa.large_binary()), text]
-        rows = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
-        _, ends, data = rows.buffers()
-        if data is not None:  # the rows lie behind each other there
-            held = np.frombuffer(ends, dtype=np.int64)[rows.offset : rows.offset + len(rows) + 1]
-            self._digest.update(memoryview(data)[held[0] : held[-1]])
-
-    def hexdigest(self) -> str:
-        """64 hex digits."""
-        return self._digest.hexdigest()
 
 
 def manifest_schema() -> "pa.Schema":
@@ -145,6 +111,26 @@ def with_texts(
             yield part.set_column(place, "text", column)
 
 
+def read(path: Path, columns: Sequence[str], filters: list[Any] | None = None) -> "pa.Table":
+    """Columns of a manifest; only the rows that `filters`, as pyarrow takes them, let through.
+
+    Raises:
+        DatasetError: it is gone or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(
+            path, columns=list(columns), filters=filters, page_checksum_verification=True
+        )
+    except (OSError, pa.ArrowException) as exc:
+        said = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise DatasetError(
+            f"{path} can't be read: {said}", remedy="bring it back from a backup"
+        ) from exc
+
+
 def write(
     path: Path, batches: Iterable["pa.RecordBatch"], progress: Callable[[int], None]
 ) -> tuple[Counts, str]:
@@ -153,7 +139,7 @@ def write(
     import pyarrow.parquet as pq
 
     counts, digest = Counts(), ContentHash()
-    options = {"compression": "zstd", "use_dictionary": _REPEATED}
+    options = {"compression": "zstd", "use_dictionary": _REPEATED, "write_page_checksum": True}
     writing: Future[None] | None = None
     with path.open("wb") as file:
         # One thread compresses a batch while this one reads and hashes the next.

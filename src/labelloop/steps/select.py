@@ -17,6 +17,7 @@ from labelloop.ledger import Ledger, Transaction, batches, datasets, events, rej
 from labelloop.ports import Clock, PredictionLog
 from labelloop.sampling.blind import BlindDesign, BlindDraw
 from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
+from labelloop.steps import manifest_file
 from labelloop.steps.framed import Framed, framed
 from labelloop.steps.learn import LearnedRisk, learn_for
 from labelloop.steps.purpose import refuse_changed_purpose
@@ -374,8 +375,6 @@ def _already_trained(
 
     Only an extra round can draw what was released before: other rounds draw what is new.
     """
-    import pyarrow.parquet as pq
-
     drawn = [d.sample_id for d in plan.draws if d.queue in blind]
     if not drawn:
         return ()
@@ -384,7 +383,7 @@ def _already_trained(
         manifest = Path(version.uri) / "manifest.parquet"
         if version.name != "training" or not manifest.exists():
             continue
-        held = pq.read_table(manifest, columns=["sample_id"], filters=[("sample_id", "in", drawn)])
+        held = manifest_file.read(manifest, ["sample_id"], [("sample_id", "in", drawn)])
         if held.num_rows:
             found.append((f"training v{version.version}", held.num_rows))
     return tuple(found)

@@ -1,0 +1,69 @@
+"""What is wrong with a file of the log: gone, of another length, or altered."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labelloop.ports import BatchKind
+
+if TYPE_CHECKING:
+    from pyiceberg.io import FileIO
+    from pyiceberg.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A Parquet file as the table's metadata describes it; each holds one batch."""
+
+    kind: BatchKind
+    path: str
+    n_rows: int
+    size_bytes: int
+
+
+def held(table: "Table", kind: BatchKind, condition: str = "true") -> list[HeldFile]:
+    """The table's files that may hold rows of `condition`, in order of their paths."""
+    files = {
+        task.file.file_path: task.file for task in table.scan(row_filter=condition).plan_files()
+    }
+    return [
+        HeldFile(kind, path, found.record_count, found.file_size_in_bytes)
+        for path, found in sorted(files.items())
+    ]
+
+
+def damage(io: "FileIO", file: HeldFile, *, whole: bool = False) -> str | None:
+    """What is wrong with a file, after its path; None where nothing is.
+
+    It looks at the length and the end of the file; where `whole`, at every page and its checksum too.
+    """
+    import pyarrow.parquet as pq
+    from pyarrow import ArrowException
+
+    try:
+        source = io.new_input(file.path)
+        n_bytes = len(source)
+        if n_bytes != file.size_bytes:
+            return f"has {n_bytes:,} bytes instead of {file.size_bytes:,}"
+        with (
+            source.open() as stream,
+            pq.ParquetFile(stream, page_checksum_verification=True) as parquet,
+        ):
+            if parquet.metadata.num_rows != file.n_rows:
+                return f"has {parquet.metadata.num_rows:,} rows instead of {file.n_rows:,}"
+            for _ in parquet.iter_batches() if whole else ():
+                pass
+    except FileNotFoundError:
+        return "is gone"
+    except (ArrowException, OSError) as exc:
+        return f"is damaged: {(str(exc).splitlines() or [type(exc).__name__])[0]}"
+    return None
+
+
+def first_damaged(io: "FileIO", files: Iterable[HeldFile]) -> str | None:
+    """The first of the files that is damaged, and how, in words."""
+    for file in files:
+        found = damage(io, file) or damage(io, file, whole=True)
+        if found:
+            return f"{file.path} {found}"
+    return None
