@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Protocol
 import httpx
 import pytest
 
-from labelloop.adapters import label_studio_payloads as payloads
 from labelloop.adapters.label_studio import LabelStudioAnnotator
 from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorError, ArgumentError, ProjectGone
@@ -37,10 +36,11 @@ ODD_CLASSES = (
 class People(Protocol):
     """Those who answer, and who clean up by hand."""
 
-    def answer(self, ls_task_id: int, choice: str, *, by: str) -> int: ...
+    def answer(self, ls_task_id: int, *choices: str, by: str) -> int: ...
     def skip(self, ls_task_id: int, *, by: str) -> int: ...
     def edit(self, annotation_id: int, choice: str) -> None: ...
     def delete_annotation(self, annotation_id: int) -> None: ...
+    def offer(self, project_id: int, choices: Sequence[str] | None) -> None: ...
     def rename_project(self, project_id: int, title: str) -> None: ...
     def delete_project(self, project_id: int) -> None: ...
     def duplicate_task(self, ls_task_id: int) -> int: ...
@@ -93,17 +93,37 @@ class RealPeople:
         return [response.raise_for_status().json()["id"]]
 
     @staticmethod
-    def _result(choice: str) -> list[dict[str, Any]]:
-        value = {"choices": [choice]}
-        return [{"from_name": "label", "to_name": "image", "type": "choices", "value": value}]
+    def _result(*choices: str, control: str = "label") -> list[dict[str, Any]]:
+        value = {"choices": list(choices)}
+        given = {"from_name": control, "to_name": "image", "type": "choices", "value": value}
+        return [given] if choices else []
 
     def choices(self, project_id: int) -> Sequence[str]:
         """What Label Studio itself reads out of the labelling config."""
         control = self._ask("GET", f"/api/projects/{project_id}/")["parsed_label_config"]["label"]
         return list(control["labels"])
 
-    def answer(self, ls_task_id: int, choice: str, *, by: str) -> int:
-        body = {"result": self._result(choice)}
+    def offer(self, project_id: int, choices: Sequence[str] | None) -> None:
+        path = f"/api/projects/{project_id}/"
+        config = self._ask("GET", path)["label_config"]
+        if choices is None:
+            config = config.replace('name="label"', 'name="other"')
+        else:
+            made = "".join(f'<Choice value="{c}"/>' for c in choices)
+            config = re.sub(r"<Choice .*(?=</Choices>)", made, config, flags=re.DOTALL)
+        self._ask("PATCH", path, {"label_config": config})
+
+    def draft(self, ls_task_id: int, choice: str, *, by: str) -> None:
+        body = {"result": self._result(choice), "lead_time": 1}
+        self._ask("POST", f"/api/tasks/{ls_task_id}/drafts", body, by=by)
+
+    def answer_elsewhere(self, ls_task_id: int, choice: str, *, by: str) -> None:
+        """An answer of a control that isn't ours."""
+        body = {"result": self._result(choice, control="other")}
+        self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body, by=by)
+
+    def answer(self, ls_task_id: int, *choices: str, by: str) -> int:
+        body = {"result": self._result(*choices)}
         return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body, by=by)["id"]
 
     def skip(self, ls_task_id: int, *, by: str) -> int:
@@ -311,11 +331,14 @@ def test_whatever_people_do_makes_the_task_one_that_changed(
         subject = office.people.skip(touched, by="ana")
     else:
         subject = touched
-    seen = max(t.updated_at for t in everything(office.annotator, project).values())
+    there = everything(office.annotator, project)
+    seen = max(t.updated_at for t in there.values())
     assert list(office.annotator.tasks(project.project_id, seen)) == []
     change(office.people, subject)
     changed = list(office.annotator.tasks(project.project_id, seen))
     assert [[t.ls_task_id for t in page] for page in changed] == [[touched]]
+    # a deletion is told from a loss by this
+    assert all(changed[0][0].updated_at > a.updated_at for a in there[touched].annotations)
 
 
 def test_an_edit_is_a_later_revision_of_the_same_annotation(office: Office) -> None:
@@ -442,16 +465,76 @@ def test_choices_of_a_project_that_is_gone(office: Office) -> None:
         office.annotator.set_choices(project.project_id, ["fig"])
 
 
-def test_choices_need_our_control(label_studio: LabelStudio) -> None:
-    annotator = LabelStudioAnnotator(url=label_studio.url, api_key=label_studio.legacy_token)
+@pytest.mark.mistake("choices-edited")
+def test_choices_edited_by_hand_are_put_back(office: Office) -> None:
+    project = office.project()
+    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    office.people.answer(task_id, "plum", by="ana")
+    for edited in (["fig"], ["fig", "prune"], ["fig", "plum", "pear"]):
+        office.people.offer(project.project_id, edited)
+        assert list(office.people.choices(project.project_id)) == edited
+        office.annotator.set_choices(project.project_id, ["fig", "plum"])
+        assert list(office.people.choices(project.project_id)) == ["fig", "plum"]
+    assert office.task(project, task_id).annotations[0].choices == ("plum",)
+
+
+@pytest.mark.mistake("control-gone")
+def test_choices_need_our_control(office: Office) -> None:
+    project = office.project()
+    office.people.offer(project.project_id, None)
+    with pytest.raises(AnnotatorError, match="has no Choices named 'label'"):
+        office.annotator.set_choices(project.project_id, ["fig"])
+
+
+@pytest.mark.mistake("answer-no-class")
+def test_an_answer_may_hold_nothing_or_several_choices(office: Office) -> None:
+    project = office.project()
+    [one, two] = office.annotator.import_tasks(project.project_id, task_data(2))
+    office.people.answer(one, by="ana")
+    office.people.answer(two, "fig", "plum", by="ana")
+    held = everything(office.annotator, project)
+    assert [held[i].annotations[0].choices for i in (one, two)] == [(), ("fig", "plum")]
+
+
+@pytest.mark.mistake("answer-no-class")
+@pytest.mark.parametrize("version", LABEL_STUDIOS)
+def test_drafts_are_no_answers_and_other_controls_name_no_class(
+    version: str, request: pytest.FixtureRequest
+) -> None:
+    server: LabelStudio = request.getfixturevalue(version)
+    people = RealPeople(server)
+    annotator = LabelStudioAnnotator(url=server.url, api_key=server.legacy_token)
+    wanted = spec()
+    project = annotator.create_project(wanted)
+    [one, two] = annotator.import_tasks(project.project_id, task_data(2))
+    people.draft(one, "fig", by="ana")
+    people.answer_elsewhere(two, "fig", by="ana")
+    held = everything(annotator, project)
+    assert held[one].annotations == ()
+    assert [a.choices for a in held[two].annotations] == [()]
+    [listed] = [p for p in annotator.projects() if p.marker == wanted.marker]
+    assert listed.n_annotations == 1
+    # that answer fits no config that we could write
+    with pytest.raises(AnnotatorError, match="incompatible"):
+        annotator.set_choices(project.project_id, ["pear"])
+    people.client.close()
+
+
+@pytest.mark.mistake("config-refuses")
+@pytest.mark.parametrize("version", LABEL_STUDIOS)
+def test_a_config_that_shows_other_data_refuses_tasks(
+    version: str, request: pytest.FixtureRequest
+) -> None:
+    server: LabelStudio = request.getfixturevalue(version)
+    people = RealPeople(server)
+    annotator = LabelStudioAnnotator(url=server.url, api_key=server.legacy_token)
     project = annotator.create_project(spec())
-    people = RealPeople(label_studio)
-    config = annotator._api.ask(
-        "GET", f"/api/projects/{project.project_id}/", payloads.ProjectConfig
-    ).label_config.replace('name="label"', 'name="other"')
-    people._ask("PATCH", f"/api/projects/{project.project_id}/", {"label_config": config})
-    with pytest.raises(AnnotatorError, match="no Choices named 'label'"):
-        annotator.set_choices(project.project_id, ["fig"])
+    path = f"/api/projects/{project.project_id}/"
+    config = people._ask("GET", path)["label_config"].replace("$image", "$img")
+    people._ask("PATCH", path, {"label_config": config})
+    with pytest.raises(AnnotatorError, match='"img" key is expected') as caught:
+        annotator.import_tasks(project.project_id, task_data(1))
+    assert type(caught.value) is AnnotatorError
     people.client.close()
 
 

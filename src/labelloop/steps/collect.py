@@ -112,16 +112,18 @@ class Collect:
         with self._ledger.read() as tx:
             text = cursors.get(tx, cursor)
         mark = datetime.fromisoformat(text) if text else None
-        newest = self._read(lease, project, mark - OVERLAP if mark else None, answers, tally)
+        seen: dict[int, str | None] = {}
+        newest = self._read(lease, project, mark - OVERLAP if mark else None, answers, tally, seen)
         with self._ledger.write(lease) as tx:
             if newest is not None and (mark is None or newest > mark):
                 cursors.put(tx, cursor, newest.isoformat())
-            believed = {task.task_key for task in tasks.in_project(tx, project.project_id)}
-            n_annotations = annotations.count_in_project(tx, project.project_id)
-            own_strays = [s for s in annotations.strays(tx) if s.task_key in believed]
-        counts = (len(believed), n_annotations)
+            believed = tasks.in_project(tx, project.project_id)
+            counts = _Counts.of(tx, project)
+            swept = cursors.get(tx, f"swept:{project.project_id}")
+            own = {task.task_key for task in believed}
+            own_strays = [s for s in annotations.strays(tx) if s.task_key in own]
         became_classes = any(answers.has(s.value) for s in own_strays)
-        if became_classes or counts != (project.n_tasks, project.n_annotations):
+        if became_classes or counts.differ(swept) or _displaced(believed, seen, swept):
             self._sweep(lease, project, answers, tally)
 
     def _read(
@@ -131,14 +133,16 @@ class Collect:
         after: datetime | None,
         answers: "_Answers",
         tally: _Tally,
-        seen: set[int] | None = None,
+        seen: dict[int, str | None],
     ) -> datetime | None:
-        """Take in the pages of tasks changed after a moment; returns the newest change seen."""
+        """Take in the pages of tasks changed after a moment; returns the newest change seen.
+
+        `seen` is told the key under each id.
+        """
         newest: datetime | None = None
         done = 0
         for page in self._annotator.tasks(project.project_id, after):
-            if seen is not None:
-                seen.update(remote.ls_task_id for remote in page)
+            seen.update((remote.ls_task_id, remote.task_key) for remote in page)
             self._take_in(lease, project, page, answers, tally)
             newest = max([r.updated_at for r in page] + ([newest] if newest else []), default=None)
             done += len(page)
@@ -146,17 +150,21 @@ class Collect:
         return newest
 
     def _sweep(self, lease: Lease, project: Project, answers: "_Answers", tally: _Tally) -> None:
-        """Read a whole project, and note which of our tasks are no longer in it."""
+        """Read a whole project, and note which of our tasks are no longer in it.
+
+        The id of a task that is gone may be another's: a Label Studio that was restored gives it again.
+        """
         with self._ledger.read() as tx:
-            believed = tasks.in_project(tx, project.project_id)
-        seen: set[int] = set()
+            before = tasks.in_project(tx, project.project_id)
+        seen: dict[int, str | None] = {}
         self._read(lease, project, None, answers, tally, seen)
-        gone = [task for task in believed if task.ls_task_id not in seen]
-        with self._ledger.read() as tx:
-            now_there = tasks.by_key(tx, [task.task_key for task in gone])
-        # a duplicate may have been adopted while the project was read
-        gone = [t for t in now_there.values() if t.ls_task_id not in seen]
+        with self._ledger.read() as tx:  # a duplicate may have been adopted meanwhile
+            believed = tasks.by_key(tx, [task.task_key for task in before]).values()
+        gone = [t for t in believed if seen.get(t.ls_task_id or 0) != t.task_key]
         self._lose(lease, gone, "gone from Label Studio", tally)
+        with self._ledger.write(lease) as tx:
+            swept = _Counts.of(tx, project).noted(max(seen, default=0))
+            cursors.put(tx, f"swept:{project.project_id}", swept)
 
     def _lose_project(self, lease: Lease, project_id: int, queue: str, tally: _Tally) -> None:
         with self._ledger.read() as tx:
@@ -215,10 +223,10 @@ class Collect:
                 same = task is not None and task.ls_task_id == remote.ls_task_id
                 if task is not None and same and task.people_asked != remote.people:
                     tasks.note_people(tx, task.task_key, remote.people)
-            for key, remote_annotations in whole.items():
+            for key, there in whole.items():
                 held = before.get(key, [])
-                now_held = self._merge(tx, key, held, remote_annotations, answers, tally)
-                strays += _strays(key, remote_annotations, now_held)
+                now_held = self._merge(tx, key, held, there, answers, tally)
+                strays += _strays(key, there.annotations, now_held)
                 self._move(tx, ours[key], now_held, labels.get(key), tally)
             annotations.set_strays(tx, list(whole), strays, self._clock.now())
 
@@ -230,23 +238,23 @@ class Collect:
         ours: dict[str, Task],
         held: dict[str, list[Annotation]],
         tally: _Tally,
-    ) -> dict[str, list[RemoteAnnotation]]:
-        """The annotations of each of our tasks, over all its duplicates; unlabelled ones are deleted.
+    ) -> dict[str, "_There"]:
+        """What stands of each of our tasks, over all its duplicates; unlabelled ones are deleted.
 
         A task that lacks an annotation we hold may have a duplicate outside the page that has it.
         """
-        whole: dict[str, list[RemoteAnnotation]] = {}
+        whole: dict[str, _There] = {}
         doubled: list[str] = []
         for remote in page:
             task = ours.get(remote.task_key or "")
             if task is None or remote.task_key is None:
                 continue
             if remote.ls_task_id == task.ls_task_id and remote.task_key not in whole:
-                whole[remote.task_key] = list(remote.annotations)
+                whole[remote.task_key] = _There.of([remote])
             elif remote.ls_task_id != task.ls_task_id:
                 doubled.append(remote.task_key)
         for key, there_now in whole.items():
-            ids = {a.annotation_id for a in there_now}
+            ids = {a.annotation_id for a in there_now.annotations}
             if any(not a.deleted and a.annotation_id not in ids for a in held.get(key, [])):
                 doubled.append(key)
         if not doubled:
@@ -256,15 +264,14 @@ class Collect:
             copies.setdefault(remote.task_key or "", []).append(remote)
         for key in set(doubled):
             there = sorted(copies.get(key, []), key=lambda r: r.ls_task_id)
-            whole[key] = [a for remote in there for a in remote.annotations]
-            self._keep_one(lease, ours[key], there, tally)
+            if there:
+                whole[key] = _There.of(there)
+                self._keep_one(lease, ours[key], there, tally)
         return whole
 
     def _keep_one(
         self, lease: Lease, task: Task, there: Sequence[RemoteTask], tally: _Tally
     ) -> None:
-        if not there:
-            return
         # one that was answered before one that was not, the one we know before others
         stays = min(there, key=lambda r: (not r.annotations, r.ls_task_id != task.ls_task_id))
         if stays.ls_task_id != task.ls_task_id:
@@ -283,15 +290,19 @@ class Collect:
         tx: Transaction,
         key: str,
         held: Sequence[Annotation],
-        remote: Sequence[RemoteAnnotation],
+        there: "_There",
         answers: "_Answers",
         tally: _Tally,
     ) -> list[Annotation]:
-        """The latest revision of each annotation after Label Studio's word; new ones are written."""
+        """The latest revision of each annotation after Label Studio's word; new ones are written.
+
+        A deletion changes its task. One that is missing from a task that hasn't changed since was
+        lost by Label Studio, restored from a backup say, and stands.
+        """
         latest = {a.annotation_id: a for a in held}
         fresh: list[Annotation] = []
         usable: set[int] = set()
-        for said in remote:
+        for said in there.annotations:
             known = latest.get(said.annotation_id)
             answer = _answer(said, answers)
             present = None if answer is None else answers.present(answer)
@@ -316,7 +327,14 @@ class Collect:
                 latest[said.annotation_id] = replace(known, deleted=False)
             # what was taken in once stands, also when its class is retired since
             usable.add(said.annotation_id)
-        gone = [a for a in latest.values() if a.annotation_id not in usable and not a.deleted]
+        said_ids = {said.annotation_id for said in there.annotations}
+        gone = [
+            a
+            for a in latest.values()
+            if a.annotation_id not in usable
+            and not a.deleted
+            and (a.annotation_id in said_ids or a.updated_at < there.changed_at)
+        ]
         annotations.insert(tx, fresh)
         annotations.mark_deleted(tx, gone, self._clock.now())
         tally.n_deleted += len(gone)
@@ -346,6 +364,56 @@ class Collect:
             detail = label.label if label is not None and state is TaskState.RESOLVED else ""
             tasks.move(tx, [moving], state, actor="collect", at=now, detail=detail)
             moving = tasks.by_key(tx, [task.task_key])[task.task_key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Of a project's tasks and annotations: those the ledger believes in, and those that there are."""
+
+    held: tuple[int, int]
+    there: tuple[int, int]
+
+    @classmethod
+    def of(cls, tx: Transaction, project: Project) -> "_Counts":
+        n_tasks = len(tasks.in_project(tx, project.project_id))
+        held = (n_tasks, annotations.count_in_project(tx, project.project_id))
+        return cls(held, (project.n_tasks, project.n_annotations))
+
+    def noted(self, last_id: int) -> str:
+        """What a cursor keeps of a sweep: the counts that it left, and the last id that it saw."""
+        return f"{(*self.held, *self.there)} {last_id}"
+
+    def differ(self, swept: str | None) -> bool:
+        """Whether they differ, and not just as the last sweep left them: others' tasks stay others'."""
+        return self.held != self.there and (swept or "").rpartition(" ")[0] != str(
+            (*self.held, *self.there)
+        )
+
+
+def _displaced(believed: Sequence[Task], seen: Mapping[int, str | None], swept: str | None) -> bool:
+    """Whether a task may be gone though the counts agree: another has its id, or others' came."""
+    ours = {task.task_key for task in believed}
+    own = {task.ls_task_id: task.task_key for task in believed if task.state in OPEN}
+    last_id = int((swept or "0").rpartition(" ")[2])
+    return any(
+        own.get(number, key) != key or (key not in ours and number > last_id)
+        for number, key in seen.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What stands of one task in Label Studio, over its duplicates."""
+
+    annotations: tuple[RemoteAnnotation, ...]
+    changed_at: datetime
+
+    @classmethod
+    def of(cls, remotes: Sequence[RemoteTask]) -> "_There":
+        return cls(
+            tuple(a for remote in remotes for a in remote.annotations),
+            max(remote.updated_at for remote in remotes),
+        )
 
 
 @dataclass(frozen=True, slots=True)

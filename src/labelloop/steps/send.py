@@ -5,12 +5,11 @@ certain, look for the tasks by their keys until the count has not changed for on
 client; what is not there by then was not carried out, and is sent again.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from secrets import token_hex
 from typing import TypeVar
 
@@ -18,6 +17,8 @@ from labelloop.core.queue import Queue
 from labelloop.core.task import Task, TaskState, people_to_ask
 from labelloop.core.token import project_marker
 from labelloop.errors import (
+    AnnotatorDenied,
+    AnnotatorError,
     AnnotatorUnavailable,
     BucketRefused,
     ConfigError,
@@ -27,7 +28,7 @@ from labelloop.errors import (
     ProjectGone,
     StoreError,
 )
-from labelloop.ledger import Lease, Ledger, annotations, cursors, tasks
+from labelloop.ledger import Lease, Ledger, annotations, tasks
 from labelloop.ledger.tasks import Shown
 from labelloop.ports import (
     Annotator,
@@ -47,6 +48,9 @@ from labelloop.steps.texts import Texts, Unshowable
 BATCH = 250
 COPY_KEPT = timedelta(days=7)
 """How long a blind copy is kept after its task was resolved."""
+
+LOOKED_UP = 80
+"""How many tasks are looked up at a time before they are changed."""
 
 _WORKERS = 16
 _LOOK_EVERY_S = 1.0
@@ -107,7 +111,9 @@ class Send:
         self._read: dict[str, str] = {}
         self._access = bucket_access
         self._open: set[int] = set()
-        self._unopened: BucketRefused | None = None
+        self._in_step: set[int] = set()
+        self._troubles: dict[str, LabelloopError] = {}
+        """By queue: why it waits while the others are served; raised at the end."""
         self._n_recognised = 0
 
     @property
@@ -126,18 +132,18 @@ class Send:
                 keep_input_kind(tx, self._kind)
             n_sent = n_unavailable = 0
             n_found = self._settle_doubts(lease)
-            self._keep_in_step(lease)
+            self._keep_in_step()
             old = self._lapsing(refresh_all)
             refusal = self._blind_refusal(old)
             for queue in self._queues.values():
-                if refusal is None or not queue.blind:
+                if (refusal is None or not queue.blind) and queue.name not in self._troubles:
                     counts = self._send_queue(lease, queue)
                     n_sent += counts[0]
                     n_unavailable += counts[1]
             n_refreshed = self._refresh(lease, old, blind=refusal is None)
             n_asked_again = self._ask_people(lease)
             n_removed = self._remove_copies(lease)
-        for trouble in (refusal, self._unopened):
+        for trouble in (refusal, *self._troubles.values()):
             if trouble is not None:
                 raise trouble
         n_found += self._n_recognised
@@ -174,7 +180,7 @@ class Send:
     def _send_queue(self, lease: Lease, queue: Queue) -> tuple[int, int]:
         n_sent = n_unavailable = 0
         project: Project | None = None
-        lost: Project | None = None
+        lost = False
         doubtful = False
         while True:
             with self._ledger.read() as tx:
@@ -182,7 +188,7 @@ class Send:
             if not batch:
                 return n_sent, n_unavailable
             if project is None:
-                project = self._project(lease, queue)
+                project = self._project(queue)
                 with self._ledger.read() as tx:
                     doubtful = project.n_tasks > len(tasks.in_project(tx, project.project_id))
             if not self._opens(queue, project.project_id):
@@ -196,9 +202,14 @@ class Send:
                 self._n_recognised += len(ready) - len(fresh)
                 n_sent += self._import(lease, queue, project, fresh) if fresh else 0
             except ProjectGone:
-                if project == lost:
+                if lost:
                     raise
-                lost, project = project, None
+                lost, project = True, None
+            except (AnnotatorUnavailable, AnnotatorDenied):
+                raise
+            except AnnotatorError as exc:
+                self._troubles[queue.name] = exc
+                return n_sent, n_unavailable
             self._progress(f"sent to {queue.name}", n_sent, None)
 
     def _opens(self, queue: Queue, project_id: int) -> bool:
@@ -213,50 +224,38 @@ class Send:
                 project_id, self._access(self._blind_uri if queue.blind else None)
             )
         except BucketRefused as exc:
-            self._unopened = self._unopened or exc
+            self._troubles.setdefault(queue.name, exc)
             return False
         self._open.add(project_id)
         return True
 
-    def _keep_in_step(self, lease: Lease) -> None:
+    def _keep_in_step(self) -> None:
         """Let every project that has tasks of ours offer the answers of the settings."""
         with self._ledger.read() as tx:
-            known = sorted(tasks.projects(tx))
-        for project_id in known:
-            self._offer_answers(lease, project_id)
+            known = tasks.projects(tx)
+        for project_id, queue in sorted(known.items()):
+            try:
+                self._offer_answers(project_id)
+            except (AnnotatorUnavailable, AnnotatorDenied):
+                raise
+            except AnnotatorError as exc:
+                self._troubles[queue] = exc
 
-    def _offer_answers(self, lease: Lease, project_id: int) -> None:
-        """Set a project's choices where they aren't known to be those of the settings."""
-        offered, wanted = f"choices:{project_id}", self._digest()
-        with self._ledger.read() as tx:
-            if cursors.get(tx, offered) == wanted:
-                return
+    def _offer_answers(self, project_id: int) -> None:
+        if project_id in self._in_step:
+            return
         with suppress(ProjectGone):  # collect finds out, and its tasks go to a new one
             self._annotator.set_choices(project_id, self._classes)
-        self._note_answers(lease, project_id)
+        self._in_step.add(project_id)
 
-    def _note_answers(self, lease: Lease, project_id: int) -> None:
-        with self._ledger.write(lease) as tx:
-            cursors.put(tx, f"choices:{project_id}", self._digest())
-
-    def _digest(self) -> str:
-        return sha256("\0".join(self._classes).encode()).hexdigest()
-
-    def _project(self, lease: Lease, queue: Queue) -> Project:
+    def _project(self, queue: Queue) -> Project:
         """The queue's project, found by its marker or created; it offers the answers of the settings."""
-        project, made = self._found_or_made(queue)
-        if made:
-            self._note_answers(lease, project.project_id)
-        else:
-            self._offer_answers(lease, project.project_id)
-        return project
-
-    def _found_or_made(self, queue: Queue) -> tuple[Project, bool]:
         marker = project_marker(self._ledger_id, queue.name)
         there = self._annotator.projects()
         for project in there:
             if project.marker == marker:
-                return project, False
+                self._offer_answers(project.project_id)
+                return project
         self._refuse_foreign(there, queue)
         spec = ProjectSpec(
             title=f"{self._project_name}: {queue.name}",
@@ -268,7 +267,7 @@ class Send:
             people=queue.annotators,
         )
         try:
-            return self._annotator.create_project(spec), True
+            return self._annotator.create_project(spec)
         except AnnotatorUnavailable as exc:
             if not exc.carried_out:
                 raise
@@ -277,7 +276,7 @@ class Send:
             )
             if not found:
                 raise
-            return found[0], True
+            return found[0]
 
     def _refuse_foreign(self, there: Sequence[Project], queue: Queue) -> None:
         """Stop where another ledger's project already serves this project's queue: ours is new."""
@@ -321,6 +320,8 @@ class Send:
             with self._ledger.write(lease) as tx:
                 tasks.take_back(tx, ordered, actor="send", at=now, why="the project is gone")
             raise
+        except AnnotatorDenied:
+            raise
         except AnnotatorUnavailable as exc:
             if not exc.carried_out:
                 with self._ledger.write(lease) as tx:
@@ -329,6 +330,15 @@ class Send:
             if self._settle(lease, project.project_id, ordered) == len(ordered):
                 return len(ordered)
             raise
+        except AnnotatorError as exc:
+            with self._ledger.write(lease) as tx:
+                tasks.take_back(tx, ordered, actor="send", at=now, why="the project refused it")
+            raise AnnotatorError(
+                f"project {project.project_id} of queue {queue.name!r} takes no tasks: {exc.args[0]}",
+                remedy=f"its labelling config must show ${self._kind} and nothing that labelloop doesn't "
+                "send: mend it under Settings, Labeling Interface, or delete the project: its open tasks "
+                "go to a new one",
+            ) from exc
         with self._ledger.write(lease) as tx:
             people = [project.people] * len(ordered)
             tasks.confirm_sent(tx, ordered, ids, at=now, people_asked=people)
@@ -532,20 +542,42 @@ class Send:
             keys = [task.task_key for task in perhaps]
             held = annotations.latest(tx, keys)
             unusable = annotations.strays_by(tx, keys)
+        wrong = {
+            task.task_key: people
+            for task in perhaps
+            for people in [
+                people_to_ask(task, held.get(task.task_key, []), unusable.get(task.task_key, ()))
+            ]
+            if people is not None
+        }
         n = 0
-        for done, task in enumerate(perhaps, start=1):
-            given = held.get(task.task_key, [])
-            people = people_to_ask(task, given, unusable.get(task.task_key, ()))
-            if people is None:
-                continue
+        asking = [task for task in perhaps if task.task_key in wrong]
+        for done, task in enumerate(self._standing(asking), start=1):
+            given, people = held.get(task.task_key), wrong[task.task_key]
             assert task.ls_task_id is not None  # noqa: S101  the query asks for it
             settled = task.state is TaskState.RESOLVED
             if self._annotator.ask_people(task.ls_task_id, people, done=settled):
                 with self._ledger.write(lease) as tx:
                     tasks.note_people(tx, task.task_key, people)
                 n += bool(given) and not settled
-            self._progress("people asked", done, len(perhaps))
+            self._progress("people asked", done, len(asking))
         return n
+
+    def _standing(self, believed: Sequence[Task]) -> Iterator[Task]:
+        """Those that stand in Label Studio under the id that the ledger has; looked up some at a time.
+
+        An id may be another task's by now: a Label Studio that was restored gives it again.
+        """
+        for project_id in sorted({task.project_id or 0 for task in believed}):
+            own = [task for task in believed if task.project_id == project_id]
+            for start in range(0, len(own), LOOKED_UP):
+                some = own[start : start + LOOKED_UP]
+                try:
+                    found = self._annotator.find(project_id, [task.task_key for task in some])
+                except ProjectGone:  # collect takes its tasks back
+                    break
+                there = {(remote.ls_task_id, remote.task_key) for remote in found}
+                yield from (task for task in some if (task.ls_task_id, task.task_key) in there)
 
     # --- images -------------------------------------------------------------------------------
 
@@ -586,14 +618,16 @@ class Send:
 
     def _replace(self, lease: Lease, shown: Sequence[Shown]) -> int:
         n = 0
-        for done, each in enumerate(shown, start=1):
-            queue = self._queues[each.task.queue]
+        by_key = {each.task.task_key: each for each in shown}
+        for done, task in enumerate(self._standing([each.task for each in shown]), start=1):
+            each = by_key[task.task_key]
+            queue = self._queues[task.queue]
             data = self._data(queue, each)
             expires_at = self._lapses_at(queue)
-            assert each.task.ls_task_id is not None  # noqa: S101  open tasks have one
-            if self._annotator.replace_data(each.task.ls_task_id, data.data):
+            assert task.ls_task_id is not None  # noqa: S101  open tasks have one
+            if self._annotator.replace_data(task.ls_task_id, data.data):
                 with self._ledger.write(lease) as tx:
-                    tasks.note_url(tx, each.task.task_key, expires_at)
+                    tasks.note_url(tx, task.task_key, expires_at)
                 n += 1
             self._progress("image URLs renewed", done, len(shown))
         return n

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -63,8 +64,8 @@ class _Late:
 class MemoryAnnotator:
     """An annotator that holds projects, tasks and answers in dictionaries.
 
-    A test plays people with `answer`, `skip`, `edit`, `delete_annotation`, `delete_project` and
-    `duplicate_task`, asks what they are `offered`, and makes trouble with `fail_next`.
+    A test plays people with `answer`, `skip`, `edit`, `offer`, `delete_annotation`, `delete_project`
+    and `duplicate_task`, asks what they are `offered`, and makes trouble with `fail_next`.
     Instants come from `now`, and never repeat.
 
     >>> annotator = MemoryAnnotator()
@@ -243,6 +244,10 @@ class MemoryAnnotator:
         def set_them() -> None:
             self._require(project_id)
             held = self._projects[project_id]
+            if not held.spec.classes:
+                raise AnnotatorError(
+                    f"the labelling config of project {project_id} has no Choices named 'label'"
+                )
             held.spec = replace(held.spec, classes=tuple(choices))
 
         self._called("set_choices", set_them)
@@ -257,9 +262,9 @@ class MemoryAnnotator:
 
     # --- people ------------------------------------------------------------------------------
 
-    def answer(self, ls_task_id: int, choice: str, *, by: str) -> int:
-        """The id of the annotation that says `choice`, which may be any text."""
-        return self._annotate(ls_task_id, (choice,), by, skipped=False)
+    def answer(self, ls_task_id: int, *choices: str, by: str) -> int:
+        """The id of the annotation that says `choices`: any text, usually one, also none."""
+        return self._annotate(ls_task_id, choices, by, skipped=False)
 
     def skip(self, ls_task_id: int, *, by: str) -> int:
         """The id of the annotation that skips the task."""
@@ -297,6 +302,11 @@ class MemoryAnnotator:
             and sum(not a.skipped for a in task.annotations.values()) < task.people
         ]
 
+    def offer(self, project_id: int, choices: Sequence[str] | None) -> None:
+        """Edit what annotators choose from, in the labelling config; None: our control is gone."""
+        held = self._projects[project_id]
+        held.spec = replace(held.spec, classes=tuple(choices or ()))
+
     def rename_project(self, project_id: int, title: str) -> None:
         """Give a project another title."""
         held = self._projects[project_id]
@@ -321,6 +331,14 @@ class MemoryAnnotator:
         return self._tasks[ls_task_id].data
 
     # --- trouble -----------------------------------------------------------------------------
+
+    def backup(self) -> object:
+        """All that it holds now, for `restore`."""
+        return deepcopy((self._projects, self._tasks, self._n_made))
+
+    def restore(self, backup: object) -> None:
+        """Hold what it held at `backup`; ids given since are given again."""
+        self._projects, self._tasks, self._n_made = deepcopy(backup)  # type: ignore[misc]
 
     def fail_next(
         self,

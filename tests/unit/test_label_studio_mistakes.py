@@ -1,0 +1,199 @@
+"""What people do to Label Studio behind labelloop's back: nothing is lost, and nothing mixed up."""
+
+from collections import Counter
+
+import pytest
+
+from labelloop.core.task import TaskState
+from labelloop.errors import AnnotatorError
+from labelloop.ports import TaskData
+from tests.unit.conftest import MakeWorld
+from tests.world import LOW, World
+
+S = TaskState
+
+
+@pytest.fixture
+def sent(make_world: MakeWorld) -> World:
+    """Four tasks of a training queue stand in Label Studio, with the ids 1 to 4."""
+    world = make_world(LOW)
+    world.traffic(4, confidence="0.1")
+    world.loop.index()
+    world.loop.select()
+    world.loop.send()
+    return world
+
+
+def label(world: World, key: str) -> str | None:
+    return world.labels().get(key)
+
+
+def key_of(world: World, ls_task_id: int) -> str:
+    return str(world.annotator.data_of(ls_task_id)["labelloop"])
+
+
+def imported_by_others(world: World, n: int) -> list[int]:
+    data = [TaskData(task_key=f"theirs {i}", data={"image": f"theirs {i}"}) for i in range(n)]
+    return list(world.annotator.import_tasks(world.project_id("low"), data))
+
+
+# --- restored from a backup -------------------------------------------------------------------
+
+
+@pytest.fixture
+def restored(sent: World) -> World:
+    """Since the backup: answers to 1 and 2, four more tasks, an answer to 5; then others came first.
+
+    The tasks 5 to 8 are now others', the counts are what they were, and 6 has others' answer.
+    """
+    backup = sent.annotator.backup()
+    sent.clock.pass_(hours=1)
+    for ls_task_id in (1, 2):
+        sent.annotator.answer(ls_task_id, "dog", by="ana")
+    sent.traffic(4, confidence="0.1")
+    sent.loop.index()
+    sent.loop.select(now=True)
+    sent.loop.send()
+    sent.annotator.answer(5, "dog", by="ana")
+    assert sent.loop.collect().n_labels == 3
+    sent.annotator.restore(backup)
+    sent.clock.pass_(hours=1)
+    assert imported_by_others(sent, 4) == [5, 6, 7, 8]
+    sent.annotator.answer(6, "cat", by="ben")
+    return sent
+
+
+@pytest.mark.mistake("label-studio-restored")
+def test_a_label_studio_restored_from_a_backup_loses_no_label_and_mixes_up_no_ids(
+    restored: World,
+) -> None:
+    before = restored.labels()
+    assert sorted(before.values()) == ["dog", "dog", "dog"]
+    found = restored.loop.collect()
+    assert (found.n_lost, found.n_deleted, found.n_labels) == (3, 0, 0)
+    assert restored.labels() == before
+    assert restored.states() == {S.RESOLVED: 3, S.SENT: 2, S.DRAWN: 3}
+    assert restored.loop.send().n_sent == 3
+    again = restored.loop.collect()
+    assert (again.n_lost, again.n_deleted) == (0, 0)
+    assert restored.labels() == before
+    ours = [key for key in restored.remote_keys() if not key.startswith("theirs")]
+    assert Counter(ours) == Counter(t.task_key for t in restored.tasks().values()) - Counter(
+        [t.task_key for t in restored.tasks().values() if t.ls_task_id == 5]
+    )
+    restored.answer_all("cat")
+    restored.loop.collect()
+    assert restored.states() == {S.RESOLVED: 8}
+
+
+@pytest.mark.mistake("label-studio-restored")
+def test_a_new_answer_replaces_one_that_a_restored_label_studio_lost(restored: World) -> None:
+    key = key_of(restored, 1)
+    restored.loop.collect()
+    restored.annotator.answer(1, "cat", by="ben")
+    restored.loop.collect()
+    assert label(restored, key) == "cat"
+
+
+@pytest.mark.mistake("label-studio-restored")
+def test_no_task_of_others_is_changed_that_has_the_id_of_one_of_ours(restored: World) -> None:
+    theirs = [restored.annotator.data_of(i) for i in (5, 6, 7, 8)]
+    with restored.loop.ledger.read() as tx:
+        from labelloop.ledger import tasks
+
+        believed = [t.ls_task_id for t in tasks.in_project(tx, restored.project_id("low"))]
+    assert sorted(i for i in believed if i) == [1, 2, 3, 4, 5, 6, 7, 8]
+    # before any collect could notice
+    assert restored.loop.send(refresh=True).n_refreshed == 2
+    assert [restored.annotator.data_of(i) for i in (5, 6, 7, 8)] == theirs
+
+
+# --- tasks ------------------------------------------------------------------------------------
+
+
+@pytest.mark.mistake("tasks-deleted")
+def test_a_deleted_task_is_missed_though_others_imported_as_many(sent: World) -> None:
+    sent.loop.collect()
+    sent.annotator.delete_task(2)
+    imported_by_others(sent, 1)
+    assert sent.loop.collect().n_lost == 1
+    assert sent.loop.send().n_sent == 1
+
+
+@pytest.mark.mistake("tasks-foreign")
+def test_others_tasks_are_read_whole_once_and_not_each_time(sent: World) -> None:
+    asked: list[object] = []
+    original = sent.annotator.tasks
+
+    def tasks(project_id, updated_after=None):  # type: ignore[no-untyped-def]
+        asked.append(updated_after)
+        return original(project_id, updated_after)
+
+    sent.loop.collect()
+    sent.clock.pass_(hours=1)
+    imported_by_others(sent, 2)
+    sent.annotator.tasks = tasks  # type: ignore[method-assign]
+    sent.loop.collect()
+    assert [mark is None for mark in asked] == [False, True]
+    sent.loop.collect()
+    sent.loop.collect()
+    assert [mark is None for mark in asked] == [False, True, False, False]
+
+
+# --- the labelling config ---------------------------------------------------------------------
+
+
+@pytest.mark.mistake("choices-edited")
+def test_choices_edited_by_hand_are_put_back(sent: World) -> None:
+    project = sent.project_id("low")
+    for edited in (["cat"], ["cat", "hound"], ["cat", "dog", "cow"]):
+        sent.annotator.offer(project, edited)
+        sent.loop.send()
+        assert list(sent.annotator.choices(project)) == ["cat", "dog"]
+
+
+@pytest.mark.mistake("control-gone")
+def test_a_project_without_our_control_waits_and_the_others_are_served(world: World) -> None:
+    world.traffic(40)
+    world.loop.run()
+    world.annotator.offer(world.project_id("accuracy"), None)
+    world.clock.pass_(days=1)
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    with pytest.raises(AnnotatorError, match="has no Choices named 'label'"):
+        world.loop.send()
+    assert world.states() == {S.SENT: 13, S.DRAWN: 5}
+    world.annotator.offer(world.project_id("accuracy"), ["cat", "dog"])
+    world.loop.send()
+    assert world.states() == {S.SENT: 18}
+
+
+@pytest.mark.mistake("config-refuses")
+def test_a_project_that_takes_no_tasks_waits_and_the_others_are_served(world: World) -> None:
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    world.annotator.fail_next(
+        "import_tasks", AnnotatorError('"img" key is expected in task data'), carried_out=False
+    )
+    with pytest.raises(AnnotatorError, match="of queue 'accuracy' takes no tasks") as caught:
+        world.loop.send()
+    assert "must show $image" in caught.value.remedy
+    assert world.states() == {S.DRAWN: 5, S.SENT: 4}
+    started = world.clock.at
+    world.loop.send()
+    assert world.states() == {S.SENT: 9}
+    assert world.clock.at == started, "nothing was in doubt, so nothing was waited for"
+
+
+# --- answers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.mistake("answer-no-class")
+def test_an_empty_answer_and_one_of_two_choices_are_set_aside(sent: World) -> None:
+    sent.annotator.answer(1, by="ana")
+    sent.annotator.answer(2, "cat", "dog", by="ana")
+    found = sent.loop.collect()
+    assert sorted(s.value for s in found.strays) == ["(nothing)", "cat + dog"]
+    assert (found.n_labels, sent.states()) == (0, {S.SENT: 4})
