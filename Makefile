@@ -42,7 +42,7 @@ postgresql: setup
 	  else echo "  that needs apt-get and root: install PostgreSQL by hand, or those tests fail" >&2; fi; }
 
 test: setup browser postgresql  ## every test, against real servers: make test [ARGS='-k line']
-	@$(RUN)/python -m pytest $(ARGS)
+	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 chaos: setup  ## kill the loop at every point where something changes, on real servers: [ARGS='--every 10']
 	@$(RUN)/python -m tests.chaos $(ARGS)

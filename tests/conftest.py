@@ -22,6 +22,9 @@ READER = "reader"
 LABEL_STUDIOS = {"label_studio": LABEL_STUDIO_VERSION, "older_label_studio": "1.20.0"}
 """The versions of Label Studio that tests run against, each by the fixture that provides it."""
 
+SERVERS = "servers"
+"""The group of tests that share the servers, so one process runs them all."""
+
 _booting = pytest.StashKey[dict[str, LabelStudio]]()
 
 
@@ -32,13 +35,13 @@ def label_studios_of(item: pytest.Item) -> set[str]:
     return LABEL_STUDIOS.keys() & {*getattr(item, "fixturenames", ()), *named}
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let Label Studio boot while other tests run, if any test of this session wants it."""
-    if session.config.option.collectonly:
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let every Label Studio that the session wants boot while its other tests of servers run."""
+    if SERVERS not in item.keywords or _booting in item.config.stash:
         return
-    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
-    booting = session.config.stash[_booting] = {}
-    for name in sorted({name for item in session.items for name in label_studios_of(item)}):
+    factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]
+    booting = item.config.stash[_booting] = {}
+    for name in sorted({name for item in item.session.items for name in label_studios_of(item)}):
         version = LABEL_STUDIOS[name]
         booting[name] = LabelStudio(
             factory.mktemp("label-studio"),
@@ -56,9 +59,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         server.stop()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that need Label Studio last: it boots meanwhile."""
+    """Keep the tests of servers in one process, those of Label Studio last: it boots meanwhile."""
     items.sort(key=lambda item: sorted(label_studios_of(item)))
+    for item in items:
+        if label_studios_of(item) or "seaweedfs" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(SERVERS))
+            item.keywords[SERVERS] = True
 
 
 @pytest.fixture(scope="session")

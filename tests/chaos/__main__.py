@@ -1,4 +1,7 @@
-"""`python -m tests.chaos`: kill at every point, or at random for a while, and print what came of it."""
+"""`python -m tests.chaos`: kill at every point, or at random for a while, and print what came of it.
+
+A course kills each of its runs once: the k-th course at the k-th point of every run.
+"""
 
 import argparse
 import random
@@ -17,7 +20,7 @@ USER = {"username": "demo@labelloop.example", "password": "labelloop-demo"}
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--every", type=int, default=1, help="only each so many-th point")
+    parser.add_argument("--every", type=int, default=1, help="only each so many-th course")
     parser.add_argument("--minutes", type=float, help="kill at random, several times a course")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbose", action="store_true", help="a line a course")
@@ -56,6 +59,11 @@ def play(course: Course, asked: argparse.Namespace) -> int:
         if found != expected:
             bad.append(f"killed {where}: {difference(expected, found)}")
             print(f"DIFFERS  {bad[-1]}", flush=True)
+            for alone in ({i: at} for i, at in kills.items()):
+                found, _, killed = course.run(alone)
+                if found != expected:
+                    what = difference(expected, found)
+                    print(f"  also killed only {'; '.join(killed)}: {what}", flush=True)
         elif n_courses % 10 == 0:
             print(f"{n_courses} courses, {n_killed} kills, last {where}", flush=True)
     print(f"\n{'kills':<28}{n_killed:>8}")
@@ -74,8 +82,8 @@ def planned(
 ) -> Iterator[dict[int, int]]:
     """Which runs are killed at which point, course by course."""
     if asked.minutes is None:
-        every = [(i, at) for i, p in points.items() for at in range(1, len(p) + 1)]
-        yield from ({i: at} for i, at in every[:: asked.every])
+        for at in range(1, max(map(len, points.values())) + 1, asked.every):
+            yield {i: at for i, reached in points.items() if at <= len(reached)}
         return
     rng = random.Random(asked.seed)
     while time.monotonic() - began < 60 * asked.minutes:

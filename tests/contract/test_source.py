@@ -333,7 +333,7 @@ def test_zipped_text_is_read(tmp_path: Path) -> None:
     [
         ("cut.parquet", encoded("parquet", [{"id": "r"}])[:-20]),
         ("empty.parquet", b""),
-        ("cut.jsonl.gz", gzip.compress(b'{"id": "r"}\n' * 1000)[:-20]),
+        ("cut.jsonl.gz", gzip.compress(b'{"id": "r"}\n' * 1000, mtime=0)[:-20]),
         ("no.jsonl.gz", b'{"id": "r"}\n'),
         ("open.csv", b'id\n"r\n'),
     ],

@@ -65,7 +65,7 @@ def test_a_resolved_task_never_waits_to_be_sent_again() -> None:
 SKIP = said(1, None, skipped=True)
 
 
-@pytest.mark.parametrize("state", [*OPEN, S.RESOLVED, S.UNAVAILABLE, S.ABANDONED])
+@pytest.mark.parametrize("state", [*sorted(OPEN), S.RESOLVED, S.UNAVAILABLE, S.ABANDONED])
 @pytest.mark.parametrize(
     "answers",
     [[], [SKIP], [said(1, "cat")], [SKIP, said(2, "cat")], [said(1, "cat", deleted=True)]],
