@@ -1,5 +1,7 @@
 """What `labelloop init` proposes, and the file it writes."""
 
+import csv
+import json
 import random
 import tomllib
 from collections.abc import Mapping
@@ -7,10 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
 
 from labelloop.cli.asking import VARIABLES, Asker
-from labelloop.cli.init import _place
+from labelloop.cli.init_store import inputs
+from labelloop.cli.main import group
 from labelloop.config import load
 from labelloop.reports.first_settings import Answers, text
 from labelloop.reports.glimpse import glimpse
@@ -43,10 +49,12 @@ def answers(**changes: Any) -> Answers:
     given: dict[str, Any] = {
         "name": "food",
         "classes": ["Bread", "Soup / stew", 'the "rest"'],
-        "uri": "s3://production",
-        "endpoint_url": "http://127.0.0.1:9000",
-        "access_key": "${KEY}",
-        "secret_key": "${SECRET}",
+        "store": {
+            "uri": "s3://production",
+            "endpoint_url": "http://127.0.0.1:9000",
+            "access_key": "${KEY}",
+            "secret_key": "${SECRET}",
+        },
         "blind_uri": "s3://production-blind",
         "label_studio_url": "http://127.0.0.1:8080",
         "api_key": "${TOKEN}",
@@ -204,4 +212,145 @@ def test_the_server_and_its_keys_are_named_as_the_environment_has_them(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert _place(Asker(yes=True), None).written == written
+    place = inputs(
+        Asker(yes=True), Path("labelloop.toml"), bucket="b", folder=None, endpoint_url=None
+    )
+    assert place.written == {**written, "uri": "s3://b"}
+
+
+# --- a folder, and a table of predictions ------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run in, and a Label Studio that nobody answers at."""
+    for name in {n for names in VARIABLES.values() for n in names}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LABEL_STUDIO_USER_TOKEN", "0" * 40)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)  # it is asked more than once
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.chdir(own)
+    return own
+
+
+def photos(folder: Path, n: int = 40, *, beside: bool) -> None:
+    for i in range(n):
+        photo = folder / f"{i % 3}" / f"a b {i:02}.jpg"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(b"\xff\xd8\xff" + bytes(600_000 if i == 0 else 10))
+        if beside:
+            said = {
+                "label": ("sea/calm", "sea/rough")[i % 2],
+                "score": i / n,
+                "when": (NOW + timedelta(hours=i)).isoformat(),
+            }
+            photo.with_name(photo.name + ".json").write_text(json.dumps(said))
+
+
+def init(*flags: str) -> Result:
+    return CliRunner().invoke(group, ["init", "--yes", *flags])
+
+
+def test_a_folder_with_a_json_beside_each_file_needs_no_bucket(here: Path) -> None:
+    photos(here.parent / "photos", beside=True)
+    done = init("--folder", "../photos")
+    assert done.exit_code == 0, done.output
+    assert "../photos holds 40 objects; all were looked at" in done.output
+    settings = load(here / "labelloop.toml")
+    assert settings.store.uri == (here.parent / "photos").as_uri()
+    assert settings.store.blind_uri is None
+    assert settings.store.tags.predicted_class == "label"
+    assert settings.project.classes == ["sea/calm", "sea/rough"]
+    assert settings.project.name == "photos"
+    written = (here / "labelloop.toml").read_text()
+    assert "1 of the 40 looked at are larger" in written
+
+
+def test_the_settings_dont_lie_among_the_inputs(here: Path) -> None:
+    done = init("--folder", "..")
+    assert "would lie among the inputs" in str(done.exception)
+    assert not (here / "labelloop.toml").exists()
+
+
+def rows(n: int = 40) -> list[dict[str, Any]]:
+    return [
+        {
+            "request_id": f"r{i:03}",
+            "answer": ("sea/calm", "sea/rough")[i % 2],
+            "score": None if i == 5 else 100 * (i + 0.5) / n,
+            "ts": int((NOW + timedelta(hours=i)).timestamp() * 1000),
+            "picture": f"{i % 3}/a b {i:02}.jpg",
+            "country": ("CH", "DE", None)[i % 3],
+        }
+        for i in range(n)
+    ]
+
+
+def write_table(kind: str, at: Path) -> None:
+    at.parent.mkdir(parents=True)
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows()), at)
+    elif kind == "jsonl":
+        at.write_text("".join(json.dumps(row) + "\n" for row in rows()))
+    else:
+        with at.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows()[0]))
+            writer.writeheader()
+            writer.writerows(rows())
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole"),
+    [("parquet", "folder"), ("jsonl", "folder"), ("csv", "folder"), ("csv", "file")],
+)
+def test_columns_of_a_table_are_recognised_and_its_inputs_found(
+    here: Path, kind: str, whole: str
+) -> None:
+    photos(here.parent / "photos", beside=False)
+    table = here.parent / "logs" / f"part-0.{kind}"
+    write_table(kind, table)
+    given = "../logs" if whole == "folder" else f"../logs/part-0.{kind}"
+    done = init("--folder", "../photos", "--source", given)
+    assert done.exit_code == 0, (done.output, done.exception)
+    source = load(here / "labelloop.toml").source
+    assert source is not None
+    assert (source.kind, Path(source.uri)) == (
+        kind,
+        table if whole == "file" else table.parent,
+    )
+    assert (source.confidence_divisor, source.predicted_at_unit) == (100, "milliseconds")
+    assert source.attributes == ["country"]
+    called = source.columns
+    assert (called.sample_id, called.predicted_class) == ("request_id", "answer")
+    assert (called.confidence, called.predicted_at) == ("score", "ts")
+    assert called.uri == "picture"  # by no usual name, but its values are there
+    assert "about 25 a day" in (here / "labelloop.toml").read_text()
+
+
+def test_a_table_whose_inputs_arent_found_says_what_to_set(here: Path) -> None:
+    photos(here.parent / "elsewhere", 3, beside=False)
+    write_table("csv", here.parent / "logs" / "a.csv")
+    done = init("--folder", "../elsewhere", "--source", "../logs")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "no input in ../elsewhere is called r037" in done.output
+    assert '# uri = "images/{request_id}.jpg"' in (here / "labelloop.toml").read_text()
+
+
+def test_parquet_files_of_a_delta_table_are_taken_for_one(here: Path) -> None:
+    import deltalake
+
+    photos(here.parent / "photos", beside=False)
+    deltalake.write_deltalake(here.parent / "lake", pa.Table.from_pylist(rows()))
+    done = init("--folder", "../photos", "--source", "../lake")
+    assert done.exit_code == 0, (done.output, done.exception)
+    source = load(here / "labelloop.toml").source
+    assert source is not None
+    assert source.kind == "delta"
+
+
+def test_a_place_without_predictions_is_named(here: Path) -> None:
+    photos(here.parent / "photos", beside=False)
+    done = init("--folder", "../photos", "--source", "../photos")
+    assert "holds no file of Parquet, JSON lines or CSV" in str(done.exception)

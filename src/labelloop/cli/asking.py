@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import click
 
+from labelloop.cli.wrapping import wrapped
 from labelloop.errors import ArgumentError
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -17,6 +18,11 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "token": ("LABEL_STUDIO_USER_TOKEN", "LABEL_STUDIO_API_KEY"),
 }
 """Where each thing may stand. The first name is the one written where none of them is set."""
+
+
+def say(text: str, indent: int = 0, *, err: bool = True) -> None:
+    """Tell the person something, on standard error unless it is the result."""
+    click.echo(wrapped(text, indent, file_descriptor=2 if err else 1), err=err)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +73,14 @@ class Asker:
         for name in VARIABLES[what]:
             value = os.environ.get(name)
             if value:
-                click.echo(f"{what + ':':<14} ${name}", err=True)
+                say(f"{what + ':':<14} ${name}")
                 return Known(value, f"${{{name}}}")
         return None
 
     def text(self, question: str, *, suggested: str | None, flag: str) -> str:
         """A text; where nobody can be asked, the suggested one."""
         if not self.silent:
-            return str(click.prompt(question, default=suggested))
+            return str(click.prompt(question, default=suggested, show_default=bool(suggested)))
         if suggested is not None:
             return suggested
         raise ArgumentError(f"{question}: that can't be found out", remedy=f"say it with {flag}")

@@ -1,28 +1,43 @@
 """The text of a first labelloop.toml: commented, and such that `load` takes it. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from labelloop.core.tags import TagNames
 from labelloop.reports.proposal import THRESHOLDS, Proposal, rounded
+from labelloop.reports.table_proposal import TableProposal
 
 MOST_LABELS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableAnswers:
+    """Where the table of predictions lies, and how it calls its columns."""
+
+    kind: str
+    uri: str
+    columns: TableProposal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What the file rests on. Secrets come as ${NAME}, and only so; None leaves a line out."""
+    """What the file rests on. Secrets come as ${NAME}, and only so.
+
+    store
+        what [store] says of the place of the inputs
+    blind_uri
+        None where no copies are needed: images in a folder travel inside the tasks
+    table
+        None: the predictions stand in tags
+    """
 
     name: str
     classes: Sequence[str]
-    uri: str
-    endpoint_url: str | None
-    access_key: str | None
-    secret_key: str | None
-    session_token: str | None = None
-    region: str | None = None
-    blind_uri: str
+    store: Mapping[str, str]
+    is_folder: bool = False
+    blind_uri: str | None
+    table: TableAnswers | None = None
     label_studio_url: str
     api_key: str
 
@@ -36,6 +51,7 @@ def text(answers: Answers, seen: Proposal) -> str:
             "",
             *_project(answers, seen),
             *_store(answers, seen),
+            *(_tags(answers, seen) if answers.table is None else _source(answers.table)),
             *_label_studio(answers),
             *_queues(seen),
             *_training(),
@@ -52,8 +68,8 @@ def quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _lines(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
-    return [f"{key} = {quoted(value)}" for key, value in pairs if value is not None]
+def _lines(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{key} = {quoted(value)}" for key, value in pairs]
 
 
 def _project(a: Answers, seen: Proposal) -> list[str]:
@@ -64,8 +80,8 @@ def _project(a: Answers, seen: Proposal) -> list[str]:
     return [
         "[project]",
         f"name = {quoted(a.name)}",
-        "# Every class that the model can answer, spelled as in the tags. A prediction of another one",
-        "# is set aside. Rare classes may be missing here: add them.",
+        "# Every class that the model can answer, spelled as in the predictions. One of",
+        "# another class is set aside. Rare classes may be missing here: add them.",
         "classes = [",
         *listed,
         "]",
@@ -78,40 +94,86 @@ def _often(n: int, of: int) -> str:
     return f"  # {n:,} of the {of:,} looked at" if n else ""
 
 
+_STORE = ("uri", "endpoint_url", "access_key", "secret_key", "session_token", "region")
+
+
 def _store(a: Answers, seen: Proposal) -> list[str]:
+    given = _lines((key, a.store[key]) for key in _STORE if key in a.store)
+    return ["[store]", *given, *(_served(seen) if a.is_folder else _copied(a)), ""]
+
+
+def _copied(a: Answers) -> list[str]:
     return [
-        "[store]",
-        *_lines(
-            [
-                ("uri", a.uri),
-                ("endpoint_url", a.endpoint_url),
-                ("access_key", a.access_key),
-                ("secret_key", a.secret_key),
-                ("session_token", a.session_token),
-                ("region", a.region),
-            ]
-        ),
         "# A writable place for copies with random names: object keys often hold the predicted class,",
         "# and labels for the accuracy are given blind.",
-        f"blind_uri = {quoted(a.blind_uri)}",
+        *_lines([("blind_uri", a.blind_uri)] if a.blind_uri else []),
         "# Where annotators' browsers reach the server under another address:",
         '# public_endpoint_url = "https://images.example.com"',
-        "",
-        *_tags(seen.names, seen.missing),
     ]
 
 
-def _tags(names: TagNames, missing: Sequence[str]) -> list[str]:
+def _served(seen: Proposal) -> list[str]:
+    """What stands below a folder."""
+    n, of = seen.n_large, seen.n_looked_at
+    large = f"{n:,} of the {of:,} looked at are larger" if n else "all looked at are smaller"
+    return [
+        f"# Images travel inside the tasks, up to 500,000 bytes each: {large}.",
+        "# Larger ones must be served, together with a folder for copies: docs/folder.md",
+        '# public_endpoint_url = "https://images.example.com"',
+        '# blind_uri = "..."',
+    ]
+
+
+def _tags(a: Answers, seen: Proposal) -> list[str]:
     usual = TagNames()
-    called = [(f.name, getattr(names, f.name)) for f in fields(names)]
+    called = [(f.name, getattr(seen.names, f.name)) for f in fields(usual)]
     other = [(key, name) for key, name in called if name != getattr(usual, key)]
-    unknown = [f"# No tag seems to hold the {key}: name it here.\n# {key} = ..." for key in missing]
+    hold = "name in the JSON beside a file" if a.is_folder else "tag"
+    unknown = [
+        f"# No {hold} seems to hold the {key}: name it here.\n# {key} = ..." for key in seen.missing
+    ]
     if not other and not unknown:
         return []
     return [
-        "[store.tags]                            # what the application calls its tags",
+        "[store.tags]                            # what the application calls them",
         *_lines(other),
         *unknown,
+        "",
+    ]
+
+
+_REQUIRED = ("sample_id", "predicted_class", "predicted_at")
+
+
+def _source(table: TableAnswers) -> list[str]:
+    found = table.columns
+    counted = []
+    if found.confidence_divisor != 1:
+        counted += [f"confidence_divisor = {found.confidence_divisor:g}  # in percent"]
+    if found.predicted_at_unit:
+        counted += [f"predicted_at_unit = {quoted(found.predicted_at_unit)}  # since 1970"]
+    attributes = ", ".join(map(quoted, found.attributes))
+    other = [(key, name) for key, name in found.columns.items() if key != name]
+    unknown = [
+        f"# No column seems to hold the {key}: name it here.\n# {key} = ..."
+        for key in _REQUIRED
+        if key not in found.columns
+    ]
+    if found.needs_uri:
+        unknown += [
+            "# Where the input of a row lies: a column, or a template such as",
+            f'# uri = "images/{{{found.columns.get("sample_id", "sample_id")}}}.jpg"',
+        ]
+    names = [*_lines(other), *unknown]
+    return [
+        "# The table of predictions, in place of tags: docs/tables.md",
+        "[source]",
+        *_lines([("kind", table.kind), ("uri", table.uri)]),
+        *counted,
+        f"attributes = [{attributes}]  # columns that a `where` may name as attributes.NAME",
+        "",
+        *(["[source.columns]                        # what the table calls them"] if names else []),
+        *names,
         "",
     ]
 

@@ -1,10 +1,10 @@
-"""A glimpse of a store: some hundred objects, spread over what is listed."""
+"""A glimpse of a store or a table: some hundred objects or rows, spread over what is there."""
 
 import heapq
 from dataclasses import dataclass
 
 from labelloop.core.line import line
-from labelloop.ports import Progress, Store, StoredObject
+from labelloop.ports import Progress, Source, Store, StoredObject
 
 OBJECTS = 300
 LISTED_AT_MOST = 20_000
@@ -44,3 +44,31 @@ def glimpse(store: Store, *, progress: Progress, n_objects: int = OBJECTS) -> Gl
 
 def _place(found: StoredObject) -> int:
     return line(found.sample_id, b"glimpse")
+
+
+def first_rows(source: Source, *, n_rows: int = OBJECTS) -> tuple[str, list[dict[str, str]], int]:
+    """The newest file, some rows spread over its beginning as text, and how many rows that has.
+
+    Values that are none and columns of lists or records are left out.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    from labelloop.core.column_values import texts
+
+    newest = source.files()[-1]
+    for some in source.read(newest, None):
+        n = some.batch.num_rows
+        if not n:
+            continue
+        chosen = np.unique(np.linspace(0, n - 1, min(n, n_rows)).astype(int))
+        batch = some.batch.take(pa.array(chosen))
+        rows: list[dict[str, str]] = [{} for _ in chosen]
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+                continue
+            for row, value in zip(rows, texts(column, name).to_pylist(), strict=True):
+                if value is not None:
+                    row[name] = value
+        return newest.uri, rows, n
+    return newest.uri, [], 0

@@ -13,7 +13,15 @@ THRESHOLDS = (0.5, 0.7, 0.9)
 MOST_CLASSES = 300
 FLAGS = frozenset({"true", "false"})
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
-    "predicted_class": ("prediction", "predicted_label", "predicted", "label", "class", "category"),
+    "predicted_class": (
+        "prediction",
+        "predicted_label",
+        "predicted",
+        "label",
+        "class",
+        "category",
+        "answer",
+    ),
     "confidence": ("score", "probability", "prob", "conf", "certainty"),
     "timestamp": ("predicted_at", "time", "created_at", "created", "datetime", "date"),
     "model": ("model_version", "model_name", "version"),
@@ -38,6 +46,10 @@ class Proposal:
     """The share of the predictions with a confidence below each threshold."""
     flagged: float
     """The share with a flag or a correction."""
+    n_tagged: int = 0
+    """How many of those looked at have any tag."""
+    n_large: int = 0
+    """How many of those looked at are too large to travel inside a task, where they would."""
 
     def expected(self, share: float) -> str:
         """How many a day a share of the traffic is, in words.
@@ -53,7 +65,11 @@ class Proposal:
 
 
 def propose(
-    tagged: Sequence[Mapping[str, str]], stored_at: Iterable[datetime], *, n_listed: int
+    tagged: Sequence[Mapping[str, str]],
+    stored_at: Iterable[datetime],
+    *,
+    n_listed: int,
+    n_large: int = 0,
 ) -> Proposal:
     """What `tagged` objects say, chosen evenly from `n_listed`; `stored_at`: when each was stored."""
     names, missing = tag_names(tagged)
@@ -73,6 +89,8 @@ def propose(
         per_day=per_day(moments, n_listed),
         below={at: sum(c < at for c in sure) / n if n else 0.0 for at in THRESHOLDS},
         flagged=said / n if n else 0.0,
+        n_tagged=sum(map(bool, tagged)),
+        n_large=n_large,
     )
 
 
@@ -96,7 +114,9 @@ def tag_names(tagged: Sequence[Mapping[str, str]]) -> tuple[TagNames, tuple[str,
         "predicted_class",
         "model",
     ):
-        found = _called(key, {n: v for n, v in values.items() if n not in chosen.values()})
+        rest = {n: v for n, v in values.items() if n not in chosen.values()}
+        by_values = key in {"predicted_class", "confidence", "timestamp"}
+        found = called((key, *OTHER_NAMES[key]), rest, FITS[key], by_values=by_values)
         if found is not None:
             chosen[key] = found
     standard = asdict(TagNames())
@@ -133,25 +153,34 @@ def rounded(n: float) -> int:
 # --- which tag is which -----------------------------------------------------------------------
 
 
-def _called(key: str, values: Mapping[str, Sequence[str]]) -> str | None:
-    """The tag that holds `key`: by its name, if its values could be; else by its values alone."""
-    fits = FITS[key]
+def called(
+    names: Sequence[str],
+    values: Mapping[str, Sequence[str]],
+    fits: Callable[[Sequence[str]], bool],
+    *,
+    by_values: bool,
+) -> str | None:
+    """The one of `values` that is called by one of `names`, likely ones first, if its values fit.
+
+    by_values
+        else the only one whose values fit
+    """
     plain = {_plain(name): name for name in values}
-    for name in (key, *OTHER_NAMES[key]):
+    for name in names:
         found = plain.get(_plain(name))
         if found is not None and fits(values[found]):
             return found
-    if key not in {"predicted_class", "confidence", "timestamp"}:
-        return None
-    fitting = [name for name, held in values.items() if fits(held)]
+    fitting = [name for name, held in values.items() if by_values and fits(held)]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _are_instants(held: Sequence[str]) -> bool:
+def are_instants(held: Sequence[str]) -> bool:
+    """Whether most are ISO 8601."""
     return _mostly(held, lambda text: _instant(text) is not None and _number(text) is None)
 
 
-def _are_confidences(held: Sequence[str]) -> bool:
+def are_confidences(held: Sequence[str]) -> bool:
+    """Whether most are numbers from 0 to 1."""
     return _mostly([text for text in held if text.strip()], _is_share)
 
 
@@ -162,7 +191,7 @@ def _are_flags(held: Sequence[str]) -> bool:
 def _are_classes(held: Sequence[str]) -> bool:
     different = set(held)
     few = 2 <= len(different) <= min(MOST_CLASSES, max(2, len(held) // 2))
-    return few and not _are_flags(held) and not _are_instants(held) and not _are_fractions(held)
+    return few and not _are_flags(held) and not are_instants(held) and not _are_fractions(held)
 
 
 def _are_fractions(held: Sequence[str]) -> bool:
@@ -174,8 +203,8 @@ def _are_names(held: Sequence[str]) -> bool:
 
 
 FITS: Mapping[str, Callable[[Sequence[str]], bool]] = {
-    "timestamp": _are_instants,
-    "confidence": _are_confidences,
+    "timestamp": are_instants,
+    "confidence": are_confidences,
     "flagged": _are_flags,
     "corrected_class": _are_names,
     "predicted_class": _are_classes,

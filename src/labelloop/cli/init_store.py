@@ -1,0 +1,230 @@
+"""init: where the inputs lie, and what is seen there."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelloop.cli.asking import Asker, Known, say
+from labelloop.cli.common import Watch
+from labelloop.errors import ArgumentError, StoreDenied, StoreError
+
+if TYPE_CHECKING:
+    from labelloop.loop import Loop
+    from labelloop.reports.proposal import Proposal
+
+SESSION = "AWS_SESSION_TOKEN"
+NOWHERE = {"url": "http://127.0.0.1:9", "api_key": "none"}
+"""A Label Studio that isn't asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the inputs lie. `settings` are [store]'s, with values; `written` as in the file."""
+
+    settings: Mapping[str, str]
+    written: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        """The uri with its values."""
+        return self.settings["uri"]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.uri.startswith("file:")
+
+    @property
+    def name(self) -> str:
+        """What the inputs may be called: the bucket, or the folder."""
+        if self.is_folder:
+            return Path(self.written["uri"]).expanduser().resolve().name
+        return self.uri.removeprefix("s3://").partition("/")[0]
+
+    def at(self, uri: str) -> "Place":
+        """Another place on the same server."""
+        return Place(settings={**self.settings, "uri": uri}, written={**self.written, "uri": uri})
+
+
+def draft(
+    place: Place, label_studio: Mapping[str, str] = NOWHERE, source: Mapping[str, str] | None = None
+) -> "Loop":
+    """A loop over settings that are being gathered: only its connections are used."""
+    from pydantic import ValidationError
+
+    from labelloop.config import Settings
+    from labelloop.loop import Loop
+
+    given: dict[str, Any] = {
+        "project": {"name": "draft", "classes": ["a", "b"]},
+        "store": dict(place.settings),
+        "label_studio": dict(label_studio),
+        "queue": [{"name": "draft", "purpose": "training"}],
+    }
+    if source is not None:
+        given["source"] = dict(source)
+    try:
+        return Loop(Settings.model_validate(given))
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise ArgumentError(
+            f"{where}: {fault['msg'].removeprefix('Value error, ')}",
+            remedy="correct it, and run this again",
+        ) from None
+
+
+def inputs(
+    asker: Asker, config: Path, *, bucket: str | None, folder: str | None, endpoint_url: str | None
+) -> Place:
+    """The bucket or the folder: given, found, or asked for."""
+    if folder is not None:
+        if bucket is not None or endpoint_url is not None:
+            raise ArgumentError(
+                "--folder stands in place of a bucket",
+                remedy="leave out --bucket and --endpoint-url, or --folder",
+            )
+        return _folder(folder, config)
+    endpoint = _known(endpoint_url) if endpoint_url else asker.from_environment("endpoint")
+    if endpoint is None:
+        aws = _knows_aws()
+        typed = asker.text(
+            "Inputs: an S3 server's URL, or a folder" + (" (AWS: Enter)" if aws else ""),
+            suggested="" if aws else None,
+            flag="--endpoint-url or --folder",
+        )
+        if typed and not typed.startswith(("http://", "https://")) and _is_folder(typed):
+            return _folder(typed, config)
+        endpoint = _known(typed) if typed else None
+    server = _server(asker, endpoint)
+    return server.at(_bucket_uri(asker, server, bucket))
+
+
+def look(place: Place) -> "Proposal":
+    """What some hundred inputs say."""
+    from labelloop.adapters.folder import INLINE_BYTES
+    from labelloop.reports.glimpse import glimpse
+    from labelloop.reports.proposal import propose
+
+    with Watch() as watch, draft(place) as loop:
+        found = glimpse(loop.store, progress=watch)
+        tagged = list(loop.store.tags(found.objects))
+    n = len(tagged)
+    looked = "all were looked at" if n == found.n_listed else f"{n:,} were looked at"
+    say(f"{place.written['uri']} holds {found.listed}; {looked}")
+    return propose(
+        [tags for _, tags in tagged],
+        [of.last_modified for of, _ in tagged],
+        n_listed=found.n_listed,
+        n_large=sum(of.size_bytes > INLINE_BYTES for of in found.objects) if place.is_folder else 0,
+    )
+
+
+def blind_uri(asker: Asker, place: Place, given: str | None) -> str | None:
+    """The bucket for blind copies; a folder needs none as long as images travel inside the tasks."""
+    if place.is_folder:
+        return None
+    if given is None:
+        try:
+            there = [name for name in _buckets(place) if "blind" in name]
+        except StoreError:
+            there = []
+        suggested = there[0] if there else f"{place.name}-blind"
+        given = asker.text("Bucket for blind copies", suggested=suggested, flag="--blind-bucket")
+    blind = _as_uri(given)
+    try:
+        with draft(place) as loop:
+            loop.store.check_writable(blind)
+    except StoreError as exc:
+        say(f"{blind} can't be written yet: {exc.args[0]}")
+        say(f"remedy: {exc.remedy}")
+    return blind
+
+
+# --- a folder ---------------------------------------------------------------------------------
+
+
+def _folder(typed: str, config: Path) -> Place:
+    path = Path(typed).expanduser()
+    if not path.is_dir():
+        raise ArgumentError(f"there is no folder {typed}", remedy="correct the path")
+    at = path.resolve()
+    if config.resolve().is_relative_to(at):
+        raise ArgumentError(
+            f"{config} would lie among the inputs, and be taken for one",
+            remedy="run this in a folder of its own, and name that of the inputs",
+        )
+    return Place(settings={"uri": at.as_uri()}, written={"uri": from_config(typed, config)})
+
+
+def from_config(typed: str, config: Path) -> str:
+    """A path typed here, as a file at `config` may name it: relative ones start there."""
+    path = Path(typed).expanduser()
+    if path.is_absolute() or config.resolve().parent != Path.cwd():
+        return str(path.resolve())
+    return typed
+
+
+def _is_folder(typed: str) -> bool:
+    return Path(typed).expanduser().is_dir()
+
+
+# --- a bucket ---------------------------------------------------------------------------------
+
+
+def _server(asker: Asker, endpoint: Known | None) -> Place:
+    """The server and its keys, at no bucket yet."""
+    if endpoint is None:
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        say("AWS, with the credentials that its own tools find")
+        found = {"region": _known(region)} if region else {}
+    else:
+        found = {
+            "endpoint_url": endpoint,
+            "access_key": asker.secret("access key", "Access key"),
+            "secret_key": asker.secret("secret key", "Secret key"),
+        }
+        if found["access_key"].written == "${AWS_ACCESS_KEY_ID}" and os.environ.get(SESSION):
+            found["session_token"] = Known(os.environ[SESSION], f"${{{SESSION}}}")
+    return Place(
+        settings={key: known.value for key, known in found.items()},
+        written={key: known.written for key, known in found.items()},
+    )
+
+
+def _knows_aws() -> bool:
+    """Whether AWS's own tools are set up here."""
+    variables = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_DEFAULT_REGION")
+    return any(os.environ.get(v) for v in variables) or (Path.home() / ".aws").is_dir()
+
+
+def _known(value: str) -> Known:
+    return Known(value, value)
+
+
+def _bucket_uri(asker: Asker, server: Place, given: str | None) -> str:
+    if given:
+        return _as_uri(given)
+    try:
+        buckets = _buckets(server)
+    except StoreDenied as exc:
+        say(f"the key may not list buckets ({exc.args[0]})")
+        return _as_uri(asker.text("Bucket of the inputs", suggested=None, flag="--bucket"))
+    usual = [name for name in buckets if "blind" not in name]
+    if not usual:
+        raise ArgumentError(
+            "the server has no bucket for inputs",
+            remedy="create one that the application writes to, or name it with --bucket",
+        )
+    return _as_uri(asker.choice("Which bucket holds the inputs", usual, flag="--bucket"))
+
+
+def _as_uri(bucket: str) -> str:
+    return bucket if bucket.startswith("s3://") else f"s3://{bucket}"
+
+
+def _buckets(server: Place) -> list[str]:
+    with draft(server.at("s3://none")) as loop:
+        return loop.buckets()

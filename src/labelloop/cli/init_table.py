@@ -1,0 +1,131 @@
+"""init: a table of predictions in place of tags, and how it calls its columns."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labelloop.cli.asking import Asker, say
+from labelloop.cli.init_store import Place, draft, from_config
+from labelloop.errors import ArgumentError, StoreError
+
+if TYPE_CHECKING:
+    from labelloop.adapters.source_files import Kind
+    from labelloop.reports.first_settings import TableAnswers
+    from labelloop.reports.proposal import Proposal
+    from labelloop.reports.table_proposal import TableProposal
+
+KINDS: "tuple[Kind, ...]" = ("parquet", "jsonl", "csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What [source] says, and what the table's rows say."""
+
+    answers: "TableAnswers"
+    seen: "Proposal"
+
+
+def table(
+    asker: Asker, place: Place, config: Path, by_tags: "Proposal", *, given: str | None
+) -> Table | None:
+    """The table of predictions: given, or asked for where inputs have no tags; None: there is none."""
+    from labelloop.reports.first_settings import TableAnswers
+
+    if given is None and by_tags.n_looked_at and not by_tags.n_tagged:
+        say("the inputs have no tags")
+        given = asker.text(
+            "A table of predictions: a folder, s3://bucket/prefix or a file (none: Enter)",
+            suggested="",
+            flag="--source",
+        )
+    if not given:
+        return None
+    is_bucket = given.startswith("s3://")
+    uri = given if is_bucket else str(Path(given).expanduser().resolve())
+    kind = _kind(place, uri, given)
+    found, n_rows, file = _rows(place, kind, uri)
+    found, example = _placed(place, found)
+    _say_columns(found, kind, file, example, place)
+    written = given if is_bucket else from_config(given, config)
+    return Table(TableAnswers(kind=kind, uri=written, columns=found), found.seen(n_rows))
+
+
+def _kind(place: Place, uri: str, given: str) -> str:
+    """What kind of files lie there: the one that there are most of."""
+    counts = {kind: _n_files(place, kind, uri) for kind in KINDS}
+    kind = max(KINDS, key=lambda k: counts[k])
+    if kind == "parquet" and counts[kind] and _is_delta(place, uri):
+        return "delta"
+    if not counts[kind]:
+        raise ArgumentError(
+            f"{given} holds no file of Parquet, JSON lines or CSV",
+            remedy="correct --source; docs/tables.md has the names that files may have, and Iceberg",
+        )
+    return kind
+
+
+def _n_files(place: Place, kind: "Kind", uri: str) -> int:
+    from labelloop.adapters.source_files import ENDINGS
+
+    with draft(place, source={"kind": kind, "uri": uri}) as loop:
+        assert loop.source is not None  # noqa: S101  it was given
+        files = loop.source.files()
+    return sum(f.uri.lower().endswith(ENDINGS[kind]) for f in files)
+
+
+def _is_delta(place: Place, uri: str) -> bool:
+    """Whether the Parquet files are those of a Delta table, which also names the deleted ones."""
+    try:
+        return _n_files(place, "jsonl", f"{uri.rstrip('/')}/_delta_log") > 0
+    except StoreError:
+        return False
+
+
+def _rows(place: Place, kind: str, uri: str) -> tuple["TableProposal", int, str]:
+    from labelloop.reports.glimpse import first_rows
+    from labelloop.reports.table_proposal import propose_columns
+
+    with draft(place, source={"kind": kind, "uri": uri}) as loop:
+        assert loop.source is not None  # noqa: S101  it was given
+        file, rows, n = first_rows(loop.source)
+    if not rows:
+        raise ArgumentError(
+            f"{file} has no row that can be read", remedy="run this again when it has"
+        )
+    return propose_columns(rows), n, file
+
+
+def _placed(place: Place, found: "TableProposal") -> tuple["TableProposal", str]:
+    """The proposal with the column that names inputs in the store; an example of none.
+
+    Tried in turn: the column that is called so, the sample's id, and every other one.
+    """
+    from urllib.parse import quote
+
+    def there(value: str) -> bool:
+        if "://" in value:
+            return value.startswith(place.uri.partition("://")[0]) and loop.store.exists(value)
+        key = quote(value) if place.is_folder else value
+        return loop.store.exists(f"{place.uri.rstrip('/')}/{key}")
+
+    named, own = found.columns.get("uri"), found.columns.get("sample_id")
+    others = [c for c in found.distinct if c not in {named, own}]
+    with draft(place) as loop:
+        for column in filter(None, [named, own, *others]):
+            values = found.examples(column)
+            if values and all(map(there, values)):
+                return found.with_uri(None if column == own else column), ""
+    example = next(iter(found.examples(named or own)), "")
+    return replace(found.with_uri(None), needs_uri=True), example
+
+
+def _say_columns(found: "TableProposal", kind: str, file: str, example: str, place: Place) -> None:
+    say(f"{file} ({kind}); {len(found.rows):,} of its rows were looked at")
+    for key in ("sample_id", "predicted_class", "confidence", "predicted_at", "uri"):
+        if key in found.columns:
+            say(f"{key + ':':<17}column {found.columns[key]!r}{found.unit_of(key)}")
+        elif key != "uri":
+            say(f"{key + ':':<17}no column seems to hold it")
+    if found.needs_uri:
+        say(f"{'uri:':<17}no input in {place.written['uri']} is called {example}", 17)
+    say(f"{'attributes:':<17}{', '.join(found.attributes) or 'none'}", 17)
