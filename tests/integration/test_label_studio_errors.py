@@ -1,13 +1,8 @@
 """What the Label Studio adapter makes of a server in trouble: a small one, told what to answer."""
 
 import json
-import socketserver
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -22,6 +17,7 @@ from labelloop.errors import (
     ProjectGone,
 )
 from labelloop.ports import ProjectSpec, TaskData
+from tests.faults.stub import Asked, Reply, Stub, dripping
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 PERSONAL = "aaaa.personal-access-token.cccc"
@@ -30,101 +26,10 @@ NO_PROJECTS = {"count": 0, "next": None, "previous": None, "results": []}
 SPEC = ProjectSpec(title="fruit", marker="labelloop:l1/q", classes=("fig",), show=(), blind=True)
 
 
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    body: bytes
-    kind: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: bool = False
-
-    @classmethod
-    def of(cls, status: int, body: object, **headers: str) -> "Reply":
-        return cls(status, json.dumps(body).encode(), headers=headers)
-
-
-@dataclass(frozen=True)
-class Asked:
-    method: str
-    path: str
-    token: str
-    body: bytes
-
-
-class QuietServer(ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that stopped waiting: that is what is tested."""
-
-
-class Fake:
-    """A server that answers each request as `answer` says, and remembers it."""
-
-    def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.answer: Callable[[Asked], Reply] = lambda _: Reply.of(200, NO_PROJECTS)
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def handle_any(self) -> None:
-                length = int(self.headers.get("Content-Length", 0))
-                token = self.headers.get("Authorization", "")
-                path = self.path.split("?")[0]
-                asked = Asked(self.command, path, token, self.rfile.read(length))
-                fake.asked.append(asked)
-                reply = fake.answer(asked)
-                self.send_response_only(reply.status)
-                self.send_header("Content-Type", reply.kind)
-                extra = 10 if reply.cut else 0
-                self.send_header("Content-Length", str(len(reply.body) + extra))
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(reply.body)
-
-            do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815  as the base asks
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = QuietServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-@contextmanager
-def dripping(header: bytes, body: bytes, *, every_s: float, size: int = 1) -> Iterator[str]:
-    """The URL of a server whose answers come a few bytes at a time."""
-
-    class Drip(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            while self.rfile.readline().strip():
-                pass
-            length = f"Content-Length: {len(body)}".encode()
-            self.wfile.write(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n" + length + b"\r\n\r\n")
-            with suppress(ConnectionError):
-                for start in range(0, len(body), size):
-                    self.wfile.write(body[start : start + size])
-                    time.sleep(every_s)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
-def fake() -> Iterator[Fake]:
-    server = Fake()
+def fake() -> Iterator[Stub]:
+    server = Stub()
+    server.answer = lambda _: Reply.of(200, NO_PROJECTS)
     yield server
     server.stop()
 
@@ -173,7 +78,7 @@ def test_a_server_that_is_down_is_named_with_the_remedy(connect: Connect) -> Non
 
 
 def test_reads_are_tried_again_and_give_up(
-    connect: Connect, fake: Fake, pauses: list[float]
+    connect: Connect, fake: Stub, pauses: list[float]
 ) -> None:
     fake.answer = lambda _: Reply.of(500, {"detail": "database is locked"})
     with pytest.raises(AnnotatorUnavailable, match=r"500.*database is locked"):
@@ -182,13 +87,13 @@ def test_reads_are_tried_again_and_give_up(
     assert len(pauses) == 3
 
 
-def test_a_read_that_works_the_second_time_works(connect: Connect, fake: Fake) -> None:
+def test_a_read_that_works_the_second_time_works(connect: Connect, fake: Stub) -> None:
     replies = iter([Reply.of(503, {}), Reply.of(200, NO_PROJECTS)])
     fake.answer = lambda _: next(replies)
     assert list(connect(fake.url).projects()) == []
 
 
-def test_retry_after_is_honoured(connect: Connect, fake: Fake, pauses: list[float]) -> None:
+def test_retry_after_is_honoured(connect: Connect, fake: Stub, pauses: list[float]) -> None:
     replies = iter([Reply.of(429, {}, **{"Retry-After": "7"}), Reply.of(200, NO_PROJECTS)])
     fake.answer = lambda _: next(replies)
     connect(fake.url).projects()
@@ -196,7 +101,7 @@ def test_retry_after_is_honoured(connect: Connect, fake: Fake, pauses: list[floa
 
 
 def test_retry_after_may_be_an_instant_of_the_servers_clock(
-    connect: Connect, fake: Fake, pauses: list[float]
+    connect: Connect, fake: Stub, pauses: list[float]
 ) -> None:
     told = {"Date": "Wed, 04 Mar 2020 12:00:00 GMT", "Retry-After": "Wed, 04 Mar 2020 12:00:09 GMT"}
     replies = iter([Reply.of(503, {}, **told), Reply.of(200, NO_PROJECTS)])
@@ -206,7 +111,7 @@ def test_retry_after_may_be_an_instant_of_the_servers_clock(
 
 
 def test_a_server_that_wants_a_long_pause_isnt_asked_before_it(
-    connect: Connect, fake: Fake, pauses: list[float]
+    connect: Connect, fake: Stub, pauses: list[float]
 ) -> None:
     fake.answer = lambda _: Reply.of(429, {}, **{"Retry-After": "600"})
     with pytest.raises(AnnotatorUnavailable, match=r"429.*come back after 600 s"):
@@ -216,7 +121,7 @@ def test_a_server_that_wants_a_long_pause_isnt_asked_before_it(
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
-def test_json_cut_short_is_asked_for_again(connect: Connect, fake: Fake, method: str) -> None:
+def test_json_cut_short_is_asked_for_again(connect: Connect, fake: Stub, method: str) -> None:
     whole = NO_PROJECTS if method == "GET" else {"id": 1}
     replies = iter([Reply(200, json.dumps(whole).encode()[:-1]), Reply.of(200, whole)])
     fake.answer = lambda _: next(replies)
@@ -228,7 +133,7 @@ def test_json_cut_short_is_asked_for_again(connect: Connect, fake: Fake, method:
     assert [a.method for a in fake.asked] == [method, method]
 
 
-def test_html_in_place_of_json_is_no_passing_failure(connect: Connect, fake: Fake) -> None:
+def test_html_in_place_of_json_is_no_passing_failure(connect: Connect, fake: Stub) -> None:
     fake.answer = lambda _: Reply(200, b"<html>Welcome to nginx</html>", "text/html")
     with pytest.raises(AnnotatorUnavailable, match="HTML"):
         connect(fake.url).projects()
@@ -243,13 +148,13 @@ def test_an_answer_that_drips_is_given_up(connect: Connect) -> None:
         assert caught.value.carried_out is True
 
 
-def test_a_large_answer_may_take_longer(connect: Connect, fake: Fake) -> None:
+def test_a_large_answer_may_take_longer(connect: Connect, fake: Stub) -> None:
     pieces = json.dumps({**NO_PROJECTS, "more": "x" * 20_000}).encode()
     with dripping(b"Content-Type: application/json", pieces, every_s=0.02, size=1000) as url:
         assert list(connect(url, timeout_s=0.2).projects()) == []
 
 
-def test_changes_of_data_are_tried_again(connect: Connect, fake: Fake) -> None:
+def test_changes_of_data_are_tried_again(connect: Connect, fake: Stub) -> None:
     replies = iter([Reply.of(502, {}), Reply.of(200, {"id": 1})])
     fake.answer = lambda _: next(replies)
     assert connect(fake.url).replace_data(1, {"image": "x", "labelloop": "k"}) is True
@@ -257,7 +162,7 @@ def test_changes_of_data_are_tried_again(connect: Connect, fake: Fake) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_imports_are_never_sent_twice(connect: Connect, fake: Fake, status: int) -> None:
+def test_imports_are_never_sent_twice(connect: Connect, fake: Stub, status: int) -> None:
     fake.answer = lambda _: Reply(status, b"<html>Bad gateway</html>", "text/html")
     with pytest.raises(AnnotatorUnavailable, match=str(status)) as caught:
         connect(fake.url).import_tasks(1, TASKS)
@@ -267,7 +172,7 @@ def test_imports_are_never_sent_twice(connect: Connect, fake: Fake, status: int)
     assert len(fake.asked) == 2
 
 
-def test_a_slow_import_may_have_been_carried_out(connect: Connect, fake: Fake) -> None:
+def test_a_slow_import_may_have_been_carried_out(connect: Connect, fake: Stub) -> None:
     done = threading.Event()
 
     def wait(_: Asked) -> Reply:
@@ -298,7 +203,7 @@ def test_a_slow_import_may_have_been_carried_out(connect: Connect, fake: Fake) -
     ids=["HTML", "truncated", "cut off", "empty", "without ids", "too many ids", "a list"],
 )
 def test_an_import_answered_strangely_may_have_been_carried_out(
-    connect: Connect, fake: Fake, reply: Reply
+    connect: Connect, fake: Stub, reply: Reply
 ) -> None:
     fake.answer = lambda _: reply
     with pytest.raises(AnnotatorUnavailable) as caught:
@@ -308,13 +213,13 @@ def test_an_import_answered_strangely_may_have_been_carried_out(
     assert len(fake.asked) == 1
 
 
-def test_html_in_place_of_json_says_so(connect: Connect, fake: Fake) -> None:
+def test_html_in_place_of_json_says_so(connect: Connect, fake: Stub) -> None:
     fake.answer = lambda _: Reply(200, b"\n<html>Welcome to nginx</html>", "text/html")
     with pytest.raises(AnnotatorUnavailable, match="HTML"):
         connect(fake.url).projects()
 
 
-def test_a_page_of_404_is_no_missing_project(connect: Connect, fake: Fake) -> None:
+def test_a_page_of_404_is_no_missing_project(connect: Connect, fake: Stub) -> None:
     fake.answer = lambda _: Reply(404, b"<html>no such app</html>", "text/html")
     for call in (
         lambda a: a.import_tasks(1, TASKS),
@@ -327,13 +232,13 @@ def test_a_page_of_404_is_no_missing_project(connect: Connect, fake: Fake) -> No
             call(connect(fake.url))
 
 
-def test_a_missing_project_is_gone(connect: Connect, fake: Fake) -> None:
+def test_a_missing_project_is_gone(connect: Connect, fake: Stub) -> None:
     fake.answer = lambda _: Reply.of(404, {"detail": "No Project matches the given query."})
     with pytest.raises(ProjectGone, match="project 12 "):
         connect(fake.url).find(12, ["k"])
 
 
-def test_a_redirection_is_not_followed_but_told(connect: Connect, fake: Fake) -> None:
+def test_a_redirection_is_not_followed_but_told(connect: Connect, fake: Stub) -> None:
     fake.answer = lambda _: Reply(301, b"", headers={"Location": "https://labels.example/api/?a=b"})
     with pytest.raises(AnnotatorError, match=r"https://labels\.example/api/\?…") as caught:
         connect(fake.url).projects()
@@ -341,7 +246,7 @@ def test_a_redirection_is_not_followed_but_told(connect: Connect, fake: Fake) ->
 
 
 def test_label_studios_own_words_are_kept_without_links_or_tasks(
-    connect: Connect, fake: Fake
+    connect: Connect, fake: Stub
 ) -> None:
     said = "'image' is expected :: {'data': {'x': 'http://h/a.png?X-Amz-Signature=s3cr3t'}}"
     words = {"non_field_errors": [said, "see http://h/b.png?X-Amz-Signature=s3cr3t"]}
@@ -354,7 +259,7 @@ def test_label_studios_own_words_are_kept_without_links_or_tasks(
     assert not isinstance(caught.value, AnnotatorUnavailable)
 
 
-def test_what_is_received_is_not_repeated_in_errors(connect: Connect, fake: Fake) -> None:
+def test_what_is_received_is_not_repeated_in_errors(connect: Connect, fake: Stub) -> None:
     fake.answer = lambda _: Reply.of(200, {"tasks": [{"id": "s3cr3t"}]})
     with pytest.raises(AnnotatorUnavailable) as caught:
         connect(fake.url).find(1, ["k"])
@@ -365,7 +270,7 @@ def test_what_is_received_is_not_repeated_in_errors(connect: Connect, fake: Fake
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_legacy_token_says_what_to_do(connect: Connect, fake: Fake, status: int) -> None:
+def test_a_refused_legacy_token_says_what_to_do(connect: Connect, fake: Stub, status: int) -> None:
     fake.answer = lambda _: Reply.of(status, {"detail": "Invalid token."})
     with pytest.raises(AnnotatorDenied, match="Invalid token") as caught:
         connect(fake.url).projects()
@@ -377,7 +282,7 @@ def test_a_refused_legacy_token_says_what_to_do(connect: Connect, fake: Fake, st
 class Tokens:
     """Access tokens, as Label Studio hands them out; only the latest one is good."""
 
-    def __init__(self, fake: Fake) -> None:
+    def __init__(self, fake: Stub) -> None:
         self.n_given = 0
         self.refuse_all = False
         fake.answer = self.answer
@@ -396,7 +301,7 @@ class Tokens:
         self.n_given += 1
 
 
-def test_a_personal_token_is_exchanged_once_for_many_requests(connect: Connect, fake: Fake) -> None:
+def test_a_personal_token_is_exchanged_once_for_many_requests(connect: Connect, fake: Stub) -> None:
     tokens = Tokens(fake)
     annotator = connect(fake.url, PERSONAL)
     for _ in range(3):
@@ -404,7 +309,7 @@ def test_a_personal_token_is_exchanged_once_for_many_requests(connect: Connect, 
     assert tokens.n_given == 1
 
 
-def test_an_expired_access_token_is_renewed_in_the_middle(connect: Connect, fake: Fake) -> None:
+def test_an_expired_access_token_is_renewed_in_the_middle(connect: Connect, fake: Stub) -> None:
     tokens = Tokens(fake)
     annotator = connect(fake.url, PERSONAL)
     annotator.projects()
@@ -414,7 +319,7 @@ def test_an_expired_access_token_is_renewed_in_the_middle(connect: Connect, fake
 
 @pytest.mark.mistake("token-refused")
 def test_a_revoked_personal_token_is_refused_after_one_renewal(
-    connect: Connect, fake: Fake
+    connect: Connect, fake: Stub
 ) -> None:
     tokens = Tokens(fake)
     annotator = connect(fake.url, PERSONAL)
@@ -428,7 +333,7 @@ def test_a_revoked_personal_token_is_refused_after_one_renewal(
 
 
 def test_an_access_token_refused_at_once_is_not_renewed_for_ever(
-    connect: Connect, fake: Fake
+    connect: Connect, fake: Stub
 ) -> None:
     tokens = Tokens(fake)
 
@@ -455,14 +360,14 @@ def test_a_key_that_is_no_token_is_refused_without_being_repeated(
 # --- addresses ------------------------------------------------------------------------------
 
 
-def test_label_studio_may_live_below_a_path(connect: Connect, fake: Fake) -> None:
+def test_label_studio_may_live_below_a_path(connect: Connect, fake: Stub) -> None:
     annotator = connect(fake.url + "/label-studio/")
     annotator.projects()
     assert fake.asked[0].path == "/label-studio/api/projects/"
     assert annotator.project_url(3) == f"{fake.url}/label-studio/projects/3/data"
 
 
-def test_people_open_the_public_address(connect: Connect, fake: Fake) -> None:
+def test_people_open_the_public_address(connect: Connect, fake: Stub) -> None:
     annotator = connect(fake.url, public_url="https://labels.example.com/ls/")
     assert annotator.project_url(3) == "https://labels.example.com/ls/projects/3/data"
 
@@ -481,7 +386,7 @@ def test_a_file_of_certificates_that_is_missing_is_named(connect: Connect) -> No
         connect("https://127.0.0.1:9", ca_file="/nowhere.pem")
 
 
-def test_a_fast_reader_of_many_pages_sees_them_all(connect: Connect, fake: Fake) -> None:
+def test_a_fast_reader_of_many_pages_sees_them_all(connect: Connect, fake: Stub) -> None:
     pages = iter([[2, 5], [9, 11], [12]])
     fake.answer = lambda _: Reply.of(
         200,
@@ -497,7 +402,7 @@ def test_a_fast_reader_of_many_pages_sees_them_all(connect: Connect, fake: Fake)
     assert {t.task_key for t in tasks} == {None}
 
 
-def test_results_that_are_not_ours_are_left_out(connect: Connect, fake: Fake) -> None:
+def test_results_that_are_not_ours_are_left_out(connect: Connect, fake: Stub) -> None:
     annotations = [
         {"id": 1, "result": None},
         {"id": 2, "result": [], "completed_by": {"id": 7, "email": "ana@example.com"}},

@@ -2,9 +2,10 @@
 
 import mimetypes
 import re
+import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from labelloop.adapters import browser_view, s3_facts, s3_listing
+from labelloop.adapters.patience import ATTEMPTS
 from labelloop.adapters.s3_access import S3Access, link_life
+from labelloop.adapters.s3_asking import Asking
 from labelloop.adapters.s3_errors import Request, translated
 from labelloop.errors import ArgumentError, ConfigError, InputChanged, InputGone, StoreDenied
 from labelloop.ports import BrowserView, StoredObject
@@ -55,7 +58,8 @@ class S3Store:
         workers: int = 16,
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 30.0,
-        attempts: int = 4,
+        attempts: int = ATTEMPTS,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._bucket, folder = split_uri(uri)
         root = f"{folder.rstrip('/')}/" if folder else ""
@@ -63,6 +67,7 @@ class S3Store:
         self._hidden = _hidden_prefix(hidden_uri, self._bucket)
         self._workers = workers
         self._access = access
+        self._ask = Asking(attempts=attempts, sleep=sleep)
         self._timeout_s = connect_timeout_s + read_timeout_s
         self._standing: set[str] = set()
         self._session = access.session()
@@ -74,7 +79,6 @@ class S3Store:
                 workers=workers,
                 connect_timeout_s=connect_timeout_s,
                 read_timeout_s=read_timeout_s,
-                attempts=attempts,
             )
 
         public = public_endpoint_url or access.endpoint_url
@@ -90,7 +94,7 @@ class S3Store:
         """
         request = self._request("listing", self._bucket)
         for prefix in self._prefixes:
-            for page in s3_listing.pages(self._client, request, prefix):
+            for page in s3_listing.pages(self._ask, self._client, request, prefix):
                 found = [
                     StoredObject(
                         sample_id=entry["Key"],
@@ -162,15 +166,17 @@ class S3Store:
         (source_bucket, source), (target_bucket, target) = map(split_uri, (source_uri, target_uri))
         head = self._head(source_bucket, source)
         content_type = _content_type(head.get("ContentType", ""), source)
-        with translated(self._request("copying", source_bucket, source)):
-            self._client.copy_object(
+        self._ask(
+            self._request("copying", source_bucket, source),
+            lambda: self._client.copy_object(
                 Bucket=target_bucket,
                 Key=target,
                 CopySource={"Bucket": source_bucket, "Key": source},
                 MetadataDirective="REPLACE",
                 TaggingDirective="REPLACE",
                 ContentType=content_type,
-            )
+            ),
+        )
         copied = self._head(target_bucket, target)
         if copied.get("Metadata") or copied.get("TagCount"):
             # A server that ignores the directives: then the bytes go through here.
@@ -193,13 +199,12 @@ class S3Store:
         bucket, key = split_uri(uri)
         request = self._request("deleting", bucket, key)
         try:
-            with translated(request):
-                answer = self._client.delete_object(Bucket=bucket, Key=key)
+            answer = self._ask(request, lambda: self._client.delete_object(Bucket=bucket, Key=key))
         except InputGone:
             return
         if answer.get("DeleteMarker") or answer.get("VersionId"):
             with suppress(StoreDenied, InputGone):
-                s3_listing.delete_versions(self._client, request, key)
+                s3_listing.delete_versions(self._ask, self._client, request, key)
 
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the object at `uri`.
@@ -210,7 +215,8 @@ class S3Store:
         """
         bucket, key = split_uri(uri)
         request = self._request("reading", bucket, key)
-        with translated(request):
+
+        def whole() -> bytes:
             answer = self._client.get_object(Bucket=bucket, Key=key)
             if "ETag" not in answer:
                 raise request.not_s3()
@@ -227,6 +233,8 @@ class S3Store:
                         remedy="put back what was there, or leave the sample out",
                     )
                 return body.read()
+
+        return self._ask(request, whole)
 
     def check_writable(self, uri: str) -> None:
         """Return if objects can be written and deleted below `uri`: a tiny one is, and is gone."""
@@ -246,8 +254,8 @@ class S3Store:
         Raises:
             StoreDenied: it may not list them.
         """
-        with translated(self._request("listing the buckets", "*")):
-            answer = self._client.list_buckets()
+        request = self._request("listing the buckets", "*")
+        answer = self._ask(request, self._client.list_buckets)
         return [b["Name"] for b in answer.get("Buckets", ()) if "Name" in b]
 
     def view(self, url: str, *, origin: str) -> BrowserView:
@@ -263,8 +271,8 @@ class S3Store:
     def retention(self, uri: str) -> timedelta | None:
         """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
         bucket, key = split_uri(uri)
-        with translated(self._request("reading the lifecycle rules", bucket)):
-            return s3_facts.retention(self._client, bucket, key)
+        request = self._request("reading the lifecycle rules", bucket)
+        return self._ask(request, lambda: s3_facts.retention(self._client, bucket, key))
 
     def _is_listed(self, key: str) -> bool:
         hidden = self._hidden is not None and key.startswith(self._hidden)
@@ -274,8 +282,9 @@ class S3Store:
         bucket, key = split_uri(found.uri)
         request = self._request("reading tags", bucket, key)
         try:
-            with translated(request):
-                answer = self._client.get_object_tagging(Bucket=bucket, Key=key)
+            answer = self._ask(
+                request, lambda: self._client.get_object_tagging(Bucket=bucket, Key=key)
+            )
         except InputGone:
             return None
         if "TagSet" not in answer:
@@ -285,8 +294,7 @@ class S3Store:
     def _head(self, bucket: str, key: str) -> "HeadObjectOutputTypeDef":
         request = self._request("looking", bucket, key, head=True)
         try:
-            with translated(request):
-                answer = self._client.head_object(Bucket=bucket, Key=key)
+            answer = self._ask(request, lambda: self._client.head_object(Bucket=bucket, Key=key))
         except InputGone:
             # A HEAD has no body that would tell a missing bucket from a missing object.
             self._check_bucket(bucket)
@@ -298,16 +306,20 @@ class S3Store:
     def _check_bucket(self, bucket: str) -> None:
         if bucket in self._standing:
             return
-        with translated(self._request("listing", bucket)):
-            self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+        self._ask(
+            self._request("listing", bucket),
+            lambda: self._client.list_objects_v2(Bucket=bucket, MaxKeys=1),
+        )
         self._standing.add(bucket)
 
     def _put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
         request = self._request("writing", bucket, key)
-        with translated(request):
-            answer = self._client.put_object(
+        answer = self._ask(
+            request,
+            lambda: self._client.put_object(
                 Bucket=bucket, Key=key, Body=body, ContentType=content_type
-            )
+            ),
+        )
         if "ETag" not in answer:
             raise request.not_s3()
 

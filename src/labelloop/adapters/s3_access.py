@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from labelloop.adapters.s3_asking import limit_answers
 from labelloop.adapters.s3_errors import Request, translated
 from labelloop.errors import ConfigError
 
@@ -76,9 +77,8 @@ class S3Access:
         workers: int = 10,
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 30.0,
-        attempts: int = 4,
     ) -> "S3Client":
-        """A client of the server at `url`; None is AWS.
+        """A client of the server at `url`; None is AWS. It tries nothing twice: `asked` does.
 
         Raises:
             ConfigError: a URL or CA file that can't be one.
@@ -102,14 +102,14 @@ class S3Access:
             max_pool_connections=workers,
             connect_timeout=connect_timeout_s,
             read_timeout=read_timeout_s,
-            retries={"mode": "standard", "total_max_attempts": attempts},
+            retries={"mode": "standard", "total_max_attempts": 1},
             # Newer checksums by default: many S3-compatible servers refuse them.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             proxies=proxies,
         )
         try:
-            return session.client("s3", endpoint_url=url, config=config, verify=self.ca_file)
+            client = session.client("s3", endpoint_url=url, config=config, verify=self.ca_file)
         except exceptions.ProfileNotFound as exc:
             raise self._unknown_profile() from exc
         except ValueError as exc:
@@ -117,6 +117,8 @@ class S3Access:
                 f"{url!r} can't be an S3 endpoint",
                 remedy="write it with http:// or https://, a host and, where needed, a port",
             ) from exc
+        limit_answers(client, read_timeout_s)
+        return client
 
     def resolved(self, *, required: bool = True) -> "S3Access":
         """The same access with the keys that the chain finds now, for what can't ask it.

@@ -60,7 +60,7 @@ FORBIDDEN = (
         " s3:DeleteObject"
     ),
 )
-RETRYABLE = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "429"})
+RETRYABLE = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException"})
 NOT_S3 = (
     "the answer is not S3's, but another kind of page",
     (
@@ -125,7 +125,14 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
         if code in {"NoSuchBucket", "InvalidBucketName", "SignatureDoesNotMatch"}:
             remedy += request.without_virtual()
         return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
-    if "html" in str(headers.get("content-type", "")):
+    is_page = "html" in str(headers.get("content-type", ""))
+    passing = status >= 500 or status in {408, 429} or code in RETRYABLE
+    if is_page and passing:
+        return StoreUnavailable(
+            f"{request}: what stands before the server says that it failed ({status})",
+            remedy="see that the server runs behind its proxy; check endpoint_url in [store]",
+        )
+    if is_page:
         # A page is never the word on an object: a login page's 404 must not read as "gone".
         return request.not_s3()
     if request.key is None and code in GONE:
@@ -142,7 +149,7 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
         )
     if status == NOT_FOUND:
         return request.not_s3()
-    if status >= 500 or code in RETRYABLE:
+    if passing:
         return StoreUnavailable(
             f"{request}: the server failed ({code}: {error.get('Message', '')})",
             remedy="try again; if it stays so, look into the server's log",
@@ -160,6 +167,7 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
     """The error where no usable answer came."""
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import ProtocolError
 
     if isinstance(exc, boto.NoCredentialsError | boto.PartialCredentialsError):
         return StoreDenied(
@@ -191,8 +199,17 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
             remedy="check proxy in [store], or HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
         )
     if isinstance(exc, ResponseParserError):
-        return request.not_s3()
-    if isinstance(exc, boto.ConnectTimeoutError | boto.ReadTimeoutError):
+        _, remedy = NOT_S3
+        return StoreUnavailable(
+            f"{request}: the answer was cut short, or is not S3's",
+            remedy=f"try again; {remedy}{request.without_virtual()}",
+        )
+    if isinstance(exc, boto.IncompleteReadError | boto.ConnectionClosedError | ProtocolError):
+        return StoreUnavailable(
+            f"{request}: the connection broke ({_cause(exc)})",
+            remedy="see whether the server restarts or a proxy cuts it off, then try again",
+        )
+    if isinstance(exc, boto.ConnectTimeoutError) or is_slow(exc):
         return StoreUnavailable(
             f"{request}: no answer in time",
             remedy="check that the server is up, not overloaded, and not behind a firewall",
@@ -202,6 +219,16 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
         remedy="check that the server runs and that endpoint_url in [store] is right"
         + request.without_virtual(),
     )
+
+
+def is_slow(exc: BaseException | None) -> bool:
+    """Whether the server was reached, and gave no answer in time."""
+    from botocore.exceptions import ReadTimeoutError
+    from urllib3.exceptions import (
+        ReadTimeoutError as ReadingTimedOut,
+    )  # within the body of an object
+
+    return isinstance(exc, ReadTimeoutError | ReadingTimedOut)
 
 
 def _cause(exc: Exception) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING
 
-from labelloop.adapters.s3_errors import Request, translated
+from labelloop.adapters.s3_asking import Asking
+from labelloop.adapters.s3_errors import Request
 from labelloop.errors import StoreDenied
 
 if TYPE_CHECKING:
@@ -15,38 +17,45 @@ NAMES_SHOWN = 8
 
 
 def pages(
-    client: "S3Client", request: Request, prefix: str
+    ask: Asking, client: "S3Client", request: Request, prefix: str
 ) -> Iterator["ListObjectsV2OutputTypeDef"]:
     """The pages of the listing of `prefix`: each key's current version, none that is deleted.
 
     Raises:
         StoreDenied: nothing lies below the prefix, though something lies in the bucket.
     """
-    paginator = client.get_paginator("list_objects_v2")
-    found = iter(paginator.paginate(Bucket=request.bucket, Prefix=prefix))
+    after = ""
     empty = True
     while True:
-        with translated(request):
-            page = next(found, None)
-        if page is None:
-            break
+        page = ask(request, partial(_page, client, request.bucket, prefix, after))
         if "Name" not in page and "KeyCount" not in page:
             # A well-formed page of something else parses as an empty listing.
             raise request.not_s3()
         empty = empty and not page.get("Contents")
         yield page
+        if not page.get("IsTruncated"):
+            break
+        if "NextContinuationToken" not in page:
+            raise request.not_s3()  # ending here would pass a part off as the whole
+        after = page["NextContinuationToken"]
     if empty and prefix:
-        _refuse_wrong_prefix(client, request, prefix)
+        _refuse_wrong_prefix(ask, client, request, prefix)
 
 
-def _refuse_wrong_prefix(client: "S3Client", request: Request, prefix: str) -> None:
+def _page(client: "S3Client", bucket: str, prefix: str, after: str) -> "ListObjectsV2OutputTypeDef":
+    if after:
+        return client.list_objects_v2(Bucket=bucket, Prefix=prefix, ContinuationToken=after)
+    return client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+
+
+def _refuse_wrong_prefix(ask: Asking, client: "S3Client", request: Request, prefix: str) -> None:
     """Raise what stands where the prefix was looked for; return where the bucket is empty."""
     above = prefix
     while above:
         above = above.rstrip("/").rpartition("/")[0]
         above = f"{above}/" if above else ""
-        with translated(request):
-            page = client.list_objects_v2(Bucket=request.bucket, Prefix=above, Delimiter="/")
+        look = partial(client.list_objects_v2, Bucket=request.bucket, Prefix=above, Delimiter="/")
+        page = ask(request, look)
         names = [common["Prefix"] for common in page.get("CommonPrefixes", ())]
         if names or page.get("Contents"):
             raise nothing_below(f"s3://{request.bucket}", prefix, above, names)
@@ -66,13 +75,16 @@ def nothing_below(place: str, prefix: str, above: str, names: list[str]) -> Stor
     )
 
 
-def delete_versions(client: "S3Client", request: Request, key: str) -> None:
+def delete_versions(ask: Asking, client: "S3Client", request: Request, key: str) -> None:
     """Delete every version of the object at `key`, and its delete markers."""
     bucket = request.bucket
-    with translated(request):
+
+    def delete_them() -> None:
         for page in client.get_paginator("list_object_versions").paginate(
             Bucket=bucket, Prefix=key
         ):
             for held in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
                 if held["Key"] == key:
                     client.delete_object(Bucket=bucket, Key=key, VersionId=held["VersionId"])
+
+    ask(request, delete_them)

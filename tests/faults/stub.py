@@ -1,0 +1,102 @@
+"""A small HTTP server that answers as it is told, and one whose answers drip."""
+
+import json
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    body: bytes
+    kind: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
+
+    @classmethod
+    def of(cls, status: int, body: object, **headers: str) -> "Reply":
+        return cls(status, json.dumps(body).encode(), headers=headers)
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str
+    path: str
+    token: str
+    body: bytes
+
+
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that stopped waiting: that is what is tested."""
+
+
+class Stub:
+    """A server that answers each request as `answer` says, and remembers it."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.answer: Callable[[Asked], Reply] = lambda _: Reply(200, b"")
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def handle_any(self) -> None:
+                length = int(self.headers.get("Content-Length", 0))
+                token = self.headers.get("Authorization", "")
+                path = self.path.split("?")[0]
+                asked = Asked(self.command, path, token, self.rfile.read(length))
+                stub.asked.append(asked)
+                reply = stub.answer(asked)
+                self.send_response_only(reply.status)
+                self.send_header("Content-Type", reply.kind)
+                extra = 10 if reply.cut else 0
+                self.send_header("Content-Length", str(len(reply.body) + extra))
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(reply.body)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815  as the base asks
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = QuietServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@contextmanager
+def dripping(header: bytes, body: bytes, *, every_s: float, size: int = 1) -> Iterator[str]:
+    """The URL of a server whose answers come a few bytes at a time."""
+
+    class Drip(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            length = f"Content-Length: {len(body)}".encode()
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n" + length + b"\r\n\r\n")
+            with suppress(ConnectionError):
+                for start in range(0, len(body), size):
+                    self.wfile.write(body[start : start + size])
+                    time.sleep(every_s)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
