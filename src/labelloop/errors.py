@@ -40,6 +40,10 @@ class StoreDenied(StoreError):
     """The store refused: wrong key, missing right, no such bucket."""
 
 
+class InputTooLarge(StoreDenied):
+    """An input has more bytes than fit where it is to be shown."""
+
+
 class InputGone(StoreError):
     """The object of a sample no longer exists in the store."""
 

@@ -346,7 +346,7 @@ class Loop:
             return None
         from labelloop.steps.index_table import IndexTable
 
-        reading = self._how_to_read()
+        reading = self._how_to_read(self._renamed())
         return IndexTable(
             self.ledger,
             self.log,
@@ -357,8 +357,8 @@ class Loop:
             progress=self._progress,
         ).run()
 
-    def _how_to_read(self) -> "HowToRead":
-        """How the rows of the table are read."""
+    def _how_to_read(self, renamed: Mapping[str, str]) -> "HowToRead":
+        """How the rows of the table are read; `renamed`: the present name of each old one."""
         from labelloop.core.columns import ColumnNames, HowToRead, TableRules
 
         own = self.settings
@@ -373,7 +373,7 @@ class Loop:
             ),
             rules=TableRules(
                 classes=frozenset(own.project.classes),
-                renamed=self._renamed(),
+                renamed=renamed,
                 store_uri=own.store.uri,
                 unusable_is_wrong=own.project.invalid_prediction == "wrong",
                 confidence_divisor=table.confidence_divisor,
@@ -584,7 +584,7 @@ class Loop:
             queues=self.queues,
             open_store=lambda: self.store,
             open_source=lambda: self.source,
-            how_to_read=self._how_to_read,
+            how_to_read=lambda: self._how_to_read(self._renamed_so_far()),
             open_annotator=lambda: self.annotator,
             open_ledger=self._existing_ledger,
             log_identity=self._log_identity,
@@ -597,6 +597,14 @@ class Loop:
         if ledger is not None:
             self._opened.append(ledger)
         return ledger
+
+    def _renamed_so_far(self) -> Mapping[str, str]:
+        """What `_renamed` will say, without making a ledger where there is none."""
+        ledger = self._existing_ledger()
+        if ledger is None:
+            return self.settings.answers().renamed
+        with ledger.read() as tx:
+            return {**classes.renamed(tx), **self.settings.answers().renamed}
 
     def report(self) -> "Quality":
         """How good the model is, over time and by class, and what its labels went into."""

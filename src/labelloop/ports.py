@@ -92,7 +92,12 @@ class Store(Protocol):
         """How long a URL that is made now for `life` will work."""
 
     def presign(self, uri: str, life: timedelta) -> str:
-        """A URL that an annotator's browser can open for `life`; no request is made."""
+        """A URL that an annotator's browser can open for `life`; no request is made.
+
+        Raises:
+            InputGone: `inline` only: the object no longer exists.
+            InputTooLarge: `inline` only: it is too large to travel inside a task.
+        """
 
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
         """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from labelloop.errors import AnnotatorUnavailable, ArgumentError, StoreDenied, StoreUnavailable
+from labelloop.errors import (
+    AnnotatorUnavailable,
+    ArgumentError,
+    InputTooLarge,
+    StoreDenied,
+    StoreUnavailable,
+)
 from labelloop.ledger import Ledger
 from labelloop.reports.doctor import page, state
 from labelloop.reports.doctor.examination import checks, diagnose
@@ -57,8 +63,9 @@ def with_table(world: World, source: MemorySource, settings: str = "") -> Subjec
     world.source = source
     head = HEAD.replace('blind_uri = "s3://blind"', "") if "text" in settings else HEAD
     world.configure(QUEUES, head=f'{head}{settings}[source]\nkind = "csv"\nuri = "x"\n')
-    how_to_read = world.loop._how_to_read
-    return subject(world, open_source=lambda: source, how_to_read=how_to_read)
+    return subject(
+        world, open_source=lambda: source, how_to_read=lambda: world.loop._how_to_read({})
+    )
 
 
 def found(diagnosis: Diagnosis, check: str) -> Finding:
@@ -460,11 +467,15 @@ ROW = {"sample_id": "a", "predicted_class": "cat", "predicted_at": "2026-03-02"}
 def test_a_table_is_looked_at_in_place_of_tags(world: World) -> None:
     world.put("untagged.png", predicted_class="-", confidence="-", timestamp="-")
     source = MemorySource()
-    source.put("monday", [ROW])
+    source.put("monday", [ROW | {"sample_id": "untagged.png"}])
     healthy = diagnose(with_table(world, source))
     assert outcomes(healthy) == {Outcome.OK, Outcome.YOU}, healthy
     assert "1 file;" in found(healthy, "table").says
     assert "tags" not in {f.check for f in healthy.findings}
+    assert "are where the table says" in found(healthy, "inputs").says
+    source.put("monday evening", [ROW | {"sample_id": "elsewhere"}])
+    inputs = found(diagnose(with_table(world, source)), "inputs")
+    assert (inputs.outcome, "elsewhere" in inputs.says) == (Outcome.FAIL, True)
     source.put("tuesday", [ROW | {"predicted_class": "cow"}])
     rows = found(diagnose(with_table(world, source)), "rows")
     assert (rows.outcome, rows.says) == (
@@ -479,6 +490,28 @@ def test_a_table_is_looked_at_in_place_of_tags(world: World) -> None:
     )
     source.put("thursday", "no footer")
     assert found(diagnose(with_table(world, source)), "table").outcome is Outcome.WARN
+
+
+def test_looking_at_a_table_makes_no_ledger(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    source = MemorySource()
+    source.put("monday", [ROW])
+    with_table(world, source)
+    assert "none yet" in found(world.loop.doctor(), "ledger").says
+    assert not (tmp_path / ".labelloop").exists()
+
+
+def test_an_image_too_large_for_a_task_is_counted(world: World) -> None:
+    world.store.inline = True
+
+    def refuse(operation: str, uri: str) -> None:
+        if operation == "presign":
+            raise InputTooLarge(f"{uri} has too many bytes", remedy="serve it")
+
+    world.store.before = refuse
+    finding = found(diagnose(subject(world)), "image links")
+    assert finding.outcome is Outcome.FAIL
+    assert "60 of 60 images looked at would wait" in finding.says
 
 
 def test_texts_need_no_place_for_copies(world: World) -> None:

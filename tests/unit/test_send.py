@@ -11,11 +11,13 @@ from labelloop.errors import (
     AnnotatorUnavailable,
     BucketRefused,
     ConfigError,
+    InputTooLarge,
     LedgerError,
     StoreDenied,
     StoreError,
     StoreUnavailable,
 )
+from labelloop.ledger import tasks
 from labelloop.ports import ProjectSpec
 from labelloop.testing import MemoryLog
 from tests.unit.conftest import MakeWorld
@@ -583,3 +585,27 @@ def test_without_keys_label_studio_cant_sign(make_world: MakeWorld) -> None:
     head = HEAD.replace('access_key = "a"\nsecret_key = "b"\n', "")
     with pytest.raises(ConfigError, match="images = 'label-studio' needs access_key"):
         make_world(OWN_LINKS, head=head)
+
+
+def test_an_image_too_large_for_its_task_waits_while_the_others_are_sent(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(QUEUES, head=HEAD.replace('blind_uri = "s3://blind"', ""))
+    world.store.inline = True
+    world.traffic(40)
+    world.loop.index()
+    world.loop.select()
+    with world.loop.ledger.read() as tx:
+        large = [tasks.to_send(tx, queue, 9)[0].task.uri for queue in ("accuracy", "low")]
+
+    def refuse_large(operation: str, uri: str) -> None:
+        if operation == "presign" and uri in large:
+            raise InputTooLarge(f"{uri} is too large", remedy="serve it")
+
+    world.store.before = refuse_large
+    for _ in range(2):
+        with pytest.raises(InputTooLarge, match="2 images wait, the others are sent"):
+            world.loop.send()
+        assert world.states() == {TaskState.DRAWN: 2, TaskState.SENT: 7}
+    world.store.before = lambda _operation, _uri: None
+    assert world.loop.send().n_sent == 2

@@ -27,7 +27,7 @@ from labelloop.adapters.folder_files import (
     write_whole,
 )
 from labelloop.adapters.folder_tags import Lines, Unreadable, read_beside
-from labelloop.errors import InputChanged, InputGone, StoreDenied, StoreUnavailable
+from labelloop.errors import InputChanged, InputGone, InputTooLarge, StoreDenied, StoreUnavailable
 from labelloop.ports import BrowserView, StoredObject
 
 PAGE = 1_000
@@ -177,7 +177,7 @@ class FolderStore:
 
         Raises:
             InputGone: it no longer exists.
-            StoreDenied: it is too large to travel inside a task.
+            InputTooLarge: it can't travel inside a task.
         """
         path = self._path(uri)
         if self._public_url is not None:
@@ -186,7 +186,7 @@ class FolderStore:
             return f"{self._public_url}{joint}{below}"
         body = self.read(uri)
         if len(body) > INLINE_BYTES:
-            raise StoreDenied(
+            raise InputTooLarge(
                 f"{path} has {len(body):,} bytes, and {INLINE_BYTES:,} at most travel inside a task",
                 remedy="let a web server or Label Studio serve the folder, and set "
                 "public_endpoint_url in [store]: docs/folder.md shows how",

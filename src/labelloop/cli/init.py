@@ -83,7 +83,6 @@ def command(
 
 def _say_what_was_seen(seen: "Proposal") -> None:
     if not seen.n_looked_at:
-        say("it is empty: tags and classes can't be proposed")
         return
     for key in ("predicted_class", "confidence", "timestamp"):
         tag = getattr(seen.names, key)

@@ -111,6 +111,9 @@ def look(place: Place) -> "Proposal":
     with Watch() as watch, draft(place) as loop:
         found = glimpse(loop.store, progress=watch)
         tagged = list(loop.store.tags(found.objects))
+    if not found.n_listed:
+        say(f"{place.written['uri']} is empty: tags and classes can't be proposed")
+        return propose([], [], n_listed=0)
     n = len(tagged)
     looked = "all were looked at" if n == found.n_listed else f"{n:,} were looked at"
     say(f"{place.written['uri']} holds {found.listed}; {looked}")

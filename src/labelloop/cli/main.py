@@ -81,9 +81,7 @@ def main() -> None:
         exc.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "\nstopped: nothing is lost; the same command carries on where this one stood", err=True
-        )
+        click.echo("\nstopped: nothing is lost; run the same command again", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()

@@ -23,6 +23,7 @@ from labelloop.errors import (
     BucketRefused,
     ConfigError,
     InputGone,
+    InputTooLarge,
     LabelloopError,
     LedgerError,
     ProjectGone,
@@ -115,6 +116,9 @@ class Send:
         self._troubles: dict[str, LabelloopError] = {}
         """By queue: why it waits while the others are served; raised at the end."""
         self._n_recognised = 0
+        self._embedded: dict[str, str] = {}
+        """Of the present batch: the images that travel inside their tasks."""
+        self._too_large: dict[str, InputTooLarge] = {}
 
     @property
     def _kind(self) -> InputKind:
@@ -143,7 +147,7 @@ class Send:
             n_refreshed = self._refresh(lease, old, blind=refusal is None)
             n_asked_again = self._ask_people(lease)
             n_removed = self._remove_copies(lease)
-        for trouble in (refusal, *self._troubles.values()):
+        for trouble in (refusal, *self._troubles.values(), self._waiting_for_a_server()):
             if trouble is not None:
                 raise trouble
         n_found += self._n_recognised
@@ -184,7 +188,8 @@ class Send:
         doubtful = False
         while True:
             with self._ledger.read() as tx:
-                batch = tasks.to_send(tx, queue.name, BATCH)
+                drawn = tasks.to_send(tx, queue.name, BATCH + len(self._too_large))
+            batch = [shown for shown in drawn if shown.task.task_key not in self._too_large]
             if not batch:
                 return n_sent, n_unavailable
             if project is None:
@@ -194,7 +199,8 @@ class Send:
             if not self._opens(queue, project.project_id):
                 return n_sent, n_unavailable
             ready = self._with_media(lease, queue, batch)
-            n_unavailable += len(batch) - len(ready)
+            waiting = sum(shown.task.task_key in self._too_large for shown in batch)
+            n_unavailable += len(batch) - waiting - len(ready)
             if not ready:
                 continue
             try:
@@ -394,7 +400,7 @@ class Send:
         assert image is not None  # noqa: S101  a blind task's copy was named before
         if queue.images == "label-studio":
             return image
-        return self._store.presign(image, self._life)
+        return self._embedded.get(task.task_key) or self._store.presign(image, self._life)
 
     def _shows_copies(self, queue: Queue) -> bool:
         return queue.blind and not self._store.inline
@@ -425,6 +431,10 @@ class Send:
         if self._shows_copies(queue):
             named = self._name_copies(lease, batch)
             there = _many(self._copy, named)
+        elif self._store.inline:
+            named = list(batch)
+            self._embedded.clear()
+            there = _many(self._embed, named)
         else:
             named = list(batch)
             there = _many(lambda shown: self._store.exists(shown.task.uri), named)
@@ -439,7 +449,28 @@ class Send:
                     at=self._clock.now(),
                     detail="the input is gone from the store",
                 )
-        return [s for s, ok in zip(named, there, strict=True) if ok]
+        ready = [s for s, ok in zip(named, there, strict=True) if ok]
+        return [s for s in ready if s.task.task_key not in self._too_large]
+
+    def _embed(self, shown: Shown) -> bool:
+        """Read an image that travels inside its task; False where it is gone."""
+        key = shown.task.task_key
+        try:
+            self._embedded[key] = self._store.presign(shown.task.uri, self._life)
+        except InputGone:
+            return False
+        except InputTooLarge as exc:
+            self._too_large[key] = exc
+        return True
+
+    def _waiting_for_a_server(self) -> InputTooLarge | None:
+        """Which images wait until they are served; the others were sent all the same."""
+        if not self._too_large:
+            return None
+        first = next(iter(self._too_large.values()))
+        n = len(self._too_large)
+        said = "1 image waits" if n == 1 else f"{n:,} images wait"
+        return InputTooLarge(f"{said}, the others are sent: {first.args[0]}", remedy=first.remedy)
 
     def _name_copies(self, lease: Lease, batch: Sequence[Shown]) -> list[Shown]:
         """The tasks with a random name for each one's copy, noted before any copy is made."""

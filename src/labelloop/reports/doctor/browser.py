@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from secrets import token_hex
 from urllib.parse import urlsplit
 
-from labelloop.errors import StoreUnavailable
+from labelloop.errors import InputTooLarge, StoreUnavailable
 from labelloop.ports import BrowserView
 from labelloop.reports.doctor.finding import Check, Finding, fail, ok, warn, you
 from labelloop.reports.doctor.subject import Subject
@@ -58,7 +58,8 @@ def _addresses(subject: Subject) -> Iterator[Finding]:
                 "serve the bucket over https, and name that address as public_endpoint_url in [store]",
             )
         )
-    also = "" if subject.by_text else f", and images at {images}"
+    also = "; images travel inside the tasks" if inside else f", and images at {images}"
+    also = "" if subject.by_text else also
     yield from faults or [ok("addresses", f"browsers open {pages}{also}")]
 
 
@@ -100,11 +101,30 @@ def _is_local(host: str) -> bool:
 
 def _image_links(subject: Subject) -> Iterator[Finding]:
     if subject.store.inline and subject.glimpse.objects:
-        largest = max(subject.glimpse.objects, key=lambda o: o.size_bytes)
-        subject.store.presign(largest.uri, LIFE)
-        yield ok("image links", "not needed: images travel inside the tasks")
+        yield from _inside(subject)
     elif subject.any_open and subject.glimpse.objects:
         yield from _link(subject, "image links", subject.glimpse.objects[0].uri)
+
+
+def _inside(subject: Subject) -> Iterator[Finding]:
+    """Whether images can travel inside the tasks: the largest are tried first."""
+    found = subject.glimpse.objects
+    refusals: list[InputTooLarge] = []
+    for largest in sorted(found, key=lambda o: -o.size_bytes):
+        try:
+            subject.store.presign(largest.uri, LIFE)
+            break
+        except InputTooLarge as exc:
+            refusals.append(exc)
+    if refusals:
+        yield fail(
+            "image links",
+            f"{len(refusals):,} of {len(found):,} images looked at would wait and never be seen: "
+            f"{refusals[0].args[0]}",
+            refusals[0].remedy,
+        )
+    else:
+        yield ok("image links", "not needed: images travel inside the tasks")
 
 
 def _blind_links(subject: Subject) -> Iterator[Finding]:

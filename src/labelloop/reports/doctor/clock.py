@@ -43,4 +43,5 @@ def _clocks(subject: Subject) -> Iterator[Finding]:
     elif abs(worst) >= NOTED:
         yield warn("clocks", says, "set the clocks right (NTP): links lapse early or late")
     else:
-        yield ok("clocks", f"those of {' and '.join(skews)} agree with this one")
+        agree = f"those of {' and '.join(skews)} agree" if len(skews) > 1 else f"{who}'s agrees"
+        yield ok("clocks", f"{agree} with this one")

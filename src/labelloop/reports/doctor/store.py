@@ -145,6 +145,8 @@ def _copies_kept(subject: Subject) -> Iterator[Finding]:
 
 
 def _retention(subject: Subject, what: str, uri: str) -> Iterator[Finding]:
+    if subject.settings.store.is_folder:  # folders have no such rules
+        return
     check = "retention" if what == "inputs" else "copies kept"
     life = subject.settings.store.presign_life
     try:

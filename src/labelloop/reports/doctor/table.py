@@ -1,7 +1,7 @@
 """The table of predictions: is it there, has it the columns, and can its rows be read?"""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from labelloop.core.columns import read_rows
@@ -9,6 +9,8 @@ from labelloop.errors import SourceFileBad
 from labelloop.reports.doctor.finding import Check, Finding, fail, ok, warn
 from labelloop.reports.doctor.subject import Subject
 from labelloop.steps.index_table import refuse_unknown_columns
+
+LOOKED_FOR = 3
 
 
 def checks(subject: Subject) -> list[Check]:
@@ -44,12 +46,29 @@ def _table(subject: Subject) -> Iterator[Finding]:
     yield ok("table", f"{there}; the newest has the columns that the settings name")
 
 
+def _inputs(subject: Subject, uris: Sequence[str]) -> Iterator[Finding]:
+    """Whether the inputs of some rows are where the table says."""
+    if not uris or subject.by_text:
+        return
+    gone = [uri for uri in uris if not subject.store.exists(uri)]
+    if len(gone) < len(uris):
+        yield ok("inputs", "those of the newest rows are where the table says")
+    else:
+        yield fail(
+            "inputs",
+            f"no input of the newest {len(uris):,} rows is there, such as {gone[-1]}",
+            "name the column that says where they lie, or a template, as uri in [source.columns]: "
+            "docs/tables.md",
+        )
+
+
 def _rows(subject: Subject) -> Iterator[Finding]:
     """Whether the first rows of the newest file can be read."""
     files = subject.source.files()
     reading = subject.reading
     faults: Counter[str] = Counter()
     n = 0
+    newest: list[str] = []
     try:
         rows = subject.source.read(files[-1], reading.names.wanted()) if files else iter(())
         for some in islice(rows, 1):
@@ -62,10 +81,12 @@ def _rows(subject: Subject) -> Iterator[Finding]:
             )
             faults.update(r.reason.value for r in read.rejects)
             n = len(some.numbers)
+            newest = read.table.column("uri").to_pylist()[-LOOKED_FOR:]
     except SourceFileBad:
         return
     if not n:
         return
+    yield from _inputs(subject, newest)
     if not faults:
         yield ok("rows", f"all {n:,} looked at, of the newest file, can be read")
         return
@@ -73,8 +94,13 @@ def _rows(subject: Subject) -> Iterator[Finding]:
     says = (
         f"{faults.total():,} of {n:,} rows looked at would be set aside, {n_worst:,} for {reason}"
     )
-    remedy = (
-        "correct [source] and [source.columns], and list every class in [project] classes; "
-        "`labelloop status --rejected` lists all after an index"
-    )
-    yield fail("rows", says, remedy) if faults.total() >= n else warn("rows", says, remedy)
+    listed = "`labelloop status --rejected` lists all after an index"
+    if faults.total() >= n:
+        yield fail(
+            "rows",
+            says,
+            "correct [source] and [source.columns], and list every class in [project] classes; "
+            + listed,
+        )
+    else:
+        yield warn("rows", says, f"docs/tables.md says what each column may hold; {listed}")
