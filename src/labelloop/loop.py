@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     )
     from labelloop.reports.dataset_diff import DatasetDiff
     from labelloop.reports.doctor.finding import Diagnosis
-    from labelloop.reports.doctor.subject import Subject
+    from labelloop.reports.doctor.subject import LogFiles, Subject
     from labelloop.reports.plan import Plan
     from labelloop.reports.quality import Quality
     from labelloop.reports.status import Status, Tie
-    from labelloop.steps.build import Built
+    from labelloop.steps.build import Build, Built
     from labelloop.steps.collect import Collected
     from labelloop.steps.compare import Compared
     from labelloop.steps.index import Indexed
@@ -190,6 +190,20 @@ class Loop:
             catalog=state.catalog.get_secret_value(),
             s3=self._s3_access(),
         )
+
+    def _log_files(self) -> "LogFiles | None":
+        if self._given[1] is not None:
+            return None
+        from labelloop.adapters.iceberg_files import IcebergFiles
+
+        state = self.settings.state
+        files = IcebergFiles(
+            warehouse=state.warehouse,
+            catalog=state.catalog.get_secret_value(),
+            s3=self._s3_access(),
+        )
+        self._opened.append(files)
+        return files
 
     def _refuse_lost_ledger(self, ledger: Ledger) -> None:
         found = self._log_identity()
@@ -449,6 +463,9 @@ class Loop:
 
     def build(self) -> "Built":
         """Release new dataset versions where their content changed."""
+        return self._build().run()
+
+    def _build(self) -> "Build":
         from labelloop.steps.build import Build
 
         return Build(
@@ -459,7 +476,7 @@ class Loop:
             clock=self.clock,
             progress=self._progress,
             with_texts=self.settings.input.kind == "text",
-        ).run()
+        )
 
     def run(self, *, now: bool = False, report: Callable[[str, object], None] | None = None) -> Ran:
         """All six verbs, once. `report` hears each verb's result, or its error, as it ends.
@@ -560,11 +577,35 @@ class Loop:
 
         return status(self.ledger, clock=self.clock, every=self.settings.rounds.every)
 
-    def doctor(self) -> "Diagnosis":
-        """What works and what doesn't, a line a check; a test page whose link lapsed is removed."""
-        from labelloop.reports.doctor.examination import diagnose
+    def doctor(self, *, repair: bool = False) -> "Diagnosis":
+        """What works and what doesn't, a line a check; a test page whose link lapsed is removed.
 
-        return diagnose(self._subject())
+        repair
+            before that, mend what can be mended of the ledger, the log and the datasets; every file
+            is then read whole
+        """
+        from labelloop.reports.doctor.examination import diagnose
+        from labelloop.reports.doctor.repair import repair as mend
+
+        if not repair:
+            return diagnose(self._subject())
+        mended = mend(
+            self._subject(),
+            finish=self._finish_batches,
+            rebuild=lambda versions: self._build().again(versions),
+        )
+        self.close()
+        return diagnose(self._subject(thorough=True), after=mended)
+
+    def _finish_batches(self) -> int:
+        from labelloop.ledger import batches
+        from labelloop.steps.batch_writer import recover_batches
+
+        with self.ledger.lease("index") as lease:
+            with self.ledger.read() as tx:
+                n_unfinished = len(batches.in_state(tx, batches.WRITING))
+            recover_batches(self.ledger, self.log, lease, self.clock.now())
+        return n_unfinished
 
     def test_page(self) -> str:
         """The URL of a page that shows an annotator whether images reach their browser.
@@ -576,7 +617,7 @@ class Loop:
 
         return page.write(self._subject())
 
-    def _subject(self) -> "Subject":
+    def _subject(self, *, thorough: bool = False) -> "Subject":
         from labelloop.reports.doctor.subject import Subject
 
         return Subject(
@@ -588,6 +629,8 @@ class Loop:
             open_annotator=lambda: self.annotator,
             open_ledger=self._existing_ledger,
             log_identity=self._log_identity,
+            log_files=self._log_files(),
+            thorough=thorough,
             clock=self.clock,
             progress=self._progress,
         )

@@ -99,7 +99,7 @@ def test_a_damaged_catalog_is_named(lasting: LastingWorld, harm: Callable[[Path]
     harm(lasting.state / "catalog.db")
     with pytest.raises(LogError, match=r"catalog\.db") as caught:
         lasting.loop.run()
-    assert "backup" in caught.value.remedy
+    assert "doctor --repair" in caught.value.remedy
 
 
 def test_a_damaged_ledger_is_named(lasting: LastingWorld) -> None:

@@ -60,6 +60,22 @@ def damage(io: "FileIO", file: HeldFile, *, whole: bool = False) -> str | None:
     return None
 
 
+def n_rows_at(io: "FileIO", path: str) -> int | None:
+    """The rows of the Parquet file at a path; None where no whole file stands there.
+
+    Raises:
+        OSError: it can't be told.
+    """
+    import pyarrow.parquet as pq
+    from pyarrow import ArrowException
+
+    try:
+        with io.new_input(path).open() as stream:
+            return int(pq.read_metadata(stream).num_rows)
+    except (FileNotFoundError, ArrowException):
+        return None
+
+
 def first_damaged(io: "FileIO", files: Iterable[HeldFile]) -> str | None:
     """The first of the files that is damaged, and how, in words."""
     for file in files:

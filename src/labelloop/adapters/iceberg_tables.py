@@ -8,10 +8,11 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelloop.adapters.iceberg_damage import n_rows_at
 from labelloop.adapters.iceberg_schema import schema
 from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import LogError
@@ -19,10 +20,11 @@ from labelloop.ports import BatchKind, VisibleBatch
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+    from pyiceberg.io.pyarrow import PyArrowFileIO
     from pyiceberg.table import Table
 
 FORMAT = "1"
-MEND = "bring damaged ones back from a backup"
+MEND = "`labelloop doctor --repair` mends what can be mended, and names the rest"
 NAMESPACE = "labelloop"
 KINDS: tuple[BatchKind, ...] = ("predictions", "feedback")
 COMMIT_ATTEMPTS = 20
@@ -79,7 +81,7 @@ def _remedy(exc: Exception) -> str:
     if by_system is not None:
         return by_system
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return MEND
+        return f"{MEND}: the catalog is made anew from the files of the log"
     if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return _REFUSED[errno.ENOSPC]
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
@@ -151,11 +153,11 @@ class IcebergTables:
                 return None
         return _identity(self.load("predictions").properties)
 
-    def create(self, ledger_id: str, salt: bytes) -> None:
+    def create(self, ledger_id: str, salt: bytes, *, over_batches: bool = False) -> None:
         """Create what is absent.
 
         Raises:
-            LogError: there are batches that the catalog doesn't know.
+            LogError: there are batches that the catalog doesn't know, and not `over_batches`.
         """
         properties = _TABLE_PROPERTIES | {
             _FORMAT: FORMAT,
@@ -167,11 +169,11 @@ class IcebergTables:
             for kind in KINDS:
                 if self._catalog.table_exists((NAMESPACE, kind)):
                     continue
-                if self._holds_batches(kind):
+                if not over_batches and self._holds_batches(kind):
                     raise LogError(
                         f"{self._warehouse} holds batches of {kind}, but the catalog has no log",
-                        remedy="bring back the catalog that belongs to it ([state] catalog), or "
-                        "name an empty [state] warehouse to begin a new log",
+                        remedy="`labelloop doctor --repair` makes the catalog anew from them, or bring it "
+                        "back from a backup; to begin a new log, name an empty [state] warehouse",
                     )
                 self._catalog.create_table_if_not_exists(
                     (NAMESPACE, kind),
@@ -206,19 +208,9 @@ class IcebergTables:
 
     def n_rows(self, path: str) -> int | None:
         """The rows of the Parquet file at `path`; None where no whole file stands there."""
-        import pyarrow.parquet as pq
-        from pyarrow import ArrowException
-
-        table = self.load("predictions")
-        try:
-            with table.io.new_input(path).open() as stream:
-                return int(pq.read_metadata(stream).num_rows)
-        except (FileNotFoundError, ArrowException):
-            return None
-        except OSError as exc:
-            raise LogError(
-                f"{path} can't be read: {exc}", remedy="check [state] warehouse"
-            ) from exc
+        io = self.load("predictions").io
+        with translated(f"Reading {path}"):
+            return n_rows_at(io, path)
 
     def committed(self, batch: int, kind: BatchKind) -> str | None:
         """The path under which a batch is visible; None while it is not."""
@@ -304,16 +296,34 @@ class IcebergTables:
             remedy="run again when no other process writes this log",
         ) from failure
 
-    def _holds_batches(self, kind: BatchKind) -> bool:
-        from pyarrow import fs
+    def drop(self, kind: BatchKind) -> None:
+        """Take a table out of the catalog, if it is there; its files stay."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        with translated(f"Dropping the table {kind}"), suppress(NoSuchTableError):
+            self._catalog.drop_table((NAMESPACE, kind))
+
+    def file_io(self) -> "PyArrowFileIO":
+        """How files are reached where no table can be read."""
         from pyiceberg.io.pyarrow import PyArrowFileIO
 
-        io = PyArrowFileIO(self._catalog.properties)
-        scheme, netloc, path = io.parse_location(f"{self._warehouse}/{kind}/data")
-        found = io.fs_by_scheme(scheme, netloc).get_file_info(
-            fs.FileSelector(path, allow_not_found=True)
-        )
-        return any(info.path.endswith(".parquet") for info in found)
+        return PyArrowFileIO(self._catalog.properties)
+
+    def data_files(self, kind: BatchKind) -> list[str]:
+        """Every file beside the batches of a kind, whether the table knows it or not, in their order."""
+        from pyarrow import fs
+
+        io, folder = self.file_io(), self.path(0, kind).rpartition("/")[0]
+        scheme, netloc, path = io.parse_location(folder)
+        with translated(f"Listing {folder}"):
+            found = io.fs_by_scheme(scheme, netloc).get_file_info(
+                fs.FileSelector(path, allow_not_found=True)
+            )
+        names = [info.base_name for info in found if info.type is fs.FileType.File]
+        return [f"{folder}/{name}" for name in sorted(names)]
+
+    def _holds_batches(self, kind: BatchKind) -> bool:
+        return any(path.endswith(".parquet") for path in self.data_files(kind))
 
 
 def same_log(found: tuple[str, bytes], *, ledger_id: str, salt: bytes) -> None:

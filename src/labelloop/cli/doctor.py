@@ -12,7 +12,7 @@ from labelloop.errors import ConfigError
 if TYPE_CHECKING:
     from labelloop.reports.doctor.finding import Diagnosis, Finding
 
-COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red", "you": "cyan"}
+COLOURS = {"ok": "green", "fixed": "green", "warn": "yellow", "FAIL": "red", "you": "cyan"}
 INDENT = 21
 
 
@@ -20,12 +20,18 @@ INDENT = 21
 @click.option(
     "--page", is_flag=True, help="Print the URL of a page that tests an annotator's browser."
 )
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Mend damaged or half-written files of ledger, log and datasets; read every file whole.",
+)
 @with_config
-def command(config: Path, as_json: bool, page: bool) -> None:
+def command(config: Path, as_json: bool, page: bool, repair: bool) -> None:
     """Check every connection, right, clock and address, and say the remedy.
 
     A line a check: ok; warn, it works and may surprise; FAIL, it doesn't work; you, a person must try.
-    Exit code 1 where a check failed. Writes nothing that stays, but the test page, for a day.
+    Exit code 1 where a check failed. Writes nothing that stays, but the test page, for a day; and with
+    --repair what it mends, each with a line `fixed`.
     """
     if page:
         with opened(config, quiet=as_json) as loop:
@@ -36,7 +42,7 @@ def command(config: Path, as_json: bool, page: bool) -> None:
             click.echo(url)
             click.echo("open it where annotators sit; it works for a day", err=True)
         return
-    diagnosis = _diagnosis(config, quiet=as_json)
+    diagnosis = _diagnosis(config, quiet=as_json, repair=repair)
     if as_json:
         print_json(diagnosis)
     else:
@@ -47,10 +53,10 @@ def command(config: Path, as_json: bool, page: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _diagnosis(config: Path, *, quiet: bool) -> "Diagnosis":
+def _diagnosis(config: Path, *, quiet: bool, repair: bool) -> "Diagnosis":
     try:
         with opened(config, quiet=quiet) as loop:
-            return loop.doctor()
+            return loop.doctor(repair=repair)
     except ConfigError as exc:
         from labelloop.reports.doctor.examination import unusable
 

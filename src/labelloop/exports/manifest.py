@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
 _PAGE = 50_000
 _TEXT = "text"
 _WINDOW = 500_000
@@ -35,7 +36,7 @@ def opened(version: DatasetVersion) -> "Iterator[pq.ParquetFile]":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = Path(version.uri) / "manifest.parquet"
+    path = Path(version.uri) / MANIFEST
     try:
         file = pq.ParquetFile(
             path,
@@ -62,6 +63,23 @@ def check(version: DatasetVersion) -> None:
         found.update(batch)
     if found.hexdigest() != version.content_hash:
         raise _damaged(version, Path(version.uri), "it was altered since its release")
+
+
+def glance(version: DatasetVersion) -> None:
+    """Return where the manifest and its description seem whole, without reading the rows.
+
+    Raises:
+        DatasetError: one of them is gone or damaged.
+    """
+    expected = version.n_human + version.n_model
+    with opened(version) as file:
+        if file.metadata.num_rows != expected:
+            why = f"it has {file.metadata.num_rows:,} rows instead of {expected:,}"
+            raise _damaged(version, Path(version.uri), why)
+    held = _description(version)
+    if held.get("content_hash") != version.content_hash:
+        why = "it is gone or damaged" if not held else "it describes other content"
+        raise _damaged(version, Path(version.uri) / DESCRIPTION, why)
 
 
 def batches(
@@ -208,12 +226,17 @@ def shared(version: DatasetVersion, other: DatasetVersion) -> str | None:
 
 def guarantee(version: DatasetVersion) -> str | None:
     """What a version promises about its model-made labels, in its own words; None: it says nothing."""
-    try:
-        described = json.loads((Path(version.uri) / "dataset.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    found = described.get("guarantee") if isinstance(described, dict) else None
+    found = _description(version).get("guarantee")
     return found if isinstance(found, str) else None
+
+
+def _description(version: DatasetVersion) -> Mapping[str, object]:
+    """What stands beside the manifest; nothing where it can't be read."""
+    try:
+        held = json.loads((Path(version.uri) / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _has_text(file: "pq.ParquetFile") -> bool:
@@ -244,5 +267,6 @@ def _rows(batch: "pa.RecordBatch") -> Iterator[Row]:
 def _damaged(version: DatasetVersion, path: Path, why: object) -> DatasetError:
     return DatasetError(
         f"{version.name} v{version.version} can't be read at {path}: {why}",
-        remedy="bring the folder back from a backup",
+        remedy="bring the folder back from a backup; `labelloop doctor --repair` writes it anew where the "
+        "ledger still holds its content",
     )

@@ -40,8 +40,13 @@ def finish(tx: Transaction, batch: int, state: str) -> None:
 
 def unfinished(tx: Transaction) -> list[Batch]:
     """Batches that were begun and neither committed nor given up, oldest first."""
+    return in_state(tx, WRITING)
+
+
+def in_state(tx: Transaction, state: str) -> list[Batch]:
+    """The batches of one state, oldest first."""
     rows = tx.execute(
-        sa.select(t.batches).where(t.batches.c.state == WRITING).order_by(t.batches.c.batch)
+        sa.select(t.batches).where(t.batches.c.state == state).order_by(t.batches.c.batch)
     )
     return [
         Batch(r.batch, cast("Literal['predictions', 'feedback']", r.kind), r.path, r.n_rows)

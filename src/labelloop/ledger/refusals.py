@@ -17,7 +17,10 @@ _POSTGRESQL = {
     "53100": "nothing was half written: make room on the server's disk, and run again",
     "55P03": "another process wrote for a long time: run again when it has ended",
 }
-_DAMAGED = "nothing more was written; bring it back from a backup: docs/reliability.md says how"
+_DAMAGED = (
+    "nothing more was written; `labelloop doctor --repair` mends what can be mended, the rest comes from "
+    "a backup: docs/reliability.md says how to put it back"
+)
 _SQLITE = {
     "SQLITE_BUSY": "nothing was written; another process writes, or a backup or a shell holds the file: "
     "end that, and run again",

@@ -69,8 +69,8 @@ def recover_batches(ledger: Ledger, log: PredictionLog, lease: Lease, now: datet
         raise LogError(
             f"the ledger knows batch {newest}, which the prediction log doesn't hold: the log, or its "
             "catalog, was restored to an earlier moment, or lost",
-            remedy="bring back a later copy of [state] warehouse and catalog, both of one moment, or a "
-            "ledger from before that batch",
+            remedy="`labelloop doctor --repair` takes in batches whose files are there; else bring back a "
+            "later copy of [state] warehouse and catalog, or a ledger from before that batch",
         )
     for begun in left:
         state = batches.VOID

@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -96,19 +97,59 @@ class Build:
             sources = self._sources()
             states = sources.certificates
             self._keep(lease, states)
-            said = guarantee(states, self._min_confidence)
             evaluation = self._release(lease, "evaluation", self._evaluation(), {})
-            training = self._release(
-                lease,
-                "training",
-                self._training(sources),
-                {
-                    "settings": {"confidence": self._min_confidence},
-                    "guarantee": said,
-                    "certificates": [asdict(s) for s in states],
-                },
-            )
-        return Built(evaluation, training, said, tuple(states))
+            described = self._described(states)
+            training = self._release(lease, "training", self._training(sources), described)
+        return Built(evaluation, training, guarantee(states, self._min_confidence), tuple(states))
+
+    def again(self, damaged: Sequence[DatasetVersion]) -> list[DatasetVersion]:
+        """Write released versions anew, each in its place, whose content is what a build gives now.
+
+        Returns which they were. Of the others the ledger doesn't hold the content any more.
+
+        Raises:
+            DatasetError: they can't be written.
+        """
+        with self._ledger.lease("build"):
+            sources = self._sources()
+            parts = {
+                "evaluation": (self._evaluation, {}),
+                "training": (
+                    lambda: self._training(sources),
+                    self._described(sources.certificates),
+                ),
+            }
+            return [
+                version
+                for version in damaged
+                if version.name in parts and self._again(version, *parts[version.name])
+            ]
+
+    def _again(
+        self,
+        version: DatasetVersion,
+        batches: "Callable[[], Iterator[pa.RecordBatch]]",
+        described: Mapping[str, object],
+    ) -> bool:
+        target = Path(version.uri)
+        with self._writing(target.parent) as writing:
+            _, digest = self._write(writing, version.name, batches())
+            if digest != version.content_hash:
+                return False
+            _describe(writing / DESCRIPTION, version, described)
+            target.mkdir(exist_ok=True)
+            for name in (MANIFEST, DESCRIPTION):
+                (writing / name).replace(target / name)
+            _sync(target)
+        return True
+
+    def _described(self, states: Sequence[CertificateState]) -> Mapping[str, object]:
+        """What a training set says of itself."""
+        return {
+            "settings": {"confidence": self._min_confidence},
+            "guarantee": guarantee(states, self._min_confidence),
+            "certificates": [asdict(s) for s in states],
+        }
 
     # --- rows ---------------------------------------------------------------------------------
 
@@ -197,17 +238,8 @@ class Build:
         with self._ledger.read() as tx:
             parent = datasets.latest(tx, name)
             begun = datasets.begun(tx, name)
-        writing = home / f".writing-{token_hex(4)}"
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-            for left in home.glob(".writing-*"):
-                shutil.rmtree(left)
-            writing.mkdir()
-            if self._with_texts:
-                batches = manifest_file.with_texts(batches, self._log.texts, page=_PAGE_OF_TEXTS)
-            counts, digest = manifest_file.write(
-                writing / MANIFEST, batches, lambda n: self._progress(f"{name} rows", n, None)
-            )
+        with self._writing(home) as writing:
+            counts, digest = self._write(writing, name, batches)
             if counts.human + counts.model == 0 and parent is None:
                 return _unchanged(name, None)
             if parent is not None and parent.content_hash == digest:
@@ -233,13 +265,6 @@ class Build:
                     tx,
                     [events.Event(now, "build", "release", f"{name} v{version.version}", detail)],
                 )
-        except OSError as exc:
-            raise DatasetError(
-                f"{home} can't be written: {exc}",
-                remedy="free space or mend the rights of [state] datasets; nothing was released",
-            ) from exc
-        finally:
-            shutil.rmtree(writing, ignore_errors=True)
         return BuiltDataset(
             name=name,
             version=version.version,
@@ -249,6 +274,33 @@ class Build:
             n_certified=counts.certified,
             added_human=counts.human - (parent.n_human if parent else 0),
             added_model=counts.model - (parent.n_model if parent else 0),
+        )
+
+    @contextmanager
+    def _writing(self, home: Path) -> Iterator[Path]:
+        """A new folder below `home` to write a version in, gone at the end unless it was renamed."""
+        writing = home / f".writing-{token_hex(4)}"
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            for left in home.glob(".writing-*"):
+                shutil.rmtree(left)
+            writing.mkdir()
+            yield writing
+        except OSError as exc:
+            raise DatasetError(
+                f"{home} can't be written: {exc}",
+                remedy="free space or mend the rights of [state] datasets; nothing was released",
+            ) from exc
+        finally:
+            shutil.rmtree(writing, ignore_errors=True)
+
+    def _write(
+        self, writing: Path, name: str, batches: "Iterator[pa.RecordBatch]"
+    ) -> tuple[manifest_file.Counts, str]:
+        if self._with_texts:
+            batches = manifest_file.with_texts(batches, self._log.texts, page=_PAGE_OF_TEXTS)
+        return manifest_file.write(
+            writing / MANIFEST, batches, lambda n: self._progress(f"{name} rows", n, None)
         )
 
     def _version(

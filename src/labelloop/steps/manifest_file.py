@@ -15,6 +15,7 @@ from labelloop.errors import DatasetError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MEND = "`labelloop doctor --repair` writes it anew where the ledger still holds its content"
 _PAGE = 50_000
 _KINDS = {
     "confidence": "double",
@@ -127,7 +128,7 @@ def read(path: Path, columns: Sequence[str], filters: list[Any] | None = None) -
     except (OSError, pa.ArrowException) as exc:
         said = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise DatasetError(
-            f"{path} can't be read: {said}", remedy="bring it back from a backup"
+            f"{path} can't be read: {said}", remedy=f"bring it back from a backup; {MEND}"
         ) from exc
 
 

@@ -15,6 +15,8 @@ class Outcome(StrEnum):
     """It works, and something may surprise."""
     FAIL = "FAIL"
     """It doesn't work."""
+    FIXED = "fixed"
+    """It didn't work, and was mended just now."""
     YOU = "you"
     """labelloop can't find out; a person must try."""
 
@@ -64,6 +66,11 @@ def warn(check: str, says: str, remedy: str) -> Finding:
 def fail(check: str, says: str, remedy: str) -> Finding:
     """It doesn't work."""
     return Finding(check, Outcome.FAIL, says, remedy)
+
+
+def fixed(check: str, says: str) -> Finding:
+    """It didn't work, and was mended just now."""
+    return Finding(check, Outcome.FIXED, says)
 
 
 def you(check: str, says: str, remedy: str) -> Finding:

@@ -1,18 +1,28 @@
 """What the doctor examines. Connections are made by the checks, so that a broken one is a finding."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from labelloop.config import Settings
 from labelloop.core.columns import HowToRead
 from labelloop.core.queue import Queue
 from labelloop.core.tags import TagNames
 from labelloop.ledger import Ledger
-from labelloop.ports import Annotator, AnnotatorFacts, Clock, Progress, Source, Store, StoredObject
+from labelloop.ports import (
+    Annotator,
+    AnnotatorFacts,
+    Clock,
+    Progress,
+    Source,
+    Store,
+    StoredObject,
+    VisibleBatch,
+)
 from labelloop.reports.glimpse import Glimpse, glimpse
 
 
@@ -35,6 +45,31 @@ class Machine:
         return cls(mounts=mounts, in_container=inside)
 
 
+class LogFiles(Protocol):
+    """The files of a log that lies in files, as the adapter looks at them and mends them."""
+
+    def unreadable(self) -> str | None:
+        """Why the catalog or its tables can't be read; None where they can, or where there are none."""
+
+    def visible(self) -> frozenset[int]:
+        """The numbers of the batches that the tables hold."""
+
+    def damaged(self, *, whole: bool) -> Iterator[str]:
+        """Each file of the tables that is damaged, and how; where `whole`, every page is looked at."""
+
+    def not_whole(self, batches: Sequence[VisibleBatch]) -> Mapping[int, str]:
+        """Those of the batches, by number, whose file isn't there whole, and what is wrong with it."""
+
+    def adopt(self, batches: Sequence[VisibleBatch]) -> None:
+        """Make batches visible whose files are whole."""
+
+    def begin_anew(self, ledger_id: str, salt: bytes) -> str | None:
+        """Make empty tables where none can be read; returns where a damaged catalog was put aside."""
+
+    def remove_left(self, void: Sequence[int]) -> list[str]:
+        """Remove half-written files and those of batches that were given up; returns their paths."""
+
+
 @dataclass(kw_only=True)
 class Subject:
     """One project with everything it talks to. What one check found out, the next may use."""
@@ -50,6 +85,10 @@ class Subject:
     """The ledger; None where none was made yet."""
     log_identity: Callable[[], tuple[str, bytes] | None]
     """Which ledger writes the log, and the log's salt; None where there is no log yet."""
+    log_files: LogFiles | None = None
+    """The log's files; None where it doesn't lie in files."""
+    thorough: bool = False
+    """Whether files are read whole, and not just looked at."""
     clock: Clock
     progress: Progress
     machine: Machine = field(default_factory=Machine.here)

@@ -1,0 +1,71 @@
+"""Looks whether the file of a SQLite ledger is sound, and mends the one damage that loses nothing."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from labelloop.errors import LedgerError
+from labelloop.ledger.engine import database_url, sqlite_path
+
+
+def mend_indexes(url: str) -> Path | None:
+    """Make the indexes of a SQLite ledger anew, where only they are damaged.
+
+    Returns where a copy of the file was put before; None where there was nothing to do, on PostgreSQL too.
+
+    Raises:
+        LedgerError: more than its indexes is damaged.
+    """
+    path = sqlite_path(database_url(url))
+    if path is None or not path.exists():
+        return None
+    said = _said(path)
+    if not said:
+        return None
+    copy = _copied(path)
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("REINDEX")
+        said = _said(path)
+    except sqlite3.DatabaseError as exc:
+        said = str(exc)
+    if said:
+        raise LedgerError(
+            f"the ledger {path} is damaged: {said}",
+            remedy="bring it back from a backup, as docs/reliability.md says; a copy of the file as it was "
+            f"is {copy}",
+        )
+    return copy
+
+
+def damage(url: str) -> str | None:
+    """What SQLite says is wrong with a ledger's file; None where it is sound, and on PostgreSQL."""
+    path = sqlite_path(database_url(url))
+    return (_said(path) or None) if path is not None and path.exists() else None
+
+
+def _said(path: Path) -> str:
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            (first,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.DatabaseError as exc:
+        return str(exc)
+    return "" if first == "ok" else str(first)
+
+
+def _copied(path: Path) -> Path:
+    """A copy of a database's file, with what it hasn't taken in yet beside it."""
+    n = 1
+    while (copy := path.with_name(f"{path.name}.damaged-{n}")).exists():
+        n += 1
+    try:
+        for ending in ("", "-wal"):
+            if (own := Path(f"{path}{ending}")).exists():
+                shutil.copyfile(own, f"{copy}{ending}")
+    except OSError as exc:
+        raise LedgerError(
+            f"{path} can't be copied before it is mended: {exc}",
+            remedy="make room beside it, or give this user the right to write there",
+        ) from exc
+    return copy
