@@ -141,6 +141,17 @@ def test_label_studio_is_down(offline_project: Project, label_studio: LabelStudi
     assert offline_project.json("run")["sent"]["n_sent"] >= 12
 
 
+def test_a_store_that_is_down_does_not_stop_collecting(project: Project, people: People) -> None:
+    fill(project, 30)
+    n_sent = project.json("run")["sent"]["n_sent"]
+    answer_all(project, people)
+    said = failed(project, "run", MINIO_URL="http://127.0.0.1:9")
+    assert "index    failed: " in said
+    assert f"collect  {n_sent} labels" in said
+    assert "measure  " in said
+    assert "evaluation v1" in said
+
+
 @pytest.fixture
 def html_server() -> Iterator[str]:
     """A server that answers everything with a page and 502, as a proxy in front of nothing does."""

@@ -194,6 +194,45 @@ def test_a_request_that_is_carried_out_late_is_waited_for(drawn: World) -> None:
 
 
 @pytest.mark.mistake("token-refused")
+def test_what_a_settled_look_finds_missing_is_sent_once_more(drawn: World) -> None:
+    drawn.annotator.fail_next("import_tasks", carried_out=False)
+    with pytest.raises(AnnotatorUnavailable):  # its outcome was certain: no second try
+        drawn.loop.send()
+    unanswered = AnnotatorUnavailable("502", remedy="run again", carried_out=True)
+    drawn.annotator.fail_next("import_tasks", unanswered, carried_out=False)
+    assert drawn.loop.send().n_sent == 9
+    assert_settled(drawn)
+
+
+def test_a_batch_that_fails_again_and_again_is_told(drawn: World) -> None:
+    for _ in range(3):
+        unanswered = AnnotatorUnavailable("502", remedy="run again", carried_out=True)
+        drawn.annotator.fail_next("import_tasks", unanswered, carried_out=False)
+    with pytest.raises(AnnotatorUnavailable, match="502"):
+        drawn.loop.send()
+    assert drawn.annotator.calls.count("import_tasks") == 2
+    assert drawn.states() == {TaskState.DRAWN: 9}
+
+
+def test_a_project_that_is_still_being_created_is_waited_for(drawn: World) -> None:
+    drawn.annotator.fail_next("create_project", Killed(), after_calls=3)
+    with pytest.raises(Killed):
+        drawn.loop.send()
+    drawn.restart().send()
+    assert_settled(drawn)
+    assert len(drawn.annotator.projects()) == 2
+
+
+def test_a_project_that_was_refused_is_not_waited_for(drawn: World) -> None:
+    refused = AnnotatorUnavailable("refused", remedy="start it", carried_out=False)
+    drawn.annotator.fail_next("create_project", refused, carried_out=False)
+    with pytest.raises(AnnotatorUnavailable):
+        drawn.loop.send()
+    began = drawn.clock.at
+    drawn.loop.send()
+    assert drawn.clock.at == began
+
+
 def test_a_refused_token_leaves_the_tasks_to_be_sent(drawn: World) -> None:
     drawn.annotator.fail_next(
         "import_tasks", AnnotatorDenied("wrong token", remedy="mend it"), carried_out=False

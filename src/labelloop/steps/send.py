@@ -29,7 +29,7 @@ from labelloop.errors import (
     ProjectGone,
     StoreError,
 )
-from labelloop.ledger import Lease, Ledger, annotations, tasks
+from labelloop.ledger import Lease, Ledger, annotations, cursors, tasks
 from labelloop.ledger.tasks import Shown
 from labelloop.ports import (
     Annotator,
@@ -47,6 +47,9 @@ from labelloop.steps.purpose import keep_input_kind, refuse_changed_purpose
 from labelloop.steps.texts import Texts, Unshowable
 
 BATCH = 250
+IMPORT_ATTEMPTS = 2
+"""How often a batch is sent: again, once a settled look has shown what is missing."""
+
 COPY_KEPT = timedelta(days=7)
 """How long a blind copy is kept after its task was resolved."""
 
@@ -193,7 +196,7 @@ class Send:
             if not batch:
                 return n_sent, n_unavailable
             if project is None:
-                project = self._project(queue)
+                project = self._project(lease, queue)
                 with self._ledger.read() as tx:
                     doubtful = project.n_tasks > len(tasks.in_project(tx, project.project_id))
             if not self._opens(queue, project.project_id):
@@ -254,15 +257,38 @@ class Send:
             self._annotator.set_choices(project_id, self._classes)
         self._in_step.add(project_id)
 
-    def _project(self, queue: Queue) -> Project:
-        """The queue's project, found by its marker or created; it offers the answers of the settings."""
+    def _project(self, lease: Lease, queue: Queue) -> Project:
+        """The queue's project, found by its marker or created; it offers the answers of the settings.
+
+        The creation is noted before it is asked for: a run that follows on one which was killed, or
+        heard no answer, waits for what Label Studio may still be at, and doesn't create another.
+        """
         marker = project_marker(self._ledger_id, queue.name)
+        creating = f"creating:{queue.name}"
         there = self._annotator.projects()
-        for project in there:
-            if project.marker == marker:
-                self._offer_answers(project.project_id)
-                return project
-        self._refuse_foreign(there, queue)
+        own = [p for p in there if p.marker == marker]
+        with self._ledger.read() as tx:
+            doubtful = cursors.get(tx, creating) is not None
+        if not own and doubtful:
+            own = list(self._settled_projects(marker))
+        if own:
+            self._offer_answers(own[0].project_id)
+        else:
+            self._refuse_foreign(there, queue)
+            doubtful = True
+            with self._ledger.write(lease) as tx:
+                cursors.put(tx, creating, self._clock.now().isoformat())
+            try:
+                own = [self._created(queue, marker)]
+            except AnnotatorError as exc:
+                if not (isinstance(exc, AnnotatorUnavailable) and exc.carried_out):
+                    self._forget(lease, creating)
+                raise
+        if doubtful:
+            self._forget(lease, creating)
+        return own[0]
+
+    def _created(self, queue: Queue, marker: str) -> Project:
         spec = ProjectSpec(
             title=f"{self._project_name}: {queue.name}",
             marker=marker,
@@ -275,14 +301,19 @@ class Send:
         try:
             return self._annotator.create_project(spec)
         except AnnotatorUnavailable as exc:
-            if not exc.carried_out:
-                raise
-            found = self._settled(
-                lambda: [p for p in self._annotator.projects() if p.marker == marker], bool
-            )
+            found = self._settled_projects(marker) if exc.carried_out else []
             if not found:
                 raise
             return found[0]
+
+    def _settled_projects(self, marker: str) -> Sequence[Project]:
+        return self._settled(
+            lambda: [p for p in self._annotator.projects() if p.marker == marker], bool
+        )
+
+    def _forget(self, lease: Lease, cursor: str) -> None:
+        with self._ledger.write(lease) as tx:
+            cursors.clear(tx, cursor)
 
     def _refuse_foreign(self, there: Sequence[Project], queue: Queue) -> None:
         """Stop where another ledger's project already serves this project's queue: ours is new."""
@@ -308,7 +339,15 @@ class Send:
 
     # --- a batch ------------------------------------------------------------------------------
 
-    def _import(self, lease: Lease, queue: Queue, project: Project, batch: Sequence[Shown]) -> int:
+    def _import(
+        self,
+        lease: Lease,
+        queue: Queue,
+        project: Project,
+        batch: Sequence[Shown],
+        *,
+        attempts: int = IMPORT_ATTEMPTS,
+    ) -> int:
         data = [self._data(queue, shown) for shown in batch]
         moving = [shown.task for shown in batch]
         now = self._clock.now()
@@ -333,9 +372,14 @@ class Send:
                 with self._ledger.write(lease) as tx:
                     tasks.take_back(tx, ordered, actor="send", at=now, why="nothing was sent")
                 raise
-            if self._settle(lease, project.project_id, ordered) == len(ordered):
-                return len(ordered)
-            raise
+            absent = self._settle(lease, project.project_id, ordered)
+            n_there = len(ordered) - len(absent)
+            if absent and attempts == 1:
+                raise
+            again = [shown for shown in batch if shown.task.task_key in absent]
+            if again:
+                n_there += self._import(lease, queue, project, again, attempts=attempts - 1)
+            return n_there
         except AnnotatorError as exc:
             with self._ledger.write(lease) as tx:
                 tasks.take_back(tx, ordered, actor="send", at=now, why="the project refused it")
@@ -511,11 +555,11 @@ class Send:
         n_found = 0
         for project_id in sorted({task.project_id for task in doubtful if task.project_id}):
             there = [task for task in doubtful if task.project_id == project_id]
-            n_found += self._settle(lease, project_id, there)
+            n_found += len(there) - len(self._settle(lease, project_id, there))
         return n_found
 
-    def _settle(self, lease: Lease, project_id: int, sending: Sequence[Task]) -> int:
-        """Note which of the tasks being sent are there; the others wait to be sent again."""
+    def _settle(self, lease: Lease, project_id: int, sending: Sequence[Task]) -> set[str]:
+        """Note which of the tasks being sent are there; the keys of the others, which wait to be sent."""
         keys = [task.task_key for task in sending]
 
         def complete(found: Sequence[RemoteTask]) -> bool:
@@ -542,7 +586,7 @@ class Send:
                 people_asked=[remote.people for remote in remotes],
             )
             tasks.take_back(tx, absent, actor="send", at=now, why="a settled look found none")
-        return len(there)
+        return {task.task_key for task in absent}
 
     def _settled(
         self, look: Callable[[], Sequence[T]], complete: Callable[[Sequence[T]], bool]

@@ -50,7 +50,7 @@ class _Task:
 @dataclass(slots=True, kw_only=True)
 class _Fault:
     call: str
-    error: AnnotatorError
+    error: BaseException
     carried_out: bool
     after_calls: int
 
@@ -343,7 +343,7 @@ class MemoryAnnotator:
     def fail_next(
         self,
         call: str,
-        error: AnnotatorError | None = None,
+        error: BaseException | None = None,
         *,
         carried_out: bool = True,
         after_calls: int = 0,
