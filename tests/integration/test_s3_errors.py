@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
+from labelloop.adapters import s3_gets
 from labelloop.adapters.s3 import S3Store
 from labelloop.demo.process import free_port
 from labelloop.errors import ConfigError, StoreDenied, StoreError, StoreUnavailable
@@ -130,6 +131,7 @@ def test_a_wrong_clock_is_named(
     monkeypatch.setattr(
         botocore.auth, "get_current_datetime", lambda *a, **k: now(*a, **k) - timedelta(hours=2)
     )
+    monkeypatch.setattr(s3_gets, "_now", lambda: datetime.now(UTC) - timedelta(hours=2))
     with pytest.raises(StoreDenied, match="clock") as caught:
         list(open_store().objects())
     assert "NTP" in caught.value.remedy

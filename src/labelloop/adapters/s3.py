@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from labelloop.adapters import browser_view, s3_facts, s3_listing
 from labelloop.adapters.patience import ATTEMPTS
 from labelloop.adapters.s3_access import S3Access, link_life
+from labelloop.adapters.s3_answers import tags_of
 from labelloop.adapters.s3_asking import Asking
-from labelloop.adapters.s3_errors import Request, translated
+from labelloop.adapters.s3_errors import NOT_FOUND, Request, translated
+from labelloop.adapters.s3_gets import OK, Gets
 from labelloop.errors import ArgumentError, ConfigError, InputChanged, InputGone, StoreDenied
 from labelloop.ports import BrowserView, StoredObject
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 LONGEST_LIFE = timedelta(days=7)  # SigV4 allows no more
+FEW = 8  # objects whose tags aren't worth connections of their own
 WINDOW = 8  # tag requests under way or waiting to be yielded, for each worker
 ETAG = re.compile(
     r"[0-9a-f]{32}(-\d+)?"
@@ -56,6 +59,7 @@ class S3Store:
         prefixes: Sequence[str] = (),
         hidden_uri: str | None = None,
         workers: int = 16,
+        connections: int = 128,
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 30.0,
         attempts: int = ATTEMPTS,
@@ -84,6 +88,15 @@ class S3Store:
         public = public_endpoint_url or access.endpoint_url
         with translated(self._request("connecting", self._bucket)):
             self._client = client(access.endpoint_url)
+            self._gets = Gets(
+                self._client,
+                self._session,
+                access,
+                self._bucket,
+                connections=connections,
+                connect_timeout_s=connect_timeout_s,
+                timeout_s=read_timeout_s,
+            )
             self._signer = self._client if public == access.endpoint_url else client(public)
 
     def objects(self) -> Iterator[Sequence[StoredObject]]:
@@ -94,17 +107,17 @@ class S3Store:
         """
         request = self._request("listing", self._bucket)
         for prefix in self._prefixes:
-            for page in s3_listing.pages(self._ask, self._client, request, prefix):
+            for page in s3_listing.pages(self._ask, self._client, self._gets, request, prefix):
                 found = [
                     StoredObject(
-                        sample_id=entry["Key"],
-                        uri=f"s3://{self._bucket}/{entry['Key']}",
-                        content_hash=entry["ETag"].strip('"'),
-                        size_bytes=entry["Size"],
-                        last_modified=entry["LastModified"].astimezone(UTC),
+                        sample_id=entry.key,
+                        uri=f"s3://{self._bucket}/{entry.key}",
+                        content_hash=entry.etag,
+                        size_bytes=entry.size,
+                        last_modified=entry.last_modified,
                     )
-                    for entry in page.get("Contents", ())
-                    if self._is_listed(entry["Key"])
+                    for entry in page.entries
+                    if self._is_listed(entry.key)
                 ]
                 if found:
                     yield found
@@ -112,7 +125,24 @@ class S3Store:
     def tags(
         self, objects: Sequence[StoredObject]
     ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
-        """The tags of each object, many read at once; an object that is gone is left out."""
+        """The tags of each object, many read at once; an object that is gone is left out.
+
+        The first answer that isn't plain leaves the rest to boto3: it tells a passing failure from one
+        that stays, and waits as the server asks.
+        """
+        waiting = {split_uri(o.uri)[1]: o for o in objects}
+        if len(waiting) == len(objects) > FEW:
+            for answer in self._gets(list(waiting), "tagging"):
+                tags = tags_of(answer.body) if answer.status == OK else None
+                if tags is not None:
+                    yield waiting.pop(answer.key), tags
+                elif answer.status != NOT_FOUND:
+                    break
+        yield from self._tags_by_boto([o for o in objects if split_uri(o.uri)[1] in waiting])
+
+    def _tags_by_boto(
+        self, objects: Sequence[StoredObject]
+    ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
         waiting = iter(objects)
         running: deque[tuple[StoredObject, Future[Mapping[str, str] | None]]] = deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-tags") as pool:

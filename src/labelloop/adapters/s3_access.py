@@ -91,7 +91,7 @@ class S3Access:
                 f"ca_file {self.ca_file!r} does not exist", remedy="check [store] ca_file"
             )
         proxies = {"http": self.proxy, "https": self.proxy} if self.proxy else None
-        if proxies is None and url and _is_loopback(url):
+        if proxies is None and url and is_loopback(url):
             proxies = {}
         # Signed links to AWS must name the region's host: the global one redirects, which browsers
         # follow with a signature for another host.
@@ -200,5 +200,6 @@ def aws_files() -> list[str]:
     return [os.environ.get(name) or usual for name, usual in named.items()]
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine, which no proxy is asked for."""
     return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}

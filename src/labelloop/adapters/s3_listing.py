@@ -1,24 +1,26 @@
 """What lies in a bucket: its current objects page by page, what else is there, old versions."""
 
 from collections.abc import Iterator
+from datetime import UTC
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from labelloop.adapters.s3_answers import Entry, Page, page_of
 from labelloop.adapters.s3_asking import Asking
 from labelloop.adapters.s3_errors import Request
+from labelloop.adapters.s3_gets import OK, Gets, query
 from labelloop.errors import StoreDenied
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 NAMES_SHOWN = 8
 
 
 def pages(
-    ask: Asking, client: "S3Client", request: Request, prefix: str
-) -> Iterator["ListObjectsV2OutputTypeDef"]:
+    ask: Asking, client: "S3Client", gets: Gets, request: Request, prefix: str
+) -> Iterator[Page]:
     """The pages of the listing of `prefix`: each key's current version, none that is deleted.
 
     Raises:
@@ -27,25 +29,46 @@ def pages(
     after = ""
     empty = True
     while True:
-        page = ask(request, partial(_page, client, request.bucket, prefix, after))
-        if "Name" not in page and "KeyCount" not in page:
-            # A well-formed page of something else parses as an empty listing.
-            raise request.not_s3()
-        empty = empty and not page.get("Contents")
+        page = _plain_page(gets, prefix, after)
+        if page is None:
+            page = ask(request, partial(_page, client, request, prefix, after))
+        empty = empty and not page.entries
         yield page
-        if not page.get("IsTruncated"):
+        if not page.after:
             break
-        if "NextContinuationToken" not in page:
-            raise request.not_s3()  # ending here would pass a part off as the whole
-        after = page["NextContinuationToken"]
+        after = page.after
     if empty and prefix:
         _refuse_wrong_prefix(ask, client, request, prefix)
 
 
-def _page(client: "S3Client", bucket: str, prefix: str, after: str) -> "ListObjectsV2OutputTypeDef":
-    if after:
-        return client.list_objects_v2(Bucket=bucket, Prefix=prefix, ContinuationToken=after)
-    return client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+def _plain_page(gets: Gets, prefix: str, after: str) -> Page | None:
+    """A page where all is well; None leaves it to boto3, which knows what else may come."""
+    token = {"continuation_token": after} if after else {}
+    asked = query(encoding_type="url", list_type="2", prefix=prefix, **token)
+    for answer in gets([""], asked):
+        return page_of(answer.body) if answer.status == OK else None
+    return None
+
+
+def _page(client: "S3Client", request: Request, prefix: str, after: str) -> Page:
+    token: Any = {"ContinuationToken": after} if after else {}
+    said = client.list_objects_v2(Bucket=request.bucket, Prefix=prefix, **token)
+    if "Name" not in said and "KeyCount" not in said:
+        # A well-formed page of something else parses as an empty listing.
+        raise request.not_s3()
+    more = bool(said.get("IsTruncated"))
+    if more and "NextContinuationToken" not in said:
+        raise request.not_s3()  # ending here would pass a part off as the whole
+    entries = [
+        Entry(
+            entry["Key"],
+            entry["ETag"].strip('"'),
+            entry["Size"],
+            entry["LastModified"].astimezone(UTC),
+        )
+        for entry in said.get("Contents", ())
+    ]
+    return Page(entries, said["NextContinuationToken"] if more else "")
 
 
 def _refuse_wrong_prefix(ask: Asking, client: "S3Client", request: Request, prefix: str) -> None:

@@ -1,0 +1,87 @@
+"""What an S3 server answers to a listing and to a question for tags, read from its XML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object of a listing."""
+
+    key: str
+    etag: str
+    size: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a listing; the next one follows `after`, "" where this is the last."""
+
+    entries: list[Entry]
+    after: str
+
+
+def page_of(body: bytes) -> Page | None:
+    """The page that an answer holds; None where it is no whole and plain one."""
+    root = _root(body, "ListBucketResult")
+    if root is None:
+        return None
+    known: dict[str, str] = {}
+    entries: list[Entry] = []
+    try:
+        for child in root:
+            name = _name(child)
+            if name == "Contents":
+                said = {_name(part): part.text or "" for part in child}
+                entries.append(
+                    Entry(
+                        said["Key"],
+                        said["ETag"].strip('"'),
+                        int(said["Size"]),
+                        datetime.fromisoformat(said["LastModified"]).astimezone(UTC),
+                    )
+                )
+            else:
+                known[name] = child.text or ""
+    except (KeyError, ValueError):
+        return None
+    if "Name" not in known or "IsTruncated" not in known:
+        return None
+    after = ""
+    if known["IsTruncated"] == "true":
+        after = known.get("NextContinuationToken", "")
+        if not after:
+            return None
+    if known.get("EncodingType") == "url":
+        entries = [Entry(unquote_plus(e.key), e.etag, e.size, e.last_modified) for e in entries]
+    return Page(entries, after)
+
+
+def tags_of(body: bytes) -> Mapping[str, str] | None:
+    """The tags that an answer holds; None where it is no whole and plain one."""
+    root = _root(body, "Tagging")
+    if root is None or len(root) != 1 or _name(root[0]) != "TagSet":
+        return None
+    tags: dict[str, str] = {}
+    for tag in root[0]:
+        said = {_name(part): part.text or "" for part in tag}
+        if said.keys() != {"Key", "Value"}:
+            return None
+        tags[said["Key"]] = said["Value"]
+    return tags
+
+
+def _root(body: bytes, name: str) -> ElementTree.Element | None:
+    try:
+        root = ElementTree.fromstring(body)  # noqa: S314  expat bounds entities; botocore reads so too
+    except (ElementTree.ParseError, ValueError):
+        return None
+    return root if _name(root) == name else None
+
+
+def _name(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]
