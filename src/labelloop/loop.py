@@ -177,6 +177,12 @@ class Loop:
         self._opened.append(log)
         return log
 
+    @property
+    def _ledger_id(self) -> str:
+        """The ledger's identity, as the log has it and as tasks and projects carry it."""
+        given = self._given[1]
+        return given.ledger_id if given is not None else self.ledger.create_identity().ledger_id
+
     def _log_identity(self) -> tuple[str, bytes] | None:
         """Which ledger writes the log, and the log's salt; None where there is no log yet."""
         given = self._given[1]
@@ -396,11 +402,17 @@ class Loop:
             ),
         )
 
-    def collect(self) -> "Collected":
-        """Bring people's answers home."""
+    def collect(self, *, anew: bool = False) -> "Collected":
+        """Bring people's answers home. `anew`: projects that aren't at this address are gone."""
         from labelloop.steps.collect import Collect
 
-        return Collect(self.ledger, self.annotator, clock=self.clock, progress=self._progress).run()
+        return Collect(
+            self.ledger,
+            self.annotator,
+            ledger_id=self._ledger_id,
+            clock=self.clock,
+            progress=self._progress,
+        ).run(anew=anew)
 
     def select(
         self,
@@ -434,7 +446,7 @@ class Loop:
             self.store,
             self.annotator,
             self.queues,
-            ledger_id=self.log.ledger_id,
+            ledger_id=self._ledger_id,
             project_name=own.project.name,
             classes=[*own.project.classes, *own.project.extra_answers],
             presign_life=self.store.lasting(own.store.presign_life),

@@ -517,11 +517,22 @@ class Annotator(Protocol):
     """
 
     @property
+    def url(self) -> str:
+        """Where it is reached."""
+
+    @property
     def timeout_s(self) -> float:
         """After this long without an answer, a request that was received has been carried out."""
 
     def facts(self) -> AnnotatorFacts:
         """Its version, and the account of the token."""
+
+    def check_account(self) -> None:
+        """Return if the account is one that sees projects.
+
+        Raises:
+            AnnotatorDenied: it is no member of any organisation. It may make projects all the same.
+        """
 
     def project_url(self, project_id: int) -> str:
         """Where a person opens the project."""
@@ -552,6 +563,7 @@ class Annotator(Protocol):
 
         Raises:
             ProjectGone: the project no longer exists.
+            AnnotatorDenied: it does, and the account may not see it.
         """
 
     def tasks(

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol
@@ -12,7 +13,7 @@ import pytest
 
 from labelloop.adapters.label_studio import LabelStudioAnnotator
 from labelloop.demo.servers import LabelStudio
-from labelloop.errors import AnnotatorError, ArgumentError, ProjectGone
+from labelloop.errors import AnnotatorDenied, AnnotatorError, ArgumentError, ProjectGone
 from labelloop.ports import Annotator, BucketAccess, Project, ProjectSpec, RemoteTask, TaskData
 from labelloop.testing import MemoryAnnotator
 from tests.conftest import LABEL_STUDIOS
@@ -41,6 +42,7 @@ class People(Protocol):
     def edit(self, annotation_id: int, choice: str) -> None: ...
     def delete_annotation(self, annotation_id: int) -> None: ...
     def offer(self, project_id: int, choices: Sequence[str] | None) -> None: ...
+    def remove_marker(self, project_id: int) -> None: ...
     def rename_project(self, project_id: int, title: str) -> None: ...
     def delete_project(self, project_id: int) -> None: ...
     def duplicate_task(self, ls_task_id: int) -> int: ...
@@ -83,6 +85,13 @@ class RealPeople:
                 token = browser.get("/api/current-user/token").raise_for_status().json()["token"]
             self.tokens[self.url, name] = token
         return self.tokens[self.url, name]
+
+    def dismiss(self, name: str) -> None:
+        """Remove a person from the organisation."""
+        headers = {"Authorization": f"Token {self._token(name)}"}
+        who = self.client.get("/api/current-user/whoami", headers=headers).json()
+        path = f"/api/organizations/{who['active_organization']}/memberships/{who['id']}/"
+        self._ask("DELETE", path)
 
     def offered(self, project_id: int, *, by: str) -> Sequence[int]:
         """The next task of the labelling stream; unlike in memory, one task is offered at a time."""
@@ -136,6 +145,9 @@ class RealPeople:
 
     def delete_annotation(self, annotation_id: int) -> None:
         self._ask("DELETE", f"/api/annotations/{annotation_id}/")
+
+    def remove_marker(self, project_id: int) -> None:
+        self._ask("PATCH", f"/api/projects/{project_id}/", {"description": "ours"})
 
     def rename_project(self, project_id: int, title: str) -> None:
         self._ask("PATCH", f"/api/projects/{project_id}/", {"title": title})
@@ -214,6 +226,55 @@ def test_a_renamed_project_is_found_by_its_marker(office: Office) -> None:
     office.people.rename_project(project.project_id, "something else")
     (found,) = [p for p in office.annotator.projects() if p.marker == project.marker]
     assert (found.project_id, found.title) == (project.project_id, "something else")
+
+
+@pytest.mark.mistake("marker-removed")
+def test_tasks_of_a_project_without_its_marker_are_still_found(office: Office) -> None:
+    project = office.project()
+    [given] = task_data(1)
+    office.annotator.import_tasks(project.project_id, [given])
+    office.people.remove_marker(project.project_id)
+    assert project.project_id not in {p.project_id for p in office.annotator.projects()}
+    assert len(office.annotator.find(project.project_id, [given.task_key])) == 1
+
+
+@pytest.fixture(params=["memory", *LABEL_STUDIOS])
+def outsider(request: pytest.FixtureRequest) -> Iterator[tuple[Annotator, Project, str]]:
+    """An annotator whose account was removed from the organisation, a project there, a key in it."""
+    [given] = task_data(1)
+    if request.param == "memory":
+        memory = MemoryAnnotator()
+        project = memory.create_project(spec())
+        memory.import_tasks(project.project_id, [given])
+        memory.outside = True
+        yield memory, project, given.task_key
+        return
+    server: LabelStudio = request.getfixturevalue(request.param)
+    people = RealPeople(server)
+    member = LabelStudioAnnotator(url=server.url, api_key=server.legacy_token)
+    project = member.create_project(spec())
+    member.import_tasks(project.project_id, [given])
+    name = f"left-{uuid.uuid4().hex[:8]}"
+    real = LabelStudioAnnotator(url=server.url, api_key=people._token(name))
+    real.check_account()
+    assert project.project_id in {p.project_id for p in real.projects()}
+    people.dismiss(name)
+    yield real, project, given.task_key
+    member.close()
+    real.close()
+    people.client.close()
+
+
+@pytest.mark.mistake("account-outside")
+def test_an_account_outside_the_organisation_is_refused_and_sees_nothing_as_gone(
+    outsider: tuple[Annotator, Project, str],
+) -> None:
+    annotator, project, key = outsider
+    with pytest.raises(AnnotatorDenied, match="belongs to no organisation"):
+        annotator.check_account()
+    assert project.project_id not in {p.project_id for p in annotator.projects()}
+    with suppress(AnnotatorDenied):  # 1.20.0 lets it in
+        assert annotator.find(project.project_id, [key])
 
 
 def test_projects_come_oldest_first(office: Office) -> None:
@@ -517,6 +578,7 @@ def test_drafts_are_no_answers_and_other_controls_name_no_class(
     # that answer fits no config that we could write
     with pytest.raises(AnnotatorError, match="incompatible"):
         annotator.set_choices(project.project_id, ["pear"])
+    annotator.close()
     people.client.close()
 
 
@@ -535,6 +597,7 @@ def test_a_config_that_shows_other_data_refuses_tasks(
     with pytest.raises(AnnotatorError, match='"img" key is expected') as caught:
         annotator.import_tasks(project.project_id, task_data(1))
     assert type(caught.value) is AnnotatorError
+    annotator.close()
     people.client.close()
 
 

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from labelloop.core.task import TaskState
-from labelloop.errors import AnnotatorError
-from labelloop.ports import TaskData
+from labelloop.errors import AnnotatorDenied, AnnotatorError, ProjectGone
+from labelloop.ports import ProjectSpec, TaskData
+from labelloop.testing import MemoryAnnotator
 from tests.unit.conftest import MakeWorld
 from tests.world import LOW, World
 
@@ -197,3 +198,107 @@ def test_an_empty_answer_and_one_of_two_choices_are_set_aside(sent: World) -> No
     found = sent.loop.collect()
     assert sorted(s.value for s in found.strays) == ["(nothing)", "cat + dog"]
     assert (found.n_labels, sent.states()) == (0, {S.SENT: 4})
+
+
+# --- projects out of sight --------------------------------------------------------------------
+
+
+def unchanged(world: World) -> None:
+    assert world.states() == {S.SENT: 4}
+    assert sorted(world.remote_keys()) == sorted(t.task_key for t in world.tasks().values())
+    assert len(world.annotator.projects()) == 1
+
+
+@pytest.mark.mistake("account-outside")
+def test_an_account_outside_the_organisation_loses_no_project(sent: World) -> None:
+    sent.annotator.outside = True
+    for verb in (sent.loop.collect, sent.loop.send):
+        with pytest.raises(AnnotatorDenied, match="belongs to no organisation"):
+            verb()
+    sent.annotator.outside = False
+    sent.loop.collect()
+    unchanged(sent)
+
+
+@pytest.mark.mistake("account-outside")
+def test_a_project_that_the_account_may_not_see_is_not_gone(sent: World) -> None:
+    sent.annotator.remove_marker(sent.project_id("low"))
+    sent.annotator.fail_next("find", AnnotatorDenied("no permission"), carried_out=False)
+    with pytest.raises(AnnotatorDenied, match="may not see project 1 of queue 'low'") as caught:
+        sent.loop.collect()
+    assert "member of the organisation" in caught.value.remedy
+    assert sent.states() == {S.SENT: 4}
+
+
+@pytest.mark.mistake("marker-removed")
+def test_a_project_whose_marker_was_removed_is_named_and_not_made_twice(sent: World) -> None:
+    project_id = sent.project_id("low")
+    marker = sent.annotator.projects()[0].marker
+    sent.annotator.remove_marker(project_id)
+    sent.traffic(4, confidence="0.1")
+    sent.loop.index()
+    sent.loop.select(now=True)
+    for verb in (sent.loop.collect, sent.loop.send):
+        with pytest.raises(AnnotatorError, match=f"no longer holds the line '{marker}'") as caught:
+            verb()
+        assert f"/projects/{project_id}/" in caught.value.remedy
+    assert sent.annotator.calls.count("create_project") == 1
+    assert sent.states() == {S.SENT: 4, S.DRAWN: 4}
+
+
+@pytest.mark.mistake("label-studio-moved")
+def test_another_label_studio_is_no_reason_to_send_everything_again(sent: World) -> None:
+    sent.loop.collect()
+    first = sent.annotator
+    second = MemoryAnnotator(url="http://other", timeout_s=3, now=lambda: sent.clock.at)
+    spec = ProjectSpec(
+        title="food", marker="labelloop:f00d/low", classes=("a", "b"), show=(), blind=False
+    )
+    second.create_project(spec)  # another ledger's, with the id of ours
+    sent.annotator = second
+    sent.restart()
+    for verb in (sent.loop.collect, sent.loop.send):
+        with pytest.raises(AnnotatorError, match="is in Label Studio at http://other") as caught:
+            verb()
+        assert "last seen at http://label-studio.invalid" in str(caught.value)
+    assert list(second.choices(1)) == ["a", "b"]
+    assert sent.states() == {S.SENT: 4}
+    # it was a slip
+    sent.annotator = first
+    sent.restart().collect()
+    unchanged(sent)
+    # it wasn't: the old one is gone for good
+    sent.annotator = second
+    sent.restart()
+    assert sent.loop.collect(anew=True).n_lost == 4
+    assert sent.loop.send().n_sent == 4
+    sent.answer_all()
+    assert sent.loop.collect().n_labels == 4
+
+
+@pytest.mark.mistake("label-studio-moved")
+def test_a_new_address_of_the_same_label_studio_is_taken_over(sent: World) -> None:
+    sent.loop.collect()
+    sent.annotator.url = "http://new"
+    sent.loop.collect()
+    sent.annotator.delete_project(sent.project_id("low"))
+    assert sent.loop.collect().lost_projects == ("low",)
+
+
+def test_a_project_that_vanishes_whenever_it_is_made_is_made_twice_at_most(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(LOW)
+    world.traffic(4, confidence="0.1")
+    world.loop.index()
+    world.loop.select()
+    original = world.annotator.import_tasks
+
+    def vanish(project_id, tasks):  # type: ignore[no-untyped-def]
+        world.annotator.delete_project(project_id)
+        return original(project_id, tasks)
+
+    world.annotator.import_tasks = vanish  # type: ignore[method-assign]
+    with pytest.raises(ProjectGone):
+        world.loop.send()
+    assert world.annotator.calls.count("create_project") == 2

@@ -89,6 +89,11 @@ class LabelStudioAnnotator:
         self._api.close()
 
     @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return self._api.url
+
+    @property
     def timeout_s(self) -> float:
         """After this long without an answer, a request that was received has been carried out."""
         return self._timeout_s
@@ -104,6 +109,19 @@ class LabelStudioAnnotator:
             token_expires_at=self._api.token_expires_at,
             served_at=self._api.served_at,
         )
+
+    def check_account(self) -> None:
+        """Return if the account is one that sees projects.
+
+        Raises:
+            AnnotatorDenied: it is no member of any organisation. It may make projects all the same.
+        """
+        if not self._api.ask("GET", "/api/organizations/", payloads.Organizations).root:
+            raise AnnotatorDenied(
+                f"the account of the token belongs to no organisation in Label Studio at {self._api.url}, "
+                "so it sees no projects",
+                remedy="let a member invite it, under Organization, or use the token of a member",
+            )
 
     def project_url(self, project_id: int) -> str:
         """Where a person opens the project."""

@@ -126,6 +126,10 @@ class Nothing(Payload):
     """An answer of which nothing is read but that it is JSON."""
 
 
+class Organizations(RootModel[list[Nothing]]):
+    """The organisations that the account is a member of."""
+
+
 def _user(completed_by: object) -> str:
     """The user's id; Label Studio names it plainly or, in some editions, inside an object."""
     if isinstance(completed_by, dict):

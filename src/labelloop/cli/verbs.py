@@ -62,11 +62,14 @@ def index(config: Path, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--anew", is_flag=True, help="Projects that aren't at this address are gone: send anew."
+)
 @with_config
-def collect(config: Path, as_json: bool) -> None:
+def collect(config: Path, as_json: bool, anew: bool) -> None:
     """Bring answers, edits, skips and deletions home from Label Studio."""
     with opened(config, quiet=as_json) as loop:
-        _show("collect", loop.collect(), as_json)
+        _show("collect", loop.collect(anew=anew), as_json)
 
 
 @click.command()

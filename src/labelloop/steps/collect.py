@@ -11,10 +11,10 @@ from labelloop.errors import ProjectGone
 from labelloop.ledger import Lease, Ledger, Transaction, annotations, classes, cursors, tasks
 from labelloop.ledger.annotations import Stray
 from labelloop.ports import Annotator, Clock, Progress, Project, RemoteAnnotation, RemoteTask
+from labelloop.steps.whereabouts import whereabouts
 
 OVERLAP = timedelta(minutes=1)
 """How far each reading goes back behind the last: a slow transaction may show late."""
-
 
 _CHUNK = 500
 _COUNTED_WITH = "collect:renamed classes"
@@ -49,32 +49,48 @@ class Collect:
     """Collects from every project that tasks were sent to."""
 
     def __init__(
-        self, ledger: Ledger, annotator: Annotator, *, clock: Clock, progress: Progress
+        self,
+        ledger: Ledger,
+        annotator: Annotator,
+        *,
+        ledger_id: str,
+        clock: Clock,
+        progress: Progress,
     ) -> None:
         self._ledger = ledger
         self._annotator = annotator
+        self._ledger_id = ledger_id
         self._clock = clock
         self._progress = progress
 
-    def run(self) -> Collected:
-        """Read what changed since last time; where the counts then differ, read everything."""
+    def run(self, *, anew: bool = False) -> Collected:
+        """Read what changed since last time; where the counts then differ, read everything.
+
+        `anew`: projects that aren't at this address are gone, and their open tasks are sent again.
+
+        Raises:
+            AnnotatorError: a project can't be seen, and isn't gone; the others were collected.
+        """
         tally = _Tally()
         with self._ledger.lease("collect") as lease:
             with self._ledger.read() as tx:
-                known = tasks.projects(tx)
+                queues = tasks.projects(tx)
                 answers = _Answers(classes.live(tx), classes.renamed(tx))
-            there = {p.project_id: p for p in self._annotator.projects()} if known else {}
-            for project_id, queue in sorted(known.items()):
-                if project_id not in there:
-                    self._lose_project(lease, project_id, queue, tally)
-                    continue
+            found = whereabouts(
+                self._ledger, lease, self._annotator, ledger_id=self._ledger_id, anew=anew
+            )
+            for project_id in sorted(found.gone):
+                self._lose_project(lease, project_id, queues[project_id], tally)
+            for project_id, project in sorted(found.there.items()):
                 try:
-                    self._collect(lease, there[project_id], answers, tally)
+                    self._collect(lease, project, answers, tally)
                 except ProjectGone:
-                    self._lose_project(lease, project_id, queue, tally)
+                    self._lose_project(lease, project_id, queues[project_id], tally)
             self._count_again(lease, answers, tally)
             with self._ledger.read() as tx:
                 strays = tuple(annotations.strays(tx))
+        for trouble in found.hidden.values():
+            raise trouble
         return Collected(
             tally.n_labels,
             tally.n_edited,

@@ -45,6 +45,7 @@ from labelloop.ports import (
 )
 from labelloop.steps.purpose import keep_input_kind, refuse_changed_purpose
 from labelloop.steps.texts import Texts, Unshowable
+from labelloop.steps.whereabouts import whereabouts
 
 BATCH = 250
 IMPORT_ATTEMPTS = 2
@@ -138,8 +139,8 @@ class Send:
             with self._ledger.write(lease) as tx:
                 keep_input_kind(tx, self._kind)
             n_sent = n_unavailable = 0
+            self._keep_in_step(lease)
             n_found = self._settle_doubts(lease)
-            self._keep_in_step()
             old = self._lapsing(refresh_all)
             refusal = self._blind_refusal(old)
             for queue in self._queues.values():
@@ -238,17 +239,19 @@ class Send:
         self._open.add(project_id)
         return True
 
-    def _keep_in_step(self) -> None:
+    def _keep_in_step(self, lease: Lease) -> None:
         """Let every project that has tasks of ours offer the answers of the settings."""
         with self._ledger.read() as tx:
-            known = tasks.projects(tx)
-        for project_id, queue in sorted(known.items()):
+            queues = tasks.projects(tx)
+        found = whereabouts(self._ledger, lease, self._annotator, ledger_id=self._ledger_id)
+        self._troubles |= {queues[project_id]: why for project_id, why in found.hidden.items()}
+        for project_id in sorted(found.there):
             try:
                 self._offer_answers(project_id)
             except (AnnotatorUnavailable, AnnotatorDenied):
                 raise
             except AnnotatorError as exc:
-                self._troubles[queue] = exc
+                self._troubles[queues[project_id]] = exc
 
     def _offer_answers(self, project_id: int) -> None:
         if project_id in self._in_step:
@@ -298,6 +301,7 @@ class Send:
             kind=self._kind,
             people=queue.annotators,
         )
+        self._annotator.check_account()
         try:
             return self._annotator.create_project(spec)
         except AnnotatorUnavailable as exc:

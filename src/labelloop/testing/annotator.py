@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from labelloop.errors import (
+    AnnotatorDenied,
     AnnotatorError,
     AnnotatorUnavailable,
     ArgumentError,
@@ -94,6 +95,8 @@ class MemoryAnnotator:
         """The names of the port's calls so far, in order."""
         self.version = "1.23.2"
         self.personal = False
+        self.outside = False
+        """Whether the account was removed from the organisation."""
         self.refused_buckets: set[str] = set()
         """The buckets that it won't open."""
         self.buckets: dict[int, dict[str, BucketAccess]] = {}
@@ -129,13 +132,27 @@ class MemoryAnnotator:
             ),
         )
 
+    def check_account(self) -> None:
+        """Return if the account is one that sees projects."""
+
+        def check() -> None:
+            if self.outside:
+                raise AnnotatorDenied("the account of the token belongs to no organisation")
+
+        self._called("check_account", check)
+
     def project_url(self, project_id: int) -> str:
         """Where a person would open the project."""
         return f"{self.url}/projects/{project_id}/data"
 
     def projects(self) -> Sequence[Project]:
         """The projects that carry a marker of labelloop, oldest first."""
-        return self._called("projects", lambda: [self._project(i) for i in self._projects])
+
+        def list_them() -> Sequence[Project]:
+            seen = () if self.outside else self._projects.items()
+            return [self._project(i) for i, held in seen if held.spec.marker]
+
+        return self._called("projects", list_them)
 
     def create_project(self, spec: ProjectSpec) -> Project:
         """Create a project; not idempotent."""
@@ -183,6 +200,8 @@ class MemoryAnnotator:
 
         def look() -> Sequence[RemoteTask]:
             self._require(project_id)
+            if self.outside:
+                raise AnnotatorDenied(f"the account may not see project {project_id}")
             return [task for task in self._listed(project_id) if task.task_key in wanted]
 
         return self._called("find", look)
@@ -306,6 +325,11 @@ class MemoryAnnotator:
         """Edit what annotators choose from, in the labelling config; None: our control is gone."""
         held = self._projects[project_id]
         held.spec = replace(held.spec, classes=tuple(choices or ()))
+
+    def remove_marker(self, project_id: int) -> None:
+        """Edit a project's description, so that it holds no marker."""
+        held = self._projects[project_id]
+        held.spec = replace(held.spec, marker="")
 
     def rename_project(self, project_id: int, title: str) -> None:
         """Give a project another title."""

@@ -45,6 +45,7 @@ def version(text: str) -> tuple[int, ...]:
 
 def _label_studio(subject: Subject) -> Iterator[Finding]:
     facts = subject.facts
+    subject.annotator.check_account()
     says = f"{facts.version} at {subject.settings.label_studio.url}, as {facts.user}"
     if version(facts.version) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
