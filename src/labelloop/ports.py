@@ -117,7 +117,8 @@ class Store(Protocol):
 
         Raises:
             InputGone: it no longer exists.
-            InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing.
+            InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing. One
+                that a table's row got, of its text or uri, says nothing of the content.
         """
 
     def check_writable(self, uri: str) -> None:
@@ -563,7 +564,7 @@ class Annotator(Protocol):
 
         Raises:
             ProjectGone: the project no longer exists.
-            AnnotatorDenied: it does, and the account may not see it.
+            AnnotatorDenied: it does, and the account may not see it. Older versions let it.
         """
 
     def tasks(

@@ -388,6 +388,8 @@ def test_what_was_overwritten_is_not_read_for_what_was_listed(bench: Bench) -> N
     with pytest.raises(InputChanged, match=r"a\.png"):
         store.read(old.uri, content_hash=old.content_hash)
     assert store.read(old.uri) == b"new"
+    for of_a_row in ("text:0f0f0f", "uri:0f0f0f"):
+        assert store.read(old.uri, content_hash=of_a_row) == b"new"
 
 
 def test_a_missing_bucket_is_never_taken_for_a_missing_object(bench: Bench) -> None:

@@ -70,7 +70,7 @@ def test_an_unknown_command_names_the_nearest(offline_project: Project) -> None:
 
 
 def test_an_empty_bucket_is_no_error(offline_project: Project) -> None:
-    assert "nothing there: the bucket" in offline_project.ok("index")
+    assert "nothing there: what [store] uri names" in offline_project.ok("index")
     assert "nothing new to draw from" in offline_project.ok("select")
     assert "no accuracy yet: nothing was drawn" in offline_project.ok("measure")
     assert "nothing yet" in offline_project.ok("build")

@@ -409,13 +409,20 @@ def test_inputs_may_lie_in_a_folder(make_world: MakeWorld, tmp_path: Path) -> No
 
     (tmp_path / "inputs" / "a b").mkdir(parents=True)
     (tmp_path / "inputs" / "a b" / "50% #1.png").write_bytes(b"png")
+    (tmp_path / "inputs" / "%41.png").write_bytes(b"no letter")
+    (tmp_path / "inputs" / "A.png").write_bytes(b"letter")
     store = FolderStore(f"file://{tmp_path}/inputs", blind_uri=f"file://{tmp_path}/blind")
     head = HEAD.replace('uri = "s3://production"', f'uri = "file://{tmp_path}/inputs"')
     start, _, rest = head.partition("endpoint_url")
     head = f'{start}blind_uri = "file://{tmp_path}/blind"\n[label_studio]{rest.partition("[label_studio]")[2]}'
     world = make_world(QUEUES, head=head + SOURCE, source=MemorySource())
-    put(world, "monday", [row("a b/50% #1.png"), row("b", predicted_class="dog")])
-    assert world.loop.index().n_new == 2
+    rows = [row("a b/50% #1.png"), row("b", predicted_class="dog"), row("%41.png"), row("A.png")]
+    put(world, "monday", rows)
+    assert world.loop.index().n_new == 4
     uris = {sample_id: uri for sample_id, (_, _, uri) in held(world).items()}
     assert store.read(uris["a b/50% #1.png"]) == b"png"
     assert not store.exists(uris["b"])
+    assert store.read(uris["%41.png"]) == b"no letter"
+    assert store.read(uris["A.png"]) == b"letter"
+    listed = {o.sample_id: o.uri for page in store.objects() for o in page}
+    assert {key: uris[key] for key in listed} == listed, "the same sample by two ways is one"

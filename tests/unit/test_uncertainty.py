@@ -1,10 +1,13 @@
 """draw = "uncertainty": uneven chances, kept with the round, and an accuracy that allows for them."""
 
 import random
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from labelloop.cli.render import select_tables
 from labelloop.core.estimate import Estimate
 from labelloop.core.queue import Purpose
 from labelloop.ledger import risks, rounds
@@ -82,6 +85,26 @@ def test_chances_are_kept_and_the_accuracy_allows_for_them(world: World) -> None
     )
     true = sum(t == "cat" for t in truth.values()) / 400
     assert found.low <= true <= found.high
+
+
+def test_the_plan_shows_the_range_of_chances_and_no_mean(world: World) -> None:
+    serve(world, 400, 1)
+    selected = world.loop.select(dry_run=True)
+    [plan] = [p for p in selected.plans if p.queue == "accuracy"]
+    world.loop.select(now=True)
+    with world.loop.ledger.read() as tx:
+        chances = [c.inclusion or 0 for c in rounds.cells_of(tx, 1) if c.queue == "accuracy"]
+    assert plan.inclusion is None
+    assert plan.chances == (min(chances), max(chances))
+    file = StringIO()
+    Console(file=file, width=120).print(select_tables(selected)[0])
+    assert f"{min(chances):.3g}–{max(chances):.3g}" in file.getvalue()
+
+
+def test_where_all_are_taken_the_chance_is_one(world: World) -> None:
+    serve(world, 40, 1)
+    plan = world.loop.select(dry_run=True).plans[0]
+    assert (plan.inclusion, plan.chances) == (1.0, None)
 
 
 def test_the_risk_is_learned_from_earlier_rounds_and_frozen(world: World) -> None:

@@ -63,7 +63,7 @@ def index_text(r: "Indexed") -> str:
         seen.append(f"{r.n_rows:,} rows in {files}" if r.n_files else "no new file")
     parts = [f"{r.n_new:,} new ({', '.join(seen)})"]
     if r.n_listed == 0 and r.n_files is None:
-        parts = ["nothing there: the bucket, or the prefix in store.uri, is empty"]
+        parts = ["nothing there: what [store] uri names, or each of its prefixes, is empty"]
     if r.n_batches_restored:
         parts.append(
             f"{r.n_batches_restored:,} batches taken in that the restored ledger didn't know"
@@ -234,6 +234,8 @@ def select_tables(r: "Selected") -> "list[Table]":
         table.add_column(name, justify="right")
     for p in r.plans:
         chance = "-" if p.inclusion is None else f"{p.inclusion:.3g}"
+        if p.chances is not None:
+            chance = f"{p.chances[0]:.3g}–{p.chances[1]:.3g}"
         table.add_row(
             p.queue, p.purpose.value, safe(p.rule), f"{p.n_matching:,}", f"{p.n_drawn:,}", chance
         )

@@ -207,6 +207,7 @@ def read_rows(
 
     ids = columns.text(names.sample_id)
     faults.note(_empty(ids), RejectReason.NO_SAMPLE_ID, lambda _: "")
+    faults.note(_with_nul(ids), RejectReason.BAD_ROW, lambda i: f"a NUL in {ids[i].as_py()}")
     at, missing, bad = instants(
         columns.of(names.predicted_at), names.predicted_at, rules.predicted_at_unit
     )
@@ -236,6 +237,7 @@ def read_rows(
     else:
         uris = _uris(columns, names, rules, ids)
         faults.note(_empty(uris), RejectReason.NO_URI, lambda _: "")
+        faults.note(_with_nul(uris), RejectReason.BAD_ROW, lambda i: f"a NUL in {uris[i].as_py()}")
         scheme = rules.store_uri.partition("://")[0] + "://"
         elsewhere = ~pc.fill_null(pc.starts_with(uris, scheme), False).to_numpy(False)
         faults.note(elsewhere, RejectReason.BAD_URI, lambda i: uris[i].as_py())
@@ -253,7 +255,9 @@ def read_rows(
             "sample_id": ids,
             "uri": uris,
             "predicted_at": at,
-            "model": _filled(columns.text(names.model), NO_MODEL),
+            "model": pc.replace_substring(
+                _filled(columns.text(names.model), NO_MODEL), "\0", "\ufffd"
+            ),
             "role": roles,
             "predicted_class": pc.if_else(pa.array(usable), answers, NO_CLASS),
             "confidence": confidence,
@@ -330,6 +334,11 @@ def _present(column: Any, renamed: Mapping[str, str]) -> Any:
 
 def _empty(column: Any) -> Any:
     return pc.fill_null(pc.equal(column, ""), True).to_numpy(zero_copy_only=False)
+
+
+def _with_nul(column: Any) -> Any:
+    """Which of the texts no database takes. They identify an input, so nothing may stand in for a NUL."""
+    return pc.fill_null(pc.match_substring(column, "\0"), False).to_numpy(zero_copy_only=False)
 
 
 def _filled(column: Any, value: str) -> Any:

@@ -111,7 +111,7 @@ def read_tags(
         sample_id=tagged.sample_id,
         uri=tagged.uri,
         predicted_at=instant(tags[names.timestamp]),
-        model=tags.get(names.model, "").strip() or NO_MODEL,
+        model=tags.get(names.model, "").strip().replace("\0", "\ufffd") or NO_MODEL,
         predicted_class=answer,
         confidence=float(confidence_text) if confidence_text else None,
         line=line(tagged.sample_id, salt),

@@ -1,5 +1,6 @@
 """The ledger's tables. docs/ledger.md says what each is for; migrations/ brings a database here."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,22 @@ class Instant(sa.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Said(sa.TypeDecorator[str]):
+    """What somebody wrote, kept to be shown: what a database refuses in a text is replaced.
+
+    PostgreSQL takes no NUL, and neither database half a surrogate pair.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:  # noqa: ARG002  fixed by SQLAlchemy
+        """The text with U+FFFD in place of NUL and of lone surrogates."""
+        if value is None:
+            return None
+        return re.sub("[\0\ud800-\udfff]", "\ufffd", value)
 
 
 metadata = sa.MetaData()
@@ -73,7 +90,7 @@ rejects = sa.Table(
     metadata,
     sa.Column("uri", sa.Text, primary_key=True),
     sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("value", Said, nullable=False),
     sa.Column("first_seen_at", Instant, nullable=False),
     sa.Column("last_read_at", Instant, nullable=False),
 )
@@ -225,7 +242,7 @@ strays = sa.Table(
     metadata,
     sa.Column("task_key", sa.Text, primary_key=True),
     sa.Column("ls_annotation_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("value", Said, nullable=False),
     sa.Column("annotator", sa.Text, nullable=False),
     sa.Column("seen_at", Instant, nullable=False),
 )
@@ -276,6 +293,6 @@ events = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("verb", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("detail", Said, nullable=False),
     sa.Index("events_subject", "subject"),
 )

@@ -28,7 +28,9 @@ from labelloop.steps.register import register
 class QueuePlan:
     """What a queue draws in a round: how many match, how many are drawn, and why.
 
-    `n_matching` counts what matched and was left by the queues before it.
+    `n_matching` counts what matched and was left by the queues before it. `inclusion` is the chance of
+    each, None where it isn't known or isn't the same for all; `chances` are then the smallest and the
+    largest, where the draw is uneven.
     """
 
     queue: str
@@ -37,6 +39,7 @@ class QueuePlan:
     n_matching: int
     n_drawn: int
     inclusion: float | None
+    chances: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,13 +238,16 @@ class Select:
                 f"{blind.drawn.n_uniform} at random",
             )
             draws[row.sample_id] = replace(made, uniform=position < blind.drawn.n_uniform)
+        chances = [design.inclusion((c.predicted_class, c.risk_bin)) for c in blind.counts]
+        least, most = min(chances, default=1.0), max(chances, default=1.0)
         return QueuePlan(
             queue=queue.name,
             purpose=queue.purpose,
             rule=queue.rule,
             n_matching=design.n,
             n_drawn=len(rows),
-            inclusion=len(rows) / design.n if rows else None,
+            inclusion=most if rows and least == most else None,
+            chances=(least, most) if rows and least < most else None,
         )
 
     def _take(

@@ -37,7 +37,7 @@ def _store(subject: Subject) -> Iterator[Finding]:
         yield warn(
             "store",
             f"{own.uri} can be listed, and is empty",
-            "see that [store] uri is the bucket, and the prefix, that the application writes to",
+            "see that [store] uri is where the application writes to, prefix included",
         )
         return
     yield ok("store", f"{own.uri} can be listed: {seen.listed}")
