@@ -16,10 +16,12 @@ from rich.console import Console
 from labelloop.adapters.s3_access import S3Access
 from labelloop.adapters.s3_errors import Request, answered
 from labelloop.cli import render
+from labelloop.cli.report import _on_screen
 from labelloop.cli.wrapping import wrapped
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.reports.status import QueueStatus, Status
+from labelloop.reports.tables import Table
 
 AT = datetime(2026, 11, 25, 19, 12, tzinfo=UTC)
 
@@ -121,3 +123,22 @@ def test_nothing_lost_is_no_column_of_zeros() -> None:
     queue = QueueStatus(queue="a", purpose=Purpose.TRAINING, by_state={}, oldest_at=None)
     found = Status(queues=(queue,), n_rejected={}, strays=(), last_round=1, due_at=AT, due=False)
     assert not any("lost" in line for line in printed(render.status_tables(found, "UTC")[0]))
+
+
+def test_a_report_shows_long_headings_and_every_number_on_eighty_columns() -> None:
+    found = Table(
+        title="Blind labels needed",
+        columns=(
+            "at most",
+            "random sample, endless traffic",
+            "uniform, one round",
+            "uncertainty, one round",
+            "the same if the risk tells nothing",
+        ),
+        rows=(("±1 points", "9,600,000", "2,030,000", "-", "2,050,000"),),
+    )
+    text = "\n".join(printed(_on_screen(found)))
+    assert "…" not in text
+    assert all(cell in text for cell in found.rows[0])
+    assert "traffic" in text
+    assert "nothing" in text

@@ -38,11 +38,14 @@ def with_config(command: F) -> F:
 
 
 @contextmanager
-def opened(config: Path, *, quiet: bool = False) -> Iterator["Loop"]:
-    """The loop of a config, with progress on standard error."""
+def opened(config: Path, *, quiet: bool = False, watch: "Watch | None" = None) -> Iterator["Loop"]:
+    """The loop of a config, with progress on standard error.
+
+    A bar stays until this is left: print results afterwards, or clear `watch` before.
+    """
     from labelloop.loop import open_loop, silent
 
-    with Watch() as watch, open_loop(config, progress=silent if quiet else watch) as loop:
+    with watch or Watch() as shown, open_loop(config, progress=silent if quiet else shown) as loop:
         yield loop
 
 
@@ -96,6 +99,8 @@ class Watch:
                 TimeElapsedColumn(),
                 console=Console(stderr=True),
                 transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._bar.start()
             self._task = self._bar.add_task(what, total=total, count="")

@@ -72,10 +72,10 @@ def command(
                 "name the candidate's Parquet file or --shadow MODEL, one of them, or use "
                 "--write-samples FILE"
             )
-        if as_json:
-            print_json(compared)
-        else:
-            _show(compared)
+    if as_json:
+        print_json(compared)
+    else:
+        _show(compared)
 
 
 def _version(text: str) -> tuple[str, int]:

@@ -74,12 +74,12 @@ def diff(config: Path, as_json: bool, old: str, new: str) -> None:
     with opened(config, quiet=as_json) as loop:
         versions = [loop.dataset(*name_and_version(name)) for name in (old, new)]
         found = loop.diff(*versions)
-        if as_json:
-            print_json(found)
-        else:
-            from labelloop.cli.diff_tables import diff_tables
+    if as_json:
+        print_json(found)
+    else:
+        from labelloop.cli.diff_tables import diff_tables
 
-            render.print_tables(diff_tables(found))
+        render.print_tables(diff_tables(found))
 
 
 @command.command("export")
@@ -119,20 +119,20 @@ def export(
         done = loop.export(
             versions, to, target or Path(name + FILES.get(to, f"-{to}")), link=not copy
         )
-        if as_json:
-            print_json(done)
-            return
-        what = "rows" if to in FILES else "samples"
-        parts = [f"{done.n_written:,} {what} written to {done.target}"]
-        if done.n_linked:
-            parts[0] += f" ({done.n_linked:,} of them linked)"
-        if done.n_there:
-            parts.append(f"{done.n_there:,} there already")
-        click.echo(", ".join(parts))
-        if done.n_gone:
-            click.echo(
-                f"{done.n_gone:,} left out: the store has no such object any more, or another content "
-                f"under its key; {Path(done.target) / GONE} lists them all; the first are"
-            )
-            for sample_id in done.gone:
-                click.echo(f"  {render.plain(sample_id)}")
+    if as_json:
+        print_json(done)
+        return
+    what = "rows" if to in FILES else "samples"
+    parts = [f"{done.n_written:,} {what} written to {done.target}"]
+    if done.n_linked:
+        parts[0] += f" ({done.n_linked:,} of them linked)"
+    if done.n_there:
+        parts.append(f"{done.n_there:,} there already")
+    click.echo(", ".join(parts))
+    if done.n_gone:
+        click.echo(
+            f"{done.n_gone:,} left out: the store has no such object any more, or another content "
+            f"under its key; {Path(done.target) / GONE} lists them all; the first are"
+        )
+        for sample_id in done.gone:
+            click.echo(f"  {render.plain(sample_id)}")

@@ -8,6 +8,7 @@ import click
 from labelloop.cli import render
 from labelloop.cli.common import opened, print_json, with_config
 from labelloop.cli.files import need_pictures, write_file
+from labelloop.cli.wrapping import wrapped
 from labelloop.core.estimate import Undefined
 
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ def _print(plan: "Plan") -> None:
     from labelloop.reports.wording import assumptions, starting_point
 
     for text in starting_point(plan):
-        click.echo(text)
+        click.echo(wrapped(text, 0))
     render.print_tables([_table(plan)])
     for text in assumptions(plan):
-        click.echo(text)
+        click.echo(wrapped(text, 0))
 
 
 def _table(r: "Plan") -> "Table":

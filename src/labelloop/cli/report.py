@@ -1,5 +1,6 @@
 """report: the numbers as text, JSON, one HTML file, or pictures."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import click
 from labelloop.cli import render
 from labelloop.cli.common import Watch, opened, print_json, with_config
 from labelloop.cli.files import need_pictures, write_file
+from labelloop.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,19 +59,15 @@ def _print(quality: "Quality") -> None:
     from labelloop.reports.tables import tables
     from labelloop.reports.wording import headline, over_time, worst_case
 
-    click.echo(headline(quality))
-    worst = worst_case(quality)
-    if worst:
-        click.echo(worst)
-    for text in over_time(quality.measured.trend, quality.timezone):
-        click.echo(text)
+    said = [headline(quality), worst_case(quality)]
+    for text in (*said, *over_time(quality.measured.trend, quality.timezone)):
+        if text:
+            click.echo(wrapped(text, 0))
     render.print_tables([_on_screen(t) for t in tables(quality)])
 
 
 _LEFT_OUT = {"traffic"}
 """Columns that a terminal has no room for; the page and --json have them."""
-
-_NARROW = {"skipped": "skip-\nped"}
 
 
 def _on_screen(found: "tables.Table") -> "Table":
@@ -79,11 +77,13 @@ def _on_screen(found: "tables.Table") -> "Table":
     for i in shown:
         named = i < found.n_names
         name = found.columns[i]
+        longest = max(len(_short(row[i])) for row in found.rows)
+        heading = "\n".join(textwrap.wrap(name, max(8, longest)))
         table.add_column(
-            render.safe(name if named else _NARROW.get(name, name.replace(" ", "\n", 1))),
+            render.safe(name if named else heading),
             justify="left" if named else "right",
             no_wrap=i == 0 or not named,
-            min_width=min(7, max(len(row[i]) for row in found.rows)) if named else None,
+            min_width=min(9, longest) if named else None,
             overflow="fold" if named else "ellipsis",
         )
     for row in found.rows:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from labelloop.cli import render
-from labelloop.cli.common import opened, print_json, with_config
+from labelloop.cli.common import Watch, opened, print_json, with_config
+from labelloop.cli.wrapping import wrapped
 from labelloop.core.where import instant
 
 
@@ -36,10 +37,11 @@ def run(config: Path, as_json: bool, now: bool) -> None:
 
     A verb that fails doesn't stop those that don't need it; the exit code is then 1.
     """
-    with opened(config, quiet=as_json) as loop:
+    with Watch() as watch, opened(config, watch=watch, quiet=as_json) as loop:
         timezone = loop.settings.project.timezone
 
         def report(verb: str, result: object) -> None:
+            watch.clear()
             if not as_json:
                 render.outcome(verb, result, timezone=timezone)
 
@@ -58,7 +60,8 @@ def index(config: Path, as_json: bool) -> None:
     Rows that can't be read are set aside; `labelloop status --rejected` lists them.
     """
     with opened(config, quiet=as_json) as loop:
-        _show("index", loop.index(), as_json)
+        indexed = loop.index()
+    _show("index", indexed, as_json)
 
 
 @click.command()
@@ -69,7 +72,8 @@ def index(config: Path, as_json: bool) -> None:
 def collect(config: Path, as_json: bool, anew: bool) -> None:
     """Bring answers, edits, skips and deletions home from Label Studio."""
     with opened(config, quiet=as_json) as loop:
-        _show("collect", loop.collect(anew=anew), as_json)
+        collected = loop.collect(anew=anew)
+    _show("collect", collected, as_json)
 
 
 @click.command()
@@ -89,17 +93,15 @@ def select(
     """Draw a round: which samples people label, in which queue, with which probability."""
     with opened(config, quiet=as_json) as loop:
         selected = loop.select(now=now, dry_run=dry_run, since=since, until=until)
-        if as_json:
-            print_json(selected)
-            return
-        if dry_run:
-            click.echo(
-                f"nothing was written; a round drawn now has {selected.n_frame:,} predictions"
-            )
-        else:
-            render.outcome("select", selected, timezone=loop.settings.project.timezone)
-        if selected.plans:
-            render.print_tables(render.select_tables(selected))
+    if as_json:
+        print_json(selected)
+        return
+    if dry_run:
+        click.echo(f"nothing was written; a round drawn now has {selected.n_frame:,} predictions")
+    else:
+        render.outcome("select", selected, timezone=loop.settings.project.timezone)
+    if selected.plans:
+        render.print_tables(render.select_tables(selected))
 
 
 @click.command()
@@ -108,7 +110,8 @@ def select(
 def send(config: Path, as_json: bool, refresh: bool) -> None:
     """Send what was selected to Label Studio: each task exactly once."""
     with opened(config, quiet=as_json) as loop:
-        _show("send", loop.send(refresh=refresh), as_json)
+        sent = loop.send(refresh=refresh)
+    _show("send", sent, as_json)
 
 
 @click.command()
@@ -121,11 +124,11 @@ def measure(config: Path, as_json: bool, since: datetime | None, until: datetime
 
     with opened(config, quiet=as_json) as loop:
         measured = loop.measure(since=since, until=until)
-        _show("measure", measured, as_json)
-        if not as_json:
-            for text in over_time(measured.trend, loop.settings.project.timezone):
-                click.echo(text)
-            render.print_tables(render.measure_tables(measured))
+    _show("measure", measured, as_json)
+    if not as_json:
+        for text in over_time(measured.trend, loop.settings.project.timezone):
+            click.echo(wrapped(text, 0))
+        render.print_tables(render.measure_tables(measured))
 
 
 @click.command()
@@ -134,9 +137,9 @@ def build(config: Path, as_json: bool) -> None:
     """Release a new version of the evaluation and of the training set, where they changed."""
     with opened(config, quiet=as_json) as loop:
         built = loop.build()
-        _show("build", built, as_json)
-        if not as_json and built.certificates:
-            render.print_tables([render.certificate_table(built.certificates)])
+    _show("build", built, as_json)
+    if not as_json and built.certificates:
+        render.print_tables([render.certificate_table(built.certificates)])
 
 
 def _show(verb: str, result: object, as_json: bool) -> None:
