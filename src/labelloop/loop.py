@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labelloop.core.columns import HowToRead
     from labelloop.core.dataset import DatasetVersion
     from labelloop.exports.exported import Exported
+    from labelloop.ledger.database import Identity
     from labelloop.ledger.move import Moved
     from labelloop.ledger.rejects import SetAside
     from labelloop.ports import (
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from labelloop.steps.compare import Compared
     from labelloop.steps.index import Indexed
     from labelloop.steps.measure import Measured
+    from labelloop.steps.rebuild import Rebuilt
     from labelloop.steps.select import Selected
     from labelloop.steps.send import Sent
 
@@ -162,16 +164,16 @@ class Loop:
         log.read_as(self._renamed())
         return log
 
-    def _open_log(self) -> "PredictionLog":
+    def _open_log(self, identity: "Identity | None" = None) -> "PredictionLog":
         from labelloop.adapters.iceberg_log import IcebergLog
 
         state = self.settings.state
-        identity = self.ledger.create_identity()
+        own = identity or self.ledger.create_identity()
         log = IcebergLog.open(
             warehouse=state.warehouse,
             catalog=state.catalog.get_secret_value(),
-            ledger_id=identity.ledger_id,
-            salt=identity.salt,
+            ledger_id=own.ledger_id,
+            salt=own.salt,
             s3=self._s3_access(),
         )
         self._opened.append(log)
@@ -219,8 +221,9 @@ class Loop:
                 f"the ledger is new, but the prediction log at {self.settings.state.warehouse} "
                 f"belongs to ledger "
                 f"{found[0]}: the ledger was lost, or [state] ledger names another one",
-                remedy="restore the ledger, or point [state] ledger to it; to start over, move the log "
-                "and its catalog away too",
+                remedy="restore the ledger, or point [state] ledger to it; where there is no backup, "
+                "`labelloop ledger rebuild` brings back what is left; to start over, move the log and "
+                "its catalog away too",
             )
 
     def _s3_access(self) -> "S3Access":
@@ -580,6 +583,36 @@ class Loop:
         target = Ledger.open(url)
         self._opened.append(target)
         return move(source, target, progress=self._progress)
+
+    def rebuild_ledger(self) -> "Rebuilt":
+        """Fill an empty ledger from the log, Label Studio and the released versions; says what is lost.
+
+        Raises:
+            LedgerError: it isn't empty, or there is no log whose identity it could take.
+        """
+        from labelloop.ledger.database import Identity
+        from labelloop.steps.rebuild import Rebuild
+
+        state = self.settings.state
+        found = self._log_identity()
+        if found is None:
+            raise LedgerError(
+                f"there is no prediction log at {state.warehouse} whose ledger could be rebuilt: its "
+                "identity and its salt stand there, and nowhere else",
+                remedy="bring back the log with its catalog ([state] warehouse, catalog) first",
+            )
+        identity = Identity(*found)
+        ledger = Ledger.open(state.ledger.get_secret_value())
+        self._opened.append(ledger)
+        return Rebuild(
+            ledger,
+            self._given[1] or self._open_log(identity),
+            self.annotator,
+            state.datasets,
+            answers=self.settings.answers(),
+            clock=self.clock,
+            progress=self._progress,
+        ).run()
 
     # --- reading ------------------------------------------------------------------------------
 

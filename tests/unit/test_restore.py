@@ -9,7 +9,8 @@ import pytest
 
 from labelloop.core.task import TaskState
 from labelloop.errors import LogError
-from labelloop.ledger import events
+from labelloop.ledger import events, rounds
+from tests.lasting import LastingWorld
 from tests.unit.conftest import MakeWorld
 from tests.world import World
 
@@ -48,6 +49,61 @@ def restore(world: World, moment: int) -> None:
 
 
 @pytest.mark.mistake("ledger-restored")
+@pytest.mark.parametrize(
+    ("ledger", "catalog", "batches", "remedy"),
+    [
+        (1, 2, 2, None),
+        (1, 1, 2, None),
+        (2, 1, 2, "labelloop doctor --repair"),
+        (2, 1, 1, "later copy"),
+    ],
+)
+def test_ledger_catalog_and_batches_are_restored_to_different_days(
+    lasting: LastingWorld,
+    tmp_path: Path,
+    ledger: int,
+    catalog: int,
+    batches: int,
+    remedy: str | None,
+) -> None:
+    """By `.backup` of both databases and a copy of the warehouse: day 1 is the project as it was kept."""
+    names = ("ledger", "catalog")
+    for day in (1, 2):
+        if day == 2:
+            lasting.traffic(12)
+            assert not lasting.loop.run().failures
+            lasting.answer_all("cat")
+            assert not lasting.loop.run().failures
+            lasting.clock.pass_(days=1, minutes=1)
+        for name in names:
+            backup(lasting.state / f"{name}.db", tmp_path / f"{name}{day}.db")
+        shutil.copytree(lasting.state / "log", tmp_path / f"log{day}")
+    lasting.loop.close()
+    for name, day in zip(names, (ledger, catalog), strict=True):
+        for path in lasting.files(f"{name}.db*"):
+            path.unlink()
+        shutil.copy(tmp_path / f"{name}{day}.db", lasting.state / f"{name}.db")
+    shutil.rmtree(lasting.state / "log")
+    shutil.copytree(tmp_path / f"log{batches}", lasting.state / "log")
+    lasting.restart()
+
+    failure = lasting.loop.run().failures.get("index")
+    assert (failure is None) == (remedy is None)
+    if remedy is not None:
+        assert remedy in (failure.remedy if failure else "")
+        assert not [e for e in lasting.remote_keys() if lasting.remote_keys().count(e) > 1]
+    if batches == 1:
+        return
+    lasting.loop.doctor(repair=True)
+    assert not lasting.loop.run(now=True).failures
+    lasting.answer_all("cat")
+    assert not lasting.loop.run().failures
+    assert max(Counter(lasting.remote_keys()).values()) == 1
+    with lasting.loop.ledger.read() as tx:
+        assert sum(r.n_frame for r in rounds.every(tx)) == 36
+    assert len(lasting.loop.log.known([f"class_01/{n:05d}.png" for n in range(1, 37)])) == 36
+
+
 @pytest.mark.parametrize("moment", range(5))
 def test_a_restored_ledger_is_reconciled_by_the_next_runs(
     make_world: MakeWorld, moment: int
@@ -80,8 +136,6 @@ def test_a_restored_ledger_is_reconciled_by_the_next_runs(
     assert {path: path.read_bytes() for path in released} == released
     # every input is in one frame
     with world.loop.ledger.read() as tx:
-        from labelloop.ledger import rounds
-
         assert sum(r.n_frame for r in rounds.every(tx)) == 24
 
 

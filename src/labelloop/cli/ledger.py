@@ -10,7 +10,7 @@ from labelloop.cli.common import opened, print_json, with_config
 
 @click.group(name="ledger")
 def command() -> None:
-    """Move the ledger to another database."""
+    """Move the ledger to another database, or rebuild a lost one."""
 
 
 @command.command("migrate")
@@ -38,6 +38,34 @@ def migrate(config: Path, as_json: bool, to: str) -> None:
     click.echo(f"{n_rows:,} rows of {len(moved)} tables: each table's count and checksum agree")
     click.echo(f"now write this into {config}; until then every command refuses the old ledger:")
     click.echo(f'\n[state]\nledger = "{_without_password(to)}"\n')
+
+
+@command.command("rebuild")
+@with_config
+def rebuild(config: Path, as_json: bool) -> None:
+    """Rebuild a lost ledger from the log, Label Studio and the released dataset versions.
+
+    [state] ledger must name an empty place. A backup holds more: what can't be found again is listed.
+    """
+    with opened(config, quiet=as_json) as loop:
+        found = loop.rebuild_ledger()
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"ledger {found.ledger_id}, rebuilt from {found.n_batches:,} batches of the log")
+    for queue, n in found.n_tasks.items():
+        click.echo(f"  {queue}: {n:,} tasks")
+    click.echo(f"  {found.n_answers:,} tasks with answers; `labelloop collect` reads them")
+    if found.n_from_manifests:
+        click.echo(f"  {found.n_from_manifests:,} labels that only a manifest still holds")
+    click.echo(f"  dataset versions: {', '.join(found.versions) or 'none'}")
+    for says in found.not_read:
+        click.echo(f"  not read: {says}")
+    if found.n_unknown:
+        click.echo(f"  {found.n_unknown:,} tasks whose sample the log doesn't hold are left alone")
+    click.echo("lost for good:")
+    for says in found.missing:
+        click.echo(f"  - {says}")
 
 
 def _without_password(url: str) -> str:

@@ -124,6 +124,24 @@ class Ledger:
         assert made is not None  # noqa: S101  just written
         return made
 
+    def adopt_identity(self, tx: Transaction, identity: Identity) -> None:
+        """Give a new ledger the identity of a lost one.
+
+        Raises:
+            LedgerError: it has one already.
+        """
+        held = tx.execute(sa.select(t.meta.c.ledger_id)).scalar_one_or_none()
+        if held is not None:
+            raise LedgerError(
+                f"{self.place} holds ledger {held}: only an empty ledger can be rebuilt",
+                remedy="if it is damaged, move its files away first; else it isn't lost",
+            )
+        tx.execute(
+            t.meta.insert().values(
+                ledger_id=identity.ledger_id, format=FORMAT, salt=identity.salt.hex()
+            )
+        )
+
     @property
     def place(self) -> str:
         """Where it lies, without user and password."""

@@ -82,6 +82,8 @@ def blind_frames(ledger: Ledger) -> list[BlindFrame]:
     with ledger.read() as tx:
         draws: dict[int, list[Placed]] = {}
         for placed in rounds.placed(tx, Purpose.EVALUATION):
+            if placed.inclusion is None:
+                continue  # of a rebuilt ledger: how likely it was drawn is lost
             draws.setdefault(placed.round, []).append(placed)
         set_aside = rounds.set_aside(tx)
         return [

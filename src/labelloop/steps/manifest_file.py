@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelloop.core.content_hash import ContentHash
-from labelloop.core.dataset import Origin, Row
+from labelloop.core.content_hash import HASHED, ContentHash
+from labelloop.core.dataset import DatasetVersion, Origin, Row
 from labelloop.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -130,6 +130,21 @@ def read(path: Path, columns: Sequence[str], filters: list[Any] | None = None) -
         raise DatasetError(
             f"{path} can't be read: {said}", remedy=f"bring it back from a backup; {MEND}"
         ) from exc
+
+
+def verify(version: DatasetVersion) -> None:
+    """Return where a version's manifest holds what it was released with.
+
+    Raises:
+        DatasetError: it is gone, damaged or altered.
+    """
+    path, digest = Path(version.uri) / "manifest.parquet", ContentHash()
+    for batch in read(path, HASHED).to_batches():
+        digest.update(batch)
+    if digest.hexdigest() != version.content_hash:
+        raise DatasetError(
+            f"{path} was altered since its release", remedy="bring it back from a backup"
+        )
 
 
 def write(

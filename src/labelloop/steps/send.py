@@ -332,8 +332,9 @@ class Send:
                     f"Label Studio holds project {project.title!r} of this queue, made by another "
                     f"ledger ({project.marker}), and this ledger has sent nothing yet: it is new, "
                     "or the old one was lost",
-                    remedy="restore the ledger that made it; to start over, delete that project in "
-                    "Label Studio, or give [project] another name",
+                    remedy="restore the ledger that made it, or rebuild what is left of it: `labelloop "
+                    "ledger rebuild`; to start over, delete that project in Label Studio, or give "
+                    "[project] another name",
                 )
 
     def _lapses_at(self, queue: Queue) -> datetime | None:

@@ -100,8 +100,8 @@ def _foreign(subject: Subject, titles: list[str]) -> Iterator[Finding]:
         yield fail(
             "drift",
             f"this ledger has sent nothing, and Label Studio holds {named[0]!r}, made by another one",
-            "restore the ledger that made it; to start over, delete that project in Label Studio, or "
-            "give [project] another name",
+            "restore the ledger that made it, or rebuild what is left: `labelloop ledger rebuild`; to start "
+            "over, delete that project in Label Studio, or give [project] another name",
         )
     else:
         yield ok("drift", "nothing was sent yet")

@@ -43,8 +43,8 @@ def _log(subject: Subject) -> Iterator[Finding]:
             "log",
             f"the prediction log at {warehouse} belongs to ledger {found[0]}, and there is no ledger: "
             "it was lost, or [state] ledger names another one",
-            "restore the ledger, or point [state] ledger to it; to start over, move the log and its "
-            "catalog away too",
+            "restore the ledger, or point [state] ledger to it; where there is no backup, `labelloop ledger "
+            "rebuild` brings back what is left; to start over, move the log and its catalog away too",
         )
     elif found != (own.ledger_id, own.salt):
         yield fail(
