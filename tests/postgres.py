@@ -63,6 +63,16 @@ class PostgreSQL:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} {options}")
         return self.url(name)
 
+    def files(self, database: str) -> list[Path]:
+        """The files that hold the tables of a database, once all is written to them."""
+        self.execute("CHECKPOINT")
+        with self._admin.connect() as connection:
+            found = connection.exec_driver_sql(
+                f"SELECT oid FROM pg_database WHERE datname = '{database}'"
+            )
+            oid = found.scalar_one()
+        return sorted((self._folder / "data" / "base" / str(oid)).iterdir())
+
     def stop(self) -> None:
         """End the server and delete its folder."""
         if hasattr(self, "_admin"):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from labelloop.steps.build import Build, Built
     from labelloop.steps.collect import Collected
     from labelloop.steps.compare import Compared
+    from labelloop.steps.forget import Forgotten
     from labelloop.steps.index import Indexed
     from labelloop.steps.measure import Measured
     from labelloop.steps.rebuild import Rebuilt
@@ -492,6 +493,33 @@ class Loop:
             progress=self._progress,
             with_texts=self.settings.input.kind == "text",
         )
+
+    def forget(
+        self, sample_ids: Sequence[str], *, unknown_too: bool = False, dry_run: bool = False
+    ) -> "Forgotten":
+        """Erase samples wherever labelloop keeps them; without samples finish what was begun.
+
+        Accuracies stay as they are. `unknown_too`: also samples never seen, so that they never come in.
+        With `dry_run` nothing is written. Your own objects and tables are not touched.
+
+        Raises:
+            ArgumentError: a sample is unknown; nothing was done.
+            LeaseHeld: a verb is running; nothing was done.
+        """
+        from labelloop.reports.doctor import page
+        from labelloop.steps.forget import Forget
+
+        place = self.settings.store.blind_uri
+        return Forget(
+            self.ledger,
+            self.log,
+            self.store,
+            lambda: self.annotator,
+            self.settings.state.datasets,
+            also_delete=page.uris(place) if place else (),
+            clock=self.clock,
+            progress=self._progress,
+        ).run(sample_ids, unknown_too=unknown_too, dry_run=dry_run)
 
     def run(self, *, now: bool = False, report: Callable[[str, object], None] | None = None) -> Ran:
         """All six verbs, once. `report` hears each verb's result, or its error, as it ends.

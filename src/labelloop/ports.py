@@ -83,6 +83,9 @@ class Store(Protocol):
             StoreDenied: a prefix that matches nothing, though there is something beside it.
         """
 
+    def uri_of(self, sample_id: str) -> str:
+        """Where the object of a sample lies, or would lie; no request is made."""
+
     def tags(
         self, objects: Sequence[StoredObject]
     ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:

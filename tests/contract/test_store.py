@@ -238,7 +238,7 @@ def test_the_listing_tells_key_uri_hash_size_and_time(bench: Bench) -> None:
     bench.put("class_07/a.png", b"bytes", tags={"predicted_class": "7"})
     [[found]] = bench.store.objects()
     assert found.sample_id == "class_07/a.png"
-    assert found.uri == bench.uri("class_07/a.png")
+    assert found.uri == bench.uri("class_07/a.png") == bench.store.uri_of("class_07/a.png")
     [(told, _)] = bench.store.tags([found])
     assert told.content_hash == bench.digest(b"bytes")
     assert found.size_bytes == 5
@@ -306,6 +306,7 @@ def test_any_key_is_listed_tagged_read_copied_and_deleted(bench: Bench, key: str
     store = bench.store
     [[found]] = store.objects()
     assert found.sample_id == key
+    assert store.uri_of(key) == found.uri
     [(of, tags)] = store.tags([found])
     assert (of.sample_id, of.fault) == (key, "")
     assert tags == {"shadow:v3": "Naïve + 100/b"}

@@ -104,6 +104,10 @@ class FolderStore:
                     break
                 yield page
 
+    def uri_of(self, sample_id: str) -> str:
+        """Where the file of a sample lies, or would lie."""
+        return uri_of(f"{self._root}/{sample_id}")
+
     def tags(
         self, objects: Sequence[StoredObject]
     ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:

@@ -111,7 +111,7 @@ class S3Store:
                 found = [
                     StoredObject(
                         sample_id=entry.key,
-                        uri=f"s3://{self._bucket}/{entry.key}",
+                        uri=self.uri_of(entry.key),
                         content_hash=entry.etag,
                         size_bytes=entry.size,
                         last_modified=entry.last_modified,
@@ -121,6 +121,10 @@ class S3Store:
                 ]
                 if found:
                     yield found
+
+    def uri_of(self, sample_id: str) -> str:
+        """Where the object of a sample lies, or would lie; no request is made."""
+        return f"s3://{self._bucket}/{sample_id}"
 
     def tags(
         self, objects: Sequence[StoredObject]

@@ -35,7 +35,8 @@ def list_versions(config: Path, as_json: bool) -> None:
         for v in versions:
             made = render.moment(v.created_at, loop.settings.project.timezone)
             counts = (f"{v.n_human:,}", f"{v.n_model:,}")
-            table.add_row(v.name, f"v{v.version}", *counts, made, v.content_hash[:12])
+            mark = "" if v.redacted_from is None else f" (redacted, was {v.redacted_from[:12]})"
+            table.add_row(v.name, f"v{v.version}", *counts, made, v.content_hash[:12] + mark)
         render.print_tables([table])
 
 
@@ -55,6 +56,8 @@ def show(config: Path, as_json: bool, name: str) -> None:
             return
         click.echo(f"{version.name} v{version.version} in {version.uri}")
         click.echo(f"content hash {version.content_hash}")
+        if version.redacted_from is not None:
+            click.echo(f"redacted by `labelloop forget`; it was {version.redacted_from}")
         click.echo(
             f"{version.n_human:,} labels by people, {version.n_model:,} by the model "
             f"({version.n_certified:,} certified)"

@@ -6,7 +6,7 @@ The same rules as for tags (`labelloop.core.tags`), for many rows at once.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +27,7 @@ from labelloop.core.sample import (
     Role,
 )
 from labelloop.core.tags import NO_MODEL
+from labelloop.core.tombstone import Tombstones
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _SHOWN = 200
@@ -149,6 +150,22 @@ class TableReading:
     def empty(cls) -> "TableReading":
         """What no row says."""
         return cls(_SCHEMA.empty_table(), (), np.zeros(0, np.int8), (), ())
+
+    def without(self, forgotten: Tombstones) -> "TableReading":
+        """The same without the rows of forgotten samples."""
+        if not forgotten.hashes:
+            return self
+        gone = forgotten.among(self.table.column("sample_id").unique().to_pylist())
+        listed = pa.array(sorted(gone), pa.string())
+        kept = pc.invert(pc.is_in(self.table.column("sample_id"), listed))
+        places = np.flatnonzero(kept.to_numpy()).tolist()
+        return replace(
+            self,
+            table=self.table.filter(kept),
+            where=[self.where[i] for i in places],
+            flags=self.flags[places],
+            corrections=[self.corrections[i] for i in places],
+        )
 
 
 _SCHEMA = pa.schema(

@@ -6,6 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 
+MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
+"""The files of a version's folder: its rows, and what it says of itself."""
+
 
 class Origin(StrEnum):
     """Who gave a label."""
@@ -42,7 +45,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetVersion:
-    """One released version. A certificate stands behind `n_certified` of the n_model labels."""
+    """One released version. A certificate stands behind `n_certified` of the n_model labels.
+
+    `redacted_from` is the content hash before rows were last taken out by `forget`; None: never.
+    """
 
     name: str
     version: int
@@ -53,6 +59,7 @@ class DatasetVersion:
     n_model: int
     n_certified: int
     created_at: datetime
+    redacted_from: str | None = None
 
 
 def content_hash(rows: Iterable[tuple[str, str, str, str]]) -> str:

@@ -84,6 +84,8 @@ class Task:
     people_asked
         how many different people Label Studio lets answer it before it counts as done there; None
         where that isn't known
+    forgotten
+        its sample was forgotten: `sample_id` is a hash, and nobody is asked any more
     """
 
     task_key: str
@@ -100,6 +102,7 @@ class Task:
     url_expires_at: datetime | None = None
     answers_wanted: int = 1
     people_asked: int | None = None
+    forgotten: bool = False
 
 
 def path_after_answers(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labelloop.core.content_hash import HASHED, ContentHash
-from labelloop.core.dataset import DatasetVersion, Origin, Row
+from labelloop.core.dataset import DESCRIPTION, MANIFEST, DatasetVersion, Origin, Row
 from labelloop.errors import DatasetError
 from labelloop.exports.names import digest
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
 _PAGE = 50_000
 _TEXT = "text"
 _WINDOW = 500_000

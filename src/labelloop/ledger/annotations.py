@@ -53,6 +53,17 @@ def first_answers(tx: Transaction) -> list[tuple[str, int, list[str]]]:
 
     One answer a person, in the order in which they came; an answer that was deleted since is none.
     """
+    present = classes.renamed(tx)
+    return [
+        (queue, wanted, [present.get(answer, answer) for answer in said.values()])
+        for queue, wanted, said in _first_answers(tx, sa.true()).values()
+    ]
+
+
+def _first_answers(
+    tx: Transaction, condition: sa.ColumnElement[bool]
+) -> dict[str, tuple[str, int, dict[str, str]]]:
+    """By task: its queue, how many answers it wants, and each person's first, as it was given."""
     rows = tx.execute(
         sa.select(
             t.tasks.c.queue,
@@ -66,15 +77,15 @@ def first_answers(tx: Transaction) -> list[tuple[str, int, list[str]]]:
             t.tasks.c.answers_wanted > 1,
             t.annotations.c.answer.is_not(None),
             t.annotations.c.deleted_at.is_(None),
+            condition,
         )
         .order_by(t.annotations.c.ls_annotation_id, t.annotations.c.updated_at)
     )
-    present = classes.renamed(tx)
     found: dict[str, tuple[str, int, dict[str, str]]] = {}
     for r in rows:
         _, _, by_person = found.setdefault(r.task_key, (r.queue, r.answers_wanted, {}))
-        by_person.setdefault(r.annotator, present.get(r.answer, r.answer))
-    return [(queue, wanted, list(said.values())) for queue, wanted, said in found.values()]
+        by_person.setdefault(r.annotator, r.answer)
+    return found
 
 
 def tied_by_queue(tx: Transaction) -> dict[str, int]:
@@ -118,6 +129,37 @@ def mark_deleted(
             )
             .values(deleted_at=deleted_at)
         )
+
+
+def make_nameless(tx: Transaction, task_keys: Sequence[str], at: datetime) -> None:
+    """Leave of the answers to some tasks what agreement rests on, and of the labels the label.
+
+    That is each person's first answer where several were asked, without saying whose it was, or when.
+    """
+    for start in range(0, len(task_keys), _CHUNK):
+        chunk = task_keys[start : start + _CHUNK]
+        first = _first_answers(tx, t.annotations.c.task_key.in_(chunk))
+        for table in (t.annotations, t.strays):
+            tx.execute(table.delete().where(table.c.task_key.in_(chunk)))
+        tx.execute(
+            t.labels.update()
+            .where(t.labels.c.task_key.in_(chunk))
+            .values(annotator="", revision="")
+        )
+        nameless = [
+            {
+                "task_key": key,
+                "ls_annotation_id": number,
+                "updated_at": at,
+                "annotator": f"person {number}",
+                "answer": answer,
+                "skipped": False,
+            }
+            for key, (_, _, answers) in first.items()
+            for number, answer in enumerate(answers.values(), start=1)
+        ]
+        if nameless:
+            tx.execute(t.annotations.insert(), nameless)
 
 
 def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:

@@ -61,6 +61,23 @@ def adopt(tx: Transaction, batch: int, kind: str, path: str, n_rows: int) -> Non
     )
 
 
+def lessen(tx: Transaction, batch: int, n_rows: int) -> None:
+    """Note that rows of a batch are taken out of the log; one without any isn't there any more."""
+    left = sa.case((t.batches.c.n_rows > n_rows, t.batches.c.n_rows - n_rows), else_=0)
+    tx.execute(t.batches.update().where(t.batches.c.batch == batch).values(n_rows=left))
+
+
+def newest_held(tx: Transaction) -> int:
+    """The newest committed batch that has rows; 0 where there is none."""
+    return int(
+        tx.execute(
+            sa.select(sa.func.coalesce(sa.func.max(t.batches.c.batch), 0)).where(
+                t.batches.c.state == COMMITTED, t.batches.c.n_rows > 0
+            )
+        ).scalar_one()
+    )
+
+
 def highest(tx: Transaction) -> int:
     """The highest number ever given; 0 where there is none."""
     return int(

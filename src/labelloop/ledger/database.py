@@ -18,6 +18,17 @@ from labelloop.ledger.refusals import plainly, shown, unopened
 Transaction = sa.Connection
 FORMAT = 1
 LEASE_S = 60.0
+_WITH_SAMPLES = (
+    "annotations",
+    "draws",
+    "erasures",
+    "events",
+    "labels",
+    "rejects",
+    "strays",
+    "tasks",
+)
+"""The tables whose rows may name a sample."""
 MOVED_TO = "ledger:moved to"
 """The cursor that a ledger which was moved leaves behind: where it is now."""
 
@@ -146,6 +157,46 @@ class Ledger:
     def place(self) -> str:
         """Where it lies, without user and password."""
         return shown(self._engine.url)
+
+    def scrub(self) -> None:
+        """Leave nothing of deleted or changed rows in the database's own files.
+
+        Deleting a row only frees its place. Here every table that held a sample is written anew.
+
+        Raises:
+            LedgerError: the disk has no room for it, or another process keeps reading.
+        """
+        with plainly(self._engine.url):
+            if self._engine.dialect.name == "sqlite":
+                self._scrub_sqlite()
+            else:
+                self._scrub_postgresql()
+
+    def _scrub_sqlite(self) -> None:
+        raw = self._engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            cursor.execute("VACUUM")
+            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            raw.close()
+        if busy:
+            raise LedgerError(
+                "another process kept reading the ledger, so what was deleted is still in its file",
+                remedy="run `labelloop forget` again, without naming anything: it finishes",
+            )
+
+    def _scrub_postgresql(self) -> None:
+        raw = self._engine.raw_connection()
+        try:
+            own = raw.driver_connection
+            assert own is not None  # noqa: S101  just connected
+            own.autocommit = True
+            with own.cursor() as cursor:
+                for name in _WITH_SAMPLES:
+                    cursor.execute(f"VACUUM (FULL, ANALYZE) {name}")
+        finally:
+            raw.invalidate()  # a connection of the pool has no autocommit
 
     def close(self) -> None:
         """Close every connection."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -14,6 +15,17 @@ from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
 WRITING, RELEASED = "writing", "released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A version that was written out of labelloop's hands."""
+
+    dataset: str
+    version: int
+    format: str
+    target: str
+    at: datetime
 
 
 def latest(tx: Transaction, name: str) -> DatasetVersion | None:
@@ -59,13 +71,7 @@ def begin(tx: Transaction, version: DatasetVersion) -> None:
             content_hash=version.content_hash,
             parent=version.parent,
             uri=version.uri,
-            counts_json=json.dumps(
-                {
-                    "human": version.n_human,
-                    "model": version.n_model,
-                    "certified": version.n_certified,
-                }
-            ),
+            counts_json=_counts_json(version),
             state=WRITING,
             created_at=version.created_at,
         )
@@ -79,6 +85,32 @@ def release(tx: Transaction, name: str, version: int) -> None:
         .where(t.datasets.c.name == name, t.datasets.c.version == version)
         .values(state=RELEASED)
     )
+
+
+def redact(tx: Transaction, redacted: DatasetVersion) -> None:
+    """Note what a released version holds after rows of it were taken out."""
+    tx.execute(
+        t.datasets.update()
+        .where(t.datasets.c.name == redacted.name, t.datasets.c.version == redacted.version)
+        .values(
+            content_hash=redacted.content_hash,
+            counts_json=_counts_json(redacted),
+            redacted_from=redacted.redacted_from,
+        )
+    )
+
+
+def exports_of(tx: Transaction, name: str, version: int) -> list[Export]:
+    """The exports that were taken of a version, oldest first."""
+    rows = tx.execute(
+        sa.select(t.exports)
+        .where(t.exports.c.dataset == name, t.exports.c.version == version)
+        .order_by(t.exports.c.at, t.exports.c.target)
+    )
+    return [
+        Export(dataset=r.dataset, version=r.version, format=r.format, target=r.target, at=r.at)
+        for r in rows
+    ]
 
 
 def record_export(
@@ -129,7 +161,11 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
         .join(first, first.c.draw == t.draws.c.draw)
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
         .join(t.labels, t.labels.c.task_key == t.draws.c.task_key)
-        .where(t.tasks.c.purpose == purpose.value, t.tasks.c.state == TaskState.RESOLVED.value)
+        .where(
+            t.tasks.c.purpose == purpose.value,
+            t.tasks.c.state == TaskState.RESOLVED.value,
+            t.tasks.c.forgotten_at.is_(None),
+        )
     )
     present, extra = classes.renamed(tx), classes.extra_answers(tx)
     for r in sorted(rows, key=lambda r: r.sample_id.encode("utf-8", "surrogatepass")):
@@ -150,6 +186,15 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
         )
 
 
+def _counts_json(version: DatasetVersion) -> str:
+    counts = {
+        "human": version.n_human,
+        "model": version.n_model,
+        "certified": version.n_certified,
+    }
+    return json.dumps(counts)
+
+
 def _version(r: sa.Row[tuple[object, ...]]) -> DatasetVersion:
     counts = json.loads(r.counts_json)
     return DatasetVersion(
@@ -162,4 +207,5 @@ def _version(r: sa.Row[tuple[object, ...]]) -> DatasetVersion:
         n_model=counts["model"],
         n_certified=counts["certified"],
         created_at=r.created_at,
+        redacted_from=r.redacted_from,
     )

@@ -77,6 +77,16 @@ def clear(tx: Transaction, uris: Sequence[str]) -> None:
         tx.execute(t.rejects.delete().where(t.rejects.c.uri.in_(uris[start : start + _CHUNK])))
 
 
+def naming(tx: Transaction, names: Sequence[str]) -> list[str]:
+    """The uris of the rows set aside at one of `names`, or because of a value that is one."""
+    found: list[str] = []
+    for start in range(0, len(names), _CHUNK):
+        chunk = names[start : start + _CHUNK]
+        either = t.rejects.c.uri.in_(chunk) | t.rejects.c.value.in_(chunk)
+        found += tx.execute(sa.select(t.rejects.c.uri).where(either)).scalars()
+    return list(dict.fromkeys(found))
+
+
 def existing(tx: Transaction, uris: Sequence[str]) -> Mapping[str, SetAside]:
     """Those of `uris` that are set aside."""
     found: dict[str, SetAside] = {}

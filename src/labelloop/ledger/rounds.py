@@ -24,6 +24,8 @@ class Placed:
 
     labelled_at
         when the task first had a label; later edits don't change it
+    forgotten
+        the sample was forgotten: `sample_id` is a hash, and what it looked like isn't known any more
     """
 
     round: int
@@ -46,6 +48,7 @@ class Placed:
     labelled_at: datetime | None
     margin: float | None
     attributes: Mapping[str, str]
+    forgotten: bool = False
 
 
 def insert(tx: Transaction, made: Round, rules: Mapping[str, str], n_set_aside: int) -> None:
@@ -206,7 +209,12 @@ def placed(
     """The draws with the state and the label of their tasks, by round, queue and position."""
     query = (
         sa.select(
-            t.draws, t.tasks.c.purpose, t.tasks.c.state, t.labels.c.label, t.labels.c.first_at
+            t.draws,
+            t.tasks.c.purpose,
+            t.tasks.c.state,
+            t.tasks.c.forgotten_at,
+            t.labels.c.label,
+            t.labels.c.first_at,
         )
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
         .outerjoin(t.labels, t.labels.c.task_key == t.draws.c.task_key)
@@ -239,6 +247,7 @@ def placed(
             labelled_at=r.first_at,
             margin=r.margin,
             attributes=json.loads(r.attributes_json or "{}"),
+            forgotten=r.forgotten_at is not None,
         )
 
 
@@ -262,12 +271,12 @@ def drawn_samples(tx: Transaction) -> list[str]:
 
 
 def content_of(tx: Transaction, purpose: Purpose) -> list[str]:
-    """The content hashes of every sample that was drawn for a purpose."""
+    """The content hashes of every sample that was drawn for a purpose and not forgotten."""
     return list(
         tx.execute(
             sa.select(t.draws.c.content_hash)
             .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
-            .where(t.tasks.c.purpose == purpose.value)
+            .where(t.tasks.c.purpose == purpose.value, t.tasks.c.forgotten_at.is_(None))
             .distinct()
         ).scalars()
     )

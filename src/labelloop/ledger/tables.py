@@ -207,6 +207,7 @@ tasks = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("sent_at", Instant),
     sa.Column("resolved_at", Instant),
+    sa.Column("forgotten_at", Instant),
     sa.UniqueConstraint("purpose", "sample_id"),
     sa.Index("tasks_state", "state"),
     sa.Index("tasks_project", "project_id", "ls_task_id"),
@@ -258,6 +259,7 @@ datasets = sa.Table(
     sa.Column("counts_json", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("redacted_from", sa.Text),
 )
 
 exports = sa.Table(
@@ -276,6 +278,21 @@ comparisons = sa.Table(
     sa.Column("candidate_hash", sa.Text, primary_key=True),
     sa.Column("labels_hash", sa.Text, primary_key=True),
     sa.Column("at", Instant, nullable=False),
+)
+
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("sample_hash", sa.Text, primary_key=True),
+    sa.Column("forgotten_at", Instant, nullable=False),
+)
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("erasure", _counter, primary_key=True, autoincrement=True),
+    sa.Column("begun_at", Instant, nullable=False),
+    sa.Column("work_json", sa.Text, nullable=False),
 )
 
 cursors = sa.Table(

@@ -244,7 +244,8 @@ def several_answers(tx: Transaction) -> list[Task]:
     return _tasks(
         tx,
         (t.tasks.c.answers_wanted > 1)
-        & t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}]),
+        & t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}])
+        & t.tasks.c.forgotten_at.is_(None),
     )
 
 
@@ -252,6 +253,29 @@ def tied(tx: Transaction) -> list[Task]:
     """The tasks on which people disagree, by queue and sample."""
     found = _tasks(tx, t.tasks.c.state == TaskState.TIED.value)
     return sorted(found, key=lambda task: (task.queue, task.sample_id))
+
+
+def of_samples(tx: Transaction, sample_ids: Sequence[str]) -> list[Task]:
+    """The tasks of some samples."""
+    return _tasks(tx, t.tasks.c.sample_id.in_(sample_ids))
+
+
+def make_nameless(tx: Transaction, sample_id: str, name: str, at: datetime) -> None:
+    """Put a sample's hash in its place, and drop what leads to its input or into Label Studio."""
+    tx.execute(
+        t.tasks.update()
+        .where(t.tasks.c.sample_id == sample_id)
+        .values(
+            sample_id=name,
+            uri="",
+            media_uri=None,
+            url_expires_at=None,
+            project_id=None,
+            ls_task_id=None,
+            people_asked=None,
+            forgotten_at=at,
+        )
+    )
 
 
 def in_project(tx: Transaction, project_id: int) -> list[Task]:
@@ -356,4 +380,5 @@ def _task(r: sa.Row[tuple[object, ...]]) -> Task:
         url_expires_at=r.url_expires_at,
         answers_wanted=r.answers_wanted,
         people_asked=r.people_asked,
+        forgotten=r.forgotten_at is not None,
     )

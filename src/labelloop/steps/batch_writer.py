@@ -62,7 +62,7 @@ def recover_batches(ledger: Ledger, log: PredictionLog, lease: Lease, now: datet
     """
     with ledger.read() as tx:
         left = batches.unfinished(tx)
-        newest, highest = batches.newest(tx), batches.highest(tx)
+        newest, highest = batches.newest_held(tx), batches.highest(tx)
     first = min([newest, *(begun.batch for begun in left)])
     there = {visible.batch: visible for visible in log.visible_after(max(0, first - 1))}
     if newest and newest not in there:

@@ -1,7 +1,5 @@
 """build: an evaluation and a training dataset version, with the wall between them."""
 
-import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from labelloop.core.dataset import DatasetVersion, Row
+from labelloop.core.dataset import DESCRIPTION, MANIFEST, DatasetVersion, Row
 from labelloop.core.queue import Purpose
 from labelloop.core.round import FrameRange, Round
 from labelloop.errors import DatasetError
@@ -20,11 +18,11 @@ from labelloop.ports import Clock, LabelPart, PredictionLog, Progress
 from labelloop.steps import manifest_file
 from labelloop.steps.certify import CertificateState, Certified, certified
 from labelloop.steps.guarantee import guarantee
+from labelloop.steps.version_folder import clear, sync, write_description
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
 _PAGE_OF_TEXTS = 10_000
 
 
@@ -140,7 +138,7 @@ class Build:
             target.mkdir(exist_ok=True)
             for name in (MANIFEST, DESCRIPTION):
                 (writing / name).replace(target / name)
-            _sync(target)
+            sync(target)
         return True
 
     def _described(self, states: Sequence[CertificateState]) -> Mapping[str, object]:
@@ -256,7 +254,7 @@ class Build:
             if target.exists():  # a run was killed between the two writes to the ledger
                 shutil.rmtree(target)
             writing.rename(target)
-            _sync(home)
+            sync(home)
             with self._ledger.write(lease) as tx:
                 datasets.release(tx, name, version.version)
                 detail = f"{version.n_human} human, {version.n_model} model"
@@ -282,8 +280,7 @@ class Build:
         writing = home / f".writing-{token_hex(4)}"
         try:
             home.mkdir(parents=True, exist_ok=True)
-            for left in home.glob(".writing-*"):
-                shutil.rmtree(left)
+            clear(home)
             writing.mkdir()
             yield writing
         except OSError as exc:
@@ -340,11 +337,7 @@ def _describe(path: Path, version: DatasetVersion, also: Mapping[str, object]) -
         },
         **also,
     }
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(described, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+    write_description(path, described)
 
 
 def _purposes(tx: Any) -> dict[str, set[Purpose]]:
@@ -375,12 +368,3 @@ def _unchanged(name: str, version: DatasetVersion | None) -> BuiltDataset:
         added_human=0,
         added_model=0,
     )
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename lasting."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

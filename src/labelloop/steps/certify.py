@@ -78,7 +78,8 @@ def certified(
     numbers = sorted({number for c in registered for number in c.rounds})
     audits: dict[int, list[Placed]] = {number: [] for number in numbers}
     for d in rounds.placed(tx, Purpose.EVALUATION):
-        if d.uniform and d.round in audits:
+        # a forgotten sample leaves the list, and so its audit too
+        if d.uniform and d.round in audits and not d.forgotten:
             audits[d.round].append(d)
     closed = sorted({number for c in registered if c.closed for number in c.rounds})
     counts: dict[int, list[LabelCount]] = {number: [] for number in closed}

@@ -220,6 +220,9 @@ class Collect:
         with self._ledger.read() as tx:
             ours = tasks.by_key(tx, keys)
             before = annotations.latest(tx, keys)
+        for remote in page:  # an older copy of Label Studio's may bring forgotten samples back
+            if remote.task_key in ours and ours[remote.task_key].forgotten:
+                self._annotator.delete_task(remote.ls_task_id)
         ours = {
             k: t
             for k, t in ours.items()

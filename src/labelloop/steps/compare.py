@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -170,11 +170,18 @@ def _judged_by(
 
 def judges(ledger: Ledger) -> list[BlindFrame]:
     """The regular rounds with answers whose blind draws the newest serving model made, all of them."""
-    regular = [f for f in blind_frames(ledger) if not f.round.extra and f.n_reached]
+    every = [_without_forgotten(f) for f in blind_frames(ledger)]
+    regular = [f for f in every if not f.round.extra and f.n_reached]
     if not regular:
         return []
     model = regular[-1].draws[-1].model
     return [f for f in regular if all(d.model == model for d in f.draws)]
+
+
+def _without_forgotten(frame: BlindFrame) -> BlindFrame:
+    """The same with forgotten samples unlabelled: no candidate can be asked about them."""
+    draws = tuple(replace(d, label=None) if d.forgotten else d for d in frame.draws)
+    return replace(frame, draws=draws)
 
 
 def write_samples(ledger: Ledger, target: Path) -> int:

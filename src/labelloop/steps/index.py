@@ -16,7 +16,8 @@ from labelloop.core.sample import (
     Role,
 )
 from labelloop.core.tags import Reading, TaggedObject, TagNames, read_tags
-from labelloop.ledger import Lease, Ledger, cursors, rejects
+from labelloop.core.tombstone import Tombstones
+from labelloop.ledger import Lease, Ledger, cursors, rejects, tombstones
 from labelloop.ports import Clock, Known, PredictionLog, Progress, Store, StoredObject
 from labelloop.steps.batch_writer import recover_batches, write_batches
 
@@ -123,6 +124,7 @@ class Index:
         with self._ledger.read() as tx:
             text = cursors.get(tx, _NEWEST_LISTED)
             digest = cursors.get(tx, _READING)
+            forgotten = tombstones.every(tx)
         retry = digest is not None and digest != self._digest()
         known_before = datetime.fromisoformat(text) - SETTLED if text else None
         before = newest = datetime.fromisoformat(text) if text else None
@@ -131,7 +133,14 @@ class Index:
         for objects in _chunks(self._store.objects()):
             n_listed += len(objects)
             newest = max([o.last_modified for o in objects] + ([newest] if newest else []))
-            pending = self._read(objects, found, now=now, known_before=known_before, retry=retry)
+            pending = self._read(
+                objects,
+                found,
+                now=now,
+                known_before=known_before,
+                retry=retry,
+                forgotten=forgotten,
+            )
             n_pending += pending
             self._progress("listed", n_listed, None)
             if len(found.predictions) + len(found.shadows) >= _BATCH:
@@ -171,6 +180,7 @@ class Index:
         now: datetime,
         known_before: datetime | None,
         retry: bool,
+        forgotten: Tombstones,
     ) -> int:
         """Read what may be new of a chunk of the listing; returns how many objects are pending."""
         recent = {o.sample_id for o in objects if now - o.last_modified <= self._horizon}
@@ -184,6 +194,8 @@ class Index:
             or known_before is None
             or o.last_modified >= known_before
         ]
+        gone = forgotten.among(o.sample_id for o in asked)
+        asked = [o for o in asked if o.sample_id not in gone]
         known = self._log.known([o.sample_id for o in asked])
         wanted = [o for o in asked if self._may_be_new(o, known, aside, recent, retry)]
         n_pending = 0

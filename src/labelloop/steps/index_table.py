@@ -10,8 +10,17 @@ from hashlib import sha256
 
 from labelloop.core.columns import ColumnNames, TableReading, TableRules, read_rows
 from labelloop.core.sample import Reject, RejectReason
+from labelloop.core.tombstone import Tombstones
 from labelloop.errors import ConfigError, SourceFileBad
-from labelloop.ledger import Lease, Ledger, Transaction, cursors, rejects, source_files
+from labelloop.ledger import (
+    Lease,
+    Ledger,
+    Transaction,
+    cursors,
+    rejects,
+    source_files,
+    tombstones,
+)
 from labelloop.ledger.source_files import FileRead
 from labelloop.ports import Clock, PredictionLog, Progress, Source, SourceColumns, SourceFile
 from labelloop.steps.batch_writer import recover_batches, write_batches
@@ -68,6 +77,7 @@ class IndexTable:
         self._clock = clock
         self._progress = progress
         self._rejected: defaultdict[str, set[str]] = defaultdict(set)
+        self._forgotten = Tombstones(b"", frozenset())
 
     def run(self) -> Indexed:
         """Read the files that are new or changed, and commit their rows in batches.
@@ -87,6 +97,7 @@ class IndexTable:
         with self._ledger.read() as tx:
             before = source_files.every(tx)
             digest = cursors.get(tx, _READING)
+            self._forgotten = tombstones.every(tx)
         retry = digest is not None and digest != self._digest()
         files = self._source.files()
         wanted = [f for f in files if _is_new(before.get(f.uri), f, retry)]
@@ -173,7 +184,8 @@ class IndexTable:
         """Commit what was gathered, in one transaction with the note that its files were read."""
         if not gathered.readings and not gathered.ended:
             return
-        new = once(gathered.readings, self._log, received_at=now)
+        readings = [r.without(self._forgotten) for r in gathered.readings]
+        new = once(readings, self._log, received_at=now)
         set_aside = [*gathered.set_aside, *new.changed]
         for reject in set_aside:
             self._rejected[_file_of(reject.uri)].add(reject.uri)

@@ -44,6 +44,7 @@ from labelloop.ports import (
     TaskData,
 )
 from labelloop.steps.purpose import keep_input_kind, refuse_changed_purpose
+from labelloop.steps.settled import settled
 from labelloop.steps.texts import Texts, Unshowable
 from labelloop.steps.whereabouts import whereabouts
 
@@ -58,7 +59,6 @@ LOOKED_UP = 80
 """How many tasks are looked up at a time before they are changed."""
 
 _WORKERS = 16
-_LOOK_EVERY_S = 1.0
 
 T = TypeVar("T")
 
@@ -596,22 +596,13 @@ class Send:
     def _settled(
         self, look: Callable[[], Sequence[T]], complete: Callable[[Sequence[T]], bool]
     ) -> Sequence[T]:
-        """What `look` finds once it is complete, or has not changed for one full time-out."""
-        found = look()
-        unchanged_s = 0.0
-        while unchanged_s < self._annotator.timeout_s and not complete(found):
-            self._progress(
-                "waiting for Label Studio to settle",
-                int(unchanged_s),
-                int(self._annotator.timeout_s),
-            )
-            self._clock.sleep(_LOOK_EVERY_S)
-            unchanged_s += _LOOK_EVERY_S
-            again = look()
-            if len(again) != len(found):
-                unchanged_s = 0.0
-            found = again
-        return found
+        return settled(
+            look,
+            complete,
+            timeout_s=self._annotator.timeout_s,
+            clock=self._clock,
+            progress=self._progress,
+        )
 
     # --- people -------------------------------------------------------------------------------
 

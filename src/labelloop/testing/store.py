@@ -125,6 +125,10 @@ class MemoryStore:
                 return
             yield page
 
+    def uri_of(self, sample_id: str) -> str:
+        """Where the object of a sample lies, or would lie."""
+        return f"s3://{self._bucket}/{sample_id}"
+
     def tags(
         self, objects: Sequence[StoredObject]
     ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:

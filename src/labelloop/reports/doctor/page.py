@@ -39,7 +39,7 @@ def write(subject: Subject) -> str:
             f"{subject.settings.store.uri} holds no image to show",
             remedy="upload one, then run this again",
         )
-    page, copy = _uris(place)
+    page, copy = uris(place)
     input_uri = subject.glimpse.objects[0].uri
     store = subject.store
     store.copy_blind(input_uri, copy)
@@ -61,7 +61,7 @@ def _remove_old(subject: Subject) -> Iterator[Finding]:
     place = subject.settings.store.blind_uri
     if place is None or subject.store.inline:
         return
-    page, copy = _uris(place)
+    page, copy = uris(place)
     url = subject.store.presign(page, timedelta(minutes=1))
     try:
         seen = subject.store.view(url, origin=origin_of(subject.label_studio_url))
@@ -74,7 +74,8 @@ def _remove_old(subject: Subject) -> Iterator[Finding]:
         yield ok("old page", f"the test page in {place} had lapsed, and was removed")
 
 
-def _uris(place: str) -> tuple[str, str]:
+def uris(place: str) -> tuple[str, str]:
+    """Where below a place the page and its image lie."""
     folder = f"{place.rstrip('/')}/{FOLDER}"
     return f"{folder}/page.html", f"{folder}/image"
 

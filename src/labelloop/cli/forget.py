@@ -1,0 +1,130 @@
+"""forget: erase samples that a person asked to be erased."""
+
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from labelloop.cli import render
+from labelloop.cli.common import opened, print_json, with_config
+from labelloop.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from labelloop.steps.forget import Forgotten
+
+_SHOWN = 20
+"""How many of the user's own objects are named on a screen; --json names all."""
+
+
+@click.command(name="forget")
+@click.argument("samples", nargs=-1, metavar="[SAMPLE]...")
+@click.option(
+    "--from",
+    "file",
+    type=click.File("rb"),
+    help="A file with a sample_id a line; - is standard input.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would go, and delete nothing.")
+@click.option(
+    "--unknown-too",
+    is_flag=True,
+    help="Also samples that labelloop has never seen: it won't take them in.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@with_config
+def command(
+    config: Path,
+    as_json: bool,
+    samples: tuple[str, ...],
+    file: IO[bytes] | None,
+    dry_run: bool,
+    unknown_too: bool,
+    yes: bool,
+) -> None:
+    """Erase samples for good, wherever labelloop keeps them: a person asked for it.
+
+    Accuracies stay as they are. Your own objects and tables aren't touched: delete them yourself.
+    Without SAMPLE, finish what was begun and interrupted.
+    """
+    names = [*samples, *(_lines(file.read(), file.name) if file else ())]
+    if file is not None and not names:
+        raise ArgumentError(f"{file.name} names no sample", remedy="write a sample_id a line")
+    with opened(config, quiet=as_json) as loop:
+        if names and not dry_run and not yes:
+            if as_json or not sys.stdin.isatty():
+                raise ArgumentError(
+                    "nobody can be asked whether to erase for good",
+                    remedy="look with --dry-run, then add --yes",
+                )
+            _show(
+                loop.forget(names, unknown_too=unknown_too, dry_run=True),
+                loop.settings.project.timezone,
+            )
+            click.confirm("Erase this for good?", abort=True, err=True)
+        done = loop.forget(names, unknown_too=unknown_too, dry_run=dry_run)
+        if as_json:
+            print_json(done)
+        else:
+            _show(done, loop.settings.project.timezone)
+
+
+def _lines(data: bytes, name: str) -> list[str]:
+    r"""The sample_ids of a file: a line each, as it stands; empty lines are none.
+
+    >>> _lines(b"\xef\xbb\xbfa b.png\r\n\n#1.png", "list")
+    ['a b.png', '#1.png']
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise ArgumentError(
+            f"{name} isn't UTF-8: byte {exc.start:,} can't be read", remedy="save it as UTF-8"
+        ) from exc
+    return [line for line in (each.removesuffix("\r") for each in text.split("\n")) if line]
+
+
+def _show(r: "Forgotten", timezone: str) -> None:
+    """What went, or would go, and what is left for the reader to do."""
+    again = f", {r.n_again:,} of them forgotten before" if r.n_again else ""
+    what = "would be forgotten" if r.dry_run else "forgotten"
+    click.echo(f"{_n(r.n_samples, 'sample')} {what}{again}")
+    rows = {
+        "prediction log": (
+            (r.n_predictions, "prediction"),
+            (r.n_feedback, "flag or correction", "flags and corrections"),
+        ),
+        "Label Studio": ((r.n_tasks, "task"),),
+        "answers": ((r.n_answers, "answer"),),
+        "blind copies": ((r.n_copies, "copy", "copies"),),
+        "set aside": ((r.n_set_aside, "row"),),
+        "ledger": ((r.n_draws, "draw without its sample", "draws without their samples"),),
+    }
+    for name, counts in rows.items():
+        said = ", ".join(_n(*count) for count in counts if count[0])
+        kept = " kept, for the accuracies" if name == "ledger" else ""
+        if said:
+            click.echo(f"  {name:<15} {said}{kept}")
+    for v in r.redacted:
+        new = f"; content hash {v.old_hash[:12]} is now {v.new_hash[:12]}" if v.new_hash else ""
+        click.echo(f"  {f'{v.name} v{v.version}':<15} {_n(v.n_rows, 'row')}{new}")
+    if r.exports:
+        click.echo("Exports taken before hold the samples still; delete them yourself:")
+    for e in r.exports:
+        when = render.moment(e.at, timezone)
+        click.echo(render.plain(f"  {e.dataset} v{e.version} as {e.format}, {when}: {e.target}"))
+    if r.inputs:
+        click.echo("Your own objects are there still; labelloop never deletes them:")
+    for uri in r.inputs[:_SHOWN]:
+        click.echo(render.plain(f"  {uri}"))
+    if len(r.inputs) > _SHOWN:
+        click.echo(f"  and {len(r.inputs) - _SHOWN:,} more, which --json lists")
+
+
+def _n(n: int, one: str, several: str = "") -> str:
+    """A count of things.
+
+    >>> _n(1, "task"), _n(2_000, "task"), _n(2, "copy", "copies")
+    ('1 task', '2,000 tasks', '2 copies')
+    """
+    return f"{n:,} {one if n == 1 else several or one + 's'}"

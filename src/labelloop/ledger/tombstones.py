@@ -1,0 +1,92 @@
+"""Forgotten samples: what the ledger knows of a sample, and how that shrinks to what estimates need."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from labelloop.core.task import OPEN, Task, TaskState
+from labelloop.core.tombstone import Tombstones, sample_hash
+from labelloop.ledger import annotations, tasks
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+_CHUNK = 500
+_UNSETTLED = OPEN | {TaskState.DRAWN, TaskState.SENDING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """What the ledger holds of some samples. `drawn` are those that any round drew."""
+
+    tasks: tuple[Task, ...]
+    drawn: frozenset[str]
+    n_draws: int
+    n_answers: int
+
+
+def every(tx: Transaction) -> Tombstones:
+    """All tombstones."""
+    salt = tx.execute(sa.select(t.meta.c.salt)).scalar_one()
+    hashes = tx.execute(sa.select(t.tombstones.c.sample_hash)).scalars()
+    return Tombstones(bytes.fromhex(salt), frozenset(hashes))
+
+
+def traces(tx: Transaction, sample_ids: Sequence[str]) -> Traces:
+    """What the ledger holds of some samples."""
+    held = [task for chunk in _chunks(sample_ids) for task in tasks.of_samples(tx, chunk)]
+    drawn: dict[str, int] = {}
+    for chunk in _chunks(sample_ids):
+        rows = tx.execute(
+            sa.select(t.draws.c.sample_id, sa.func.count().label("n"))
+            .where(t.draws.c.sample_id.in_(chunk))
+            .group_by(t.draws.c.sample_id)
+        )
+        drawn |= {r.sample_id: r.n for r in rows}
+    n_answers = sum(
+        len(of_task) for of_task in annotations.latest(tx, [k.task_key for k in held]).values()
+    )
+    return Traces(
+        tasks=tuple(held),
+        drawn=frozenset(drawn),
+        n_draws=sum(drawn.values()),
+        n_answers=n_answers,
+    )
+
+
+def bury(tx: Transaction, sample_ids: Sequence[str], held: Sequence[Task], at: datetime) -> None:
+    """Leave of samples what the estimates need, under their hash; `held` are their tasks.
+
+    What waits for an answer won't get one: it counts as unavailable.
+    """
+    salt = every(tx).salt
+    by_state = [task for task in held if task.state in _UNSETTLED]
+    tasks.move(tx, by_state, TaskState.UNAVAILABLE, actor="forget", at=at)
+    keys = [task.task_key for task in held]
+    annotations.make_nameless(tx, keys, at)
+    for chunk in _chunks(keys):
+        tx.execute(t.events.update().where(t.events.c.subject.in_(chunk)).values(detail=""))
+    for sample_id in sample_ids:
+        name = sample_hash(sample_id, salt)
+        tx.execute(
+            t.draws.update()
+            .where(t.draws.c.sample_id == sample_id)
+            .values(
+                sample_id=name,
+                content_hash="",
+                corrected_class=None,
+                flagged=None,
+                margin=None,
+                attributes_json=None,
+            )
+        )
+        tasks.make_nameless(tx, sample_id, name, at)
+        there = t.tombstones.c.sample_hash == name
+        if tx.execute(sa.select(t.tombstones.c.sample_hash).where(there)).first() is None:
+            tx.execute(t.tombstones.insert().values(sample_hash=name, forgotten_at=at))
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]

@@ -1,0 +1,90 @@
+"""A ledger of every earlier version is brought to the present one, with all that it holds."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+
+import labelloop.ledger.migrations
+from labelloop.core.task import TaskState
+from labelloop.ledger import Ledger, datasets, tasks, tombstones
+from labelloop.ledger.engine import database_url
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgreSQL
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def empty(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database."""
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.database()
+
+
+@pytest.fixture
+def first(empty: str) -> Iterator[sa.Engine]:
+    """A ledger as version 0001 made it, with a task and a dataset version in it."""
+    engine = sa.create_engine(database_url(empty))
+    config = Config()
+    config.set_main_option(
+        "script_location", str(Path(labelloop.ledger.migrations.__file__).parent)
+    )
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            sa.text("INSERT INTO meta (ledger_id, format, salt) VALUES ('l1', 1, '00ff')")
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO tasks (task_key, sample_id, uri, queue, purpose, answers_wanted, "
+                "attempt, state) VALUES ('k', 'a.png', 's3://b/a.png', 'accuracy', 'evaluation', 1, "
+                "0, 'drawn')"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO datasets (name, version, content_hash, uri, counts_json, state, "
+                "created_at) VALUES ('training', 1, 'h', '/d', "
+                """'{"human": 1, "model": 2, "certified": 0}', 'released', :at)"""
+            ).bindparams(at=AT if engine.dialect.name == "postgresql" else "2026-03-01 12:00:00")
+        )
+    yield engine
+    engine.dispose()
+
+
+def where_rows_lie(engine: sa.Engine, table: str) -> object:
+    """What changes when PostgreSQL writes a table anew."""
+    with engine.connect() as connection:
+        return connection.execute(
+            sa.text("SELECT relfilenode FROM pg_class WHERE relname = :name").bindparams(name=table)
+        ).scalar_one()
+
+
+def test_a_ledger_of_the_first_version_goes_on(first: sa.Engine, empty: str) -> None:
+    on_postgresql = first.dialect.name == "postgresql"
+    before = where_rows_lie(first, "tasks") if on_postgresql else None
+    ledger = Ledger.open(empty)
+    with ledger.read() as tx:
+        [task] = tasks.of_samples(tx, ["a.png"])
+        [version] = datasets.every(tx)
+        assert tombstones.every(tx).hashes == frozenset()
+    assert (task.state, task.uri, task.forgotten) == (TaskState.DRAWN, "s3://b/a.png", False)
+    assert (version.n_human, version.n_model, version.redacted_from) == (1, 2, None)
+    assert ledger.identity() is not None
+    ledger.close()
+    with first.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == "0002"
+    if on_postgresql:
+        assert where_rows_lie(first, "tasks") == before, "no row was written anew"
