@@ -80,6 +80,14 @@ def test_every_change_is_told_with_who_made_it(tmp_path: Path) -> None:
     ]
 
 
+def test_the_same_people_are_one_line_whoever_answered_first(tmp_path: Path) -> None:
+    new = [human("a", by="ana + ben"), human("b", by="ben + ana"), model("c", by="y + x")]
+    assert shown(compared(tmp_path, [], new)) == [
+        ("ADDED", None, "human", "ana + ben", 2),
+        ("ADDED", None, "model", "y + x", 1),
+    ]
+
+
 def test_versions_that_are_alike_differ_in_nothing(tmp_path: Path) -> None:
     rows = [human("a"), model("b")]
     assert shown(compared(tmp_path / "same", rows, rows)) == []

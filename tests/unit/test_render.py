@@ -18,6 +18,7 @@ from labelloop.adapters.s3_errors import Request, answered
 from labelloop.cli import render
 from labelloop.cli.report import _on_screen
 from labelloop.cli.wrapping import wrapped
+from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.reports.status import QueueStatus, Status
@@ -142,3 +143,22 @@ def test_a_report_shows_long_headings_and_every_number_on_eighty_columns() -> No
     assert all(cell in text for cell in found.rows[0])
     assert "traffic" in text
     assert "nothing" in text
+
+
+def test_an_accuracy_table_has_no_column_of_zeros() -> None:
+    rows = [
+        SimpleNamespace(
+            name="landscape/mountain",
+            estimate=Undefined("nothing yet"),
+            n_labelled=0,
+            n_waiting=35,
+            n_skipped=0,
+            n_set_aside=n,
+        )
+        for n in (0, 5)
+    ]
+    lines = printed(render._accuracies("by class", cast("Any", rows)))
+    assert not any("skipped" in line for line in lines)
+    assert [line.split() for line in lines if "mountain" in line] == [
+        ["landscape/mountain", "-", "-", "0", "35", n, "-"] for n in ("0", "5")
+    ]

@@ -251,7 +251,9 @@ def test_ties_are_listed_with_votes_and_page(pair: World) -> None:
         {"cat": 1, "dog": 1},
         task,
     )
-    assert [q.n_tied for q in pair.loop.status().queues] == [1]
+    [queue] = pair.loop.status().queues
+    assert (queue.n_tied, queue.n_open) == (1, 5)
+    assert queue.oldest_at is not None
     assert pair.loop.measure().rounds[0].n_waiting == 5, "a tie still waits"
 
 

@@ -7,6 +7,7 @@ import click
 
 from labelloop.cli import render
 from labelloop.cli.common import name_and_version, opened, print_json, with_config
+from labelloop.cli.wrapping import wrapped
 
 
 @click.group(name="datasets")
@@ -26,12 +27,11 @@ def list_versions(config: Path, as_json: bool) -> None:
         if not versions:
             click.echo("no version yet: `labelloop build` releases one when there are labels")
             return
-        from rich import box
-        from rich.table import Table
-
-        table = Table(box=box.SIMPLE_HEAD)
-        for name in ("dataset", "version", "human", "model", "made", "content hash"):
-            table.add_column(name, justify="right" if name in {"human", "model"} else "left")
+        table = render.new_table("Versions", "dataset", "version")
+        for name in ("human", "model"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for name in ("made", "content hash"):
+            table.add_column(name, no_wrap=True)
         for v in versions:
             made = render.moment(v.created_at, loop.settings.project.timezone)
             counts = (f"{v.n_human:,}", f"{v.n_model:,}")
@@ -63,7 +63,7 @@ def show(config: Path, as_json: bool, name: str) -> None:
             f"({version.n_certified:,} certified)"
         )
         if "guarantee" in described:
-            click.echo(f"model labels: {described['guarantee']}")
+            click.echo(wrapped(f"model labels: {described['guarantee']}", 2))
         for label, n in by_label.items():
             click.echo(f"  {n:>9,}  {label}")
 

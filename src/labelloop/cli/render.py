@@ -275,17 +275,17 @@ def _agreement(r: "Measured") -> "Table":
 
 def _accuracies(title: str, rows: "Sequence[Accuracy]") -> "Table":
     table = new_table(title, "")
-    for name in (
-        "accuracy",
-        "95%\ninterval",
-        "blind\nlabels",
-        "still\nopen",
-        "skipped",
-        "set\naside",
-        "at\nworst",
-    ):
+    for name in ("accuracy", "95%\ninterval", "blind\nlabels"):
         table.add_column(name, justify="right", no_wrap=True)
-    for a in rows:
+    counted = {
+        "still\nopen": [a.n_waiting for a in rows],
+        "skipped": [a.n_skipped for a in rows],
+        "set\naside": [a.n_set_aside for a in rows],
+    }
+    shown = {name: counts for name, counts in counted.items() if any(counts)}
+    for name in (*shown, "at\nworst"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for i, a in enumerate(rows):
         e = a.estimate
         if isinstance(e, Undefined):
             value, span, worst = "-", "-", "-"
@@ -293,7 +293,7 @@ def _accuracies(title: str, rows: "Sequence[Accuracy]") -> "Table":
             value = f"{e.value:.1%}"
             span = f"{100 * e.low:.1f}–{100 * e.high:.1f}"
             worst = f"{100 * e.worst_low:.1f}–{100 * e.worst_high:.1f}"
-        counts = (a.n_labelled, a.n_waiting, a.n_skipped, a.n_set_aside)
+        counts = (a.n_labelled, *(counts[i] for counts in shown.values()))
         table.add_row(safe(a.name), value, span, *(f"{n:,}" for n in counts), worst)
     return table
 

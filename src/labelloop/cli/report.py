@@ -68,17 +68,24 @@ def _print(quality: "Quality") -> None:
 
 _LEFT_OUT = {"traffic"}
 """Columns that a terminal has no room for; the page and --json have them."""
+_NOTHING_LEFT_OUT = {"open", "skipped", "set aside"}
+"""Columns that are shown where they hold more than zeros."""
 
 
 def _on_screen(found: "tables.Table") -> "Table":
     """A table of a report as the terminal shows it: in 80 columns, where names are short."""
     table = render.new_table(found.title)
-    shown = [i for i, name in enumerate(found.columns) if name not in _LEFT_OUT]
+    shown = [
+        i
+        for i, name in enumerate(found.columns)
+        if name not in _LEFT_OUT
+        and not (name in _NOTHING_LEFT_OUT and all(row[i] == "0" for row in found.rows))
+    ]
     for i in shown:
         named = i < found.n_names
         name = found.columns[i]
         longest = max(len(_short(row[i])) for row in found.rows)
-        heading = "\n".join(textwrap.wrap(name, max(8, longest)))
+        heading = "\n".join(textwrap.wrap(name, max(8, longest), break_long_words=False))
         table.add_column(
             render.safe(name if named else heading),
             justify="left" if named else "right",

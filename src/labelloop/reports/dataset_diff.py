@@ -100,7 +100,7 @@ def diff(
         for kind, origin_old, origin, by, n in _counted(
             changed, "kind", "origin_old", "origin", "by"
         ):
-            counts[kind, origin_old, origin, by] += n
+            counts[kind, origin_old, origin, _whose(origin or origin_old, by)] += n
         differ = changed.filter(pc.equal(changed["kind"], ChangeKind.RELABELLED.value))
         for was, is_, n in _counted(differ, "label_old", "label"):
             classes[was, is_] += n
@@ -128,6 +128,11 @@ def diff(
         ),
         relabelled=tuple(relabelled),
     )
+
+
+def _whose(origin: str, by: str) -> str:
+    """Several annotators in one order, whoever of them answered first."""
+    return " + ".join(sorted(by.split(" + "))) if origin == Origin.HUMAN.value else by
 
 
 def _side_by_side(

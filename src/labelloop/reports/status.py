@@ -13,6 +13,9 @@ from labelloop.ledger.annotations import Stray
 from labelloop.ledger.rejects import SetAside
 from labelloop.ports import Clock
 
+WITH_PEOPLE = (TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED)
+"""The states in which a task waits for a person."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
@@ -31,7 +34,7 @@ class QueueStatus:
     @property
     def n_open(self) -> int:
         """Waiting for a person."""
-        return self._n(TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED)
+        return self._n(*WITH_PEOPLE)
 
     @property
     def n_tied(self) -> int:
@@ -80,7 +83,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
     queues: list[QueueStatus] = []
     for name in dict.fromkeys(w.queue for w in waiting):
         own = [w for w in waiting if w.queue == name]
-        oldest = [w.oldest_at for w in own if w.oldest_at is not None and w.state is TaskState.SENT]
+        oldest = [w.oldest_at for w in own if w.oldest_at is not None and w.state in WITH_PEOPLE]
         queues.append(
             QueueStatus(
                 queue=name,
