@@ -176,6 +176,11 @@ class StoreSettings(_Section):
         description="`s3://bucket`, with a prefix where only part of it counts, or a folder: "
         "`file:///path` or a path, relative to the file."
     )
+    was: list[PlaceUri] = Field(
+        default_factory=list,
+        description="What the bucket or folder was called before, where it was renamed and its contents "
+        "stayed: inputs that were indexed there are found here.",
+    )
     prefixes: list[str] = Field(
         default_factory=list,
         description="Folders below `uri`, where only these count; they are listed in turn.",
@@ -266,6 +271,21 @@ class StoreSettings(_Section):
                 "uri and blind_uri: one is a bucket and the other a folder; both must be of one kind"
             )
         return self
+
+    @model_validator(mode="after")
+    def _was_another(self) -> "StoreSettings":
+        for before in self.was:
+            if before.startswith("s3:") is self.is_folder:
+                raise ValueError(
+                    f"was = {before!r}: uri is of another kind; expected one like {self.uri!r}"
+                )
+            if self.root_of(before) == self.root_of(self.uri):
+                raise ValueError(f"was = {before!r} is what uri is: name what it was called before")
+        return self
+
+    def root_of(self, uri: str) -> str:
+        """The bucket of a uri, below which keys begin; of a folder the folder itself."""
+        return uri.rstrip("/") if self.is_folder else "/".join(uri.split("/")[:3])
 
     @property
     def is_folder(self) -> bool:
@@ -684,14 +704,18 @@ def _place_folders(raw: dict[str, Any], folder: Path) -> None:
     if not isinstance(store, dict):
         return
     for key in ("uri", "blind_uri"):
-        value = store.get(key)
-        if not isinstance(value, str) or not value:
-            continue
-        if value.startswith("file:///"):
-            value = unquote(value.removeprefix("file://"))
-        elif "://" in value or value.startswith(("s3:", "file:")):
-            continue
-        store[key] = Path(os.path.normpath(folder / os.path.expanduser(value))).as_uri()  # noqa: PTH111  an unknown ~user stays
+        if isinstance(store.get(key), str):
+            store[key] = _place_folder(store[key], folder)
+    if isinstance(store.get("was"), list):
+        store["was"] = [_place_folder(v, folder) if isinstance(v, str) else v for v in store["was"]]
+
+
+def _place_folder(value: str, folder: Path) -> str:
+    if value.startswith("file:///"):
+        value = unquote(value.removeprefix("file://"))
+    elif not value or "://" in value or value.startswith(("s3:", "file:")):
+        return value
+    return Path(os.path.normpath(folder / os.path.expanduser(value))).as_uri()  # noqa: PTH111  an unknown ~user stays
 
 
 def ledger_url(text: str, path: Path, environment: Mapping[str, str] | None = None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from labelloop.config import FILE_NAME, Settings, load
 from labelloop.core.tags import TagNames
 from labelloop.errors import LabelloopError, LedgerError
-from labelloop.ledger import Ledger, classes
+from labelloop.ledger import Ledger, classes, rejects
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -143,7 +143,19 @@ class Loop:
                 self._refuse_lost_ledger(ledger)
             ledger.create_identity()
         self._declare_classes(ledger)
+        self._move_rejects(ledger)
         return ledger
+
+    def _move_rejects(self, ledger: Ledger) -> None:
+        """Let what was set aside in a bucket or folder be known under its present name."""
+        own = self.settings.store
+        now = own.root_of(own.uri)
+        for was in own.was:
+            with ledger.read() as tx:
+                if not rejects.below(tx, own.root_of(was)):
+                    continue
+            with ledger.write_at_once() as tx:
+                rejects.move(tx, own.root_of(was), now)
 
     def _declare_classes(self, ledger: Ledger) -> None:
         """Take the settings' classes into the ledger, where they changed."""
@@ -264,8 +276,16 @@ class Loop:
     @cached_property
     def store(self) -> "Store":
         """The store of the inputs."""
-        if self._given[0] is not None:
-            return self._given[0]
+        own = self.settings.store
+        store = self._given[0] or self._open_store()
+        if not own.was:
+            return store
+        from labelloop.adapters.moved_store import MovedStore
+
+        was = [own.root_of(uri) for uri in own.was]
+        return MovedStore(store, was=was, now=own.root_of(own.uri))
+
+    def _open_store(self) -> "Store":
         own = self.settings.store
         if own.is_folder:
             from labelloop.adapters.folder import FolderStore

@@ -76,6 +76,9 @@ class Store(Protocol):
     def inline(self) -> bool:
         """Whether `presign` gives the bytes themselves: no name shows, so blind needs no copy."""
 
+    def place_of(self, uri: str) -> str:
+        """Where the object of a uri lies now, if the bucket or folder had another name before."""
+
     def objects(self) -> Iterator[Sequence[StoredObject]]:
         """Every object, page by page, each once.
 

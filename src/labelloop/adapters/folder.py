@@ -83,6 +83,10 @@ class FolderStore:
 
     # --- reading ------------------------------------------------------------------------------
 
+    def place_of(self, uri: str) -> str:
+        """Where the object of a uri lies: there."""
+        return uri
+
     def objects(self) -> Iterator[Sequence[StoredObject]]:
         """Every file below the uri, page by page, each once; its hash comes with its tags.
 

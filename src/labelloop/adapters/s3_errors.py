@@ -31,7 +31,7 @@ DENIED: Mapping[str, tuple[str, str]] = {
     ),
     "NoSuchBucket": (
         "there is no such bucket",
-        "check the bucket's name in labelloop.toml, or create it",
+        "check the bucket's name in labelloop.toml, or create it; if it was renamed: `was` in [store]",
     ),
     "ExpiredToken": ("the credentials have expired", "obtain new ones"),
     "InvalidToken": ("the session token is not valid", "obtain new credentials"),

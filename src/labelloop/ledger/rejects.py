@@ -87,6 +87,26 @@ def naming(tx: Transaction, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def below(tx: Transaction, root: str) -> bool:
+    """Whether any row below a root was set aside."""
+    found = sa.select(t.rejects.c.uri).where(_is_below(root)).limit(1)
+    return tx.execute(found).one_or_none() is not None
+
+
+def move(tx: Transaction, root: str, now: str) -> None:
+    """Know what was set aside below a root by its uri below another; what is known there stays."""
+    uri = t.rejects.c.uri
+    moved = sa.literal(now) + sa.func.substr(uri, len(root) + 1)
+    there = t.rejects.alias()
+    taken = sa.exists().where(there.c.uri == moved)
+    tx.execute(t.rejects.update().where(_is_below(root), ~taken).values(uri=moved))
+    tx.execute(t.rejects.delete().where(_is_below(root)))
+
+
+def _is_below(root: str) -> sa.ColumnElement[bool]:
+    return t.rejects.c.uri.startswith(f"{root}/", autoescape=True)
+
+
 def existing(tx: Transaction, uris: Sequence[str]) -> Mapping[str, SetAside]:
     """Those of `uris` that are set aside."""
     found: dict[str, SetAside] = {}

@@ -448,7 +448,7 @@ class Send:
         image = task.media_uri if self._shows_copies(queue) else task.uri
         assert image is not None  # noqa: S101  a blind task's copy was named before
         if queue.images == "label-studio":
-            return image
+            return self._store.place_of(image)
         return self._embedded.get(task.task_key) or self._store.presign(image, self._life)
 
     def _shows_copies(self, queue: Queue) -> bool:

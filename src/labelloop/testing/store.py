@@ -103,6 +103,10 @@ class MemoryStore:
 
     # --- the port ------------------------------------------------------------------------------
 
+    def place_of(self, uri: str) -> str:
+        """Where the object of a uri lies: there."""
+        return uri
+
     def objects(self) -> Iterator[Sequence[StoredObject]]:
         """Every object below the uri, page by page, each once.
 

@@ -1,0 +1,84 @@
+"""A store that lay elsewhere when its inputs were indexed: their old uris lead to where they lie now."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from labelloop.ports import BrowserView, Store, StoredObject
+
+
+class MovedStore:
+    """`store`, of which uris below one of the `was` mean the same below `now`.
+
+    All are roots: a bucket, or a folder.
+    """
+
+    def __init__(self, store: Store, *, was: Sequence[str], now: str) -> None:
+        self._store = store
+        self._was = tuple(f"{root.rstrip('/')}/" for root in was)
+        self._now = f"{now.rstrip('/')}/"
+
+    @property
+    def inline(self) -> bool:
+        """Whether `presign` gives the bytes themselves."""
+        return self._store.inline
+
+    def place_of(self, uri: str) -> str:
+        """Where the object of a uri lies now."""
+        for root in self._was:
+            if uri.startswith(root):
+                return self._now + uri.removeprefix(root)
+        return uri
+
+    def uri_of(self, sample_id: str) -> str:
+        """The uri that an object of this id has in the listing."""
+        return self._store.uri_of(sample_id)
+
+    def objects(self) -> Iterator[Sequence[StoredObject]]:
+        """Every object, page by page, each once."""
+        return self._store.objects()
+
+    def tags(
+        self, objects: Sequence[StoredObject]
+    ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
+        """The tags of each object."""
+        return self._store.tags(objects)
+
+    def lasting(self, life: timedelta) -> timedelta:
+        """How long a URL that is made now for `life` will work."""
+        return self._store.lasting(life)
+
+    def presign(self, uri: str, life: timedelta) -> str:
+        """A URL that an annotator's browser can open for `life`."""
+        return self._store.presign(self.place_of(uri), life)
+
+    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+        """Copy the bytes and the content type, and nothing else."""
+        self._store.copy_blind(self.place_of(source_uri), target_uri)
+
+    def exists(self, uri: str) -> bool:
+        """Whether an object stands at `uri`."""
+        return self._store.exists(self.place_of(uri))
+
+    def delete(self, uri: str) -> None:
+        """Delete the object at `uri`."""
+        self._store.delete(uri)
+
+    def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
+        """The bytes of the object at `uri`."""
+        return self._store.read(self.place_of(uri), content_hash=content_hash)
+
+    def check_writable(self, uri: str) -> None:
+        """Return if objects can be written and deleted below `uri`."""
+        self._store.check_writable(uri)
+
+    def write(self, uri: str, body: bytes, content_type: str) -> None:
+        """Put an object of ours at `uri`."""
+        self._store.write(uri, body, content_type)
+
+    def view(self, url: str, *, origin: str) -> BrowserView:
+        """What a page of `origin` gets for `url`."""
+        return self._store.view(url, origin=origin)
+
+    def retention(self, uri: str) -> timedelta | None:
+        """How long after its upload a rule deletes what is stored at or below `uri`."""
+        return self._store.retention(uri)
