@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -763,7 +764,9 @@ def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> Conf
             near = get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
             lines.append(f"unknown key {name}")
-            known_here = known_here or f"{hint}known here are {', '.join(known)}"
+            known_here = known_here or (
+                f"{hint}known here, to labelloop {version('labelloop')}, are {', '.join(known)}"
+            )
         elif fault["type"] == "missing":
             lines.append(f"{name} is missing")
             remedy = remedy or "add it; docs/settings.md says what each setting means"

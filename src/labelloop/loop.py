@@ -134,14 +134,24 @@ class Loop:
         """The ledger, created or migrated where needed.
 
         Raises:
-            LedgerError: the ledger is new and the log isn't: the ledger was lost.
+            LedgerError: the ledger is new and the log isn't: the ledger was lost. Or it is another
+                project's.
         """
+        from labelloop.steps.one_project import keep_to_project
+
         ledger = Ledger.open(self.settings.state.ledger.get_secret_value())
         self._opened.append(ledger)
         if ledger.identity() is None:
             if self._given[1] is None:
                 self._refuse_lost_ledger(ledger)
             ledger.create_identity()
+        own = self.settings.store
+        keep_to_project(
+            ledger,
+            self.settings.project.name,
+            own.root_of(own.uri),
+            was=[own.root_of(uri) for uri in own.was],
+        )
         self._declare_classes(ledger)
         self._move_rejects(ledger)
         return ledger

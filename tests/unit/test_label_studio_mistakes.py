@@ -285,6 +285,31 @@ def test_a_new_address_of_the_same_label_studio_is_taken_over(sent: World) -> No
     assert sent.loop.collect().lost_projects == ("low",)
 
 
+@pytest.mark.mistake("project-duplicated")
+def test_a_copied_project_is_left_alone_until_the_first_is_deleted(sent: World) -> None:
+    (first,) = sent.annotator.projects()
+    spec = ProjectSpec(
+        title="a copy", marker=first.marker, classes=("cat", "dog"), show=(), blind=False
+    )
+    copy = sent.annotator.create_project(spec)
+    tasks = [
+        TaskData(task_key=key_of(sent, i), data=sent.annotator.data_of(i)) for i in (1, 2, 3, 4)
+    ]
+    copied = sent.annotator.import_tasks(copy.project_id, tasks)
+    sent.annotator.answer(copied[0], "dog", by="ben")
+    sent.traffic(4, confidence="0.1")
+    sent.loop.run(now=True)
+    assert sent.states() == {S.SENT: 8}, "an answer to a copy is none"
+    assert len(sent.annotator.task_ids(first.project_id)) == 8
+    assert len(sent.annotator.task_ids(copy.project_id)) == 4
+
+    sent.annotator.delete_project(first.project_id)
+    assert sent.loop.collect().n_lost == 8
+    found = sent.loop.send()
+    assert (found.n_sent, found.n_found) == (4, 4)
+    assert sent.loop.collect().n_labels == 1
+
+
 def test_a_project_that_vanishes_whenever_it_is_made_is_made_twice_at_most(
     make_world: MakeWorld,
 ) -> None:
