@@ -439,7 +439,7 @@ def glide(package: Path, traffic: Population, n: int, runs: int) -> tuple[float,
     with tempfile.NamedTemporaryFile(suffix=".npz") as held:
         np.savez(held, risk=traffic.risk, wrong=traffic.wrong)
         held.flush()
-        done = subprocess.run(  # noqa: S603  our own interpreter and script
+        done = subprocess.run(
             [sys.executable, "-P", str(HERE / "glide_side.py"), held.name, str(n), str(runs), "0"],
             env={**os.environ, "PYTHONPATH": str(package)},
             check=True,

@@ -125,5 +125,5 @@ def installed(package: str, folder: Path) -> Path:
         )
         # --python-version: glide-py asks for 3.12; its code runs on 3.11 as well
         command = [uv, "pip", "install", "--quiet", "--no-deps", "--python-version", "3.12"]
-        subprocess.run([*command, "--target", str(where), package], check=True)  # noqa: S603  fixed words
+        subprocess.run([*command, "--target", str(where), package], check=True)
     return where

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -177,14 +177,15 @@ class Signer:
         self._path = parts.path
         self._server = base.removesuffix(parts.path)
         self._query = query
-        self._minute = ""
+        self._begin = self._end = datetime.min.replace(tzinfo=UTC)
         self._host = parts.netloc
 
     def signed(self, key: str) -> tuple[str, list[str]]:
         """The URL and the headers of the request for a key."""
         now = _now()
-        if (minute := now.strftime("%Y%m%dT%H%M")) != self._minute:
-            self._minute = minute
+        if not self._begin <= now < self._end:
+            self._begin = now.replace(second=0, microsecond=0)
+            self._end = self._begin + timedelta(minutes=1)
             self._prepare(now)
         path = self._path + quote(key, safe="/-_.~")
         asked = f"GET\n{path}\n{self._canonical}"

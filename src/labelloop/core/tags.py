@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 
 from labelloop.core.line import line
@@ -40,7 +41,7 @@ class TagNames:
 
     def is_attribute(self, tag: str) -> bool:
         """Whether a tag is none of those that have a meaning."""
-        return tag not in {getattr(self, f.name) for f in fields(self)} and not self.shadows(tag)
+        return tag not in _meant(self) and not self.shadows(tag)
 
     def shadows(self, tag: str) -> str:
         """The shadow model that a tag speaks of; empty: it speaks of none.
@@ -49,6 +50,12 @@ class TagNames:
         'v3'
         """
         return tag.removeprefix(self.shadow).strip() if tag.startswith(self.shadow) else ""
+
+
+@lru_cache
+def _meant(names: TagNames) -> frozenset[str]:
+    """The tags that have a meaning."""
+    return frozenset(getattr(names, f.name) for f in fields(names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +100,8 @@ def read_tags(
     `unusable_is_wrong`, the class NO_CLASS.
     A class under a name that is a key of `renamed` counts as the one that it names.
     """
-    tagged = replace(tagged, tags=_present(tagged.tags, names, renamed))
+    if renamed:
+        tagged = replace(tagged, tags=_present(tagged.tags, names, renamed))
     tags = tagged.tags
     fault = _fault(tags, names, None if unusable_is_wrong else classes)
     if tagged.fault:

@@ -1,0 +1,272 @@
+"""`index` of a bucket: beside the loop that notebooks have, and the server's own limit.
+
+python -m bench.index_bucket [--objects 50000] [--again 200000] [--delay-ms 30]
+
+Everything runs on this machine: the server's share of its cores is in every figure. Needs wrk for the limit.
+"""
+
+import argparse
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from labelloop.adapters.s3 import S3Store
+from labelloop.adapters.s3_access import S3Access
+from labelloop.demo.servers import SeaweedFS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET = "production"
+SETTINGS = """
+[project]
+name = "bench"
+classes = [{classes}]
+[store]
+uri = "s3://production"
+endpoint_url = "{endpoint_url}"
+access_key = "{access_key}"
+secret_key = "{secret_key}"
+[label_studio]
+url = "http://127.0.0.1:9"
+api_key = "k"
+[[queue]]
+name = "accuracy"
+purpose = "evaluation"
+budget = 100
+"""
+WRK = """
+local paths = {{}}
+for line in io.lines("{paths}") do paths[#paths + 1] = line end
+local i = math.random(#paths)
+request = function()
+  i = i % #paths + 1
+  return wrk.format("GET", paths[i])
+end
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, default=50_000)
+    parser.add_argument("--again", type=int, default=200_000, help="objects of an unchanged bucket")
+    parser.add_argument("--loop", type=int, default=5_000, help="objects that the loop reads")
+    parser.add_argument("--delay-ms", type=float, default=30)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        index_twice(Path(asked.child[0]), int(asked.child[1]))
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="labelloop-bench-") as place,
+        SeaweedFS(Path(place, "server")) as server,
+    ):
+        client = boto(server.access)
+        client.create_bucket(Bucket=BUCKET)
+        upload(client, 0, asked.objects)
+        print(f"{asked.objects:,} objects with three tags; {'':<20} objects/s")
+        compare(Path(place), server.access, asked)
+        with delayed(server.endpoint_url, asked.delay_ms) as url:
+            print(f"\nthe same behind {asked.delay_ms:g} ms; {'':<29} objects/s")
+            asked.loop = min(asked.loop, 300)
+            compare(Path(place), replace(server.access, endpoint_url=url), asked)
+        upload(client, asked.objects, asked.again)
+        print(f"\n{asked.again:,} objects, indexed and then unchanged:")
+        verb(Path(place), server.access, asked.again)
+
+
+def compare(place: Path, access: S3Access, asked: argparse.Namespace) -> None:
+    """The loop, what `index` does with tags, the whole verb, and the limit."""
+    client = boto(access)
+    bare = timed("list_objects_v2 by boto3", listed(client))
+    loop = timed("a notebook's loop: get_object_tagging", looped(client, asked.loop))
+    store = S3Store(f"s3://{BUCKET}", access)
+    ours = timed("labelloop: the listing", pages(store))
+    tags = timed("labelloop: tags", tags_read(store))
+    whole = verb(place, access, asked.objects)
+    limit = by_wrk(place, client)
+    print(f"  {'the listing, of list_objects_v2':<44} {ours / bare:9.1f} times")
+    print(f"  {'tags, of the loop':<44} {tags / loop:9.1f} times")
+    print(f"  {'the whole verb, of the loop':<44} {whole / loop:9.1f} times")
+    if limit:
+        print(f"  {'tags, of the limit':<44} {tags / limit:9.0%}")
+        print(f"  {'the whole verb, of the limit':<44} {whole / limit:9.0%}")
+
+
+def verb(place: Path, access: S3Access, n: int) -> float:
+    """`index` in a process of its own, for its peak memory; objects a second."""
+    folder = Path(tempfile.mkdtemp(dir=place))
+    classes = ", ".join(f'"class {i}"' for i in range(10))
+    (folder / "labelloop.toml").write_text(
+        SETTINGS.format(
+            classes=classes,
+            endpoint_url=access.endpoint_url,
+            access_key=access.access_key,
+            secret_key=access.secret_key,
+        )
+    )
+    command = [sys.executable, "-m", "bench.index_bucket", "--child", str(folder), str(n)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    said = json.loads(done.stdout)
+    for name in ("first", "again", "later"):
+        took_s, n_asked = said[name]
+        print(
+            f"  index, {name + ' run':<37} {n / took_s:9,.0f}   {took_s:6.1f} s, "
+            f"{n_asked:,} tags read"
+        )
+    print(f"  {'peak memory':<44} {said['peak_mb']:9,.0f} MB")
+    return n / said["first"][0]
+
+
+class Later:
+    """The machine's clock, three days ahead: what was uploaded is beyond the feedback horizon."""
+
+    ahead = timedelta(days=3)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def index_twice(folder: Path, n: int) -> None:
+    """Index, again, and again as if all objects were an hour older than the newest."""
+    from labelloop.config import load
+    from labelloop.loop import Loop
+    from labelloop.steps import index
+
+    found: dict[str, tuple[float, int]] = {}
+    n_asked = 0
+    tags = S3Store.tags
+
+    def counted(self: S3Store, objects: Sequence[object]) -> object:
+        nonlocal n_asked
+        n_asked += len(objects)
+        return tags(self, objects)  # type: ignore[arg-type]
+
+    S3Store.tags = counted  # type: ignore[assignment]
+    with Loop(load(folder / "labelloop.toml", {}), clock=Later()) as loop:
+        _ = loop.log
+        for name in ("first", "again", "later"):
+            if name == "later":
+                index.SETTLED = -timedelta(seconds=1)  # type: ignore[misc]
+            n_asked = 0
+            begin = time.perf_counter()
+            said = loop.index()
+            found[name] = time.perf_counter() - begin, n_asked
+            assert said.n_listed == n, said
+            assert said.n_new == (n if name == "first" else 0), said
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({**found, "peak_mb": peak_mb}))
+
+
+def boto(access: S3Access) -> "S3Client":
+    return access.client(access.session(), access.endpoint_url, workers=32)
+
+
+def upload(client: "S3Client", first: int, end: int) -> None:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def put(i: int) -> None:
+        client.put_object(
+            Bucket=BUCKET,
+            Key=f"class_{i % 10:02d}/{i:08d}.png",
+            Body=b"an image",
+            Tagging=f"predicted_class=class+{i % 10}&confidence=0.{i % 1000:03d}&timestamp={now}",
+        )
+
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(put, range(first, end)):
+            pass
+
+
+def timed(what: str, counts: Iterator[int]) -> float:
+    begin = time.perf_counter()
+    n = sum(counts)
+    took_s = time.perf_counter() - begin
+    print(f"  {what:<44} {n / took_s:9,.0f}   {took_s:6.1f} s")
+    return n / took_s
+
+
+def listed(client: "S3Client") -> Iterator[int]:
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        yield len(page["Contents"])
+
+
+def looped(client: "S3Client", n: int) -> Iterator[int]:
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for entry in page["Contents"]:
+            tags = client.get_object_tagging(Bucket=BUCKET, Key=entry["Key"])["TagSet"]
+            assert len(tags) == 3
+            yield 1
+            n -= 1
+            if not n:
+                return
+
+
+def pages(store: S3Store) -> Iterator[int]:
+    return (len(page) for page in store.objects())
+
+
+def tags_read(store: S3Store) -> Iterator[int]:
+    for page in store.objects():
+        for _, tags in store.tags(page):
+            assert len(tags) == 3
+            yield 1
+
+
+def by_wrk(place: Path, client: "S3Client") -> float | None:
+    """What the server answers at most: signed beforehand, asked by a client in C."""
+    if shutil.which("wrk") is None:
+        print(f"  {'the limit (wrk)':<44} not measured: wrk is not installed")
+        return None
+    paths = place / "paths"
+    url = ""
+    with paths.open("w") as file:
+        for i in range(5_000):
+            key = f"class_{i % 10:02d}/{i:08d}.png"
+            url = client.generate_presigned_url(
+                "get_object_tagging", Params={"Bucket": BUCKET, "Key": key}, ExpiresIn=3600
+            )
+            parts = urlsplit(url)
+            file.write(f"{parts.path}?{parts.query}\n")
+    script = place / "paths.lua"
+    script.write_text(WRK.format(paths=paths))
+    server = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    command = ["wrk", "-t2", "-c128", "-d10s", "-s", str(script), server]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "Non-2xx" not in said, said
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index]
+    print(f"  {'the limit (wrk, signed URLs)':<44} {rate:9,.0f}")
+    return rate
+
+
+@contextmanager
+def delayed(endpoint_url: str, delay_ms: float) -> Iterator[str]:
+    """A proxy before the server that holds its answers back; yields its URL."""
+    port = str(urlsplit(endpoint_url).port)
+    command = [sys.executable, "-m", "bench.delay", port, str(delay_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+        assert proxy.stdout
+        try:
+            yield f"http://127.0.0.1:{proxy.stdout.readline().strip()}"
+        finally:
+            proxy.terminate()
+
+
+if __name__ == "__main__":
+    main()
