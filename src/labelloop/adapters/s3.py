@@ -39,7 +39,7 @@ UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 class S3Store:
     """The objects below `uri` ("s3://bucket" or "s3://bucket/prefix"), each named by its whole key.
 
-    `prefixes` are folders below `uri`: only they are listed, in turn. Objects below `hidden_uri`
+    `prefixes` are folders below `uri`: only they are listed. Objects below `hidden_uri`
     (where blind copies go) and folder markers, keys that end in a slash, are not listed.
     Thread-safe.
 
@@ -104,27 +104,29 @@ class S3Store:
         return uri
 
     def objects(self) -> Iterator[Sequence[StoredObject]]:
-        """Every object below the uri, page by page, each once.
+        """Every object below the uri, page by page, each once; several prefixes side by side.
 
         Raises:
             StoreDenied: a prefix that matches nothing, in a bucket that holds something.
         """
+        return s3_listing.side_by_side(map(self._objects, self._prefixes))
+
+    def _objects(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         request = self._request("listing", self._bucket)
-        for prefix in self._prefixes:
-            for page in s3_listing.pages(self._ask, self._client, self._gets, request, prefix):
-                found = [
-                    StoredObject(
-                        sample_id=entry.key,
-                        uri=self.uri_of(entry.key),
-                        content_hash=entry.etag,
-                        size_bytes=entry.size,
-                        last_modified=entry.last_modified,
-                    )
-                    for entry in page.entries
-                    if self._is_listed(entry.key)
-                ]
-                if found:
-                    yield found
+        for page in s3_listing.pages(self._ask, self._client, self._gets, request, prefix):
+            found = [
+                StoredObject(
+                    sample_id=entry.key,
+                    uri=self.uri_of(entry.key),
+                    content_hash=entry.etag,
+                    size_bytes=entry.size,
+                    last_modified=entry.last_modified,
+                )
+                for entry in page.entries
+                if self._is_listed(entry.key)
+            ]
+            if found:
+                yield found
 
     def uri_of(self, sample_id: str) -> str:
         """Where the object of a sample lies, or would lie; no request is made."""

@@ -74,7 +74,10 @@ class Gets:
         signer = self._signer(query)
         if signer is None:
             return
-        multi = self._idle.pop() if self._idle else _multi(self._connections)
+        try:
+            multi = self._idle.pop()
+        except IndexError:
+            multi = _multi(self._connections)
         try:
             yield from self._answers(multi, iter(keys), signer)
         except BaseException:

@@ -1,10 +1,12 @@
 """What lies in a bucket: its current objects page by page, what else is there, old versions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from labelloop.adapters.s3_answers import Entry, Page, page_of
 from labelloop.adapters.s3_asking import Asking
@@ -15,7 +17,9 @@ from labelloop.errors import StoreDenied
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+T = TypeVar("T")
 NAMES_SHOWN = 8
+AT_ONCE = 8
 
 
 def pages(
@@ -39,6 +43,27 @@ def pages(
         after = page.after
     if empty and prefix:
         _refuse_wrong_prefix(ask, client, request, prefix)
+
+
+def side_by_side(listings: Iterable[Iterator[T]]) -> Iterator[T]:
+    """What the listings give, several read at once, each one page ahead; the first error ends all."""
+    waiting = iter(listings)
+    reading: dict[Future[T | None], Iterator[T]] = {}
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="s3-listing") as pool:
+
+        def read_on(listing: Iterator[T] | None) -> None:
+            if listing is not None:
+                reading[pool.submit(next, listing, None)] = listing
+
+        for listing in islice(waiting, AT_ONCE):
+            read_on(listing)
+        while reading:
+            for done in wait(reading, return_when=FIRST_COMPLETED).done:
+                listing = reading.pop(done)
+                page = done.result()
+                read_on(next(waiting, None) if page is None else listing)
+                if page is not None:
+                    yield page
 
 
 def _plain_page(gets: Gets, prefix: str, after: str) -> Page | None:
