@@ -133,6 +133,7 @@ def test_the_file_loads_and_says_what_each_queue_would_get(tmp_path: Path) -> No
     settings = load(path, ENVIRONMENT)
     assert [q.name for q in settings.queue] == ["accuracy", "low-confidence", "flagged"]
     assert settings.project.classes == ["Bread", "Soup / stew", 'the "rest"']
+    assert settings.training.confidence is None
     # 2,000 over 199 hours: 240 a day; the confidences are spread evenly
     assert 'where = "confidence < 0.5"' in written
     assert "confidence < 0.5: about 120 a day; below 0.7 about 170 a day, below 0.9" in written

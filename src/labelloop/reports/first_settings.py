@@ -236,7 +236,8 @@ def _threshold(seen: Proposal) -> float:
 
 def _training() -> list[str]:
     return [
-        "# [training]",
-        "# confidence = 0.95                     # keep the model's own labels from here on",
+        "[training]",
+        "max_error = 0.05                        # keep the model's own labels while a bound says so",
+        "# confidence = 0.95                     # else keep those from here on, without a guarantee",
         "",
     ]
