@@ -682,7 +682,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
         raise ConfigError(
-            f"no {path.name} at {path}",
+            f"there is no {path.name} in {path.resolve().parent}",
             remedy="let `labelloop init` write one, or name it: --config PATH",
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:

@@ -37,7 +37,7 @@ def edit(project: Project, old: str, new: str) -> None:
 
 def test_no_config(offline_project: Project) -> None:
     (offline_project.folder / "labelloop.toml").unlink()
-    assert "no labelloop.toml at" in failed(offline_project, "run")
+    assert "there is no labelloop.toml in" in failed(offline_project, "run")
 
 
 @pytest.mark.mistake("key-unknown")

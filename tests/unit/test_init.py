@@ -355,3 +355,31 @@ def test_a_place_without_predictions_is_named(here: Path) -> None:
     photos(here.parent / "photos", beside=False)
     done = init("--folder", "../photos", "--source", "../photos")
     assert "holds no file of Parquet, JSON lines or CSV" in str(done.exception)
+
+
+def test_an_address_that_is_no_url_is_refused_before_a_file_is_written(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos(here.parent / "photos", beside=True)
+    given = init("--folder", "../photos", "--label-studio-url", "labels:8080")
+    assert "labels:8080 is no URL" in str(given.exception)
+    monkeypatch.setenv("LABEL_STUDIO_URL", "labels:8080")
+    found = init("--folder", "../photos")
+    assert "correct LABEL_STUDIO_URL" in str(found.exception)
+    assert not (here / "labelloop.toml").exists()
+
+
+def test_a_mistyped_answer_is_asked_for_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos(here.parent / "photos", beside=True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    typed = iter(["minio:9000", "../fotos", "../photos"])
+    monkeypatch.setattr("click.prompt", lambda *_args, **_more: next(typed))
+    place = inputs(
+        Asker(yes=False), Path("labelloop.toml"), bucket=None, folder=None, endpoint_url=None
+    )
+    assert place.written == {"uri": "../photos"}
+    said = capsys.readouterr().err
+    assert "minio:9000 is neither a folder nor a URL" in said
+    assert "../fotos is neither" in said

@@ -108,6 +108,18 @@ def test_classes_too_long_for_headings_are_numbered_in_the_confusion_matrix() ->
     assert all(str(c.n) in text for c in counts)
 
 
+def test_the_confusion_of_a_report_is_numbered_too() -> None:
+    names = [f"landscape/and a long name {i}" for i in range(6)]
+    rows = tuple(
+        (name, *("7" if i == j else "·" for j in range(6))) for i, name in enumerate(names)
+    )
+    found = Table(title="Confusion", columns=("", *names), rows=rows[1:], square=True)
+    text = "\n".join(printed(_on_screen(found)))
+    assert "…" not in text
+    assert all(f"{i}  {name}" in text for i, name in enumerate(names, 1))
+    assert text.count("7") == 5
+
+
 def test_a_bucket_that_isnt_there_is_no_matter_of_one_key() -> None:
     from botocore.exceptions import ClientError
 

@@ -33,6 +33,11 @@ class Known:
     written: str
 
 
+def is_address(text: str) -> bool:
+    """Whether it begins as a URL does."""
+    return text.startswith(("http://", "https://"))
+
+
 @dataclass
 class Asker:
     """Asks a person on a terminal; elsewhere, and with `yes`, takes what is suggested."""
@@ -47,10 +52,20 @@ class Asker:
         return self.yes or not sys.stdin.isatty()
 
     def variable(self, what: str, question: str, *, given: str | None, flag: str) -> Known:
-        """An address: given, from the environment, or asked for and written as it is."""
-        if given:
-            return Known(given, given)
-        return self.from_environment(what) or self._address(question, flag)
+        """An address: given, from the environment, or asked for and written as it is.
+
+        Raises:
+            ArgumentError: what is given, or what the environment holds, is no URL.
+        """
+        known = Known(given, given) if given else self.from_environment(what)
+        if known is None:
+            return self._address(question, flag)
+        if not is_address(known.value):
+            raise ArgumentError(
+                f"{what}: {known.value} is no URL: it begins with http:// or https://",
+                remedy=f"correct {flag if given else known.written[2:-1]}, and run this again",
+            )
+        return known
 
     def secret(self, what: str, question: str) -> Known:
         """A secret: from the environment, or asked for unseen. It is never written."""
@@ -109,5 +124,8 @@ class Asker:
         return found
 
     def _address(self, question: str, flag: str) -> Known:
-        value = self.text(question, suggested=None, flag=flag)
+        value = self.text(question, suggested=None, flag=flag).strip()
+        while not is_address(value):
+            say(f"{value} is no URL: it begins with http:// or https://")
+            value = self.text(question, suggested=None, flag=flag).strip()
         return Known(value, value)

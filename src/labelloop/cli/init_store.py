@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelloop.cli.asking import Asker, Known, say
+from labelloop.cli.asking import Asker, Known, is_address, say
 from labelloop.cli.common import Watch
 from labelloop.errors import ArgumentError, StoreDenied, StoreError
 
@@ -89,17 +89,26 @@ def inputs(
         return _folder(folder, config)
     endpoint = _known(endpoint_url) if endpoint_url else asker.from_environment("endpoint")
     if endpoint is None:
-        aws = _knows_aws()
-        typed = asker.text(
-            "Inputs: an S3 server's URL, or a folder" + (" (AWS: Enter)" if aws else ""),
-            suggested="" if aws else None,
-            flag="--endpoint-url or --folder",
-        )
-        if typed and not typed.startswith(("http://", "https://")) and _is_folder(typed):
+        typed = _server_or_folder(asker)
+        if typed and not is_address(typed):
             return _folder(typed, config)
         endpoint = _known(typed) if typed else None
     server = _server(asker, endpoint)
     return server.at(_bucket_uri(asker, server, bucket))
+
+
+def _server_or_folder(asker: Asker) -> str:
+    """A URL, or a folder that is there; empty for AWS."""
+    aws = _knows_aws()
+    while True:
+        typed = asker.text(
+            "Inputs: an S3 server's URL, or a folder" + (" (AWS: Enter)" if aws else ""),
+            suggested="" if aws else None,
+            flag="--endpoint-url or --folder",
+        ).strip()
+        if not typed or is_address(typed) or Path(typed).expanduser().is_dir():
+            return typed
+        say(f"{typed} is neither a folder nor a URL, which begins with http:// or https://")
 
 
 def look(place: Place) -> "Proposal":
@@ -168,10 +177,6 @@ def from_config(typed: str, config: Path) -> str:
     if path.is_absolute() or config.resolve().parent != Path.cwd():
         return str(path.resolve())
     return typed
-
-
-def _is_folder(typed: str) -> bool:
-    return Path(typed).expanduser().is_dir()
 
 
 # --- a bucket ---------------------------------------------------------------------------------

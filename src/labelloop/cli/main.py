@@ -23,7 +23,7 @@ COMMANDS = {
     "report": ("report", "the numbers over time and by class, as text, a page or pictures"),
     "datasets": ("datasets", "list, show, compare and export dataset versions"),
     "forget": ("forget", "erase samples that a person asked to be erased"),
-    "init": ("init", "write a labelloop.toml for a bucket and a Label Studio"),
+    "init": ("init", "write a labelloop.toml for a bucket or a folder"),
     "ledger": ("ledger", "move the ledger to another database, or rebuild a lost one"),
     "doctor": ("doctor", "check every connection, right, clock and address, with the remedy"),
     "demo": ("demo", "everything, on real servers, with real images"),

@@ -311,7 +311,7 @@ def _confusion(r: "Measured", of: str) -> "Table":
         return _mixed_up(r, of)
     counts = {(c.predicted_class, c.label): c.n for c in r.confusion}
     table = new_table(f"Confusion, {of}: what the model said (rows), what people said", "")
-    numbered = max(map(len, labels)) + sum(len(name) + 2 for name in labels) > WIDEST_HEADINGS
+    numbered = not fits_as_headings(labels)
     called = {name: f"{i}  {name}" if numbered else name for i, name in enumerate(labels, 1)}
     for name in labels:
         heading = called[name].partition(" ")[0] if numbered else name
@@ -323,6 +323,11 @@ def _confusion(r: "Measured", of: str) -> "Table":
             shown.append(f"[bold]{n}[/]" if n and name == row else f"[red]{n}[/]" if n else "·")
         table.add_row(safe(called[row]), *shown)
     return table
+
+
+def fits_as_headings(names: "Sequence[str]") -> bool:
+    """Whether a square table of these names can have them above its columns too."""
+    return max(map(len, names)) + sum(len(name) + 2 for name in names) <= WIDEST_HEADINGS
 
 
 def _mixed_up(r: "Measured", of: str) -> "Table":

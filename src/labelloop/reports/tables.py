@@ -26,6 +26,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     n_names: int = 1
+    square: bool = False
+    """The columns are headed by what rows are named by."""
 
 
 def tables(q: Quality) -> Iterator[Table]:
@@ -154,6 +156,7 @@ def confusion(q: Quality) -> Table:
             for said in names
             if any((said, label) in counts for label in names)
         ),
+        square=True,
     )
 
 
