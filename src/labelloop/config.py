@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from hashlib import sha256
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -283,6 +284,13 @@ class StoreSettings(_Section):
             if self.root_of(before) == self.root_of(self.uri):
                 raise ValueError(f"was = {before!r} is what uri is: name what it was called before")
         return self
+
+    def signed_by(self) -> str:
+        """What tells the signer and the address of links from others, and neither of them."""
+        key = self.access_key.get_secret_value() if self.access_key else self.profile or ""
+        address = self.public_endpoint_url or self.endpoint_url or ""
+        names = (key, address, self.region or "", self.addressing, self.root_of(self.uri))
+        return sha256("\0".join(names).encode()).hexdigest()
 
     def root_of(self, uri: str) -> str:
         """The bucket of a uri, below which keys begin; of a folder the folder itself."""

@@ -486,6 +486,7 @@ class Loop:
             presign_life=self.store.lasting(own.store.presign_life),
             blind_uri=own.store.blind_uri,
             bucket_access=self._bucket_access,
+            signed_by=own.store.signed_by(),
             clock=self.clock,
             progress=self._progress,
             texts=Texts(self.log, self.store, max_bytes=own.input.max_text_bytes)

@@ -505,6 +505,26 @@ def test_urls_are_renewed_before_they_lapse_and_not_sooner(drawn: World) -> None
         assert set(data) == {"image", "labelloop"}
 
 
+@pytest.mark.mistake("key-rotated")
+@pytest.mark.mistake("address-changed")
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ('access_key = "a"', 'access_key = "a2"'),
+        ("[label_studio]", 'public_endpoint_url = "http://9.9.9.9"\n[label_studio]'),
+    ],
+)
+def test_another_key_or_address_renews_every_link_once(drawn: World, was: str, now: str) -> None:
+    drawn.loop.send()
+    assert drawn.loop.send().n_refreshed == 0
+    drawn.configure(head=HEAD.replace(was, now, 1))
+    fail_once(drawn, "presign", StoreUnavailable("no", remedy="run again"))
+    with pytest.raises(StoreUnavailable):
+        drawn.loop.send()
+    assert drawn.loop.send().n_refreshed == 9
+    assert drawn.loop.send().n_refreshed == 0
+
+
 def test_answered_tasks_are_not_renewed(drawn: World) -> None:
     drawn.loop.send()
     drawn.answer_all()

@@ -58,6 +58,7 @@ COPY_KEPT = timedelta(days=7)
 LOOKED_UP = 80
 """How many tasks are looked up at a time before they are changed."""
 
+_SIGNED_BY = "signed by"
 _WORKERS = 16
 
 T = TypeVar("T")
@@ -95,11 +96,18 @@ class Send:
         presign_life: timedelta,
         blind_uri: str | None,
         bucket_access: Callable[[str | None], BucketAccess],
+        signed_by: str,
         clock: Clock,
         progress: Progress,
         texts: Texts | None = None,
     ) -> None:
-        """`bucket_access`: how Label Studio opens the bucket of a uri, or of the inputs for None."""
+        """How links are made:
+
+        bucket_access
+            how Label Studio opens the bucket of a uri, or of the inputs for None
+        signed_by
+            what tells one signer and address of links from another; nothing secret
+        """
         self._ledger = ledger
         self._store = store
         self._annotator = annotator
@@ -111,6 +119,7 @@ class Send:
         self._blind_uri = blind_uri
         self._clock = clock
         self._progress = progress
+        self._signed_by = signed_by
         self._texts = texts
         """Where the inputs are texts: what finds them. Nothing of them is copied or signed."""
         self._read: dict[str, str] = {}
@@ -131,11 +140,13 @@ class Send:
     def run(self, *, refresh_all: bool = False) -> Sent:
         """Send what is drawn, renew image URLs before they lapse, remove copies nobody needs.
 
-        `refresh_all` renews the URL of every open task.
+        `refresh_all` renews the URL of every open task; so does another signer or address of links.
         """
         with self._ledger.lease("send") as lease:
             with self._ledger.read() as tx:
                 refuse_changed_purpose(tx, self._queues.values())
+                before = cursors.get(tx, _SIGNED_BY)
+            refresh_all = refresh_all or before not in {None, self._signed_by}
             with self._ledger.write(lease) as tx:
                 keep_input_kind(tx, self._kind)
             n_sent = n_unavailable = 0
@@ -149,6 +160,9 @@ class Send:
                     n_sent += counts[0]
                     n_unavailable += counts[1]
             n_refreshed = self._refresh(lease, old, blind=refusal is None)
+            if refusal is None and before != self._signed_by:
+                with self._ledger.write(lease) as tx:
+                    cursors.put(tx, _SIGNED_BY, self._signed_by)
             n_asked_again = self._ask_people(lease)
             n_removed = self._remove_copies(lease)
         for trouble in (refusal, *self._troubles.values(), self._waiting_for_a_server()):
