@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from labelloop.errors import LedgerError
 from labelloop.ledger import Ledger, cursors
 from labelloop.ledger.engine import database_url
+from labelloop.ledger.migrations import VERSIONS, newest
 from labelloop.ledger.tables import metadata
 from labelloop.loop import Loop
 from tests.postgres import PostgreSQL
@@ -92,6 +93,19 @@ def test_a_sqlite_ledger_is_in_wal_mode_and_synchronous(ledger_template: Path) -
         assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     ledger.close()
+
+
+def test_the_newest_migration_is_the_one_that_alembic_runs_last() -> None:
+    from alembic.script import ScriptDirectory
+
+    assert ScriptDirectory(str(VERSIONS.parent)).get_current_head() == newest()
+
+
+def test_a_ledger_of_this_version_is_opened_without_alembic(url: str) -> None:
+    opens = f"import sys; from labelloop.ledger import Ledger; Ledger.open({url!r}).close(); "
+    ran = "print([name for name in sys.modules if name.startswith('alembic')])"
+    done = subprocess.run([sys.executable, "-c", opens + ran], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(url: str) -> None:
