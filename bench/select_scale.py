@@ -1,0 +1,212 @@
+"""A round of three queues over one day of a long log, beside the two bare DuckDB statements.
+
+python -m bench.select_scale [--rows 100000000] [--days 30]
+
+Each is a process of its own, whose seconds hold its start, and whose peak memory is told.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from labelloop.core.line import LINE_END
+from labelloop.core.sample import PredictionTable
+
+CLASSES = 10
+PIECES = 4  # batches a day
+SETTINGS = """
+[project]
+name = "bench"
+classes = [{classes}]
+[store]
+uri = "s3://production"
+endpoint_url = "http://127.0.0.1:9"
+access_key = "a"
+secret_key = "b"
+[label_studio]
+url = "http://127.0.0.1:9"
+api_key = "k"
+[[queue]]
+name = "accuracy"
+purpose = "evaluation"
+budget = {budget}
+"""
+TRAINING = """
+[[queue]]
+name = "low-confidence"
+purpose = "training"
+where = "confidence < 0.7"
+budget = 500
+[[queue]]
+name = "flagged"
+purpose = "training"
+where = "flagged or corrected_class is not null"
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000_000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        what, where = asked.child
+        CHILDREN[what](Path(where))
+        return
+    with tempfile.TemporaryDirectory(prefix="labelloop-bench-") as place:
+        folder = Path(place)
+        write(folder, budget=200, more=TRAINING)
+        begin = time.perf_counter()
+        n_day = asked.rows // asked.days
+        fill(folder, asked.days, n_day)
+        n = n_day * asked.days
+        print(f"{n:,} rows in {asked.days} days, written in {time.perf_counter() - begin:.0f} s")
+        print(f"{'':<52} {'seconds':>8} {'peak GB':>8}")
+        day = row("one day: count by class and bin + rows below a cut", child("bare_day", folder))
+        ours = row("one day: a round of three queues", child("round", folder))
+        print(f"  {'in times of bare':<50} {ours / day:8.2f}")
+        write(folder, budget=10_000, more="")
+        all_days = row("all days: the same two statements", child("bare_all", folder))
+        ours = row("all days: 10,000 drawn uniformly", child("extra", folder))
+        print(f"  {'in times of bare':<50} {ours / all_days:8.2f}")
+
+
+def write(folder: Path, *, budget: int, more: str) -> None:
+    classes = ", ".join(f'"{i}"' for i in range(CLASSES))
+    text = SETTINGS.format(classes=classes, budget=budget) + more
+    (folder / "labelloop.toml").write_text(text)
+
+
+def fill(folder: Path, days: int, n_day: int) -> None:
+    """All days but the last, a round over them, and the last day."""
+    from labelloop.config import load
+    from labelloop.loop import Loop
+    from labelloop.steps.batch_writer import write_batches
+
+    now = datetime.now(UTC)
+    with Loop(load(folder / "labelloop.toml", {})) as loop:
+        log, ledger = loop.log, loop.ledger
+        for day in range(days):
+            if day == days - 1:
+                loop.select(now=True)
+            start = now - timedelta(days=days - day)
+            for piece in range(PIECES):
+                rows = predictions(day * PIECES + piece, n_day // PIECES, start)
+                with ledger.lease("index") as lease:
+                    write_batches(
+                        *(ledger, log, lease),
+                        predictions=rows,
+                        feedback=[],
+                        set_aside=[],
+                        mended=[],
+                        now=now,
+                    )
+
+
+def predictions(seed: int, n: int, start: datetime) -> PredictionTable:
+    """Confident predictions of ten classes; their places are drawn by NumPy, for speed."""
+    rng = np.random.default_rng(seed)
+    ids = pa.array(np.char.mod(f"class/{seed:05d}-%09d.png", np.arange(n)))
+    uris = pa.compute.binary_join_element_wise("s3://production", ids, "/")
+    times = np.datetime64(start.replace(tzinfo=None), "us") + np.sort(
+        rng.integers(0, 86_400_000_000, n)
+    )
+    return PredictionTable(
+        pa.table(
+            {
+                "sample_id": ids,
+                "uri": uris,
+                "predicted_at": pa.array(times, pa.timestamp("us")).cast(pa.timestamp("us", "UTC")),
+                "model": pa.repeat("m1", n),
+                "role": pa.repeat("serving", n),
+                "predicted_class": pa.array([str(i) for i in range(CLASSES)]).take(
+                    pa.array(rng.integers(0, CLASSES, n))
+                ),
+                "confidence": rng.beta(5, 1, n),
+                "attributes": pa.MapArray.from_arrays(
+                    np.zeros(n + 1, np.int32), pa.array([], pa.string()), pa.array([], pa.string())
+                ),
+                "line": rng.integers(0, LINE_END, n),
+                "content_hash": ids,
+                "size_bytes": pa.repeat(1_000, n),
+            }
+        )
+    )
+
+
+def child(what: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.select_scale", "--child", what, str(folder)]
+    begin = time.perf_counter()
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    said: dict[str, float] = json.loads(done.stdout)
+    return said | {"seconds": time.perf_counter() - begin}
+
+
+def row(what: str, said: dict[str, float]) -> float:
+    print(f"{what:<52} {said['seconds']:8.2f} {said['peak_gb']:8.2f}   {said['drawn']:,.0f} drawn")
+    return said["seconds"]
+
+
+def tell(drawn: int) -> None:
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(json.dumps({"peak_gb": peak_gb, "drawn": drawn}))
+
+
+def a_round(folder: Path) -> None:
+    from labelloop.loop import open_loop
+
+    with open_loop(folder / "labelloop.toml") as loop:
+        tell(sum(plan.n_drawn for plan in loop.select(now=True).plans))
+
+
+def an_extra_round(folder: Path) -> None:
+    from labelloop.loop import open_loop
+
+    with open_loop(folder / "labelloop.toml") as loop:
+        since = datetime.now(UTC) - timedelta(days=400)
+        tell(sum(plan.n_drawn for plan in loop.select(since=since).plans))
+
+
+def bare(folder: Path, pattern: str, n: int) -> None:
+    """Counts by (class, bin), and the rows below the n-th smallest place."""
+    import duckdb
+
+    files = sorted(
+        str(path) for path in (folder / ".labelloop").glob("log/predictions/data/*.parquet")
+    )
+    files = files[-PIECES:] if pattern == "day" else files
+    with duckdb.connect(config={"preserve_insertion_order": "false"}) as engine:
+        counts = engine.execute(
+            "SELECT predicted_class, least(1023, floor(1024 * (1 - confidence))), count(*) "
+            "FROM read_parquet(?) GROUP BY ALL",
+            [files],
+        ).fetchall()
+        total = sum(found[2] for found in counts)
+        cut = int(LINE_END / total * n)
+        drawn = engine.execute(
+            "SELECT sample_id, uri, model, predicted_class, confidence, line, content_hash "
+            "FROM read_parquet(?) WHERE line < ?",
+            [files, cut],
+        ).fetchall()
+        tell(len(drawn))
+
+
+CHILDREN = {
+    "round": a_round,
+    "extra": an_extra_round,
+    "bare_day": lambda folder: bare(folder, "day", 700),
+    "bare_all": lambda folder: bare(folder, "all", 10_000),
+}
+
+if __name__ == "__main__":
+    main()
