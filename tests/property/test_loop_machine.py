@@ -1,6 +1,7 @@
 """Any order of traffic, verbs, people and trouble leaves the loop whole."""
 
 import shutil
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from labelloop.core.annotation import Annotation, resolve, votes
 from labelloop.core.task import OPEN, TaskState
-from labelloop.errors import AnnotatorUnavailable
+from labelloop.core.tombstone import sample_hash
+from labelloop.errors import AnnotatorUnavailable, LabelloopError
 from labelloop.exports import manifest
-from labelloop.ledger import Ledger
+from labelloop.ledger import Ledger, erasures, tombstones
 from labelloop.ports import RemoteTask
 from tests.world import ACCURACY, FLAGGED, LOW, Killed, World, kill_at_write
 
@@ -49,6 +51,7 @@ class LoopMachine(RuleBasedStateMachine):
         self.world = World(self.folder, SMALL)
         self.drawn: dict[tuple[int, str], tuple[str, float | None, int]] = {}
         self.released: set[tuple[str, int]] = set()
+        self.forgotten: set[str] = set()
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -108,6 +111,39 @@ class LoopMachine(RuleBasedStateMachine):
             getattr(self.world.loop, verb)()
         self.world.restart()
         self._bury()
+
+    @rule(data=st.data(), at=st.sampled_from([0, 0, 7, 8, 9]), open_one=st.booleans())
+    def forget(self, data: st.DataObject, at: int, open_one: bool) -> None:
+        """A person asks to be erased; `at`: the process is killed at that write, past the leases."""
+        drawn = sorted({d.sample_id for d in self.world.draws() if not d.forgotten})
+        if not open_one or not drawn:
+            drawn = [f"{n:04d}.png" for n in range(1, self.world.n + 2)]
+        sample = data.draw(st.sampled_from(drawn))
+        before = self._measured()
+        if at:
+            kill_at_write(self.world, at)
+        try:
+            self.world.loop.forget([sample], unknown_too=True)
+        except Killed:
+            self.world.restart()
+            self._bury()
+        except LabelloopError as exc:  # Label Studio is in trouble: the other parts are done
+            if "erased everywhere yet" not in str(exc):
+                raise
+        with self.world.loop.ledger.read() as tx:
+            stones = tombstones.every(tx)
+        self.forgotten |= stones.among([sample])
+        assert self._measured() == before
+        self.drawn = {
+            (number, sample_hash(s, stones.salt) if s in self.forgotten else s): kept
+            for (number, s), kept in self.drawn.items()
+        }
+
+    def _measured(self) -> object:
+        """Every accuracy: what forgetting doesn't change."""
+        found = self.world.loop.measure()
+        every = (found.last_seven_days, *found.rounds, *found.days, *found.by_class)
+        return [(a.name, a.estimate, a.n_drawn, a.n_labelled) for a in every], found.confusion
 
     def _bury(self) -> None:
         """A killed process can't give its lease back; this one lives on, so it is given back here."""
@@ -192,6 +228,7 @@ class LoopMachine(RuleBasedStateMachine):
     def the_wall_holds_in_every_new_version(self) -> None:
         if not hasattr(self, "world"):
             return
+        assert not self.world.log.held(sorted(self.forgotten)) or self._is_unfinished()
         fresh = {(v.name, v.version) for v in self.world.loop.datasets()} - self.released
         self.released |= fresh
         draws = self.world.draws("accuracy")
@@ -199,6 +236,7 @@ class LoopMachine(RuleBasedStateMachine):
             if name != "training":
                 continue
             rows = list(manifest.rows(self.world.loop.dataset(name, version)))
+            assert not {r.sample_id for r in rows} & self.forgotten
             assert len({r.sample_id for r in rows}) == len(rows)
             assert not {r.sample_id for r in rows} & {d.sample_id for d in draws}
             assert not {r.content_hash for r in rows} & {d.content_hash for d in draws}
@@ -214,6 +252,9 @@ class LoopMachine(RuleBasedStateMachine):
         world.annotator._faults.clear()
         for _ in range(8):  # what Label Studio was late with is done by now
             world.annotator.projects()
+        if self._is_unfinished():
+            world.loop.forget([])
+        self._nothing_is_left_of_the_forgotten()
         world.loop.index()
         for _ in range(3):
             world.loop.collect()
@@ -239,6 +280,21 @@ class LoopMachine(RuleBasedStateMachine):
             assert tasks[key].state is (TaskState.TIED if enough else TaskState.ANNOTATED)
             assert key in offered, "who can settle it is asked"
         then(world)
+
+    def _is_unfinished(self) -> bool:
+        with self.world.loop.ledger.read() as tx:
+            return bool(erasures.unfinished(tx))
+
+    def _nothing_is_left_of_the_forgotten(self) -> None:
+        world = self.world
+        assert not world.log.held(sorted(self.forgotten))
+        for version in world.loop.datasets():
+            assert not {r.sample_id for r in manifest.rows(version)} & self.forgotten
+        held = repr((world.annotator._tasks, world.log._written))
+        with sqlite3.connect(self.folder / ".labelloop" / "ledger.db") as connection:
+            held += "".join(connection.iterdump())
+        connection.close()
+        assert [sample for sample in self.forgotten if sample in held] == []
 
     def _offered_to_somebody_new(self) -> set[str]:
         held = self.world.annotator

@@ -299,7 +299,7 @@ def test_a_store_in_trouble_is_waited_for(make_world: MakeWorld) -> None:
 
 
 def test_a_task_that_label_studio_brings_back_is_deleted_by_collect(make_world: MakeWorld) -> None:
-    world = wide(make_world)
+    world = training(make_world)
     play(world)
     held = dict(world.annotator._tasks)
     world.loop.forget([PERSON])

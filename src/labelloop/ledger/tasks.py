@@ -261,7 +261,7 @@ def of_samples(tx: Transaction, sample_ids: Sequence[str]) -> list[Task]:
 
 
 def make_nameless(tx: Transaction, sample_id: str, name: str, at: datetime) -> None:
-    """Put a sample's hash in its place, and drop what leads to its input or into Label Studio."""
+    """Put a sample's hash in its place, and drop what leads to its input or its task."""
     tx.execute(
         t.tasks.update()
         .where(t.tasks.c.sample_id == sample_id)
@@ -270,7 +270,6 @@ def make_nameless(tx: Transaction, sample_id: str, name: str, at: datetime) -> N
             uri="",
             media_uri=None,
             url_expires_at=None,
-            project_id=None,
             ls_task_id=None,
             people_asked=None,
             forgotten_at=at,

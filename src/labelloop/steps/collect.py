@@ -227,7 +227,9 @@ class Collect:
             k: t
             for k, t in ours.items()
             # while a task is being sent, it is send's to move
-            if t.project_id == project.project_id and t.state is not TaskState.SENDING
+            if t.project_id == project.project_id
+            and t.state is not TaskState.SENDING
+            and not t.forgotten
         }
         if not ours:
             return
