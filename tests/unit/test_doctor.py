@@ -19,7 +19,7 @@ from labelloop.reports.doctor import page, state
 from labelloop.reports.doctor.examination import checks, diagnose
 from labelloop.reports.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, fail, ok
 from labelloop.reports.doctor.subject import Machine, Subject
-from labelloop.testing import MemorySource
+from labelloop.testing import MemoryAnnotator, MemorySource
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, World
 
 NO_BLIND = HEAD.replace('blind_uri = "s3://blind"', "")
@@ -409,6 +409,28 @@ def test_a_deleted_project_is_named(sent: World) -> None:
     assert drifts(sent) == [
         f"project {project_id} of queue 'low' is gone from Label Studio, with 4 open tasks"
     ]
+
+
+@pytest.mark.mistake("marker-removed")
+def test_a_project_whose_marker_was_removed_is_not_called_gone(sent: World) -> None:
+    sent.annotator.remove_marker(sent.project_id("low"))
+    [says] = drifts(sent)
+    assert "no longer holds the line" in says
+
+
+@pytest.mark.mistake("label-studio-moved")
+def test_another_label_studio_is_named(sent: World) -> None:
+    sent.loop.collect()
+    sent.annotator = MemoryAnnotator(url="http://other", now=lambda: sent.clock.at)
+    [says] = drifts(sent)
+    assert "they were last seen at http://label-studio.invalid" in says
+
+
+@pytest.mark.mistake("account-outside")
+def test_an_account_outside_the_organisation_is_named(sent: World) -> None:
+    sent.annotator.outside = True
+    finding = found(diagnose(subject(sent)), "Label Studio")
+    assert (finding.outcome, "no organisation" in finding.says) == (Outcome.FAIL, True)
 
 
 def test_projects_of_a_lost_ledger_are_named(sent: World) -> None:

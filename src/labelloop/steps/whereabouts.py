@@ -40,7 +40,6 @@ def whereabouts(
     """
     with ledger.read() as tx:
         known = tasks.projects(tx)
-        seen_at = cursors.get(tx, _SEEN_AT)
     if not known:
         return Whereabouts()
     ours = project_marker(ledger_id, "")
@@ -51,21 +50,19 @@ def whereabouts(
     }
     if len(there) < len(known):
         annotator.check_account()
-    if not there and not anew and seen_at not in {None, annotator.url}:
-        raise AnnotatorError(
-            f"none of the projects that tasks were sent to ({len(known)}) is in Label Studio at "
-            f"{annotator.url}; they were last seen at {seen_at}",
-            remedy="correct [label_studio] url; where that Label Studio is gone for good, "
-            "`labelloop collect --anew` has the open tasks sent to this one",
-        )
-    if (there or anew) and seen_at != annotator.url:
-        with ledger.write(lease) as tx:
-            cursors.put(tx, _SEEN_AT, annotator.url)
+    if not there and not anew:
+        refuse_another(ledger, annotator, len(known))
+    if there or anew:
+        with ledger.read() as tx:
+            noted = cursors.get(tx, _SEEN_AT) == annotator.url
+        if not noted:
+            with ledger.write(lease) as tx:
+                cursors.put(tx, _SEEN_AT, annotator.url)
     gone: set[int] = set()
     hidden: dict[int, AnnotatorError] = {}
     for project_id, queue in sorted(known.items()):
         if project_id not in there:
-            why = _why_hidden(ledger, annotator, project_id, queue, ours + queue)
+            why = why_hidden(ledger, annotator, project_id, queue, ours + queue)
             if why is None:
                 gone.add(project_id)
             else:
@@ -73,7 +70,24 @@ def whereabouts(
     return Whereabouts(there, frozenset(gone), hidden)
 
 
-def _why_hidden(
+def refuse_another(ledger: Ledger, annotator: Annotator, n_projects: int) -> None:
+    """Stop where none of our projects is at this address, and they were at another.
+
+    Raises:
+        AnnotatorError: it is so.
+    """
+    with ledger.read() as tx:
+        seen_at = cursors.get(tx, _SEEN_AT)
+    if seen_at not in {None, annotator.url}:
+        raise AnnotatorError(
+            f"none of the projects that tasks were sent to ({n_projects}) is in Label Studio at "
+            f"{annotator.url}; they were last seen at {seen_at}",
+            remedy="correct [label_studio] url; where that Label Studio is gone for good, "
+            "`labelloop collect --anew` has the open tasks sent to this one",
+        )
+
+
+def why_hidden(
     ledger: Ledger, annotator: Annotator, project_id: int, queue: str, marker: str
 ) -> AnnotatorError | None:
     """Why a project isn't listed though it is there; None where it is gone, or holds nothing open."""

@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from labelloop.core.task import OPEN, Task
+from labelloop.core.token import project_marker
 from labelloop.ledger import Ledger, tasks
-from labelloop.reports.doctor.finding import Check, Finding, fail, ok, warn
+from labelloop.reports.doctor.finding import Check, Finding, fail, failed, ok, warn
 from labelloop.reports.doctor.subject import Subject
+from labelloop.steps.whereabouts import refuse_another, why_hidden
 
 
 def checks(subject: Subject) -> list[Check]:
@@ -21,6 +23,9 @@ def _drift(subject: Subject) -> Iterator[Finding]:
     if ledger is None or not sent:
         yield from _foreign(subject, [p.title for p in there.values()])
         return
+    if not sent.keys() & there.keys():
+        refuse_another(ledger, subject.annotator, len(sent))
+    identity = ledger.identity()
     findings: list[Finding] = []
     n_tasks = 0
     with ledger.read() as tx:
@@ -38,9 +43,13 @@ def _drift(subject: Subject) -> Iterator[Finding]:
             believed = tasks.in_project(tx, project_id)
         n_tasks += len(believed)
         if project_id not in there:
+            marker = project_marker(identity.ledger_id if identity else "", queue)
+            why = why_hidden(ledger, subject.annotator, project_id, queue, marker)
             n = sum(task.state in OPEN for task in believed)
             findings.append(
-                warn(
+                failed("drift", why)
+                if why is not None
+                else warn(
                     "drift",
                     f"project {project_id} of queue {queue!r} is gone from Label Studio, with "
                     f"{n:,} open tasks",
