@@ -4,7 +4,7 @@ UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup browser postgresql demo test chaos soak bench-statistics check format docs lock clean
+.PHONY: help setup browser postgresql demo test fuzz chaos soak bench-statistics check format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -43,6 +43,9 @@ postgresql: setup
 
 test: setup browser postgresql  ## every test, against real servers: make test [ARGS='-k line']
 	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+fuzz: setup  ## hostile input, 50 times as much as in a test run: [ARGS=--hypothesis-seed=1]
+	@LABELLOOP_FUZZ=50 $(RUN)/python -m pytest tests/unit/test_hostile_input.py --timeout 3600 --hypothesis-show-statistics $(ARGS)
 
 chaos: setup  ## kill the loop at every point where something changes, on real servers: [ARGS='--every 10']
 	@$(RUN)/python -m tests.chaos $(ARGS)

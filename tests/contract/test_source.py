@@ -122,6 +122,11 @@ def encoded(kind: Kind, rows: Sequence[Row]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+def altered_page(data: bytes) -> bytes:
+    """A Parquet file whose first page can't be unpacked."""
+    return data[:30] + b"\xff" * 20 + data[50:]
+
+
 @pytest.fixture(
     params=["memory", "parquet", "jsonl", "csv", "s3", "iceberg", "delta", "delta on s3"]
 )
@@ -310,6 +315,13 @@ def test_lines_that_are_no_json_are_told_and_the_others_read(tmp_path: Path) -> 
     ]
 
 
+def test_a_line_of_endless_depth_is_told_and_the_others_read(tmp_path: Path) -> None:
+    table = in_folder(tmp_path, "jsonl", a=b'{"id":' + b"[" * 100_000 + b'\n{"id": "r"}\n')
+    (file,) = table.source.files()
+    assert read(table.source, file) == [{"#": 2, "id": "r"}]
+    assert [n for n, _ in unreadable(table.source)] == [1]
+
+
 def test_csv_may_hold_anything_in_quotes(tmp_path: Path) -> None:
     text = '\ufeffid,text\n1,"two\nlines, ""quoted"""\n2,a,b\n\n3,\n'
     table = in_folder(tmp_path, "csv", a=text.encode())
@@ -335,6 +347,8 @@ def test_zipped_text_is_read(tmp_path: Path) -> None:
         ("empty.parquet", b""),
         ("cut.jsonl.gz", gzip.compress(b'{"id": "r"}\n' * 1000, mtime=0)[:-20]),
         ("no.jsonl.gz", b'{"id": "r"}\n'),
+        ("altered.jsonl.gz", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 40),
+        ("altered.parquet", altered_page(encoded("parquet", [{"id": "r" * 90}] * 9))),
         ("open.csv", b'id\n"r\n'),
     ],
 )

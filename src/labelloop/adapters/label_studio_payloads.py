@@ -1,11 +1,25 @@
 """What Label Studio answers, as far as labelloop reads it: parsed once, here."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 
 from labelloop.adapters.labelling_config import CONTROL
 from labelloop.ports import RemoteAnnotation, RemoteTask
+
+
+def _utc(at: datetime) -> datetime:
+    """A moment in UTC; one without an offset is UTC, and one at the ends of time is a mistake."""
+    moment = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    if not 1970 <= moment.year <= 9998:
+        raise ValueError("expected a year from 1970 to 9998")
+    return moment.astimezone(UTC)
+
+
+Id = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Moment = Annotated[datetime, AfterValidator(_utc)]
 
 
 class Payload(BaseModel):
@@ -35,14 +49,14 @@ class Account(Payload):
 class Project(Payload):
     """One project of the list. `total_annotations_number` leaves skips out."""
 
-    id: int
-    created_at: datetime
+    id: Id
+    created_at: Moment
     title: str | None = None
     description: str | None = None
-    task_number: int | None = None
-    total_annotations_number: int | None = None
-    skipped_annotations_number: int | None = None
-    maximum_annotations: int | None = None
+    task_number: Count | None = None
+    total_annotations_number: Count | None = None
+    skipped_annotations_number: Count | None = None
+    maximum_annotations: Count | None = None
 
 
 class ProjectConfig(Payload):
@@ -61,14 +75,14 @@ class ProjectPage(Payload):
 class Imported(Payload):
     """What an import made."""
 
-    task_ids: list[int]
+    task_ids: list[Id]
 
 
 class Annotation(Payload):
     """One annotation; what its result holds depends on the project's config, so on people."""
 
-    id: int
-    updated_at: datetime
+    id: Id
+    updated_at: Moment
     completed_by: object = None
     was_cancelled: bool = False
     result: object = None
@@ -87,11 +101,11 @@ class Annotation(Payload):
 class Task(Payload):
     """One task of a listing."""
 
-    id: int
-    updated_at: datetime
+    id: Id
+    updated_at: Moment
     data: dict[str, object] = Field(default_factory=dict)
     annotations: list[Annotation] = Field(default_factory=list)
-    overlap: int = 1
+    overlap: Count = 1
 
     def remote(self) -> RemoteTask:
         """The task as the steps know it."""
@@ -114,7 +128,7 @@ class TaskPage(Payload):
 class Storage(Payload):
     """One S3 import storage of a project."""
 
-    id: int
+    id: Id
     bucket: str | None = None
 
 
@@ -134,7 +148,12 @@ def _user(completed_by: object) -> str:
     """The user's id; Label Studio names it plainly or, in some editions, inside an object."""
     if isinstance(completed_by, dict):
         completed_by = completed_by.get("id")
-    return str(completed_by) if completed_by is not None else "unknown"
+    return _text(str(completed_by)) if completed_by is not None else "unknown"
+
+
+def _text(text: str) -> str:
+    """The text without what a database can't hold."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _choices(result: object) -> tuple[str, ...]:
@@ -145,5 +164,6 @@ def _choices(result: object) -> tuple[str, ...]:
             continue
         value = region.get("value")
         choices = value.get("choices") if isinstance(value, dict) else None
-        chosen += [c for c in choices or [] if isinstance(c, str)]
+        given = choices if isinstance(choices, list) else []
+        chosen += [_text(c) for c in given if isinstance(c, str)]
     return tuple(chosen)

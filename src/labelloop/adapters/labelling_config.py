@@ -101,7 +101,7 @@ def with_choices(config: str, choices: Sequence[str]) -> str | None:
 
     try:
         root = ElementTree.fromstring(config)  # noqa: S314  what Label Studio checked when it took it
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, UnicodeError):
         return None
     control = next((c for c in root.iter("Choices") if c.get("name") == CONTROL), None)
     if control is None:

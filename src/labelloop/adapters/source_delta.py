@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from labelloop.adapters.s3_access import DEFAULT_REGION, S3Access
-from labelloop.adapters.source_access import file_system, translated
-from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable
+from labelloop.adapters.source_access import checked, file_system, readable, translated
+from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable
 from labelloop.ports import SourceColumns, SourceFile, SourceRows
 
 _ROWS = 16_384
@@ -63,22 +63,17 @@ class DeltaSource:
         Raises:
             SourceFileBad: it can't be read.
         """
-        import pyarrow as pa
-
         there = self.columns(file).names
         wanted = [n for n in there if columns is None or n in columns]
         n = 0
-        try:
-            with translated(f"Reading {file.uri}"):
-                scanner = self._fragments[file.uri].scanner(
-                    schema=self._schema, columns=wanted, batch_size=_ROWS
-                )
-                for batch in scanner.to_batches():
-                    numbers = range(n + 1, n + 1 + batch.num_rows)
-                    n += batch.num_rows
-                    yield SourceRows(batch=batch, numbers=numbers)
-        except pa.ArrowInvalid as exc:
-            raise SourceFileBad(str(exc).splitlines()[0]) from exc
+        with translated(f"Reading {file.uri}"), readable():
+            scanner = self._fragments[file.uri].scanner(
+                schema=self._schema, columns=wanted, batch_size=_ROWS
+            )
+            for batch in scanner.to_batches():
+                numbers = range(n + 1, n + 1 + batch.num_rows)
+                n += batch.num_rows
+                yield checked(SourceRows(batch=batch, numbers=numbers))
 
     def close(self) -> None:
         """Nothing is kept open."""

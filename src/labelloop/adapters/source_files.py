@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from labelloop.adapters.s3_access import S3Access
-from labelloop.adapters.source_access import file_system, translated
+from labelloop.adapters.source_access import checked, file_system, readable, translated
 from labelloop.errors import SourceFileBad
 from labelloop.ports import SourceColumns, SourceFile, SourceRows
 
@@ -23,7 +23,8 @@ ENDINGS: dict[Kind, tuple[str, ...]] = {
 }
 _ROWS = 16_384
 _LOOKED_AT = 1_000
-_LONGEST_FIELD = 1 << 30
+_LONGEST = 1 << 26
+"""Of a line in bytes, and of a field in characters: a zipped file may hold any length of nothing."""
 
 
 class FilesSource:
@@ -71,10 +72,10 @@ class FilesSource:
                 names = tuple(pq.read_schema(stream).names)
                 return SourceColumns(names=(*names, *partition))
             if self._kind == "csv":
-                header = next(csv.reader(io.TextIOWrapper(stream, "utf-8-sig", "replace")), [])
+                header: list[str] = next(_csv(stream), [])
                 return SourceColumns(names=(*header, *partition))
             found: dict[str, None] = {}
-            for line in islice(stream, _LOOKED_AT):
+            for line in islice(_lines(stream), _LOOKED_AT):
                 row, _ = _json_row(line)
                 found.update(dict.fromkeys(row or ()))
             return SourceColumns(names=(*found, *partition), sparse=True)
@@ -115,23 +116,16 @@ class FilesSource:
     @contextmanager
     def _opened(self, file: SourceFile) -> Iterator[Any]:
         """The file's bytes; what is wrong with them is SourceFileBad."""
-        import pyarrow as pa
-
         path = file.uri.removeprefix(self._scheme)
-        try:
-            with translated(f"Reading {file.uri}"):
-                if self._kind == "parquet":
-                    with self._fs.open_input_file(path) as stream:
-                        yield stream
-                    return
-                with self._fs.open_input_stream(path, compression=None) as raw:
-                    plain = io.BufferedReader(raw)
-                    zipped = path.endswith(".gz")
-                    yield gzip.GzipFile(fileobj=plain) if zipped else plain
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, gzip.BadGzipFile, EOFError) as exc:
-            raise SourceFileBad(str(exc).splitlines()[0]) from exc
-        except (csv.Error, UnicodeError) as exc:
-            raise SourceFileBad(str(exc)) from exc
+        with translated(f"Reading {file.uri}"), readable():
+            if self._kind == "parquet":
+                with self._fs.open_input_file(path) as stream:
+                    yield stream
+                return
+            with self._fs.open_input_stream(path, compression=None) as raw:
+                plain = io.BufferedReader(raw)
+                zipped = path.endswith(".gz")
+                yield gzip.GzipFile(fileobj=plain) if zipped else plain
 
     # --- Parquet ------------------------------------------------------------------------------
 
@@ -148,7 +142,8 @@ class FilesSource:
             for batch in parquet.iter_batches(_ROWS, columns=wanted):
                 numbers = range(n + 1, n + 1 + batch.num_rows)
                 n += batch.num_rows
-                yield SourceRows(batch=_with_partition(batch, partition, columns), numbers=numbers)
+                whole = _with_partition(batch, partition, columns)
+                yield checked(SourceRows(batch=whole, numbers=numbers))
 
     # --- text ---------------------------------------------------------------------------------
 
@@ -156,11 +151,8 @@ class FilesSource:
         self, file: SourceFile, stream: Any, columns: Sequence[str] | None
     ) -> Iterator[SourceRows]:
         """Every value is text; an empty one is none."""
-        csv.field_size_limit(_LONGEST_FIELD)
-        reader = csv.reader(
-            io.TextIOWrapper(stream, "utf-8-sig", "replace", newline=""), strict=True
-        )
-        header = next(reader, [])
+        reader = _csv(stream)
+        header: list[str] = next(reader, [])
         wanted = [i for i, n in enumerate(header) if columns is None or n in columns]
 
         def rows() -> Iterator[tuple[int, dict[str, str | None] | None, str]]:
@@ -182,7 +174,7 @@ class FilesSource:
         wanted = None if columns is None else frozenset(columns)
 
         def rows() -> Iterator[tuple[int, dict[str, str | None] | None, str]]:
-            for number, line in enumerate(stream, start=1):
+            for number, line in enumerate(_lines(stream), start=1):
                 if not line.strip():
                     continue
                 row, why = _json_row(line)
@@ -214,13 +206,31 @@ class FilesSource:
             )
 
 
+def _lines(stream: Any) -> Iterator[Any]:
+    """The lines of a stream of bytes, or of text; each is held in memory.
+
+    Raises:
+        SourceFileBad: one is too long for that.
+    """
+    while line := stream.readline(_LONGEST + 1):
+        if len(line) > _LONGEST:
+            raise SourceFileBad(f"a line of more than {_LONGEST:,} bytes")
+        yield line
+
+
+def _csv(stream: Any) -> Any:
+    csv.field_size_limit(_LONGEST)
+    text = io.TextIOWrapper(stream, "utf-8-sig", "replace", newline="")
+    return csv.reader(_lines(text), strict=True)
+
+
 def _json_row(line: bytes) -> tuple[dict[str, str | None] | None, str]:
     """The values of a line as text; or why it can't be read."""
     try:
         held = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
         return None, "not UTF-8"
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         return None, f"no JSON: {exc}"
     if not isinstance(held, dict):
         return None, "no JSON object"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from labelloop.adapters.iceberg_tables import s3_settings, sqlite_file, without_password
 from labelloop.adapters.s3_access import S3Access
-from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable
+from labelloop.adapters.source_access import checked, readable
+from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable
 from labelloop.ports import SourceColumns, SourceFile, SourceRows
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ class IcebergSource:
         Raises:
             SourceFileBad: it can't be read.
         """
-        from pyarrow import ArrowException
         from pyiceberg.expressions import AlwaysTrue
         from pyiceberg.io.pyarrow import ArrowScan
 
@@ -72,15 +72,12 @@ class IcebergSource:
         wanted = [n for n in there if columns is None or n in columns]
         schema = table.schema().select(*(wanted or there))  # without a column there are no rows
         n = 0
-        try:
-            with self._translated():
-                scan = ArrowScan(table.metadata, table.io, schema, AlwaysTrue())
-                for batch in scan.to_record_batches([self._tasks[file.uri]]):
-                    numbers = range(n + 1, n + 1 + batch.num_rows)
-                    n += batch.num_rows
-                    yield SourceRows(batch=batch.select(wanted), numbers=numbers)
-        except ArrowException as exc:
-            raise SourceFileBad(str(exc).splitlines()[0]) from exc
+        with self._translated(), readable():
+            scan = ArrowScan(table.metadata, table.io, schema, AlwaysTrue())
+            for batch in scan.to_record_batches([self._tasks[file.uri]]):
+                numbers = range(n + 1, n + 1 + batch.num_rows)
+                n += batch.num_rows
+                yield checked(SourceRows(batch=batch.select(wanted), numbers=numbers))
 
     def close(self) -> None:
         """Close the catalog's connections."""

@@ -13,7 +13,7 @@ from labelloop.exports.exported import Exported
 from labelloop.exports.inputs import inputs
 from labelloop.exports.names import ending, file_name
 from labelloop.exports.shards import SHARD_BYTES, Input, OpenShard, Shards
-from labelloop.exports.target import claimed, whole, writing
+from labelloop.exports.target import claimed, make_folder, whole, writing
 from labelloop.ports import Progress, Store
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def export(
         DatasetError: the folder can't be written, or holds something else.
     """
     with writing(target), claimed(target, versions, "huggingface"):
-        (target / "data").mkdir(exist_ok=True)
+        make_folder(target / "data")
         shards = Shards(target, progress)
         for version in versions:
             columns = manifest.schema(version)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -19,7 +20,17 @@ from labelloop.exports.exported import Exported
 from labelloop.exports.gone import gone_file
 from labelloop.exports.inputs import at_once, read
 from labelloop.exports.names import ending, folder_names, image_names
-from labelloop.exports.target import CLASSES, CROISSANT, GONE, claimed, whole, write_json, writing
+from labelloop.exports.target import (
+    CLASSES,
+    CROISSANT,
+    GONE,
+    claimed,
+    fresh,
+    make_folder,
+    whole,
+    write_json,
+    writing,
+)
 from labelloop.ports import Progress, Store
 
 if TYPE_CHECKING:
@@ -65,7 +76,7 @@ def export(
     with writing(target), claimed(target, [version], "imagefolder"):
         folders = folder_names(manifest.labels(version), taken=_OWN)
         for folder in folders.values():
-            (target / folder).mkdir(exist_ok=True)
+            make_folder(target / folder)
         write_json(target / CLASSES, {folders[label]: label for label in sorted(folders)})
         files = _Files(target, folders, store, earlier, link=link)
         counts = dict.fromkeys(Outcome, 0)
@@ -121,8 +132,9 @@ class _Files:
         names = image_names(row.sample_id, row.content_hash)
         for name in names:
             with suppress(FileNotFoundError):
-                # an empty file is what a power cut may leave
-                if (self._target / folder / name).stat().st_size:
+                # an empty file is what a power cut may leave, and a link is none of ours
+                there = (self._target / folder / name).lstat()
+                if there.st_size and stat.S_ISREG(there.st_mode):
                     return Outcome.THERE, f"{folder}/{name}"
         for source in self._sources(row, names):
             with suppress(OSError):
@@ -142,7 +154,8 @@ class _Files:
         """Where the image may lie on this machine."""
         for folder, folders in self._earlier:
             if row.label in folders:
-                yield from (folder / folders[row.label] / name for name in names)
+                found = (folder / folders[row.label] / name for name in names)
+                yield from (path for path in found if not path.is_symlink())
         if row.uri.startswith(_FILE):
             own = Path(os.fsdecode(unquote_to_bytes(row.uri.removeprefix(_FILE))))
             if not own.is_symlink():  # a link to it would be one to wherever that leads
@@ -171,7 +184,8 @@ def _named(row: Row, names: Sequence[str], data: bytes) -> str:
 def _write(path: Path, data: bytes) -> Outcome:
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(data)
+        with fresh(partial) as file:
+            file.write(data)
         partial.replace(path)
     except BaseException:
         with suppress(OSError):

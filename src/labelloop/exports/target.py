@@ -41,7 +41,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that stands at `path` once it is whole, and not before."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        with fresh(partial) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -50,6 +50,27 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def fresh(path: Path) -> IO[bytes]:
+    """A new file at `path`. What stood there is removed and, were it a link, not followed."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "wb")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of the export, unless it is there.
+
+    Raises:
+        DatasetError: a link stands in its place, so that files would be written elsewhere.
+    """
+    if path.is_symlink():
+        raise DatasetError(
+            f"{path} is a link to {path.readlink()}: an export writes below its target only",
+            remedy="remove the link, or give another --target",
+        )
+    path.mkdir(exist_ok=True)
 
 
 def write_json(path: Path, content: object) -> None:
