@@ -22,7 +22,7 @@ from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.reports.status import QueueStatus, Status
-from labelloop.reports.tables import Table
+from labelloop.reports.tables import Table, confusion
 
 AT = datetime(2026, 11, 25, 19, 12, tzinfo=UTC)
 
@@ -110,14 +110,15 @@ def test_classes_too_long_for_headings_are_numbered_in_the_confusion_matrix() ->
 
 def test_the_confusion_of_a_report_is_numbered_too() -> None:
     names = [f"landscape/and a long name {i}" for i in range(6)]
-    rows = tuple(
-        (name, *("7" if i == j else "·" for j in range(6))) for i, name in enumerate(names)
-    )
-    found = Table(title="Confusion", columns=("", *names), rows=rows[1:], square=True)
-    text = "\n".join(printed(_on_screen(found)))
+    counts = [
+        SimpleNamespace(predicted_class=n, label=n, n=70 + i) for i, n in enumerate(names[1:])
+    ]
+    wrong = SimpleNamespace(predicted_class=names[1], label=names[0], n=99)
+    quality = SimpleNamespace(measured=SimpleNamespace(confusion=[*counts, wrong]))
+    text = "\n".join(printed(_on_screen(confusion(cast("Any", quality)))))
     assert "…" not in text
     assert all(f"{i}  {name}" in text for i, name in enumerate(names, 1))
-    assert text.count("7") == 5
+    assert all(text.count(str(n)) == 1 for n in (70, 71, 72, 73, 74, 99))
 
 
 def test_a_bucket_that_isnt_there_is_no_matter_of_one_key() -> None:

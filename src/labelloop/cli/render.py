@@ -299,19 +299,19 @@ def _accuracies(title: str, rows: "Sequence[Accuracy]") -> "Table":
 
 
 WIDEST_MATRIX = 12
-WIDEST_HEADINGS = 76
-"""Characters up to which the columns of a confusion matrix are headed by names, beyond by numbers."""
 
 
 def _confusion(r: "Measured", of: str) -> "Table":
     """The confusion matrix; where it has many classes, the pairs that were mixed up most."""
+    from labelloop.reports.tables import fit_as_headings
+
     predicted = sorted({c.predicted_class for c in r.confusion})
     labels = sorted({c.label for c in r.confusion} | set(predicted))
     if len(labels) > WIDEST_MATRIX:
         return _mixed_up(r, of)
     counts = {(c.predicted_class, c.label): c.n for c in r.confusion}
     table = new_table(f"Confusion, {of}: what the model said (rows), what people said", "")
-    numbered = not fits_as_headings(labels)
+    numbered = not fit_as_headings(labels)
     called = {name: f"{i}  {name}" if numbered else name for i, name in enumerate(labels, 1)}
     for name in labels:
         heading = called[name].partition(" ")[0] if numbered else name
@@ -323,11 +323,6 @@ def _confusion(r: "Measured", of: str) -> "Table":
             shown.append(f"[bold]{n}[/]" if n and name == row else f"[red]{n}[/]" if n else "·")
         table.add_row(safe(called[row]), *shown)
     return table
-
-
-def fits_as_headings(names: "Sequence[str]") -> bool:
-    """Whether a square table of these names can have them above its columns too."""
-    return max(map(len, names)) + sum(len(name) + 2 for name in names) <= WIDEST_HEADINGS
 
 
 def _mixed_up(r: "Measured", of: str) -> "Table":

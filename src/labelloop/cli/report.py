@@ -1,7 +1,6 @@
 """report: the numbers as text, JSON, one HTML file, or pictures."""
 
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ import click
 from labelloop.cli import render
 from labelloop.cli.common import Watch, opened, print_json, with_config
 from labelloop.cli.files import need_pictures, write_file
-from labelloop.cli.render import fits_as_headings
 from labelloop.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
@@ -76,7 +74,6 @@ _NOTHING_LEFT_OUT = {"open", "skipped", "set aside"}
 
 def _on_screen(found: "tables.Table") -> "Table":
     """A table of a report as the terminal shows it: in 80 columns, where names are short."""
-    found = _numbered(found)
     table = render.new_table(found.title)
     shown = [
         i
@@ -99,17 +96,6 @@ def _on_screen(found: "tables.Table") -> "Table":
     for row in found.rows:
         table.add_row(*(render.safe(_short(row[i])) for i in shown))
     return table
-
-
-def _numbered(found: "tables.Table") -> "tables.Table":
-    """A square table whose names are too long for headings, with numbers for them."""
-    names = found.columns[1:]
-    if not found.square or fits_as_headings(names):
-        return found
-    shown = {row[0]: row[1:] for row in found.rows}
-    nothing = ("·",) * len(names)
-    rows = tuple((f"{i}  {n}", *shown.get(n, nothing)) for i, n in enumerate(names, 1))
-    return replace(found, columns=("", *map(str, range(1, len(names) + 1))), rows=rows)
 
 
 def _short(cell: str) -> str:

@@ -1,6 +1,6 @@
 """The numbers of a report as tables of text: the terminal and the page show the same ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,8 @@ from labelloop.steps.measure import Accuracy
 NONE = "-"
 WIDEST_MATRIX = 16
 """Classes up to which a confusion matrix is shown whole; with more, the pairs mixed up most."""
+WIDEST_HEADINGS = 76
+"""Characters up to which the columns of a confusion matrix are headed by names, beyond by numbers."""
 MOST_PAIRS = 20
 MOST_LOOKS = 12
 
@@ -26,8 +28,6 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     n_names: int = 1
-    square: bool = False
-    """The columns are headed by what rows are named by."""
 
 
 def tables(q: Quality) -> Iterator[Table]:
@@ -142,22 +142,26 @@ def confusion(q: Quality) -> Table:
             rows=tuple((said, label, f"{n:,}") for n, said, label in wrong[:MOST_PAIRS]),
             n_names=2,
         )
+    numbered = not fit_as_headings(names)
+    headings = tuple(f"{i}" for i, _ in enumerate(names, 1)) if numbered else tuple(names)
     return Table(
         title="Confusion, last 7 days: the model said (rows), people said (columns)",
-        columns=("", *names),
+        columns=("", *headings),
         rows=tuple(
             (
-                said,
-                *(
-                    f"{counts[said, label]:,}" if (said, label) in counts else "·"
-                    for label in names
-                ),
+                f"{i}  {said}" if numbered else said,
+                *(f"{n:,}" if (n := counts.get((said, label))) else "·" for label in names),
             )
-            for said in names
-            if any((said, label) in counts for label in names)
+            for i, said in enumerate(names, 1)
+            if numbered or any((said, label) in counts for label in names)
         ),
-        square=True,
     )
+
+
+def fit_as_headings(names: Sequence[str]) -> bool:
+    """Whether a table that has these names on its left can have them above its columns too."""
+    longest = max(map(len, names), default=0)
+    return longest + sum(len(name) + 2 for name in names) <= WIDEST_HEADINGS
 
 
 def needs(plan: Plan) -> Table:
