@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from labelloop.cli.asking import VARIABLES, Asker
-from labelloop.cli.init_store import inputs
+from labelloop.cli.init_store import inputs, look
+from labelloop.cli.init_table import table
 from labelloop.cli.main import group
 from labelloop.config import load
 from labelloop.reports.first_settings import Answers, text
@@ -383,3 +384,46 @@ def test_a_mistyped_answer_is_asked_for_again(
     said = capsys.readouterr().err
     assert "minio:9000 is neither a folder nor a URL" in said
     assert "../fotos is neither" in said
+
+
+@pytest.mark.parametrize("by", ["tags", "table"])
+def test_where_several_could_hold_the_class_the_person_says_which(
+    here: Path, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = here.parent / "photos"
+    photos(folder, beside=False)
+    said = [
+        {"file": f"{i % 3}/a b {i:02}.jpg", "colour": ("red", "blue")[i % 2], "shape": "abc"[i % 3]}
+        | {"sure": f"0.{i:02}", "when": (NOW + timedelta(hours=i)).isoformat()}
+        for i in range(40)
+    ]
+    if by == "tags":
+        for tags in said:
+            (folder / f"{tags['file']}.json").write_text(json.dumps(tags))
+    else:
+        pq.write_table(pa.Table.from_pylist(said), here.parent / "log.parquet")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    asked: list[str] = []
+
+    def prompt(question: str, **_more: object) -> object:
+        asked.append(question)
+        return 2 if question.startswith("Which") else ""
+
+    monkeypatch.setattr("click.prompt", prompt)
+    asker = Asker(yes=False)
+    place = inputs(
+        asker, Path("labelloop.toml"), bucket=None, folder="../photos", endpoint_url=None
+    )
+    seen = look(asker, place)
+    if by == "tags":
+        assert asked == ["Which tag holds the predicted class"]
+        assert (seen.names.predicted_class, dict(seen.classes)) == (
+            "shape",
+            {"a": 14, "b": 13, "c": 13},
+        )
+        return
+    found = table(asker, place, Path("labelloop.toml"), seen, given="../log.parquet")
+    assert asked == ["Which column holds the predicted class"]
+    assert found is not None
+    assert found.answers.columns.columns["predicted_class"] == "shape"
+    assert set(found.seen.classes) == {"a", "b", "c"}

@@ -54,7 +54,7 @@ def command(
     place = init_store.inputs(
         asker, config, bucket=bucket, folder=folder, endpoint_url=endpoint_url
     )
-    by_tags = init_store.look(place)
+    by_tags = init_store.look(asker, place)
     table = init_table.table(asker, place, config, by_tags, given=source)
     seen = by_tags if table is None else table.seen
     if table is None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +112,8 @@ def _server_or_folder(asker: Asker) -> str:
         say(f"{typed} is neither a folder nor a URL, which begins with http:// or https://")
 
 
-def look(place: Place) -> "Proposal":
-    """What some hundred inputs say."""
+def look(asker: Asker, place: Place) -> "Proposal":
+    """What some hundred inputs say; where several tags could hold the class, the person says which."""
     from labelloop.adapters.folder import INLINE_BYTES
     from labelloop.reports.glimpse import glimpse
     from labelloop.reports.proposal import propose
@@ -126,11 +127,20 @@ def look(place: Place) -> "Proposal":
     n = len(tagged)
     looked = "all were looked at" if n == found.n_listed else f"{n:,} were looked at"
     say(f"{place.written['uri']} holds {found.listed}; {looked}")
-    return propose(
+    large = [of for of in found.objects if place.is_folder and of.size_bytes > INLINE_BYTES]
+    proposed = partial(
+        propose,
         [tags for _, tags in tagged],
         [of.last_modified for of, _ in tagged],
         n_listed=found.n_listed,
-        n_large=sum(of.size_bytes > INLINE_BYTES for of in found.objects) if place.is_folder else 0,
+        n_large=len(large),
+    )
+    seen = proposed()
+    if len(seen.could_be_classes) < 2 or asker.silent:
+        return seen
+    question = "Which tag holds the predicted class"
+    return proposed(
+        predicted_class=asker.choice(question, list(seen.could_be_classes), flag="--class")
     )
 
 

@@ -30,6 +30,7 @@ def table(
 ) -> Table | None:
     """The table of predictions: given, or asked for where inputs have no tags; None: there is none."""
     from labelloop.reports.first_settings import TableAnswers
+    from labelloop.reports.table_proposal import propose_columns
 
     if given is None and by_tags.n_looked_at and not by_tags.n_tagged:
         say("the inputs have no tags")
@@ -44,6 +45,10 @@ def table(
     uri = given if is_bucket else str(Path(given).expanduser().resolve())
     kind = _kind(place, uri, given)
     found, n_rows, file = _rows(place, kind, uri)
+    if len(found.could_be_classes) > 1 and not asker.silent:
+        question = "Which column holds the predicted class"
+        column = asker.choice(question, list(found.could_be_classes), flag="--class")
+        found = propose_columns(found.rows, column)
     found, example = _placed(place, found)
     _say_columns(found, kind, file, example, place)
     written = given if is_bucket else from_config(given, config)

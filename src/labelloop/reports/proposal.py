@@ -50,6 +50,8 @@ class Proposal:
     """How many of those looked at have any tag."""
     n_large: int = 0
     """How many of those looked at are too large to travel inside a task, where they would."""
+    could_be_classes: tuple[str, ...] = ()
+    """Where no tag seems to hold the predicted class: those that might."""
 
     def expected(self, share: float) -> str:
         """How many a day a share of the traffic is, in words.
@@ -70,9 +72,14 @@ def propose(
     *,
     n_listed: int,
     n_large: int = 0,
+    predicted_class: str | None = None,
 ) -> Proposal:
-    """What `tagged` objects say, chosen evenly from `n_listed`; `stored_at`: when each was stored."""
-    names, missing = tag_names(tagged)
+    """What `tagged` objects say, chosen evenly from `n_listed`; `stored_at`: when each was stored.
+
+    `predicted_class`: the tag that holds it, where a person said so.
+    """
+    names, missing = tag_names(tagged, predicted_class)
+    unknown = "predicted_class" in missing
     moments = [
         _instant(tags.get(names.timestamp, "")) or at
         for tags, at in zip(tagged, stored_at, strict=True)
@@ -91,21 +98,23 @@ def propose(
         flagged=said / n if n else 0.0,
         n_tagged=sum(map(bool, tagged)),
         n_large=n_large,
+        could_be_classes=could_be_classes(tagged) if unknown else (),
     )
 
 
-def tag_names(tagged: Sequence[Mapping[str, str]]) -> tuple[TagNames, tuple[str, ...]]:
+def tag_names(
+    tagged: Sequence[Mapping[str, str]], predicted_class: str | None = None
+) -> tuple[TagNames, tuple[str, ...]]:
     """What the application calls each tag, and which of the first three none seems to hold.
+
+    `predicted_class`: the tag that holds it, where a person said so.
 
     >>> names, missing = tag_names([{"label": "cat", "score": "0.5"}, {"label": "dog"}])
     >>> names.predicted_class, names.confidence, missing
     ('label', 'score', ('timestamp',))
     """
-    values: dict[str, list[str]] = {}
-    for tags in tagged:
-        for name, value in tags.items():
-            values.setdefault(name, []).append(value)
-    chosen: dict[str, str] = {}
+    values = held_by(tagged)
+    chosen = {"predicted_class": predicted_class} if predicted_class is not None else {}
     for key in (
         "timestamp",
         "confidence",
@@ -114,6 +123,8 @@ def tag_names(tagged: Sequence[Mapping[str, str]]) -> tuple[TagNames, tuple[str,
         "predicted_class",
         "model",
     ):
+        if key in chosen:
+            continue
         rest = {n: v for n, v in values.items() if n not in chosen.values()}
         by_values = key in {"predicted_class", "confidence", "timestamp"}
         found = called((key, *OTHER_NAMES[key]), rest, FITS[key], by_values=by_values)
@@ -123,6 +134,24 @@ def tag_names(tagged: Sequence[Mapping[str, str]]) -> tuple[TagNames, tuple[str,
     # a standard name that holds something else must not be read as what it says
     wanted = ("predicted_class", "confidence", "timestamp")
     return TagNames(**(standard | chosen)), tuple(k for k in wanted if k not in chosen)
+
+
+def held_by(tagged: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The values of each tag or column that any has."""
+    values: dict[str, list[str]] = {}
+    for tags in tagged:
+        for name, value in tags.items():
+            values.setdefault(name, []).append(value)
+    return values
+
+
+def could_be_classes(tagged: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """The tags or columns whose values could be classes.
+
+    >>> could_be_classes([{"kind": "ab"[i % 2], "day": "mtw"[i % 3], "n": str(i)} for i in range(9)])
+    ('kind', 'day')
+    """
+    return tuple(name for name, held in held_by(tagged).items() if _are_classes(held))
 
 
 def per_day(moments: Sequence[datetime], n_listed: int) -> float | None:

@@ -13,6 +13,7 @@ from labelloop.reports.proposal import (
     are_confidences,
     are_instants,
     called,
+    could_be_classes,
     propose,
 )
 
@@ -33,6 +34,8 @@ class TableProposal:
         by the key of [source.columns]; what no column seems to hold is missing
     attributes
         columns for slices
+    could_be_classes
+        where no column seems to hold the predicted class: those that might
     rows
         what was looked at: column -> text
     needs_uri
@@ -43,6 +46,7 @@ class TableProposal:
     confidence_divisor: float
     predicted_at_unit: str | None
     attributes: tuple[str, ...]
+    could_be_classes: tuple[str, ...]
     rows: Sequence[Mapping[str, str]]
     needs_uri: bool = False
 
@@ -89,8 +93,12 @@ class TableProposal:
         return tags
 
 
-def propose_columns(rows: Sequence[Mapping[str, str]]) -> TableProposal:
+def propose_columns(
+    rows: Sequence[Mapping[str, str]], predicted_class: str | None = None
+) -> TableProposal:
     """How a table with such rows calls its columns.
+
+    `predicted_class`: the column that holds it, where a person said so.
 
     >>> rows = [{"request_id": f"r{i}", "label": "ab"[i % 2], "score": str(40.5 + i),
     ...          "ts": str(1_764_000_000_000 + i)} for i in range(30)]
@@ -108,6 +116,7 @@ def propose_columns(rows: Sequence[Mapping[str, str]]) -> TableProposal:
             columns[key] = found
             values.pop(found)
 
+    take("predicted_class", predicted_class)
     take("predicted_at", called(TIMES, values, _are_moments, by_values=True))
     take("sample_id", called(IDS, values, _are_ids, by_values=False))
     named = ("confidence", *OTHER_NAMES["confidence"])
@@ -116,6 +125,8 @@ def propose_columns(rows: Sequence[Mapping[str, str]]) -> TableProposal:
     take("uri", called(URIS, values, _are_places, by_values=False))
     for key in ("flagged", "corrected_class", "predicted_class", "model"):
         names = (key, *OTHER_NAMES[key])
+        if key in columns:
+            continue
         take(key, called(names, values, FITS[key], by_values=key == "predicted_class"))
     if "sample_id" not in columns:
         take("sample_id", called((), values, _are_ids, by_values=True))
@@ -129,6 +140,9 @@ def propose_columns(rows: Sequence[Mapping[str, str]]) -> TableProposal:
         confidence_divisor=100.0 if percent else 1.0,
         predicted_at_unit=None if not times or are_instants(times) else _unit(times),
         attributes=tuple(sliced),
+        could_be_classes=()
+        if "predicted_class" in columns
+        else could_be_classes([{n: r[n] for n in values if r.get(n)} for r in rows]),
         rows=rows,
     )
 
