@@ -2,6 +2,7 @@
 
 import re
 import resource
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from labelloop.ledger import Ledger, cursors, datasets
 from labelloop.ledger import tables as t
 from labelloop.ports import PredictionLog
 from tests.lasting import Kept, LastingWorld, alter, cut
+from tests.world import HEAD
 
 
 @contextmanager
@@ -224,9 +226,55 @@ def test_a_full_disk_loses_nothing(kept: Kept) -> None:
                 world.loop.__dict__["log"] = full
                 errors = attempt(world)
             assert bool(errors) == (where != "nowhere"), where
+            assert not world.files("log/*/data/*.partial")
             for error in errors:
                 assert isinstance(error, expected)
                 assert re.search("make room|free space", error.remedy), error
             make_room(world)
             ends.append(end(world))
     assert ends == ends[:1] * len(ends)
+
+
+# --- no rights, and somebody else in the way ------------------------------------------------------
+
+CLOSED = "/sys/kernel/labelloop"
+"""Where nobody may make a file, not even root."""
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [
+        (f'ledger = "sqlite:///{CLOSED}/ledger.db"', LedgerError),
+        (f'catalog = "sqlite:///{CLOSED}/catalog.db"', LogError),
+        (f'warehouse = "{CLOSED}/log"', LogError),
+        (f'datasets = "{CLOSED}/datasets"', DatasetError),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named(
+    tmp_path: Path, setting: str, kind: type[LabelloopError]
+) -> None:
+    world = LastingWorld(tmp_path, head=HEAD + f"\n[state]\n{setting}\n")
+    world.traffic(6)
+    (error,) = attempt(world)
+    assert type(error) is kind
+    assert CLOSED in str(error)
+    assert re.search("right|writable", error.remedy)
+    world.loop.close()
+
+
+def test_a_ledger_that_somebody_else_holds_is_waited_for_and_then_named(
+    lasting: LastingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labelloop.ledger.engine.WAIT_S", 0.1)
+    lasting.restart()
+    lasting.traffic(3)
+    lasting.loop.log  # noqa: B018  opened before
+    other = sqlite3.connect(lasting.state / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerError, match="locked") as caught:
+        lasting.loop.index()
+    assert "another process" in caught.value.remedy
+    other.execute("ROLLBACK")
+    other.close()
+    make_room(lasting)
+    assert len(lasting.loop.log.known([f"class_01/{n:05d}.png" for n in (25, 26, 27)])) == 3

@@ -199,11 +199,14 @@ class IcebergTables:
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(".partial")
-            with partial.open("wb") as stream:
-                pq.write_table(rows, stream, **_PARQUET)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(target)
+            try:
+                with partial.open("wb") as stream:
+                    pq.write_table(rows, stream, **_PARQUET)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)  # on a full disk the half of it would take room
             _sync_folder(target.parent)
 
     def n_rows(self, path: str) -> int | None:

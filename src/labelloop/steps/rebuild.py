@@ -377,9 +377,11 @@ def _version(place: Path) -> DatasetVersion:
             created_at=datetime.fromisoformat(held["created_at"]),
         )
         named = (place.parent.name, place.name)
+        if not 0 <= (version.parent or 0) < version.version < 10**9:
+            raise ValueError(f"version {version.version} of parent {version.parent}")
         if named != (version.name, f"v{version.version:04d}") or version.created_at.tzinfo is None:
             raise ValueError(f"it describes {version.name} v{version.version}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
         raise DatasetError(
             f"{path} can't be read: {type(exc).__name__}: {exc}",
             remedy="bring it back from a backup",
