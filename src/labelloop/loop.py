@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from labelloop.reports.doctor.subject import LogFiles, Subject
     from labelloop.reports.plan import Plan
     from labelloop.reports.quality import Quality
-    from labelloop.reports.status import Status, Tie
+    from labelloop.reports.status import Status, Tie, Wait
     from labelloop.steps.build import Build, Built
     from labelloop.steps.collect import Collected
     from labelloop.steps.compare import Compared
@@ -771,6 +771,12 @@ class Loop:
         from labelloop.reports.plan import plan
 
         return plan(self.ledger, self.measure(), queues=self.queues, half_width=half_width)
+
+    def waits(self) -> "list[Wait]":
+        """The tasks that wait for a person, the longest first."""
+        from labelloop.reports.status import waits
+
+        return waits(self.ledger)
 
     def ties(self) -> "list[Tie]":
         """The tasks on which people disagree, by queue and sample."""

@@ -362,13 +362,30 @@ def status_tables(r: "Status", timezone: str) -> "list[Table]":
         counts = [q.n_to_send, q.n_open, q.n_skipped, q.n_resolved, *([q.n_lost] if lost else [])]
         table.add_row(q.queue, q.purpose.value, *(f"{n:,}" for n in counts), since)
     tables = [table]
+    if any(q.n_open for q in r.queues):
+        tables.append(_ages(r))
     if r.n_rejected:
         aside = new_table("Set aside (labelloop status --rejected lists them)", "reason")
         aside.add_column("rows", justify="right")
+        aside.add_column("last 24 hours", justify="right")
         for reason, n in r.n_rejected.items():
-            aside.add_row(reason, f"{n:,}")
+            fresh = r.n_rejected_last_day.get(reason, 0)
+            aside.add_row(reason, f"{n:,}", f"{fresh:,}" if fresh else "-")
         tables.append(aside)
     return tables
+
+
+def _ages(r: "Status") -> "Table":
+    """How long tasks have waited for people."""
+    table = new_table("With people, by how long (labelloop status --waiting lists them)", "queue")
+    names = list(dict.fromkeys(age for q in r.queues for age in q.by_age))
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for q in r.queues:
+        if q.n_open:
+            counts = (q.by_age.get(name, 0) for name in names)
+            table.add_row(safe(q.queue), *(f"{n:,}" if n else "-" for n in counts))
+    return table
 
 
 def new_table(title: str, *columns: str) -> "Table":

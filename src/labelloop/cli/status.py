@@ -11,15 +11,20 @@ from labelloop.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
+    from labelloop.reports.status import Status
 
 
 @click.command(name="status")
 @click.option("--rejected", is_flag=True, help="List the rows that were set aside, and why.")
 @click.option("--ties", is_flag=True, help="List the tasks on which people disagree.")
+@click.option("--waiting", is_flag=True, help="List the tasks that wait for people, oldest first.")
 @with_config
-def command(config: Path, as_json: bool, rejected: bool, ties: bool) -> None:
-    """What waits for whom, and what was set aside."""
+def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bool) -> None:
+    """What waits for whom and since when, what blocks, and what was set aside."""
     with opened(config, quiet=as_json) as loop:
+        if waiting:
+            _print_waits(loop, as_json)
+            return
         if ties:
             _print_ties(loop, as_json)
             return
@@ -47,11 +52,38 @@ def command(config: Path, as_json: bool, rejected: bool, ties: bool) -> None:
             click.echo(f"round {status.last_round} is the newest; the next is {due}")
         if status.queues or status.n_rejected:
             render.print_tables(render.status_tables(status, timezone))
-        n_tied = sum(queue.n_tied for queue in status.queues)
-        if n_tied:
-            click.echo(f"{n_tied:,} tied: people disagree; `labelloop status --ties` lists them")
-        for stray in status.strays:
-            click.echo(f"answer that is no class: {stray.value!r} by {stray.annotator}")
+        _print_blocks(status, timezone)
+
+
+def _print_blocks(status: "Status", timezone: str) -> None:
+    """What runs now, and what stands in the way, each with its remedy."""
+    for step, process in status.running.items():
+        click.echo(f"{step} is running: {process}")
+    lines = []
+    for block in status.blocks:
+        since = f", since {render.day_and_time(block.since, timezone)}" if block.since else ""
+        lines.append(f"{block.says}{since}. {block.remedy[:1].upper()}{block.remedy[1:]}.")
+    for stray in status.strays:
+        lines.append(f"An answer that is no class: {stray.value!r} by {stray.annotator}.")
+    if lines:
+        click.secho("\nWhat blocks", bold=True)
+    for line in lines:
+        click.echo(wrapped(render.plain(f"- {line}"), 2))
+
+
+def _print_waits(loop: "Loop", as_json: bool) -> None:
+    """Each task that waits for a person, with the page where it can be answered."""
+    found = loop.waits()
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("nothing waits for a person")
+    timezone = loop.settings.project.timezone
+    for wait in found if not as_json else ():
+        page = f"{loop.annotator.project_url(wait.project_id)}?task={wait.ls_task_id}"
+        since = render.day_and_time(wait.since, timezone) if wait.since else "-"
+        text = f"{since}  {wait.queue}  {wait.sample_id}  {wait.state}  {page}"
+        click.echo(wrapped(render.plain(text), len(since) + 2))
 
 
 def _print_ties(loop: "Loop", as_json: bool) -> None:

@@ -158,6 +158,14 @@ class Ledger:
         """Where it lies, without user and password."""
         return shown(self._engine.url)
 
+    def running(self) -> dict[str, str]:
+        """The steps that hold a lease now, and which process each."""
+        with self.read() as tx:
+            held = tx.execute(sa.select(t.leases).where(t.leases.c.expires_at > seconds(tx)))
+            return {
+                row.step: holder.named(row.holder) for row in held if not holder.is_dead(row.holder)
+            }
+
     def scrub(self) -> None:
         """Leave nothing of deleted or changed rows in the database's own files.
 

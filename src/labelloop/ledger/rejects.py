@@ -145,6 +145,16 @@ def by_reason(tx: Transaction) -> dict[str, int]:
     return {reason: count for reason, count in rows}  # noqa: C416  the rows are no plain pairs
 
 
+def by_reason_after(tx: Transaction, at: datetime) -> dict[str, int]:
+    """How many rows were first set aside after a moment, for each reason."""
+    rows = tx.execute(
+        sa.select(t.rejects.c.reason, sa.func.count().label("n"))
+        .where(t.rejects.c.first_seen_at > at)
+        .group_by(t.rejects.c.reason)
+    )
+    return {r.reason: r.n for r in rows}
+
+
 def outside_frames(tx: Transaction, since: datetime | None) -> int:
     """How many predictions first set aside after `since` are in no frame."""
     query = sa.select(sa.func.count()).where(

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 
 import sqlalchemy as sa
 
@@ -321,6 +322,65 @@ def waiting(tx: Transaction) -> list[Waiting]:
     return [
         Waiting(r.queue, Purpose(r.purpose), TaskState(r.state), r.n, r.oldest_at) for r in rows
     ]
+
+
+def ages(
+    tx: Transaction, states: Iterable[TaskState], edges: Sequence[datetime]
+) -> dict[str, list[int]]:
+    """How many of each queue's tasks in `states` were sent after the first of `edges`, then between
+    it and the next, and so on; last, how many before all of them.
+    """
+    counts = [
+        sa.func.sum(sa.case((t.tasks.c.sent_at > edge, 1), else_=0)).label(f"n{i}")
+        for i, edge in enumerate(edges)
+    ]
+    rows = tx.execute(
+        sa.select(t.tasks.c.queue, *counts, sa.func.count().label("n"))
+        .where(t.tasks.c.state.in_([s.value for s in states]))
+        .group_by(t.tasks.c.queue)
+    )
+    found: dict[str, list[int]] = {}
+    for queue, *upto in rows:
+        found[queue] = [int(n) - int(before) for before, n in pairwise([0, *upto])]
+    return found
+
+
+def drawn_since(tx: Transaction) -> dict[str, datetime]:
+    """By queue: when the oldest of the tasks that wait to be sent was drawn."""
+    rows = tx.execute(
+        sa.select(t.tasks.c.queue, sa.func.min(t.rounds.c.created_at).label("at"))
+        .join(t.draws, t.draws.c.task_key == t.tasks.c.task_key)
+        .join(t.rounds, t.rounds.c.round == t.draws.c.round)
+        .where(t.tasks.c.state.in_([TaskState.DRAWN.value, TaskState.SENDING.value]))
+        .group_by(t.tasks.c.queue)
+    )
+    return {r.queue: r.at for r in rows}
+
+
+def n_to_send_again(tx: Transaction) -> int:
+    """How many tasks wait to be sent that were in Label Studio before."""
+    again = (t.tasks.c.state == TaskState.DRAWN.value) & (t.tasks.c.attempt > 0)
+    return int(tx.execute(sa.select(sa.func.count()).where(again)).scalar_one())
+
+
+def n_lapsed(tx: Transaction, now: datetime) -> int:
+    """How many open tasks show an image whose link has lapsed."""
+    lapsed = t.tasks.c.state.in_([s.value for s in OPEN]) & (t.tasks.c.url_expires_at < now)
+    return int(tx.execute(sa.select(sa.func.count()).where(lapsed)).scalar_one())
+
+
+def n_forgotten(tx: Transaction) -> int:
+    """How many tasks nobody can answer because their sample was forgotten."""
+    state = t.tasks.c.state == TaskState.UNAVAILABLE.value
+    forgotten = state & t.tasks.c.forgotten_at.is_not(None)
+    return int(tx.execute(sa.select(sa.func.count()).where(forgotten)).scalar_one())
+
+
+def oldest_first(tx: Transaction, states: Iterable[TaskState]) -> list[Task]:
+    """The tasks in `states`, those that were sent first first."""
+    found = _tasks(tx, t.tasks.c.state.in_([s.value for s in states]))
+    never = datetime.max.replace(tzinfo=UTC)
+    return sorted(found, key=lambda task: (task.sent_at or never, task.queue, task.sample_id))
 
 
 def _tasks(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Task]:
