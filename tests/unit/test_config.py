@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from labelloop import __version__
 from labelloop.config import Settings, duration, load, reference
 from labelloop.core.queue import Purpose
 from labelloop.errors import ConfigError
@@ -182,6 +183,15 @@ def test_what_is_wrong_is_named_with_the_key_and_the_value(
     message = refused(path, GOOD.replace(old, new, 1))
     for part in said:
         assert part in message
+
+
+@pytest.mark.mistake("key-unknown")
+def test_a_key_of_a_newer_version_is_refused_by_one_that_names_itself(tmp_path: Path) -> None:
+    path = tmp_path / "labelloop.toml"
+    path.write_text(HEAD + "[telepathy]\nstrength = 3\n" + QUEUES)
+    with pytest.raises(ConfigError, match="unknown key telepathy") as caught:
+        load(path, {})
+    assert f"to labelloop {__version__}, are" in caught.value.remedy
 
 
 def test_more_than_one_evaluation_queue_is_refused(path: Path) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from labelloop.core.task import TaskState
-from labelloop.errors import AnnotatorDenied, AnnotatorError, ProjectGone
+from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable, ProjectGone
 from labelloop.ports import ProjectSpec, TaskData
 from labelloop.testing import MemoryAnnotator
 from tests.unit.conftest import MakeWorld
@@ -186,6 +186,24 @@ def test_a_project_that_takes_no_tasks_waits_and_the_others_are_served(world: Wo
     world.loop.send()
     assert world.states() == {S.SENT: 9}
     assert world.clock.at == started, "nothing was in doubt, so nothing was waited for"
+
+
+@pytest.mark.mistake("project-unreadable")
+def test_a_project_that_cant_be_read_keeps_no_answers_of_others_back(world: World) -> None:
+    world.traffic(40)
+    world.loop.run()
+    world.answer_all()
+    world.annotator.fail_next("tasks")
+    with pytest.raises(AnnotatorUnavailable):
+        world.loop.collect()
+    assert world.states() == {S.SENT: 5, S.RESOLVED: 4}
+    for _ in range(2):
+        world.annotator.fail_next("tasks")
+    world.annotator.calls.clear()
+    with pytest.raises(AnnotatorUnavailable):
+        world.loop.collect()
+    assert world.annotator.calls.count("tasks") == 2
+    assert world.loop.collect().n_labels == 5
 
 
 # --- answers ----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from labelloop.core.annotation import Annotation, Label
 from labelloop.core.task import OPEN, Task, TaskState, path_after_answers
-from labelloop.errors import ProjectGone
+from labelloop.errors import AnnotatorError, AnnotatorUnavailable, ProjectGone
 from labelloop.ledger import Lease, Ledger, Transaction, annotations, classes, cursors, tasks
 from labelloop.ledger.annotations import Stray
 from labelloop.ports import Annotator, Clock, Progress, Project, RemoteAnnotation, RemoteTask
@@ -69,7 +69,8 @@ class Collect:
         `anew`: projects that aren't at this address are gone, and their open tasks are sent again.
 
         Raises:
-            AnnotatorError: a project can't be seen, and isn't gone; the others were collected.
+            AnnotatorError: a project can't be seen, and isn't gone, or can't be read; the others were
+                collected.
         """
         tally = _Tally()
         with self._ledger.lease("collect") as lease:
@@ -81,15 +82,20 @@ class Collect:
             )
             for project_id in sorted(found.gone):
                 self._lose_project(lease, project_id, queues[project_id], tally)
+            troubles: list[AnnotatorError] = []
             for project_id, project in sorted(found.there.items()):
                 try:
                     self._collect(lease, project, answers, tally)
                 except ProjectGone:
                     self._lose_project(lease, project_id, queues[project_id], tally)
+                except AnnotatorUnavailable as exc:
+                    if troubles:  # it isn't that one project
+                        raise
+                    troubles.append(exc)
             self._count_again(lease, answers, tally)
             with self._ledger.read() as tx:
                 strays = tuple(annotations.strays(tx))
-        for trouble in found.hidden.values():
+        for trouble in (*troubles, *found.hidden.values()):
             raise trouble
         return Collected(
             tally.n_labels,
@@ -134,7 +140,7 @@ class Collect:
             if newest is not None and (mark is None or newest > mark):
                 cursors.put(tx, cursor, newest.isoformat())
             believed = tasks.in_project(tx, project.project_id)
-            counts = _Counts.of(tx, project)
+            counts = _Counts.of(tx, project, len(believed))
             swept = cursors.get(tx, f"swept:{project.project_id}")
             own = {task.task_key for task in believed}
             own_strays = [s for s in annotations.strays(tx) if s.task_key in own]
@@ -179,7 +185,8 @@ class Collect:
         gone = [t for t in believed if seen.get(t.ls_task_id or 0) != t.task_key]
         self._lose(lease, gone, "gone from Label Studio", tally)
         with self._ledger.write(lease) as tx:
-            swept = _Counts.of(tx, project).noted(max(seen, default=0))
+            n_held = len(tasks.in_project(tx, project.project_id))
+            swept = _Counts.of(tx, project, n_held).noted(max(seen, default=0))
             cursors.put(tx, f"swept:{project.project_id}", swept)
 
     def _lose_project(self, lease: Lease, project_id: int, queue: str, tally: _Tally) -> None:
@@ -395,8 +402,8 @@ class _Counts:
     there: tuple[int, int]
 
     @classmethod
-    def of(cls, tx: Transaction, project: Project) -> "_Counts":
-        n_tasks = len(tasks.in_project(tx, project.project_id))
+    def of(cls, tx: Transaction, project: Project, n_tasks: int) -> "_Counts":
+        """Of a project of which the ledger believes in `n_tasks`."""
         held = (n_tasks, annotations.count_in_project(tx, project.project_id))
         return cls(held, (project.n_tasks, project.n_annotations))
 
