@@ -29,7 +29,7 @@ from labelloop.core.answers import Answers
 from labelloop.core.certificate import Terms
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.where import Where
-from labelloop.errors import ConfigError, WhereError
+from labelloop.errors import ConfigError, WhereError, without_frames
 
 FILE_NAME = "labelloop.toml"
 MAX_PRESIGN_LIFE = timedelta(days=7)
@@ -70,13 +70,20 @@ def duration(text: object) -> timedelta:
 def _web_address(value: str) -> str:
     if not re.match(r"https?://[^/\s]+", value):
         raise ValueError("expected a URL that begins with http:// or https://")
-    return value.rstrip("/")
+    return _open_to_all(value.rstrip("/"))
+
+
+def _open_to_all(value: str) -> str:
+    """A URI that may be shown, as it holds no password."""
+    if re.match(r"[a-z0-9+.-]+://[^/?#]*@", value, re.IGNORECASE):
+        raise ValueError("it holds a user or a password, and this setting is shown in messages")
+    return value
 
 
 def _place(value: str) -> str:
     if not re.fullmatch(r"s3://[^/]+(/.*)?|file:///.+", value):
         raise ValueError("expected s3://bucket, s3://bucket/prefix, or the path of a folder")
-    return value
+    return _open_to_all(value)
 
 
 def _timezone(value: str) -> str:
@@ -221,6 +228,12 @@ class StoreSettings(_Section):
         None, description="An HTTP proxy to the server; else what `HTTPS_PROXY` and the like say."
     )
     ca_file: Path | None = Field(None, description="A CA bundle, for a server with its own CA.")
+    timeout: Duration = Field(
+        timedelta(seconds=30),
+        gt=timedelta(),
+        description="How long an answer may take to begin. A copy of a large object is made before it is "
+        "answered.",
+    )
     presign_life: Duration = Field(
         timedelta(days=7), description="How long an image URL in a task works; 7 days at most."
     )
@@ -358,7 +371,7 @@ class SourceSettings(_Section):
     kind: Literal["parquet", "jsonl", "csv", "iceberg", "delta"] = Field(
         description="What the table is."
     )
-    uri: str = Field(
+    uri: Annotated[str, AfterValidator(_open_to_all)] = Field(
         "",
         description="A folder, s3://bucket/prefix on the server of the inputs, or one file. An Iceberg "
         "table has `catalog` and `table` in its place.",
@@ -412,7 +425,9 @@ class LabelStudioSettings(_Section):
         None, description="An HTTP proxy to the server; else what `HTTPS_PROXY` and the like say."
     )
     timeout: Duration = Field(
-        timedelta(seconds=30), description="How long a request may take before it is in doubt."
+        timedelta(seconds=30),
+        gt=timedelta(),
+        description="How long a request may take before it is in doubt.",
     )
 
     @model_validator(mode="after")
@@ -431,7 +446,7 @@ class StateSettings(_Section):
         SecretStr("sqlite:///.labelloop/ledger.db"),
         description="The ledger's database: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.",
     )
-    warehouse: str = Field(
+    warehouse: Annotated[str, AfterValidator(_open_to_all)] = Field(
         ".labelloop/log",
         description="The prediction log: a folder, or s3://bucket/prefix on the server of the inputs.",
     )
@@ -685,7 +700,11 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     Raises:
         ConfigError: the file is missing, isn't TOML, or holds what can't be used.
     """
-    environment = os.environ if environment is None else environment
+    with without_frames():
+        return _load(path, os.environ if environment is None else environment)
+
+
+def _load(path: Path, environment: Mapping[str, str]) -> Settings:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
@@ -817,7 +836,9 @@ def _value(loc: tuple[int | str, ...], raw: Any) -> str:
             raw = raw[part]
         except (KeyError, IndexError, TypeError):
             return ""
-    return "" if isinstance(raw, dict | list) else f" = {raw!r}"
+    if isinstance(raw, dict | list):
+        return ""
+    return " = " + re.sub(r"[^/'\"\s]+@", "***@", repr(raw))
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:

@@ -1,5 +1,8 @@
 """One tree of errors. Each says what failed, with which value, what was expected, and the remedy."""
 
+from types import TracebackType
+from typing import TypeVar
+
 
 class LabelloopError(Exception):
     """The root: everything labelloop raises on purpose.
@@ -14,6 +17,37 @@ class LabelloopError(Exception):
     def __str__(self) -> str:
         message = super().__str__()
         return f"{message}\n  remedy: {self.remedy}" if self.remedy else message
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def frameless(exc: E) -> E:
+    """The same error without its frames, nor those of its causes: their variables hold keys and passwords.
+
+    Some tools print or send off the variables of every frame of a traceback.
+    """
+    seen: set[int] = set()
+    left: list[BaseException | None] = [exc]
+    while left:
+        error = left.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.__traceback__ = None
+            left += [error.__cause__, error.__context__]
+    return exc
+
+
+class without_frames:  # noqa: N801  used as a function, as contextlib's are
+    """Raises labelloop's errors from here, without the frames below: where secrets are handed over."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if isinstance(exc, LabelloopError):
+            raise frameless(exc)
 
 
 class ConfigError(LabelloopError):

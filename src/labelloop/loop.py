@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from labelloop.config import FILE_NAME, Settings, load
 from labelloop.core.tags import TagNames
-from labelloop.errors import LabelloopError, LedgerError
+from labelloop.errors import LabelloopError, LedgerError, without_frames
 from labelloop.ledger import Ledger, classes, rejects
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ class Loop:
         """
         from labelloop.steps.one_project import keep_to_project
 
-        ledger = Ledger.open(self.settings.state.ledger.get_secret_value())
+        with without_frames():
+            ledger = Ledger.open(self.settings.state.ledger.get_secret_value())
         self._opened.append(ledger)
         if ledger.identity() is None:
             if self._given[1] is None:
@@ -192,13 +193,14 @@ class Loop:
 
         state = self.settings.state
         own = identity or self.ledger.create_identity()
-        log = IcebergLog.open(
-            warehouse=state.warehouse,
-            catalog=state.catalog.get_secret_value(),
-            ledger_id=own.ledger_id,
-            salt=own.salt,
-            s3=self._s3_access(),
-        )
+        with without_frames():
+            log = IcebergLog.open(
+                warehouse=state.warehouse,
+                catalog=state.catalog.get_secret_value(),
+                ledger_id=own.ledger_id,
+                salt=own.salt,
+                s3=self._s3_access(),
+            )
         self._opened.append(log)
         return log
 
@@ -216,11 +218,12 @@ class Loop:
         from labelloop.adapters.iceberg_log import IcebergLog
 
         state = self.settings.state
-        return IcebergLog.identity(
-            warehouse=state.warehouse,
-            catalog=state.catalog.get_secret_value(),
-            s3=self._s3_access(),
-        )
+        with without_frames():
+            return IcebergLog.identity(
+                warehouse=state.warehouse,
+                catalog=state.catalog.get_secret_value(),
+                s3=self._s3_access(),
+            )
 
     def _log_files(self) -> "LogFiles | None":
         if self._given[1] is not None:
@@ -228,11 +231,12 @@ class Loop:
         from labelloop.adapters.iceberg_files import IcebergFiles
 
         state = self.settings.state
-        files = IcebergFiles(
-            warehouse=state.warehouse,
-            catalog=state.catalog.get_secret_value(),
-            s3=self._s3_access(),
-        )
+        with without_frames():
+            files = IcebergFiles(
+                warehouse=state.warehouse,
+                catalog=state.catalog.get_secret_value(),
+                s3=self._s3_access(),
+            )
         self._opened.append(files)
         return files
 
@@ -314,6 +318,8 @@ class Loop:
             public_endpoint_url=own.public_endpoint_url,
             prefixes=own.prefixes,
             hidden_uri=own.blind_uri,
+            connect_timeout_s=min(5.0, own.timeout.total_seconds()),
+            read_timeout_s=own.timeout.total_seconds(),
         )
         self._opened.append(store)
         return store
@@ -353,14 +359,15 @@ class Loop:
         from labelloop.adapters.label_studio import LabelStudioAnnotator
 
         own = self.settings.label_studio
-        annotator = LabelStudioAnnotator(
-            url=own.url,
-            api_key=own.api_key.get_secret_value(),
-            public_url=own.public_url,
-            timeout_s=own.timeout.total_seconds(),
-            ca_file=str(own.ca_file) if own.ca_file else None,
-            proxy=own.proxy.get_secret_value() if own.proxy else None,
-        )
+        with without_frames():
+            annotator = LabelStudioAnnotator(
+                url=own.url,
+                api_key=own.api_key.get_secret_value(),
+                public_url=own.public_url,
+                timeout_s=own.timeout.total_seconds(),
+                ca_file=str(own.ca_file) if own.ca_file else None,
+                proxy=own.proxy.get_secret_value() if own.proxy else None,
+            )
         self._opened.append(annotator)
         return annotator
 
@@ -661,7 +668,8 @@ class Loop:
                 remedy="bring back the log with its catalog ([state] warehouse, catalog) first",
             )
         identity = Identity(*found)
-        ledger = Ledger.open(state.ledger.get_secret_value())
+        with without_frames():
+            ledger = Ledger.open(state.ledger.get_secret_value())
         self._opened.append(ledger)
         return Rebuild(
             ledger,
@@ -740,7 +748,8 @@ class Loop:
         )
 
     def _existing_ledger(self) -> Ledger | None:
-        ledger = Ledger.look(self.settings.state.ledger.get_secret_value())
+        with without_frames():
+            ledger = Ledger.look(self.settings.state.ledger.get_secret_value())
         if ledger is not None:
             self._opened.append(ledger)
         return ledger

@@ -96,6 +96,13 @@ def test_a_refusal_is_not_tried_again(opens: Opens, stub: Stub) -> None:
     assert len(stub.asked) == 1
 
 
+def test_a_server_that_sends_requests_elsewhere_is_told(opens: Opens, stub: Stub) -> None:
+    answers(stub, Reply(301, b"", headers={"Location": "https://elsewhere.example/"}))
+    with pytest.raises(StoreDenied, match="to another address") as caught:
+        opens(stub.url).read("s3://bkt/a.png")
+    assert "endpoint_url" in caught.value.remedy
+
+
 def test_an_image_that_breaks_off_is_read_again(opens: Opens, stub: Stub) -> None:
     tag = {"ETag": '"e"'}
     answers(stub, Reply(200, b"onl", headers=tag, cut=True), Reply(200, b"only this", headers=tag))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from labelloop.adapters.iceberg_damage import n_rows_at
 from labelloop.adapters.iceberg_schema import schema
 from labelloop.adapters.s3_access import S3Access
-from labelloop.errors import LogError
+from labelloop.errors import LogError, frameless
 from labelloop.ports import BatchKind, VisibleBatch
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except (*foreign, duckdb.Error, ArrowException, SQLAlchemyError, OSError, UnicodeError) as exc:
         said = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise LogError(f"{doing} failed: {said}", remedy=_remedy(exc)) from exc
+        raise LogError(f"{doing} failed: {said}", remedy=_remedy(exc)) from frameless(exc)
 
 
 _REFUSED = {

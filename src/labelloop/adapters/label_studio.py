@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import SecretStr
+
 from labelloop.adapters import label_studio_payloads as payloads
 from labelloop.adapters.label_studio_api import (
     AddressRefused,
@@ -193,8 +195,8 @@ class LabelStudioAnnotator:
             "s3_endpoint": access.endpoint_url,
             "region_name": access.region,
             "aws_access_key_id": access.access_key,
-            "aws_secret_access_key": access.secret_key,
-            "aws_session_token": access.session_token,
+            "aws_secret_access_key": SecretStr(access.secret_key),
+            "aws_session_token": access.session_token and SecretStr(access.session_token),
             "use_blob_urls": True,
             "presign": True,
             "presign_ttl": LINK_MINUTES,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from pydantic import SecretStr
+
 from labelloop.adapters.label_studio_address import (
     checked_key,
     checked_url,
@@ -26,11 +28,14 @@ from labelloop.adapters.patience import (
     pause_s,
     told_s,
 )
-from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable
+from labelloop.adapters.redaction import redact_logs
+from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable, frameless
 
 if TYPE_CHECKING:
     import httpx
     from pydantic import BaseModel
+
+    Sign = Callable[[httpx.Request], httpx.Request]
 
 P = TypeVar("P", bound="BaseModel")
 
@@ -85,6 +90,7 @@ class LabelStudioApi:
     ) -> None:
         import httpx
 
+        redact_logs()
         self.url = checked_url(url)
         self._api_key = checked_key(api_key)
         self.personal = self._api_key.count(".") == 2
@@ -149,15 +155,22 @@ class LabelStudioApi:
             response = self._retried(method, path, params, body, self._authorisation())
         return response
 
-    def _authorisation(self) -> dict[str, str]:
-        if not self.personal:
-            return {"Authorization": f"Token {self._api_key}"}
-        if self._access is None:
-            body = {"refresh": self._api_key}
-            response = self._retried("POST", "/api/token/refresh/", None, body, {}, repeatable=True)
+    def _authorisation(self) -> "Sign":
+        """What signs a request; no variable holds the token, as tracebacks may show variables."""
+        if self.personal and self._access is None:
+            body = {"refresh": SecretStr(self._api_key)}
+            response = self._retried(
+                "POST", "/api/token/refresh/", None, body, None, repeatable=True
+            )
             self._check(response)
             self._access = self._parsed(response, Access).access
-        return {"Authorization": f"Bearer {self._access}"}
+
+        def sign(request: "httpx.Request") -> "httpx.Request":
+            kind, token = ("Bearer", self._access) if self.personal else ("Token", self._api_key)
+            request.headers["Authorization"] = f"{kind} {token}"
+            return request
+
+        return sign
 
     def _retried(
         self,
@@ -165,18 +178,16 @@ class LabelStudioApi:
         path: str,
         params: Mapping[str, str | int] | None,
         body: object,
-        headers: dict[str, str],
+        sign: "Sign | None",
         *,
         repeatable: bool = False,
     ) -> "httpx.Response":
         """The response; one that tells of a passing failure only once the retries are used up."""
         url = self.url + path
-        content = None if body is None else json.dumps(body, allow_nan=False).encode()
-        if content is not None:
-            headers = {**headers, "Content-Type": "application/json"}
+        content = None if body is None else _Sealed(body)
         attempt = 1
         while True:
-            outcome = self._once(method, url, params, content, headers)
+            outcome = self._once(method, url, params, content, sign)
             if not isinstance(outcome, _Failure):
                 return outcome
             limit = outcome.attempts if repeatable or method in REPEATABLE else 1
@@ -191,29 +202,34 @@ class LabelStudioApi:
         method: str,
         url: str,
         params: Mapping[str, str | int] | None,
-        content: bytes | None,
-        headers: dict[str, str],
+        content: "_Sealed | None",
+        sign: "Sign | None",
     ) -> "httpx.Response | _Failure":
         import httpx
 
         try:
             response = self._client.request(
-                method, url, params=params, content=content, headers=headers
+                method,
+                url,
+                params=params,
+                content=None if content is None else content.body,
+                headers=None if content is None else {"Content-Type": "application/json"},
+                auth=sign,
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-            return _Failure(self._unreachable(exc), exc, ATTEMPTS)
+            return _Failure(self._unreachable(exc), frameless(exc), ATTEMPTS)
         except httpx.TimeoutException as exc:
             error = AnnotatorUnavailable(
                 f"Label Studio at {self.url} gave no answer within {self._timeout_s:g} s",
                 remedy="see whether it is overloaded, then run again",
             )
-            return _Failure(error, exc, ATTEMPTS_AFTER_TIMEOUT)
+            return _Failure(error, frameless(exc), ATTEMPTS_AFTER_TIMEOUT)
         except (httpx.TransportError, httpx.DecodingError) as exc:
             error = AnnotatorUnavailable(
                 f"the connection to Label Studio at {self.url} broke: {type(exc).__name__}",
                 remedy="see whether it restarts or a proxy cuts it off, then run again",
             )
-            return _Failure(error, exc, ATTEMPTS)
+            return _Failure(error, frameless(exc), ATTEMPTS)
         date = response.headers.get("date", "")
         self.served_at = instant(date) or self.served_at
         if response.status_code >= 500 or response.status_code == 429:
@@ -337,6 +353,19 @@ class LabelStudioApi:
 
 class _Quiet(Exception):
     pass
+
+
+class _Sealed:
+    """The body of a request, as JSON; what a variable holds of it shows nothing."""
+
+    def __init__(self, body: object) -> None:
+        self.body = json.dumps(body, allow_nan=False, default=_revealed).encode()
+
+
+def _revealed(secret: object) -> str:
+    if not isinstance(secret, SecretStr):
+        raise TypeError(f"{type(secret).__name__} is nothing that JSON knows")
+    return secret.get_secret_value()
 
 
 def _texts(errors: object) -> list[str]:

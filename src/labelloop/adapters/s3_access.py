@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from labelloop.adapters.redaction import redact_logs
 from labelloop.adapters.s3_asking import limit_answers
 from labelloop.adapters.s3_errors import Request, translated
 from labelloop.errors import ConfigError
@@ -117,6 +118,8 @@ class S3Access:
                 f"{url!r} can't be an S3 endpoint",
                 remedy="write it with http:// or https://, a host and, where needed, a port",
             ) from exc
+        client.meta.events.register("before-call.s3.HeadBucket", _follow_no_further)
+        redact_logs()
         limit_answers(client, read_timeout_s)
         return client
 
@@ -172,6 +175,11 @@ class S3Access:
             f"{where} is {named!r}, and {' and '.join(aws_files())} have no such profile",
             remedy=f"{hint}{listed}; `aws configure --profile NAME` makes one",
         )
+
+
+def _follow_no_further(context: "dict[str, Any]", **_: object) -> None:
+    """Let botocore's own question where a bucket lies not be sent on: it would ask without an end."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def expires_at(credentials: object) -> datetime | None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable
+from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable, frameless
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -107,9 +107,9 @@ def translated(request: Request) -> Iterator[None]:
     try:
         yield
     except ClientError as exc:
-        raise answered(exc, request) from exc
+        raise answered(exc, request) from frameless(exc)
     except (BotoCoreError, HTTPClientError, ResponseParserError, HTTPError, OSError) as exc:
-        raise unanswered(exc, request) from exc
+        raise unanswered(exc, request) from frameless(exc)
 
 
 def answered(exc: "ClientError", request: Request) -> StoreError:
@@ -125,6 +125,11 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
         if code in {"NoSuchBucket", "InvalidBucketName", "SignatureDoesNotMatch"}:
             remedy += request.without_virtual()
         return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
+    if 300 <= status < 400:
+        return StoreDenied(
+            f"{request}: the server sends requests on to another address ({code})",
+            remedy="set endpoint_url in [store] to where S3 itself answers; often that is https://",
+        )
     is_page = "html" in str(headers.get("content-type", ""))
     passing = status >= 500 or status in {408, 429} or code in RETRYABLE
     if is_page and passing:

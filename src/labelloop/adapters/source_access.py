@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from labelloop.adapters.folder_files import SCHEME, path_of
 from labelloop.adapters.s3_access import DEFAULT_REGION, S3Access
-from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable
+from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports import SourceRows
 
 
@@ -66,17 +66,17 @@ def translated(doing: str) -> Iterator[None]:
         if isinstance(exc, FileNotFoundError) or "NO_SUCH_BUCKET" in said:
             raise StoreDenied(
                 f"{doing} failed: it is not there", remedy="correct [source] uri"
-            ) from exc
+            ) from frameless(exc)
         if isinstance(exc, PermissionError) or any(sign in said for sign in _DENIED):
             raise StoreDenied(
                 f"{doing} failed: access is denied",
                 remedy="grant the right to list and read it: to the key in [store], or on files to "
                 "this user",
-            ) from exc
+            ) from frameless(exc)
         raise StoreUnavailable(
             f"{doing} failed: {said[:300]}",
             remedy="see that the server runs, and that [source] uri and [store] endpoint_url are right",
-        ) from exc
+        ) from frameless(exc)
 
 
 @contextmanager

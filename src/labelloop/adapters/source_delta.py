@@ -6,7 +6,7 @@ from typing import Any
 
 from labelloop.adapters.s3_access import DEFAULT_REGION, S3Access
 from labelloop.adapters.source_access import checked, file_system, readable, translated
-from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable
+from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports import SourceColumns, SourceFile, SourceRows
 
 _ROWS = 16_384
@@ -91,18 +91,18 @@ class DeltaSource:
             raise StoreDenied(
                 f"no Delta table stands at {self._uri}",
                 remedy="correct [source] uri: it names the folder that holds _delta_log",
-            ) from exc
+            ) from frameless(exc)
         except DeltaProtocolError as exc:
             raise ConfigError(
                 f"the Delta table at {self._uri} can't be read: {str(exc).splitlines()[0]}",
                 remedy="switch that feature off, or write the predictions as Parquet files too",
-            ) from exc
+            ) from frameless(exc)
         except (DeltaError, OSError) as exc:
             said = (str(exc).splitlines() or [type(exc).__name__])[0]
             raise StoreUnavailable(
                 f"reading the Delta table at {self._uri} failed: {said[:300]}",
                 remedy="see that it is reachable, and that the key in [store] may list and read it",
-            ) from exc
+            ) from frameless(exc)
 
 
 def _delta_table(uri: str, options: dict[str, str] | None) -> Any:
@@ -112,7 +112,7 @@ def _delta_table(uri: str, options: dict[str, str] | None) -> Any:
         raise ConfigError(
             '[source] kind = "delta" needs the package deltalake',
             remedy="install labelloop with the extra `delta`: pip install 'labelloop[delta]'",
-        ) from exc
+        ) from frameless(exc)
     return DeltaTable(uri, storage_options=options)
 
 

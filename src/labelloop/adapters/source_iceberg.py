@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labelloop.adapters.iceberg_tables import s3_settings, sqlite_file, without_password
 from labelloop.adapters.s3_access import S3Access
 from labelloop.adapters.source_access import checked, readable
-from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable
+from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports import SourceColumns, SourceFile, SourceRows
 
 if TYPE_CHECKING:
@@ -102,18 +102,18 @@ class IcebergSource:
             raise StoreDenied(
                 f"the catalog {self._shown} has no table {self._name!r}",
                 remedy="correct [source] table, catalog or catalog_name",
-            ) from exc
+            ) from frameless(exc)
         except refused as exc:
             raise StoreDenied(
                 f"the catalog {self._shown} refused: {exc}",
                 remedy="give it the credentials that it asks for, in pyiceberg's own settings",
-            ) from exc
+            ) from frameless(exc)
         except (SQLAlchemyError, OSError, exceptions.RESTError) as exc:
             said = (str(exc).splitlines() or [type(exc).__name__])[0]
             raise StoreUnavailable(
                 f"reading the table {self._name!r} of {self._shown} failed: {said}",
                 remedy="see that catalog and files are reachable",
-            ) from exc
+            ) from frameless(exc)
 
 
 def _opened(catalog: str, name: str, access: S3Access) -> "Catalog":

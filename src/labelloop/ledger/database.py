@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from labelloop.errors import LeaseHeld, LeaseLost, LedgerError
+from labelloop.errors import LeaseHeld, LeaseLost, LedgerError, frameless
 from labelloop.ledger import holder
 from labelloop.ledger import tables as t
 from labelloop.ledger.engine import database_url, engine, seconds, sqlite_path
@@ -77,7 +77,7 @@ class Ledger:
         except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
             if opened is not None:
                 opened.dispose()
-            raise unopened(exc, made) from exc
+            raise unopened(exc, made) from frameless(exc)
         except BaseException:
             if opened is not None:
                 opened.dispose()
@@ -102,7 +102,7 @@ class Ledger:
             looking = engine(made)
             there = revision(looking) is not None
         except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
-            raise unopened(exc, made) from exc
+            raise unopened(exc, made) from frameless(exc)
         finally:
             if looking is not None:
                 looking.dispose()
