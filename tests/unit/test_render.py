@@ -5,6 +5,7 @@ import os
 import struct
 import termios
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from types import SimpleNamespace
@@ -27,14 +28,20 @@ from labelloop.reports.tables import Table, confusion
 AT = datetime(2026, 11, 25, 19, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def terminal() -> Iterator[int]:
-    """The file descriptor of a terminal of eighty columns."""
+@contextmanager
+def terminal_of(columns: int) -> Iterator[int]:
+    """The file descriptor of a terminal."""
     ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     yield theirs
     os.close(ours)
     os.close(theirs)
+
+
+@pytest.fixture
+def terminal() -> Iterator[int]:
+    with terminal_of(80) as found:
+        yield found
 
 
 def printed(table: Any) -> list[str]:
@@ -51,6 +58,15 @@ def test_a_long_line_goes_on_below_its_text_and_no_word_is_cut(terminal: int) ->
     assert all(line.startswith(" " * 9) for line in lines[1:])
     assert address in [line.strip() for line in lines]
     assert all(len(line) <= 80 for line in lines if address not in line)
+
+
+@pytest.mark.parametrize(("columns", "longest"), [(0, 80), (5, 41)])
+def test_a_terminal_without_a_width_or_with_hardly_any_is_written_to(
+    columns: int, longest: int
+) -> None:
+    with terminal_of(columns) as found:
+        lines = wrapped("word " * 60, 21, file_descriptor=found).split("\n")
+    assert max(map(len, lines)) in range(longest - 4, longest + 1)
 
 
 def test_lines_of_a_log_in_an_error_stay_lines(terminal: int) -> None:

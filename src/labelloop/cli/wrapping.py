@@ -3,6 +3,10 @@
 import os
 import textwrap
 
+USUAL = 80
+"""The columns of a terminal that doesn't say how many it has."""
+NARROWEST = 20
+
 
 def wrapped(text: str, indent: int, *, file_descriptor: int = 1) -> str:
     """`text`, on a terminal continued below `indent`; elsewhere a line stays one.
@@ -11,8 +15,9 @@ def wrapped(text: str, indent: int, *, file_descriptor: int = 1) -> str:
     """
     if not os.isatty(file_descriptor):
         return text
+    columns = os.get_terminal_size(file_descriptor).columns or USUAL
     wrapper = textwrap.TextWrapper(
-        os.get_terminal_size(file_descriptor).columns,
+        max(columns, indent + NARROWEST),
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
