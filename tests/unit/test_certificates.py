@@ -240,3 +240,18 @@ def test_the_ledger_keeps_what_was_decided(make_world: MakeWorld) -> None:
     assert json.loads(kept[1])["n_accepted"] == built.certificates[0].n_accepted
     table = pq.read_table(Path(world.loop.dataset("training").uri) / "manifest.parquet")
     assert table["certificate"].type == "int64"
+
+
+def test_a_forgotten_audit_leaves_the_list_and_the_others_decide(make_world: MakeWorld) -> None:
+    world = make_world(queues(250), head=PLAIN)
+    round_of(world, 400, n_wrong=20)
+    (before,) = world.loop.build().certificates
+    audited = [d for d in world.draws("accuracy") if d.predicted_class == "dog"][:2]
+    kept = model_rows(world)[0]
+    world.loop.forget([kept.sample_id, *(d.sample_id for d in audited)])
+    assert len(audited) == 2
+    (after,) = world.loop.build().certificates
+    assert (after.n_audits, after.n_answered) == (248, 248)
+    assert after.n_wrong == before.n_wrong - 2
+    assert after.n_accepted == before.n_accepted - 1
+    assert len(model_rows(world)) == after.n_accepted

@@ -333,3 +333,15 @@ def test_a_file_or_a_shadow_model_is_named_and_not_both(
     both = CliRunner().invoke(group, ["compare", "c.parquet", "--shadow", "v2"])
     assert both.exit_code == 2
     assert "one of them" in both.output
+
+
+def test_a_forgotten_sample_judges_nobody(world: World, tmp_path: Path) -> None:
+    said = labels(world)
+    gone = sorted(said)[0]
+    world.loop.forget([gone])
+    del said[gone]
+    compared = world.loop.compare(candidate(tmp_path / "c.parquet", said))
+    assert isinstance(compared.candidate, Estimate)
+    assert compared.candidate.n == N - 1
+    assert compared.candidate.value == pytest.approx(1)
+    assert world.loop.write_judges(tmp_path / "judges.csv") == N - 1

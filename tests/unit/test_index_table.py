@@ -426,3 +426,17 @@ def test_inputs_may_lie_in_a_folder(make_world: MakeWorld, tmp_path: Path) -> No
     assert store.read(uris["A.png"]) == b"letter"
     listed = {o.sample_id: o.uri for page in store.objects() for o in page}
     assert {key: uris[key] for key in listed} == listed, "the same sample by two ways is one"
+
+
+def test_rows_of_a_forgotten_sample_are_passed_by(make_world: MakeWorld) -> None:
+    world = tabled(make_world)
+    put(world, "monday", [row(f"{name}.png", flagged=name == "b") for name in "abc"])
+    world.loop.index()
+    done = world.loop.forget(["b.png", "late.png"], unknown_too=True)
+    assert (done.n_predictions, done.n_feedback) == (1, 1)
+    put(world, "monday", [row(f"{name}.png", flagged=True) for name in "abcd"])
+    put(world, "tuesday", [row("late.png", model="m2"), row("b.png", corrected_class="dog")])
+    indexed = world.loop.index()
+    assert (indexed.n_new, indexed.n_rows, indexed.n_set_aside) == (1, 6, 0)
+    assert set(held(world)) == {"a.png", "c.png", "d.png"}
+    assert world.log.held(["b.png", "late.png"]) == []
