@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -249,6 +250,16 @@ def test_columns_that_a_delta_table_is_partitioned_by_are_read(tmp_path: Path) -
     DeltaTable(uri).optimize.compact()
     DeltaTable(uri).delete("id = 's'")
     assert sorted(str(i) for file in ids(source) for i in file) == ["r", "t"]
+
+
+def test_without_its_package_a_delta_table_is_an_error_that_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    monkeypatch.setitem(sys.modules, "deltalake.exceptions", None)
+    with pytest.raises(ConfigError) as caught:
+        DeltaSource(str(tmp_path)).files()
+    assert "labelloop[delta]" in caught.value.remedy
 
 
 def test_a_folder_that_is_no_delta_table_is_an_error(tmp_path: Path) -> None:

@@ -83,7 +83,13 @@ class DeltaSource:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
+        try:
+            from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
+        except ImportError as exc:
+            raise ConfigError(
+                '[source] kind = "delta" needs the package deltalake',
+                remedy="install labelloop with the extra `delta`: pip install 'labelloop[delta]'",
+            ) from frameless(exc)
 
         try:
             yield
@@ -106,13 +112,8 @@ class DeltaSource:
 
 
 def _delta_table(uri: str, options: dict[str, str] | None) -> Any:
-    try:
-        from deltalake import DeltaTable
-    except ImportError as exc:
-        raise ConfigError(
-            '[source] kind = "delta" needs the package deltalake',
-            remedy="install labelloop with the extra `delta`: pip install 'labelloop[delta]'",
-        ) from frameless(exc)
+    from deltalake import DeltaTable
+
     return DeltaTable(uri, storage_options=options)
 
 
