@@ -343,6 +343,9 @@ class PredictionLog(Protocol):
     def held(self, sample_ids: Sequence[str]) -> Sequence[HeldRows]:
         """The visible rows of `sample_ids`, counted by sample and batch, in their order."""
 
+    def twins(self, sample_ids: Sequence[str], limit: int) -> Sequence[str]:
+        """Other samples with the content of one of `sample_ids`, sorted, `limit` at most."""
+
     def erase(self, sample_ids: Sequence[str]) -> None:
         """Take every row of `sample_ids` out, and leave nothing of them where the log lies.
 

@@ -884,6 +884,17 @@ def test_what_is_held_of_samples_is_told_by_batch(log: PredictionLog) -> None:
     ]
 
 
+def test_the_twins_of_samples_are_named(log: PredictionLog) -> None:
+    same = {"content_hash": "same"}
+    append(log, 1, [prediction("a", **same), prediction("b", **same), prediction("c")])
+    append(log, 2, [prediction("é", **same), prediction("b", model="m2", role=Role.SHADOW, **same)])
+    append(log, 3, [prediction("d", content_hash=""), prediction("e", content_hash="")])
+    assert list(log.twins(["a"], 9)) == ["b", "é"]
+    assert list(log.twins(["a", "b"], 9)) == ["é"]
+    assert list(log.twins(["a"], 1)) == ["b"]
+    assert list(log.twins(["c", "d", "none"], 9)) == list(log.twins([], 9)) == []
+
+
 def test_an_erased_sample_is_in_no_answer_and_the_others_stay(reopen: Reopen) -> None:
     log = reopen()
     fill(log)

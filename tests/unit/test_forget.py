@@ -121,6 +121,16 @@ def test_blind_copies_go_with_their_samples(make_world: MakeWorld) -> None:
     assert not world.store.exists(copy)
 
 
+def test_twins_that_stay_are_named(make_world: MakeWorld) -> None:
+    world = wide(make_world)
+    world.put("again.png", PERSON.encode())
+    play(world)
+    done = world.loop.forget([PERSON])
+    assert done.twins == ("again.png",)
+    assert world.log.held(["again.png"]) != []
+    assert world.loop.forget(["again.png"]).twins == ()
+
+
 def test_a_forgotten_sample_never_comes_back(world: World) -> None:
     play(world)
     world.loop.forget([PERSON, "not yet there.png"], unknown_too=True)
@@ -381,6 +391,7 @@ def test_the_command_says_what_went_and_what_is_left_to_do(make_world: MakeWorld
     asked = command(world, PERSON)
     assert asked.exit_code == 1
     assert "nobody can be asked" in str(asked.exception)
+    assert world.log.held([PERSON]) != []
     told = command(world, PERSON, "--dry-run")
     assert "1 sample would be forgotten" in told.output
     listed = world.folder / "list.txt"

@@ -194,6 +194,16 @@ class IcebergLog:
             )
             return [HeldRows(**row) for row in reading.rows(statement)]
 
+    def twins(self, sample_ids: Sequence[str], limit: int) -> Sequence[str]:
+        """Other samples with the content of one of `sample_ids`, sorted, `limit` at most."""
+        if not sample_ids:
+            return []
+        with self._reading() as reading:
+            statement = log_sql.twins(
+                reading.source("predictions"), reading.listed("sample_id", sample_ids), limit
+            )
+            return [row["sample_id"] for row in reading.rows(statement)]
+
     def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""
         return self._tables.visible_after(batch)

@@ -140,6 +140,17 @@ def held(predictions: str, feedback: str, wanted: str) -> str:
         ORDER BY sample_id, batch"""
 
 
+def twins(predictions: str, wanted: str, limit: int) -> str:
+    """Samples that `wanted` doesn't list, with the content of one that it does."""
+    listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
+    return f"""
+        SELECT DISTINCT sample_id FROM {predictions}
+        WHERE content_hash IN (SELECT content_hash FROM {predictions}
+                               WHERE {listed} AND content_hash <> '')
+          AND NOT {listed}
+        ORDER BY sample_id LIMIT {int(limit)}"""
+
+
 def known(predictions: str, feedback: str, wanted: str) -> str:
     """Of the samples that `wanted` lists: serving prediction, other models, folded feedback."""
     listed = f"sample_id IN (SELECT sample_id FROM {wanted})"

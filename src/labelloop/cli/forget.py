@@ -11,10 +11,12 @@ from labelloop.cli.common import opened, print_json, with_config
 from labelloop.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labelloop.steps.forget import Forgotten
 
 _SHOWN = 20
-"""How many of the user's own objects are named on a screen; --json names all."""
+"""How many names of a kind a screen shows; --json shows all."""
 
 
 @click.command(name="forget")
@@ -61,7 +63,9 @@ def command(
                 loop.forget(names, unknown_too=unknown_too, dry_run=True),
                 loop.settings.project.timezone,
             )
-            click.confirm("Erase this for good?", abort=True, err=True)
+            if not click.confirm("Erase this for good?", err=True):
+                click.echo("nothing was erased")
+                raise click.exceptions.Exit(1)
         done = loop.forget(names, unknown_too=unknown_too, dry_run=dry_run)
         if as_json:
             print_json(done)
@@ -98,11 +102,11 @@ def _show(r: "Forgotten", timezone: str) -> None:
         "answers": ((r.n_answers, "answer"),),
         "blind copies": ((r.n_copies, "copy", "copies"),),
         "set aside": ((r.n_set_aside, "row"),),
-        "ledger": ((r.n_draws, "draw without its sample", "draws without their samples"),),
+        "ledger": ((r.n_draws, "draw"),),
     }
     for name, counts in rows.items():
         said = ", ".join(_n(*count) for count in counts if count[0])
-        kept = " kept, for the accuracies" if name == "ledger" else ""
+        kept = " kept without the sample, for the accuracies" if name == "ledger" else ""
         if said:
             click.echo(f"  {name:<15} {said}{kept}")
     for v in r.redacted:
@@ -113,12 +117,18 @@ def _show(r: "Forgotten", timezone: str) -> None:
     for e in r.exports:
         when = render.moment(e.at, timezone)
         click.echo(render.plain(f"  {e.dataset} v{e.version} as {e.format}, {when}: {e.target}"))
-    if r.inputs:
-        click.echo("Your own objects are there still; labelloop never deletes them:")
-    for uri in r.inputs[:_SHOWN]:
-        click.echo(render.plain(f"  {uri}"))
-    if len(r.inputs) > _SHOWN:
-        click.echo(f"  and {len(r.inputs) - _SHOWN:,} more, which --json lists")
+    _list("Your own objects are there still; labelloop never deletes them:", r.inputs)
+    _list("Other samples have the same content, and stay unless you name them too:", r.twins)
+
+
+def _list(title: str, names: "Sequence[str]") -> None:
+    """Some names below a title; nothing where there are none."""
+    if names:
+        click.echo(title)
+    for name in names[:_SHOWN]:
+        click.echo(render.plain(f"  {name}"))
+    if len(names) > _SHOWN:
+        click.echo(f"  and {len(names) - _SHOWN:,} more, which --json lists")
 
 
 def _n(n: int, one: str, several: str = "") -> str:

@@ -29,6 +29,8 @@ class Erasure:
         where the user's own objects lie, which are not deleted
     n_answers
         people's answers that were deleted or made nameless
+    twins
+        other samples with the same content, which stay
     redacted
         the versions that were redacted so far
     """
@@ -43,6 +45,7 @@ class Erasure:
     n_draws: int
     n_answers: int
     n_set_aside: int
+    twins: tuple[str, ...] = ()
     redacted: tuple[Redacted, ...] = ()
 
     def to_json(self) -> str:

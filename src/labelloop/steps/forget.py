@@ -43,6 +43,7 @@ from labelloop.steps.version_folder import clear
 OTHERS = ("index", "collect", "select", "send", "build")
 """The verbs that may not run meanwhile: each writes what one of them could bring back."""
 
+_TWINS = 1_000
 _WORKERS = 16
 
 
@@ -62,6 +63,8 @@ class Forgotten:
         of those versions, taken before: they hold the samples still
     inputs
         where the user's own objects lie: they are not deleted
+    twins
+        other samples with the same content, the first thousand: they stay unless they are named too
     """
 
     dry_run: bool
@@ -77,6 +80,7 @@ class Forgotten:
     redacted: tuple[Redacted, ...]
     exports: tuple[Export, ...]
     inputs: tuple[str, ...]
+    twins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,7 @@ class Forget:
             n_draws=traces.n_draws,
             n_answers=traces.n_answers,
             n_set_aside=len(aside),
+            twins=tuple(self._log.twins(names, _TWINS)),
         )
         rows_of = tuple((rows.batch, rows.n_rows) for rows in held)
         return _Found(erasure, rows_of, traces.tasks, tuple(aside), len(again))
@@ -350,6 +355,7 @@ class Forget:
             redacted=erasure.redacted,
             exports=tuple(exports),
             inputs=erasure.inputs,
+            twins=erasure.twins,
         )
 
 

@@ -175,6 +175,14 @@ class MemoryLog:
             for (sample_id, batch), rows in sorted(found.items())
         ]
 
+    def twins(self, sample_ids: Sequence[str], limit: int) -> Sequence[str]:
+        """Other samples with the content of one of `sample_ids`, sorted, `limit` at most."""
+        wanted = set(sample_ids)
+        rows = [p for _, p in self._predictions()]
+        contents = {p.content_hash for p in rows if p.sample_id in wanted} - {""}
+        found = {p.sample_id for p in rows if p.content_hash in contents}
+        return sorted(found - wanted)[:limit]
+
     def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""
         return [
