@@ -115,6 +115,9 @@ class Store(Protocol):
     def exists(self, uri: str) -> bool:
         """Whether an object stands at `uri`."""
 
+    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
+        """Whether an object stands at each uri, in their order; many are looked for at once."""
+
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine."""
 

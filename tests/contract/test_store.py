@@ -393,12 +393,26 @@ def test_what_was_overwritten_is_not_read_for_what_was_listed(bench: Bench) -> N
         assert store.read(old.uri, content_hash=of_a_row) == b"new"
 
 
+def test_many_are_looked_for_at_once(bench: Bench) -> None:
+    for key in ODD_KEYS:
+        bench.put(key)
+    uris = [bench.uri(key) for key in ODD_KEYS]
+    there = dict.fromkeys(uris, True)
+    missing = [bench.uri(f"gone {i}.png") for i in range(10)]
+    elsewhere = f"{bench.blind}/gone.png"
+    asked = [missing[0], *uris, *missing[1:], uris[0]]
+    assert list(bench.store.existing(asked)) == [there.get(uri, False) for uri in asked]
+    assert list(bench.store.existing([uris[0], elsewhere])) == [True, False]
+    assert list(bench.store.existing([])) == []
+
+
 def test_a_missing_bucket_is_never_taken_for_a_missing_object(bench: Bench) -> None:
     bench.put("a.png")
     store = bench.store
     nowhere = f"{bench.nowhere}/a.png"
     for call in (
         lambda: store.exists(nowhere),
+        lambda: store.existing([f"{nowhere}{i}" for i in range(20)]),
         lambda: store.read(nowhere),
         lambda: store.delete(nowhere),
         lambda: store.copy_blind(nowhere, f"{bench.blind}/copy"),

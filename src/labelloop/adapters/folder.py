@@ -148,6 +148,10 @@ class FolderStore:
             self._check_mounted(path)
         return False
 
+    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
+        """Whether a file stands at each uri."""
+        return [self.exists(uri) for uri in uris]
+
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the file at `uri`.
 

@@ -59,6 +59,10 @@ class MovedStore:
         """Whether an object stands at `uri`."""
         return self._store.exists(self.place_of(uri))
 
+    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
+        """Whether an object stands at each uri."""
+        return self._store.existing([self.place_of(uri) for uri in uris])
+
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`."""
         self._store.delete(uri)

@@ -231,6 +231,21 @@ class S3Store:
             return False
         return True
 
+    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
+        """Whether an object stands at each uri, many looked for at once."""
+        keys = [key for bucket, key in map(split_uri, uris) if bucket == self._bucket]
+        there: set[str] = set()
+        if len(keys) == len(uris) > FEW:
+            for answer in self._gets.heads(keys):
+                if answer.status == OK and b"\netag:" in answer.body.lower():
+                    there.add(answer.key)
+                elif answer.status != NOT_FOUND:
+                    break
+        rest = [uri for uri in uris if split_uri(uri)[1] not in there]
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
+            looked = dict(zip(rest, pool.map(self.exists, rest), strict=True))
+        return [looked.get(uri, True) for uri in uris]
+
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine.
 

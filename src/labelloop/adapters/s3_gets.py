@@ -1,4 +1,4 @@
-"""GET requests on one bucket, signed by two hashes each, many under way at once.
+"""GET and HEAD requests on one bucket, signed by two hashes each, many under way at once.
 
 boto3 spends a millisecond of CPU on a request, most of it on signing. Here a key made once a day signs
 (AWS Signature Version 4: docs.aws.amazon.com/general/latest/gr/create-signed-request.html), and libcurl
@@ -34,7 +34,7 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one request; `status` 0: none came, or not in time."""
+    """The answer to one request; `status` 0: none came, or not in time. A head stands in for the body."""
 
     key: str
     status: int
@@ -42,7 +42,7 @@ class Answer:
 
 
 class Gets:
-    """GET requests on one bucket. Thread-safe."""
+    """GET and HEAD requests on one bucket. Thread-safe."""
 
     def __init__(
         self,
@@ -65,13 +65,17 @@ class Gets:
         self._timeout_s = timeout_s
         self._idle: deque[Any] = deque()
 
-    def __call__(self, keys: Iterable[str], query: str) -> Iterator[Answer]:
+    def heads(self, keys: Iterable[str]) -> Iterator[Answer]:
+        """The answers to HEAD key, as they come in."""
+        return self(keys, "", head=True)
+
+    def __call__(self, keys: Iterable[str], query: str, *, head: bool = False) -> Iterator[Answer]:
         """The answers to GET key?query, as they come in; an empty key is the bucket itself.
 
         `query` is sorted and quoted as Signature Version 4 wants it. What is not yet asked when the
         caller stops is never asked. Nothing is yielded where there are no credentials to sign with.
         """
-        signer = self._signer(query)
+        signer = self._signer(query, head)
         if signer is None:
             return
         try:
@@ -99,13 +103,13 @@ class Gets:
             body = BytesIO()
             curl.setopt(pycurl.URL, url)
             curl.setopt(pycurl.HTTPHEADER, headers)
-            curl.setopt(pycurl.WRITEDATA, body)
+            curl.setopt(pycurl.WRITEHEADER if signer.head else pycurl.WRITEDATA, body)
             running[curl] = key, body
             multi.add_handle(curl)
             return True
 
         try:
-            while len(running) < self._connections and ask(self._handle(signer.base)):
+            while len(running) < self._connections and ask(self._handle(signer)):
                 pass
             while running:
                 multi.perform()
@@ -127,7 +131,7 @@ class Gets:
                     multi.remove_handle(curl)
                 curl.close()
 
-    def _handle(self, base: str) -> Any:
+    def _handle(self, signer: "Signer") -> Any:
         import pycurl
         from botocore.httpsession import where
 
@@ -138,16 +142,19 @@ class Gets:
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(1000 * self._connect_timeout_s))
         curl.setopt(pycurl.TIMEOUT_MS, int(1000 * self._timeout_s))
-        curl.setopt(pycurl.MAXFILESIZE, LARGEST)
+        if signer.head:
+            curl.setopt(pycurl.NOBODY, 1)
+        else:
+            curl.setopt(pycurl.MAXFILESIZE, LARGEST)
         trusted = self._access.ca_file or os.environ.get("AWS_CA_BUNDLE") or where()
         curl.setopt(pycurl.CAINFO, trusted)
         if self._access.proxy:
             curl.setopt(pycurl.PROXY, self._access.proxy)
-        elif is_loopback(base):
+        elif is_loopback(signer.base):
             curl.setopt(pycurl.PROXY, "")
         return curl
 
-    def _signer(self, query: str) -> "Signer | None":
+    def _signer(self, query: str, head: bool) -> "Signer | None":
         from botocore.exceptions import BotoCoreError
 
         try:
@@ -160,6 +167,7 @@ class Gets:
             return Signer(
                 base=known.partition("?")[0].removesuffix("k"),
                 query=query,
+                head=head,
                 credentials=found.get_frozen_credentials(),
                 region=self._client.meta.region_name,
             )
@@ -168,12 +176,20 @@ class Gets:
 
 
 class Signer:
-    """Signs GET requests on one bucket with one query."""
+    """Signs requests on one bucket with one query."""
 
     def __init__(
-        self, *, base: str, query: str, credentials: "ReadOnlyCredentials", region: str
+        self,
+        *,
+        base: str,
+        query: str,
+        credentials: "ReadOnlyCredentials",
+        region: str,
+        head: bool = False,
     ) -> None:
         self.base = base
+        self.head = head
+        self._method = "HEAD" if head else "GET"
         self._credentials = credentials
         self._region = region
         parts = urlsplit(base)
@@ -191,10 +207,10 @@ class Signer:
             self._end = self._begin + timedelta(minutes=1)
             self._prepare(now)
         path = self._path + quote(key, safe="/-_.~")
-        asked = f"GET\n{path}\n{self._canonical}"
+        asked = f"{self._method}\n{path}\n{self._canonical}"
         digest = hashlib.sha256(asked.encode()).hexdigest()
         signature = hmac.digest(self._key, f"{self._prefix}{digest}".encode(), "sha256").hex()
-        url = f"{self._server}{path}?{self._query}"
+        url = f"{self._server}{path}?{self._query}" if self._query else f"{self._server}{path}"
         return url, [f"{self._authorization}{signature}", *self._headers]
 
     def _prepare(self, now: datetime) -> None:
@@ -210,7 +226,7 @@ class Signer:
             headers["x-amz-security-token"] = self._credentials.token
         names = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        query = "&".join(p if "=" in p else f"{p}=" for p in self._query.split("&"))
+        query = "&".join(p if "=" in p else f"{p}=" for p in self._query.split("&") if p)
         self._canonical = f"{query}\n{lines}\n{names}\n{EMPTY}"
         self._prefix = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n"
         self._headers = [f"{n}: {v}" for n, v in headers.items() if n != "host"]

@@ -500,7 +500,7 @@ class Send:
             there = _many(self._embed, named)
         else:
             named = list(batch)
-            there = _many(lambda shown: self._store.exists(shown.task.uri), named)
+            there = list(self._store.existing([shown.task.uri for shown in named]))
         gone = [s.task for s, ok in zip(named, there, strict=True) if not ok]
         if gone:
             with self._ledger.write(lease) as tx:

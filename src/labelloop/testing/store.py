@@ -182,6 +182,10 @@ class MemoryStore:
         self._check_bucket(uri)
         return uri in self.objects_by_uri
 
+    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
+        """Whether an object stands at each uri."""
+        return [self.exists(uri) for uri in uris]
+
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine."""
         self.before("delete", uri)
