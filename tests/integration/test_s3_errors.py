@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labelloop.adapters import s3_gets
+from labelloop.adapters import s3_signing
 from labelloop.adapters.s3 import S3Store
 from labelloop.demo.process import free_port
 from labelloop.errors import ConfigError, StoreDenied, StoreError, StoreUnavailable
@@ -131,7 +131,7 @@ def test_a_wrong_clock_is_named(
     monkeypatch.setattr(
         botocore.auth, "get_current_datetime", lambda *a, **k: now(*a, **k) - timedelta(hours=2)
     )
-    monkeypatch.setattr(s3_gets, "_now", lambda: datetime.now(UTC) - timedelta(hours=2))
+    monkeypatch.setattr(s3_signing, "_now", lambda: datetime.now(UTC) - timedelta(hours=2))
     with pytest.raises(StoreDenied, match="clock") as caught:
         list(open_store().objects())
     assert "NTP" in caught.value.remedy

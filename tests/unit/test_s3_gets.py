@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from labelloop.adapters import s3_gets
+from labelloop.adapters import s3_signing
 from labelloop.adapters.s3 import FEW, S3Store
 from labelloop.adapters.s3_access import S3Access
 from labelloop.adapters.s3_answers import page_of, tags_of
-from labelloop.adapters.s3_gets import Signer, query
+from labelloop.adapters.s3_signing import Links, Signer, query
 from labelloop.ports import StoredObject
 from tests.odd_keys import ODD_KEYS
 
@@ -31,7 +31,7 @@ def test_the_signatures_are_botocores(key: str, monkeypatch: pytest.MonkeyPatch)
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import ReadOnlyCredentials
 
-    monkeypatch.setattr(s3_gets, "_now", lambda: NOW)
+    monkeypatch.setattr(s3_signing, "_now", lambda: NOW)
     monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: NOW.replace(tzinfo=None))
     for base, asked, token, head in product(BASES, QUERIES, (None, "a/role+="), (False, True)):
         held = ReadOnlyCredentials("AKIA", "secret/+=", token)
@@ -42,6 +42,26 @@ def test_the_signatures_are_botocores(key: str, monkeypatch: pytest.MonkeyPatch)
         auth.S3SigV4Auth(held, "s3", "eu-west-1").add_auth(request)
         signed = {line.lower() for line in headers}
         assert signed == {f"{name}: {value}".lower() for name, value in request.headers.items()}
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_the_links_are_botocores(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore import auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import ReadOnlyCredentials
+
+    monkeypatch.setattr(s3_signing, "_now", lambda: NOW)
+    monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: NOW.replace(tzinfo=None))
+    for base, token in product(BASES, (None, "a/role+=")):
+        held = ReadOnlyCredentials("AKIA", "secret/+=", token)
+        links = Links(base=base, life_s=3600, credentials=held, region="eu-west-1")
+        url = links.link(key)
+        request = AWSRequest("GET", url.partition("?")[0])
+        auth.S3SigV4QueryAuth(held, "s3", "eu-west-1", expires=3600).add_auth(request)
+        assert url.partition("?")[0] == request.url.partition("?")[0]
+        assert sorted(url.partition("?")[2].split("&")) == sorted(
+            request.url.partition("?")[2].split("&")
+        )
 
 
 def test_a_new_minute_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +76,7 @@ def test_a_new_minute_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
     for later in (0, 0.5, 1, 86_400):
         at = NOW + timedelta(seconds=later)
-        monkeypatch.setattr(s3_gets, "_now", lambda at=at: at)
+        monkeypatch.setattr(s3_signing, "_now", lambda at=at: at)
         said.append(signer.signed("k")[1])
     assert said[0] == said[1]
     assert "20260302T235959Z" in said[1][-1]

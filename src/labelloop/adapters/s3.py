@@ -20,6 +20,7 @@ from labelloop.adapters.s3_answers import tags_of
 from labelloop.adapters.s3_asking import Asking
 from labelloop.adapters.s3_errors import NOT_FOUND, Request, translated
 from labelloop.adapters.s3_gets import OK, Gets
+from labelloop.adapters.s3_signing import Links, place_of
 from labelloop.errors import ArgumentError, ConfigError, InputChanged, InputGone, StoreDenied
 from labelloop.ports import BrowserView, StoredObject
 
@@ -74,6 +75,7 @@ class S3Store:
         self._ask = Asking(attempts=attempts, sleep=sleep)
         self._timeout_s = connect_timeout_s + read_timeout_s
         self._standing: set[str] = set()
+        self._made_links: dict[tuple[str, int, object], Links] = {}
         self._session = access.session()
 
         def client(url: str | None) -> "S3Client":
@@ -191,11 +193,22 @@ class S3Store:
             )
         bucket, key = split_uri(uri)
         with translated(self._request("signing", bucket, key)):
-            return self._signer.generate_presigned_url(
-                "get_object",
-                Params={"Bucket": bucket, "Key": key},
-                ExpiresIn=int(life.total_seconds()),
-            )
+            return self._links(bucket, int(life.total_seconds())).link(key)
+
+    def _links(self, bucket: str, life_s: int) -> Links:
+        """What signs with the credentials of now: those of a role change."""
+        found = self._session.get_credentials()
+        now = None if found is None else found.get_frozen_credentials()
+        made = self._made_links.get((bucket, life_s, now))
+        if made is None or now is None:
+            base = place_of(self._signer, bucket)  # says so where there are no credentials
+            assert now is not None  # noqa: S101  else it would have
+            region = self._signer.meta.region_name
+            made = Links(base=base, life_s=life_s, credentials=now, region=region)
+            if len(self._made_links) >= FEW:  # of credentials that have passed
+                self._made_links.clear()
+            self._made_links[bucket, life_s, now] = made
+        return made
 
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
         """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.

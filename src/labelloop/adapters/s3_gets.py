@@ -1,27 +1,22 @@
 """GET and HEAD requests on one bucket, signed by two hashes each, many under way at once.
 
-boto3 spends a millisecond of CPU on a request, most of it on signing. Here a key made once a day signs
-(AWS Signature Version 4: docs.aws.amazon.com/general/latest/gr/create-signed-request.html), and libcurl
-keeps the connections. Whatever isn't a plain answer is left to boto3, which knows retries and errors.
+boto3 spends a millisecond of CPU on a request, most of it on signing. Here `s3_signing` signs, and
+libcurl keeps the connections. Whatever isn't a plain answer is left to boto3, which knows retries and errors.
 """
 
-import hashlib
-import hmac
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
 
 from labelloop.adapters.s3_access import S3Access, is_loopback
+from labelloop.adapters.s3_signing import Signer, place_of
 
 if TYPE_CHECKING:
     import boto3
-    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
 LARGEST = 32 * 2**20
@@ -29,7 +24,6 @@ LARGEST = 32 * 2**20
 
 LONGEST_WAIT_S = 1.0
 OK = 200
-EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +155,8 @@ class Gets:
             found = self._session.get_credentials()
             if found is None:
                 return None
-            known = self._client.generate_presigned_url(
-                "get_object", Params={"Bucket": self._bucket, "Key": "k"}
-            )
             return Signer(
-                base=known.partition("?")[0].removesuffix("k"),
+                base=place_of(self._client, self._bucket),
                 query=query,
                 head=head,
                 credentials=found.get_frozen_credentials(),
@@ -175,80 +166,9 @@ class Gets:
             return None
 
 
-class Signer:
-    """Signs requests on one bucket with one query."""
-
-    def __init__(
-        self,
-        *,
-        base: str,
-        query: str,
-        credentials: "ReadOnlyCredentials",
-        region: str,
-        head: bool = False,
-    ) -> None:
-        self.base = base
-        self.head = head
-        self._method = "HEAD" if head else "GET"
-        self._credentials = credentials
-        self._region = region
-        parts = urlsplit(base)
-        self._path = parts.path
-        self._server = base.removesuffix(parts.path)
-        self._query = query
-        self._begin = self._end = datetime.min.replace(tzinfo=UTC)
-        self._host = parts.netloc
-
-    def signed(self, key: str) -> tuple[str, list[str]]:
-        """The URL and the headers of the request for a key."""
-        now = _now()
-        if not self._begin <= now < self._end:
-            self._begin = now.replace(second=0, microsecond=0)
-            self._end = self._begin + timedelta(minutes=1)
-            self._prepare(now)
-        path = self._path + quote(key, safe="/-_.~")
-        asked = f"{self._method}\n{path}\n{self._canonical}"
-        digest = hashlib.sha256(asked.encode()).hexdigest()
-        signature = hmac.digest(self._key, f"{self._prefix}{digest}".encode(), "sha256").hex()
-        url = f"{self._server}{path}?{self._query}" if self._query else f"{self._server}{path}"
-        return url, [f"{self._authorization}{signature}", *self._headers]
-
-    def _prepare(self, now: datetime) -> None:
-        """What all requests of this minute share."""
-        at = now.strftime("%Y%m%dT%H%M%SZ")
-        scope = f"{at[:8]}/{self._region}/s3/aws4_request"
-        secret = f"AWS4{self._credentials.secret_key}".encode()
-        for part in scope.split("/"):
-            secret = hmac.digest(secret, part.encode(), "sha256")
-        self._key = secret
-        headers = {"host": self._host, "x-amz-content-sha256": EMPTY, "x-amz-date": at}
-        if self._credentials.token:
-            headers["x-amz-security-token"] = self._credentials.token
-        names = ";".join(headers)
-        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        query = "&".join(p if "=" in p else f"{p}=" for p in self._query.split("&") if p)
-        self._canonical = f"{query}\n{lines}\n{names}\n{EMPTY}"
-        self._prefix = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n"
-        self._headers = [f"{n}: {v}" for n, v in headers.items() if n != "host"]
-        self._authorization = (
-            f"Authorization: AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope}, "
-            f"SignedHeaders={names}, Signature="
-        )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _multi(connections: int) -> Any:
     import pycurl
 
     multi = pycurl.CurlMulti()
     multi.setopt(pycurl.M_MAXCONNECTS, connections)
     return multi
-
-
-def query(**parameters: str) -> str:
-    """Parameters as Signature Version 4 wants them: quoted, and in order."""
-    named: Mapping[str, str] = {n.replace("_", "-"): v for n, v in parameters.items()}
-    return "&".join(f"{n}={quote(named[n], safe='-_.~')}" for n in sorted(named))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from labelloop.adapters.s3_answers import Entry, Page, page_of
 from labelloop.adapters.s3_asking import Asking
 from labelloop.adapters.s3_errors import Request
-from labelloop.adapters.s3_gets import OK, Gets, query
+from labelloop.adapters.s3_gets import OK, Gets
+from labelloop.adapters.s3_signing import query
 from labelloop.errors import StoreDenied
 
 if TYPE_CHECKING:
