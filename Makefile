@@ -4,7 +4,7 @@ UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup browser postgresql demo test fuzz chaos soak bench-statistics check format docs lock clean
+.PHONY: help setup browser postgresql demo test fuzz chaos soak faults bench-statistics check format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -52,6 +52,9 @@ chaos: setup  ## kill the loop at every point where something changes, on real s
 
 soak: setup  ## the same at random points for 30 minutes
 	@$(RUN)/python -m tests.chaos --minutes 30 $(ARGS)
+
+faults: setup  ## bad networks before both servers, every kind of fault: [ARGS='--kind 500 --verbose']
+	@$(RUN)/python -m tests.faults $(ARGS)
 
 bench-statistics: setup  ## coverage and labels saved, simulated: [ARGS='--write --runs 400']
 	@$(RUN)/python -m bench.estimates $(ARGS)

@@ -37,6 +37,7 @@ endpoint_url = "{endpoint_url}"
 access_key = "{access_key}"
 secret_key = "{secret_key}"
 blind_uri = "s3://{blind_bucket}"
+timeout = "2 seconds"
 
 [label_studio]
 url = "{label_studio_url}"
@@ -104,12 +105,21 @@ class End:
     n_remote_keys: int
     n_remote_annotations: int
     n_copies: int
+    n_projects: int
 
 
 class Course:
     """The servers, and the ledger that every trial starts from: one identity, one line."""
 
-    def __init__(self, home: Path, seaweedfs: SeaweedFS, label_studio: LabelStudio) -> None:
+    def __init__(
+        self,
+        home: Path,
+        seaweedfs: SeaweedFS,
+        label_studio: LabelStudio,
+        *,
+        through: tuple[str, str] | None = None,
+    ) -> None:
+        """`through`: the addresses of Label Studio and of S3 that the loop goes by, if they differ."""
         import boto3
         from botocore.config import Config
 
@@ -130,10 +140,10 @@ class Course:
             trust_env=False,
         )
         self._settings = {
-            "endpoint_url": seaweedfs.endpoint_url,
+            "endpoint_url": through[1] if through else seaweedfs.endpoint_url,
             "access_key": seaweedfs.access_key,
             "secret_key": seaweedfs.secret_key,
-            "label_studio_url": label_studio.url,
+            "label_studio_url": through[0] if through else label_studio.url,
             "api_key": label_studio.personal_access_token(),
         }
         self._template = home / "template"
@@ -155,6 +165,22 @@ class Course:
 
         Returns it with the points that each stage reached when it ran whole, and where it was killed.
         """
+        points: dict[int, list[str]] = {}
+        killed: list[str] = []
+
+        def run(i: int, stage: Stage, folder: Path) -> None:
+            at = kills.get(i, 0)
+            if at:
+                done, seen = in_child(folder, stage_run(stage), kill_at=at)
+                if not done:
+                    killed.append(f"run {i + 1}, {seen[-1] if seen else 'at its start'}")
+            done, points[i] = in_child(folder, stage_run(stage))
+            assert done
+
+        return self.play(run), points, killed
+
+    def play(self, run: Callable[[int, Stage, Path], None]) -> End:
+        """The end of a course whose stages are carried out by `run`, given number, stage and folder."""
         folder = self.home / f"trial-{uuid.uuid4().hex[:8]}"
         shutil.copytree(self._template, folder)
         # the store names no bucket in a sample_id, so ends can be compared
@@ -162,8 +188,6 @@ class Course:
         for name in (bucket, blind):
             self._s3.create_bucket(Bucket=name)
         self._write(folder, bucket, blind)
-        points: dict[int, list[str]] = {}
-        killed: list[str] = []
         try:
             for i, stage in enumerate(STAGES):
                 if i == 0:
@@ -171,15 +195,9 @@ class Course:
                 elif i == 1:
                     self._traffic(bucket, range(N_FIRST, N_FIRST + N_SECOND))
                     self._flag(bucket, (2, 5, 7))
-                at = kills.get(i, 0)
-                if at:
-                    done, seen = in_child(folder, stage_run(stage), kill_at=at)
-                    if not done:
-                        killed.append(f"run {i + 1}, {seen[-1] if seen else 'at its start'}")
-                done, points[i] = in_child(folder, stage_run(stage))
-                assert done
+                run(i, stage, folder)
                 self._answer(folder)
-            return self._end(folder, blind), points, killed
+            return self._end(folder, blind)
         finally:
             self._clear(folder, (bucket, blind))
 
@@ -245,7 +263,8 @@ class Course:
     def _end(self, folder: Path, blind: str) -> End:
         remote = self._tasks()
         keys = [t["data"]["labelloop"] for t in remote]
-        copies = self._s3.list_objects_v2(Bucket=blind).get("KeyCount", 0)
+        held = self._s3.list_objects_v2(Bucket=blind).get("Contents", [])
+        copies = [found for found in held if found["Key"] != "labelloop-check"]
         return End(
             draws=_query(
                 folder,
@@ -267,7 +286,8 @@ class Course:
             n_remote=len(remote),
             n_remote_keys=len(set(keys)),
             n_remote_annotations=sum(len(t["annotations"]) for t in remote),
-            n_copies=int(copies),
+            n_copies=len(copies),
+            n_projects=len(self._projects()),
         )
 
     def _clear(self, folder: Path, buckets: tuple[str, ...]) -> None:

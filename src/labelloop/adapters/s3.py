@@ -3,7 +3,6 @@
 import mimetypes
 import re
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -307,8 +306,8 @@ class S3Store:
     def check_writable(self, uri: str) -> None:
         """Return if objects can be written and deleted below `uri`: a tiny one is, and is gone."""
         bucket, folder = split_uri(uri)
-        name = f"labelloop-check-{uuid.uuid4().hex}"
-        key = f"{folder.rstrip('/')}/{name}" if folder else name
+        # always the same name: what is written so late that it stays is gone after the next check
+        key = f"{folder.rstrip('/')}/labelloop-check" if folder else "labelloop-check"
         self._put(bucket, key, b"", "application/octet-stream")
         self.delete(f"s3://{bucket}/{key}")
 
