@@ -1,12 +1,16 @@
 """Rows into the prediction log, and a selection out of it, beside bare DuckDB on the same files.
 
+Then the log is tidied, and the same is asked again. The days of the rows are past, so all of them are closed.
+
 python bench/log_rows.py [--rows 1000000] [--batches 10]
 """
 
 import argparse
+import os
+import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,6 +59,66 @@ def predictions(batch: int, n: int) -> list[Prediction]:
     ]
 
 
+def spread(times_s: list[float]) -> str:
+    return f"median {statistics.median(times_s):.3f} s, {min(times_s):.3f} to {max(times_s):.3f}"
+
+
+def asked_again(log: IcebergLog, n_batches: int) -> dict[str, list[float]]:
+    """How long each question takes, five times over."""
+    everything = FrameRange(batch_to=n_batches)
+    day = FrameRange(batch_after=n_batches // 2, batch_to=n_batches // 2 + n_batches // 10)
+    wheres = [Where.parse("confidence < 0.7"), Where.parse("attributes.site = 'Bern'")]
+    spans = [Span(pattern=p, above=-1, up_to=(1 << 62) // 1000) for p in range(4)]
+    questions: dict[str, Callable[[], object]] = {
+        "counts, all batches": lambda: log.counts(everything, wheres),
+        "rows below a cut, all batches": lambda: log.rows(everything, wheres, spans),
+        "counts, a tenth of the batches": lambda: log.counts(day, wheres),
+        "rows below a cut, a tenth of them": lambda: log.rows(day, wheres, spans),
+        "known, 1,000 ids": lambda: log.known([f"never/{i}.png" for i in range(1000)]),
+    }
+    took: dict[str, list[float]] = {}
+    for name, ask in questions.items():
+        for _ in range(5):
+            begin = time.perf_counter()
+            ask()
+            took.setdefault(name, []).append(time.perf_counter() - begin)
+    return took
+
+
+def appended(log: IcebergLog, first: int) -> list[float]:
+    took = []
+    for batch in range(first, first + 20):
+        rows = predictions(batch, 1000)
+        begin = time.perf_counter()
+        log.commit_batch(batch, "predictions", log.write_batch(batch, "predictions", rows, START))
+        took.append(time.perf_counter() - begin)
+    return took
+
+
+def tidied(log: IcebergLog, n: int, n_batches: int) -> None:
+    """Print what tidying costs, and each question's time before and after it."""
+    appends, before = appended(log, n_batches + 1), asked_again(log, n_batches)
+    for what, unused_before in (
+        ("merge", START),
+        ("remove", datetime.now(UTC) + timedelta(days=2)),
+    ):
+        with timed(f"log maintain, {what}", n):
+            done = log.maintain(
+                closed_before=START + timedelta(days=1),
+                unused_before=unused_before,
+                allowed=lambda: None,
+                progress=lambda _what, _done, _total: None,
+            )
+        print(f"  ({done})")
+    after = asked_again(log, n_batches)
+    print(f"  (load {os.getloadavg()[0]:.1f}; medians of 5, before and after)")
+    for name, times_s in before.items():
+        was_s, is_s = statistics.median(times_s), statistics.median(after[name])
+        print(f"{name:<44} {was_s:8.3f} s {is_s:8.3f} s   {was_s / is_s:5.1f} times")
+    was_s, is_s = (statistics.median(t) for t in (appends, appended(log, n_batches + 21)))
+    print(f"{'append of 1,000 rows':<44} {was_s:8.3f} s {is_s:8.3f} s   {was_s / is_s:5.1f} times")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -68,14 +132,16 @@ def main() -> None:
             ledger_id="bench",
             salt=SALT,
         )
-        write_s = 0.0
+        write_s, appends_s = 0.0, list[float]()
         for batch in range(1, asked.batches + 1):
             rows = predictions(batch, n_batch)
             begin = time.perf_counter()
             path = log.write_batch(batch, "predictions", rows, START)
             log.commit_batch(batch, "predictions", path)
-            write_s += time.perf_counter() - begin
+            appends_s.append(time.perf_counter() - begin)
+        write_s = sum(appends_s)
         print(f"{'write and commit':<44} {write_s:8.2f} s {n / write_s:12,.0f} rows/s")
+        print(f"  (load {os.getloadavg()[0]:.1f}; appends: {spread(appends_s[-20:])}, the last 20)")
         everything = FrameRange(batch_to=asked.batches)
         newest = FrameRange(batch_after=asked.batches - 1, batch_to=asked.batches)
         wheres = [Where.parse("confidence < 0.7"), Where.parse("attributes.site = 'Bern'")]
@@ -98,6 +164,7 @@ def main() -> None:
             )
             n_labels = sum(len(page) for page in pages)
         print(f"  ({len(drawn):,} drawn, {n_labels:,} model labels)")
+        tidied(log, n, asked.batches)
         files = [str(path) for path in Path(folder).glob("log/predictions/data/*.parquet")]
         with duckdb.connect() as bare, timed("bare DuckDB: counts by class and bin", n):
             bare.execute(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from labelloop.adapters.s3_access import S3Access
     from labelloop.core.columns import HowToRead
     from labelloop.core.dataset import DatasetVersion
+    from labelloop.core.upkeep import Upkeep
     from labelloop.exports.exported import Exported
     from labelloop.ledger.database import Identity
     from labelloop.ledger.move import Moved
@@ -72,7 +73,8 @@ def silent(what: str, done: int, total: int | None) -> None:
 class Ran:
     """What one `run` did, verb by verb; a verb that failed stands in `failures` and is None.
 
-    A failure doesn't stop the verbs that don't need what failed.
+    A failure doesn't stop the verbs that don't need what failed. `maintained` is what tidying the log
+    did, where that was due.
     """
 
     indexed: "Indexed | None"
@@ -81,6 +83,7 @@ class Ran:
     sent: "Sent | None"
     measured: "Measured | None"
     built: "Built | None"
+    maintained: "Upkeep | None"
     failures: Mapping[str, LabelloopError]
 
 
@@ -562,7 +565,8 @@ class Loop:
     def run(self, *, now: bool = False, report: Callable[[str, object], None] | None = None) -> Ran:
         """All six verbs, once. `report` hears each verb's result, or its error, as it ends.
 
-        Where the store is down, no round is drawn: its traffic would be missing.
+        Where the store is down, no round is drawn: its traffic would be missing. At the end the log is
+        tidied, where that is due; `report` hears of it then, as "log".
         """
         failures: dict[str, LabelloopError] = {}
         _ = self.log  # without ledger and log no verb can do anything
@@ -575,7 +579,7 @@ class Loop:
                 if report is not None:
                     report(verb, exc)
                 return None
-            if report is not None:
+            if report is not None and result is not None:
                 report(verb, result)
             return result
 
@@ -585,7 +589,36 @@ class Loop:
         sent = attempt("send", self.send)
         measured = attempt("measure", self.measure)
         built = attempt("build", self.build)
-        return Ran(indexed, collected, selected, sent, measured, built, failures)
+        maintained = attempt("log", self._maintain_if_due)
+        return Ran(indexed, collected, selected, sent, measured, built, maintained, failures)
+
+    def maintain(self, *, dry_run: bool = False) -> "Upkeep":
+        """Tidy the prediction log: merge small files, let go what nobody needs. No answer changes.
+
+        Raises:
+            LeaseHeld: `index` is running; nothing was done.
+        """
+        from labelloop.steps.maintain import maintain
+
+        return maintain(
+            self.ledger,
+            self.log,
+            timezone=self.settings.project.timezone,
+            clock=self.clock,
+            progress=self._progress,
+            dry_run=dry_run,
+        )
+
+    def _maintain_if_due(self) -> "Upkeep | None":
+        from labelloop.steps.maintain import maintain_if_due
+
+        return maintain_if_due(
+            self.ledger,
+            self.log,
+            timezone=self.settings.project.timezone,
+            clock=self.clock,
+            progress=self._progress,
+        )
 
     def compare(
         self,

@@ -4,13 +4,14 @@ Each has an in-memory adapter in `labelloop.testing`; one contract suite holds a
 behaviour stated here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction, PredictionTable, Role
+from labelloop.core.upkeep import LogShape, Upkeep
 from labelloop.core.where import Where
 
 if TYPE_CHECKING:
@@ -354,6 +355,29 @@ class PredictionLog(Protocol):
 
         Batches keep their numbers. Older versions of the log are gone afterwards, and so is what was
         written and not committed: nobody else may be writing. Idempotent, wherever it was killed.
+        """
+
+    def shape(self, *, closed_before: datetime, unused_before: datetime) -> LogShape:
+        """How much `maintain` would find to tidy, told at little cost."""
+
+    def maintain(
+        self,
+        *,
+        closed_before: datetime,
+        unused_before: datetime,
+        allowed: Callable[[], None],
+        progress: Progress,
+        dry_run: bool = False,
+    ) -> Upkeep:
+        """Keep the log quick to ask: every answer stays what it was, and every batch its number.
+
+        Small files of batches indexed before `closed_before` become larger ones. What was replaced
+        before `unused_before`, and what was written by then and is needed by nothing, is removed: a
+        reading that began later isn't disturbed. No batch may be written and not committed. Idempotent,
+        wherever it was killed.
+
+        allowed
+            called before each change to what is visible, or removal; what it raises ends the work
         """
 
     def snapshot(self) -> int | None:

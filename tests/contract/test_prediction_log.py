@@ -24,6 +24,7 @@ from labelloop.core.sample import (
     margin,
     risk_bin,
 )
+from labelloop.core.upkeep import Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
 from labelloop.ports import HeldRows, LabelPart, PredictionLog
@@ -950,6 +951,67 @@ def test_a_batch_that_was_not_committed_is_given_up_by_erasing(log: PredictionLo
     assert not log.is_whole(path, 2)
     with pytest.raises(LogError, match="no whole batch"):
         log.commit_batch(1, "predictions", path)
+
+
+# --- upkeep ---------------------------------------------------------------------------------
+
+
+def maintained(
+    log: PredictionLog, *, unused_before: datetime = NOON, dry_run: bool = False
+) -> Upkeep:
+    """What tidying found, where all days up to NOON's are closed."""
+    return log.maintain(
+        closed_before=NOON + timedelta(days=1),
+        unused_before=unused_before,
+        allowed=lambda: None,
+        progress=lambda _what, _done, _total: None,
+        dry_run=dry_run,
+    )
+
+
+def everything(log: PredictionLog) -> list[object]:
+    """What a log answers to questions of every kind."""
+    flagged = Where.parse("flagged")
+    return [
+        *(in_frame(log, FrameRange(batch_after=n, batch_to=n + 2)) for n in range(7)),
+        [log.rows_of(FrameRange(batch_to=n), [], ["a", "b3", "o"]) for n in (2, 4, 9)],
+        log.counts(FrameRange(batch_after=2, batch_to=5), []),
+        [(b.batch, b.kind, b.n_rows) for b in log.visible_after(0)],
+        [(b.batch, b.n_rows) for b in log.visible_after(4)],
+        sorted(log.known(["a", "b1", "b3", "o", "nobody"]).items()),
+        log.recorded(["a", "b3", "o"]),
+        log.held(["a", "b2", "b3"]),
+        [log.received(n, n + 3, flagged) for n in (0, 2, 4)],
+        labels(log, frames=[FrameRange(batch_to=4)]),
+        log.texts(["o"]),
+        log.attributes(),
+    ]
+
+
+def test_tidying_changes_no_answer_and_the_log_goes_on(reopen: Reopen) -> None:
+    log = reopen()
+    append(log, 1, [prediction("a"), prediction("b1", confidence=None)])
+    append(log, 2, [heard("a", "flagged", "true")])
+    odd = prediction("o", probabilities=[0.5, 0.25], attributes={"site": "Bern"}, text="a text")
+    append(log, 3, [odd, prediction("b3", predicted_at=NOON + timedelta(days=9))])
+    append(log, 4, [prediction("b4"), prediction("a", model="m2", role=Role.REPEATED)])
+    append(log, 5, [heard("a", "flagged", "false", 5), heard("b3", "corrected_class", "dog")])
+    append(log, 6, [prediction("b2")])
+    before = everything(log)
+    maintained(log, dry_run=True)
+    assert everything(log) == before
+    for unused_before in (NOON, datetime.now(UTC) + timedelta(days=1)):
+        maintained(log, unused_before=unused_before)
+        for each in (log, reopen()):
+            assert everything(each) == before
+    assert not maintained(log, unused_before=datetime.now(UTC) + timedelta(days=1)).changes
+    with pytest.raises(LogError, match="in the log already"):
+        log.write_batch(3, "predictions", [prediction("another")], NOON)
+    log.erase(["o", "b2"])
+    assert in_frame(log) == by_place("a", "b1", "b3", "b4")
+    assert [b.batch for b in log.visible_after(0)] == [1, 2, 3, 4, 5]
+    append(log, 7, [prediction("late")])
+    assert in_frame(log, FrameRange(batch_after=4, batch_to=7)) == ["late"]
 
 
 # --- renamed classes ------------------------------------------------------------------------

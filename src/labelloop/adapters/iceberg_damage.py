@@ -1,35 +1,12 @@
 """What is wrong with a file of the log: gone, of another length, or altered."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labelloop.ports import BatchKind
+from labelloop.adapters.iceberg_batches import HeldFile
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
-    from pyiceberg.table import Table
-
-
-@dataclass(frozen=True, slots=True)
-class HeldFile:
-    """A Parquet file as the table's metadata describes it; each holds one batch."""
-
-    kind: BatchKind
-    path: str
-    n_rows: int
-    size_bytes: int
-
-
-def held(table: "Table", kind: BatchKind, condition: str = "true") -> list[HeldFile]:
-    """The table's files that may hold rows of `condition`, in order of their paths."""
-    files = {
-        task.file.file_path: task.file for task in table.scan(row_filter=condition).plan_files()
-    }
-    return [
-        HeldFile(kind, path, found.record_count, found.file_size_in_bytes)
-        for path, found in sorted(files.items())
-    ]
 
 
 def damage(io: "FileIO", file: HeldFile, *, whole: bool = False) -> str | None:

@@ -4,17 +4,19 @@ The batches are what was predicted; the catalog and Iceberg's own files only say
 are, so they can be made again from the batches and from what the ledger says of them.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from labelloop.adapters.iceberg_damage import HeldFile, damage, held, n_rows_at
+from labelloop.adapters.iceberg_batches import HeldFile, Name, batches_at, held
+from labelloop.adapters.iceberg_damage import damage
 from labelloop.adapters.iceberg_tables import KINDS, IcebergTables, sqlite_file, translated
 from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import LogError
 from labelloop.ports import BatchKind, VisibleBatch
 
-_BATCH = re.compile(r"/batch-(\d{12})(-[0-9a-f]{8})?\.parquet$")
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class IcebergFiles:
@@ -51,10 +53,10 @@ class IcebergFiles:
         if not self._there():
             return frozenset()
         return frozenset(
-            int(found[1])
+            number
             for kind in KINDS
             for file in self._held(kind)
-            if (found := _BATCH.search(file.path))
+            for number in self._batches(file.path)
         )
 
     def damaged(self, *, whole: bool) -> Iterator[str]:
@@ -90,7 +92,7 @@ class IcebergFiles:
         """
         for kind in KINDS:
             standing = self._standing(kind)
-            paths = [standing[b.batch] for b in batches if b.kind == kind]
+            paths = sorted({standing[b.batch] for b in batches if b.kind == kind})
             if paths:
                 table = self._tables().load(kind)
                 with (
@@ -127,8 +129,9 @@ class IcebergFiles:
         gone = []
         for kind in KINDS:
             for path in self._bare().data_files(kind):
-                found = _BATCH.search(path)
-                if path.endswith(".partial") or (found and int(found[1]) in void):
+                name = Name.of(path)
+                given_up = name is not None and not name.several and name.first in void
+                if path.endswith(".partial") or given_up:
                     with translated(f"Removing {path}"):
                         io.delete(path)
                     gone.append(path)
@@ -160,21 +163,57 @@ class IcebergFiles:
             return held(table, kind)
 
     def _standing(self, kind: BatchKind) -> dict[int, str]:
-        """The path of each batch; where one was written again to erase samples, that one's."""
-        # a batch's own name comes before those of its later versions
-        found = ((_BATCH.search(path), path) for path in self._bare().data_files(kind))
-        return {int(name[1]): path for name, path in found if name}
+        """The path of each batch that the tables don't hold: of several files, the last one written."""
+        taken = set(self.visible()) if self.unreadable() is None else set[int]()
+        found: dict[int, str] = {}
+        for path in self._by_rank(kind):
+            numbers = self._batches(path)
+            if not numbers & taken:
+                taken |= numbers
+                found |= dict.fromkeys(numbers, path)
+        return found
+
+    def _by_rank(self, kind: BatchKind) -> list[str]:
+        """The files of batches, what took the place of others before those, what can't be read last."""
+
+        def rank(item: "tuple[str, datetime]") -> "tuple[bool, int, bool, datetime]":
+            name = Name.of(item[0])
+            assert name is not None  # noqa: S101  the others are left out below
+            said = self._said(item[0])
+            return said is not None, len(said or ()), name.again, item[1]
+
+        files = [item for item in self._bare().data_files(kind).items() if Name.of(item[0])]
+        return [path for path, _ in sorted(files, key=rank, reverse=True)]
+
+    def _batches(self, path: str) -> frozenset[int]:
+        """The batches in a file; all that may be in it, where it can't be read."""
+        name, said = Name.of(path), self._said(path)
+        if said is not None or name is None:
+            return said or frozenset()
+        return frozenset(range(name.first, name.last + 1))
+
+    def _said(self, path: str) -> frozenset[int] | None:
+        """The batches in a file, as its name or its metadata says; None where it can't be read."""
+        name = Name.of(path)
+        if name is not None and not name.several:
+            return frozenset([name.first])
+        try:
+            with translated(f"Reading {path}"):
+                return frozenset(batches_at(self._bare().file_io(), path))
+        except LogError:
+            return None
 
     def _wrong(self, path: str | None, batch: VisibleBatch) -> str | None:
         if path is None:
             return f"{batch.path} is gone"
-        n_rows = n_rows_at(self._bare().file_io(), path)
-        if n_rows is None:
+        try:
+            with translated(f"Reading {path}"):
+                found = batches_at(self._bare().file_io(), path)
+        except LogError:
             return f"{path} is damaged"
-        found = _BATCH.search(path)
-        written_again = found is not None and found[2] is not None
-        if n_rows != batch.n_rows and not written_again:
-            return f"{path} has {n_rows:,} rows instead of {batch.n_rows:,}"
+        n_rows, name = found.get(batch.batch, 0), Name.of(path)
+        if n_rows != batch.n_rows and not (name is not None and name.again):
+            return f"{path} has {n_rows:,} rows of batch {batch.batch} instead of {batch.n_rows:,}"
         return None
 
 

@@ -1,14 +1,16 @@
 """The prediction log on Apache Iceberg: written through pyiceberg, read by DuckDB.
 
-pyiceberg plans which files a question touches (each holds one batch); DuckDB reads just those.
+pyiceberg plans which files a question touches; DuckDB reads just those.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from labelloop.adapters import iceberg_erasure, log_sql
+from labelloop.adapters import iceberg_erasure, iceberg_merging, iceberg_sweeping, log_sql
+from labelloop.adapters.iceberg_batches import held
 from labelloop.adapters.iceberg_schema import arrow_rows
+from labelloop.adapters.iceberg_snapshots import superseded
 from labelloop.adapters.iceberg_tables import (
     KINDS,
     IcebergTables,
@@ -20,6 +22,7 @@ from labelloop.adapters.log_engine import SORT_MEMORY, Reading, engine
 from labelloop.adapters.s3_access import S3Access
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Role
+from labelloop.core.upkeep import LogShape, Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
 from labelloop.ports import (
@@ -28,6 +31,7 @@ from labelloop.ports import (
     Known,
     LabelCount,
     LabelPart,
+    Progress,
     Recorded,
     Rows,
     VisibleBatch,
@@ -140,7 +144,7 @@ class IcebergLog:
                 remedy="write no batch where there is nothing to write",
             )
         path = self._tables.path(batch, kind)
-        if self._tables.n_rows(path) is not None and self._tables.committed(batch, kind):
+        if self._tables.committed(batch, kind):
             raise LogError(
                 f"batch {batch} of {kind} is in the log already",
                 remedy="the log is ahead of the ledger: bring back the ledger that belongs to it",
@@ -179,6 +183,72 @@ class IcebergLog:
             if batches:
                 iceberg_erasure.rewrite(self._tables, kind, batches, sample_ids)
             iceberg_erasure.sweep(self._tables, kind)
+
+    # --- tidying ----------------------------------------------------------------------------
+
+    def shape(self, *, closed_before: datetime, unused_before: datetime) -> LogShape:
+        """How much there is to tidy."""
+        newest = iceberg_merging.closed_to(self._tables, closed_before)
+        n_files = n_small = n_superseded = 0
+        for kind in KINDS:
+            table = self._tables.load(kind)
+            with translated(f"Planning a read of {kind}"):
+                files = held(table, kind)
+            n_files += len(files)
+            n_small += sum(len(group) for group in iceberg_merging.groups(files, newest))
+            n_superseded += len(superseded(table, unused_before))
+        return LogShape(n_files=n_files, n_small=n_small, n_superseded=n_superseded)
+
+    def maintain(
+        self,
+        *,
+        closed_before: datetime,
+        unused_before: datetime,
+        allowed: Callable[[], None],
+        progress: Progress,
+        dry_run: bool = False,
+    ) -> Upkeep:
+        """Merge small files, let old versions go, remove what none of the others needs.
+
+        Raises:
+            LogError: the log can't be read or written, or a file of it is damaged.
+        """
+        newest = iceberg_merging.closed_to(self._tables, closed_before)
+        n_files = n_small = n_merged = n_snapshots = 0
+        removed: list[iceberg_sweeping.StrayFile] = []
+        for kind in KINDS:
+            table = self._tables.load(kind)
+            with translated(f"Planning a read of {kind}"):
+                files = held(table, kind)
+            found = iceberg_merging.groups(files, newest)
+            n_files += len(files)
+            n_small += sum(len(group) for group in found)
+            n_merged += len(found)
+            if found and not dry_run:
+                iceberg_merging.merge(self._tables, kind, found, allowed=allowed, progress=progress)
+            old = superseded(self._tables.load(kind), unused_before)
+            n_snapshots += len(old)
+            if old and not dry_run:
+                allowed()
+                iceberg_sweeping.let_go(
+                    self._tables, kind, lambda table: superseded(table, unused_before)
+                )
+            strays = iceberg_sweeping.strays(
+                self._tables, kind, without=old, written_before=unused_before
+            )
+            removed += strays
+            if strays and not dry_run:
+                allowed()
+                iceberg_sweeping.remove(self._tables, kind, strays)
+        return Upkeep(
+            dry_run=dry_run,
+            n_files=n_files,
+            n_small=n_small,
+            n_merged=n_merged,
+            n_snapshots=n_snapshots,
+            n_removed=len(removed),
+            freed_bytes=sum(stray.size_bytes for stray in removed),
+        )
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 """The columns of the prediction log's two tables, and rows in that shape."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from labelloop.core.sample import PredictionTable
@@ -8,6 +10,8 @@ from labelloop.ports import BatchKind, Rows
 
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def schema(kind: BatchKind) -> "Schema":
@@ -69,7 +73,7 @@ def arrow_rows(kind: BatchKind, rows: Rows, batch: int, at: datetime) -> Any:
 
     wanted = arrow_schema(kind)
     if isinstance(rows, PredictionTable):
-        return _completed(rows.table, wanted, batch, at)
+        return completed(rows.table, wanted, {"batch": batch, "indexed_at": at})
     given: dict[str, list[Any]] = {
         field.name: [getattr(row, field.name, None) for row in rows] for field in wanted
     }
@@ -81,11 +85,11 @@ def arrow_rows(kind: BatchKind, rows: Rows, batch: int, at: datetime) -> Any:
     return pa.table(given, schema=wanted)
 
 
-def _completed(table: Any, wanted: Any, batch: int, at: datetime) -> Any:
+def completed(table: Any, wanted: Any, same: Mapping[str, Any] = _NOTHING) -> Any:
+    """A pyarrow Table in the schema `wanted`: `same` in every row, null what it doesn't have."""
     import pyarrow as pa
 
     n = table.num_rows
-    same: dict[str, Any] = {"batch": batch, "indexed_at": at}
     return pa.table(
         {
             field.name: pa.repeat(pa.scalar(same[field.name], field.type), n)

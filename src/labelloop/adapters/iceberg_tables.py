@@ -1,24 +1,28 @@
 """The two Iceberg tables of the prediction log: opened, written and committed.
 
-One writer. A batch is one Parquet file whose path carries the batch number; the path is what makes
-a commit idempotent. Reading is in `labelloop.adapters.iceberg_log`.
+One writer. A batch is written as one Parquet file whose path carries the batch number; the path is what
+makes a commit idempotent. Reading is in `labelloop.adapters.iceberg_log`.
 """
 
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelloop.adapters.iceberg_batches import Name, batches_of, held
 from labelloop.adapters.iceberg_damage import n_rows_at
 from labelloop.adapters.iceberg_schema import schema
+from labelloop.adapters.iceberg_snapshots import beyond
 from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import LogError, frameless
 from labelloop.ports import BatchKind, VisibleBatch
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pyiceberg.catalog import Catalog
     from pyiceberg.io.pyarrow import PyArrowFileIO
     from pyiceberg.table import Table
@@ -28,7 +32,6 @@ MEND = "`labelloop doctor --repair` mends what can be mended, and names the rest
 NAMESPACE = "labelloop"
 KINDS: tuple[BatchKind, ...] = ("predictions", "feedback")
 COMMIT_ATTEMPTS = 20
-SNAPSHOTS_KEPT = 10
 
 _FORMAT, _LEDGER, _SALT = "labelloop.format", "labelloop.ledger_id", "labelloop.salt"
 _TABLE_PROPERTIES = {
@@ -184,24 +187,37 @@ class IcebergTables:
 
     def path(self, batch: int, kind: BatchKind) -> str:
         """Where a batch stands; it carries the batch number."""
-        return f"{self._warehouse}/{kind}/data/batch-{batch:012d}.parquet"
+        return f"{self.folder(kind)}/batch-{batch:012d}.parquet"
+
+    def folder(self, kind: BatchKind) -> str:
+        """Where the batches of a kind stand."""
+        return f"{self._warehouse}/{kind}/data"
 
     def write(self, rows: Any, path: str) -> None:
         """Write a pyarrow Table as one Parquet file: whole and durable, or not at all."""
+        self.write_groups([rows], rows.schema, path)
+
+    def write_groups(self, groups: Iterable[Any], schema: Any, path: str) -> None:
+        """Write pyarrow Tables as the row groups of one Parquet file: whole and durable, or not at all."""
         import pyarrow.parquet as pq
+
+        def fill(stream: Any) -> None:
+            with pq.ParquetWriter(stream, schema, **_PARQUET) as writer:
+                for group in groups:
+                    writer.write_table(group)
 
         with translated(f"Writing {path}"):
             if "://" in path:
                 io = self._catalog.load_table((NAMESPACE, "predictions")).io
                 with io.new_output(path).create(overwrite=True) as stream:
-                    pq.write_table(rows, stream, **_PARQUET)
+                    fill(stream)
                 return
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(".partial")
             try:
                 with partial.open("wb") as stream:
-                    pq.write_table(rows, stream, **_PARQUET)
+                    fill(stream)
                     stream.flush()
                     os.fsync(stream.fileno())
                 partial.replace(target)
@@ -217,7 +233,9 @@ class IcebergTables:
 
     def committed(self, batch: int, kind: BatchKind) -> str | None:
         """The path under which a batch is visible; None while it is not."""
-        return _visible(self.load(kind), batch)
+        table = self.load(kind)
+        with translated(f"Looking for batch {batch} of {kind}"):
+            return _visible(table, kind, batch)
 
     def visible_after(self, batch: int) -> list[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""
@@ -225,17 +243,12 @@ class IcebergTables:
         for kind in KINDS:
             table = self.load(kind)
             with translated(f"Reading the batches of {kind}"):
-                scan = table.scan(row_filter=f"batch > {int(batch)}", selected_fields=("batch",))
-                counts = scan.to_arrow()["batch"].value_counts().to_pylist()
-            found += [
-                VisibleBatch(
-                    batch=count["values"],
-                    kind=kind,
-                    path=_visible(table, count["values"]) or "",
-                    n_rows=count["counts"],
-                )
-                for count in counts
-            ]
+                found += [
+                    VisibleBatch(batch=number, kind=kind, path=file.path, n_rows=n_rows)
+                    for file in held(table, kind, f"batch > {int(batch)}")
+                    for number, n_rows in batches_of(table.io, file).items()
+                    if number > batch
+                ]
         return sorted(found, key=lambda b: b.batch)
 
     def commit(self, batch: int, kind: BatchKind, path: str) -> None:
@@ -248,8 +261,9 @@ class IcebergTables:
         from pyiceberg.table.update.snapshot import ExpireSnapshots
 
         def add(table: "Table") -> None:
-            there = _visible(table, batch)
-            if there == path:
+            there = _visible(table, kind, batch)
+            name = Name.of(there or "")
+            if there == path or (name is not None and name.several):
                 return
             if there is not None:
                 raise LogError(
@@ -258,7 +272,7 @@ class IcebergTables:
                 )
             try:
                 with table.transaction() as transaction:
-                    expired = _superseded(table)
+                    expired = beyond(table, n_new=1)
                     if expired:
                         ExpireSnapshots(transaction).by_ids(expired).commit()
                     # Whether the path is there was just looked up, in this very version.
@@ -312,18 +326,24 @@ class IcebergTables:
 
         return PyArrowFileIO(self._catalog.properties)
 
-    def data_files(self, kind: BatchKind) -> list[str]:
-        """Every file beside the batches of a kind, whether the table knows it or not, in their order."""
+    def data_files(self, kind: BatchKind) -> "dict[str, datetime]":
+        """Every file beside the batches of a kind, whether the table knows it or not: when it was written.
+
+        In order of their names.
+        """
         from pyarrow import fs
 
-        io, folder = self.file_io(), self.path(0, kind).rpartition("/")[0]
+        io, folder = self.file_io(), self.folder(kind)
         scheme, netloc, path = io.parse_location(folder)
         with translated(f"Listing {folder}"):
             found = io.fs_by_scheme(scheme, netloc).get_file_info(
                 fs.FileSelector(path, allow_not_found=True)
             )
-        names = [info.base_name for info in found if info.type is fs.FileType.File]
-        return [f"{folder}/{name}" for name in sorted(names)]
+        files = [info for info in found if info.type is fs.FileType.File]
+        return {
+            f"{folder}/{info.base_name}": info.mtime
+            for info in sorted(files, key=lambda info: str(info.base_name))
+        }
 
     def _holds_batches(self, kind: BatchKind) -> bool:
         return any(path.endswith(".parquet") for path in self.data_files(kind))
@@ -363,17 +383,11 @@ def _identity(properties: Mapping[str, str]) -> tuple[str, bytes]:
     return properties[_LEDGER], bytes.fromhex(properties[_SALT])
 
 
-def _visible(table: "Table", batch: int) -> str | None:
-    for task in table.scan(row_filter=f"batch = {int(batch)}").plan_files():
-        return task.file.file_path
+def _visible(table: "Table", kind: BatchKind, batch: int) -> str | None:
+    for file in held(table, kind, f"batch = {int(batch)}"):
+        if batch in batches_of(table.io, file):
+            return file.path
     return None
-
-
-def _superseded(table: "Table") -> list[int]:
-    present = table.current_snapshot()
-    by_age = sorted(table.snapshots(), key=lambda s: s.sequence_number or 0)
-    old = by_age[: max(0, len(by_age) - SNAPSHOTS_KEPT + 1)]
-    return [s.snapshot_id for s in old if present and s.snapshot_id != present.snapshot_id]
 
 
 def s3_settings(access: S3Access) -> dict[str, str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from labelloop.adapters import log_sql
-from labelloop.adapters.iceberg_damage import HeldFile, first_damaged, held
+from labelloop.adapters.iceberg_batches import HeldFile, held
+from labelloop.adapters.iceberg_damage import first_damaged
 from labelloop.adapters.iceberg_schema import arrow_schema
-from labelloop.adapters.iceberg_tables import IcebergTables, translated
+from labelloop.adapters.iceberg_tables import MEND, IcebergTables, translated
 from labelloop.core.round import FrameRange, Span
 from labelloop.errors import LogError
 from labelloop.ports import BatchKind, LabelPart
@@ -136,7 +137,8 @@ class Reading:
                 raise
             raise LogError(
                 f"the log can't be read: {found}",
-                remedy="bring that one file back from a backup of [state] warehouse; nothing was written",
+                remedy=f"{MEND}; what is named comes back from a backup of [state] warehouse. Nothing was "
+                "written",
             ) from exc
 
     @contextmanager
@@ -198,7 +200,7 @@ def _dataset(table: "Table", kind: BatchKind, paths: Sequence[str]) -> Any:
 
 
 def _touching(frame: FrameRange | None) -> str:
-    """What a file must be able to hold, for pyiceberg; each file holds one batch."""
+    """What a file must be able to hold, for pyiceberg."""
     if frame is None:
         return "true"
     parts = [f"batch > {int(frame.batch_after)}", f"batch <= {int(frame.batch_to)}"]

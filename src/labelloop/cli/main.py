@@ -23,6 +23,7 @@ COMMANDS = {
     "report": ("report", "the numbers over time and by class, as text, a page or pictures"),
     "datasets": ("datasets", "list, show, compare and export dataset versions"),
     "forget": ("forget", "erase samples that a person asked to be erased"),
+    "log": ("log", "keep the prediction log quick to ask"),
     "init": ("init", "write a labelloop.toml for a bucket or a folder"),
     "ledger": ("ledger", "move the ledger to another database, or rebuild a lost one"),
     "doctor": ("doctor", "check every connection, right, clock and address, with the remedy"),

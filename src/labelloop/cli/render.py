@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from labelloop.core.upkeep import Upkeep
     from labelloop.reports.status import Status
     from labelloop.steps.build import Built, BuiltDataset
     from labelloop.steps.certify import CertificateState
@@ -48,6 +49,7 @@ def outcome(verb: str, result: object, *, timezone: str = "UTC") -> None:
         "send": send_text,
         "measure": measure_text,
         "build": build_text,
+        "log": upkeep_text,
     }
     if verb == "select":
         line(verb, select_text(result, timezone))  # type: ignore[arg-type]
@@ -77,6 +79,26 @@ def index_text(r: "Indexed") -> str:
     if r.n_feedback:
         parts.append(f"{r.n_feedback:,} new flags and corrections")
     return "; ".join(parts)
+
+
+def upkeep_text(r: "Upkeep") -> str:
+    """What tidying the log did, or would do, in a line."""
+    parts = []
+    if r.n_small:
+        parts.append(
+            f"{r.n_small:,} small files {'to merge' if r.dry_run else 'merged'} into {r.n_merged:,}"
+        )
+    if r.n_snapshots:
+        parts.append(f"{r.n_snapshots:,} old versions {'to let' if r.dry_run else 'let'} go")
+    if r.n_removed:
+        removed = "files that nothing needs"
+        parts.append(
+            f"{r.n_removed:,} {removed} {'to remove' if r.dry_run else 'removed'} "
+            f"({r.freed_bytes / 1e6:,.1f} MB)"
+        )
+    n_files = r.n_files if r.dry_run else r.n_files - r.n_small + r.n_merged
+    has = "1 file" if n_files == 1 else f"{n_files:,} files"
+    return "; ".join(parts or ["nothing to tidy"]) + f"; the log has {has}"
 
 
 def collect_text(r: "Collected") -> str:

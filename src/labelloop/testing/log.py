@@ -1,7 +1,7 @@
 """A prediction log in memory."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from labelloop.core.sample import (
     margin,
     risk_bin,
 )
+from labelloop.core.upkeep import LogShape, Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
 from labelloop.ports import (
@@ -24,6 +25,7 @@ from labelloop.ports import (
     Known,
     LabelCount,
     LabelPart,
+    Progress,
     Recorded,
     Rows,
     VisibleBatch,
@@ -151,6 +153,27 @@ class MemoryLog:
             else:
                 del self._visible[kind, batch]
         self._written = kept
+
+    def shape(
+        self,
+        *,
+        closed_before: datetime,  # noqa: ARG002  the port's signature: there is nothing to tidy
+        unused_before: datetime,  # noqa: ARG002  as above
+    ) -> LogShape:
+        """Nothing to tidy: memory has no files."""
+        return LogShape()
+
+    def maintain(
+        self,
+        *,
+        closed_before: datetime,  # noqa: ARG002  the port's signature: there is nothing to tidy
+        unused_before: datetime,  # noqa: ARG002  as above
+        allowed: Callable[[], None],  # noqa: ARG002  as above
+        progress: Progress,  # noqa: ARG002  as above
+        dry_run: bool = False,
+    ) -> Upkeep:
+        """Nothing to tidy: memory has no files."""
+        return Upkeep(dry_run=dry_run)
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -1,0 +1,59 @@
+"""What keeps a prediction log quick to ask: few files, few old versions, nothing unneeded."""
+
+from dataclasses import dataclass
+
+MANY_SMALL_FILES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogShape:
+    """How much a log could be tidied.
+
+    n_files
+        files of the present version
+    n_small
+        small files of closed days that stand beside another such file, so that both could be one
+    n_superseded
+        older versions that nobody can be reading any more
+    """
+
+    n_files: int = 0
+    n_small: int = 0
+    n_superseded: int = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether tidying is worth its while.
+
+        >>> LogShape(n_small=99).is_due, LogShape(n_small=100).is_due, LogShape(n_superseded=1).is_due
+        (False, True, True)
+        """
+        return self.n_small >= MANY_SMALL_FILES or self.n_superseded > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """What tidying a log did, or with `dry_run` would do.
+
+    n_files
+        files of the log before
+    n_small, n_merged
+        small files of closed days, and the larger ones that took their place
+    n_snapshots
+        older versions that were let go
+    n_removed, freed_bytes
+        files that nothing referred to any more; their size
+    """
+
+    dry_run: bool = False
+    n_files: int = 0
+    n_small: int = 0
+    n_merged: int = 0
+    n_snapshots: int = 0
+    n_removed: int = 0
+    freed_bytes: int = 0
+
+    @property
+    def changes(self) -> bool:
+        """Whether there was anything to do."""
+        return bool(self.n_small or self.n_snapshots or self.n_removed)

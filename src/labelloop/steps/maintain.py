@@ -1,0 +1,88 @@
+"""maintain: the prediction log stays quick to ask, however many runs wrote to it.
+
+Under the lease of `index`: nobody else writes to the log meanwhile, and who reads isn't disturbed. What a
+killed run had begun to write is finished first, so that no file of it is taken for one that nobody needs.
+"""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from labelloop.core.upkeep import Upkeep
+from labelloop.errors import LeaseHeld
+from labelloop.ledger import Ledger, events
+from labelloop.ledger.events import Event
+from labelloop.ports import Clock, PredictionLog, Progress
+from labelloop.steps.batch_writer import recover_batches
+
+GRACE = timedelta(days=1)
+"""For so long a query may go on reading files that were replaced after it began."""
+
+
+def maintain(
+    ledger: Ledger,
+    log: PredictionLog,
+    *,
+    timezone: str,
+    clock: Clock,
+    progress: Progress,
+    dry_run: bool = False,
+) -> Upkeep:
+    """Tidy the log; with `dry_run` tell what there is to do, and write nothing.
+
+    Raises:
+        LeaseHeld: `index` is running; nothing was done.
+        LogError: the log can't be read or written, or a file of it is damaged.
+    """
+    now = clock.now()
+    closed_before = _midnight(now, timezone)
+    if dry_run:
+        return log.maintain(
+            closed_before=closed_before,
+            unused_before=now - GRACE,
+            allowed=lambda: None,
+            progress=progress,
+            dry_run=True,
+        )
+    with ledger.lease("index") as lease:
+        recover_batches(ledger, log, lease, now)
+
+        def allowed() -> None:
+            with ledger.write(lease):
+                pass  # index was not taken over while this process stood still
+
+        done = log.maintain(
+            closed_before=closed_before,
+            unused_before=now - GRACE,
+            allowed=allowed,
+            progress=progress,
+        )
+        if done.changes:
+            with ledger.write(lease) as tx:
+                events.record(tx, [Event(now, "maintain", "maintain", "log", _detail(done))])
+    return done
+
+
+def maintain_if_due(
+    ledger: Ledger, log: PredictionLog, *, timezone: str, clock: Clock, progress: Progress
+) -> Upkeep | None:
+    """Tidy the log where that is worth its while; None where it isn't, or another process writes to it."""
+    now = clock.now()
+    shape = log.shape(closed_before=_midnight(now, timezone), unused_before=now - GRACE)
+    if not shape.is_due:
+        return None
+    try:
+        return maintain(ledger, log, timezone=timezone, clock=clock, progress=progress)
+    except LeaseHeld:
+        return None
+
+
+def _midnight(now: datetime, timezone: str) -> datetime:
+    """When the present day began."""
+    return now.astimezone(ZoneInfo(timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _detail(done: Upkeep) -> str:
+    return (
+        f"{done.n_small} files merged into {done.n_merged}, {done.n_snapshots} old versions let go, "
+        f"{done.n_removed} files removed"
+    )
