@@ -376,4 +376,4 @@ def test_status_lists_ties_from_the_command_line(pair: World) -> None:
     assert listed.exit_code == 0, listed.output
     assert "cat 1, dog 1" in listed.output
     assert f"?task={first(pair)}" in listed.output
-    assert "1 tied" in CliRunner().invoke(group, ["status", *config]).output
+    assert "1 task tied" in CliRunner().invoke(group, ["status", *config]).output

@@ -103,7 +103,7 @@ def upkeep_text(r: "Upkeep") -> str:
 
 def collect_text(r: "Collected") -> str:
     """What `collect` brought, in a line."""
-    parts = [f"{r.n_labels:,} labels"]
+    parts = [counted(r.n_labels, "label")]
     for n, what in (
         (r.n_edited, "edited"),
         (r.n_skipped, "skipped"),
@@ -139,7 +139,7 @@ def select_text(r: "Selected", timezone: str) -> str:
 
 def send_text(r: "Sent") -> str:
     """What `send` did, in a line."""
-    parts = [f"{r.n_sent:,} tasks, {r.n_found:,} already there"]
+    parts = [f"{counted(r.n_sent, 'task')}, {r.n_found:,} already there"]
     if r.n_unavailable:
         parts.append(f"{r.n_unavailable:,} whose input is gone")
     if r.n_refreshed:
@@ -159,7 +159,7 @@ def measure_text(r: "Measured") -> str:
     estimate = r.last_seven_days.estimate
     if isinstance(estimate, Undefined):
         return f"no accuracy yet: {estimate.reason}{fall}"
-    text = f"{interval(estimate)}, {estimate.n:,} blind labels, last 7 days"
+    text = f"{interval(estimate)}, {counted(estimate.n, 'blind label')}, last 7 days"
     if r.n_random_sample is not None and not estimate.method.startswith("Wilson"):
         text += f" (a plain random sample would have needed about {r.n_random_sample:,})"
     if r.last_seven_days.n_waiting:
@@ -354,6 +354,15 @@ def _mixed_up(r: "Measured", of: str) -> "Table":
     for c in sorted(wrong, key=lambda c: -c.n)[:WIDEST_MATRIX]:
         table.add_row(safe(c.predicted_class), safe(c.label), f"{c.n:,}")
     return table
+
+
+def counted(n: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "label"), counted(1200, "label")
+    ('1 label', '1,200 labels')
+    """
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def plain(text: str) -> str:
