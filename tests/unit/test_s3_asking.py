@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from hashlib import md5
 
 import pytest
 
@@ -104,9 +105,25 @@ def test_a_server_that_sends_requests_elsewhere_is_told(opens: Opens, stub: Stub
 
 
 def test_an_image_that_breaks_off_is_read_again(opens: Opens, stub: Stub) -> None:
-    tag = {"ETag": '"e"'}
+    tag = {"ETag": f'"{md5(b"only this", usedforsecurity=False).hexdigest()}"'}
     answers(stub, Reply(200, b"onl", headers=tag, cut=True), Reply(200, b"only this", headers=tag))
     assert opens(stub.url).read("s3://bkt/a.png") == b"only this"
+
+
+def test_an_image_that_was_cut_to_a_wrong_length_is_read_again(opens: Opens, stub: Stub) -> None:
+    image = b"only this"
+    tag = {"ETag": f'"{md5(image, usedforsecurity=False).hexdigest()}"'}
+    whole, cut = Reply(200, image, headers=tag), Reply(200, image[:4], headers=tag)
+    left = [cut, whole]
+    stub.answer = lambda asked: whole if asked.method == "HEAD" else left.pop(0)
+    assert opens(stub.url).read("s3://bkt/a.png") == image
+    assert [asked.method for asked in stub.asked] == ["GET", "HEAD", "GET"]
+
+
+def test_an_image_whose_etag_is_no_hash_is_known_by_its_length(opens: Opens, stub: Stub) -> None:
+    answers(stub, Reply(200, b"only this", headers={"ETag": '"0123-2"'}))
+    assert opens(stub.url).read("s3://bkt/a.png") == b"only this"
+    assert [asked.method for asked in stub.asked] == ["GET", "HEAD"]
 
 
 def test_a_page_of_the_listing_that_breaks_off_is_read_again(opens: Opens, stub: Stub) -> None:
@@ -146,5 +163,6 @@ def test_an_answer_that_drips_is_given_up(opens: Opens, call: str) -> None:
 
 def test_a_large_image_may_take_longer(opens: Opens) -> None:
     image = bytes(20_000)
-    with dripping(b'ETag: "e"', image, every_s=0.02, size=1000) as url:
+    tag = f'ETag: "{md5(image, usedforsecurity=False).hexdigest()}"'.encode()
+    with dripping(tag, image, every_s=0.02, size=1000) as url:
         assert opens(url, timeout_s=0.2).read("s3://bkt/a.png") == image

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from hashlib import md5
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -20,7 +21,14 @@ from labelloop.adapters.s3_asking import Asking
 from labelloop.adapters.s3_errors import NOT_FOUND, Request, translated
 from labelloop.adapters.s3_gets import OK, Gets
 from labelloop.adapters.s3_signing import Links, place_of
-from labelloop.errors import ArgumentError, ConfigError, InputChanged, InputGone, StoreDenied
+from labelloop.errors import (
+    ArgumentError,
+    ConfigError,
+    InputChanged,
+    InputGone,
+    StoreDenied,
+    StoreUnavailable,
+)
 from labelloop.ports import BrowserView, StoredObject
 
 if TYPE_CHECKING:
@@ -299,9 +307,23 @@ class S3Store:
                         f"({content_hash})",
                         remedy="put back what was there, or leave the sample out",
                     )
-                return body.read()
+                read: bytes = body.read()
+                self._check_length(bucket, key, found, read)
+                return read
 
         return self._ask(request, whole)
+
+    def _check_length(self, bucket: str, key: str, etag: str, body: bytes) -> None:
+        """Return if `body` is the whole object: a length that a proxy made up fits what it cut off."""
+        if md5(body, usedforsecurity=False).hexdigest() == etag:
+            return
+        # no MD5: of an object in parts, or an encrypted one
+        size = self._head(bucket, key).get("ContentLength")
+        if size != len(body):
+            raise StoreUnavailable(
+                f"{self._request('reading', bucket, key)}: {len(body)} bytes came of {size}",
+                remedy="see what stands between here and the server, then try again",
+            )
 
     def check_writable(self, uri: str) -> None:
         """Return if objects can be written and deleted below `uri`: a tiny one is, and is gone."""
