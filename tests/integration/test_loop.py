@@ -171,3 +171,32 @@ def test_exports_hold_what_the_manifest_says(project: Project, people: People) -
     assert "From training v1 to training v2" in project.ok(
         "datasets", "diff", "training@1", "training"
     )
+
+
+def test_a_lost_ledger_is_rebuilt(project: Project, people: People) -> None:
+    project.write(plain_classes)
+    fill(project)
+    project.ok("run")
+    answers = answer_all(project, people)
+    project.ok("run")
+    before = {(r["sample_id"], r["label"]) for r in rows(project, "evaluation", 1)}
+    n_tasks = {p["title"]: p["task_number"] for p in people.projects(project.name).values()}
+    for path in Path(project.folder, ".labelloop").glob("ledger.db*"):
+        path.unlink()
+    refused = project.run("run")
+    assert refused.returncode == 1
+    assert "labelloop ledger rebuild" in refused.stderr
+
+    found = project.json("ledger", "rebuild")
+    assert found["n_answers"] == len(answers)
+    assert found["versions"] == ["evaluation v1", "training v1", "training v2"]
+    again = project.ok("run")
+    assert f"collect  {len(answers)} labels" in again
+    # the smallest places of the traffic are those that were drawn before, so they have their answers
+    assert project.json("measure")["last_seven_days"]["n_labelled"] == 12
+    newest = max(
+        d["version"] for d in project.json("datasets", "list") if d["name"] == "evaluation"
+    )
+    assert before <= {(r["sample_id"], r["label"]) for r in rows(project, "evaluation", newest)}
+    now = {p["title"]: p["task_number"] for p in people.projects(project.name).values()}
+    assert now[f"{project.name}: accuracy"] == n_tasks[f"{project.name}: accuracy"]

@@ -40,7 +40,8 @@ def release(folder: Path, name: str, rows: Sequence[Row], *, version: int = 1) -
     home = folder / name / f"v{version:04d}"
     home.mkdir(parents=True)
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=manifest_schema())
-    pq.write_table(table, home / "manifest.parquet", row_group_size=3)
+    path = home / "manifest.parquet"
+    pq.write_table(table, path, row_group_size=3, write_page_checksum=True)
     n_human = sum(row.origin is Origin.HUMAN for row in rows)
     return DatasetVersion(
         name=name,

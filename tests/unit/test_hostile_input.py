@@ -5,6 +5,7 @@ import io
 import json
 import tomllib
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,23 @@ from labelloop.adapters.folder_tags import Unreadable, parse
 from labelloop.adapters.labelling_config import labelling_config, with_choices
 from labelloop.adapters.source_files import FilesSource, Kind
 from labelloop.config import load
+from labelloop.core.dataset import DatasetVersion
 from labelloop.core.tags import TaggedObject, TagNames, read_tags
 from labelloop.core.where import Where
-from labelloop.errors import ArgumentError, ConfigError, SourceFileBad, WhereError
+from labelloop.errors import (
+    ArgumentError,
+    ConfigError,
+    DatasetError,
+    SourceFileBad,
+    WhereError,
+)
+from labelloop.exports import manifest
 from labelloop.loop import Loop
 from labelloop.ports import ProjectSpec, RemoteTask
+from labelloop.steps.surviving import version_in
 from tests.hostile import ANY_TEXT, DEEP, TEXT, VALUE, altered, toml, tries
 from tests.unit.conftest import MakeWorld
+from tests.unit.released import ROW, release
 from tests.world import HEAD, QUEUES
 
 # --- objects ------------------------------------------------------------------------------------
@@ -385,3 +396,64 @@ def test_a_zipped_line_without_end_is_not_held_in_memory(
         (file,) = source.files()
         with pytest.raises(SourceFileBad, match=r"more than|field limit"):
             list(source.read(file, None))
+
+
+# --- released versions ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> DatasetVersion:
+    """A version with its description, as a build leaves it."""
+    rows = [replace(ROW, sample_id=f"s{i}", content_hash=f"h{i}") for i in range(9)]
+    version = release(tmp_path_factory.mktemp("released"), "training", rows)
+    described = {
+        "name": version.name,
+        "version": version.version,
+        "content_hash": version.content_hash,
+        "parent": version.parent,
+        "created_at": version.created_at.isoformat(),
+        "counts": {"human": version.n_human, "model": 0, "certified": 0},
+    }
+    (Path(version.uri) / "dataset.json").write_text(json.dumps(described))
+    return version
+
+
+@tries(60)
+@given(data=st.data())
+def test_a_description_of_any_content_is_read_or_refused(
+    released: DatasetVersion, data: st.DataObject
+) -> None:
+    path = Path(released.uri) / "dataset.json"
+    held = path.read_bytes()
+    edited = json.loads(held)
+    key = data.draw(st.sampled_from([*edited, "human", "certified"]))
+    place = edited["counts"] if key in edited["counts"] else edited
+    place[key] = data.draw(st.one_of(VALUE, st.integers(), st.just(float("inf"))))
+    text = data.draw(st.one_of(altered(held), DEEP, st.just(json.dumps(edited).encode())))
+    path.write_bytes(text)
+    try:
+        with suppress(DatasetError):
+            found = version_in(Path(released.uri))
+            assert (found.name, found.version) == (released.name, released.version)
+            assert found.content_hash == released.content_hash
+        with suppress(DatasetError):
+            manifest.glance(released)
+        assert manifest.guarantee(released) is None
+    finally:
+        path.write_bytes(held)
+
+
+@tries(100)
+@given(data=st.data())
+def test_a_manifest_with_a_byte_changed_is_refused_or_says_the_same(
+    released: DatasetVersion, data: st.DataObject
+) -> None:
+    path = Path(released.uri) / "manifest.parquet"
+    held, rows = path.read_bytes(), list(manifest.rows(released))
+    path.write_bytes(data.draw(altered(held)))
+    try:
+        with suppress(DatasetError):
+            manifest.check(released)
+            assert list(manifest.rows(released)) == rows
+    finally:
+        path.write_bytes(held)

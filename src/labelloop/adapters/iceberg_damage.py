@@ -28,11 +28,11 @@ def damage(io: "FileIO", file: HeldFile, *, whole: bool = False) -> str | None:
         ):
             if parquet.metadata.num_rows != file.n_rows:
                 return f"has {parquet.metadata.num_rows:,} rows instead of {file.n_rows:,}"
-            for _ in parquet.iter_batches() if whole else ():
-                pass
+            for batch in parquet.iter_batches() if whole else ():
+                batch.validate(full=True)
     except FileNotFoundError:
         return "is gone"
-    except (ArrowException, OSError) as exc:
+    except (ArrowException, KeyError, OSError, UnicodeError) as exc:
         return f"is damaged: {(str(exc).splitlines() or [type(exc).__name__])[0]}"
     return None
 

@@ -42,7 +42,7 @@ def opened(version: DatasetVersion) -> "Iterator[pq.ParquetFile]":
             read_dictionary=["label", "origin", "model", "queue"],
             page_checksum_verification=True,
         )
-    except (OSError, pa.ArrowException) as exc:
+    except (OSError, pa.ArrowException, KeyError, UnicodeError) as exc:
         raise _damaged(version, path, exc) from exc
     with file:
         names = file.schema_arrow.names
@@ -96,7 +96,9 @@ def batches(
         while True:
             try:
                 batch = next(found, None)
-            except (OSError, pa.ArrowException) as exc:
+                if batch is not None:
+                    batch.validate(full=True)  # Arrow takes a file's word for what its columns hold
+            except (OSError, pa.ArrowException, KeyError, UnicodeError) as exc:
                 raise _damaged(version, Path(version.uri), exc) from exc
             if batch is None:
                 return

@@ -122,10 +122,12 @@ def read(path: Path, columns: Sequence[str], filters: list[Any] | None = None) -
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(
+        table = pq.read_table(
             path, columns=list(columns), filters=filters, page_checksum_verification=True
         )
-    except (OSError, pa.ArrowException) as exc:
+        table.validate(full=True)
+        return table
+    except (OSError, pa.ArrowException, KeyError, UnicodeError) as exc:
         said = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise DatasetError(
             f"{path} can't be read: {said}", remedy=f"bring it back from a backup; {MEND}"

@@ -5,21 +5,17 @@ found. Which round drew a sample, from which frame and with which probability, s
 answers feed datasets again, and no accuracy.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from labelloop.core.annotation import Label
 from labelloop.core.answers import Answers
-from labelloop.core.dataset import DatasetVersion, Origin
 from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Candidate, FrameRange, Round
 from labelloop.core.task import TaskState
-from labelloop.core.token import project_marker, task_key
-from labelloop.errors import DatasetError
+from labelloop.core.token import task_key
 from labelloop.ledger import (
     Ledger,
     Transaction,
@@ -32,8 +28,13 @@ from labelloop.ledger import (
     tasks,
 )
 from labelloop.ledger.database import Identity
-from labelloop.ports import Annotator, Clock, PredictionLog, Progress, RemoteTask
-from labelloop.steps import manifest_file
+from labelloop.ports import Annotator, Clock, PredictionLog, Progress
+from labelloop.steps.surviving import (
+    SurvivingLabel,
+    SurvivingTask,
+    released_in,
+    surviving_tasks,
+)
 
 MISSING = (
     (
@@ -79,34 +80,6 @@ class Rebuilt:
     missing: tuple[str, ...] = MISSING
 
 
-@dataclass(frozen=True, slots=True)
-class _Remote:
-    """A task as Label Studio holds it, with its place there."""
-
-    queue: str
-    project_id: int
-    task: RemoteTask
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A person's label as a manifest holds it."""
-
-    queue: str
-    label: Label
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Released:
-    """What the version folders hold."""
-
-    versions: list[DatasetVersion] = field(default_factory=list)
-    labels: dict[str, _Held] = field(default_factory=dict)
-    """By task key: the newest versions' labels of people."""
-    not_read: list[str] = field(default_factory=list)
-
-
 class Rebuild:
     """Fills an empty ledger, in one transaction."""
 
@@ -137,8 +110,8 @@ class Rebuild:
         """
         visible = self._log.visible_after(0)
         whole = FrameRange(batch_to=max((b.batch for b in visible), default=0))
-        remote = self._remote()
-        released = self._released()
+        remote = surviving_tasks(self._annotator, self._log.ledger_id, self._progress)
+        released = released_in(self._folder, self._log.ledger_id)
         samples = self._samples(whole, set(remote) | set(released.labels))
         found = {
             c.sample_id: c
@@ -185,24 +158,6 @@ class Rebuild:
 
     # --- what is left -------------------------------------------------------------------------
 
-    def _remote(self) -> dict[str, _Remote]:
-        """Our tasks in Label Studio by their key; of duplicates the one that people answered."""
-        found: dict[str, _Remote] = {}
-        prefix = project_marker(self._log.ledger_id, "")
-        for project in self._annotator.projects():
-            if not project.marker.startswith(prefix):
-                continue
-            queue = project.marker.removeprefix(prefix)
-            for page in self._annotator.tasks(project.project_id):
-                for task in page:
-                    if task.task_key is None:
-                        continue
-                    before = found.get(task.task_key)
-                    if before is None or (task.annotations and not before.task.annotations):
-                        found[task.task_key] = _Remote(queue, project.project_id, task)
-                self._progress("tasks found", len(found), None)
-        return found
-
     def _samples(self, whole: FrameRange, keys: set[str]) -> dict[str, tuple[str, Purpose]]:
         """The sample and the purpose behind those of the keys that the log explains."""
         found: dict[str, tuple[str, Purpose]] = {}
@@ -219,38 +174,6 @@ class Rebuild:
                 break
         return found
 
-    def _released(self) -> _Released:
-        """The versions whose folders are whole, and the labels of people in the newest of each name."""
-        released = _Released()
-        for place in sorted(self._folder.glob("*/v*")):
-            try:
-                released.versions.append(_version(place))
-            except DatasetError as exc:
-                released.not_read.append(str(exc.args[0]))
-        for version in {v.name: v for v in released.versions}.values():
-            released.labels.update(self._labels(version))
-        return released
-
-    def _labels(self, version: DatasetVersion) -> Iterator[tuple[str, _Held]]:
-        columns = ["sample_id", "label", "queue", "annotator", "annotation_revision"]
-        table = manifest_file.read(
-            Path(version.uri) / "manifest.parquet",
-            columns,
-            [("origin", "==", Origin.HUMAN.value)],
-        )
-        purpose = Purpose.EVALUATION if version.name == "evaluation" else Purpose.TRAINING
-        for row in table.to_pylist():
-            key = task_key(self._log.ledger_id, purpose.value, row["sample_id"])
-            label = Label(
-                task_key=key,
-                label=row["label"],
-                method=f"as in {version.name} v{version.version}",
-                n_votes=1,
-                revision=row["annotation_revision"] or "",
-                annotator=row["annotator"] or "",
-            )
-            yield key, _Held(row["queue"] or version.name, label, version.created_at)
-
     # --- writing ------------------------------------------------------------------------------
 
     def _round(
@@ -259,8 +182,8 @@ class Rebuild:
         whole: FrameRange,
         purpose: Purpose,
         own: Mapping[str, Candidate],
-        there: Mapping[str, _Remote],
-        held: Mapping[str, _Held],
+        there: Mapping[str, SurvivingTask],
+        held: Mapping[str, SurvivingLabel],
         now: datetime,
     ) -> None:
         """An extra round of all that is left of one purpose; no draw of it has a probability."""
@@ -291,7 +214,7 @@ class Rebuild:
         self._sent(tx, there, now)
         self._settled(tx, held, now)
 
-    def _sent(self, tx: Transaction, there: Mapping[str, _Remote], now: datetime) -> None:
+    def _sent(self, tx: Transaction, there: Mapping[str, SurvivingTask], now: datetime) -> None:
         for project_id in sorted({each.project_id for each in there.values()}):
             own = {k: e.task for k, e in there.items() if e.project_id == project_id}
             # links lapse at a time that nobody knows any more: they count as lapsing now
@@ -311,7 +234,7 @@ class Rebuild:
                 people_asked=[own[task.task_key].people for task in moving],
             )
 
-    def _settled(self, tx: Transaction, held: Mapping[str, _Held], now: datetime) -> None:
+    def _settled(self, tx: Transaction, held: Mapping[str, SurvivingLabel], now: datetime) -> None:
         moving = list(tasks.by_key(tx, list(held)).values())
         for state in (
             TaskState.SENDING,
@@ -353,38 +276,3 @@ def _draw(
         task_key=key,
         answers_wanted=answers_wanted,
     )
-
-
-def _version(place: Path) -> DatasetVersion:
-    """The version that a folder describes.
-
-    Raises:
-        DatasetError: it can't be read, or describes another folder's version.
-    """
-    path = place / "dataset.json"
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        counts = held["counts"]
-        version = DatasetVersion(
-            name=str(held["name"]),
-            version=int(held["version"]),
-            content_hash=str(held["content_hash"]),
-            parent=None if held["parent"] is None else int(held["parent"]),
-            uri=str(place),
-            n_human=int(counts["human"]),
-            n_model=int(counts["model"]),
-            n_certified=int(counts["certified"]),
-            created_at=datetime.fromisoformat(held["created_at"]),
-        )
-        named = (place.parent.name, place.name)
-        if not 0 <= (version.parent or 0) < version.version < 10**9:
-            raise ValueError(f"version {version.version} of parent {version.parent}")
-        if named != (version.name, f"v{version.version:04d}") or version.created_at.tzinfo is None:
-            raise ValueError(f"it describes {version.name} v{version.version}")
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
-        raise DatasetError(
-            f"{path} can't be read: {type(exc).__name__}: {exc}",
-            remedy="bring it back from a backup",
-        ) from exc
-    manifest_file.verify(version)
-    return version
