@@ -137,3 +137,18 @@ def test_without_a_log_nothing_is_rebuilt(lasting: LastingWorld) -> None:
     Path(lasting.state / "catalog.db").unlink()
     with pytest.raises(LedgerError, match="no prediction log"):
         lasting.loop.rebuild_ledger()
+
+
+def test_what_was_forgotten_stays_so_where_it_is_forgotten_again(lasting: LastingWorld) -> None:
+    sample = lasting.draws("low")[0].sample_id
+    lasting.loop.forget([sample])
+    redacted = [v for v in lasting.loop.datasets() if v.redacted_from]
+    assert redacted
+    lose_ledger(lasting)
+    found = lasting.loop.rebuild_ledger()
+    assert any("labelloop forget" in says for says in found.missing)
+    assert [v for v in lasting.loop.datasets() if v.redacted_from] == redacted
+    assert sample not in [d.sample_id for d in lasting.draws()]
+    lasting.loop.forget([sample])
+    assert not lasting.loop.run().failures
+    assert lasting.loop.log.known([sample]) == {}

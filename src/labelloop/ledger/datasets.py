@@ -74,6 +74,7 @@ def begin(tx: Transaction, version: DatasetVersion) -> None:
             counts_json=_counts_json(version),
             state=WRITING,
             created_at=version.created_at,
+            redacted_from=version.redacted_from,
         )
     )
 

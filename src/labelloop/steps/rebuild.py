@@ -46,6 +46,10 @@ MISSING = (
         "risks that were learned, and certificates: model labels stand by [training] confidence alone "
         "until new audits are answered"
     ),
+    (
+        "which samples were forgotten: where their inputs still lie in the store they would be read again, "
+        "so run `labelloop forget` for the same samples before the next `labelloop index`"
+    ),
     "earlier revisions of answers, and every event",
     "the names of blind copies: open tasks get new ones, and the old ones stay in the bucket",
     "what was exported, and which candidates were compared",

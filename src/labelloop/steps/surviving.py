@@ -98,13 +98,22 @@ def version_in(place: Path) -> DatasetVersion:
             n_model=int(counts["model"]),
             n_certified=int(counts["certified"]),
             created_at=datetime.fromisoformat(held["created_at"]),
+            redacted_from=str(held["redacted"][-1]["from"]) if held.get("redacted") else None,
         )
         named = (place.parent.name, place.name)
         if not 0 <= (version.parent or 0) < version.version < 10**9:
             raise ValueError(f"version {version.version} of parent {version.parent}")
         if named != (version.name, f"v{version.version:04d}") or version.created_at.tzinfo is None:
             raise ValueError(f"it describes {version.name} v{version.version}")
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
+    except (
+        OSError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as exc:
         raise DatasetError(
             f"{path} can't be read: {type(exc).__name__}: {exc}",
             remedy="bring it back from a backup",
