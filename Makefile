@@ -4,7 +4,7 @@ UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup browser postgresql demo test fuzz chaos soak faults bench-statistics check format docs lock clean
+.PHONY: help setup browser postgresql demo test fuzz chaos soak faults bench-scale bench-statistics check format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -55,6 +55,9 @@ soak: setup  ## the same at random points for 30 minutes
 
 faults: setup  ## bad networks before both servers, every kind of fault: [ARGS='--kind 500 --verbose']
 	@$(RUN)/python -m tests.faults $(ARGS)
+
+bench-scale: setup  ## index, select, build and send beside their limits: [ARGS='--scale 0.1 --write']
+	@$(RUN)/python -m bench.scale $(ARGS)
 
 bench-statistics: setup  ## coverage and labels saved, simulated: [ARGS='--write --runs 400']
 	@$(RUN)/python -m bench.estimates $(ARGS)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from bench.table import Row, lines
 
 from labelloop.adapters import log_sql
 from labelloop.adapters.iceberg_log import IcebergLog
@@ -145,17 +146,30 @@ def measured(call: Callable[[Path], int], folder: Path) -> tuple[int, float, flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=5_000_000)
-    asked = parser.parse_args()
+    print(*lines(measure_build(parser.parse_args().rows)), sep="\n")
+
+
+def measure_build(n_rows: int) -> list[Row]:
+    """Build a training set of n_rows predictions, and copy the same rows."""
     alone = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         with alone.Pool(1) as pool:
-            pool.apply(fill, (folder, asked.rows))
-        print(f"{'':<24} {'labels':>12} {'seconds':>9} {'CPU s':>8} {'peak MiB':>9}")
-        for what, call in (("DuckDB's COPY", copy), ("labelloop build", build)):
-            with alone.Pool(1) as pool:
-                n, took_s, cpu_s, peak = pool.apply(measured, (call, folder))
-            print(f"{what:<24} {n:12,} {took_s:9.2f} {cpu_s:8.2f} {peak:9,}")
+            pool.apply(fill, (folder, n_rows))
+        with alone.Pool(1) as pool:
+            n_copied, copied_s, _, _ = pool.apply(measured, (copy, folder))
+        with alone.Pool(1) as pool:
+            n, took_s, _, peak_mb = pool.apply(measured, (build, folder))
+    return [
+        Row(
+            what="build of model labels",
+            size=n,
+            unit="labels",
+            ours=n / took_s,
+            limit=n_copied / copied_s,
+            peak_mb=peak_mb,
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -20,8 +20,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from bench.table import Row, lines
 
 from labelloop.adapters.s3 import S3Store
 from labelloop.adapters.s3_access import S3Access
@@ -69,45 +71,75 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.child:
         index_twice(Path(asked.child[0]), int(asked.child[1]))
-        return
+    else:
+        print(*lines(measure(asked.objects, asked.again, asked.loop, asked.delay_ms)), sep="\n")
+
+
+def measure(n: int, n_again: int, n_loop: int = 5_000, delay_ms: float = 30) -> list[Row]:
+    """Index n objects, with and without a delay, and n_again twice."""
     with (
         tempfile.TemporaryDirectory(prefix="labelloop-bench-") as place,
         SeaweedFS(Path(place, "server")) as server,
     ):
         client = boto(server.access)
         client.create_bucket(Bucket=BUCKET)
-        upload(client, 0, asked.objects)
-        print(f"{asked.objects:,} objects with three tags; {'':<20} objects/s")
-        compare(Path(place), server.access, asked)
-        with delayed(server.endpoint_url, asked.delay_ms) as url:
-            print(f"\nthe same behind {asked.delay_ms:g} ms; {'':<29} objects/s")
-            asked.loop = min(asked.loop, 300)
-            compare(Path(place), replace(server.access, endpoint_url=url), asked)
-        upload(client, asked.objects, asked.again)
-        print(f"\n{asked.again:,} objects, indexed and then unchanged:")
-        verb(Path(place), server.access, asked.again)
+        upload(client, 0, n)
+        rows = compare(Path(place), server.access, n, n_loop, "")
+        with delayed(server.endpoint_url, delay_ms) as url:
+            far = replace(server.access, endpoint_url=url)
+            rows += compare(Path(place), far, n, min(n_loop, 300), f", {delay_ms:g} ms away")
+        upload(client, n, n_again)
+        said = verb(Path(place), server.access, n_again)
+        bare = timed("list_objects_v2 by boto3", listed(client))
+        for name, what in (
+            ("again", "index of an unchanged bucket, all of the last hour"),
+            ("later", "index of an unchanged bucket, all older"),
+        ):
+            took_s, n_read = said[name]
+            assert n_read == 0
+            rate = n_again / took_s
+            rows.append(
+                Row(
+                    what=what,
+                    size=n_again,
+                    unit="objects",
+                    ours=rate,
+                    naive=bare,
+                    peak_mb=said["peak_mb"],
+                )
+            )
+    return rows
 
 
-def compare(place: Path, access: S3Access, asked: argparse.Namespace) -> None:
-    """The loop, what `index` does with tags, the whole verb, and the limit."""
+def compare(place: Path, access: S3Access, n: int, n_loop: int, where: str) -> list[Row]:
+    """The listing, tags alone and the whole verb, beside boto3's listing, the loop, and the limit."""
     client = boto(access)
-    bare = timed("list_objects_v2 by boto3", listed(client))
-    loop = timed("a notebook's loop: get_object_tagging", looped(client, asked.loop))
     store = S3Store(f"s3://{BUCKET}", access)
-    ours = timed("labelloop: the listing", pages(store))
+    bare = timed("list_objects_v2 by boto3", listed(client))
+    loop = timed("a notebook's loop: get_object_tagging", looped(client, n_loop))
+    listing = timed("labelloop: the listing", pages(store))
     tags = timed("labelloop: tags", tags_read(store))
-    whole = verb(place, access, asked.objects)
-    limit = by_wrk(place, client)
-    print(f"  {'the listing, of list_objects_v2':<44} {ours / bare:9.1f} times")
-    print(f"  {'tags, of the loop':<44} {tags / loop:9.1f} times")
-    print(f"  {'the whole verb, of the loop':<44} {whole / loop:9.1f} times")
-    if limit:
-        print(f"  {'tags, of the limit':<44} {tags / limit:9.0%}")
-        print(f"  {'the whole verb, of the limit':<44} {whole / limit:9.0%}")
+    said = verb(place, access, n)
+    limit = by_wrk(place, client, n)
+    took_s, n_read = said["first"]
+    assert n_read == n
+    return [
+        Row(what=f"listing{where}", size=n, unit="objects", ours=listing, naive=bare),
+        Row(what=f"tags{where}", size=n, unit="objects", ours=tags, naive=loop, limit=limit),
+        Row(
+            what=f"index, a first run{where}",
+            size=n,
+            unit="objects",
+            ours=n / took_s,
+            naive=loop,
+            limit=limit,
+            peak_mb=said["peak_mb"],
+        ),
+    ]
 
 
-def verb(place: Path, access: S3Access, n: int) -> float:
-    """`index` in a process of its own, for its peak memory; objects a second."""
+def verb(place: Path, access: S3Access, n: int) -> dict[str, Any]:
+    """`index` three times in a process of its own: seconds and tags read of each, peak memory."""
     folder = Path(tempfile.mkdtemp(dir=place))
     classes = ", ".join(f'"class {i}"' for i in range(10))
     (folder / "labelloop.toml").write_text(
@@ -120,15 +152,11 @@ def verb(place: Path, access: S3Access, n: int) -> float:
     )
     command = [sys.executable, "-m", "bench.index_bucket", "--child", str(folder), str(n)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    said = json.loads(done.stdout)
+    said: dict[str, Any] = json.loads(done.stdout)
     for name in ("first", "again", "later"):
-        took_s, n_asked = said[name]
-        print(
-            f"  index, {name + ' run':<37} {n / took_s:9,.0f}   {took_s:6.1f} s, "
-            f"{n_asked:,} tags read"
-        )
-    print(f"  {'peak memory':<44} {said['peak_mb']:9,.0f} MB")
-    return n / said["first"][0]
+        took_s, _ = said[name]
+        print(f"  {'index, ' + name:<44} {n / took_s:9,.0f}   {took_s:6.1f} s", file=sys.stderr)
+    return said
 
 
 class Later:
@@ -198,7 +226,7 @@ def timed(what: str, counts: Iterator[int]) -> float:
     begin = time.perf_counter()
     n = sum(counts)
     took_s = time.perf_counter() - begin
-    print(f"  {what:<44} {n / took_s:9,.0f}   {took_s:6.1f} s")
+    print(f"  {what:<44} {n / took_s:9,.0f}   {took_s:6.1f} s", file=sys.stderr)
     return n / took_s
 
 
@@ -229,15 +257,15 @@ def tags_read(store: S3Store) -> Iterator[int]:
             yield 1
 
 
-def by_wrk(place: Path, client: "S3Client") -> float | None:
+def by_wrk(place: Path, client: "S3Client", n: int) -> float | None:
     """What the server answers at most: signed beforehand, asked by a client in C."""
     if shutil.which("wrk") is None:
-        print(f"  {'the limit (wrk)':<44} not measured: wrk is not installed")
+        print("  the limit isn't measured: wrk is not installed", file=sys.stderr)
         return None
     paths = place / "paths"
     url = ""
     with paths.open("w") as file:
-        for i in range(5_000):
+        for i in range(min(n, 5_000)):
             key = f"class_{i % 10:02d}/{i:08d}.png"
             url = client.generate_presigned_url(
                 "get_object_tagging", Params={"Bucket": BUCKET, "Key": key}, ExpiresIn=3600
@@ -251,7 +279,7 @@ def by_wrk(place: Path, client: "S3Client") -> float | None:
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "Non-2xx" not in said, said
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index]
-    print(f"  {'the limit (wrk, signed URLs)':<44} {rate:9,.0f}")
+    print(f"  {'the limit (wrk, signed URLs)':<44} {rate:9,.0f}", file=sys.stderr)
     return rate
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from bench.table import Row, lines
 
 from labelloop.core.line import LINE_END
 from labelloop.core.sample import PredictionTable
@@ -63,22 +64,33 @@ def main() -> None:
         what, where = asked.child
         CHILDREN[what](Path(where))
         return
+    print(*lines(measure(asked.rows, asked.days)), sep="\n")
+
+
+def measure(n_rows: int, days: int = 30) -> list[Row]:
+    """A round over the last day, and an extra one over all, beside the bare statements."""
     with tempfile.TemporaryDirectory(prefix="labelloop-bench-") as place:
         folder = Path(place)
         write(folder, budget=200, more=TRAINING)
-        begin = time.perf_counter()
-        n_day = asked.rows // asked.days
-        fill(folder, asked.days, n_day)
-        n = n_day * asked.days
-        print(f"{n:,} rows in {asked.days} days, written in {time.perf_counter() - begin:.0f} s")
-        print(f"{'':<52} {'seconds':>8} {'peak GB':>8}")
-        day = row("one day: count by class and bin + rows below a cut", child("bare_day", folder))
-        ours = row("one day: a round of three queues", child("round", folder))
-        print(f"  {'in times of bare':<50} {ours / day:8.2f}")
+        n_day = n_rows // days
+        fill(folder, days, n_day)
+        day = compared("a round of three queues over one day", n_day, folder, "round", "bare_day")
         write(folder, budget=10_000, more="")
-        all_days = row("all days: the same two statements", child("bare_all", folder))
-        ours = row("all days: 10,000 drawn uniformly", child("extra", folder))
-        print(f"  {'in times of bare':<50} {ours / all_days:8.2f}")
+        every = "10,000 drawn uniformly from all days"
+        return [day, compared(every, n_day * days, folder, "extra", "bare_all")]
+
+
+def compared(what: str, n: int, folder: Path, ours: str, bare: str) -> Row:
+    """The rates of a round and of the two bare statements, each in a process of its own."""
+    limit, said = child(bare, folder), child(ours, folder)
+    return Row(
+        what=what,
+        size=n,
+        unit="rows",
+        ours=n / said["seconds"],
+        limit=n / limit["seconds"],
+        peak_mb=said["peak_mb"],
+    )
 
 
 def write(folder: Path, *, budget: int, more: str) -> None:
@@ -149,17 +161,17 @@ def child(what: str, folder: Path) -> dict[str, float]:
     begin = time.perf_counter()
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     said: dict[str, float] = json.loads(done.stdout)
-    return said | {"seconds": time.perf_counter() - begin}
-
-
-def row(what: str, said: dict[str, float]) -> float:
-    print(f"{what:<52} {said['seconds']:8.2f} {said['peak_gb']:8.2f}   {said['drawn']:,.0f} drawn")
-    return said["seconds"]
+    seconds = time.perf_counter() - begin
+    print(
+        f"  {what:<12} {seconds:7.2f} s {said['peak_mb']:7,.0f} MB {said['drawn']:,} drawn",
+        file=sys.stderr,
+    )
+    return said | {"seconds": seconds}
 
 
 def tell(drawn: int) -> None:
-    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps({"peak_gb": peak_gb, "drawn": drawn}))
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"peak_mb": peak_mb, "drawn": drawn}))
 
 
 def a_round(folder: Path) -> None:

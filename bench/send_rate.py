@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 from bench.index_bucket import BUCKET, boto, upload
+from bench.table import Row, lines
 
 from labelloop.config import load
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
@@ -42,25 +43,26 @@ where = "confidence >= 0.0"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=20_000)
-    n = parser.parse_args().tasks
+    print(*lines(measure(parser.parse_args().tasks)), sep="\n")
+
+
+def measure(n: int) -> list[Row]:
+    """Send n tasks, and import them again."""
     with (
         tempfile.TemporaryDirectory(prefix="labelloop-bench-") as place,
         SeaweedFS(Path(place, "store")) as store,
         LabelStudio(Path(place, "studio"), template=template_home(), **USER) as studio,
-        httpx.Client(
+    ):
+        studio.wait_ready()
+        with httpx.Client(
             base_url=studio.url,
             headers={"Authorization": f"Token {studio.legacy_token}"},
             timeout=600,
             trust_env=False,
-        ) as api,
-    ):
-        studio.wait_ready()
-        ours_s = ours(Path(place), store, studio, n)
-        print(f"{'labelloop send':<36} {ours_s:7.1f} s {n / ours_s:8,.0f} tasks/s")
-        batches, config = sent(api)
-        bare_s = bare(api, batches, config)
-        print(f"{'its import, the same batches':<36} {bare_s:7.1f} s {n / bare_s:8,.0f} tasks/s")
-        print(f"{len(batches)} batches; of the import's rate: {bare_s / ours_s:.0%}")
+        ) as api:
+            ours_s = ours(Path(place), store, studio, n)
+            bare_s = bare(api, *sent(api))
+    return [Row(what="send", size=n, unit="tasks", ours=n / ours_s, limit=n / bare_s)]
 
 
 def ours(place: Path, store: SeaweedFS, studio: LabelStudio, n: int) -> float:
