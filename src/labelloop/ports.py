@@ -45,6 +45,7 @@ class StoredObject:
     """One object of the listing. `sample_id` is its key; `content_hash` its ETag without quotes.
 
     Where a hash costs reading the whole object, it is empty in the listing and comes with the tags.
+    `tags` are there where the listing tells them, and there are any.
     `fault` says why the object can't be used, or its tags can't be read.
     """
 
@@ -53,6 +54,7 @@ class StoredObject:
     content_hash: str
     size_bytes: int
     last_modified: datetime
+    tags: Mapping[str, str] | None = None
     fault: str = ""
 
 

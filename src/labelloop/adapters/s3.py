@@ -118,11 +118,14 @@ class S3Store:
         Raises:
             StoreDenied: a prefix that matches nothing, in a bucket that holds something.
         """
-        return s3_listing.side_by_side(map(self._objects, self._prefixes))
+        with_tags = s3_listing.tells_tags(self._client, self._bucket)
+        return s3_listing.side_by_side(self._objects(name, with_tags) for name in self._prefixes)
 
-    def _objects(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
+    def _objects(self, prefix: str, with_tags: bool) -> Iterator[Sequence[StoredObject]]:
         request = self._request("listing", self._bucket)
-        for page in s3_listing.pages(self._ask, self._client, self._gets, request, prefix):
+        for page in s3_listing.pages(
+            self._ask, self._client, self._gets, request, prefix, with_tags=with_tags
+        ):
             found = [
                 StoredObject(
                     sample_id=entry.key,
@@ -130,6 +133,7 @@ class S3Store:
                     content_hash=entry.etag,
                     size_bytes=entry.size,
                     last_modified=entry.last_modified,
+                    tags=entry.tags,
                 )
                 for entry in page.entries
                 if self._is_listed(entry.key)
@@ -146,9 +150,11 @@ class S3Store:
     ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
         """The tags of each object, many read at once; an object that is gone is left out.
 
-        The first answer that isn't plain leaves the rest to boto3: it tells a passing failure from one
-        that stays, and waits as the server asks.
+        What the listing told isn't asked for. The first answer that isn't plain leaves the rest to boto3:
+        it tells a passing failure from one that stays, and waits as the server asks.
         """
+        yield from ((o, o.tags) for o in objects if o.tags)
+        objects = [o for o in objects if not o.tags]
         waiting = {split_uri(o.uri)[1]: o for o in objects}
         if len(waiting) == len(objects) > FEW:
             for answer in self._gets(list(waiting), "tagging"):
@@ -293,9 +299,9 @@ class S3Store:
 
         def whole() -> bytes:
             answer = self._client.get_object(Bucket=bucket, Key=key)
-            if "ETag" not in answer:
-                raise request.not_s3()
             with answer["Body"] as body:
+                if "ETag" not in answer:
+                    raise request.not_s3()
                 found = answer["ETag"].strip('"')
                 if (
                     content_hash is not None

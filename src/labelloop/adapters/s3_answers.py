@@ -1,20 +1,21 @@
 """What an S3 server answers to a listing and to a question for tags, read from its XML."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl, unquote_plus
 from xml.etree import ElementTree
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object of a listing."""
+    """An object of a listing; `tags` where the server tells them there, and there are any."""
 
     key: str
     etag: str
     size: int
     last_modified: datetime
+    tags: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ def page_of(body: bytes) -> Page | None:
                         said["ETag"].strip('"'),
                         int(said["Size"]),
                         datetime.fromisoformat(said["LastModified"]).astimezone(UTC),
+                        _listed_tags(said.get("UserTags", "")),
                     )
                 )
             else:
@@ -57,8 +59,17 @@ def page_of(body: bytes) -> Page | None:
         if not after:
             return None
     if known.get("EncodingType") == "url":
-        entries = [Entry(unquote_plus(e.key), e.etag, e.size, e.last_modified) for e in entries]
+        entries = [replace(e, key=unquote_plus(e.key)) for e in entries]
     return Page(entries, after)
+
+
+def _listed_tags(said: str) -> Mapping[str, str] | None:
+    """The tags of a listing's entry, "key=value&..." as in a query; None where there are none.
+
+    MinIO's listings with metadata have them (`UserTags`), where the caller may read them: nothing there
+    can mean either.
+    """
+    return dict(parse_qsl(said, keep_blank_values=True, strict_parsing=True)) if said else None
 
 
 def tags_of(body: bytes) -> Mapping[str, str] | None:

@@ -24,9 +24,17 @@ AT_ONCE = 8
 
 
 def pages(
-    ask: Asking, client: "S3Client", gets: Gets, request: Request, prefix: str
+    ask: Asking,
+    client: "S3Client",
+    gets: Gets,
+    request: Request,
+    prefix: str,
+    *,
+    with_tags: bool = False,
 ) -> Iterator[Page]:
     """The pages of the listing of `prefix`: each key's current version, none that is deleted.
+
+    `with_tags` asks for what MinIO alone gives.
 
     Raises:
         StoreDenied: nothing lies below the prefix, though something lies in the bucket.
@@ -34,7 +42,7 @@ def pages(
     after = ""
     empty = True
     while True:
-        page = _plain_page(gets, prefix, after)
+        page = _plain_page(gets, prefix, after, with_tags)
         if page is None:
             page = ask(request, partial(_page, client, request, prefix, after))
         empty = empty and not page.entries
@@ -67,10 +75,26 @@ def side_by_side(listings: Iterable[Iterator[T]]) -> Iterator[T]:
                     yield page
 
 
-def _plain_page(gets: Gets, prefix: str, after: str) -> Page | None:
+def tells_tags(client: "S3Client", bucket: str) -> bool:
+    """Whether the server's listings can tell tags: MinIO's can, and it says its name.
+
+    Only such a server is asked for them: another may take a parameter that it doesn't know for a mistake.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        said = client.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]
+    except (BotoCoreError, ClientError):
+        return False  # the listing says what is wrong
+    return said.get("server", "").casefold().startswith("minio")
+
+
+def _plain_page(gets: Gets, prefix: str, after: str, with_tags: bool) -> Page | None:
     """A page where all is well; None leaves it to boto3, which knows what else may come."""
-    token = {"continuation_token": after} if after else {}
-    asked = query(encoding_type="url", list_type="2", prefix=prefix, **token)
+    more = {"continuation_token": after} if after else {}
+    if with_tags:
+        more["metadata"] = "true"
+    asked = query(encoding_type="url", list_type="2", prefix=prefix, **more)
     for answer in gets([""], asked):
         return page_of(answer.body) if answer.status == OK else None
     return None
