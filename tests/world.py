@@ -14,7 +14,13 @@ from labelloop.core.token import task_key
 from labelloop.ledger import rounds, tasks
 from labelloop.ledger.rounds import Placed
 from labelloop.loop import Loop
-from labelloop.testing import MemoryAnnotator, MemoryLog, MemorySource, MemoryStore
+from labelloop.testing import (
+    MemoryAnnotator,
+    MemoryLog,
+    MemoryNotifications,
+    MemorySource,
+    MemoryStore,
+)
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -95,6 +101,7 @@ class World:
         self.store = MemoryStore("s3://production", buckets=["blind"], now=lambda: self.clock.at)
         self.log = MemoryLog()
         self.source = source
+        self.notifications: MemoryNotifications | None = None
         self.annotator = MemoryAnnotator(timeout_s=3, now=lambda: self.clock.at)
         self.rng = random.Random(1)
         self.progress: Callable[[str, int, int | None], None] = lambda _w, _d, _t: None
@@ -115,6 +122,7 @@ class World:
             log=self.log,
             annotator=self.annotator,
             source=self.source,
+            notifications=self.notifications,
         )
 
     def restart(self) -> Loop:

@@ -242,7 +242,27 @@ class StoreSettings(_Section):
         description="A writable place for the copies that blind queues show: object keys often hold "
         "the predicted class.",
     )
+    notifications: Path | None = Field(
+        None,
+        description="A file, or a folder of files, to which the bucket's notifications are appended, a "
+        "line each. They take the place of most listings: see docs/notifications.md.",
+    )
+    list_every: Duration = Field(
+        timedelta(days=7),
+        gt=timedelta(),
+        description="How often the bucket is listed all the same, where there are `notifications`: they "
+        "can get lost.",
+    )
     tags: TagSettings = Field(default_factory=lambda: TagSettings())
+
+    @model_validator(mode="after")
+    def _only_buckets_notify(self) -> "StoreSettings":
+        if self.notifications is not None and self.is_folder:
+            raise ValueError(
+                f"notifications = {str(self.notifications)!r}: only buckets have any, and uri is a folder; "
+                "leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _life_is_possible(self) -> "StoreSettings":
@@ -858,7 +878,11 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     if source is not None and source.catalog is not None:
         at = _anchored_url(source.catalog.get_secret_value(), folder)
         source = source.model_copy(update={"catalog": SecretStr(at)})
-    return settings.model_copy(update={"state": anchored, "source": source})
+    store = settings.store
+    if store.notifications is not None:
+        path = (folder / store.notifications).resolve()
+        store = store.model_copy(update={"notifications": path})
+    return settings.model_copy(update={"state": anchored, "source": source, "store": store})
 
 
 def _anchored_url(url: str, folder: Path) -> str:

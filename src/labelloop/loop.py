@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from labelloop.config import FILE_NAME, Settings, load
 from labelloop.core.tags import TagNames
-from labelloop.errors import LabelloopError, LedgerError, without_frames
+from labelloop.errors import ConfigError, LabelloopError, LedgerError, without_frames
 from labelloop.ledger import Ledger, classes, rejects
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from labelloop.adapters.notification_listener import NotificationListener
+    from labelloop.adapters.s3 import S3Store
     from labelloop.adapters.s3_access import S3Access
     from labelloop.core.columns import HowToRead
     from labelloop.core.dataset import DatasetVersion
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         Annotator,
         BucketAccess,
         Clock,
+        Notifications,
         PredictionLog,
         Progress,
         Source,
@@ -104,12 +107,14 @@ class Loop:
         log: "PredictionLog | None" = None,
         annotator: "Annotator | None" = None,
         source: "Source | None" = None,
+        notifications: "Notifications | None" = None,
     ) -> None:
         self.settings = settings
         self.queues = settings.queues()
         self.clock: Clock = clock or SystemClock()
         self._progress = progress
         self._given = (store, log, annotator, source)
+        self._given_notifications = notifications
         self._opened: list[object] = []
 
     def __enter__(self) -> Self:
@@ -122,7 +127,7 @@ class Loop:
 
     def close(self) -> None:
         """Close every connection; the next verb opens them again."""
-        for name in ("ledger", "log", "store", "annotator", "source"):
+        for name in ("ledger", "log", "store", "annotator", "source", "_notifications"):
             self.__dict__.pop(name, None)
         for opened in reversed(self._opened):
             close = getattr(opened, "close", None)
@@ -313,8 +318,12 @@ class Loop:
                 blind_uri=own.blind_uri,
                 public_url=own.public_endpoint_url,
             )
+        return self._open_s3_store()
+
+    def _open_s3_store(self) -> "S3Store":
         from labelloop.adapters.s3 import S3Store
 
+        own = self.settings.store
         store = S3Store(
             own.uri,
             self._s3_access(),
@@ -382,8 +391,25 @@ class Loop:
 
     # --- the verbs ----------------------------------------------------------------------------
 
-    def index(self) -> "Indexed":
-        """Take new predictions into the prediction log: rows of the table, tags of the bucket."""
+    @cached_property
+    def _notifications(self) -> "Notifications | None":
+        """What the bucket says of its objects by itself, where the settings say where."""
+        own = self.settings.store
+        if self._given_notifications is not None or own.notifications is None:
+            return self._given_notifications
+        from labelloop.adapters.bucket_notifications import BucketNotifications
+        from labelloop.adapters.notification_files import NotificationFiles
+
+        bucket = own.uri.removeprefix("s3://").partition("/")[0]
+        return BucketNotifications(
+            NotificationFiles(own.notifications, bucket), self._open_s3_store()
+        )
+
+    def index(self, *, list_store: bool = False) -> "Indexed":
+        """Take new predictions into the prediction log: rows of the table, tags of the bucket.
+
+        `list_store` lists the bucket though notifications would do.
+        """
         from labelloop.steps.index import Index
 
         own = self.settings
@@ -401,8 +427,33 @@ class Loop:
             feedback_horizon=own.rounds.feedback_horizon,
             clock=self.clock,
             progress=self._progress,
-        ).run()
+            notifications=self._notifications,
+            list_every=own.store.list_every,
+        ).run(list_store=list_store)
         return by_table.followed_by(by_tags) if by_table else by_tags
+
+    def listener(self, *, host: str, port: int) -> "NotificationListener":
+        """What takes the bucket's notifications as webhooks, for `index` to read.
+
+        Raises:
+            ConfigError: the settings name no folder for them, it can't be written, or the port is taken.
+        """
+        from labelloop.adapters.notification_listener import NotificationListener
+
+        folder = self.settings.store.notifications
+        if folder is None or folder.is_file():
+            raise ConfigError(
+                "[store] notifications "
+                + ("is not set" if folder is None else f"= {str(folder)!r} is a file"),
+                remedy='name a folder, such as notifications = ".labelloop/notifications"',
+            )
+        try:
+            return NotificationListener(folder, host=host, port=port, now=self.clock.now)
+        except OSError as exc:
+            raise ConfigError(
+                f"can't listen at {host}:{port} and write to {folder}: {exc.strerror}",
+                remedy="see that the folder can be written, and give another --port where that one is taken",
+            ) from exc
 
     def _index_table(self) -> "Indexed | None":
         own = self.settings

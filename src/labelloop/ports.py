@@ -146,6 +146,34 @@ class Store(Protocol):
         """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified:
+    """Some objects that are new or have other tags, and the position after what named them.
+
+    `n_unreadable` notifications may have named others.
+    """
+
+    objects: Sequence[StoredObject]
+    n_unreadable: int
+    position: str
+
+
+class Notifications(Protocol):
+    """What a store tells of its objects by itself: in place of a listing, and not for ever complete."""
+
+    def since(self, position: str | None) -> Iterator[Notified]:
+        """What was named after `position`; everything for None.
+
+        Objects that are gone, or that a listing wouldn't show, are left out.
+
+        Raises:
+            StoreError: the notifications can't be read.
+        """
+
+    def end(self) -> str:
+        """The position after all that is there now."""
+
+
 # --- source ---------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The doctor, on a project in memory: what each ailment reads like, and that none hides another."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -160,6 +161,16 @@ def keys_tell(world: World) -> None:
         world.put(f"{kind}/{i}.png", predicted_class=kind)
 
 
+def silent(world: World) -> None:
+    """Notifications, the last of which came two days ago."""
+    world.configure(QUEUES, head=HEAD.replace("[store]", '[store]\nnotifications = "events"', 1))
+    path = world.folder / "events"
+    path.mkdir(exist_ok=True)
+    (path / "1.jsonl").touch()
+    at = world.clock.at.timestamp() - 2 * 86_400
+    os.utime(path / "1.jsonl", (at, at))
+
+
 DENIED = StoreDenied("access is denied", remedy="check the key")
 DOWN = StoreUnavailable("no connection", remedy="see whether it runs")
 HTTP = 'url = "http://labels.example.com"'
@@ -168,6 +179,15 @@ AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
     "wrong key": (raising("objects", DENIED), "access", Outcome.FAIL, "denied"),
     "tags denied": (raising("tags", DENIED), "tags", Outcome.FAIL, "denied"),
     "odd tags": (bad_tags, "tags", Outcome.WARN, "unknown class, such as bad"),
+    "no notifications": (
+        lambda w: w.configure(
+            QUEUES, head=HEAD.replace("[store]", '[store]\nnotifications = "nowhere"', 1)
+        ),
+        "notifications",
+        Outcome.FAIL,
+        "nowhere can't be read: No such file",
+    ),
+    "silent notifications": (silent, "notifications", Outcome.WARN, "events for 48 hours"),
     "copies denied": (raising("copy_blind", DENIED), "blind copies", Outcome.FAIL, "denied"),
     "no blind place": (
         lambda w: w.configure(QUEUES, head=NO_BLIND),

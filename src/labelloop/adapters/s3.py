@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from labelloop.adapters import browser_view, s3_facts, s3_listing
 from labelloop.adapters.patience import ATTEMPTS
 from labelloop.adapters.s3_access import S3Access, link_life
-from labelloop.adapters.s3_answers import tags_of
+from labelloop.adapters.s3_answers import Entry, entry_of, tags_of
 from labelloop.adapters.s3_asking import Asking
 from labelloop.adapters.s3_errors import NOT_FOUND, Request, translated
 from labelloop.adapters.s3_gets import OK, Gets
@@ -126,20 +126,48 @@ class S3Store:
         for page in s3_listing.pages(
             self._ask, self._client, self._gets, request, prefix, with_tags=with_tags
         ):
-            found = [
-                StoredObject(
-                    sample_id=entry.key,
-                    uri=self.uri_of(entry.key),
-                    content_hash=entry.etag,
-                    size_bytes=entry.size,
-                    last_modified=entry.last_modified,
-                    tags=entry.tags,
-                )
-                for entry in page.entries
-                if self._is_listed(entry.key)
-            ]
+            found = [self._stored(entry) for entry in page.entries if self._is_listed(entry.key)]
             if found:
                 yield found
+
+    def found(self, keys: Sequence[str]) -> Sequence[StoredObject]:
+        """Those of the keys that a listing would show, many looked for at once."""
+        own = [
+            key
+            for key in keys
+            if self._is_listed(key) and any(key.startswith(prefix) for prefix in self._prefixes)
+        ]
+        there: dict[str, Entry] = {}
+        if len(own) > FEW:
+            for answer in self._gets.heads(own):
+                entry = entry_of(answer.key, answer.body) if answer.status == OK else None
+                if entry is not None:
+                    there[answer.key] = entry
+                elif answer.status != NOT_FOUND:
+                    break
+        rest = [key for key in own if key not in there]
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
+            looked = dict(zip(rest, pool.map(self._look, rest), strict=True))
+        entries = [there.get(key) or looked.get(key) for key in own]
+        return [self._stored(entry) for entry in entries if entry is not None]
+
+    def _look(self, key: str) -> Entry | None:
+        try:
+            head = self._head(self._bucket, key)
+        except InputGone:
+            return None
+        modified_at = head["LastModified"].astimezone(UTC)
+        return Entry(key, head["ETag"].strip('"'), head["ContentLength"], modified_at)
+
+    def _stored(self, entry: Entry) -> StoredObject:
+        return StoredObject(
+            sample_id=entry.key,
+            uri=self.uri_of(entry.key),
+            content_hash=entry.etag,
+            size_bytes=entry.size,
+            last_modified=entry.last_modified,
+            tags=entry.tags,
+        )
 
     def uri_of(self, sample_id: str) -> str:
         """Where the object of a sample lies, or would lie; no request is made."""

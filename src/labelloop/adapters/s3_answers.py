@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, unquote_plus
 from xml.etree import ElementTree
 
@@ -70,6 +71,22 @@ def _listed_tags(said: str) -> Mapping[str, str] | None:
     can mean either.
     """
     return dict(parse_qsl(said, keep_blank_values=True, strict_parsing=True)) if said else None
+
+
+def entry_of(key: str, head: bytes) -> Entry | None:
+    """The object that the head of an answer describes; None where it doesn't."""
+    lines = head.decode("latin-1").strip().rpartition("\r\n\r\n")[2].split("\r\n")
+    named = (line.partition(":") for line in lines)
+    said = {name.strip().lower(): value.strip() for name, _, value in named}
+    try:
+        return Entry(
+            key,
+            said["etag"].strip('"'),
+            int(said["content-length"]),
+            parsedate_to_datetime(said["last-modified"]).astimezone(UTC),
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def tags_of(body: bytes) -> Mapping[str, str] | None:

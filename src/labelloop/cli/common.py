@@ -23,9 +23,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def with_config(command: F) -> F:
     """Add --config and --json."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
-        command
+    return with_config_alone(
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
     )
+
+
+def with_config_alone(command: F) -> F:
+    """Add --config."""
     return click.option(
         "--config",
         "config",

@@ -24,6 +24,7 @@ COMMANDS = {
     "datasets": ("datasets", "list, show, compare and export dataset versions"),
     "forget": ("forget", "erase samples that a person asked to be erased"),
     "log": ("log", "keep the prediction log quick to ask"),
+    "listen": ("listen", "take the bucket's notifications as webhooks send them"),
     "init": ("init", "write a labelloop.toml for a bucket or a folder"),
     "ledger": ("ledger", "move the ledger to another database, or rebuild a lost one"),
     "doctor": ("doctor", "check every connection, right, clock and address, with the remedy"),

@@ -59,13 +59,18 @@ def outcome(verb: str, result: object, *, timezone: str = "UTC") -> None:
 
 def index_text(r: "Indexed") -> str:
     """What `index` found, in a line."""
-    seen = [f"{r.n_listed:,} listed"] if r.n_listed else []
+    seen = [] if r.n_notified is None else [f"{r.n_notified:,} notified"]
+    if r.n_listed:
+        seen.append(f"{r.n_listed:,} listed")
     if r.n_files is not None:
         files = "1 file" if r.n_files == 1 else f"{r.n_files:,} files"
         seen.append(f"{r.n_rows:,} rows in {files}" if r.n_files else "no new file")
     parts = [f"{r.n_new:,} new ({', '.join(seen)})"]
-    if r.n_listed == 0 and r.n_files is None:
+    if r.n_listed == 0 and r.n_files is None and r.n_notified is None:
         parts = ["nothing there: what [store] uri names, or each of its prefixes, is empty"]
+    if r.n_unreadable:
+        n = "1 notification" if r.n_unreadable == 1 else f"{r.n_unreadable:,} notifications"
+        parts.append(f"{n} can't be read, so the bucket was listed")
     if r.n_batches_restored:
         parts.append(
             f"{r.n_batches_restored:,} batches taken in that the restored ledger didn't know"

@@ -53,14 +53,17 @@ def run(config: Path, as_json: bool, now: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--list", "list_store", is_flag=True, help="List the bucket though notifications would do."
+)
 @with_config
-def index(config: Path, as_json: bool) -> None:
+def index(config: Path, as_json: bool, list_store: bool) -> None:
     """List the bucket, read the tags of new objects, and add them to the prediction log.
 
     Rows that can't be read are set aside; `labelloop status --rejected` lists them.
     """
     with opened(config, quiet=as_json) as loop:
-        indexed = loop.index()
+        indexed = loop.index(list_store=list_store)
     _show("index", indexed, as_json)
 
 

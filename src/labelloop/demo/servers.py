@@ -34,8 +34,16 @@ class SeaweedFS:
         access_key: str = "labelloop",
         secret_key: str | None = None,
         identities: Path | None = None,
+        notify: str | None = None,
     ) -> None:
-        """`identities`: SeaweedFS's own file of further keys and what each may do."""
+        """More of it:
+
+        identities
+            SeaweedFS's own file of further keys and what each may do
+        notify
+            the URL that events of the filer are sent to
+        """
+        self._notify = notify
         self.folder = folder
         self._identities = identities
         self.access_key = access_key
@@ -86,6 +94,9 @@ class SeaweedFS:
         env = _environment(
             {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
         )
+        if self._notify:
+            env["WEED_NOTIFICATION_WEBHOOK_ENABLED"] = "true"
+            env["WEED_NOTIFICATION_WEBHOOK_ENDPOINT"] = self._notify
         self._process = ServerProcess(
             "SeaweedFS", command, env=env, log_file=self.folder / "seaweedfs.log"
         )

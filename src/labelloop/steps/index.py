@@ -1,4 +1,8 @@
-"""index: new objects and their tags go into the prediction log, once."""
+"""index: new objects and their tags go into the prediction log, once.
+
+What is new is found by listing the store. Where the store names it by itself, its notifications are read
+instead; a listing every so often finds what they missed.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +22,15 @@ from labelloop.core.sample import (
 from labelloop.core.tags import Reading, TaggedObject, TagNames, read_tags
 from labelloop.core.tombstone import Tombstones
 from labelloop.ledger import Lease, Ledger, cursors, rejects, tombstones
-from labelloop.ports import Clock, Known, PredictionLog, Progress, Store, StoredObject
+from labelloop.ports import (
+    Clock,
+    Known,
+    Notifications,
+    PredictionLog,
+    Progress,
+    Store,
+    StoredObject,
+)
 from labelloop.steps.batch_writer import recover_batches, write_batches
 
 PENDING = timedelta(minutes=10)
@@ -30,9 +42,14 @@ So does one whose metadata can't be read: it may be half written.
 SETTLED = timedelta(hours=1)
 """An object this much older than the last listing was seen by it, whatever the server's clocks."""
 
-_CHUNK = 5_000
+_CHUNK = 50_000
+"""Objects of a listing for which the log is asked together: each time costs a look at all its names."""
+
 _BATCH = 50_000
+_SHOWN = 1_000
 _NEWEST_LISTED = "index:newest listed"
+_LISTED_AT = "index:listed at"
+_NOTIFIED = "index:notified"
 _READING = "index:classes and tag names"
 
 
@@ -42,6 +59,8 @@ class Indexed:
 
     `n_batches_restored` of the log were unknown to the ledger: it is an older copy.
     Without a table `n_files` is None. `n_shadow` predictions of shadow models were new in tags.
+    `n_notified` objects were named by notifications, of which `n_unreadable` can't be read: then, and
+    when it is time again, the store is listed too. Without notifications `n_notified` is None.
     """
 
     n_listed: int
@@ -54,6 +73,8 @@ class Indexed:
     n_rows: int = 0
     n_shadow: int = 0
     n_batches_restored: int = 0
+    n_notified: int | None = None
+    n_unreadable: int = 0
 
     def followed_by(self, later: "Indexed") -> "Indexed":
         """What a table and then the tags said."""
@@ -68,6 +89,8 @@ class Indexed:
             n_rows=self.n_rows,
             n_shadow=later.n_shadow,
             n_batches_restored=self.n_batches_restored + later.n_batches_restored,
+            n_notified=later.n_notified,
+            n_unreadable=later.n_unreadable,
         )
 
 
@@ -80,6 +103,25 @@ class _Found:
     feedback: list[Feedback] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is enough for a batch."""
+        return len(self.predictions) + len(self.shadows) >= _BATCH
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What a run has come to."""
+
+    n_listed: int = 0
+    n_new: int = 0
+    n_shadow: int = 0
+    n_set_aside: int = 0
+    n_pending: int = 0
+    n_feedback: int = 0
+    n_notified: int | None = None
+    n_unreadable: int = 0
 
 
 class Index:
@@ -98,7 +140,10 @@ class Index:
         feedback_horizon: timedelta,
         clock: Clock,
         progress: Progress,
+        notifications: Notifications | None = None,
+        list_every: timedelta = timedelta(),
     ) -> None:
+        """`list_every`: how often the store is listed where it has notifications."""
         self._ledger = ledger
         self._log = log
         self._store = store
@@ -109,31 +154,111 @@ class Index:
         self._horizon = feedback_horizon
         self._clock = clock
         self._progress = progress
+        self._notifications = notifications
+        self._list_every = list_every
 
-    def run(self) -> Indexed:
-        """List the store, read the tags that may be new, and commit them in batches.
+    def run(self, *, list_store: bool = False) -> Indexed:
+        """Find what may be new, read its tags, and commit them in batches.
 
         A run that is killed leaves whole batches behind; the next one reads only what is missing.
+        `list_store` lists the store though notifications would do.
         """
         with self._ledger.lease("index") as lease:
             n_restored = recover_batches(self._ledger, self._log, lease, self._clock.now())
-            return replace(self._run(lease), n_batches_restored=n_restored)
+            c = self._run(lease, list_store)
+            with self._ledger.read() as tx:
+                in_all = sum(rejects.by_reason(tx).values())
+        return Indexed(
+            n_listed=c.n_listed,
+            n_new=c.n_new,
+            n_set_aside=c.n_set_aside,
+            n_pending=c.n_pending,
+            n_feedback=c.n_feedback,
+            n_set_aside_in_all=in_all,
+            n_shadow=c.n_shadow,
+            n_batches_restored=n_restored,
+            n_notified=c.n_notified,
+            n_unreadable=c.n_unreadable,
+        )
 
-    def _run(self, lease: Lease) -> Indexed:
+    def _run(self, lease: Lease, list_store: bool) -> _Counts:
         now = self._clock.now()
         with self._ledger.read() as tx:
-            text = cursors.get(tx, _NEWEST_LISTED)
             digest = cursors.get(tx, _READING)
+            listed_at = cursors.get(tx, _LISTED_AT)
             forgotten = tombstones.every(tx)
         retry = digest is not None and digest != self._digest()
+        counts = _Counts()
+        due = (
+            list_store
+            or retry
+            or listed_at is None
+            or now - datetime.fromisoformat(listed_at) >= self._list_every
+        )
+        if self._notifications is not None and not due:
+            self._take_notified(self._notifications, lease, counts, forgotten, now)
+        if self._notifications is None or due or counts.n_unreadable:
+            self._list(lease, counts, forgotten, now, retry=retry)
+        return counts
+
+    def _take_notified(
+        self,
+        notifications: Notifications,
+        lease: Lease,
+        counts: _Counts,
+        forgotten: Tombstones,
+        now: datetime,
+    ) -> None:
+        """Read what notifications name, up to the first that names an object without its tags yet.
+
+        What follows it is read too, and again next time.
+        """
+        with self._ledger.read() as tx:
+            position = cursors.get(tx, _NOTIFIED)
+        found = _Found()
+        n_notified, settled = 0, position
+        for page in notifications.since(position):
+            n_notified += len(page.objects)
+            counts.n_unreadable += page.n_unreadable
+            counts.n_pending += self._read(
+                page.objects,
+                found,
+                now=now,
+                known_before=None,
+                retry=True,
+                forgotten=forgotten,
+                notified=True,
+            )
+            if not counts.n_pending:
+                settled = page.position
+            self._progress("notified", n_notified, None)
+            if found.is_full:
+                found = self._write(lease, found, counts, now)
+                self._put(lease, _NOTIFIED, settled)
+        self._write(lease, found, counts, now)
+        self._put(lease, _NOTIFIED, settled)
+        counts.n_notified = n_notified
+
+    def _put(self, lease: Lease, cursor: str, value: str | None) -> None:
+        if value is not None:
+            with self._ledger.write(lease) as tx:
+                cursors.put(tx, cursor, value)
+
+    def _list(
+        self, lease: Lease, counts: _Counts, forgotten: Tombstones, now: datetime, *, retry: bool
+    ) -> None:
+        """List the store, and read what may be new."""
+        with self._ledger.read() as tx:
+            text = cursors.get(tx, _NEWEST_LISTED)
         known_before = datetime.fromisoformat(text) - SETTLED if text else None
         before = newest = datetime.fromisoformat(text) if text else None
+        notified = self._notifications.end() if self._notifications else None
         found = _Found()
-        n_listed = n_new = n_shadow = n_set_aside = n_pending = n_feedback = 0
+        n_pending = 0
         for objects in _chunks(self._store.objects()):
-            n_listed += len(objects)
+            counts.n_listed += len(objects)
             newest = max([o.last_modified for o in objects] + ([newest] if newest else []))
-            pending = self._read(
+            n_pending += self._read(
                 objects,
                 found,
                 now=now,
@@ -141,28 +266,21 @@ class Index:
                 retry=retry,
                 forgotten=forgotten,
             )
-            n_pending += pending
-            self._progress("listed", n_listed, None)
-            if len(found.predictions) + len(found.shadows) >= _BATCH:
-                n_new += len(found.predictions)
-                n_shadow += len(found.shadows)
-                n_feedback += len(found.feedback)
-                n_set_aside += self._write(lease, found, now)
-                found = _Found()
-        n_new += len(found.predictions)
-        n_shadow += len(found.shadows)
-        n_feedback += len(found.feedback)
-        n_set_aside += self._write(lease, found, now)
+            self._progress("listed", counts.n_listed, None)
+            if found.is_full:
+                found = self._write(lease, found, counts, now)
+        self._write(lease, found, counts, now)
+        counts.n_pending = n_pending
         with self._ledger.write(lease) as tx:
             if newest is not None:
                 # what came in while a long listing ran may have been passed by
                 seen = min(newest, now) if before is None else max(before, min(newest, now))
                 cursors.put(tx, _NEWEST_LISTED, seen.isoformat())
             cursors.put(tx, _READING, self._digest())
-            in_all = sum(rejects.by_reason(tx).values())
-        return Indexed(
-            n_listed, n_new, n_set_aside, n_pending, n_feedback, in_all, n_shadow=n_shadow
-        )
+            cursors.put(tx, _LISTED_AT, now.isoformat())
+            if notified is not None and not n_pending:
+                # what was named before the listing began has been seen by it
+                cursors.put(tx, _NOTIFIED, notified)
 
     def _digest(self) -> str:
         """What decides whether tags can be read: where it changes, rows set aside may be mended."""
@@ -181,9 +299,15 @@ class Index:
         known_before: datetime | None,
         retry: bool,
         forgotten: Tombstones,
+        notified: bool = False,
     ) -> int:
-        """Read what may be new of a chunk of the listing; returns how many objects are pending."""
-        recent = {o.sample_id for o in objects if now - o.last_modified <= self._horizon}
+        """Read what may be new of some objects; returns how many are pending.
+
+        Tags of objects that were `notified` may have changed at any age.
+        """
+        recent = {
+            o.sample_id for o in objects if notified or now - o.last_modified <= self._horizon
+        }
         with self._ledger.read() as tx:
             aside = rejects.existing(tx, [o.uri for o in objects])
         asked = [
@@ -199,7 +323,9 @@ class Index:
         known = self._log.known([o.sample_id for o in asked])
         wanted = [o for o in asked if self._may_be_new(o, known, aside, recent, retry)]
         n_pending = 0
-        for stored, tags in self._store.tags(wanted):
+        for n_read, (stored, tags) in enumerate(self._store.tags(wanted), start=1):
+            if n_read % _SHOWN == 0:
+                self._progress("tags read", n_read, len(wanted))
             reading = read_tags(
                 TaggedObject(
                     sample_id=stored.sample_id,
@@ -283,21 +409,24 @@ class Index:
 
     # --- writing ------------------------------------------------------------------------------
 
-    def _write(self, lease: Lease, found: _Found, now: datetime) -> int:
-        """Commit what was read; returns how many rows are newly set aside."""
+    def _write(self, lease: Lease, found: _Found, counts: _Counts, now: datetime) -> _Found:
+        """Commit what was read, and count it; returns what takes up the rest."""
+        counts.n_new += len(found.predictions)
+        counts.n_shadow += len(found.shadows)
+        counts.n_feedback += len(found.feedback)
         predictions = [*found.predictions, *found.shadows]
-        if not any((predictions, found.feedback, found.rejects, found.mended)):
-            return 0
-        return write_batches(
-            self._ledger,
-            self._log,
-            lease,
-            predictions=predictions,
-            feedback=found.feedback,
-            set_aside=found.rejects,
-            mended=found.mended,
-            now=now,
-        )
+        if any((predictions, found.feedback, found.rejects, found.mended)):
+            counts.n_set_aside += write_batches(
+                self._ledger,
+                self._log,
+                lease,
+                predictions=predictions,
+                feedback=found.feedback,
+                set_aside=found.rejects,
+                mended=found.mended,
+                now=now,
+            )
+        return _Found()
 
 
 def _said_before(known: Known | None) -> frozenset[str]:

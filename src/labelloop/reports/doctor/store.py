@@ -11,6 +11,9 @@ from labelloop.reports.doctor.finding import Check, Finding, fail, failed, ok, w
 from labelloop.reports.doctor.subject import Subject
 from labelloop.reports.doctor.telltale import telltale
 
+QUIET = timedelta(days=1)
+"""How long no notification may come before that is strange."""
+
 
 def checks(subject: Subject) -> list[Check]:
     """The checks of the store, in their order."""
@@ -18,6 +21,7 @@ def checks(subject: Subject) -> list[Check]:
     return [
         Check("store", lambda: _store(subject)),
         Check("tags", lambda: _tags(subject), needs=needs),
+        Check("notifications", lambda: _notifications(subject)),
         Check("blind copies", lambda: _blind_copies(subject), needs=needs),
         Check("blindness", lambda: _blindness(subject), needs=(*needs, "tags")),
         Check("retention", lambda: _retention(subject, "inputs", own.uri), needs=needs),
@@ -90,6 +94,39 @@ def _tags(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield warn("tags", says, f"docs/bucket.md says what each tag may hold; {listed}")
+
+
+def _notifications(subject: Subject) -> Iterator[Finding]:
+    """When the last one came: a sender that gave up is silent."""
+    path = subject.settings.store.notifications
+    if path is None:
+        return
+    try:
+        files = list(path.iterdir()) if path.is_dir() else [path]
+        newest = max((file.stat().st_mtime for file in files), default=None)
+    except OSError as exc:
+        yield fail(
+            "notifications",
+            f"{path} can't be read: {exc.strerror}",
+            "name the file or folder that they are appended to: see docs/notifications.md",
+        )
+        return
+    silent_s = None if newest is None else subject.clock.now().timestamp() - newest
+    if silent_s is None or silent_s > QUIET.total_seconds():
+        how_long = "yet" if silent_s is None else f"for {silent_s / 3600:.0f} hours"
+        yield warn(
+            "notifications",
+            f"nothing was appended to {path} {how_long}",
+            "see that the bucket sends them, and that what takes them runs; until then new inputs are "
+            "found by the listing of every [store] list_every",
+        )
+        return
+    yield ok("notifications", f"the last one came to {path} {_ago(silent_s)}")
+
+
+def _ago(seconds: float) -> str:
+    minutes = max(0, round(seconds / 60))
+    return f"{minutes} minutes ago" if minutes < 120 else f"{minutes // 60} hours ago"
 
 
 def _blind_copies(subject: Subject) -> Iterator[Finding]:
