@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from labelloop.config import Settings, load
 from labelloop.core.task import Task, TaskState
 from labelloop.core.token import task_key
-from labelloop.ledger import rounds, tasks
+from labelloop.ledger import cursors, held_counts, rounds, task_counts, tasks
 from labelloop.ledger.rounds import Placed
 from labelloop.loop import Loop
 from labelloop.testing import (
@@ -199,6 +200,16 @@ class World:
         for task in self.tasks().values():
             found[task.state] = found.get(task.state, 0) + 1
         return found
+
+    def assert_counts(self) -> None:
+        """What the ledger keeps of counts is what counting finds."""
+        standing = Counter((k.queue, k.purpose, k.state) for k in self.tasks().values())
+        with self.loop.ledger.read() as tx:
+            kept = {(c.queue, c.purpose, c.state): c.n for c in task_counts.every(tx)}
+            assert kept == standing
+            for project in tasks.projects(tx):
+                held = cursors.get(tx, f"held:{project}")
+                assert held is None or int(held) == held_counts.counted(tx, project)
 
     def draws(self, queue: str | None = None) -> list[Placed]:
         with self.loop.ledger.read() as tx:

@@ -225,6 +225,11 @@ class LoopMachine(RuleBasedStateMachine):
         self.drawn = now
 
     @invariant()
+    def what_is_counted_is_there(self) -> None:
+        if hasattr(self, "world"):
+            self.world.assert_counts()
+
+    @invariant()
     def the_wall_holds_in_every_new_version(self) -> None:
         if not hasattr(self, "world"):
             return

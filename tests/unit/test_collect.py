@@ -6,7 +6,7 @@ import pytest
 
 from labelloop.core.task import TaskState
 from labelloop.errors import AnnotatorUnavailable
-from labelloop.ledger import annotations, cursors, events
+from labelloop.ledger import cursors, events, held_counts
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, LOW, Killed, World, kill_at_write
 
@@ -307,7 +307,7 @@ def test_a_change_that_shows_late_is_found_by_the_counts(sent: World) -> None:
     sent.annotator.answer(2, "cat", by="ana")
     assert sent.loop.collect().n_labels == 1
     with sent.loop.ledger.read() as tx:
-        assert annotations.count_in_project(tx, sent.project_id("low")) == 2
+        assert held_counts.counted(tx, sent.project_id("low")) == 2
 
 
 def test_pages_are_read_to_the_end(make_world: MakeWorld) -> None:

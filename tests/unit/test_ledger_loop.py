@@ -23,6 +23,7 @@ def play(world: World, *, killed: bool = False) -> None:
         run(world, kill_at=day + 1 if killed else None)
         world.clock.pass_(days=1, minutes=1)
     run(world)
+    world.assert_counts()
 
 
 def run(world: World, *, kill_at: int | None = None) -> None:

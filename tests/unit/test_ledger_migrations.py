@@ -15,6 +15,7 @@ import labelloop.ledger.migrations
 from labelloop.core.task import TaskState
 from labelloop.ledger import Ledger, datasets, tasks, tombstones
 from labelloop.ledger.engine import database_url
+from labelloop.ledger.migrations import LARGE_INDEXES, newest
 
 if TYPE_CHECKING:
     from tests.postgres import PostgreSQL
@@ -85,6 +86,29 @@ def test_a_ledger_of_the_first_version_goes_on(first: sa.Engine, empty: str) -> 
     assert ledger.identity() is not None
     ledger.close()
     with first.connect() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == "0002"
+        assert MigrationContext.configure(connection).get_current_revision() == newest()
+        counted = sa.text("SELECT queue, purpose, state, n FROM task_counts")
+        assert connection.execute(counted).all() == [("accuracy", "evaluation", "drawn", 1)]
     if on_postgresql:
         assert where_rows_lie(first, "tasks") == before, "no row was written anew"
+
+
+def test_an_index_that_was_killed_half_way_is_made_again(first: sa.Engine, empty: str) -> None:
+    if first.dialect.name != "postgresql":
+        pytest.skip("SQLite makes indexes within the migration's transaction")
+    with first.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE INDEX tasks_asked ON tasks (state) WHERE ls_task_id IS NOT NULL"
+        )
+        connection.exec_driver_sql(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass('tasks_asked')"
+        )
+    Ledger.open(empty).close()
+    with first.connect() as connection:
+        made = connection.exec_driver_sql(
+            "SELECT indexdef FROM pg_indexes JOIN pg_index ON indexrelid = to_regclass(indexname) "
+            "WHERE indisvalid AND tablename = 'tasks'"
+        ).scalars()
+        found = {name: text for text in made for name in LARGE_INDEXES if f" {name} " in text}
+    assert set(found) == set(LARGE_INDEXES)
+    assert "people_asked IS DISTINCT FROM answers_wanted" in found["tasks_asked"]

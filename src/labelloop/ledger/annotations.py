@@ -74,7 +74,7 @@ def _first_answers(
         )
         .join(t.tasks, t.tasks.c.task_key == t.annotations.c.task_key)
         .where(
-            t.tasks.c.answers_wanted > 1,
+            t.several,
             t.annotations.c.answer.is_not(None),
             t.annotations.c.deleted_at.is_(None),
             condition,
@@ -92,9 +92,7 @@ def tied_by_queue(tx: Transaction) -> dict[str, int]:
     """How many tasks are tied, of each queue that has asked several people."""
     tied = sa.func.sum(sa.case((t.tasks.c.state == TaskState.TIED.value, 1), else_=0))
     rows = tx.execute(
-        sa.select(t.tasks.c.queue, tied.label("n"))
-        .where(t.tasks.c.answers_wanted > 1)
-        .group_by(t.tasks.c.queue)
+        sa.select(t.tasks.c.queue, tied.label("n")).where(t.several).group_by(t.tasks.c.queue)
     )
     return {r.queue: int(r.n) for r in rows}
 
@@ -204,22 +202,6 @@ def labels(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Label]:
                 annotator=r.annotator,
             )
     return found
-
-
-def count_in_project(tx: Transaction, project_id: int) -> int:
-    """How many annotations, strays included, are believed to stand in a project."""
-    of_project = sa.select(t.tasks.c.task_key).where(
-        t.tasks.c.project_id == project_id, t.tasks.c.ls_task_id.is_not(None)
-    )
-    kept = tx.execute(
-        sa.select(sa.func.count(sa.distinct(t.annotations.c.ls_annotation_id))).where(
-            t.annotations.c.deleted_at.is_(None), t.annotations.c.task_key.in_(of_project)
-        )
-    ).scalar_one()
-    strays = tx.execute(
-        sa.select(sa.func.count()).select_from(t.strays).where(t.strays.c.task_key.in_(of_project))
-    ).scalar_one()
-    return int(kept) + int(strays)
 
 
 def set_strays(

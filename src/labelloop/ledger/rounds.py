@@ -11,7 +11,7 @@ from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.task import TaskState
-from labelloop.ledger import classes
+from labelloop.ledger import classes, task_counts
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -153,6 +153,7 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
                 for d in fresh
             ],
         )
+        task_counts.made(tx, ((d.queue, purposes[d.queue]) for d in fresh))
     return len(fresh)
 
 
@@ -257,7 +258,8 @@ def purposes_of(tx: Transaction, sample_ids: Sequence[str]) -> dict[str, set[Pur
     for start in range(0, len(sample_ids), _CHUNK):
         rows = tx.execute(
             sa.select(t.tasks.c.sample_id, t.tasks.c.purpose).where(
-                t.tasks.c.sample_id.in_(sample_ids[start : start + _CHUNK])
+                t.tasks.c.purpose.in_(list(Purpose)),  # the index begins with it
+                t.tasks.c.sample_id.in_(sample_ids[start : start + _CHUNK]),
             )
         )
         for sample_id, purpose in rows:
@@ -284,10 +286,11 @@ def content_of(tx: Transaction, purpose: Purpose) -> list[str]:
 
 def n_draws_for_training(tx: Transaction, numbers: Sequence[int]) -> int:
     """How many draws for training these rounds made."""
-    counted = (
-        sa.select(sa.func.count())
-        .select_from(t.draws.join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key))
-        .where(t.draws.c.round.in_(numbers), t.tasks.c.purpose == Purpose.TRAINING.value)
+    of_training = [
+        queue for queue, to in task_counts.purposes(tx).items() if Purpose.TRAINING in to
+    ]
+    counted = sa.select(sa.func.count()).where(
+        t.draws.c.round.in_(numbers), t.draws.c.queue.in_(of_training)
     )
     return int(tx.execute(counted).scalar_one())
 

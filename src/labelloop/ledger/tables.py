@@ -213,6 +213,28 @@ tasks = sa.Table(
     sa.Index("tasks_project", "project_id", "ls_task_id"),
 )
 
+# Of the millions of tasks that are settled, only those that something is still to be done about.
+# Literals, as a database can't tell what a parameter will be.
+several = tasks.c.answers_wanted > sa.literal_column("1")
+asked_wrongly = tasks.c.ls_task_id.is_not(None) & tasks.c.people_asked.is_distinct_from(
+    tasks.c.answers_wanted
+)
+for _name, _columns, _where in (
+    ("tasks_copies", (tasks.c.state, tasks.c.resolved_at), tasks.c.media_uri.is_not(None)),
+    ("tasks_asked", (tasks.c.state,), asked_wrongly),
+    ("tasks_several", (tasks.c.queue, tasks.c.state), several),
+):
+    sa.Index(_name, *_columns, sqlite_where=_where, postgresql_where=_where)
+
+task_counts = sa.Table(
+    "task_counts",
+    metadata,
+    sa.Column("queue", sa.Text, primary_key=True),
+    sa.Column("purpose", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
+)
+
 annotations = sa.Table(
     "annotations",
     metadata,

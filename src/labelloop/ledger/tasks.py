@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from labelloop.core.queue import Purpose
 from labelloop.core.task import MOVES, OPEN, Task, TaskState
 from labelloop.errors import LedgerError
-from labelloop.ledger import classes, events
+from labelloop.ledger import classes, events, held_counts, task_counts
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -80,6 +80,7 @@ def move(
                     "moved them meanwhile",
                     remedy="nothing was written; run again",
                 )
+    task_counts.moved(tx, moved, to)
     events.record(tx, [events.Event(at, actor, to.value, task.task_key, detail) for task in moved])
 
 
@@ -122,11 +123,12 @@ def without_copy(tx: Transaction) -> list[Shown]:
 
 def with_spent_copy(tx: Transaction, resolved_before: datetime) -> list[Task]:
     """Tasks whose blind copy nobody needs any more."""
+    copied = t.tasks.c.media_uri.is_not(None)
     settled = (t.tasks.c.state == TaskState.RESOLVED.value) & (
         t.tasks.c.resolved_at < resolved_before
     )
     given_up = t.tasks.c.state.in_([TaskState.UNAVAILABLE.value, TaskState.ABANDONED.value])
-    return _tasks(tx, t.tasks.c.media_uri.is_not(None) & (settled | given_up))
+    return _tasks(tx, copied & settled) + _tasks(tx, copied & given_up)
 
 
 def name_copies(tx: Transaction, media_uris: Iterable[tuple[str, str | None]]) -> None:
@@ -168,6 +170,8 @@ def confirm_sent(
     if not tasks:
         return
     move(tx, tasks, TaskState.SENT, actor="send", at=at)
+    again = [task.task_key for task in tasks if task.attempt]
+    held_counts.come(tx, by_key(tx, again).values())
     tx.execute(
         t.tasks.update()
         .where(t.tasks.c.task_key == sa.bindparam("key"))
@@ -184,6 +188,7 @@ def take_back(
 ) -> None:
     """Tasks that Label Studio doesn't hold wait to be sent, again where they had been sent."""
     move(tx, tasks, TaskState.DRAWN, actor=actor, at=at, detail=why)
+    held_counts.gone(tx, [task for task in tasks if task.ls_task_id is not None])
     for task in tasks:
         tx.execute(
             t.tasks.update()
@@ -218,17 +223,16 @@ def note_people(tx: Transaction, task_key: str, people_asked: int) -> None:
 
 def perhaps_asking_wrongly(tx: Transaction) -> list[Task]:
     """The tasks in Label Studio that may ask more or fewer people than are still needed."""
-    with_strays = sa.select(t.strays.c.task_key)
-    return _tasks(
-        tx,
-        t.tasks.c.ls_task_id.is_not(None)
-        & t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}])
-        & (
-            t.tasks.c.state.in_([TaskState.TIED.value, TaskState.ANNOTATED.value])
-            | t.tasks.c.people_asked.is_distinct_from(t.tasks.c.answers_wanted)
-            | t.tasks.c.task_key.in_(with_strays)
-        ),
-    )
+    answerable = t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}])
+    there = t.tasks.c.ls_task_id.is_not(None)
+    undecided = t.tasks.c.state.in_([TaskState.TIED.value, TaskState.ANNOTATED.value])
+    with_strays = t.tasks.c.task_key.in_(sa.select(t.strays.c.task_key))
+    found = [
+        *_tasks(tx, there & undecided),
+        *_tasks(tx, t.asked_wrongly & answerable),
+        *_tasks(tx, there & with_strays & answerable),
+    ]
+    return list({task.task_key: task for task in found}.values())
 
 
 def by_key(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Task]:
@@ -244,7 +248,7 @@ def several_answers(tx: Transaction) -> list[Task]:
     """The tasks that several people's votes decide, and that people can answer or have settled."""
     return _tasks(
         tx,
-        (t.tasks.c.answers_wanted > 1)
+        t.several
         & t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}])
         & t.tasks.c.forgotten_at.is_(None),
     )
@@ -258,14 +262,14 @@ def tied(tx: Transaction) -> list[Task]:
 
 def of_samples(tx: Transaction, sample_ids: Sequence[str]) -> list[Task]:
     """The tasks of some samples."""
-    return _tasks(tx, t.tasks.c.sample_id.in_(sample_ids))
+    return _tasks(tx, _of_any_purpose & t.tasks.c.sample_id.in_(sample_ids))
 
 
 def make_nameless(tx: Transaction, sample_id: str, name: str, at: datetime) -> None:
     """Put a sample's hash in its place, and drop what leads to its input or its task."""
     tx.execute(
         t.tasks.update()
-        .where(t.tasks.c.sample_id == sample_id)
+        .where(_of_any_purpose, t.tasks.c.sample_id == sample_id)
         .values(
             sample_id=name,
             uri="",
@@ -283,44 +287,54 @@ def in_project(tx: Transaction, project_id: int) -> list[Task]:
     return _tasks(tx, (t.tasks.c.project_id == project_id) & t.tasks.c.ls_task_id.is_not(None))
 
 
+def n_in_project(tx: Transaction, project_id: int) -> int:
+    """How many they are."""
+    there = (t.tasks.c.project_id == project_id) & t.tasks.c.ls_task_id.is_not(None)
+    return int(tx.execute(sa.select(sa.func.count()).where(there)).scalar_one())
+
+
+def open_in_project(
+    tx: Transaction, project_id: int, ls_task_ids: Sequence[int] | None = None
+) -> list[Task]:
+    """Those of them that aren't settled; with `ls_task_ids`, of those alone."""
+    there = (
+        (t.tasks.c.project_id == project_id)
+        & t.tasks.c.ls_task_id.is_not(None)
+        & t.tasks.c.state.in_([s.value for s in OPEN])
+    )
+    if ls_task_ids is None:
+        return _tasks(tx, there)
+    chunks = (ls_task_ids[start : start + _CHUNK] for start in range(0, len(ls_task_ids), _CHUNK))
+    return [task for ids in chunks for task in _tasks(tx, there & t.tasks.c.ls_task_id.in_(ids))]
+
+
 def projects(tx: Transaction) -> dict[int, str]:
     """The projects that tasks were sent to, and the queue of each."""
-    rows = tx.execute(
-        sa.select(t.tasks.c.project_id, t.tasks.c.queue)
-        .where(t.tasks.c.project_id.is_not(None))
-        .distinct()
-    )
-    return {r.project_id: r.queue for r in rows}
-
-
-def queues(tx: Transaction) -> list[str]:
-    """Every queue that has a task."""
-    return list(
-        tx.execute(sa.select(t.tasks.c.queue).distinct().order_by(t.tasks.c.queue)).scalars()
-    )
-
-
-def purposes(tx: Transaction) -> dict[str, frozenset[Purpose]]:
-    """What the tasks of each queue are for; a queue has one purpose, unless its name was reused."""
-    found: dict[str, frozenset[Purpose]] = {}
-    for r in tx.execute(sa.select(t.tasks.c.queue, t.tasks.c.purpose).distinct()):
-        found[r.queue] = found.get(r.queue, frozenset()) | {Purpose(r.purpose)}
+    found: dict[int, str] = {}
+    query = sa.select(t.tasks.c.project_id, t.tasks.c.queue).order_by(t.tasks.c.project_id).limit(1)
+    last = -1
+    # from one to the next by the index: to ask for the distinct ones reads every task
+    while (row := tx.execute(query.where(t.tasks.c.project_id > last)).first()) is not None:
+        last, found[row.project_id] = row.project_id, row.queue
     return found
 
 
 def waiting(tx: Transaction) -> list[Waiting]:
-    """How many tasks of each queue stand in each state."""
+    """How many tasks of each queue stand in each state, and since when those that people were asked do."""
     rows = tx.execute(
         sa.select(
             t.tasks.c.queue,
             t.tasks.c.purpose,
             t.tasks.c.state,
-            sa.func.count().label("n"),
             sa.func.min(t.tasks.c.sent_at).label("oldest_at"),
-        ).group_by(t.tasks.c.queue, t.tasks.c.purpose, t.tasks.c.state)
+        )
+        .where(t.tasks.c.state.in_([s.value for s in OPEN - {TaskState.SKIPPED}]))
+        .group_by(t.tasks.c.queue, t.tasks.c.purpose, t.tasks.c.state)
     )
+    oldest = {(r.queue, r.purpose, r.state): r.oldest_at for r in rows}
     return [
-        Waiting(r.queue, Purpose(r.purpose), TaskState(r.state), r.n, r.oldest_at) for r in rows
+        Waiting(c.queue, c.purpose, c.state, c.n, oldest.get((c.queue, c.purpose, c.state)))
+        for c in task_counts.every(tx)
     ]
 
 
@@ -381,6 +395,10 @@ def oldest_first(tx: Transaction, states: Iterable[TaskState]) -> list[Task]:
     found = _tasks(tx, t.tasks.c.state.in_([s.value for s in states]))
     never = datetime.max.replace(tzinfo=UTC)
     return sorted(found, key=lambda task: (task.sent_at or never, task.queue, task.sample_id))
+
+
+_of_any_purpose = t.tasks.c.purpose.in_(list(Purpose))
+"""True; the index on samples begins with the purpose."""
 
 
 def _tasks(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Task]:

@@ -8,7 +8,16 @@ from hashlib import sha256
 from labelloop.core.annotation import Annotation, Label
 from labelloop.core.task import OPEN, Task, TaskState, path_after_answers
 from labelloop.errors import AnnotatorError, AnnotatorUnavailable, ProjectGone
-from labelloop.ledger import Lease, Ledger, Transaction, annotations, classes, cursors, tasks
+from labelloop.ledger import (
+    Lease,
+    Ledger,
+    Transaction,
+    annotations,
+    classes,
+    cursors,
+    held_counts,
+    tasks,
+)
 from labelloop.ledger.annotations import Stray
 from labelloop.ports import Annotator, Clock, Progress, Project, RemoteAnnotation, RemoteTask
 from labelloop.steps.whereabouts import whereabouts
@@ -139,13 +148,12 @@ class Collect:
         with self._ledger.write(lease) as tx:
             if newest is not None and (mark is None or newest > mark):
                 cursors.put(tx, cursor, newest.isoformat())
-            believed = tasks.in_project(tx, project.project_id)
-            counts = _Counts.of(tx, project, len(believed))
+            counts = _Counts.of(tx, project)
             swept = cursors.get(tx, f"swept:{project.project_id}")
-            own = {task.task_key for task in believed}
-            own_strays = [s for s in annotations.strays(tx) if s.task_key in own]
-        became_classes = any(answers.has(s.value) for s in own_strays)
-        if became_classes or counts.differ(swept) or _displaced(believed, seen, swept):
+            usable = [s.task_key for s in annotations.strays(tx) if answers.has(s.value)]
+            became_classes = bool(_believed(tx, project, usable))
+            displaced = _displaced(tx, project, seen, swept)
+        if became_classes or counts.differ(swept) or displaced:
             self._sweep(lease, project, answers, tally)
 
     def _read(
@@ -185,14 +193,12 @@ class Collect:
         gone = [t for t in believed if seen.get(t.ls_task_id or 0) != t.task_key]
         self._lose(lease, gone, "gone from Label Studio", tally)
         with self._ledger.write(lease) as tx:
-            n_held = len(tasks.in_project(tx, project.project_id))
-            swept = _Counts.of(tx, project, n_held).noted(max(seen, default=0))
+            swept = _Counts.of(tx, project, anew=True).noted(max(seen, default=0))
             cursors.put(tx, f"swept:{project.project_id}", swept)
 
     def _lose_project(self, lease: Lease, project_id: int, queue: str, tally: _Tally) -> None:
         with self._ledger.read() as tx:
-            believed = tasks.in_project(tx, project_id)
-        open_tasks = [task for task in believed if task.state in OPEN]
+            open_tasks = tasks.open_in_project(tx, project_id)
         if open_tasks:
             tally.lost_projects.append(queue)
             self._lose(lease, open_tasks, f"project {project_id} is gone", tally)
@@ -246,17 +252,22 @@ class Collect:
             before = annotations.latest(tx, list(ours))
             labels = annotations.labels(tx, list(ours))
             strays: list[Stray] = []
+            n_before = sum(map(len, annotations.strays_by(tx, list(whole)).values()))
+            n_now = 0
             for remote in page:
                 task = ours.get(remote.task_key or "")
                 same = task is not None and task.ls_task_id == remote.ls_task_id
                 if task is not None and same and task.people_asked != remote.people:
                     tasks.note_people(tx, task.task_key, remote.people)
             for key, there in whole.items():
-                held = before.get(key, [])
-                now_held = self._merge(tx, key, held, there, answers, tally)
+                known = before.get(key, [])
+                now_held = self._merge(tx, key, known, there, answers, tally)
+                n_before += held_counts.standing(known)
+                n_now += held_counts.standing(now_held)
                 strays += _strays(key, there.annotations, now_held)
                 self._move(tx, ours[key], now_held, labels.get(key), tally)
             annotations.set_strays(tx, list(whole), strays, self._clock.now())
+            held_counts.add(tx, project.project_id, n_now + len(strays) - n_before)
 
     def _fold_duplicates(
         self,
@@ -402,10 +413,11 @@ class _Counts:
     there: tuple[int, int]
 
     @classmethod
-    def of(cls, tx: Transaction, project: Project, n_tasks: int) -> "_Counts":
-        """Of a project of which the ledger believes in `n_tasks`."""
-        held = (n_tasks, annotations.count_in_project(tx, project.project_id))
-        return cls(held, (project.n_tasks, project.n_annotations))
+    def of(cls, tx: Transaction, project: Project, *, anew: bool = False) -> "_Counts":
+        """Of a project; `anew`: counted annotation by annotation."""
+        number = project.project_id
+        believed = (tasks.n_in_project(tx, number), held_counts.in_project(tx, number, anew=anew))
+        return cls(believed, (project.n_tasks, project.n_annotations))
 
     def noted(self, last_id: int) -> str:
         """What a cursor keeps of a sweep: the counts that it left, and the last id that it saw."""
@@ -418,10 +430,22 @@ class _Counts:
         )
 
 
-def _displaced(believed: Sequence[Task], seen: Mapping[int, str | None], swept: str | None) -> bool:
+def _believed(tx: Transaction, project: Project, keys: Sequence[str]) -> frozenset[str]:
+    """Those of some keys whose tasks are believed to be in a project."""
+    return frozenset(
+        key
+        for key, task in tasks.by_key(tx, keys).items()
+        if task.project_id == project.project_id and task.ls_task_id is not None
+    )
+
+
+def _displaced(
+    tx: Transaction, project: Project, seen: Mapping[int, str | None], swept: str | None
+) -> bool:
     """Whether a task may be gone though the counts agree: another has its id, or others' came."""
-    ours = {task.task_key for task in believed}
-    own = {task.ls_task_id: task.task_key for task in believed if task.state in OPEN}
+    ours = _believed(tx, project, [key for key in seen.values() if key is not None])
+    known = tasks.open_in_project(tx, project.project_id, list(seen))
+    own = {task.ls_task_id: task.task_key for task in known}
     last_id = int((swept or "0").rpartition(" ")[2])
     return any(
         own.get(number, key) != key or (key not in ours and number > last_id)

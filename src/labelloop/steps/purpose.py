@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from labelloop.core.queue import Queue
 from labelloop.errors import ConfigError
-from labelloop.ledger import Transaction, cursors, tasks
+from labelloop.ledger import Transaction, cursors, task_counts
 from labelloop.ports import InputKind
 
 _KIND = "send:kind of input"
@@ -18,7 +18,7 @@ def refuse_changed_purpose(tx: Transaction, queues: Iterable[Queue]) -> None:
     Raises:
         ConfigError: a queue's purpose was changed.
     """
-    before = tasks.purposes(tx)
+    before = task_counts.purposes(tx)
     for queue in queues:
         others = before.get(queue.name, frozenset()) - {queue.purpose}
         if others:

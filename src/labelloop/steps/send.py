@@ -213,7 +213,7 @@ class Send:
             if project is None:
                 project = self._project(lease, queue)
                 with self._ledger.read() as tx:
-                    doubtful = project.n_tasks > len(tasks.in_project(tx, project.project_id))
+                    doubtful = project.n_tasks > tasks.n_in_project(tx, project.project_id)
             if not self._opens(queue, project.project_id):
                 return n_sent, n_unavailable
             ready = self._with_media(lease, queue, batch)

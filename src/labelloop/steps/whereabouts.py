@@ -7,7 +7,6 @@ may not see it, or its marker was removed. To take it for gone would have its ta
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from labelloop.core.task import OPEN
 from labelloop.core.token import project_marker
 from labelloop.errors import AnnotatorDenied, AnnotatorError, ProjectGone
 from labelloop.ledger import Lease, Ledger, cursors, tasks
@@ -92,7 +91,7 @@ def why_hidden(
 ) -> AnnotatorError | None:
     """Why a project isn't listed though it is there; None where it is gone, or holds nothing open."""
     with ledger.read() as tx:
-        keys = [t.task_key for t in tasks.in_project(tx, project_id) if t.state in OPEN]
+        keys = [task.task_key for task in tasks.open_in_project(tx, project_id)]
     try:
         found = annotator.find(project_id, keys[:_LOOKED_FOR]) if keys else ()
     except ProjectGone:

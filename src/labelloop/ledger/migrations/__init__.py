@@ -1,5 +1,6 @@
 """Brings a ledger to the present version. Each version's step stands in versions/."""
 
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -7,6 +8,14 @@ import sqlalchemy as sa
 from labelloop.errors import LedgerError
 
 VERSIONS = Path(__file__).parent / "versions"
+LARGE_INDEXES = {
+    "tasks_copies": "tasks_copies ON tasks (state, resolved_at) WHERE media_uri IS NOT NULL",
+    "tasks_asked": "tasks_asked ON tasks (state) WHERE ls_task_id IS NOT NULL AND "
+    "people_asked {differs} answers_wanted",
+    "tasks_several": "tasks_several ON tasks (queue, state) WHERE answers_wanted > 1",
+}
+"""Indexes of 0003, on tables that may have millions of rows by then."""
+_LOOK_AGAIN_S = 1.0
 
 
 def newest() -> str:
@@ -21,6 +30,39 @@ def revision(engine: sa.Engine) -> str | None:
             return None
         found = connection.execute(sa.text("SELECT version_num FROM alembic_version"))
         return found.scalar_one_or_none()
+
+
+def create_index(name: str, dialect: str, how: str = "") -> str:
+    """The statement that makes one of LARGE_INDEXES, unless it is there; `how`: CONCURRENTLY."""
+    differs = "IS NOT" if dialect == "sqlite" else "IS DISTINCT FROM"
+    return f"CREATE INDEX {how} IF NOT EXISTS {LARGE_INDEXES[name].format(differs=differs)}"
+
+
+def _beside_writers(engine: sa.Engine) -> None:
+    """Make large indexes on PostgreSQL while others write, which no transaction can.
+
+    One that was killed at it leaves an invalid index, which is made again. Nobody else is at it
+    meanwhile: whoever waits looks again, as one that waits within a transaction holds the index up.
+    """
+    with engine.connect().execution_options(
+        isolation_level="AUTOCOMMIT", labelloop_read=True
+    ) as connection:
+        lock = "hashtext('labelloop indexes'), hashtext(current_schema())"
+        while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({lock})").scalar_one():
+            time.sleep(_LOOK_AGAIN_S)
+        try:
+            for name in LARGE_INDEXES:
+                valid = connection.execute(
+                    sa.text(
+                        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
+                    ),
+                    {"name": name},
+                ).scalar_one_or_none()
+                if valid is False:
+                    connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY {name}")
+                connection.exec_driver_sql(create_index(name, "postgresql", "CONCURRENTLY"))
+        finally:
+            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({lock})")
 
 
 def upgrade(engine: sa.Engine) -> None:
@@ -47,6 +89,8 @@ def upgrade(engine: sa.Engine) -> None:
             f"the ledger is at version {current}, which this labelloop doesn't know",
             remedy="install the labelloop that wrote it, or a newer one",
         )
+    if engine.dialect.name == "postgresql" and current in {"0001", "0002"}:
+        _beside_writers(engine)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

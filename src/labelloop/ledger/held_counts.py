@@ -1,0 +1,86 @@
+"""How many annotations, strays included, are believed to stand in a project in Label Studio.
+
+collect compares it with what Label Studio says, each time. To count them joins every task of the project
+with its annotations; so the count is kept in a cursor, and changed by whatever changes what it counts.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import sqlalchemy as sa
+
+from labelloop.core.annotation import Annotation
+from labelloop.core.task import Task
+from labelloop.ledger import cursors
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+_CHUNK = 500
+
+
+def in_project(tx: Transaction, project_id: int, *, anew: bool = False) -> int:
+    """The count of a project; `anew`, or where it isn't kept yet, counted and kept."""
+    kept = None if anew else cursors.get(tx, _name(project_id))
+    if kept is not None:
+        return int(kept)
+    n = counted(tx, project_id)
+    cursors.put(tx, _name(project_id), str(n))
+    return n
+
+
+def counted(tx: Transaction, project_id: int) -> int:
+    """The count of a project, annotation by annotation."""
+    of_project = sa.select(t.tasks.c.task_key).where(
+        t.tasks.c.project_id == project_id, t.tasks.c.ls_task_id.is_not(None)
+    )
+    return _standing(tx, of_project)
+
+
+def standing(annotations: Iterable[Annotation]) -> int:
+    """How many of one task's annotations aren't deleted."""
+    return len({a.annotation_id for a in annotations if not a.deleted})
+
+
+def add(tx: Transaction, project_id: int, more: int) -> None:
+    """More, or fewer, stand in a project, where they are counted yet."""
+    kept = cursors.get(tx, _name(project_id))
+    if kept is not None and more:
+        cursors.put(tx, _name(project_id), str(int(kept) + more))
+
+
+def come(tx: Transaction, tasks: Collection[Task]) -> None:
+    """Tasks are in their projects from now on, with what annotations the ledger has of them."""
+    _all(tx, tasks, 1)
+
+
+def gone(tx: Transaction, tasks: Collection[Task]) -> None:
+    """Tasks aren't in their projects any more; said before their annotations are changed."""
+    _all(tx, tasks, -1)
+
+
+def _all(tx: Transaction, tasks: Collection[Task], sign: int) -> None:
+    keys: dict[int, list[str]] = {}
+    for task in tasks:
+        if task.project_id is not None:
+            keys.setdefault(task.project_id, []).append(task.task_key)
+    for project_id, own in keys.items():
+        chunks = (own[start : start + _CHUNK] for start in range(0, len(own), _CHUNK))
+        add(tx, project_id, sign * sum(_standing(tx, chunk) for chunk in chunks))
+
+
+def _standing(tx: Transaction, keys: Sequence[str] | sa.Select[tuple[str]]) -> int:
+    kept = t.annotations.c
+    each = (
+        sa.select(kept.task_key, kept.ls_annotation_id)
+        .where(kept.deleted_at.is_(None), kept.task_key.in_(keys))
+        .distinct()
+        .subquery()
+    )
+    n = tx.execute(sa.select(sa.func.count()).select_from(each)).scalar_one()
+    strays = tx.execute(
+        sa.select(sa.func.count()).select_from(t.strays).where(t.strays.c.task_key.in_(keys))
+    ).scalar_one()
+    return int(n) + int(strays)
+
+
+def _name(project_id: int) -> str:
+    return f"held:{project_id}"

@@ -1,0 +1,68 @@
+"""How many tasks stand in each state: kept with every move, so that nobody counts millions of them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from labelloop.core.queue import Purpose
+from labelloop.core.task import Task, TaskState
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCount:
+    """How many tasks of a queue stand in a state."""
+
+    queue: str
+    purpose: Purpose
+    state: TaskState
+    n: int
+
+
+def every(tx: Transaction) -> list[TaskCount]:
+    """The counts that aren't 0, by queue."""
+    counts = t.task_counts.c
+    query = sa.select(t.task_counts).where(counts.n > 0)
+    return [
+        TaskCount(r.queue, Purpose(r.purpose), TaskState(r.state), r.n)
+        for r in tx.execute(query.order_by(counts.queue, counts.purpose, counts.state))
+    ]
+
+
+def purposes(tx: Transaction) -> dict[str, frozenset[Purpose]]:
+    """What the tasks of each queue are for; a queue has one purpose, unless its name was reused."""
+    found: dict[str, frozenset[Purpose]] = {}
+    for r in tx.execute(sa.select(t.task_counts.c.queue, t.task_counts.c.purpose).distinct()):
+        found[r.queue] = found.get(r.queue, frozenset()) | {Purpose(r.purpose)}
+    return found
+
+
+def made(tx: Transaction, queues: Iterable[tuple[str, Purpose]]) -> None:
+    """Count new tasks, each by its queue and purpose."""
+    for (queue, purpose), n in Counter(queues).items():
+        _add(tx, queue, purpose, TaskState.DRAWN, n)
+
+
+def moved(tx: Transaction, tasks: Iterable[Task], to: TaskState) -> None:
+    """Count tasks in `to`, and no longer where they stood."""
+    for (queue, purpose, state), n in Counter((k.queue, k.purpose, k.state) for k in tasks).items():
+        _add(tx, queue, purpose, state, -n)
+        _add(tx, queue, purpose, to, n)
+
+
+def _add(tx: Transaction, queue: str, purpose: Purpose, state: TaskState, n: int) -> None:
+    counts = t.task_counts.c
+    changed = tx.execute(
+        t.task_counts.update()
+        .where(counts.queue == queue, counts.purpose == purpose.value, counts.state == state.value)
+        .values(n=counts.n + n)
+    )
+    if changed.rowcount == 0:
+        tx.execute(
+            t.task_counts.insert().values(
+                queue=queue, purpose=purpose.value, state=state.value, n=n
+            )
+        )
