@@ -4,7 +4,7 @@ UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup browser postgresql demo test fuzz chaos soak faults bench-scale bench-statistics check format docs lock clean
+.PHONY: help setup browser postgresql demo test spark fuzz chaos soak faults bench-scale bench-statistics check format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -44,6 +44,19 @@ postgresql: setup
 test: setup browser postgresql  ## every test, against real servers: make test [ARGS='-k line']
 	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
+.spark/.ready: requirements-spark.lock | setup
+	@echo "spark: installing what requirements-spark.lock names into .spark"
+	@$(UV) pip install --quiet --python $(RUN)/python --target .spark --require-hashes -r requirements-spark.lock
+	@touch $@
+
+spark: .spark/.ready  ## the selections on Spark, which is 460 MB and needs Java 17: [ARGS='-k killed']
+	@command -v java >/dev/null || { \
+	  echo "java: installing, for Spark"; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends openjdk-17-jre-headless; \
+	  else echo "  that needs apt-get and root: install Java 17 by hand" >&2; fi; }
+	@PYTHONPATH=.spark $(RUN)/python -m pytest tests/contract/test_prediction_log.py -k spark --timeout 900 $(ARGS)
+
 fuzz: setup  ## hostile input, 50 times as much as in a test run: [ARGS=--hypothesis-seed=1]
 	@LABELLOOP_FUZZ=50 $(RUN)/python -m pytest tests/unit/test_hostile_input.py --timeout 3600 --hypothesis-show-statistics $(ARGS)
 
@@ -76,7 +89,10 @@ docs: setup  ## write the parts of docs/ that the code holds
 
 lock: $(UV)  ## resolve the dependencies afresh into requirements.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --all-extras --group dev pyproject.toml --output-file requirements.lock
+	  --all-extras --group dev --no-emit-package pyspark --no-emit-package py4j \
+	  pyproject.toml --output-file requirements.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --group spark --output-file requirements-spark.lock
 
 clean:  ## delete the environment and the tools
-	rm -rf .venv .tools
+	rm -rf .venv .tools .spark

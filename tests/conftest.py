@@ -9,6 +9,7 @@ import pytest
 
 from labelloop.demo.servers import LABEL_STUDIO_VERSION, LabelStudio, SeaweedFS, template_home
 from tests.postgres import PostgreSQL
+from tests.spark import spark_session as spark_session
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -44,6 +44,7 @@ _SECRETS = (
     "ledger",
     "catalog",
 )
+_SECRET_OPTION = re.compile(r"(?i)secret|password|token|credential|access[.]?key")
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
@@ -101,6 +102,13 @@ def _condition(value: str) -> str:
         said = exc.args[0].removeprefix(f"where = {value!r}").removeprefix(": ").strip()
         raise ValueError(f"{said}; {exc.remedy}") from exc
     return value
+
+
+def _spark_option(value: object) -> object:
+    """The text that Spark takes for a value of TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
@@ -479,6 +487,41 @@ class StateSettings(_Section):
     )
 
 
+class EngineSettings(_Section):
+    """What reads the prediction log when a round is selected."""
+
+    kind: Literal["duckdb", "spark"] = Field(
+        "duckdb",
+        description="`duckdb`, in this process, or `spark`, for a log that one machine can't read in "
+        "time; the draws are the same.",
+    )
+    master: Annotated[str, AfterValidator(_open_to_all)] | None = Field(
+        None,
+        min_length=1,
+        description="Spark's master: `local[*]`, `spark://HOST:PORT`, `yarn`, `k8s://URL`. Left out: "
+        "Spark's own default.",
+    )
+    options: dict[str, Annotated[SecretStr, BeforeValidator(_spark_option)]] = Field(
+        default_factory=dict,
+        description='Spark\'s own settings: `"spark.executor.memory" = "8g"`. Those that begin '
+        "`spark.hadoop.` say how files are reached.",
+    )
+
+    @model_validator(mode="after")
+    def _options_are_for_spark(self) -> "EngineSettings":
+        if self.kind != "spark" and (self.master or self.options):
+            raise ValueError('master and options are for kind = "spark"')
+        for name in self.options:
+            if not name.startswith("spark."):
+                raise ValueError(f"option {name!r}: expected a name that begins with spark.")
+            if not name.startswith("spark.hadoop.") and _SECRET_OPTION.search(name):
+                raise ValueError(
+                    f"option {name!r} would stand on Spark's command line for all to see: keep it in "
+                    "spark-defaults.conf"
+                )
+        return self
+
+
 class RoundSettings(_Section):
     """When samples are selected."""
 
@@ -611,6 +654,7 @@ class Settings(_Section):
     source: SourceSettings | None = None
     label_studio: LabelStudioSettings
     state: StateSettings = Field(default_factory=lambda: StateSettings())
+    engine: EngineSettings = Field(default_factory=lambda: EngineSettings())
     rounds: RoundSettings = Field(default_factory=lambda: RoundSettings())
     queue: list[QueueSettings] = Field(min_length=1)
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
@@ -929,6 +973,6 @@ def _default_text(value: object) -> str:
             n, rest = divmod(value.total_seconds(), _UNITS[unit])
             if n and not rest:
                 return f"`{n:g} {unit}{'s' if n != 1 else ''}`"
-    if value is None or value == []:
+    if value is None or value == [] or value == {}:
         return "none"
     return f"`{value}`"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from labelloop.adapters.notification_listener import NotificationListener
     from labelloop.adapters.s3 import S3Store
     from labelloop.adapters.s3_access import S3Access
+    from labelloop.adapters.spark_engine import SparkEngine
     from labelloop.core.columns import HowToRead
     from labelloop.core.dataset import DatasetVersion
     from labelloop.core.upkeep import Upkeep
@@ -208,9 +209,19 @@ class Loop:
                 ledger_id=own.ledger_id,
                 salt=own.salt,
                 s3=self._s3_access(),
+                spark=self._spark(),
             )
         self._opened.append(log)
         return log
+
+    def _spark(self) -> "SparkEngine | None":
+        own = self.settings.engine
+        if own.kind != "spark":
+            return None
+        from labelloop.adapters.spark_engine import SparkEngine
+
+        options = {name: value.get_secret_value() for name, value in own.options.items()}
+        return SparkEngine(master=own.master, options=options)
 
     @property
     def _ledger_id(self) -> str:

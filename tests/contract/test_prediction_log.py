@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from labelloop.adapters.iceberg_log import IcebergLog
 from labelloop.adapters.s3_access import S3Access
+from labelloop.adapters.spark_engine import SparkEngine
 from labelloop.core.line import LINE_END, line
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import (
@@ -29,6 +30,7 @@ from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
 from labelloop.ports import HeldRows, LabelPart, PredictionLog
 from labelloop.testing.log import MemoryLog
+from tests.spark import SPARK_LOGS
 
 SALT = b"\x00salt\xff"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,7 +40,10 @@ WHOLE_LINE = Span(pattern=0, above=-1, up_to=LINE_END)
 Reopen = Callable[[], PredictionLog]
 
 
-@pytest.fixture(params=["memory", "iceberg", "iceberg in a folder with odd characters", "s3"])
+LOGS = ["memory", "iceberg", "iceberg in a folder with odd characters", "s3"]
+
+
+@pytest.fixture(params=[*LOGS, *SPARK_LOGS])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
     """Opens the same log again, as a process that starts after another was killed."""
     if request.param == "memory":
@@ -55,11 +60,14 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
             access_key=server.access_key,
             secret_key=server.secret_key,
         )
+    spark = SparkEngine() if request.param in SPARK_LOGS else None
+    if spark is not None:
+        request.getfixturevalue("spark_session")
     folder = tmp_path / ("it's [odd] * ? # %20" if "odd" in request.param else "plain")
     opened: list[IcebergLog] = []
 
     def open_again() -> IcebergLog:
-        opened.append(open_iceberg(folder, warehouse, access))
+        opened.append(open_iceberg(folder, warehouse, access, spark))
         return opened[-1]
 
     yield open_again
@@ -73,7 +81,10 @@ def log(reopen: Reopen) -> PredictionLog:
 
 
 def open_iceberg(
-    folder: Path, warehouse: str | None = None, access: S3Access | None = None
+    folder: Path,
+    warehouse: str | None = None,
+    access: S3Access | None = None,
+    spark: SparkEngine | None = None,
 ) -> IcebergLog:
     return IcebergLog.open(
         warehouse=warehouse or str(folder / "log"),
@@ -81,6 +92,7 @@ def open_iceberg(
         ledger_id="ledger",
         salt=SALT,
         s3=access,
+        spark=spark,
     )
 
 

@@ -316,3 +316,42 @@ def test_a_source_starts_at_the_file_s_folder(path: Path) -> None:
     settings = read(path, f'{GOOD}\n[source]\nkind = "csv"\nuri = "logs"\n')
     assert settings.source is not None
     assert settings.source.uri == str(at / "logs")
+
+
+# --- [engine] -------------------------------------------------------------------------------
+
+
+def test_spark_is_given_its_options_as_texts_and_shows_none(path: Path) -> None:
+    engine = """
+        [engine]
+        kind = "spark"
+        master = "local[2]"
+        [engine.options]
+        "spark.executor.cores" = 2
+        "spark.speculation" = true
+        "spark.hadoop.fs.s3a.secret.key" = "${SECRET}"
+    """
+    settings = read(path, GOOD + engine, SECRETS)
+    assert {name: value.get_secret_value() for name, value in settings.engine.options.items()} == {
+        "spark.executor.cores": "2",
+        "spark.speculation": "true",
+        "spark.hadoop.fs.s3a.secret.key": SECRETS["SECRET"],
+    }
+    assert SECRETS["SECRET"] not in repr(settings)
+    assert read(path, GOOD).engine.kind == "duckdb"
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ('master = "yarn"', 'master and options are for kind = "spark"'),
+        ('kind = "spark"\noptions = {"executor.memory" = "8g"}', "begins with spark."),
+        ('kind = "spark"\noptions = {"spark.authenticate.secret" = "s3cr3t"}', "command line"),
+        ('kind = "spark"\nmaster = "spark://me:s3cr3t@host:7077"', "holds a user or a password"),
+        ('kind = "sparc"', "'duckdb' or 'spark'"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_refused(path: Path, engine: str, said: str) -> None:
+    message = refused(path, f"{GOOD}[engine]\n{engine}\n")
+    assert said in message
+    assert "s3cr3t" not in message

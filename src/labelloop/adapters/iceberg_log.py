@@ -1,6 +1,7 @@
 """The prediction log on Apache Iceberg: written through pyiceberg, read by DuckDB.
 
-pyiceberg plans which files a question touches; DuckDB reads just those.
+pyiceberg plans which files a question touches; DuckDB reads just those. The two statements of a selection
+may be Spark's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,12 +41,22 @@ from labelloop.ports import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from labelloop.adapters.spark_engine import SparkEngine, SparkReading
+
 
 class IcebergLog:
     """A PredictionLog in two Iceberg tables. Open it with `IcebergLog.open`."""
 
-    def __init__(self, tables: IcebergTables, *, ledger_id: str, salt: bytes) -> None:
+    def __init__(
+        self,
+        tables: IcebergTables,
+        *,
+        ledger_id: str,
+        salt: bytes,
+        spark: "SparkEngine | None" = None,
+    ) -> None:
         self._tables = tables
+        self._spark = spark
         self._ledger_id = ledger_id
         self._salt = salt
         self._attributes: tuple[int | None, frozenset[str]] = (None, frozenset())
@@ -61,8 +72,11 @@ class IcebergLog:
         ledger_id: str,
         salt: bytes,
         s3: S3Access | None = None,
+        spark: "SparkEngine | None" = None,
     ) -> Self:
         """The log in `warehouse` (a folder or s3://bucket/prefix), created where it is absent.
+
+        Its selections run on `spark`, where that is given.
 
         Raises:
             LogError: it can't be reached, has an unknown format, or belongs to another ledger.
@@ -73,7 +87,7 @@ class IcebergLog:
             if found is not None:
                 same_log(found, ledger_id=ledger_id, salt=salt)
             tables.create(ledger_id, salt)
-            return cls(tables, ledger_id=ledger_id, salt=salt)
+            return cls(tables, ledger_id=ledger_id, salt=salt, spark=spark)
         except BaseException:
             tables.close()
             raise
@@ -96,9 +110,11 @@ class IcebergLog:
             tables.close()
 
     def close(self) -> None:
-        """Give back the engine's memory and the catalog's connections."""
+        """Give back the engines and the catalog's connections."""
         self._engine.close()
         self._tables.close()
+        if self._spark is not None:
+            self._spark.close()
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +138,14 @@ class IcebergLog:
 
     def _reading(self) -> Reading:
         return Reading(self._engine, self._tables, self._renamed)
+
+    def _selecting(self) -> "Reading | SparkReading":
+        """What answers the two statements of a selection."""
+        if self._spark is None:
+            return self._reading()
+        from labelloop.adapters.spark_engine import SparkReading
+
+        return SparkReading(self._spark, self._tables, self._renamed)
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -334,7 +358,7 @@ class IcebergLog:
     def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
         """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
         _without_feedback(conditions)
-        with self._reading() as reading:
+        with self._selecting() as reading:
             source = reading.source("predictions", frame)
             statement = log_sql.counts(source, frame, conditions)
             return [Count(**row) for row in reading.rows(statement)]
@@ -346,9 +370,11 @@ class IcebergLog:
         _without_feedback(conditions)
         if not spans:
             return []
-        with self._reading() as reading:
+        with self._selecting() as reading:
             source = reading.source("predictions", frame)
-            statement = log_sql.rows(source, frame, conditions, reading.spans(spans))
+            statement = log_sql.rows(
+                source, frame, conditions, reading.spans(spans), reading.margin
+            )
             return [_candidate(row) for row in reading.rows(statement)]
 
     def scan(

@@ -31,6 +31,8 @@ _GLOB_CHARACTERS = frozenset("*?[")
 class Reading:
     """One question to the engine: its sources, on a connection of its own."""
 
+    margin = log_sql.MARGIN
+
     def __init__(
         self,
         on: "duckdb.DuckDBPyConnection",
@@ -60,7 +62,7 @@ class Reading:
     def _files(self, kind: BatchKind, frame: FrameRange | None) -> str:
         table = self._tables.load(kind)
         with translated(f"Planning a read of {kind}"):
-            files = held(table, kind, _touching(frame))
+            files = held(table, kind, touching(frame))
         self._held += files
         paths = [file.path for file in files]
         if not paths:
@@ -79,19 +81,7 @@ class Reading:
 
     def spans(self, spans: Sequence[Span]) -> str:
         """SQL that reads spans as a table with their fields as columns."""
-        import pyarrow as pa
-
-        kinds = {"predicted_class": pa.large_string(), "risk_bin": pa.int32()}
-        return self._register(
-            pa.table(
-                {
-                    f.name: pa.array(
-                        [getattr(s, f.name) for s in spans], kinds.get(f.name, pa.int64())
-                    )
-                    for f in fields(Span)
-                }
-            )
-        )
+        return self._register(span_table(spans))
 
     def cells(self, parts: Sequence[LabelPart]) -> str:
         """SQL that reads the cells of `parts` as a table: part, predicted_class, risk_bin."""
@@ -112,34 +102,18 @@ class Reading:
     def pages(self, statement: str) -> Iterator[list[dict[str, Any]]]:
         """The result's rows in pages of PAGE_ROWS."""
         for batch in self.batches(statement):
-            yield [_utc(row) for row in batch.to_pylist()]
+            yield [in_utc(row) for row in batch.to_pylist()]
 
     def batches(self, statement: str) -> "Iterator[pa.RecordBatch]":
         """The result as Arrow batches of PAGE_ROWS."""
-        with self._explained():
+        with explained(self._tables, self._held), translated("Reading the log"):
             reader = self._connection.sql(statement).to_arrow_reader(PAGE_ROWS)
         while True:
-            with self._explained():
+            with explained(self._tables, self._held), translated("Reading the log"):
                 batch = next(reader, None)
             if batch is None:
                 return
             yield batch
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """What goes wrong inside is a LogError; it names the damaged file where one is the cause."""
-        try:
-            with translated("Reading the log"):
-                yield
-        except LogError as exc:
-            found = first_damaged(self._tables.load("predictions").io, self._held)
-            if found is None:
-                raise
-            raise LogError(
-                f"the log can't be read: {found}",
-                remedy=f"{MEND}; what is named comes back from a backup of [state] warehouse. Nothing was "
-                "written",
-            ) from exc
 
     @contextmanager
     def within(self, memory: str) -> Iterator[None]:
@@ -182,6 +156,35 @@ def engine() -> "duckdb.DuckDBPyConnection":
     )
 
 
+def span_table(spans: Sequence[Span]) -> "pa.Table":
+    """Spans as a table with their fields as columns."""
+    import pyarrow as pa
+
+    kinds = {"predicted_class": pa.large_string(), "risk_bin": pa.int32()}
+    return pa.table(
+        {
+            f.name: pa.array([getattr(s, f.name) for s in spans], kinds.get(f.name, pa.int64()))
+            for f in fields(Span)
+        }
+    )
+
+
+@contextmanager
+def explained(tables: IcebergTables, files: Sequence[HeldFile]) -> Iterator[None]:
+    """A LogError inside names the damaged one of `files`, where that is the cause."""
+    try:
+        yield
+    except LogError as exc:
+        found = first_damaged(tables.load("predictions").io, files)
+        if found is None:
+            raise
+        raise LogError(
+            f"the log can't be read: {found}",
+            remedy=f"{MEND}; what is named comes back from a backup of [state] warehouse. Nothing was "
+            "written",
+        ) from exc
+
+
 def _dataset(table: "Table", kind: BatchKind, paths: Sequence[str]) -> Any:
     """The files through Arrow: DuckDB reads no S3 without an extension, and globs some names."""
     from pyarrow import dataset
@@ -199,7 +202,7 @@ def _dataset(table: "Table", kind: BatchKind, paths: Sequence[str]) -> Any:
         )
 
 
-def _touching(frame: FrameRange | None) -> str:
+def touching(frame: FrameRange | None) -> str:
     """What a file must be able to hold, for pyiceberg."""
     if frame is None:
         return "true"
@@ -211,7 +214,8 @@ def _touching(frame: FrameRange | None) -> str:
     return " and ".join(parts)
 
 
-def _utc(row: dict[str, Any]) -> dict[str, Any]:
+def in_utc(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose instant is UTC."""
     if "predicted_at" in row:
         row["predicted_at"] = row["predicted_at"].astimezone(UTC)
     return row

@@ -1,4 +1,4 @@
-"""The statements of the prediction log, as text for DuckDB.
+"""The statements of the prediction log, as text for DuckDB; the two of a selection run on Spark too.
 
 Each takes the SQL of a source that has exactly the log's columns. What is put into the text are
 integers, instants, doubles and checked conditions, each in one way.
@@ -68,14 +68,16 @@ def counts(source: str, frame: FrameRange, conditions: Sequence[Where]) -> str:
         FROM {source} WHERE {in_frame(frame)} GROUP BY ALL ORDER BY ALL"""
 
 
-def rows(source: str, frame: FrameRange, conditions: Sequence[Where], spans: str) -> str:
+def rows(
+    source: str, frame: FrameRange, conditions: Sequence[Where], spans: str, margin: str = MARGIN
+) -> str:
     """Statement (2) of a selection: the rows that lie in a span; `spans` has their columns.
 
     A span without a class holds for every class and bin of its pattern.
     """
     return f"""
         SELECT {_of("r", CANDIDATE)} FROM (
-            {_candidates(source, conditions)}
+            {_candidates(source, conditions, margin)}
             WHERE {in_frame(frame)} AND line > (SELECT min(above) FROM {spans})
               AND line <= (SELECT max(up_to) FROM {spans})
         ) r
@@ -267,11 +269,11 @@ def pattern(conditions: Sequence[Where]) -> str:
     return f"CAST({' + '.join(bits) or '0'} AS BIGINT)"
 
 
-def _candidates(source: str, conditions: Sequence[Where]) -> str:
+def _candidates(source: str, conditions: Sequence[Where], margin: str = MARGIN) -> str:
     """The start of a statement over rows of a source with all that CANDIDATE names."""
     return f"""
             SELECT *, {RISK_BIN} AS risk_bin, {pattern(conditions)} AS pattern,
-                   {MARGIN} AS margin, NULL::BOOLEAN AS flagged, NULL::VARCHAR AS corrected_class
+                   {margin} AS margin, NULL::BOOLEAN AS flagged, NULL::VARCHAR AS corrected_class
             FROM {source}"""
 
 
