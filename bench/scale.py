@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-from bench import build, index_bucket, select_scale, send_rate
+from bench import build, index_bucket, scored_frame, select_scale, send_rate
 from bench.table import lines
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks-scale.md"
@@ -21,8 +21,9 @@ was measured once, in one run, on {cores} cores ({machine}); Label Studio and th
 
 - *instead*: `list_objects_v2` and a loop of `get_object_tagging` with boto3, as notebooks have it.
 - *limit*: of tags, wrk with links signed beforehand; of a round, the two bare DuckDB statements on
-  the log's files, each with the start of its process; of a training set, DuckDB's own COPY; of
-  `send`, Label Studio's import of the same tasks in the same batches.
+  the log's files, each with the start of its process; of a scored round, streaming the columns that
+  it scores; of a training set, DuckDB's own COPY; of `send`, Label Studio's import of the same tasks in
+  the same batches.
 
 """
 
@@ -39,6 +40,7 @@ def main() -> None:
     rows = [
         *index_bucket.measure(of(50_000), of(200_000)),
         *select_scale.measure(of(100_000_000)),
+        *scored_frame.measure(of(10_000_000)),
         *build.measure_build(of(20_000_000)),
         *send_rate.measure(of(20_000)),
     ]
