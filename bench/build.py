@@ -7,7 +7,6 @@ Each runs in a process of its own on the same log; the peak is that process's me
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from bench.table import Row, lines
+from bench.table import Row, lines, peak_mb
 
 from labelloop.adapters import log_sql
 from labelloop.adapters.iceberg_log import IcebergLog
@@ -140,7 +139,7 @@ def measured(call: Callable[[Path], int], folder: Path) -> tuple[int, float, flo
     begin, cpu = time.perf_counter(), time.process_time()
     n = call(folder)
     took_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu
-    return n, took_s, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return n, took_s, cpu_s, round(peak_mb())
 
 
 def main() -> None:
@@ -159,7 +158,7 @@ def measure_build(n_rows: int) -> list[Row]:
         with alone.Pool(1) as pool:
             n_copied, copied_s, _, _ = pool.apply(measured, (copy, folder))
         with alone.Pool(1) as pool:
-            n, took_s, _, peak_mb = pool.apply(measured, (build, folder))
+            n, took_s, _, peak = pool.apply(measured, (build, folder))
     return [
         Row(
             what="build of model labels",
@@ -167,7 +166,7 @@ def measure_build(n_rows: int) -> list[Row]:
             unit="labels",
             ours=n / took_s,
             limit=n_copied / copied_s,
-            peak_mb=peak_mb,
+            peak_mb=peak,
         )
     ]
 

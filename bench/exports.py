@@ -9,7 +9,6 @@ import argparse
 import http.client
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from bench.table import peak_mb
 
 from labelloop.adapters.s3 import S3Store
 from labelloop.core.dataset import DatasetVersion
@@ -126,7 +126,7 @@ def compared(old: DatasetVersion, new: DatasetVersion) -> tuple[int, float, int]
     begin = time.perf_counter()
     found = diff(old, new, progress=silent)
     took_s = time.perf_counter() - begin
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    peak_mib = round(peak_mb())
     return sum(c.n for c in found.changes), took_s, peak_mib
 
 

@@ -8,7 +8,6 @@ Everything runs on this machine: the server's share of its cores is in every fig
 import argparse
 import json
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bench.table import Row, lines
+from bench.table import Row, lines, peak_mb
 
 from labelloop.adapters.s3 import S3Store
 from labelloop.adapters.s3_access import S3Access
@@ -198,8 +197,7 @@ def index_twice(folder: Path, n: int) -> None:
             found[name] = time.perf_counter() - begin, n_asked
             assert said.n_listed == n, said
             assert said.n_new == (n if name == "first" else 0), said
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({**found, "peak_mb": peak_mb}))
+    print(json.dumps({**found, "peak_mb": peak_mb()}))
 
 
 def boto(access: S3Access) -> "S3Client":

@@ -5,7 +5,6 @@ python -m bench.scored_frame [--rows 10000000] [--batches 10]
 
 import argparse
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from bench.table import Row, lines
+from bench.table import Row, lines, peak_mb
 
 from labelloop.adapters.iceberg_log import IcebergLog
 from labelloop.core.line import LINE_END
@@ -39,7 +38,7 @@ def timed(what: str, n: int) -> Iterator[list[float]]:
     took: list[float] = []
     yield took
     took.append(time.perf_counter() - begin)
-    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak_gb = peak_mb() / 1e3
     print(
         f"  {what:<36} {took[0]:8.2f} s {n / took[0]:12,.0f} rows/s {peak_gb:8.2f} GB at most",
         file=sys.stderr,
@@ -159,7 +158,7 @@ def scored(n_rows: int, n_batches: int) -> tuple[float, float, float]:
         )
         traffic.__exit__(None, None, None)
     took = [sum(part) for part in (scoring, counting, drawing)]
-    return sum(reading), sum(took), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return sum(reading), sum(took), peak_mb()
 
 
 def main() -> None:

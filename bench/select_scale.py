@@ -7,7 +7,6 @@ Each is a process of its own, whose seconds hold its start, and whose peak memor
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from bench.table import Row, lines
+from bench.table import Row, lines, peak_mb
 
 from labelloop.core.line import LINE_END
 from labelloop.core.sample import PredictionTable
@@ -170,8 +169,7 @@ def child(what: str, folder: Path) -> dict[str, float]:
 
 
 def tell(drawn: int) -> None:
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"peak_mb": peak_mb, "drawn": drawn}))
+    print(json.dumps({"peak_mb": peak_mb(), "drawn": drawn}))
 
 
 def a_round(folder: Path) -> None:

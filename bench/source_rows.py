@@ -3,7 +3,6 @@
 python -m bench.source_rows [ROWS]
 """
 
-import resource
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from bench.table import peak_mb
 
 from labelloop.config import load
 from labelloop.loop import Loop
@@ -83,7 +83,7 @@ def indexed(folder: Path) -> tuple[int, float, float]:
         start = time.perf_counter()
         found = loop.index()
         took_s = time.perf_counter() - start
-    return found.n_new, took_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return found.n_new, took_s, peak_mb()
 
 
 def main(n: int) -> None:
@@ -92,10 +92,10 @@ def main(n: int) -> None:
             folder = Path(name)
             write(folder, kind, n)
             for run in ("first run", "second run"):
-                n_new, took_s, peak_mb = indexed(folder)
+                n_new, took_s, peak = indexed(folder)
                 print(
                     f"{kind:8} {run}: {n_new:>9,} new in {took_s:5.1f} s, "
-                    f"{n / took_s:>9,.0f} rows/s, peak {peak_mb:,.0f} MB"
+                    f"{n / took_s:>9,.0f} rows/s, peak {peak:,.0f} MB"
                 )
 
 

@@ -1,7 +1,9 @@
 """One line a measurement: labelloop, what a user would write instead, and the limit."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +17,17 @@ class Row:
     naive: float | None = None
     limit: float | None = None
     peak_mb: float | None = None
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held, in MB.
+
+    Not `ru_maxrss`: a process that was spawned by a large one takes that one's over.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 HEAD = (

@@ -5,12 +5,11 @@ certain, look for the tasks by their keys until the count has not changed for on
 client; what is not there by then was not carried out, and is sent again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from secrets import token_hex
+from datetime import timedelta
 from typing import TypeVar
 
 from labelloop.core.queue import Queue
@@ -22,8 +21,6 @@ from labelloop.errors import (
     AnnotatorUnavailable,
     BucketRefused,
     ConfigError,
-    InputGone,
-    InputTooLarge,
     LabelloopError,
     LedgerError,
     ProjectGone,
@@ -35,7 +32,6 @@ from labelloop.ports import (
     Annotator,
     BucketAccess,
     Clock,
-    InputKind,
     Progress,
     Project,
     ProjectSpec,
@@ -44,11 +40,15 @@ from labelloop.ports import (
     TaskData,
 )
 from labelloop.steps.purpose import keep_input_kind, refuse_changed_purpose
+from labelloop.steps.send_inputs import Inputs, Reached, Ready
 from labelloop.steps.settled import settled
-from labelloop.steps.texts import Texts, Unshowable
+from labelloop.steps.texts import Texts
 from labelloop.steps.whereabouts import whereabouts
 
 BATCH = 250
+WINDOW = 10 * BATCH
+"""How many tasks are looked up at a time before they are sent."""
+
 IMPORT_ATTEMPTS = 2
 """How often a batch is sent: again, once a settled look has shown what is missing."""
 
@@ -120,22 +120,15 @@ class Send:
         self._clock = clock
         self._progress = progress
         self._signed_by = signed_by
-        self._texts = texts
-        """Where the inputs are texts: what finds them. Nothing of them is copied or signed."""
-        self._read: dict[str, str] = {}
+        self._inputs = Inputs(
+            ledger, store, texts, blind_uri=blind_uri, presign_life=presign_life, clock=clock
+        )
         self._access = bucket_access
         self._open: set[int] = set()
         self._in_step: set[int] = set()
         self._troubles: dict[str, LabelloopError] = {}
         """By queue: why it waits while the others are served; raised at the end."""
         self._n_recognised = 0
-        self._embedded: dict[str, str] = {}
-        """Of the present batch: the images that travel inside their tasks."""
-        self._too_large: dict[str, InputTooLarge] = {}
-
-    @property
-    def _kind(self) -> InputKind:
-        return "image" if self._texts is None else "text"
 
     def run(self, *, refresh_all: bool = False) -> Sent:
         """Send what is drawn, renew image URLs before they lapse, remove copies nobody needs.
@@ -148,7 +141,7 @@ class Send:
                 before = cursors.get(tx, _SIGNED_BY)
             refresh_all = refresh_all or before not in {None, self._signed_by}
             with self._ledger.write(lease) as tx:
-                keep_input_kind(tx, self._kind)
+                keep_input_kind(tx, self._inputs.kind)
             n_sent = n_unavailable = 0
             self._keep_in_step(lease)
             n_found = self._settle_doubts(lease)
@@ -165,7 +158,7 @@ class Send:
                     cursors.put(tx, _SIGNED_BY, self._signed_by)
             n_asked_again = self._ask_people(lease)
             n_removed = self._remove_copies(lease)
-        for trouble in (refusal, *self._troubles.values(), self._waiting_for_a_server()):
+        for trouble in (refusal, *self._troubles.values(), self._inputs.waiting_for_a_server()):
             if trouble is not None:
                 raise trouble
         n_found += self._n_recognised
@@ -178,7 +171,7 @@ class Send:
 
         The other queues are sent all the same. A key may hold the answer: copies are no luxury.
         """
-        if self._texts is not None:
+        if self._inputs.kind == "text":
             return None
         blind = [q.name for q in self._queues.values() if q.blind]
         lapsing = {shown.task.queue for shown in old}
@@ -200,41 +193,62 @@ class Send:
         return None
 
     def _send_queue(self, lease: Lease, queue: Queue) -> tuple[int, int]:
+        """Send what is drawn, batch by batch; while one is imported the inputs of the next are seen to."""
         n_sent = n_unavailable = 0
         project: Project | None = None
         lost = False
         doubtful = False
-        while True:
-            with self._ledger.read() as tx:
-                drawn = tasks.to_send(tx, queue.name, BATCH + len(self._too_large))
-            batch = [shown for shown in drawn if shown.task.task_key not in self._too_large]
-            if not batch:
-                return n_sent, n_unavailable
-            if project is None:
-                project = self._project(lease, queue)
-                with self._ledger.read() as tx:
-                    doubtful = project.n_tasks > tasks.n_in_project(tx, project.project_id)
-            if not self._opens(queue, project.project_id):
-                return n_sent, n_unavailable
-            ready = self._with_media(lease, queue, batch)
-            waiting = sum(shown.task.task_key in self._too_large for shown in batch)
-            n_unavailable += len(batch) - waiting - len(ready)
-            if not ready:
-                continue
-            try:
-                fresh = self._without_held(lease, queue, project, ready) if doubtful else ready
-                self._n_recognised += len(ready) - len(fresh)
-                n_sent += self._import(lease, queue, project, fresh) if fresh else 0
-            except ProjectGone:
-                if lost:
+        with ThreadPoolExecutor(1, thread_name_prefix="send-ahead") as ahead:
+            while waiting := self._waiting(queue):
+                batches = [waiting[i : i + BATCH] for i in range(0, len(waiting), BATCH)]
+                if project is None:
+                    project = self._project(lease, queue)
+                    with self._ledger.read() as tx:
+                        doubtful = project.n_tasks > tasks.n_in_project(tx, project.project_id)
+                if not self._opens(queue, project.project_id):
+                    return n_sent, n_unavailable
+                try:
+                    for ready in self._seen_to(lease, queue, batches, ahead):
+                        n_unavailable += ready.n_unavailable
+                        fresh = ready.shown
+                        if doubtful and fresh:
+                            fresh = self._without_held(lease, queue, project, fresh)
+                        self._n_recognised += len(ready.shown) - len(fresh)
+                        if fresh:
+                            n_sent += self._import(lease, queue, project, fresh, ready.inside)
+                        self._progress(f"sent to {queue.name}", n_sent, None)
+                except ProjectGone:
+                    if lost:
+                        raise
+                    lost, project = True, None
+                except (AnnotatorUnavailable, AnnotatorDenied):
                     raise
-                lost, project = True, None
-            except (AnnotatorUnavailable, AnnotatorDenied):
-                raise
-            except AnnotatorError as exc:
-                self._troubles[queue.name] = exc
-                return n_sent, n_unavailable
-            self._progress(f"sent to {queue.name}", n_sent, None)
+                except AnnotatorError as exc:
+                    self._troubles[queue.name] = exc
+                    return n_sent, n_unavailable
+        return n_sent, n_unavailable
+
+    def _waiting(self, queue: Queue) -> list[Shown]:
+        """The next tasks to be sent, of several batches; without those that can't be now."""
+        with self._ledger.read() as tx:
+            drawn = tasks.to_send(tx, queue.name, WINDOW + len(self._inputs.too_large))
+        return [shown for shown in drawn if shown.task.task_key not in self._inputs.too_large]
+
+    def _seen_to(
+        self, lease: Lease, queue: Queue, batches: Sequence[Sequence[Shown]], ahead: Executor
+    ) -> Iterator[Ready]:
+        """Each batch with its inputs in place; those of the one that follows are under way meanwhile.
+
+        The other thread asks the store alone: the ledger is written here.
+        """
+        under_way: tuple[Sequence[Shown], Future[Mapping[str, Reached]]] | None = None
+        for batch in (*batches, None):
+            before = under_way
+            if batch is not None:
+                named = self._inputs.named(lease, queue, batch)
+                under_way = named, ahead.submit(self._inputs.reach, queue, named)
+            if before is not None:
+                yield self._inputs.noted(lease, before[0], before[1].result())
 
     def _opens(self, queue: Queue, project_id: int) -> bool:
         """Whether Label Studio can sign the links of a queue's images, where it is to; seen to once.
@@ -312,7 +326,7 @@ class Send:
             classes=self._classes,
             show=queue.show,
             blind=queue.blind,
-            kind=self._kind,
+            kind=self._inputs.kind,
             people=queue.annotators,
         )
         self._annotator.check_account()
@@ -351,11 +365,6 @@ class Send:
                     "[project] another name",
                 )
 
-    def _lapses_at(self, queue: Queue) -> datetime | None:
-        """When links made now lapse; None where there are none, or Label Studio makes them afresh."""
-        lasting = self._texts is not None or queue.images == "label-studio"
-        return None if lasting else self._clock.now() + self._life
-
     # --- a batch ------------------------------------------------------------------------------
 
     def _import(
@@ -364,15 +373,16 @@ class Send:
         queue: Queue,
         project: Project,
         batch: Sequence[Shown],
+        inside: Mapping[str, str],
         *,
         attempts: int = IMPORT_ATTEMPTS,
     ) -> int:
-        data = [self._data(queue, shown) for shown in batch]
+        data = [self._data(queue, shown, inside) for shown in batch]
         moving = [shown.task for shown in batch]
         now = self._clock.now()
         with self._ledger.write(lease) as tx:
             tasks.begin_sending(
-                tx, moving, project.project_id, at=now, url_expires_at=self._lapses_at(queue)
+                tx, moving, project.project_id, at=now, url_expires_at=self._inputs.lapses_at(queue)
             )
         with self._ledger.read() as tx:
             sending = list(tasks.by_key(tx, [task.task_key for task in moving]).values())
@@ -397,16 +407,17 @@ class Send:
                 raise
             again = [shown for shown in batch if shown.task.task_key in absent]
             if again:
-                n_there += self._import(lease, queue, project, again, attempts=attempts - 1)
+                left = attempts - 1
+                n_there += self._import(lease, queue, project, again, inside, attempts=left)
             return n_there
         except AnnotatorError as exc:
             with self._ledger.write(lease) as tx:
                 tasks.take_back(tx, ordered, actor="send", at=now, why="the project refused it")
             raise AnnotatorError(
                 f"project {project.project_id} of queue {queue.name!r} takes no tasks: {exc.args[0]}",
-                remedy=f"its labelling config must show ${self._kind} and nothing that labelloop doesn't "
-                "send: mend it under Settings, Labeling Interface, or delete the project: its open tasks "
-                "go to a new one",
+                remedy=f"its labelling config must show ${self._inputs.kind} and nothing that labelloop "
+                "doesn't send: mend it under Settings, Labeling Interface, or delete the project: its open "
+                "tasks go to a new one",
             ) from exc
         with self._ledger.write(lease) as tx:
             people = [project.people] * len(ordered)
@@ -429,7 +440,7 @@ class Send:
         if known:
             now = self._clock.now()
             remotes = [held[task.task_key] for task in known]
-            lapses_at = now if self._lapses_at(queue) is not None else None
+            lapses_at = now if self._inputs.lapses_at(queue) is not None else None
             with self._ledger.write(lease) as tx:
                 tasks.begin_sending(tx, known, project.project_id, at=now, url_expires_at=lapses_at)
                 sending = tasks.by_key(tx, [task.task_key for task in known])
@@ -442,10 +453,13 @@ class Send:
                 )
         return [s for s in batch if s.task.task_key not in held]
 
-    def _data(self, queue: Queue, shown: Shown) -> TaskData:
+    def _data(self, queue: Queue, shown: Shown, inside: Mapping[str, str]) -> TaskData:
         """What Label Studio is given: the input, the task key, and what the queue shows."""
         task = shown.task
-        data: dict[str, object] = {self._kind: self._input(queue, task), "labelloop": task.task_key}
+        data: dict[str, object] = {
+            self._inputs.kind: self._inputs.of(queue, task, inside),
+            "labelloop": task.task_key,
+        }
         if not queue.blind:
             known: Mapping[str, object] = {
                 "predicted_class": shown.predicted_class,
@@ -455,115 +469,6 @@ class Send:
             }
             data |= {name: known[name] for name in queue.show}
         return TaskData(task_key=task.task_key, data=data)
-
-    def _input(self, queue: Queue, task: Task) -> str:
-        if self._texts is not None:
-            return self._read[task.task_key]
-        image = task.media_uri if self._shows_copies(queue) else task.uri
-        assert image is not None  # noqa: S101  a blind task's copy was named before
-        if queue.images == "label-studio":
-            return self._store.place_of(image)
-        return self._embedded.get(task.task_key) or self._store.presign(image, self._life)
-
-    def _shows_copies(self, queue: Queue) -> bool:
-        return queue.blind and not self._store.inline
-
-    def _with_texts(self, lease: Lease, batch: Sequence[Shown]) -> list[Shown]:
-        """The tasks whose text can be shown; the others are noted, each with the reason."""
-        assert self._texts is not None  # noqa: S101  only texts come here
-        found = self._texts.of([shown.task for shown in batch])
-        self._read = {key: text for key, text in found.items() if isinstance(text, str)}
-        with self._ledger.write(lease) as tx:
-            for shown in batch:
-                text = found[shown.task.task_key]
-                if isinstance(text, Unshowable):
-                    tasks.move(
-                        tx,
-                        [shown.task],
-                        TaskState.UNAVAILABLE,
-                        actor="send",
-                        at=self._clock.now(),
-                        detail=text.why,
-                    )
-        return [shown for shown in batch if shown.task.task_key in self._read]
-
-    def _with_media(self, lease: Lease, queue: Queue, batch: Sequence[Shown]) -> list[Shown]:
-        """The tasks whose input can be shown; the others' are gone, say, and noted so."""
-        if self._texts is not None:
-            return self._with_texts(lease, batch)
-        if self._shows_copies(queue):
-            named = self._name_copies(lease, batch)
-            there = _many(self._copy, named)
-        elif self._store.inline:
-            named = list(batch)
-            self._embedded.clear()
-            there = _many(self._embed, named)
-        else:
-            named = list(batch)
-            there = list(self._store.existing([shown.task.uri for shown in named]))
-        gone = [s.task for s, ok in zip(named, there, strict=True) if not ok]
-        if gone:
-            with self._ledger.write(lease) as tx:
-                tasks.move(
-                    tx,
-                    gone,
-                    TaskState.UNAVAILABLE,
-                    actor="send",
-                    at=self._clock.now(),
-                    detail="the input is gone from the store",
-                )
-        ready = [s for s, ok in zip(named, there, strict=True) if ok]
-        return [s for s in ready if s.task.task_key not in self._too_large]
-
-    def _embed(self, shown: Shown) -> bool:
-        """Read an image that travels inside its task; False where it is gone."""
-        key = shown.task.task_key
-        try:
-            self._embedded[key] = self._store.presign(shown.task.uri, self._life)
-        except InputGone:
-            return False
-        except InputTooLarge as exc:
-            self._too_large[key] = exc
-        return True
-
-    def _waiting_for_a_server(self) -> InputTooLarge | None:
-        """Which images wait until they are served; the others were sent all the same."""
-        if not self._too_large:
-            return None
-        first = next(iter(self._too_large.values()))
-        n = len(self._too_large)
-        said = "1 image waits" if n == 1 else f"{n:,} images wait"
-        return InputTooLarge(f"{said}, the others are sent: {first.args[0]}", remedy=first.remedy)
-
-    def _name_copies(self, lease: Lease, batch: Sequence[Shown]) -> list[Shown]:
-        """The tasks with a random name for each one's copy, noted before any copy is made."""
-        assert self._blind_uri is not None  # noqa: S101  checked before anything is sent
-        place = self._blind_uri.rstrip("/")
-        fresh = [
-            (s.task.task_key, f"{place}/{token_hex(16)}") for s in batch if not s.task.media_uri
-        ]
-        with self._ledger.write(lease) as tx:
-            tasks.name_copies(tx, fresh)
-        with self._ledger.read() as tx:
-            now = tasks.by_key(tx, [s.task.task_key for s in batch])
-        return [
-            Shown(
-                task=now[s.task.task_key],
-                predicted_class=s.predicted_class,
-                confidence=s.confidence,
-                corrected_class=s.corrected_class,
-                flagged=s.flagged,
-            )
-            for s in batch
-        ]
-
-    def _copy(self, shown: Shown) -> bool:
-        assert shown.task.media_uri is not None  # noqa: S101  named just before
-        try:
-            self._store.copy_blind(shown.task.uri, shown.task.media_uri)
-        except InputGone:
-            return self._store.exists(shown.task.media_uri)
-        return True
 
     # --- doubts -------------------------------------------------------------------------------
 
@@ -668,7 +573,7 @@ class Send:
 
     def _lapsing(self, everything: bool) -> list[Shown]:
         """The open tasks whose image URL lapses soon, or whose copy was removed; texts have neither."""
-        if self._texts is not None:
+        if self._inputs.kind == "text":
             return []
         now = self._clock.now()
         margin = self._life if everything else min(self._life / 2, timedelta(days=2))
@@ -676,7 +581,7 @@ class Send:
             old = tasks.with_old_url(
                 tx,
                 now + margin + timedelta(seconds=everything),
-                lasting=everything and self._texts is None,
+                lasting=everything and self._inputs.kind == "image",
             )
             return old if self._store.inline else old + tasks.without_copy(tx)
 
@@ -691,7 +596,7 @@ class Send:
             own = [s for s in old if s.task.queue == queue.name]
             if own and (blind or not queue.blind):
                 open_ = [s for s in own if self._is_open(queue, s.task)]
-                n += self._replace(lease, self._with_media(lease, queue, open_))
+                n += self._replace(lease, self._inputs.bring(lease, queue, open_))
         return n
 
     def _is_open(self, queue: Queue, task: Task) -> bool:
@@ -701,20 +606,20 @@ class Send:
         except ProjectGone:
             return False  # collect takes its tasks back
 
-    def _replace(self, lease: Lease, shown: Sequence[Shown]) -> int:
+    def _replace(self, lease: Lease, ready: Ready) -> int:
         n = 0
-        by_key = {each.task.task_key: each for each in shown}
-        for done, task in enumerate(self._standing([each.task for each in shown]), start=1):
+        by_key = {each.task.task_key: each for each in ready.shown}
+        for done, task in enumerate(self._standing([s.task for s in ready.shown]), start=1):
             each = by_key[task.task_key]
             queue = self._queues[task.queue]
-            data = self._data(queue, each)
-            expires_at = self._lapses_at(queue)
+            data = self._data(queue, each, ready.inside)
+            expires_at = self._inputs.lapses_at(queue)
             assert task.ls_task_id is not None  # noqa: S101  open tasks have one
             if self._annotator.replace_data(task.ls_task_id, data.data):
                 with self._ledger.write(lease) as tx:
                     tasks.note_url(tx, task.task_key, expires_at)
                 n += 1
-            self._progress("image URLs renewed", done, len(shown))
+            self._progress("image URLs renewed", done, len(ready.shown))
         return n
 
     def _remove_copies(self, lease: Lease) -> int:
@@ -731,8 +636,3 @@ class Send:
 
 def _oldest_labelled_first(remote: RemoteTask) -> tuple[bool, int]:
     return not remote.annotations, remote.ls_task_id
-
-
-def _many(call: Callable[[Shown], bool], items: Iterable[Shown]) -> list[bool]:
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        return list(pool.map(call, items))
