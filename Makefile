@@ -55,7 +55,7 @@ spark: .spark/.ready  ## the selections on Spark, which is 460 MB and needs Java
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends openjdk-17-jre-headless; \
 	  else echo "  that needs apt-get and root: install Java 17 by hand" >&2; fi; }
-	@PYTHONPATH=.spark $(RUN)/python -m pytest tests/contract/test_prediction_log.py -k spark --timeout 900 $(ARGS)
+	@PYTHONPATH=.spark $(RUN)/python -m pytest tests/contract/test_prediction_log.py tests/integration/test_spark.py -k spark --timeout 900 $(ARGS)
 
 fuzz: setup  ## hostile input, 50 times as much as in a test run: [ARGS=--hypothesis-seed=1]
 	@LABELLOOP_FUZZ=50 $(RUN)/python -m pytest tests/unit/test_hostile_input.py --timeout 3600 --hypothesis-show-statistics $(ARGS)
