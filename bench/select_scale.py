@@ -98,8 +98,8 @@ def write(folder: Path, *, budget: int, more: str) -> None:
     (folder / "labelloop.toml").write_text(text)
 
 
-def fill(folder: Path, days: int, n_day: int) -> None:
-    """All days but the last, a round over them, and the last day."""
+def fill(folder: Path, days: int, n_day: int, n_before: int | None = None) -> None:
+    """All days but the last (`n_before` rows a day, if they differ), a round over them, and the last."""
     from labelloop.config import load
     from labelloop.loop import Loop
     from labelloop.steps.batch_writer import write_batches
@@ -112,7 +112,8 @@ def fill(folder: Path, days: int, n_day: int) -> None:
                 loop.select(now=True)
             start = now - timedelta(days=days - day)
             for piece in range(PIECES):
-                rows = predictions(day * PIECES + piece, n_day // PIECES, start)
+                n = n_day if n_before is None or day == days - 1 else n_before
+                rows = predictions(day * PIECES + piece, n // PIECES, start)
                 with ledger.lease("index") as lease:
                     write_batches(
                         *(ledger, log, lease),
@@ -169,7 +170,7 @@ def child(what: str, folder: Path) -> dict[str, float]:
 
 
 def tell(drawn: int) -> None:
-    print(json.dumps({"peak_mb": peak_mb(), "drawn": drawn}))
+    print(json.dumps({"peak_mb": peak_mb(), "cpu_s": time.process_time(), "drawn": drawn}))
 
 
 def a_round(folder: Path) -> None:
