@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 from bench.table import peak_mb
 
 from labelloop.adapters.s3 import S3Store
+from labelloop.connections import silent
 from labelloop.core.dataset import DatasetVersion
 from labelloop.demo.servers import SeaweedFS
 from labelloop.exports import formats
-from labelloop.loop import silent
 from labelloop.reports.dataset_diff import diff
 from labelloop.steps.manifest_file import manifest_schema
 

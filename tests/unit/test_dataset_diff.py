@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from labelloop.connections import silent
 from labelloop.core.dataset import Origin, Row
-from labelloop.loop import silent
 from labelloop.reports.dataset_diff import NAMED, ChangeKind, DatasetDiff, diff
 from tests.unit.released import MODEL, NOBODY, ROW, release
 
