@@ -22,7 +22,7 @@ from bench import build, select_scale, source_rows
 T = TypeVar("T")
 MILLION = 1_000_000
 PAGE = Path(__file__).parent.parent / "docs" / "cost.md"
-BEGIN, END = "<!-- begin measured -->", "<!-- end measured -->"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 @dataclass(frozen=True, slots=True)
