@@ -132,6 +132,9 @@ class Stub:
             held = connection.execute(
                 "SELECT value FROM cursors WHERE name LIKE 'bench:%' ORDER BY name"
             ).fetchall()
+            kept = dict(
+                connection.execute("SELECT name, value FROM cursors WHERE name LIKE 'held:%'")
+            )
             waiting = connection.execute(
                 "SELECT task_key, ls_task_id, project_id FROM tasks WHERE state = 'sent' LIMIT ?",
                 [fresh],
@@ -168,7 +171,7 @@ class Stub:
                     created_at=now,
                     marker=project_marker(own, queue),
                     n_tasks=n_tasks,
-                    n_annotations=n_annotations + more,
+                    n_annotations=int(kept.get(f"held:{number}", n_annotations)) + more,
                 )
             )
 

@@ -228,6 +228,7 @@ class Loop(Connections):
             timezone=self.settings.project.timezone,
             since=since,
             until=until,
+            keep=True,
         )
 
     def build(self) -> "Built":

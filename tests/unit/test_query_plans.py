@@ -46,13 +46,13 @@ def two_days(world: World, recorder: Recorder) -> None:
         world.traffic(12)
         world.retag("class_01/00001.png", corrected_class="dog" if day else "cat")
         world.loop.index()
-        for verb in ("select", "send", "status", "collect"):
+        for verb in ("select", "send", "status", "collect", "measure"):
             with recorder.during(verb):
                 getattr(world.loop, verb)()
         world.answer_all("dog")
         world.annotator.delete_task(world.annotator.task_ids(world.project_id("low"))[0])
         world.clock.pass_(days=8, minutes=1)
-        for verb in ("collect", "status", "send"):
+        for verb in ("collect", "status", "send", "measure"):
             with recorder.during(verb):
                 getattr(world.loop, verb)()
 
@@ -107,8 +107,10 @@ def fill(engine: sa.Engine) -> None:
             t.labels.insert(),
             [{"task_key": key, **held, "first_at": AT, "resolved_at": AT} for key in keys],
         )
-        what = {"at": AT, "actor": "", "verb": "", "detail": ""}
-        tx.execute(t.events.insert(), [{"subject": key, **what} for key in keys])
+        what = {"at": AT, "actor": "", "verb": "resolved", "detail": ""}
+        tx.execute(
+            t.events.insert(), [{"id": -1 - i, "subject": k, **what} for i, k in enumerate(keys)]
+        )
         if tx.dialect.name == "postgresql":
             tx.exec_driver_sql("ANALYZE")
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from labelloop.core.upkeep import Upkeep
     from labelloop.reports.status import Status
+    from labelloop.steps.accuracy import Accuracy
     from labelloop.steps.build import Built, BuiltDataset
     from labelloop.steps.certify import CertificateState
     from labelloop.steps.collect import Collected
     from labelloop.steps.index import Indexed
-    from labelloop.steps.measure import Accuracy, Measured
+    from labelloop.steps.measure import Measured
     from labelloop.steps.select import Selected
     from labelloop.steps.send import Sent
 

@@ -222,7 +222,8 @@ def placed(
         .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position)
     )
     if purpose is not None:
-        query = query.where(t.tasks.c.purpose == purpose.value)
+        own = [queue for queue, to in task_counts.purposes(tx).items() if purpose in to]
+        query = query.where(t.tasks.c.purpose == purpose.value, t.draws.c.queue.in_(own))
     if round_number is not None:
         query = query.where(t.draws.c.round == round_number)
     present = classes.renamed(tx)

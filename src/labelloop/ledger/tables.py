@@ -187,6 +187,7 @@ draws = sa.Table(
     sa.UniqueConstraint("round", "sample_id"),
     sa.Index("draws_sample_id", "sample_id"),
     sa.Index("draws_task_key", "task_key"),
+    sa.Index("draws_round", "round", "queue", "position"),
 )
 
 tasks = sa.Table(
@@ -224,7 +225,8 @@ for _name, _columns, _where in (
     ("tasks_asked", (tasks.c.state,), asked_wrongly),
     ("tasks_several", (tasks.c.queue, tasks.c.state), several),
 ):
-    sa.Index(_name, *_columns, sqlite_where=_where, postgresql_where=_where)
+    # on PostgreSQL too, by the migration; to say so here would load its dialect at every start
+    sa.Index(_name, *_columns, sqlite_where=_where)
 
 task_counts = sa.Table(
     "task_counts",
@@ -315,6 +317,13 @@ erasures = sa.Table(
     sa.Column("erasure", _counter, primary_key=True, autoincrement=True),
     sa.Column("begun_at", Instant, nullable=False),
     sa.Column("work_json", sa.Text, nullable=False),
+)
+
+measured = sa.Table(
+    "measured",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
 )
 
 cursors = sa.Table(

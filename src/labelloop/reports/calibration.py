@@ -8,8 +8,8 @@ from math import ceil, inf
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.ledger.rounds import Placed
+from labelloop.steps.accuracy import accuracy_of
 from labelloop.steps.blind_frame import BlindFrame
-from labelloop.steps.measure import accuracy_of
 
 MOST_BINS = 10
 FEWEST_LABELS = 20

@@ -13,9 +13,10 @@ from labelloop.sampling.blind import UNIFORM_SHARE, by_confidence
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 from labelloop.statistics.frame import Floats, Frame, Ints
 from labelloop.statistics.plan import expected_half_width, fewest, shifted_to, uniform_half_width
+from labelloop.steps.accuracy import Accuracy
 from labelloop.steps.blind_frame import BlindFrame, blind_frames
 from labelloop.steps.learn import learn
-from labelloop.steps.measure import Accuracy, Measured
+from labelloop.steps.measure import Measured
 
 HALF_WIDTHS = (0.01, 0.02, 0.03, 0.05)
 """What is shown where nobody asks for another."""

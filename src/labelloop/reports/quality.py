@@ -15,8 +15,9 @@ from labelloop.ports import Clock
 from labelloop.reports.calibration import Calibration, calibration
 from labelloop.reports.plan import Plan, plan
 from labelloop.reports.training import TrainingVersion, training_versions
+from labelloop.steps.accuracy import Accuracy
 from labelloop.steps.blind_frame import BlindFrame, blind_frames
-from labelloop.steps.measure import WINDOW, Accuracy, Measured, measure
+from labelloop.steps.measure import WINDOW, Measured, measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from labelloop.core.queue import Purpose
 from labelloop.reports.plan import Plan
 from labelloop.reports.quality import Period, Quality
 from labelloop.reports.wording import models, percent, span, weeks, within
-from labelloop.steps.measure import Accuracy
+from labelloop.steps.accuracy import Accuracy
 
 NONE = "-"
 WIDEST_MATRIX = 16

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labelloop.core.estimate import Estimate, Undefined
-from labelloop.ledger import Ledger, annotations
+from labelloop.ledger import Transaction, annotations
 from labelloop.statistics.wilson import score_interval
 
 
@@ -25,16 +25,15 @@ class Agreement:
     n_tied: int
 
 
-def agreements(ledger: Ledger, *, level: float = 0.95) -> tuple[Agreement, ...]:
+def agreements(tx: Transaction, *, level: float = 0.95) -> tuple[Agreement, ...]:
     """The agreement of each queue that asks several people, by name.
 
     Compared is what each person answered first, before anybody could ask them to think again, and only
     of the people wanted from the start: one more is asked where those disagree, so counting that answer
     would lean to disagreement.
     """
-    with ledger.read() as tx:
-        answered = annotations.first_answers(tx)
-        tied = annotations.tied_by_queue(tx)
+    answered = annotations.first_answers(tx)
+    tied = annotations.tied_by_queue(tx)
     shares: dict[str, list[float]] = {queue: [] for queue in tied}
     for queue, wanted, answers in answered:
         own = shares.setdefault(queue, [])

@@ -1,6 +1,6 @@
 """A round's blind draws with the histogram they came from: what every estimate starts from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, Round
 from labelloop.core.sample import RISK_BINS
-from labelloop.ledger import Ledger, rounds
+from labelloop.ledger import Ledger, Transaction, rounds
 from labelloop.ledger.rounds import Placed
 from labelloop.sampling import reached_inclusion
 from labelloop.statistics.frame import BlindRound, Frame
@@ -24,6 +24,15 @@ class BlindFrame:
     draws: tuple[Placed, ...]
     n_set_aside: int
     cells: tuple[Cell, ...]
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The models whose predictions were drawn."""
+        return frozenset(d.model for d in self.draws)
+
+    def loaded(self) -> "BlindFrame":
+        """Itself."""
+        return self
 
     @property
     def uniform(self) -> bool:
@@ -82,16 +91,23 @@ def blind_frames(ledger: Ledger) -> list[BlindFrame]:
     with ledger.read() as tx:
         draws: dict[int, list[Placed]] = {}
         for placed in rounds.placed(tx, Purpose.EVALUATION):
-            if placed.inclusion is None:
-                continue  # of a rebuilt ledger: how likely it was drawn is lost
             draws.setdefault(placed.round, []).append(placed)
         set_aside = rounds.set_aside(tx)
         return [
-            BlindFrame(
-                r,
-                tuple(draws.get(r.round, ())),
-                set_aside[r.round],
-                tuple(c for c in rounds.cells_of(tx, r.round) if c.inclusion is not None),
-            )
+            _blind_frame(tx, r, draws.get(r.round, ()), set_aside[r.round])
             for r in rounds.every(tx)
         ]
+
+
+def blind_frame(tx: Transaction, of: Round, n_set_aside: int) -> BlindFrame:
+    """One round with its blind draws."""
+    return _blind_frame(tx, of, rounds.placed(tx, Purpose.EVALUATION, of.round), n_set_aside)
+
+
+def _blind_frame(
+    tx: Transaction, of: Round, draws: Iterable[Placed], n_set_aside: int
+) -> BlindFrame:
+    # of a rebuilt ledger: how likely a draw was is lost
+    known = tuple(d for d in draws if d.inclusion is not None)
+    cells = tuple(c for c in rounds.cells_of(tx, of.round) if c.inclusion is not None)
+    return BlindFrame(of, known, n_set_aside, cells)

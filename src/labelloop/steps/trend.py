@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from math import sqrt
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Undefined
+from labelloop.core.round import Round
 from labelloop.statistics.accuracy import share_right
 from labelloop.statistics.combine import RoundsSequence
 from labelloop.statistics.drop import Drop, Window, latest_drop, looks_to_show, side
@@ -101,9 +103,70 @@ class Trend:
     level: float
 
 
-def trend(
-    frames: Sequence[BlindFrame], *, now: datetime, timezone: str, level: float = 0.95
-) -> Trend:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """What was seen when a week closed: the model that was watched, and its weeks that had labels.
+
+    labelled
+        of each such week, by its Monday: how many labels there were
+    look
+        the look that was made, if one was
+    rate, delays
+        `labels_a_week` and `delays` of that model then
+    """
+
+    at: datetime
+    watched: str
+    labelled: tuple[tuple[date, int], ...]
+    look: Look | None
+    rate: float
+    delays: tuple[Delay, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A model's week whose answers stood at `at`: what it adds to the mean, if it had any."""
+
+    model: str
+    week: date
+    at: datetime
+    sequence: RoundsSequence | None
+    mean: MeanSoFar | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What `trend` found out, to go on from. `closings` and `settled` are in the order of time."""
+
+    closings: tuple[Closing, ...] = ()
+    settled: tuple[Settled, ...] = ()
+
+    def before(self, at: datetime | None) -> "History":
+        """The part that no label given, or edited, since `at` changes; None: all of it."""
+        if at is None:
+            return self
+        return History(
+            closings=tuple(c for c in self.closings if c.at <= at),
+            settled=tuple(k for k in self.settled if k.at <= at),
+        )
+
+
+class Served(Protocol):
+    """A round and the models that served it; its draws are loaded when they are asked for."""
+
+    @property
+    def round(self) -> Round:
+        """The round."""
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The models whose predictions were drawn."""
+
+    def loaded(self) -> BlindFrame:
+        """It with its draws."""
+
+
+def trend(frames: Sequence[Served], *, now: datetime, timezone: str, level: float = 0.95) -> Trend:
     """The looks and means that the regular rounds among `frames` support.
 
     A look is made of each week that has closed, Monday to Sunday in the time zone, of the model that
@@ -112,52 +175,64 @@ def trend(
     at most the chance 1 - level, however many models served. A week enters the means when the week
     after it has closed, with the answers that were there by then.
     """
+    return trend_after(History(), frames, now=now, timezone=timezone, level=level)[0]
+
+
+def trend_after(
+    history: History, frames: Sequence[Served], *, now: datetime, timezone: str, level: float
+) -> tuple[Trend, History]:
+    """`trend`, going on from what is known; it loads the draws of what is new. And what is known then."""
     zone = ZoneInfo(timezone)
-    regular = [f for f in frames if f.draws and not f.round.extra]
+    regular = [f for f in frames if f.models and not f.round.extra]
     lines = _lines(regular, zone)
-    watched = ""
-    windows: list[Window] = []
-    looks: list[Look] = []
-    seen: dict[str, list[tuple[date, int]]] = {}
-    for at in _closings(regular, zone, now):
+    closings = list(history.closings)
+    for at in _closings(regular, zone, now, closings[-1].at if closings else None):
         watched = max(lines.values(), key=lambda line: line.served_before(at)).model
-        found = [(week, w) for week, w in lines[watched].windows(at) if w.n][-MOST_WINDOWS:]
-        windows = [w for _, w in found]
-        labelled = [(week, w.n) for week, w in found]
-        if seen.get(watched) == labelled:
-            continue
-        seen[watched] = labelled
-        said = latest_drop(windows, spent=(1 - level) / LOOKS_A_YEAR)
-        if isinstance(said, Undefined):
-            continue
-        since = found[-said.n_windows][0]
-        looks.append(
-            Look(
-                model=watched,
-                number=1 + sum(k.model == watched for k in looks),
-                at=at,
-                since=since,
-                rounds=lines[watched].rounds(since, at),
-                drop=said,
-            )
-        )
+        closings.append(_closing_of(lines[watched], at, closings, level))
+    settled = [k for line in lines.values() for k in _settled(line, history, now, level)]
     newest = max(lines.values(), key=lambda line: line.served_before(now), default=None)
     model = newest.model if newest else None
-    known = windows if watched == model and len(windows) > 1 else []
-    rate, delays = _delays(known, level)
-    own = [k for k in looks if k.model == model]
-    return Trend(
+    last = closings[-1] if closings else None
+    known = last if last is not None and last.watched == model else None
+    looks = tuple(c.look for c in closings if c.look is not None)
+    own = [look for look in looks if look.model == model]
+    found = Trend(
         model=model,
-        alarm=next((k for k in own if k.drop.alarm), None),
+        alarm=next((look for look in own if look.drop.alarm), None),
         latest=own[-1] if own else None,
-        looks=tuple(looks),
-        means=tuple(m for line in lines.values() for m in _means(line, now, level)),
+        looks=looks,
+        means=tuple(k.mean for k in settled if k.mean is not None),
         n_mixed=len(regular) - sum(len(line.frames) for line in lines.values()),
         next_at=_closing(_monday(now, zone), zone),
-        labels_a_week=rate,
-        delays=delays,
+        labels_a_week=known.rate if known else 0.0,
+        delays=known.delays if known else (),
         false_alarms_a_year=1 - level,
         level=level,
+    )
+    return found, History(closings=tuple(closings), settled=tuple(settled))
+
+
+def _closing_of(line: "_Line", at: datetime, before: Sequence[Closing], level: float) -> Closing:
+    found = line.windows(at)
+    windows = [w for _, w in found]
+    labelled = tuple((week, w.n) for week, w in found)
+    seen = next((c.labelled for c in reversed(before) if c.watched == line.model), None)
+    look: Look | None = None
+    if seen != labelled:
+        said = latest_drop(windows, spent=(1 - level) / LOOKS_A_YEAR)
+        if not isinstance(said, Undefined):
+            since = found[-said.n_windows][0]
+            look = Look(
+                model=line.model,
+                number=1 + sum(c.look is not None and c.look.model == line.model for c in before),
+                at=at,
+                since=since,
+                rounds=line.rounds(since, at),
+                drop=said,
+            )
+    rate, delays = _delays(windows if len(windows) > 1 else [], level)
+    return Closing(
+        at=at, watched=line.model, labelled=labelled, look=look, rate=rate, delays=delays
     )
 
 
@@ -167,18 +242,15 @@ class _Line:
     def __init__(self, model: str, zone: ZoneInfo) -> None:
         self.model = model
         self.zone = zone
-        self.frames: list[BlindFrame] = []
-        self.weeks: dict[date, list[BlindFrame]] = {}
+        self.frames: list[Served] = []
+        self.weeks: dict[date, list[Served]] = {}
         self._labelled: dict[date, list[datetime]] = {}
         self._held: dict[date, Window] = {}
 
-    def add(self, frame: BlindFrame) -> None:
+    def add(self, frame: Served) -> None:
         week = _monday(frame.round.created_at, self.zone)
         self.frames.append(frame)
         self.weeks.setdefault(week, []).append(frame)
-        labelled = self._labelled.setdefault(week, [])
-        labelled.extend(d.labelled_at for d in frame.draws if d.labelled_at is not None)
-        labelled.sort()
 
     def served_before(self, at: datetime) -> tuple[datetime, int]:
         """When its newest round before `at` was drawn; the round breaks ties."""
@@ -195,24 +267,34 @@ class _Line:
             for f in frames
         )
 
-    def windows(self, at: datetime) -> Iterator[tuple[date, Window]]:
-        """Its weeks that closed by `at`, with the labels that were there before `at`."""
-        for week, frames in self.weeks.items():
-            if _closing(week, self.zone) > at:
-                continue
-            n = bisect_left(self._labelled[week], at)
-            if week not in self._held or self._held[week].n != n:
-                rounds = [f.as_of(at) for f in frames]
-                self._held[week] = Window.of([f.blind_round() for f in rounds if f.n_reached])
-            yield week, self._held[week]
+    def windows(self, at: datetime) -> list[tuple[date, Window]]:
+        """Its newest weeks that closed by `at` and had labels before it, with those labels."""
+        found: list[tuple[date, Window]] = []
+        for week in reversed(self.weeks):
+            if _closing(week, self.zone) <= at:
+                window = self._window(week, at)
+                if window.n:
+                    found.append((week, window))
+                if len(found) == MOST_WINDOWS:
+                    break
+        return found[::-1]
+
+    def _window(self, week: date, at: datetime) -> Window:
+        if week not in self._labelled:
+            draws = (d for f in self.weeks[week] for d in f.loaded().draws)
+            self._labelled[week] = sorted(d.labelled_at for d in draws if d.labelled_at is not None)
+        n = bisect_left(self._labelled[week], at)
+        if week not in self._held or self._held[week].n != n:
+            rounds = [f.loaded().as_of(at) for f in self.weeks[week]]
+            self._held[week] = Window.of([f.blind_round() for f in rounds if f.n_reached])
+        return self._held[week]
 
 
-def _lines(frames: Sequence[BlindFrame], zone: ZoneInfo) -> dict[str, _Line]:
+def _lines(frames: Sequence[Served], zone: ZoneInfo) -> dict[str, _Line]:
     lines: dict[str, _Line] = {}
     for frame in frames:
-        models = {d.model for d in frame.draws}
-        if len(models) == 1:
-            (model,) = models
+        if len(frame.models) == 1:
+            (model,) = frame.models
             lines.setdefault(model, _Line(model, zone)).add(frame)
     return lines
 
@@ -226,42 +308,48 @@ def _closing(week: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(week + WEEK, time(), zone).astimezone(UTC)
 
 
-def _closings(frames: Sequence[BlindFrame], zone: ZoneInfo, now: datetime) -> Iterator[datetime]:
-    """When each week closed, from that of the first round of one model on."""
-    first = min(
-        (f.round.created_at for f in frames if len({d.model for d in f.draws}) == 1), default=now
-    )
-    week = _monday(first, zone)
+def _closings(
+    frames: Sequence[Served], zone: ZoneInfo, now: datetime, after: datetime | None
+) -> Iterator[datetime]:
+    """When each week closed, from that of the first round of one model on, or after a closing."""
+    first = min((f.round.created_at for f in frames if len(f.models) == 1), default=now)
+    week = _monday(first if after is None else after, zone)
     while (at := _closing(week, zone)) <= now:
         yield at
         week += WEEK
 
 
-def _means(line: _Line, now: datetime, level: float) -> Iterator[MeanSoFar]:
+def _settled(line: _Line, history: History, now: datetime, level: float) -> Iterator[Settled]:
+    known = {k.week: k for k in history.settled if k.model == line.model}
     sequence: RoundsSequence | None = None
     for week, frames in line.weeks.items():
-        settled_at = _closing(week + WEEK, line.zone)
-        if settled_at > now:
+        at = _closing(week + WEEK, line.zone)
+        if at > now:
             return
-        known = [f for f in (f.as_of(settled_at) for f in frames) if f.n_reached]
-        if not known:
+        if week in known:
+            sequence = known[week].sequence
+            yield known[week]
             continue
-        found = share_right([f.blind_round() for f in known], level=level)
-        if sequence is None:
-            # fixed by how many labels there are, not by what they say; 0.9 is a usual accuracy
-            n = sum(d.label is not None for f in known for d in f.draws)
-            sequence = RoundsSequence(rho=sqrt(TIGHT_AFTER * 0.9 * 0.1 / n), level=level)
-        sequence = sequence.update(found.value, found.variance)
-        low, high = sequence.interval()
-        yield MeanSoFar(
-            model=line.model,
-            week=week,
-            rounds=tuple(f.round.round for f in frames),
-            n_weeks=sequence.n_rounds,
-            mean=sequence.total / sequence.n_rounds,
-            low=low,
-            high=high,
-        )
+        answered = [f for f in (f.loaded().as_of(at) for f in frames) if f.n_reached]
+        mean: MeanSoFar | None = None
+        if answered:
+            found = share_right([f.blind_round() for f in answered], level=level)
+            if sequence is None:
+                # fixed by how many labels there are, not by what they say; 0.9 is a usual accuracy
+                n = sum(d.label is not None for f in answered for d in f.draws)
+                sequence = RoundsSequence(rho=sqrt(TIGHT_AFTER * 0.9 * 0.1 / n), level=level)
+            sequence = sequence.update(found.value, found.variance)
+            low, high = sequence.interval()
+            mean = MeanSoFar(
+                model=line.model,
+                week=week,
+                rounds=tuple(f.round.round for f in frames),
+                n_weeks=sequence.n_rounds,
+                mean=sequence.total / sequence.n_rounds,
+                low=low,
+                high=high,
+            )
+        yield Settled(model=line.model, week=week, at=at, sequence=sequence, mean=mean)
 
 
 def _delays(windows: Sequence[Window], level: float) -> tuple[float, tuple[Delay, ...]]:

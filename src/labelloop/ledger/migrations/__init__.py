@@ -9,12 +9,15 @@ from labelloop.errors import LedgerError
 
 VERSIONS = Path(__file__).parent / "versions"
 LARGE_INDEXES = {
-    "tasks_copies": "tasks_copies ON tasks (state, resolved_at) WHERE media_uri IS NOT NULL",
-    "tasks_asked": "tasks_asked ON tasks (state) WHERE ls_task_id IS NOT NULL AND "
-    "people_asked {differs} answers_wanted",
-    "tasks_several": "tasks_several ON tasks (queue, state) WHERE answers_wanted > 1",
+    "0003": {
+        "tasks_copies": "tasks (state, resolved_at) WHERE media_uri IS NOT NULL",
+        "tasks_asked": "tasks (state) WHERE ls_task_id IS NOT NULL AND "
+        "people_asked {differs} answers_wanted",
+        "tasks_several": "tasks (queue, state) WHERE answers_wanted > 1",
+    },
+    "0004": {"draws_round": "draws (round, queue, position)"},
 }
-"""Indexes of 0003, on tables that may have millions of rows by then."""
+"""By version: its indexes on tables that may have millions of rows by then."""
 _LOOK_AGAIN_S = 1.0
 
 
@@ -32,13 +35,16 @@ def revision(engine: sa.Engine) -> str | None:
         return found.scalar_one_or_none()
 
 
-def create_index(name: str, dialect: str, how: str = "") -> str:
-    """The statement that makes one of LARGE_INDEXES, unless it is there; `how`: CONCURRENTLY."""
+def create_indexes(version: str, dialect: str, how: str = "") -> dict[str, str]:
+    """By name, the statements that make a version's, unless they are there; `how`: CONCURRENTLY."""
     differs = "IS NOT" if dialect == "sqlite" else "IS DISTINCT FROM"
-    return f"CREATE INDEX {how} IF NOT EXISTS {LARGE_INDEXES[name].format(differs=differs)}"
+    return {
+        name: f"CREATE INDEX {how} IF NOT EXISTS {name} ON {what.format(differs=differs)}"
+        for name, what in LARGE_INDEXES[version].items()
+    }
 
 
-def _beside_writers(engine: sa.Engine) -> None:
+def _beside_writers(engine: sa.Engine, version: str) -> None:
     """Make large indexes on PostgreSQL while others write, which no transaction can.
 
     One that was killed at it leaves an invalid index, which is made again. Nobody else is at it
@@ -51,7 +57,7 @@ def _beside_writers(engine: sa.Engine) -> None:
         while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({lock})").scalar_one():
             time.sleep(_LOOK_AGAIN_S)
         try:
-            for name in LARGE_INDEXES:
+            for name, made in create_indexes(version, "postgresql", "CONCURRENTLY").items():
                 valid = connection.execute(
                     sa.text(
                         "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
@@ -60,7 +66,7 @@ def _beside_writers(engine: sa.Engine) -> None:
                 ).scalar_one_or_none()
                 if valid is False:
                     connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY {name}")
-                connection.exec_driver_sql(create_index(name, "postgresql", "CONCURRENTLY"))
+                connection.exec_driver_sql(made)
         finally:
             connection.exec_driver_sql(f"SELECT pg_advisory_unlock({lock})")
 
@@ -89,8 +95,9 @@ def upgrade(engine: sa.Engine) -> None:
             f"the ledger is at version {current}, which this labelloop doesn't know",
             remedy="install the labelloop that wrote it, or a newer one",
         )
-    if engine.dialect.name == "postgresql" and current in {"0001", "0002"}:
-        _beside_writers(engine)
+    if engine.dialect.name == "postgresql" and current is not None:
+        for version in sorted(v for v in LARGE_INDEXES if v > current):
+            _beside_writers(engine, version)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

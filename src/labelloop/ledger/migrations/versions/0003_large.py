@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from labelloop.ledger.migrations import LARGE_INDEXES, create_index
+from labelloop.ledger.migrations import create_indexes
 
 revision = "0003"
 down_revision = "0002"
@@ -12,8 +12,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for name in LARGE_INDEXES:  # on PostgreSQL they are there already, unless the ledger is new
-        op.execute(create_index(name, op.get_bind().dialect.name))
+    # on PostgreSQL they are there already, unless the ledger is new
+    for statement in create_indexes(revision, op.get_bind().dialect.name).values():
+        op.execute(statement)
     op.create_table(
         "task_counts",
         sa.Column("queue", sa.Text(), nullable=False),

@@ -1,0 +1,63 @@
+"""What `measure` found out, kept so that it isn't worked out again; and what has changed since."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to tasks since an event.
+
+    rounds
+        those that drew one of these tasks
+    labels_since
+        when the first of these tasks that ever had a label first had one; None: none has
+    """
+
+    rounds: frozenset[int]
+    labels_since: datetime | None
+
+
+def last_event(tx: Transaction) -> int:
+    """The newest event; 0 before the first."""
+    newest = sa.select(sa.func.coalesce(sa.func.max(t.events.c.id), 0))
+    return int(tx.execute(newest).scalar_one())
+
+
+def changes(tx: Transaction, after: int) -> Changes:
+    """What happened to tasks after an event: no state moves and no label changes without one."""
+    # as subqueries: of a join SQLite would begin with the larger side
+    subjects = sa.select(t.events.c.subject).where(t.events.c.id > after)
+    rounds = sa.select(t.draws.c.round).where(t.draws.c.task_key.in_(subjects)).distinct()
+    ever = t.events.alias()
+    labelled = (ever.c.verb == "resolved") & ever.c.subject.in_(subjects)
+    first = sa.select(ever.c.at).where(labelled).order_by(ever.c.at).limit(1)
+    return Changes(
+        rounds=frozenset(tx.execute(rounds).scalars()),
+        labels_since=tx.execute(first).scalar_one_or_none(),
+    )
+
+
+def every(tx: Transaction, name: str | None = None) -> dict[str, str]:
+    """All that is kept, by name; or what is kept under one name."""
+    query = sa.select(t.measured)
+    if name is not None:
+        query = query.where(t.measured.c.name == name)
+    return {r.name: r.value for r in tx.execute(query)}
+
+
+def keep(tx: Transaction, values: Mapping[str, str], *, anew: bool = False) -> None:
+    """Keep values under their names; `anew`: and nothing else any more."""
+    gone = t.measured.delete()
+    if not anew:
+        gone = gone.where(t.measured.c.name == sa.bindparam("gone"))
+        tx.execute(gone, [{"gone": name} for name in values])
+    else:
+        tx.execute(gone)
+    tx.execute(t.measured.insert(), [{"name": k, "value": v} for k, v in values.items()])

@@ -1,0 +1,127 @@
+"""What measure keeps: the same numbers as worked out afresh, from what is new alone."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from labelloop.ledger import Ledger
+from labelloop.ports import RemoteTask
+from labelloop.steps.measure import Measured, measure
+from tests.unit.conftest import MakeWorld
+from tests.world import ACCURACY, World
+
+UNIFORM = ACCURACY.replace("5", "12")
+UNEVEN = UNIFORM + 'draw = "uncertainty"\n'
+
+
+def afresh(world: World, folder: Path) -> Measured:
+    """What measure says over a copy of the ledger that has kept nothing."""
+    copy = folder / "copy.db"
+    copy.unlink(missing_ok=True)
+    with (
+        closing(sqlite3.connect(world.folder / ".labelloop" / "ledger.db")) as own,
+        closing(sqlite3.connect(copy)) as other,
+    ):
+        own.backup(other)
+        other.execute("DELETE FROM measured")
+        other.commit()
+    ledger = Ledger.open(f"sqlite:///{copy}")
+    try:
+        return measure(ledger, clock=world.clock, timezone=world.settings.project.timezone)
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def statements(world: World) -> Iterator[list[str]]:
+    heard: list[str] = []
+
+    def hear(*said: object) -> None:
+        heard.append(str(said[2]))
+
+    engine = world.loop.ledger._engine
+    sa.event.listen(engine, "before_cursor_execute", hear)
+    yield heard
+    sa.event.remove(engine, "before_cursor_execute", hear)
+
+
+def there(world: World) -> list[RemoteTask]:
+    """The blind tasks as Label Studio holds them."""
+    pages = world.annotator.tasks(world.project_id("accuracy"))
+    return [task for page in pages for task in page]
+
+
+def a_day(world: World, number: int) -> None:
+    """Traffic of two models in turn, and answers to most of what waits."""
+    world.traffic(60, model="m1" if number < 8 else "m2")
+    world.loop.index()
+    world.loop.select(now=True)
+    world.loop.send()
+    for task in there(world):
+        if not task.annotations and world.rng.random() < 0.6:
+            world.annotator.answer(task.ls_task_id, world.rng.choice(["cat", "dog"]), by="ana")
+    world.clock.pass_(hours=23)
+    world.loop.collect()
+
+
+def surgery(world: World, number: int) -> None:
+    """An old answer is edited, another deleted, a task skipped, another gone."""
+    answered = [task for task in there(world) if task.annotations]
+    if number % 3 == 0 and len(answered) > 6:
+        old = answered[3].annotations[0]
+        world.annotator.edit(old.annotation_id, "cat" if old.choices == ("dog",) else "dog")
+        world.annotator.delete_annotation(answered[5].annotations[0].annotation_id)
+    waiting = [task.ls_task_id for task in there(world) if not task.annotations]
+    if number % 4 == 1 and len(waiting) > 2:
+        world.annotator.skip(waiting[0], by="ana")
+        world.annotator.delete_task(waiting[1])
+    world.loop.collect()
+
+
+@pytest.mark.parametrize("queue", [UNIFORM, UNEVEN], ids=["uniform", "uneven"])
+def test_what_was_kept_is_what_would_be_worked_out(
+    queue: str, make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = make_world(queue)
+    for number in range(23):
+        a_day(world, number)
+        if number % 2:
+            surgery(world, number)
+        found = world.loop.measure()
+        if number % 3 == 0 or number > 19:
+            assert found == afresh(world, tmp_path), number
+    assert found.trend.looks, "a week closed"
+    assert {mean.model for mean in found.trend.means} == {"m1", "m2"}
+
+
+def test_asking_again_reads_no_draws_of_rounds_that_nothing_happened_to(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(UNIFORM)
+    for number in range(12):
+        a_day(world, number)
+    world.clock.pass_(days=30)
+    first = world.loop.measure()
+    with statements(world) as heard:
+        assert world.loop.measure() == first
+    assert [said for said in heard if "FROM draws" in said or "FROM cells" in said] == []
+    a_day(world, 12)
+    with statements(world) as heard:
+        world.loop.measure()
+    read = [said for said in heard if "FROM draws" in said]
+    assert 0 < len(read) < 12
+
+
+def test_other_terms_are_worked_out_afresh(make_world: MakeWorld, tmp_path: Path) -> None:
+    world = make_world(UNIFORM)
+    for number in range(3):
+        a_day(world, number)
+    world.loop.measure()
+    text = (world.folder / "labelloop.toml").read_text()
+    head = text.replace('name = "pets"', 'name = "pets"\ntimezone = "Pacific/Auckland"')
+    world.configure("", head=head)
+    assert world.loop.measure() == afresh(world, tmp_path)
