@@ -286,6 +286,27 @@ def test_a_merged_file_left_half_written_is_written_anew(tmp_path: Path) -> None
         }
 
 
+def test_a_catalog_that_numbers_columns_otherwise_is_followed(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    tables = catalog(tmp_path)
+    table = tables.load_table("labelloop.predictions")
+    column = table.schema().find_field("embedding")
+    with table.update_schema() as update:
+        update.delete_column("embedding")
+    with table.update_schema() as update:
+        update.add_column("embedding", column.field_type)
+    assert table.schema().find_field("embedding").field_id != column.field_id
+    with filled(tmp_path) as log:
+        before = answers(log)
+        assert tidied(log).n_merged == 2
+        assert answers(log) == before
+        log.erase(["s2"])
+    read = tables.load_table("labelloop.predictions").scan().to_arrow()
+    tables.close()
+    assert sorted(read["sample_id"].to_pylist()) == ["s1", "s3", "s4", "s5", "s6", "s9"]
+    assert set(read["line"].to_pylist()) == {1}
+
+
 # --- the catalog made anew --------------------------------------------------------------------
 
 

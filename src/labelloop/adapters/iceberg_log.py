@@ -174,7 +174,7 @@ class IcebergLog:
                 remedy="the log is ahead of the ledger: bring back the ledger that belongs to it",
             )
         with translated(f"Writing batch {batch} of {kind}"):
-            table = arrow_rows(kind, rows, batch, indexed_at)
+            table = arrow_rows(kind, rows, batch, indexed_at, self._tables.columns(kind))
         self._tables.write(table, path)
         return path
 

@@ -18,7 +18,7 @@ from labelloop.adapters.iceberg_batches import (
     name_of_several,
     saying,
 )
-from labelloop.adapters.iceberg_schema import arrow_schema, completed
+from labelloop.adapters.iceberg_schema import completed
 from labelloop.adapters.iceberg_snapshots import exchange
 from labelloop.adapters.iceberg_tables import IcebergTables, translated
 from labelloop.errors import LogError
@@ -111,7 +111,7 @@ def _written(
     path = f"{tables.folder(kind)}/{name_of_several(counts, sources)}"
     n_rows = sum(file.n_rows for file in group)
     if tables.n_rows(path) != n_rows:
-        wanted = arrow_schema(kind)
+        wanted = tables.columns(kind)
         schema = wanted.with_metadata({**(wanted.metadata or {}), **saying(counts)})
         tables.write_groups(_row_groups(_in_order(table, wanted, sources)), schema, path)
     found = tables.n_rows(path)

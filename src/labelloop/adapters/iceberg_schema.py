@@ -60,18 +60,20 @@ def schema(kind: BatchKind) -> "Schema":
     )
 
 
-def arrow_schema(kind: BatchKind) -> Any:
-    """The pyarrow schema of a table's files; instants are microseconds in UTC."""
+def arrow_schema(kind: BatchKind, own: "Schema | None" = None) -> Any:
+    """The pyarrow schema of a table's files; instants are microseconds in UTC.
+
+    Columns are numbered as in `own`, the schema of the table as its catalog made it.
+    """
     from pyiceberg.io.pyarrow import schema_to_pyarrow
 
-    return schema_to_pyarrow(schema(kind))
+    return schema_to_pyarrow(own or schema(kind))
 
 
-def arrow_rows(kind: BatchKind, rows: Rows, batch: int, at: datetime) -> Any:
-    """The rows as a pyarrow Table of the exact schema; a confidence that is NaN becomes null."""
+def arrow_rows(kind: BatchKind, rows: Rows, batch: int, at: datetime, wanted: Any) -> Any:
+    """The rows as a pyarrow Table of the schema `wanted`; a confidence that is NaN becomes null."""
     import pyarrow as pa
 
-    wanted = arrow_schema(kind)
     if isinstance(rows, PredictionTable):
         return completed(rows.table, wanted, {"batch": batch, "indexed_at": at})
     given: dict[str, list[Any]] = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelloop.adapters.iceberg_batches import Name, batches_of, held
 from labelloop.adapters.iceberg_damage import n_rows_at
-from labelloop.adapters.iceberg_schema import schema
+from labelloop.adapters.iceberg_schema import arrow_schema, schema
 from labelloop.adapters.iceberg_snapshots import beyond
 from labelloop.adapters.s3_access import S3Access
 from labelloop.errors import LogError, frameless
@@ -106,6 +106,7 @@ class IcebergTables:
     def __init__(self, catalog: "Catalog", warehouse: str) -> None:
         self._catalog = catalog
         self._warehouse = warehouse.rstrip("/")
+        self._columns: dict[BatchKind, Any] = {}
 
     @classmethod
     def connect(cls, *, warehouse: str, catalog: str, s3: S3Access | None) -> "IcebergTables":
@@ -184,6 +185,12 @@ class IcebergTables:
                     location=f"{self._warehouse}/{kind}",
                     properties=properties,
                 )
+
+    def columns(self, kind: BatchKind) -> Any:
+        """The pyarrow schema of a table's files. Catalogs number columns as they like; files must follow."""
+        if kind not in self._columns:
+            self._columns[kind] = arrow_schema(kind, self.load(kind).schema())
+        return self._columns[kind]
 
     def path(self, batch: int, kind: BatchKind) -> str:
         """Where a batch stands; it carries the batch number."""
