@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from labelloop.cli import render
 from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
 from labelloop.errors import DatasetError
 from labelloop.exports import manifest
@@ -195,6 +196,9 @@ def test_a_twin_drawn_later_takes_its_older_sibling_out_of_training(
     built = world.loop.build()
     assert ids(rows(world, "evaluation")) == {"new.png", "new2.png"}
     assert (built.training.is_new, rows(world, "training")) == (True, [])
+    assert built.n_walled == 1
+    said = "1 label left out: its input is a copy of what evaluation drew"
+    assert said in render.build_text(built).split("\n")
 
 
 def test_an_evaluation_draw_without_an_answer_is_walled_too(make_world: MakeWorld) -> None:

@@ -268,6 +268,7 @@ AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
     ),
     "expired token": (expiring(minutes=-1), "token", Outcome.FAIL, "has expired"),
     "expiring token": (expiring(days=3, hours=1), "token", Outcome.WARN, "3 days left"),
+    "lasting token": (expiring(days=73_000), "token", Outcome.OK, "more than ten years left"),
 }
 
 

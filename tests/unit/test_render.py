@@ -24,6 +24,7 @@ from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.reports.status import QueueStatus, Status
 from labelloop.reports.tables import Table, confusion
+from tests.unit.conftest import MakeWorld
 
 AT = datetime(2026, 11, 25, 19, 12, tzinfo=UTC)
 
@@ -191,3 +192,7 @@ def test_an_accuracy_table_has_no_column_of_zeros() -> None:
     assert [line.split() for line in lines if "mountain" in line] == [
         ["landscape/mountain", "-", "-", "0", "35", n, "-"] for n in ("0", "5")
     ]
+
+
+def test_before_anything_is_drawn_a_measure_has_no_empty_tables(make_world: MakeWorld) -> None:
+    assert render.measure_tables(make_world().loop.measure()) == []

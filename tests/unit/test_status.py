@@ -1,6 +1,7 @@
 """What waits for whom, since when, and what blocks."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from labelloop.core.task import TaskState
 from labelloop.ledger import tables as t
 from labelloop.reports.status import AGES, OLDER, Status
 from tests.unit.conftest import MakeWorld
-from tests.world import ACCURACY, FLAGGED, LOW, Killed, World, kill_at_write
+from tests.world import ACCURACY, FLAGGED, HEAD, LOW, Killed, World, kill_at_write
 
 IN_MID_SEND = 6
 """The write that notes the ids of the first batch, after its tasks were sent."""
@@ -209,3 +210,13 @@ def test_the_screen_shows_ages_blocks_and_the_tasks_with_their_pages(make_world:
     assert listed[0].startswith("02 Mar 12:00")
     assert "?task=" in listed[0]
     assert '"by_age"' in command(world, "--json").output
+
+
+def test_rows_set_aside_are_listed_in_the_projects_time_zone(make_world: MakeWorld) -> None:
+    world = make_world(head=HEAD.replace("[project]", '[project]\ntimezone = "Asia/Tokyo"'))
+    world.put("odd.png", confidence="much")
+    world.loop.index()
+    utc, there = world.clock.at, world.clock.at + timedelta(hours=9)
+    [line] = command(world, "--rejected").output.splitlines()
+    assert line.startswith(f"{there:%Y-%m-%d %H:%M}  ")
+    assert not line.startswith(f"{utc:%Y-%m-%d %H:%M}")

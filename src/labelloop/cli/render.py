@@ -176,9 +176,13 @@ def measure_text(r: "Measured") -> str:
 def build_text(r: "Built") -> str:
     """What `build` released, and below it what is promised of the model's labels."""
     text = f"{_dataset_text(r.training)}; {_dataset_text(r.evaluation)}"
-    if r.training.version is None and not r.certificates:
-        return text
-    return "\n".join([text, *r.guarantee.split("; ")])
+    lines = [text]
+    if r.n_walled:
+        whose = "its input is a copy" if r.n_walled == 1 else "their inputs are copies"
+        lines.append(f"{counted(r.n_walled, 'label')} left out: {whose} of what evaluation drew")
+    if r.training.version is not None or r.certificates:
+        lines += r.guarantee.split("; ")
+    return "\n".join(lines)
 
 
 def certificate_table(states: "Sequence[CertificateState]") -> "Table":
@@ -271,7 +275,7 @@ def select_tables(r: "Selected") -> "list[Table]":
 
 
 def measure_tables(r: "Measured") -> "list[Table]":
-    """Accuracy by round, day, predicted class and model, and the confusion matrix."""
+    """Accuracy by round, day, predicted class and model, and the confusion matrix, where there is any."""
     of = r.period.name if r.period else "last 7 days"
     tables = [_accuracies("Accuracy by round", r.rounds), _accuracies("Accuracy by day", r.days)]
     if r.extra_rounds:
@@ -284,7 +288,7 @@ def measure_tables(r: "Measured") -> "list[Table]":
         tables.append(_confusion(r, of))
     if r.agreement:
         tables.append(_agreement(r))
-    return tables
+    return [table for table in tables if table.row_count]
 
 
 def _agreement(r: "Measured") -> "Table":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bool) -> None:
     """What waits for whom and since when, what blocks, and what was set aside."""
     with opened(config, quiet=as_json) as loop:
+        timezone = loop.settings.project.timezone
         if waiting:
             _print_waits(loop, as_json)
             return
@@ -36,7 +38,7 @@ def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bo
                 click.echo("nothing is set aside")
             for row in rows if not as_json else ():
                 value = f" = {row.value}" if row.value else ""
-                when = f"{row.first_seen_at:%Y-%m-%d %H:%M}"
+                when = f"{row.first_seen_at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
                 text = render.plain(f"{when}  {row.uri}  {row.reason}{value}")
                 click.echo(wrapped(text, len(when) + 2))
             return
@@ -44,7 +46,6 @@ def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bo
         if as_json:
             print_json(status)
             return
-        timezone = loop.settings.project.timezone
         if status.due_at is None:
             click.echo("no round yet: the first `labelloop run` draws one")
         else:

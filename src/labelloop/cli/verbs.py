@@ -100,7 +100,8 @@ def select(
         print_json(selected)
         return
     if dry_run:
-        click.echo(f"nothing was written; a round drawn now has {selected.n_frame:,} predictions")
+        says = f"nothing was written; a round drawn now has {selected.n_frame:,} predictions"
+        click.echo(says if selected.n_frame else f"{says}: `labelloop index` brings what is new")
     else:
         render.outcome("select", selected, timezone=loop.settings.project.timezone)
     if selected.plans:

@@ -48,12 +48,15 @@ class Built:
         what holds for the model-made labels, or why none are kept, in words
     certificates
         every certificate of the project, as the answers stand now, oldest first
+    n_walled
+        labels of training queues that stay out: their inputs are byte-identical copies of evaluation's
     """
 
     evaluation: BuiltDataset
     training: BuiltDataset
     guarantee: str
     certificates: tuple[CertificateState, ...]
+    n_walled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class _Sources:
     parts: Sequence[LabelPart]
     drawn: Sequence[str]
     walled: Sequence[str]
+    n_walled: int
     certificates: Sequence[CertificateState]
 
 
@@ -98,7 +102,8 @@ class Build:
             evaluation = self._release(lease, "evaluation", self._evaluation(), {})
             described = self._described(states)
             training = self._release(lease, "training", self._training(sources), described)
-        return Built(evaluation, training, guarantee(states, self._min_confidence), tuple(states))
+        holds = guarantee(states, self._min_confidence)
+        return Built(evaluation, training, holds, tuple(states), sources.n_walled)
 
     def again(self, damaged: Sequence[DatasetVersion]) -> list[DatasetVersion]:
         """Write released versions anew, each in its place, whose content is what a build gives now.
@@ -163,13 +168,12 @@ class Build:
                 sample for sample, why in _purposes(tx).items() if Purpose.EVALUATION in why
             }
             walled = set(rounds.content_of(tx, Purpose.EVALUATION))
-            human = [
+            usable = [
                 row
                 for row in datasets.human_rows(tx, Purpose.TRAINING)
-                if row.sample_id not in evaluated
-                and row.content_hash not in walled
-                and not row.extra_answer
+                if row.sample_id not in evaluated and not row.extra_answer
             ]
+            human = [row for row in usable if row.content_hash not in walled]
             drawn = rounds.drawn_samples(tx)
             walled |= {row.content_hash for row in human}
             found = certified(
@@ -187,6 +191,7 @@ class Build:
             parts=[*proven, *self._by_confidence(every, found)],
             drawn=drawn,
             walled=sorted(walled),
+            n_walled=len(usable) - len(human),
             certificates=[c.state for c in found],
         )
 
