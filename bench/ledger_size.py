@@ -321,6 +321,13 @@ def measured(folder: Path) -> None:
         assert loop.measure().rounds
 
 
+def measured_anew(folder: Path) -> None:
+    with closing(sqlite3.connect(ledger_of(folder))) as connection:
+        connection.execute("DELETE FROM measured")
+        connection.commit()
+    measured(folder)
+
+
 def bare(*statements: str) -> Callable[[Path], None]:
     def ask(folder: Path) -> None:
         with closing(sqlite3.connect(ledger_of(folder))) as connection:
@@ -335,7 +342,7 @@ CHILDREN = {
     "collect": collect,
     "collect_new": lambda folder: collect(folder, ANSWERS),
     "measure": measured,
-    "measure_anew": measured,
+    "measure_anew": measured_anew,
     "bare_status": bare(
         "SELECT queue, purpose, state, count(*), min(sent_at) FROM tasks GROUP BY 1, 2, 3"
     ),

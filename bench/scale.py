@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-from bench import build, index_bucket, scored_frame, select_scale, send_rate
+from bench import build, index_bucket, ledger_size, scored_frame, select_scale, send_rate
 from bench.table import lines
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks-scale.md"
@@ -19,7 +19,8 @@ HEAD = """# Sizes and speeds
 was measured once, in one run, on {cores} cores ({machine}); Label Studio and the S3 server
 (SeaweedFS) run on the same cores. Ratios say more than rates.
 
-- *instead*: `list_objects_v2` and a loop of `get_object_tagging` with boto3, as notebooks have it.
+- *instead*: of tags, `list_objects_v2` and a loop of `get_object_tagging` with boto3, as notebooks have
+  it; of a ledger, SQL that counts the same over all of it, with sqlite3 alone.
 - *limit*: of tags, wrk with links signed beforehand; of a round, the two bare DuckDB statements on
   the log's files, each with the start of its process; of a scored round, streaming the columns that
   it scores; of a training set, DuckDB's own COPY; of `send`, Label Studio's import of the same tasks in
@@ -43,6 +44,7 @@ def main() -> None:
         *scored_frame.measure(of(10_000_000)),
         *build.measure_build(of(20_000_000)),
         *send_rate.measure(of(20_000)),
+        *ledger_size.measure(of(5_000_000)),
     ]
     print(*lines(rows), sep="\n")
     if asked.write:

@@ -108,11 +108,11 @@ def test_asking_again_reads_no_draws_of_rounds_that_nothing_happened_to(
     first = world.loop.measure()
     with statements(world) as heard:
         assert world.loop.measure() == first
-    assert [said for said in heard if "FROM draws" in said or "FROM cells" in said] == []
+    assert [said for said in heard if "FROM draws JOIN" in said or "FROM cells" in said] == []
     a_day(world, 12)
     with statements(world) as heard:
         world.loop.measure()
-    read = [said for said in heard if "FROM draws" in said]
+    read = [said for said in heard if "FROM draws JOIN" in said]
     assert 0 < len(read) < 12
 
 

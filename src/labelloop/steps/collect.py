@@ -402,7 +402,7 @@ class Collect:
         for state in path:
             detail = label.label if label is not None and state is TaskState.RESOLVED else ""
             tasks.move(tx, [moving], state, actor="collect", at=now, detail=detail)
-            moving = tasks.by_key(tx, [task.task_key])[task.task_key]
+            moving = replace(moving, state=state)
 
 
 @dataclass(frozen=True, slots=True)
