@@ -612,10 +612,20 @@ class Loop(Connections):
         return done
 
     def diff(self, old: "DatasetVersion", new: "DatasetVersion") -> "DatasetDiff":
-        """What changed from one dataset version to another, and by whom."""
-        from labelloop.reports.dataset_diff import diff
+        """What changed from one dataset version to another, and by whom.
 
-        return diff(old, new, progress=self._progress)
+        People are named as Label Studio names them; while it can't be asked, by their accounts' ids.
+        """
+        from labelloop.errors import AnnotatorError
+        from labelloop.reports.dataset_diff import diff, named
+
+        found = diff(old, new, progress=self._progress)
+        if not found.by_people:
+            return found
+        try:
+            return named(found, self.annotator.accounts())
+        except AnnotatorError:
+            return found
 
 
 def open_loop(

@@ -601,6 +601,9 @@ class Annotator(Protocol):
             AnnotatorDenied: it is no member of any organisation. It may make projects all the same.
         """
 
+    def accounts(self) -> Mapping[str, str]:
+        """The e-mail address of each person by the id that annotations name: those whom it tells of."""
+
     def project_url(self, project_id: int) -> str:
         """Where a person opens the project."""
 

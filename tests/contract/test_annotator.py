@@ -681,6 +681,14 @@ def test_it_says_who_it_is_and_whom_it_takes_us_for(office: Office) -> None:
     assert facts.served_at is not None
 
 
+def test_whoever_answered_has_a_name(office: Office) -> None:
+    project = office.project()
+    [ls_task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    office.people.answer(ls_task_id, "fig", by="ana")
+    [annotation] = office.task(project, ls_task_id).annotations
+    assert office.annotator.accounts()[annotation.annotator].startswith("ana@")
+
+
 @pytest.mark.parametrize("version", LABEL_STUDIOS)
 def test_a_personal_token_says_until_when_it_works(
     version: str, request: pytest.FixtureRequest

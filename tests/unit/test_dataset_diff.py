@@ -10,8 +10,10 @@ import pytest
 
 from labelloop.connections import silent
 from labelloop.core.dataset import Origin, Row
-from labelloop.reports.dataset_diff import NAMED, ChangeKind, DatasetDiff, diff
+from labelloop.errors import AnnotatorUnavailable
+from labelloop.reports.dataset_diff import NAMED, ChangeKind, DatasetDiff, diff, named
 from tests.unit.released import MODEL, NOBODY, ROW, release
+from tests.world import World
 
 
 def human(sample: str, label: str = "cat", by: str = "ana", content: str = "h") -> Row:
@@ -133,3 +135,29 @@ def test_the_first_relabelled_samples_are_named_and_all_are_counted(tmp_path: Pa
     found = compared(tmp_path, [human(n) for n in names], [human(n, "dog") for n in names])
     assert [r.sample_id for r in found.relabelled] == names[:NAMED]
     assert found.n(ChangeKind.RELABELLED) == 50
+
+
+def test_people_are_named_and_models_and_strangers_stay_as_they_are(tmp_path: Path) -> None:
+    old = [human("a", by="1"), model("b", by="1")]
+    new = [human("a", "dog", by="2 + 1 + 9"), model("b", "dog", by="1"), human("c", by="2")]
+    found = named(compared(tmp_path, old, new), {"1": "zoe@x.org", "2": "ben@x.org"})
+    assert shown(found) == [
+        ("ADDED", None, "human", "ben@x.org", 1),
+        ("RELABELLED", "model", "model", "1", 1),
+        ("RELABELLED", "human", "human", "9 + ben@x.org + zoe@x.org", 1),
+    ]
+    assert [r.by for r in found.relabelled] == ["9 + ben@x.org + zoe@x.org", "1"]
+
+
+def test_a_label_studio_that_is_down_leaves_people_their_numbers(world: World) -> None:
+    world.traffic(30)
+    world.loop.run()
+    world.answer_all()
+    world.loop.run()
+    version = world.loop.dataset("evaluation")
+    empty = release(world.folder, "evaluation", [], version=9)
+    [told] = world.loop.diff(version, empty).changes
+    assert told.by == "ana@labelloop.invalid"
+    world.annotator.fail_next("accounts", AnnotatorUnavailable("no answer", remedy="start it"))
+    [told] = world.loop.diff(version, empty).changes
+    assert told.by == "ana"

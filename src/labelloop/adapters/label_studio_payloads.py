@@ -144,6 +144,16 @@ class Organizations(RootModel[list[Nothing]]):
     """The organisations that the account is a member of."""
 
 
+class Member(Account):
+    """A member of the account's organisation."""
+
+    id: Id
+
+
+class Members(RootModel[list[Member]]):
+    """The members of the account's organisation."""
+
+
 def _user(completed_by: object) -> str:
     """The user's id; Label Studio names it plainly or, in some editions, inside an object."""
     if isinstance(completed_by, dict):

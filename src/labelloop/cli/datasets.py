@@ -79,6 +79,8 @@ def diff(config: Path, as_json: bool, old: str, new: str) -> None:
         found = loop.diff(*versions)
     if as_json:
         print_json(found)
+    elif not found.changes:
+        click.echo(f"{found.old} and {found.new} hold the same {found.n_same:,} samples and labels")
     else:
         from labelloop.cli.diff_tables import diff_tables
 

@@ -65,7 +65,7 @@ def _print_blocks(status: "Status", timezone: str) -> None:
         since = f", since {render.day_and_time(block.since, timezone)}" if block.since else ""
         lines.append(f"{block.says}{since}. {block.remedy[:1].upper()}{block.remedy[1:]}.")
     for stray in status.strays:
-        lines.append(f"An answer that is no class: {stray.value!r} by {stray.annotator}.")
+        lines.append(f"An answer that is no class: {stray.value!r} by account {stray.annotator}.")
     if lines:
         click.secho("\nWhat blocks", bold=True)
     for line in lines:

@@ -1,8 +1,8 @@
 """What changed between two dataset versions: added, removed, relabelled, and by whom."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ class ChangeKind(StrEnum):
 class Change:
     """How many samples changed alike. `before` and `now` say who labelled: "human" or "model".
 
-    `by` is who did: the annotator, or the model, whose label stands now; for a removed sample, whose
+    `by` is who did: the annotators, or the model, whose label stands now; for a removed sample, whose
     label it was.
     """
 
@@ -47,12 +47,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relabelled:
-    """One sample whose label differs."""
+    """One sample whose label differs. `origin` is who gave the label that it has now."""
 
     sample_id: str
     before: str
     now: str
     by: str
+    origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,11 @@ class DatasetDiff:
     changes: tuple[Change, ...]
     classes: tuple[tuple[str, str, int], ...]
     relabelled: tuple[Relabelled, ...]
+
+    @property
+    def by_people(self) -> bool:
+        """Whether anybody is named in it."""
+        return any(Origin.HUMAN.value in (c.before, c.now) for c in self.changes)
 
     def n(self, kind: ChangeKind) -> int:
         """How many samples changed in this way."""
@@ -108,7 +114,11 @@ def diff(
             first = differ.sort_by("sample_id").slice(0, NAMED - len(relabelled))
             relabelled += [
                 Relabelled(
-                    sample_id=r["sample_id"], before=r["label_old"], now=r["label"], by=r["by"]
+                    sample_id=r["sample_id"],
+                    before=r["label_old"],
+                    now=r["label"],
+                    by=_whose(r["origin"], r["by"]),
+                    origin=r["origin"],
                 )
                 for r in first.to_pylist()
             ]
@@ -127,6 +137,25 @@ def diff(
             (was, is_, n) for (was, is_), n in sorted(classes.items(), key=lambda c: (-c[1], c[0]))
         ),
         relabelled=tuple(relabelled),
+    )
+
+
+def named(found: DatasetDiff, accounts: Mapping[str, str]) -> DatasetDiff:
+    """The same with people's e-mail addresses, by the ids of their accounts; an unknown id stays."""
+
+    def named_by(by: str) -> str:
+        return " + ".join(sorted(accounts.get(one, one) for one in by.split(" + ")))
+
+    def is_persons(change: Change) -> bool:
+        return (change.now or change.before) == Origin.HUMAN.value
+
+    return replace(
+        found,
+        changes=tuple(replace(c, by=named_by(c.by)) if is_persons(c) else c for c in found.changes),
+        relabelled=tuple(
+            replace(r, by=named_by(r.by)) if r.origin == Origin.HUMAN.value else r
+            for r in found.relabelled
+        ),
     )
 
 

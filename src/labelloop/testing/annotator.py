@@ -141,6 +141,17 @@ class MemoryAnnotator:
 
         self._called("check_account", check)
 
+    def accounts(self) -> Mapping[str, str]:
+        """The e-mail address of everybody who answered."""
+        return self._called(
+            "accounts",
+            lambda: {
+                a.annotator: f"{a.annotator}@labelloop.invalid"
+                for task in self._tasks.values()
+                for a in task.annotations.values()
+            },
+        )
+
     def project_url(self, project_id: int) -> str:
         """Where a person would open the project."""
         return f"{self.url}/projects/{project_id}/data"
