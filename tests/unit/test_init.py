@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from pyiceberg.catalog.sql import SqlCatalog
 
 from labelloop.cli.asking import VARIABLES, Asker
 from labelloop.cli.init_store import inputs, look
 from labelloop.cli.init_table import table
 from labelloop.cli.main import group
 from labelloop.config import load
+from labelloop.errors import ArgumentError
 from labelloop.reports.first_settings import Answers, text
 from labelloop.reports.glimpse import glimpse
 from labelloop.reports.proposal import Proposal, per_day, propose, tag_names
@@ -427,3 +429,18 @@ def test_where_several_could_hold_the_class_the_person_says_which(
     assert found is not None
     assert found.answers.columns.columns["predicted_class"] == "shape"
     assert set(found.seen.classes) == {"a", "b", "c"}
+
+
+def test_an_iceberg_table_is_never_read_past_its_catalog(here: Path) -> None:
+    photos(here.parent / "photos", beside=False)
+    catalog = SqlCatalog("lake", uri=f"sqlite:///{here}/c.db", warehouse=str(here.parent / "lake"))
+    catalog.create_namespace("logs")
+    table = pa.Table.from_pylist(rows())
+    catalog.create_table("logs.predictions", table.schema).append(table)
+    catalog.close()
+    lies_at = next((here.parent / "lake").rglob("metadata")).parent
+    done = init("--folder", "../photos", "--source", str(lies_at))
+    assert isinstance(done.exception, ArgumentError)
+    assert "is an Iceberg table" in str(done.exception)
+    assert "[source]" in done.exception.remedy
+    assert init("--folder", "../photos", "--class", "sea/calm", "--class", "x").exit_code == 0

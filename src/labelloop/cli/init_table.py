@@ -59,8 +59,14 @@ def _kind(place: Place, uri: str, given: str) -> str:
     """What kind of files lie there: the one that there are most of."""
     counts = {kind: _n_files(place, kind, uri) for kind in KINDS}
     kind = max(KINDS, key=lambda k: counts[k])
-    if kind == "parquet" and counts[kind] and _is_delta(place, uri):
+    if counts["parquet"] and _holds_json(place, f"{uri.rstrip('/')}/_delta_log"):
         return "delta"
+    if counts["parquet"] and _holds_json(place, f"{uri.rstrip('/')}/metadata", ".metadata.json"):
+        raise ArgumentError(
+            f"{given} is an Iceberg table, and those are read by way of their catalog",
+            remedy="leave --source out, name the classes (--class Bread --class Dessert), and write "
+            "catalog and table into [source]: docs/tables.md shows how",
+        )
     if not counts[kind]:
         raise ArgumentError(
             f"{given} holds no file of Parquet, JSON lines or CSV",
@@ -72,16 +78,19 @@ def _kind(place: Place, uri: str, given: str) -> str:
 def _n_files(place: Place, kind: "Kind", uri: str) -> int:
     from labelloop.adapters.source_files import ENDINGS
 
+    return sum(name.lower().endswith(ENDINGS[kind]) for name in _files(place, kind, uri))
+
+
+def _files(place: Place, kind: "Kind", uri: str) -> list[str]:
     with draft(place, source={"kind": kind, "uri": uri}) as loop:
         assert loop.source is not None  # noqa: S101  it was given
-        files = loop.source.files()
-    return sum(f.uri.lower().endswith(ENDINGS[kind]) for f in files)
+        return [file.uri for file in loop.source.files()]
 
 
-def _is_delta(place: Place, uri: str) -> bool:
-    """Whether the Parquet files are those of a Delta table, which also names the deleted ones."""
+def _holds_json(place: Place, uri: str, ending: str = ".json") -> bool:
+    """Whether such a file lies there: the Parquet files beside it are a table's, which names the deleted."""
     try:
-        return _n_files(place, "jsonl", f"{uri.rstrip('/')}/_delta_log") > 0
+        return any(name.endswith(ending) for name in _files(place, "jsonl", uri))
     except StoreError:
         return False
 
