@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from labelloop.config import Settings, load
+from labelloop.config import load
 from labelloop.core.task import Task, TaskState
 from labelloop.core.token import task_key
 from labelloop.ledger import cursors, held_counts, rounds, task_counts, tasks
@@ -22,6 +23,9 @@ from labelloop.testing import (
     MemorySource,
     MemoryStore,
 )
+
+if TYPE_CHECKING:
+    from labelloop.settings import Settings
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

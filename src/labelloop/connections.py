@@ -6,9 +6,9 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from labelloop.config import Settings
 from labelloop.errors import LedgerError, without_frames
 from labelloop.ledger import Ledger, classes, rejects
+from labelloop.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

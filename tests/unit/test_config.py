@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from labelloop import __version__
-from labelloop.config import Settings, duration, load, reference
+from labelloop.config import load, reference
 from labelloop.core.queue import Purpose
 from labelloop.errors import ConfigError
+from labelloop.settings import Settings, duration
 from tests.world import HEAD, QUEUES
 
 GOOD = HEAD + QUEUES

@@ -55,8 +55,8 @@ def draft(
     """A loop over settings that are being gathered: only its connections are used."""
     from pydantic import ValidationError
 
-    from labelloop.config import Settings
     from labelloop.loop import Loop
+    from labelloop.settings import Settings
 
     given: dict[str, Any] = {
         "project": {"name": "draft", "classes": ["a", "b"]},

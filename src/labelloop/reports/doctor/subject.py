@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from labelloop.config import Settings
 from labelloop.core.columns import HowToRead
 from labelloop.core.queue import Queue
 from labelloop.core.tags import TagNames
@@ -24,6 +23,7 @@ from labelloop.ports import (
     VisibleBatch,
 )
 from labelloop.reports.glimpse import Glimpse, glimpse
+from labelloop.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
