@@ -79,6 +79,17 @@ def where_columns(_: str) -> str:
     return "\n".join(lines)
 
 
+def log_table(name: str) -> str:
+    """The columns of a table of the prediction log."""
+    from labelloop.adapters.iceberg_schema import schema
+
+    lines = [f"| `labelloop.{name}` | type | |", "| --- | --- | --- |"]
+    for column in schema("feedback" if name == "feedback" else "predictions").fields:
+        note = "" if column.required else "may be null"
+        lines.append(f"| `{column.name}` | {column.field_type} | {note} |")
+    return "\n".join(lines)
+
+
 def manifest_columns(_: str) -> str:
     """The columns of a manifest."""
     from labelloop.steps.manifest_file import manifest_schema
@@ -109,6 +120,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "table": ledger_table,
     "states": task_states,
     "columns": where_columns,
+    "log": log_table,
     "manifest": manifest_columns,
     "usage": usage,
 }

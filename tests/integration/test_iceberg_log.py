@@ -1,5 +1,8 @@
 """What the Iceberg adapter promises beyond the port: identity, damage, pruning, open formats."""
 
+import os
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,6 +159,26 @@ def test_other_engines_read_the_same_table(tmp_path: Path) -> None:
     tables.close()
     assert read["sample_id"].to_pylist() == ["s2"]
     assert read["attributes"].to_pylist() == [[("site", "Bern")]]
+
+
+def test_a_named_catalog_keeps_its_own_warehouse_and_files_lie_in_ours(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'company.db'}"
+    name = "PYICEBERG_CATALOG__COMPANY"
+    own = {f"{name}__TYPE": "sql", f"{name}__URI": uri, f"{name}__WAREHOUSE": "lake of all"}
+    code = (
+        "import sys; from labelloop.adapters.iceberg_tables import IcebergTables\n"
+        "tables = IcebergTables.connect(warehouse=sys.argv[1], catalog='company', s3=None)\n"
+        "tables.create('l1', b'salt')\n"
+        "print(tables.file_io().properties['warehouse'], tables.load('feedback').location())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "log")],
+        env=os.environ | own,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.stdout.strip() == f"lake of all {tmp_path / 'log' / 'feedback'}"
 
 
 def test_old_snapshots_go_and_rows_stay(tmp_path: Path) -> None:

@@ -135,6 +135,12 @@ class IcebergTables:
 
             if "://" in catalog:
                 return cls(load_catalog(NAMESPACE, uri=catalog, **settings), warehouse)
+            from pyiceberg.utils.config import Config
+
+            # many a REST catalog goes by a name of its own where others have a place
+            named = Config().get_catalog_config(catalog) or {}
+            if "warehouse" in named:
+                del settings["warehouse"]
             return cls(load_catalog(catalog, **settings), warehouse)
 
     def close(self) -> None:
