@@ -177,6 +177,11 @@ class Connections:
         options = {name: value.get_secret_value() for name, value in own.options.items()}
         return SparkEngine(master=own.master, options=options)
 
+    def _check_engine(self) -> None:
+        spark = self._spark()
+        if spark is not None:
+            spark.check()
+
     @property
     def _ledger_id(self) -> str:
         """The ledger's identity, as the log has it and as tasks and projects carry it."""

@@ -488,6 +488,7 @@ class Loop(Connections):
             open_ledger=self._existing_ledger,
             log_identity=self._log_identity,
             log_files=self._log_files(),
+            check_engine=self._check_engine,
             thorough=thorough,
             clock=self.clock,
             progress=self._progress,

@@ -11,6 +11,7 @@ import pytest
 from labelloop.errors import (
     AnnotatorUnavailable,
     ArgumentError,
+    ConfigError,
     InputTooLarge,
     StoreDenied,
     StoreUnavailable,
@@ -357,6 +358,20 @@ def test_folders_of_one_disk_inside_each_other_are_one_line(world: World) -> Non
     disk = [f.says for f in diagnose(subject(world)).findings if f.check == "disk"]
     assert len(disk) == 1
     assert f"{world.folder / '.labelloop'} (ledger, log, catalog, datasets)" in disk[0]
+
+
+def test_an_engine_that_cannot_start_is_named_where_one_is_asked_for(world: World) -> None:
+    def refuse() -> None:
+        raise ConfigError("needs pyspark", remedy="install it")
+
+    diagnosis = diagnose(subject(world, check_engine=refuse))
+    assert "engine" not in {f.check for f in diagnosis.findings}
+    world.configure(QUEUES + '[engine]\nkind = "spark"\nmaster = "yarn"\n')
+    refused = found(diagnose(subject(world, check_engine=refuse)), "engine")
+    seen = (refused.outcome, refused.says, refused.remedy)
+    assert seen == (Outcome.FAIL, "needs pyspark", "install it")
+    there = found(diagnose(subject(world)), "engine")
+    assert (there.outcome, "selections run on yarn" in there.says) == (Outcome.OK, True)
 
 
 def test_a_full_disk_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ def test_without_pyspark_only_a_selection_fails_and_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyspark", None)
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(ConfigError, match="pyspark, which isn't installed"):
+        SparkEngine().check()
     with open_iceberg(tmp_path, spark=SparkEngine()) as log:
         append(log, 1, [prediction("a")])
         assert set(log.known(["a"])) == {"a"}

@@ -70,15 +70,22 @@ class SparkEngine:
             LogError: no session can be had.
         """
         if self._session is None:
+            self.check()
             session = _running() or self._begin()
             with said("Opening a Spark session"):
                 self._session = session.newSession()
                 self._session.conf.set("spark.sql.session.timeZone", "UTC")
         return self._session
 
-    def _begin(self) -> "SparkSession":
-        from pyspark.sql import SparkSession
+    def check(self) -> None:
+        """Return if a session runs, or could be begun, as far as that shows without beginning one.
 
+        Raises:
+            ConfigError: pyspark or Java isn't there.
+            LogError: the master can't be reached.
+        """
+        if _running() is not None:
+            return
         if not _has_java():
             raise ConfigError(
                 'engine.kind = "spark" needs Java 17 or newer, and there is no java here',
@@ -86,6 +93,10 @@ class SparkEngine:
                 "in JAVA_HOME",
             )
         _reach(self._master)
+
+    def _begin(self) -> "SparkSession":
+        from pyspark.sql import SparkSession
+
         options = dict(_QUIET)
         if (self._master or "").startswith("local"):
             options |= _ON_THIS_MACHINE

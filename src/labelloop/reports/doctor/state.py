@@ -20,7 +20,18 @@ def checks(subject: Subject) -> list[Check]:
         Check("ledger", lambda: _ledger(subject)),
         Check("log", lambda: _log(subject), needs=("ledger",)),
         Check("disk", lambda: _disk(subject)),
+        *([Check("engine", lambda: _engine(subject))] if _spark(subject) else []),
     ]
+
+
+def _spark(subject: Subject) -> bool:
+    return subject.settings.engine.kind == "spark"
+
+
+def _engine(subject: Subject) -> Iterator[Finding]:
+    subject.check_engine()
+    at = subject.settings.engine.master or "its default master"
+    yield ok("engine", f"pyspark and Java are here; selections run on {at}")
 
 
 def _ledger(subject: Subject) -> Iterator[Finding]:

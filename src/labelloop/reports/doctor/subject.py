@@ -87,6 +87,8 @@ class Subject:
     """Which ledger writes the log, and the log's salt; None where there is no log yet."""
     log_files: LogFiles | None = None
     """The log's files; None where it doesn't lie in files."""
+    check_engine: Callable[[], None] = lambda: None
+    """Raises what stands in the way of the engine that the settings name."""
     thorough: bool = False
     """Whether files are read whole, and not just looked at."""
     clock: Clock
