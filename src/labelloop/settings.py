@@ -295,7 +295,8 @@ class StoreSettings(_Section):
     def _places_are_of_one_kind(self) -> "StoreSettings":
         if self.blind_uri and self.blind_uri.startswith("s3:") is self.is_folder:
             raise ValueError(
-                "uri and blind_uri: one is a bucket and the other a folder; both must be of one kind"
+                "uri and blind_uri: one is a bucket and the other a folder; both must be of one kind. "
+                "For inputs in a bucket name a second bucket, for those in a folder a second folder"
             )
         return self
 

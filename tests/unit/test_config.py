@@ -125,7 +125,11 @@ def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
         # store
         ('"s3://production"', '"gs://production"', ["store.uri = 'gs://production'", "s3://b"]),
         ('"s3://production"', '"file://host/x"', ["store.uri = 'file://host/x'", "folder"]),
-        ('"s3://production"', '"production"', ["uri and blind_uri", "of one kind"]),
+        (
+            '"s3://production"',
+            '"production"',
+            ["uri and blind_uri", "of one kind", "second folder"],
+        ),
         ('"s3://blind"', '"blind"', ["uri and blind_uri", "of one kind"]),
         ('"s3://blind"', '"s3://blind"\nprefixes = ["../x"]', ["a prefix holds . or .."]),
         ('endpoint_url = "http://127.0.0.1:9"', 'endpoint_url = "x:9"', ["store.endpoint_url"]),

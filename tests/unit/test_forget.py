@@ -408,3 +408,5 @@ def test_the_command_says_what_went_and_what_is_left_to_do(make_world: MakeWorld
     assert "names no sample" in str(nothing.exception)
     again = json.loads(command(world, PERSON, "--yes", "--json").output)
     assert (again["n_again"], again["n_predictions"]) == (1, 0)
+    told_again = command(world, PERSON, "--yes").output
+    assert told_again.startswith("1 sample, forgotten before\n")

@@ -90,9 +90,12 @@ def _lines(data: bytes, name: str) -> list[str]:
 
 def _show(r: "Forgotten", timezone: str) -> None:
     """What went, or would go, and what is left for the reader to do."""
-    again = f", {r.n_again:,} of them forgotten before" if r.n_again else ""
-    what = "would be forgotten" if r.dry_run else "forgotten"
-    click.echo(f"{_n(r.n_samples, 'sample')} {what}{again}")
+    if r.n_again and r.n_again == r.n_samples:
+        click.echo(f"{_n(r.n_samples, 'sample')}, forgotten before")
+    else:
+        again = f", {r.n_again:,} of them forgotten before" if r.n_again else ""
+        what = "would be forgotten" if r.dry_run else "forgotten"
+        click.echo(f"{_n(r.n_samples, 'sample')} {what}{again}")
     rows = {
         "prediction log": (
             (r.n_predictions, "prediction"),
