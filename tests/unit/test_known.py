@@ -14,7 +14,7 @@ from labelloop.steps.measure import Measured, measure
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, World
 
-UNIFORM = ACCURACY.replace("5", "12")
+UNIFORM = ACCURACY.replace("5", "10")
 UNEVEN = UNIFORM + 'draw = "uncertainty"\n'
 
 
@@ -57,7 +57,7 @@ def there(world: World) -> list[RemoteTask]:
 
 def a_day(world: World, number: int) -> None:
     """Traffic of two models in turn, and answers to most of what waits."""
-    world.traffic(60, model="m1" if number < 8 else "m2")
+    world.traffic(30, model="m1" if number < 15 else "m2")
     world.loop.index()
     world.loop.select(now=True)
     world.loop.send()
@@ -87,15 +87,16 @@ def test_what_was_kept_is_what_would_be_worked_out(
     queue: str, make_world: MakeWorld, tmp_path: Path
 ) -> None:
     world = make_world(queue)
-    for number in range(23):
+    for number in range(17):
         a_day(world, number)
         if number % 2:
             surgery(world, number)
         found = world.loop.measure()
-        if number % 3 == 0 or number > 19:
+        if number % 3 == 0 or number > 14:
             assert found == afresh(world, tmp_path), number
     assert found.trend.looks, "a week closed"
-    assert {mean.model for mean in found.trend.means} == {"m1", "m2"}
+    assert found.trend.means, "a week settled"
+    assert len(found.by_model) == 2
 
 
 def test_asking_again_reads_no_draws_of_rounds_that_nothing_happened_to(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 import sqlalchemy as sa
 
@@ -188,18 +189,20 @@ def set_aside(tx: Transaction) -> dict[int, int]:
 def cells_of(tx: Transaction, round_number: int) -> list[Cell]:
     """The histogram kept with a round, in an order that is the same on every database."""
     present = classes.renamed(tx)
-    rows = tx.execute(sa.select(t.cells).where(t.cells.c.round == round_number))
+    c = t.cells.c
+    columns = (c.queue, c.predicted_class, c.risk_bin, c.n, c.cut, c.risk, c.inclusion)
+    rows = tx.execute(sa.select(*columns).where(c.round == round_number)).all()
     found = [
         Cell(
-            queue=r.queue,
-            predicted_class=present.get(r.predicted_class, r.predicted_class),
-            risk_bin=r.risk_bin,
-            n=r.n,
-            cut=r.cut,
-            risk=r.risk,
-            inclusion=r.inclusion,
+            queue=queue,
+            predicted_class=present.get(predicted_class, predicted_class),
+            risk_bin=risk_bin,
+            n=n,
+            cut=cut,
+            risk=risk,
+            inclusion=inclusion,
         )
-        for r in rows
+        for queue, predicted_class, risk_bin, n, cut, risk, inclusion in rows
     ]
     return sorted(found, key=lambda c: (c.queue, c.predicted_class, c.risk_bin))
 
@@ -227,7 +230,7 @@ def placed(
     if round_number is not None:
         query = query.where(t.draws.c.round == round_number)
     present = classes.renamed(tx)
-    for r in tx.execute(query):
+    for r in chain.from_iterable(tx.execute(query).partitions(_CHUNK)):
         yield Placed(
             round=r.round,
             queue=r.queue,
