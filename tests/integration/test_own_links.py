@@ -86,4 +86,5 @@ def test_from_1_23_1_on_a_private_address_is_refused_with_the_way_out(
     with pytest.raises(BucketRefused, match="opens no private address") as refused:
         newer.open_bucket(newer.create_project(spec()).project_id, access)
     assert "SSRF_PROTECTION_ENABLED=false" in refused.value.remedy
+    assert 'images = "presign"' in refused.value.remedy
     newer.close()

@@ -213,12 +213,14 @@ class LabelStudioAnnotator:
             passing = isinstance(exc, AnnotatorUnavailable) and not isinstance(exc, InternalError)
             if passing or isinstance(exc, AnnotatorDenied):
                 raise
+            remedy = (
+                "see that Label Studio reaches the endpoint, and that the key may list the bucket"
+            )
+            if isinstance(exc, AddressRefused):
+                remedy = exc.remedy
             raise BucketRefused(
                 f"Label Studio can't show images from the bucket {access.bucket!r}: {exc.args[0]}",
-                remedy=exc.remedy
-                if isinstance(exc, AddressRefused)
-                else "see that Label Studio reaches the endpoint, and that the key may list the bucket; "
-                'or set images = "presign" in the queue',
+                remedy=f'{remedy}; or set images = "presign" in the queue',
             ) from exc
 
     def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:

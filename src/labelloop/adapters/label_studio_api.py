@@ -282,7 +282,7 @@ class LabelStudioApi:
             raise AddressRefused(
                 f"Label Studio at {self.url} opens no private address{said}",
                 remedy="set SSRF_PROTECTION_ENABLED=false in Label Studio's environment, if you trust "
-                "everyone who has an account there; or give what it is to open a public address",
+                "everyone who has an account there",
             )
         if status in {401, 403}:
             raise AnnotatorDenied(
