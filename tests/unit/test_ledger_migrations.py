@@ -1,6 +1,7 @@
 """A ledger of every earlier version is brought to the present one, with all that it holds."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,3 +114,14 @@ def test_an_index_that_was_killed_half_way_is_made_again(first: sa.Engine, empty
         found = {name: text for text in made for name in large if f" {name} " in text}
     assert set(found) == large
     assert "people_asked IS DISTINCT FROM answers_wanted" in found["tasks_asked"]
+
+
+def test_processes_that_start_together_all_go_on(first: sa.Engine, empty: str) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        for ledger in pool.map(Ledger.open, [empty] * 3):
+            ledger.close()
+    with first.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == newest()
+        if connection.dialect.name == "postgresql":
+            invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+            assert connection.exec_driver_sql(invalid).scalar_one() == 0

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from labelloop.errors import LedgerError
 
@@ -19,6 +20,7 @@ LARGE_INDEXES = {
 }
 """By version: its indexes on tables that may have millions of rows by then."""
 _LOOK_AGAIN_S = 1.0
+_TRIES = 5
 
 
 def newest() -> str:
@@ -47,28 +49,30 @@ def create_indexes(version: str, dialect: str, how: str = "") -> dict[str, str]:
 def _beside_writers(engine: sa.Engine, version: str) -> None:
     """Make large indexes on PostgreSQL while others write, which no transaction can.
 
-    One that was killed at it leaves an invalid index, which is made again. Nobody else is at it
-    meanwhile: whoever waits looks again, as one that waits within a transaction holds the index up.
+    One that was killed at it leaves an invalid index, which is made again; one that another process is
+    making is waited for. No lock guards it: behind a pooler it might outlive its connection.
     """
+    valid = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
+    making = sa.text(
+        "SELECT count(*) FROM pg_stat_progress_create_index WHERE index_relid = to_regclass(:name)"
+    )
     with engine.connect().execution_options(
         isolation_level="AUTOCOMMIT", labelloop_read=True
     ) as connection:
-        lock = "hashtext('labelloop indexes'), hashtext(current_schema())"
-        while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({lock})").scalar_one():
-            time.sleep(_LOOK_AGAIN_S)
-        try:
-            for name, made in create_indexes(version, "postgresql", "CONCURRENTLY").items():
-                valid = connection.execute(
-                    sa.text(
-                        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
-                    ),
-                    {"name": name},
-                ).scalar_one_or_none()
-                if valid is False:
-                    connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY {name}")
-                connection.exec_driver_sql(made)
-        finally:
-            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({lock})")
+        for name, made in create_indexes(version, "postgresql", "CONCURRENTLY").items():
+            tries = 0
+            while not connection.execute(valid, {"name": name}).scalar_one_or_none():
+                if connection.execute(making, {"name": name}).scalar_one():
+                    time.sleep(_LOOK_AGAIN_S)
+                    continue
+                try:
+                    connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+                    connection.exec_driver_sql(made)
+                except DBAPIError:  # two that begin in the same moment are in each other's way
+                    tries += 1
+                    if tries == _TRIES:
+                        raise
+                    time.sleep(_LOOK_AGAIN_S)
 
 
 def upgrade(engine: sa.Engine) -> None:
