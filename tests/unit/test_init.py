@@ -444,3 +444,11 @@ def test_an_iceberg_table_is_never_read_past_its_catalog(here: Path) -> None:
     assert "is an Iceberg table" in str(done.exception)
     assert "[source]" in done.exception.remedy
     assert init("--folder", "../photos", "--class", "sea/calm", "--class", "x").exit_code == 0
+
+
+def test_inputs_without_tags_are_said_to_have_none_and_nothing_else(here: Path) -> None:
+    photos(here.parent / "photos", beside=False)
+    done = init("--folder", "../photos", "--class", "sea/calm", "--class", "sea/rough")
+    assert done.exit_code == 0, done.output
+    assert "the inputs have no tags" in done.output
+    assert not {"confidence:", "traffic:"} & set(done.output.split())

@@ -82,13 +82,14 @@ def command(
 
 
 def _say_what_was_seen(seen: "Proposal") -> None:
-    if not seen.n_looked_at:
+    if not seen.n_tagged:
         return
     for key in ("predicted_class", "confidence", "timestamp"):
         tag = getattr(seen.names, key)
         found = "no tag seems to hold it" if key in seen.missing else f"tag {tag!r}"
         say(f"{key + ':':<17}{found}")
-    say(f"{'traffic:':<17}{seen.expected(1.0)}")
+    if seen.per_day is not None:
+        say(f"{'traffic:':<17}{seen.expected(1.0)}")
 
 
 def _classes(asker: Asker, seen: "Proposal", given: tuple[str, ...]) -> list[str]:
