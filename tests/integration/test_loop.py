@@ -69,7 +69,7 @@ def test_the_loop_closes(project: Project, people: People) -> None:
     fill(project)
     first = project.ok("run")
     assert f"{N} new ({N} listed)" in first
-    assert "no accuracy yet: no blind draw has an answer yet" in first
+    assert "no accuracy yet: no blind draw has an answer" in first
 
     answers = answer_all(project, people)
     second = project.ok("run")

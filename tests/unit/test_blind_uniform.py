@@ -100,7 +100,7 @@ def test_a_frame_without_labels_is_left_out() -> None:
         ([Stratum(n_correct=0, n_labelled=0, population=0)], "no traffic"),
         (
             [Stratum(n_correct=0, n_labelled=0, population=9)],
-            "no blind draw has an answer yet",
+            "no blind draw has an answer",
         ),
     ],
 )

@@ -56,7 +56,7 @@ def test_without_any_answer_the_reason_is_given(world: World) -> None:
     draw(world, 50)
     found = world.loop.measure()
     for accuracy in (found.last_seven_days, *found.rounds, *found.days, *found.by_class):
-        assert accuracy.estimate == Undefined("no blind draw has an answer yet")
+        assert accuracy.estimate == Undefined("no blind draw has an answer")
     assert (found.rounds[0].n_drawn, found.rounds[0].n_waiting) == (10, 10)
 
 

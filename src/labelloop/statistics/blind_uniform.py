@@ -140,7 +140,7 @@ def _why_nothing(strata: Sequence[Stratum]) -> str:
         return "nothing was drawn for evaluation"
     if sum(s.population for s in strata) == 0:
         return "no traffic"
-    return "no blind draw has an answer yet"
+    return "no blind draw has an answer"
 
 
 def needed_by_random_sample(share: float, half_width: float, *, level: float = 0.95) -> int:

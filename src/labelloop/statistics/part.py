@@ -50,7 +50,7 @@ def part_accuracy(rounds: Sequence[PartRound], *, level: float = 0.95) -> Estima
     """
     parts = [_checked(r) for r in rounds]
     if not any(heard.any() for _, heard, _ in parts):
-        return Undefined("no blind draw of it has an answer yet")
+        return Undefined("no blind draw of it has an answer")
     used = [(p, r) for p, r in zip(parts, rounds, strict=True) if p[1].any()]
     value, low, high, n_effective = _interval([p for p, _ in used], level)
     n = sum(int(heard.sum()) for (_, heard, _), _ in used)
