@@ -178,7 +178,10 @@ def _matrix(q: Quality, names: list[str], theme: Theme) -> Chart:
         "said:N",
         sort=kept,
         scale=alt.Scale(domain=kept),
-        axis=alt.Axis(title="the model said", ticks=False, domain=False, labelPadding=8),
+        # names are wider in a browser than where the picture is laid out
+        axis=alt.Axis(
+            title="the model said", titlePadding=24, ticks=False, domain=False, labelPadding=8
+        ),
     )
     base = alt.Chart(data(rows)).encode(x=x, y=y)
     every: list[Row] = [{"said": a, "label": b} for a in kept for b in names]
