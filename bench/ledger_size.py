@@ -107,6 +107,10 @@ FILL = [
     """INSERT INTO cursors (name, value) SELECT 'collect:' || project,
         strftime('%Y-%m-%dT%H:%M:%S', :start + :rounds * 86400, 'unixepoch') || '+00:00'
     FROM (SELECT DISTINCT project FROM made)""",
+    """INSERT INTO cursors (name, value) SELECT 'held:' || project, sum(state != 'sent') FROM made
+    GROUP BY project""",
+    """INSERT INTO task_counts (queue, purpose, state, n)
+    SELECT queue, purpose, state, count(*) FROM tasks GROUP BY queue, purpose, state""",
     "INSERT INTO cursors (name, value) VALUES ('label studio', 'http://127.0.0.1:9')",
     """INSERT INTO datasets (name, version, content_hash, uri, counts_json, state, created_at)
     SELECT 'training', round, 'h' || round, '/d/' || round, '{"human": 1, "model": 2, "certified": 0}',
