@@ -111,6 +111,7 @@ def test_a_changed_label_makes_a_new_version_that_names_its_parent(world: World)
     built = world.loop.build()
     assert (built.evaluation.version, built.evaluation.is_new) == (2, True)
     assert (built.evaluation.added_human, built.training.is_new) == (0, False)
+    assert "evaluation v2: 5 human, some changed" in render.build_text(built)
     second = world.loop.dataset("evaluation")
     assert second.parent == 1
     assert [r.label for r in rows(world, "evaluation", 1)] == ["cat"] * 5

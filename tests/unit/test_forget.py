@@ -364,10 +364,10 @@ def test_a_reader_that_stays_keeps_the_forgetting_open(
 
 
 def command(world: World, *args: str, **keywords: Any) -> Any:
-    """`labelloop forget` over a world in memory."""
+    """`labelloop ARGS` over a world in memory."""
     from click.testing import CliRunner
 
-    from labelloop.cli import forget
+    from labelloop.cli import datasets, forget
     from labelloop.cli.main import group
 
     class Opened:
@@ -379,8 +379,9 @@ def command(world: World, *args: str, **keywords: Any) -> Any:
         def __exit__(self, *_: object) -> None: ...
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(forget, "opened", Opened)
-        return CliRunner().invoke(group, ["forget", *args], **keywords)
+        for module in (forget, datasets):
+            patch.setattr(module, "opened", Opened)
+        return CliRunner().invoke(group, args, **keywords)
 
 
 def test_the_command_says_what_went_and_what_is_left_to_do(make_world: MakeWorld) -> None:
@@ -388,15 +389,15 @@ def test_the_command_says_what_went_and_what_is_left_to_do(make_world: MakeWorld
     play(world)
     version = world.loop.dataset("training")
     world.loop.export([version], "jsonl", world.folder / "out.jsonl")
-    asked = command(world, PERSON)
+    asked = command(world, "forget", PERSON)
     assert asked.exit_code == 1
     assert "nobody can be asked" in str(asked.exception)
     assert world.log.held([PERSON]) != []
-    told = command(world, PERSON, "--dry-run")
+    told = command(world, "forget", PERSON, "--dry-run")
     assert "1 sample would be forgotten" in told.output
     listed = world.folder / "list.txt"
     listed.write_text(f"{PERSON}\r\n\n")
-    done = command(world, "--from", str(listed), "--yes")
+    done = command(world, "forget", "--from", str(listed), "--yes")
     assert done.exit_code == 0, done.output
     assert "1 prediction, 1 flag or correction" in done.output
     assert f"training v{version.version}" in done.output
@@ -404,9 +405,24 @@ def test_the_command_says_what_went_and_what_is_left_to_do(make_world: MakeWorld
     assert str(world.folder / "out.jsonl") in done.output
     assert f"s3://production/{PERSON}" in done.output
     listed.write_text("\n")
-    nothing = command(world, "--from", str(listed), "--yes")
+    nothing = command(world, "forget", "--from", str(listed), "--yes")
     assert "names no sample" in str(nothing.exception)
-    again = json.loads(command(world, PERSON, "--yes", "--json").output)
+    again = json.loads(command(world, "forget", PERSON, "--yes", "--json").output)
     assert (again["n_again"], again["n_predictions"]) == (1, 0)
-    told_again = command(world, PERSON, "--yes").output
+    told_again = command(world, "forget", PERSON, "--yes").output
     assert told_again.startswith("1 sample, forgotten before\n")
+
+
+def test_the_list_of_versions_shows_what_was_redacted_on_eighty_columns(
+    make_world: MakeWorld,
+) -> None:
+    world = training(make_world)
+    play(world)
+    before = world.loop.dataset("training")
+    world.loop.forget([PERSON])
+    after = world.loop.dataset("training")
+    shown = command(world, "datasets", "list", env={"COLUMNS": "80"}).output.split("\n")
+    row = next(n for n, line in enumerate(shown) if after.content_hash[:12] in line)
+    assert shown[row].split()[:2] == ["training", "v1"]
+    said = [line.strip() for line in shown[row + 1 : row + 3]]
+    assert said == ["redacted, was", before.content_hash[:12]]

@@ -390,7 +390,7 @@ def test_a_mistyped_answer_is_asked_for_again(
 
 @pytest.mark.parametrize("by", ["tags", "table"])
 def test_where_several_could_hold_the_class_the_person_says_which(
-    here: Path, by: str, monkeypatch: pytest.MonkeyPatch
+    here: Path, by: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = here.parent / "photos"
     photos(folder, beside=False)
@@ -419,6 +419,7 @@ def test_where_several_could_hold_the_class_the_person_says_which(
     seen = look(asker, place)
     if by == "tags":
         assert asked == ["Which tag holds the predicted class"]
+        assert "    1  colour:  blue, red\n    2  shape:  a, b, c\n" in capsys.readouterr().out
         assert (seen.names.predicted_class, dict(seen.classes)) == (
             "shape",
             {"a": 14, "b": 13, "c": 13},
@@ -426,6 +427,7 @@ def test_where_several_could_hold_the_class_the_person_says_which(
         return
     found = table(asker, place, Path("labelloop.toml"), seen, given="../log.parquet")
     assert asked == ["Which column holds the predicted class"]
+    assert "    1  colour:  blue, red\n    2  shape:  a, b, c\n" in capsys.readouterr().out
     assert found is not None
     assert found.answers.columns.columns["predicted_class"] == "shape"
     assert set(found.seen.classes) == {"a", "b", "c"}

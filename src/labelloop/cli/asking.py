@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import click
@@ -18,6 +18,9 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "token": ("LABEL_STUDIO_USER_TOKEN", "LABEL_STUDIO_API_KEY"),
 }
 """Where each thing may stand. The first name is the one written where none of them is set."""
+
+_SHOWN = 4
+"""So many values of a tag or column are shown where it is to be chosen."""
 
 
 def say(text: str, indent: int = 0, *, err: bool = True) -> None:
@@ -100,18 +103,23 @@ class Asker:
             return suggested
         raise ArgumentError(f"{question}: that can't be found out", remedy=f"say it with {flag}")
 
-    def choice(self, question: str, among: list[str], *, flag: str) -> str:
-        """One of several."""
-        if len(among) == 1:
-            return among[0]
+    def choice(
+        self, question: str, among: Mapping[str, Collection[str]] | list[str], *, flag: str
+    ) -> str:
+        """One of several; with some of what each holds, where that is known."""
+        names = list(among)
+        if len(names) == 1:
+            return names[0]
         if self.silent:
             raise ArgumentError(
-                f"{question}: there are {', '.join(among)}", remedy=f"say which with {flag}"
+                f"{question}: there are {', '.join(names)}", remedy=f"say which with {flag}"
             )
-        for number, name in enumerate(among, start=1):
-            click.echo(f"  {number:>3}  {name}")
-        number = click.prompt(question, type=click.IntRange(1, len(among)))
-        return among[number - 1]
+        for number, name in enumerate(names, start=1):
+            held = sorted(among[name]) if isinstance(among, Mapping) else []
+            shown = ", ".join(held[:_SHOWN]) + (" ..." if len(held) > _SHOWN else "")
+            click.echo(wrapped(f"  {number:>3}  {name}{':  ' if held else ''}{shown}", 7))
+        number = click.prompt(question, type=click.IntRange(1, len(names)))
+        return names[number - 1]
 
     def more(self, question: str) -> list[str]:
         """Further names, one a line, until an empty one."""

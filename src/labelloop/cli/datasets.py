@@ -35,7 +35,7 @@ def list_versions(config: Path, as_json: bool) -> None:
         for v in versions:
             made = render.moment(v.created_at, loop.settings.project.timezone)
             counts = (f"{v.n_human:,}", f"{v.n_model:,}")
-            mark = "" if v.redacted_from is None else f" (redacted, was {v.redacted_from[:12]})"
+            mark = "" if v.redacted_from is None else f"\nredacted, was\n{v.redacted_from[:12]}"
             table.add_row(v.name, f"v{v.version}", *counts, made, v.content_hash[:12] + mark)
         render.print_tables([table])
 

@@ -139,9 +139,7 @@ def look(asker: Asker, place: Place) -> "Proposal":
     if len(seen.could_be_classes) < 2 or asker.silent:
         return seen
     question = "Which tag holds the predicted class"
-    return proposed(
-        predicted_class=asker.choice(question, list(seen.could_be_classes), flag="--class")
-    )
+    return proposed(predicted_class=asker.choice(question, seen.could_be_classes, flag="--class"))
 
 
 def blind_uri(asker: Asker, place: Place, given: str | None) -> str | None:

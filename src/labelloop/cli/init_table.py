@@ -47,7 +47,7 @@ def table(
     found, n_rows, file = _rows(place, kind, uri)
     if len(found.could_be_classes) > 1 and not asker.silent:
         question = "Which column holds the predicted class"
-        column = asker.choice(question, list(found.could_be_classes), flag="--class")
+        column = asker.choice(question, found.could_be_classes, flag="--class")
         found = propose_columns(found.rows, column)
     found, example = _placed(place, found)
     _say_columns(found, kind, file, example, place)

@@ -213,6 +213,9 @@ def _dataset_text(d: "BuiltDataset") -> str:
         return f"{d.name}: nothing yet"
     if not d.is_new:
         return f"{d.name} v{d.version}: unchanged"
+    if not d.added_human and not d.added_model:
+        model = f", {d.n_model:,} model" if d.n_model else ""
+        return f"{d.name} v{d.version}: {d.n_human:,} human{model}, some changed"
     added = [f"{d.added_human:+,} human"]
     if d.n_model or d.added_model:
         added.insert(0, f"{d.added_model:+,} model")

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from labelloop.core.tags import TagNames
@@ -50,7 +50,7 @@ class Proposal:
     """How many of those looked at have any tag."""
     n_large: int = 0
     """How many of those looked at are too large to travel inside a task, where they would."""
-    could_be_classes: tuple[str, ...] = ()
+    could_be_classes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Where no tag seems to hold the predicted class: those that might."""
 
     def expected(self, share: float) -> str:
@@ -98,7 +98,7 @@ def propose(
         flagged=said / n if n else 0.0,
         n_tagged=sum(map(bool, tagged)),
         n_large=n_large,
-        could_be_classes=could_be_classes(tagged) if unknown else (),
+        could_be_classes=could_be_classes(tagged) if unknown else {},
     )
 
 
@@ -145,13 +145,14 @@ def held_by(tagged: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
     return values
 
 
-def could_be_classes(tagged: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
-    """The tags or columns whose values could be classes.
+def could_be_classes(tagged: Iterable[Mapping[str, str]]) -> dict[str, frozenset[str]]:
+    """The tags or columns whose values could be classes, with these values.
 
-    >>> could_be_classes([{"kind": "ab"[i % 2], "day": "mtw"[i % 3], "n": str(i)} for i in range(9)])
-    ('kind', 'day')
+    >>> found = could_be_classes([{"kind": "ab"[i % 2], "n": str(i)} for i in range(9)])
+    >>> {name: sorted(values) for name, values in found.items()}
+    {'kind': ['a', 'b']}
     """
-    return tuple(name for name, held in held_by(tagged).items() if _are_classes(held))
+    return {name: frozenset(held) for name, held in held_by(tagged).items() if _are_classes(held)}
 
 
 def per_day(moments: Sequence[datetime], n_listed: int) -> float | None:

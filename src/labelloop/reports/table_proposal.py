@@ -46,7 +46,7 @@ class TableProposal:
     confidence_divisor: float
     predicted_at_unit: str | None
     attributes: tuple[str, ...]
-    could_be_classes: tuple[str, ...]
+    could_be_classes: Mapping[str, frozenset[str]]
     rows: Sequence[Mapping[str, str]]
     needs_uri: bool = False
 
@@ -140,7 +140,7 @@ def propose_columns(
         confidence_divisor=100.0 if percent else 1.0,
         predicted_at_unit=None if not times or are_instants(times) else _unit(times),
         attributes=tuple(sliced),
-        could_be_classes=()
+        could_be_classes={}
         if "predicted_class" in columns
         else could_be_classes([{n: r[n] for n in values if r.get(n)} for r in rows]),
         rows=rows,
