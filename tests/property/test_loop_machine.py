@@ -18,8 +18,9 @@ from labelloop.core.tombstone import sample_hash
 from labelloop.errors import AnnotatorUnavailable, LabelloopError
 from labelloop.exports import manifest
 from labelloop.ledger import Ledger, erasures, tombstones
-from labelloop.ports import RemoteTask
-from tests.world import ACCURACY, FLAGGED, LOW, Killed, World, kill_at_write
+from labelloop.ports import RemoteTask, TaskData
+from tests.unit.test_known import afresh
+from tests.world import ACCURACY, FLAGGED, HEAD, LOW, Killed, World, kill_at_write
 
 PEOPLE = ("ana", "ben", "cem")
 SMALL = (
@@ -52,6 +53,7 @@ class LoopMachine(RuleBasedStateMachine):
         self.drawn: dict[tuple[int, str], tuple[str, float | None, int]] = {}
         self.released: set[tuple[str, int]] = set()
         self.forgotten: set[str] = set()
+        self.classes: tuple[str, ...] = ("cat", "dog")
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -96,7 +98,9 @@ class LoopMachine(RuleBasedStateMachine):
     @rule(verb=st.sampled_from(["index", "collect", "select", "send", "build", "measure"]))
     def run_a_verb(self, verb: str) -> None:
         with suppress(AnnotatorUnavailable):
-            getattr(self.world.loop, verb)()
+            said = getattr(self.world.loop, verb)()
+            if verb == "measure":
+                assert said == afresh(self.world, self.folder), "what was kept is what is so"
 
     @rule()
     def run_all(self) -> None:
@@ -176,7 +180,7 @@ class LoopMachine(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        choice=st.sampled_from(["cat", "dog", "dog", "cow"]),
+        choice=st.sampled_from(["cat", "dog", "dog", "bird", "cow"]),
         by=st.sampled_from(PEOPLE),
     )
     def answer(self, data: st.DataObject, choice: str, by: str) -> None:
@@ -211,6 +215,25 @@ class LoopMachine(RuleBasedStateMachine):
         there = list(self.world.annotator._projects)
         if len(there) > 1:
             self.world.annotator.delete_project(data.draw(st.sampled_from(there)))
+
+    @rule(data=st.data())
+    def import_what_is_not_ours(self, data: st.DataObject) -> None:
+        there = list(self.world.annotator._projects)
+        if there:
+            stray = TaskData(task_key="", data={"image": "https://example.org/a.png"})
+            self.world.annotator.import_tasks(data.draw(st.sampled_from(there)), [stray])
+
+    @rule(title=st.sampled_from(["", "renamed"]), data=st.data())
+    def rename_a_project(self, title: str, data: st.DataObject) -> None:
+        there = list(self.world.annotator._projects)
+        if there:
+            self.world.annotator.rename_project(data.draw(st.sampled_from(there)), title)
+
+    @rule(bird=st.booleans())
+    def list_a_class_or_retire_it(self, bird: bool) -> None:
+        self.classes = ("cat", "dog", "bird") if bird else ("cat", "dog")
+        named = ", ".join(f'"{name}"' for name in self.classes)
+        self.world.configure(SMALL, head=HEAD.replace('"cat", "dog"', named))
 
     # --- what always holds ----------------------------------------------------------------
 
@@ -309,13 +332,12 @@ class LoopMachine(RuleBasedStateMachine):
             for ls_task_id in held.offered(project, by="zoe")
         }
 
-    @staticmethod
-    def _usable_answers(remote: list[RemoteTask]) -> dict[str, list[Annotation]]:
+    def _usable_answers(self, remote: list[RemoteTask]) -> dict[str, list[Annotation]]:
         """What people say of each task, over all its duplicates."""
         found: dict[str, list[Annotation]] = {}
         for r in remote:
             for a in r.annotations:
-                if not a.skipped and a.choices[0] in {"cat", "dog"} and r.task_key:
+                if not a.skipped and a.choices[0] in self.classes and r.task_key:
                     said = Annotation(
                         task_key=r.task_key,
                         annotation_id=a.annotation_id,
