@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 USERNAME = "demo@labelloop.example"
 PASSWORD = "labelloop-demo"
 READER = "reader"
+NO_LISTER, NO_READER, NO_WRITER = "no-lister", "no-reader", "no-writer"
+"""The same without one of its rights."""
 """A key that may only read the buckets of inputs, with the same password."""
 
 LABEL_STUDIOS = {"label_studio": LABEL_STUDIO_VERSION, "older_label_studio": "1.20.0"}
@@ -96,6 +98,9 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
         ("labelloop", PASSWORD, everything),
         # the least that labelloop needs: blind copies go to buckets whose names begin with b-
         (READER, PASSWORD, ["Read", "List", "Write:b-*"]),
+        (NO_LISTER, PASSWORD, ["Read", "Write:b-*"]),
+        (NO_READER, PASSWORD, ["List", "Write:b-*"]),
+        (NO_WRITER, PASSWORD, ["Read", "List"]),
     ]
     made = [
         {"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
