@@ -153,3 +153,25 @@ def test_readers_do_not_wait_for_a_writer(url: str, ledger: Ledger) -> None:
         assert value(other, "a") is None
     assert value(other, "a") == "1"
     other.close()
+
+
+def test_a_lease_that_could_not_be_given_back_is_no_bar_to_its_own_ledger(
+    url: str, ledger: Ledger
+) -> None:
+    def rename(old: str, new: str) -> None:
+        engine = sa.create_engine(database_url(url))
+        with engine.begin() as tx:
+            tx.execute(sa.text(f"ALTER TABLE {old} RENAME TO {new}"))
+        engine.dispose()
+
+    other = Ledger.open(url)
+    with ledger.lease("send"):
+        rename("leases", "elsewhere")
+    rename("elsewhere", "leases")
+    with pytest.raises(LeaseHeld), other.lease("send"):
+        pass
+    with ledger.lease("send") as lease:
+        assert lease.token == 2
+        with pytest.raises(LeaseHeld), ledger.lease("send"):
+            pass
+    other.close()

@@ -55,6 +55,7 @@ class Ledger:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._left: dict[str, int] = {}  # step -> token of the last lease that this one left
 
     @classmethod
     def open(cls, url: str) -> "Ledger":
@@ -281,7 +282,8 @@ class Ledger:
                     )
                 )
                 return lease
-            if row.expires_at > now and not holder.is_dead(row.holder):
+            left = row.holder == own and row.token == self._left.get(step)
+            if row.expires_at > now and not left and not holder.is_dead(row.holder):
                 raise LeaseHeld(
                     f"`{step}` is being run by {holder.named(row.holder)}",
                     remedy="wait until it ends; should it have died on another machine, its lease "
@@ -314,6 +316,8 @@ class Ledger:
                 self._renew(tx, lease, lease_s)
 
     def _release(self, lease: Lease) -> None:
+        # what can't be written back, on a full disk say, is known here all the same
+        self._left[lease.step] = lease.token
         with suppress(SQLAlchemyError), self._engine.begin() as tx:
             tx.execute(
                 t.leases.update()
