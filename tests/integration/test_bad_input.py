@@ -147,6 +147,7 @@ def test_a_store_that_is_down_does_not_stop_collecting(project: Project, people:
     answer_all(project, people)
     said = failed(project, "run", MINIO_URL="http://127.0.0.1:9")
     assert "index    failed: " in said
+    assert "select   not run: without index, traffic would be missing" in said
     assert f"collect  {n_sent} labels" in said
     assert "measure  " in said
     assert "evaluation v1" in said

@@ -107,6 +107,16 @@ def test_answers_that_come_late_never_take_away_what_was_kept(make_world: MakeWo
     assert kept[-1] == 200
 
 
+def test_a_round_too_small_for_any_bound_asks_for_rounds_and_not_for_no_audits(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(queues(300), head=PLAIN)
+    round_of(world, 40)  # all of them are audits
+    assert world.loop.build().guarantee.endswith(
+        "round 1: 40 audit labels are too few for a bound, more rounds are needed"
+    )
+
+
 def test_too_few_audits_wait_for_more_rounds_and_say_how_many(make_world: MakeWorld) -> None:
     world = make_world(queues(60), head=PLAIN)
     round_of(world, 300)

@@ -10,6 +10,7 @@ from labelloop.cli import render
 from labelloop.cli.common import Watch, opened, print_json, with_config
 from labelloop.cli.wrapping import wrapped
 from labelloop.core.where import instant
+from labelloop.errors import LabelloopError
 
 
 class _Instant(click.ParamType[datetime]):
@@ -44,6 +45,8 @@ def run(config: Path, as_json: bool, now: bool) -> None:
             watch.clear()
             if not as_json:
                 render.outcome(verb, result, timezone=timezone)
+                if verb == "index" and isinstance(result, LabelloopError):
+                    render.line("select", "not run: without index, traffic would be missing")
 
         ran = loop.run(now=now, report=report)
     if as_json:

@@ -31,8 +31,8 @@ def why_none(state: CertificateState) -> str:
     of = rounds(state)
     waiting = state.n_audits - state.n_answered
     if not state.closed:
-        more = state.n_audits_needed
-        help_ = f", about {more - state.n_audits:,} more would do" if more else ""
+        lacking = (state.n_audits_needed or 0) - state.n_audits
+        help_ = f", about {lacking:,} more would do" if lacking > 0 else ", more rounds are needed"
         return f"{of}: {state.n_audits:,} audit labels are too few for a bound{help_}"
     if waiting:
         return (
