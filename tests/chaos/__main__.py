@@ -46,12 +46,15 @@ def play(course: Course, asked: argparse.Namespace) -> int:
     kinds = Counter(name.split(" of ")[0] for p in points.values() for name in p)
     print(f"{total} points in {len(STAGES)} runs; undisturbed: {summary(expected)}")
     bad: list[str] = []
-    n_killed = n_courses = n_tasks = n_answers = 0
+    n_killed = n_courses = n_draws = n_tasks = n_answers = n_lost = n_duplicated = 0
     for kills in planned(points, asked, began):
         n_courses += 1
         found, _, killed = course.run(kills)
         n_killed += len(killed)
+        n_draws += len(found.draws)
         n_tasks += found.n_remote
+        n_lost += found.lost(expected)
+        n_duplicated += found.n_duplicated
         n_answers += found.n_remote_annotations
         where = "; ".join(killed) or "nowhere"
         if asked.verbose:
@@ -66,12 +69,21 @@ def play(course: Course, asked: argparse.Namespace) -> int:
                     print(f"  also killed only {'; '.join(killed)}: {what}", flush=True)
         elif n_courses % 10 == 0:
             print(f"{n_courses} courses, {n_killed} kills, last {where}", flush=True)
-    print(f"\n{'kills':<28}{n_killed:>8}")
-    print(f"{'courses':<28}{n_courses:>8}")
-    print(f"{'tasks in Label Studio':<28}{n_tasks:>8}")
-    print(f"{'answers':<28}{n_answers:>8}")
-    print(f"{'ends that differ':<28}{len(bad):>8}")
-    print(f"{'minutes':<28}{(time.monotonic() - began) / 60:>8.1f}")
+    print()
+    for what, n in {
+        "points reached": total,
+        "kills": n_killed,
+        "courses": n_courses,
+        "processes": n_courses * len(STAGES) + n_killed,
+        "draws": n_draws,
+        "tasks in Label Studio": n_tasks,
+        "annotations": n_answers,
+        "lost": n_lost,
+        "duplicated": n_duplicated,
+        "ends that differ": len(bad),
+        "minutes": round((time.monotonic() - began) / 60, 1),
+    }.items():
+        print(f"{what:<28}{n:>8}")
     for kind, n in kinds.most_common():
         print(f"  {n:>5}  {kind}")
     return 1 if bad else 0

@@ -107,6 +107,26 @@ class End:
     n_copies: int
     n_projects: int
 
+    def lost(self, expected: "End") -> int:
+        """How many draws, tasks, labels, versions and answers of the undisturbed course aren't there."""
+        missing = [
+            set(whole) - set(found)
+            for whole, found in (
+                (expected.draws, self.draws),
+                (expected.tasks, self.tasks),
+                (expected.labels, self.labels),
+                (expected.datasets, self.datasets),
+            )
+        ]
+        return sum(map(len, missing)) + max(0, expected.n_annotations - self.n_annotations)
+
+    @property
+    def n_duplicated(self) -> int:
+        """How many tasks stand in Label Studio a second time, and answers there or in the ledger."""
+        return (
+            self.n_remote - self.n_remote_keys + abs(self.n_remote_annotations - self.n_annotations)
+        )
+
 
 class Course:
     """The servers, and the ledger that every trial starts from: one identity, one line."""
