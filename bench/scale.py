@@ -7,10 +7,11 @@ the other on this machine, whose cores the servers share.
 import argparse
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import build, index_bucket, ledger_size, scored_frame, select_scale, send_rate
-from bench.table import lines
+from bench.table import Row, lines
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks-scale.md"
 HEAD = """# Sizes and speeds
@@ -29,27 +30,31 @@ was measured once, in one run, on {cores} cores ({machine}); Label Studio and th
 """
 
 
+PARTS: dict[str, Callable[[float], list[Row]]] = {
+    "index": lambda scale: index_bucket.measure(int(50_000 * scale), int(200_000 * scale)),
+    "send": lambda scale: send_rate.measure(int(20_000 * scale)),
+    "select": lambda scale: select_scale.measure(int(100_000_000 * scale)),
+    "scored": lambda scale: scored_frame.measure(int(10_000_000 * scale)),
+    "build": lambda scale: build.measure_build(int(20_000_000 * scale)),
+    "ledger": lambda scale: ledger_size.measure(int(5_000_000 * scale)),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--write", action="store_true", help=f"into docs/{PAGE.name}")
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="this part; more than once: these"
+    )
+    parser.add_argument("--write", action="store_true", help=f"into docs/{PAGE.name}, part by part")
     asked = parser.parse_args()
-
-    def of(n: int) -> int:
-        return int(n * asked.scale)
-
-    rows = [
-        *index_bucket.measure(of(50_000), of(200_000)),
-        *select_scale.measure(of(100_000_000)),
-        *scored_frame.measure(of(10_000_000)),
-        *build.measure_build(of(20_000_000)),
-        *send_rate.measure(of(20_000)),
-        *ledger_size.measure(of(5_000_000)),
-    ]
+    rows: list[Row] = []
+    for name in asked.only or PARTS:
+        rows += PARTS[name](asked.scale)
+        if asked.write:
+            head = HEAD.format(cores=os.cpu_count(), machine=platform.machine())
+            PAGE.write_text(head + "\n".join(lines(rows)) + "\n", encoding="utf-8")
     print(*lines(rows), sep="\n")
-    if asked.write:
-        head = HEAD.format(cores=os.cpu_count(), machine=platform.machine())
-        PAGE.write_text(head + "\n".join(lines(rows)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

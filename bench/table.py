@@ -33,6 +33,7 @@ def peak_mb() -> float:
 HEAD = (
     "what",
     "size",
+    "took",
     "labelloop",
     "instead",
     "limit",
@@ -55,6 +56,7 @@ def _cells(row: Row) -> list[str]:
     return [
         row.what,
         f"{row.size:,} {row.unit}",
+        f"{row.size / row.ours:,.1f} s",
         f"{row.ours:,.0f}/s",
         _or_dash(row.naive, lambda naive: f"{naive:,.0f}/s"),
         _or_dash(row.limit, lambda limit: f"{limit:,.0f}/s"),
