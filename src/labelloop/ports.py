@@ -380,11 +380,15 @@ class PredictionLog(Protocol):
     def twins(self, sample_ids: Sequence[str], limit: int) -> Sequence[str]:
         """Other samples with the content of one of `sample_ids`, sorted, `limit` at most."""
 
-    def erase(self, sample_ids: Sequence[str]) -> None:
+    def erase(self, sample_ids: Sequence[str], *, allowed: Callable[[], None]) -> None:
         """Take every row of `sample_ids` out, and leave nothing of them where the log lies.
 
         Batches keep their numbers. Older versions of the log are gone afterwards, and so is what was
         written and not committed: nobody else may be writing. Idempotent, wherever it was killed.
+
+        allowed
+            called before anything is removed, once it is known what: raises where somebody else may be
+            writing by now
         """
 
     def shape(self, *, closed_before: datetime, unused_before: datetime) -> LogShape:

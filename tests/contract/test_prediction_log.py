@@ -1,6 +1,7 @@
 """What any prediction log promises, held against every adapter."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -27,7 +28,7 @@ from labelloop.core.sample import (
 )
 from labelloop.core.upkeep import Upkeep
 from labelloop.core.where import Where
-from labelloop.errors import ArgumentError, LogError
+from labelloop.errors import ArgumentError, LeaseLost, LogError
 from labelloop.ports import HeldRows, LabelPart, PredictionLog
 from labelloop.testing.log import MemoryLog
 from tests.spark import SPARK_LOGS
@@ -911,7 +912,7 @@ def test_the_twins_of_samples_are_named(log: PredictionLog) -> None:
 def test_an_erased_sample_is_in_no_answer_and_the_others_stay(reopen: Reopen) -> None:
     log = reopen()
     fill(log)
-    log.erase(["a", "never there"])
+    log.erase(["a", "never there"], allowed=lambda: None)
     for each in (log, reopen()):
         assert each.held(["a"]) == []
         assert each.known(["a"]) == {}
@@ -924,14 +925,14 @@ def test_an_erased_sample_is_in_no_answer_and_the_others_stay(reopen: Reopen) ->
 
 def test_erasing_again_changes_nothing_and_the_log_goes_on(log: PredictionLog) -> None:
     fill(log)
-    log.erase(["a"])
+    log.erase(["a"], allowed=lambda: None)
     before = log.snapshot()
-    log.erase(["a"])
-    log.erase([])
+    log.erase(["a"], allowed=lambda: None)
+    log.erase([], allowed=lambda: None)
     assert log.snapshot() == before
     append(log, 5, [prediction("e")])
     assert in_frame(log) == by_place("b", "c", "d", "e")
-    log.erase(["b", "c", "d", "e"])
+    log.erase(["b", "c", "d", "e"], allowed=lambda: None)
     assert in_frame(log) == []
     append(log, 6, [prediction("f")])
     assert in_frame(log) == ["f"]
@@ -948,7 +949,7 @@ def test_erasing_keeps_the_rows_of_others_whole(log: PredictionLog) -> None:
     )
     append(log, 1, [prediction("a"), other])
     before = in_frame_rows(log, "other")
-    log.erase(["a"])
+    log.erase(["a"], allowed=lambda: None)
     assert in_frame_rows(log, "other") == before
     assert log.texts(["other"]) == {"other": "a text"}
 
@@ -957,9 +958,29 @@ def in_frame_rows(log: PredictionLog, sample_id: str) -> Sequence[Candidate]:
     return log.rows_of(ALL, [], [sample_id])
 
 
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_what_another_writes_while_erasing_stands_still_stays(
+    log: PredictionLog, overtaken: bool
+) -> None:
+    fill(log)
+    written: list[str] = []
+
+    def stand_still() -> None:
+        if not written:
+            written.append(log.write_batch(5, "predictions", [prediction("e")], NOON))
+        if overtaken:
+            raise LeaseLost("`index` was taken over", remedy="run again")
+
+    with pytest.raises(LeaseLost) if overtaken else nullcontext():
+        log.erase(["a"], allowed=stand_still)
+    log.commit_batch(5, "predictions", written[0])
+    log.erase(["a"], allowed=lambda: None)
+    assert in_frame(log) == by_place("b", "c", "d", "e")
+
+
 def test_a_batch_that_was_not_committed_is_given_up_by_erasing(log: PredictionLog) -> None:
     path = log.write_batch(1, "predictions", [prediction("a"), prediction("b")], NOON)
-    log.erase(["a"])
+    log.erase(["a"], allowed=lambda: None)
     assert not log.is_whole(path, 2)
     with pytest.raises(LogError, match="no whole batch"):
         log.commit_batch(1, "predictions", path)
@@ -1019,7 +1040,7 @@ def test_tidying_changes_no_answer_and_the_log_goes_on(reopen: Reopen) -> None:
     assert not maintained(log, unused_before=datetime.now(UTC) + timedelta(days=1)).changes
     with pytest.raises(LogError, match="in the log already"):
         log.write_batch(3, "predictions", [prediction("another")], NOON)
-    log.erase(["o", "b2"])
+    log.erase(["o", "b2"], allowed=lambda: None)
     assert in_frame(log) == by_place("a", "b1", "b3", "b4")
     assert [b.batch for b in log.visible_after(0)] == [1, 2, 3, 4, 5]
     append(log, 7, [prediction("late")])

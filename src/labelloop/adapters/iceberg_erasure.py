@@ -6,7 +6,7 @@ own files carry the least and the greatest sample_id of each data file.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +56,11 @@ def rewrite(
     tables.change(kind, f"Erasing samples from {kind}", replace)
 
 
-def sweep(tables: IcebergTables, kind: BatchKind) -> None:
+def sweep(tables: IcebergTables, kind: BatchKind, allowed: Callable[[], None]) -> None:
     """Let every snapshot but the present one go, and remove the files that it doesn't need.
+
+    `allowed` is asked between looking and removing: where this process stood still and another has
+    written since, what that one wrote isn't among what was found; where it had written before, it raises.
 
     Raises:
         LogError: the table can't be read or written.
@@ -68,7 +71,9 @@ def sweep(tables: IcebergTables, kind: BatchKind) -> None:
         return [s.snapshot_id for s in table.snapshots() if present and s != present]
 
     let_go(tables, kind, older)
-    remove(tables, kind, strays(tables, kind))
+    found = strays(tables, kind)
+    allowed()
+    remove(tables, kind, found)
 
 
 def _without(

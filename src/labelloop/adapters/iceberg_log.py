@@ -195,7 +195,7 @@ class IcebergLog:
         """Whether a batch of `n_rows` rows was written whole at `path`."""
         return self._tables.n_rows(path) == n_rows
 
-    def erase(self, sample_ids: Sequence[str]) -> None:
+    def erase(self, sample_ids: Sequence[str], *, allowed: Callable[[], None]) -> None:
         """Take every row of `sample_ids` out, and leave nothing of them where the log lies.
 
         Raises:
@@ -206,7 +206,7 @@ class IcebergLog:
             batches = sorted({rows.batch for rows in held if rows.kind == kind})
             if batches:
                 iceberg_erasure.rewrite(self._tables, kind, batches, sample_ids)
-            iceberg_erasure.sweep(self._tables, kind)
+            iceberg_erasure.sweep(self._tables, kind, allowed)
 
     # --- tidying ----------------------------------------------------------------------------
 

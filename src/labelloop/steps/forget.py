@@ -254,9 +254,8 @@ class Forget:
             erasure = begun.erasure
             troubles: list[LabelloopError] = []
             with _noted(troubles):
-                with self._ledger.write(index):
-                    pass  # index was not taken over while this process stood still
-                self._log.erase(erasure.sample_ids)
+                self._still_holds(index)
+                self._log.erase(erasure.sample_ids, allowed=lambda: self._still_holds(index))
             with _noted(troubles):
                 shown = [uri for uri in self._also_delete if self._store.exists(uri)]
                 for uri in (*erasure.copies, *shown):
@@ -280,6 +279,11 @@ class Forget:
         with self._ledger.write(lease) as tx:
             erasures.finish(tx, begun.number)
         return done
+
+    def _still_holds(self, index: Lease) -> None:
+        """Return if index was not taken over while this process stood still; raise if it was."""
+        with self._ledger.write(index):
+            pass
 
     def _delete_tasks(self, erasure: Erasure) -> None:
         """Delete the samples' tasks in every project of ours, duplicates too."""

@@ -142,10 +142,12 @@ class MemoryLog:
         """Whether a batch of `n_rows` rows was written at `path`."""
         return path in self._written and len(self._written[path].rows) == n_rows
 
-    def erase(self, sample_ids: Sequence[str]) -> None:
+    def erase(self, sample_ids: Sequence[str], *, allowed: Callable[[], None]) -> None:
         """Take every row of `sample_ids` out, and what was not committed."""
+        found = set(self._written)
+        allowed()
         gone = set(sample_ids)
-        kept: dict[str, _Batch] = {}
+        kept = {path: batch for path, batch in self._written.items() if path not in found}
         for (kind, batch), path in list(self._visible.items()):
             rows = tuple(r for r in self._written[path].rows if r.sample_id not in gone)
             if rows:
