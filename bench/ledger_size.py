@@ -11,7 +11,6 @@ what a user would ask the database for the same numbers.
 import argparse
 import json
 import multiprocessing
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.table import Row, lines
+from bench.table import Row, lines, peak_mb
 
 A_ROUND = 5_000
 BLIND = 200
@@ -299,7 +298,7 @@ def child(what: str, folder: Path) -> dict[str, float]:
 
 def tell(do: Callable[[Path], None], folder: Path) -> None:
     do(folder)
-    print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"peak_mb": peak_mb()}))
 
 
 def status(folder: Path) -> None:

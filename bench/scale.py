@@ -17,7 +17,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks-scale.md"
 HEAD = """# Sizes and speeds
 
 `make bench-scale ARGS=--write` writes this page; `--scale 0.1` makes every size a tenth. Each line
-was measured once, in one run, on {cores} cores ({machine}); Label Studio and the S3 server
+was measured once, on {cores} cores ({machine}); Label Studio and the S3 server
 (SeaweedFS) run on the same cores. Ratios say more than rates.
 
 - *instead*: of tags, `list_objects_v2` and a loop of `get_object_tagging` with boto3, as notebooks have
