@@ -82,7 +82,15 @@ class Connections:
 
     def close(self) -> None:
         """Close every connection; the next verb opens them again."""
-        for name in ("ledger", "log", "store", "annotator", "source", "_notifications"):
+        for name in (
+            "ledger",
+            "log",
+            "store",
+            "annotator",
+            "source",
+            "_notifications",
+            "_s3_store",
+        ):
             self.__dict__.pop(name, None)
         for opened in reversed(self._opened):
             close = getattr(opened, "close", None)
@@ -288,9 +296,10 @@ class Connections:
                 blind_uri=own.blind_uri,
                 public_url=own.public_endpoint_url,
             )
-        return self._open_s3_store()
+        return self._s3_store
 
-    def _open_s3_store(self) -> "S3Store":
+    @cached_property
+    def _s3_store(self) -> "S3Store":
         from labelloop.adapters.s3 import S3Store
 
         own = self.settings.store
@@ -369,9 +378,7 @@ class Connections:
         from labelloop.adapters.notification_files import NotificationFiles
 
         bucket = own.uri.removeprefix("s3://").partition("/")[0]
-        return BucketNotifications(
-            NotificationFiles(own.notifications, bucket), self._open_s3_store()
-        )
+        return BucketNotifications(NotificationFiles(own.notifications, bucket), self._s3_store)
 
 
 def _revealed(secret: "SecretStr | None") -> str | None:

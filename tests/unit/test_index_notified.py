@@ -113,6 +113,20 @@ def test_where_a_notification_is_unreadable_the_store_is_listed(notified: World)
     assert notified.loop.index().n_listed == 0
 
 
+@pytest.mark.parametrize("at", range(1, 7))
+def test_one_that_is_unreadable_is_passed_only_once_the_store_was_listed(
+    notified: World, at: int
+) -> None:
+    name(notified, UNREADABLE, *notified.traffic(4))
+    notified.traffic(1)  # what it named, perhaps
+    kill_at_write(notified, at)
+    with pytest.raises(Killed):
+        notified.loop.index()
+    notified.restart().index()
+    assert n_framed(notified) == 7
+    assert notified.loop.index().n_listed == 0
+
+
 def test_other_classes_are_a_reason_to_list(notified: World) -> None:
     notified.put("cow.png", predicted_class="cow")
     name(notified, "cow.png")

@@ -195,10 +195,11 @@ class Index:
             or listed_at is None
             or now - datetime.fromisoformat(listed_at) >= self._list_every
         )
+        settled = None
         if self._notifications is not None and not due:
-            self._take_notified(self._notifications, lease, counts, forgotten, now)
+            settled = self._take_notified(self._notifications, lease, counts, forgotten, now)
         if self._notifications is None or due or counts.n_unreadable:
-            self._list(lease, counts, forgotten, now, retry=retry)
+            self._list(lease, counts, forgotten, now, retry=retry, settled=settled)
         return counts
 
     def _take_notified(
@@ -208,10 +209,11 @@ class Index:
         counts: _Counts,
         forgotten: Tombstones,
         now: datetime,
-    ) -> None:
+    ) -> str | None:
         """Read what notifications name, up to the first that names an object without its tags yet.
 
-        What follows it is read too, and again next time.
+        What follows it is read too, and again next time. Returns the position so far: it isn't noted from
+        the first unreadable one on, as that was passed only once the store has been listed.
         """
         with self._ledger.read() as tx:
             position = cursors.get(tx, _NOTIFIED)
@@ -234,20 +236,28 @@ class Index:
             self._progress("notified", n_notified, None)
             if found.is_full:
                 found = self._write(lease, found, counts, now)
-                self._put(lease, _NOTIFIED, settled)
+                self._pass(lease, settled, counts)
         self._write(lease, found, counts, now)
-        self._put(lease, _NOTIFIED, settled)
+        self._pass(lease, settled, counts)
         counts.n_notified = n_notified
+        return settled
 
-    def _put(self, lease: Lease, cursor: str, value: str | None) -> None:
-        if value is not None:
+    def _pass(self, lease: Lease, settled: str | None, counts: _Counts) -> None:
+        if settled is not None and not counts.n_unreadable:
             with self._ledger.write(lease) as tx:
-                cursors.put(tx, cursor, value)
+                cursors.put(tx, _NOTIFIED, settled)
 
     def _list(
-        self, lease: Lease, counts: _Counts, forgotten: Tombstones, now: datetime, *, retry: bool
+        self,
+        lease: Lease,
+        counts: _Counts,
+        forgotten: Tombstones,
+        now: datetime,
+        *,
+        retry: bool,
+        settled: str | None,
     ) -> None:
-        """List the store, and read what may be new."""
+        """List the store, and read what may be new; `settled`: how far notifications were read before."""
         with self._ledger.read() as tx:
             text = cursors.get(tx, _NEWEST_LISTED)
         known_before = datetime.fromisoformat(text) - SETTLED if text else None
@@ -278,9 +288,10 @@ class Index:
                 cursors.put(tx, _NEWEST_LISTED, seen.isoformat())
             cursors.put(tx, _READING, self._digest())
             cursors.put(tx, _LISTED_AT, now.isoformat())
-            if notified is not None and not n_pending:
-                # what was named before the listing began has been seen by it
-                cursors.put(tx, _NOTIFIED, notified)
+            # what was named before the listing began has been seen by it
+            passed = settled if n_pending else notified
+            if passed is not None:
+                cursors.put(tx, _NOTIFIED, passed)
 
     def _digest(self) -> str:
         """What decides whether tags can be read: where it changes, rows set aside may be mended."""
