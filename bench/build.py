@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from bench.table import Row, lines, peak_mb
 
-from labelloop.adapters import log_sql
-from labelloop.adapters.iceberg_log import IcebergLog
-from labelloop.config import load
+from labelloop.adapters.iceberg import sql as log_sql
+from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import PredictionTable
 from labelloop.loop import Loop
-from labelloop.ports import LabelPart
-from labelloop.steps.batch_writer import write_batches
+from labelloop.ports.log import LabelPart
+from labelloop.settings.file import load
+from labelloop.steps.index.batch_writer import write_batches
 from labelloop.testing import MemoryAnnotator, MemoryStore
 
 SETTINGS = """

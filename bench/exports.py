@@ -23,13 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bench.table import peak_mb
 
-from labelloop.adapters.s3 import S3Store
-from labelloop.connections import silent
+from labelloop.adapters.s3.store import S3Store
 from labelloop.core.dataset import DatasetVersion
 from labelloop.demo.servers import SeaweedFS
 from labelloop.exports import formats
-from labelloop.reports.dataset_diff import diff
-from labelloop.steps.manifest_file import manifest_schema
+from labelloop.project import silent
+from labelloop.steps.build.manifest_file import manifest_schema
+from labelloop.views.dataset_diff import diff
 
 CLASSES = [f"class {i}" for i in range(10)]
 

@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 from bench.table import Row, lines, peak_mb
 
-from labelloop.adapters.s3 import S3Store
-from labelloop.adapters.s3_access import S3Access
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.store import S3Store
 from labelloop.demo.servers import SeaweedFS
 
 if TYPE_CHECKING:
@@ -172,9 +172,9 @@ class Later:
 
 def index_twice(folder: Path, n: int) -> None:
     """Index, again, and again as if all objects were an hour older than the newest."""
-    from labelloop.config import load
     from labelloop.loop import Loop
-    from labelloop.steps import index
+    from labelloop.settings.file import load
+    from labelloop.steps.index import bucket as index
 
     found: dict[str, tuple[float, int]] = {}
     n_asked = 0

@@ -127,7 +127,7 @@ class Stub:
 
     def __init__(self, ledger: Path, fresh: int) -> None:
         from labelloop.core.token import project_marker
-        from labelloop.ports import Project, RemoteAnnotation, RemoteTask
+        from labelloop.ports.annotator import Project, RemoteAnnotation, RemoteTask
 
         now = datetime.now(UTC)
         with closing(sqlite3.connect(ledger)) as connection:
@@ -239,8 +239,8 @@ def compared(what: str, n: int, folder: Path, ours: str, bare: str) -> Row:
 
 def fill(folder: Path, n: int) -> None:
     """A ledger of n draws: the tables are filled in SQL, without their indexes, which follow."""
-    from labelloop.config import load
     from labelloop.loop import Loop
+    from labelloop.settings.file import load
 
     begin = time.perf_counter()
     classes = ", ".join(f'"class {i}"' for i in range(CLASSES))
@@ -309,8 +309,8 @@ def status(folder: Path) -> None:
 
 
 def collect(folder: Path, fresh: int = 0) -> None:
-    from labelloop.config import load
     from labelloop.loop import Loop
+    from labelloop.settings.file import load
 
     annotator = Stub(ledger_of(folder), fresh)
     with Loop(load(folder / "labelloop.toml", {}), annotator=annotator) as loop:  # type: ignore[arg-type]

@@ -18,12 +18,12 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.core.line import line
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.sample import Prediction
 from labelloop.core.where import Where
-from labelloop.ports import LabelPart
+from labelloop.ports.log import LabelPart
 
 SALT = b"bench"
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -17,15 +17,15 @@ import numpy as np
 import pyarrow as pa
 from bench.table import Row, lines, peak_mb
 
-from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.core.line import LINE_END
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import PredictionTable
+from labelloop.measuring.learned_risk import LearnedRisk
 from labelloop.sampling.blind import BlindDesign
 from labelloop.sampling.remaining import Remaining, likely_cut
 from labelloop.statistics import RiskModel
-from labelloop.steps.framed import framed
-from labelloop.steps.learn import LearnedRisk
+from labelloop.steps.select.frame import framed
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CLASSES, SITES = 10, 5

@@ -100,9 +100,9 @@ def write(folder: Path, *, budget: int, more: str) -> None:
 
 def fill(folder: Path, days: int, n_day: int, n_before: int | None = None) -> None:
     """All days but the last (`n_before` rows a day, if they differ), a round over them, and the last."""
-    from labelloop.config import load
     from labelloop.loop import Loop
-    from labelloop.steps.batch_writer import write_batches
+    from labelloop.settings.file import load
+    from labelloop.steps.index.batch_writer import write_batches
 
     now = datetime.now(UTC)
     with Loop(load(folder / "labelloop.toml", {})) as loop:

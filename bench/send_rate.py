@@ -15,10 +15,10 @@ import httpx
 from bench.index_bucket import BUCKET, boto, upload
 from bench.table import Row, lines
 
-from labelloop.config import load
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
 from labelloop.loop import Loop
-from labelloop.steps.send import BATCH
+from labelloop.settings.file import load
+from labelloop.steps.send.send import BATCH
 
 USER = {"username": "demo@labelloop.example", "password": "labelloop-demo"}
 SETTINGS = """

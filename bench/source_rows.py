@@ -15,8 +15,8 @@ import pyarrow.csv
 import pyarrow.parquet
 from bench.table import peak_mb
 
-from labelloop.config import load
 from labelloop.loop import Loop
+from labelloop.settings.file import load
 
 SETTINGS = """
 [project]

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from bench.select_scale import predictions
 
-from labelloop.adapters.iceberg_log import IcebergLog
-from labelloop.adapters.spark_engine import SparkEngine
+from labelloop.adapters.iceberg.log import IcebergLog
+from labelloop.adapters.spark.engine import SparkEngine
 from labelloop.core.line import LINE_END
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.where import Where

@@ -37,7 +37,7 @@ def part(name: str) -> str:
 
 def settings(_: str) -> str:
     """The settings, a table a section."""
-    from labelloop.config import reference
+    from labelloop.settings.file import reference
 
     return reference()
 
@@ -81,7 +81,7 @@ def where_columns(_: str) -> str:
 
 def log_table(name: str) -> str:
     """The columns of a table of the prediction log."""
-    from labelloop.adapters.iceberg_schema import schema
+    from labelloop.adapters.iceberg.schema import schema
 
     lines = [f"| `labelloop.{name}` | type | |", "| --- | --- | --- |"]
     for column in schema("feedback" if name == "feedback" else "predictions").fields:
@@ -92,7 +92,7 @@ def log_table(name: str) -> str:
 
 def manifest_columns(_: str) -> str:
     """The columns of a manifest."""
-    from labelloop.steps.manifest_file import manifest_schema
+    from labelloop.steps.build.manifest_file import manifest_schema
 
     return "\n".join(f"- `{field.name}` ({field.type})" for field in manifest_schema())
 

@@ -7,7 +7,7 @@ from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.task import TaskState
 from labelloop.ledger.rounds import Placed
-from labelloop.steps.blind_frame import BlindFrame
+from labelloop.measuring.blind_frame import BlindFrame
 
 
 def blind_frame(

@@ -17,7 +17,7 @@ from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.task import TaskState
 from labelloop.ledger import Ledger, datasets, rounds
 from labelloop.ledger import tables as t
-from labelloop.steps.manifest_file import manifest_schema
+from labelloop.steps.build.manifest_file import manifest_schema
 
 PURPOSES = {
     "accuracy": Purpose.EVALUATION,

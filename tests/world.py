@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from labelloop.config import load
 from labelloop.core.task import Task, TaskState
 from labelloop.core.token import task_key
 from labelloop.ledger import cursors, held_counts, rounds, task_counts, tasks
 from labelloop.ledger.rounds import Placed
 from labelloop.loop import Loop
+from labelloop.settings.file import load
 from labelloop.testing import (
     MemoryAnnotator,
     MemoryLog,
@@ -25,7 +25,7 @@ from labelloop.testing import (
 )
 
 if TYPE_CHECKING:
-    from labelloop.settings import Settings
+    from labelloop.settings.settings import Settings
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -6,39 +6,36 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from labelloop.config import FILE_NAME, load
-from labelloop.connections import Connections, silent
-from labelloop.core.tags import TagNames
 from labelloop.errors import ConfigError, LabelloopError, LedgerError, without_frames
 from labelloop.ledger import Ledger, classes
+from labelloop.project import Connections, silent
+from labelloop.reading.tags import TagNames
+from labelloop.settings.file import FILE_NAME, load
 
 if TYPE_CHECKING:
-    from labelloop.adapters.notification_listener import NotificationListener
-    from labelloop.core.columns import HowToRead
+    from labelloop.adapters.notifications.listener import NotificationListener
     from labelloop.core.dataset import DatasetVersion
     from labelloop.core.upkeep import Upkeep
+    from labelloop.doctor.finding import Diagnosis
+    from labelloop.doctor.subject import Subject
     from labelloop.exports.exported import Exported
     from labelloop.ledger.move import Moved
     from labelloop.ledger.rejects import SetAside
-    from labelloop.ports import (
-        Clock,
-        Progress,
-    )
-    from labelloop.reports.dataset_diff import DatasetDiff
-    from labelloop.reports.doctor.finding import Diagnosis
-    from labelloop.reports.doctor.subject import Subject
-    from labelloop.reports.plan import Plan
-    from labelloop.reports.quality import Quality
-    from labelloop.reports.status import Status, Tie, Wait
-    from labelloop.steps.build import Build, Built
-    from labelloop.steps.collect import Collected
-    from labelloop.steps.compare import Compared
-    from labelloop.steps.forget import Forgotten
-    from labelloop.steps.index import Indexed
+    from labelloop.ports.clock import Clock, Progress
+    from labelloop.reading.columns import HowToRead
+    from labelloop.steps.build.build import Build, Built
+    from labelloop.steps.collect.collect import Collected
+    from labelloop.steps.compare.compare import Compared
+    from labelloop.steps.forget.forget import Forgotten
+    from labelloop.steps.index.bucket import Indexed
     from labelloop.steps.measure import Measured
-    from labelloop.steps.rebuild import Rebuilt
-    from labelloop.steps.select import Selected
-    from labelloop.steps.send import Sent
+    from labelloop.steps.rebuild.rebuild import Rebuilt
+    from labelloop.steps.select.select import Selected
+    from labelloop.steps.send.send import Sent
+    from labelloop.views.dataset_diff import DatasetDiff
+    from labelloop.views.plan import Plan
+    from labelloop.views.quality import Quality
+    from labelloop.views.status import Status, Tie, Wait
 
 T = TypeVar("T")
 
@@ -71,7 +68,7 @@ class Loop(Connections):
 
         `list_store` lists the bucket though notifications would do.
         """
-        from labelloop.steps.index import Index
+        from labelloop.steps.index.bucket import Index
 
         own = self.settings
         by_table = self._index_table()
@@ -99,7 +96,7 @@ class Loop(Connections):
         Raises:
             ConfigError: the settings name no folder for them, it can't be written, or the port is taken.
         """
-        from labelloop.adapters.notification_listener import NotificationListener
+        from labelloop.adapters.notifications.listener import NotificationListener
 
         folder = self.settings.store.notifications
         if folder is None or folder.is_file():
@@ -120,7 +117,7 @@ class Loop(Connections):
         own = self.settings
         if self.source is None or own.source is None:
             return None
-        from labelloop.steps.index_table import IndexTable
+        from labelloop.steps.index.table import IndexTable
 
         reading = self._how_to_read(self._renamed())
         return IndexTable(
@@ -135,7 +132,7 @@ class Loop(Connections):
 
     def _how_to_read(self, renamed: Mapping[str, str]) -> "HowToRead":
         """How the rows of the table are read; `renamed`: the present name of each old one."""
-        from labelloop.core.columns import ColumnNames, HowToRead, TableRules
+        from labelloop.reading.columns import ColumnNames, HowToRead, TableRules
 
         own = self.settings
         assert own.source is not None  # noqa: S101  who asks has a table
@@ -160,7 +157,7 @@ class Loop(Connections):
 
     def collect(self, *, anew: bool = False) -> "Collected":
         """Bring people's answers home. `anew`: projects that aren't at this address are gone."""
-        from labelloop.steps.collect import Collect
+        from labelloop.steps.collect.collect import Collect
 
         return Collect(
             self.ledger,
@@ -179,7 +176,7 @@ class Loop(Connections):
         until: datetime | None = None,
     ) -> "Selected":
         """Draw a round where one is due. `now` closes one early; `since`, `until`: an extra round."""
-        from labelloop.steps.select import Select
+        from labelloop.steps.select.select import Select
 
         return Select(
             self.ledger,
@@ -193,8 +190,8 @@ class Loop(Connections):
 
     def send(self, *, refresh: bool = False) -> "Sent":
         """Send what is drawn to Label Studio. `refresh` renews every open task's image URL."""
-        from labelloop.steps.send import Send
-        from labelloop.steps.texts import Texts
+        from labelloop.steps.send.send import Send
+        from labelloop.steps.send.texts import Texts
 
         own = self.settings
         return Send(
@@ -236,7 +233,7 @@ class Loop(Connections):
         return self._build().run()
 
     def _build(self) -> "Build":
-        from labelloop.steps.build import Build
+        from labelloop.steps.build.build import Build
 
         return Build(
             self.ledger,
@@ -260,8 +257,8 @@ class Loop(Connections):
             ArgumentError: a sample is unknown; nothing was done.
             LeaseHeld: a verb is running; nothing was done.
         """
-        from labelloop.reports.doctor import page
-        from labelloop.steps.forget import Forget
+        from labelloop.doctor import page
+        from labelloop.steps.forget.forget import Forget
 
         place = self.settings.store.blind_uri
         return Forget(
@@ -341,8 +338,8 @@ class Loop(Connections):
         trained_on: Sequence[tuple[str, int]] = (),
     ) -> "Compared":
         """The candidate whose answers stand in a Parquet file, against the model that serves."""
-        from labelloop.steps.candidate import from_file
-        from labelloop.steps.compare import compare
+        from labelloop.steps.compare.candidate import from_file
+        from labelloop.steps.compare.compare import compare
 
         return compare(
             self.ledger,
@@ -360,8 +357,8 @@ class Loop(Connections):
         trained_on: Sequence[tuple[str, int]] = (),
     ) -> "Compared":
         """A model whose answers stand in the log, against the model that serves."""
-        from labelloop.steps.candidate import from_log
-        from labelloop.steps.compare import compare, judges
+        from labelloop.steps.compare.candidate import from_log
+        from labelloop.steps.compare.compare import compare, judges
 
         return compare(
             self.ledger,
@@ -373,7 +370,7 @@ class Loop(Connections):
 
     def write_judges(self, target: Path) -> int:
         """Write the samples that a candidate must answer, as CSV; returns how many."""
-        from labelloop.steps.compare import write_samples
+        from labelloop.steps.compare.compare import write_samples
 
         return write_samples(self.ledger, target)
 
@@ -403,7 +400,7 @@ class Loop(Connections):
             LedgerError: it isn't empty, or there is no log whose identity it could take.
         """
         from labelloop.ledger.database import Identity
-        from labelloop.steps.rebuild import Rebuild
+        from labelloop.steps.rebuild.rebuild import Rebuild
 
         state = self.settings.state
         found = self._log_identity()
@@ -431,7 +428,7 @@ class Loop(Connections):
 
     def status(self) -> "Status":
         """What waits for whom."""
-        from labelloop.reports.status import status
+        from labelloop.views.status import status
 
         return status(self.ledger, clock=self.clock, every=self.settings.rounds.every)
 
@@ -442,8 +439,8 @@ class Loop(Connections):
             before that, mend what can be mended of the ledger, the log and the datasets; every file
             is then read whole
         """
-        from labelloop.reports.doctor.examination import diagnose
-        from labelloop.reports.doctor.repair import repair as mend
+        from labelloop.doctor.examination import diagnose
+        from labelloop.doctor.repair import repair as mend
 
         if not repair:
             return diagnose(self._subject())
@@ -457,7 +454,7 @@ class Loop(Connections):
 
     def _finish_batches(self) -> int:
         from labelloop.ledger import batches
-        from labelloop.steps.batch_writer import recover_batches
+        from labelloop.steps.index.batch_writer import recover_batches
 
         with self.ledger.lease("index") as lease:
             with self.ledger.read() as tx:
@@ -471,12 +468,12 @@ class Loop(Connections):
         Raises:
             ArgumentError: there is no place for it, or no image to show.
         """
-        from labelloop.reports.doctor import page
+        from labelloop.doctor import page
 
         return page.write(self._subject())
 
     def _subject(self, *, thorough: bool = False) -> "Subject":
-        from labelloop.reports.doctor.subject import Subject
+        from labelloop.doctor.subject import Subject
 
         return Subject(
             settings=self.settings,
@@ -511,7 +508,7 @@ class Loop(Connections):
 
     def report(self) -> "Quality":
         """How good the model is, over time and by class, and what its labels went into."""
-        from labelloop.reports.quality import quality
+        from labelloop.views.quality import quality
 
         project = self.settings.project
         return quality(
@@ -524,25 +521,25 @@ class Loop(Connections):
 
     def plan(self, half_width: float | None = None) -> "Plan":
         """How many blind labels an accuracy of this precision needs; of a few where it is None."""
-        from labelloop.reports.plan import plan
+        from labelloop.views.plan import plan
 
         return plan(self.ledger, self.measure(), queues=self.queues, half_width=half_width)
 
     def waits(self) -> "list[Wait]":
         """The tasks that wait for a person, the longest first."""
-        from labelloop.reports.status import waits
+        from labelloop.views.status import waits
 
         return waits(self.ledger)
 
     def ties(self) -> "list[Tie]":
         """The tasks on which people disagree, by queue and sample."""
-        from labelloop.reports.status import ties
+        from labelloop.views.status import ties
 
         return ties(self.ledger)
 
     def rejected(self) -> "list[SetAside]":
         """The rows that were set aside, newest first."""
-        from labelloop.reports.status import rejected
+        from labelloop.views.status import rejected
 
         return rejected(self.ledger)
 
@@ -618,7 +615,7 @@ class Loop(Connections):
         People are named as Label Studio names them; while it can't be asked, by their accounts' ids.
         """
         from labelloop.errors import AnnotatorError
-        from labelloop.reports.dataset_diff import diff, named
+        from labelloop.views.dataset_diff import diff, named
 
         found = diff(old, new, progress=self._progress)
         if not found.by_people:

@@ -14,12 +14,12 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 from tests.odd_keys import ODD_KEYS
 
-from labelloop.adapters.folder import FolderStore
-from labelloop.adapters.label_studio import LabelStudioAnnotator
-from labelloop.adapters.s3 import S3Store
-from labelloop.adapters.s3_access import Addressing
+from labelloop.adapters.folder.store import FolderStore
+from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
+from labelloop.adapters.s3.access import Addressing
+from labelloop.adapters.s3.store import S3Store
 from labelloop.demo.servers import LabelStudio, SeaweedFS
-from labelloop.ports import Project, ProjectSpec, TaskData
+from labelloop.ports.annotator import Project, ProjectSpec, TaskData
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

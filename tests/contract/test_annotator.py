@@ -11,10 +11,17 @@ from typing import Any, ClassVar, Protocol
 import httpx
 import pytest
 
-from labelloop.adapters.label_studio import LabelStudioAnnotator
+from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
 from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorDenied, AnnotatorError, ArgumentError, ProjectGone
-from labelloop.ports import Annotator, BucketAccess, Project, ProjectSpec, RemoteTask, TaskData
+from labelloop.ports.annotator import (
+    Annotator,
+    BucketAccess,
+    Project,
+    ProjectSpec,
+    RemoteTask,
+    TaskData,
+)
 from labelloop.testing import MemoryAnnotator
 from tests.conftest import LABEL_STUDIOS
 

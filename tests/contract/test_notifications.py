@@ -9,10 +9,11 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from labelloop.adapters.bucket_notifications import BucketNotifications
-from labelloop.adapters.notification_files import NotificationFiles
-from labelloop.adapters.s3 import FEW, S3Store
-from labelloop.ports import Notifications, StoredObject
+from labelloop.adapters.notifications.bucket import BucketNotifications
+from labelloop.adapters.notifications.files import NotificationFiles
+from labelloop.adapters.s3.store import FEW, S3Store
+from labelloop.ports.notifications import Notifications
+from labelloop.ports.store import StoredObject
 from labelloop.testing import MemoryNotifications, MemoryStore
 from labelloop.testing.notifications import UNREADABLE
 from tests.odd_keys import ODD_KEYS

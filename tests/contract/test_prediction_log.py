@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labelloop.adapters.iceberg_log import IcebergLog
-from labelloop.adapters.s3_access import S3Access
-from labelloop.adapters.spark_engine import SparkEngine
+from labelloop.adapters.iceberg.log import IcebergLog
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.spark.engine import SparkEngine
 from labelloop.core.line import LINE_END, line
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import (
@@ -29,7 +29,7 @@ from labelloop.core.sample import (
 from labelloop.core.upkeep import Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LeaseLost, LogError
-from labelloop.ports import HeldRows, LabelPart, PredictionLog
+from labelloop.ports.log import HeldRows, LabelPart, PredictionLog
 from labelloop.testing.log import MemoryLog
 from tests.spark import SPARK_LOGS
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from labelloop.adapters.s3_access import S3Access
-from labelloop.adapters.source_delta import DeltaSource, storage_options
-from labelloop.adapters.source_files import FilesSource, Kind
-from labelloop.adapters.source_iceberg import IcebergSource
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.sources.delta import DeltaSource, storage_options
+from labelloop.adapters.sources.files import FilesSource, Kind
+from labelloop.adapters.sources.iceberg import IcebergSource
 from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable
-from labelloop.ports import Source, SourceFile
+from labelloop.ports.source import Source, SourceFile
 from labelloop.testing import MemorySource
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from labelloop.adapters.folder import FolderStore
-from labelloop.adapters.s3 import S3Store
+from labelloop.adapters.folder.store import FolderStore
+from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
-from labelloop.ports import Store
+from labelloop.ports.store import Store
 from labelloop.testing import MemoryStore
 from tests.odd_keys import ODD_KEYS
 

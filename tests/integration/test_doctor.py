@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from labelloop.config import load
+from labelloop.doctor.finding import Finding, Outcome
 from labelloop.loop import Loop
-from labelloop.reports.doctor.finding import Finding, Outcome
+from labelloop.settings.file import load
 from tests.conftest import PASSWORD, READER
 from tests.integration.conftest import CLASSES, Project
 

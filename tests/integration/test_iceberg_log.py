@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
-from labelloop.adapters import iceberg_erasure
-from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.adapters.iceberg import erasure as iceberg_erasure
+from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction
 from labelloop.errors import LogError
@@ -166,7 +166,7 @@ def test_a_named_catalog_keeps_its_own_warehouse_and_files_lie_in_ours(tmp_path:
     name = "PYICEBERG_CATALOG__COMPANY"
     own = {f"{name}__TYPE": "sql", f"{name}__URI": uri, f"{name}__WAREHOUSE": "lake of all"}
     code = (
-        "import sys; from labelloop.adapters.iceberg_tables import IcebergTables\n"
+        "import sys; from labelloop.adapters.iceberg.tables import IcebergTables\n"
         "tables = IcebergTables.connect(warehouse=sys.argv[1], catalog='company', s3=None)\n"
         "tables.create('l1', b'salt')\n"
         "print(tables.file_io().properties['warehouse'], tables.load('feedback').location())"

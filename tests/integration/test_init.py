@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.config import load
+from labelloop.settings.file import load
 from tests.integration.conftest import Project
 
 CLASSES = ("cat", "Füchse 狐")

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from labelloop.adapters.label_studio import LabelStudioAnnotator
+from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
 from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorUnavailable
-from labelloop.ports import Annotator
+from labelloop.ports.annotator import Annotator
 from tests.contract.test_annotator import spec, task_data
 
 HOP_BY_HOP = {"connection", "content-length", "host", "transfer-encoding", "content-encoding"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.adapters.label_studio import LabelStudioAnnotator
+from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
 from labelloop.demo.process import free_port
 from labelloop.errors import (
     AnnotatorDenied,
@@ -16,7 +16,7 @@ from labelloop.errors import (
     LabelloopError,
     ProjectGone,
 )
-from labelloop.ports import ProjectSpec, TaskData
+from labelloop.ports.annotator import ProjectSpec, TaskData
 from tests.faults.stub import Asked, Reply, Stub, dripping
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.ledger import risks, rounds
 from tests.learning import QUEUE, day, night
 from tests.world import LOW, World

@@ -15,10 +15,11 @@ import pytest
 from pyiceberg.io.pyarrow import PyArrowFile
 from sqlalchemy.engine.default import DefaultDialect
 
-from labelloop.adapters import iceberg_merging, iceberg_sweeping
-from labelloop.adapters.iceberg_batches import HeldFile
-from labelloop.adapters.iceberg_files import IcebergFiles
-from labelloop.adapters.iceberg_log import IcebergLog
+from labelloop.adapters.iceberg import merging as iceberg_merging
+from labelloop.adapters.iceberg import sweeping as iceberg_sweeping
+from labelloop.adapters.iceberg.batches import HeldFile
+from labelloop.adapters.iceberg.files import IcebergFiles
+from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.sample import Feedback
 from labelloop.core.upkeep import Upkeep

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from botocore.config import Config
 
-from labelloop.adapters.notification_listener import LARGEST, NotificationListener
-from labelloop.config import load
+from labelloop.adapters.notifications.listener import LARGEST, NotificationListener
 from labelloop.demo.servers import SeaweedFS
 from labelloop.loop import Loop
+from labelloop.settings.file import load
 from labelloop.testing import MemoryAnnotator, MemoryLog
 from tests.odd_keys import ODD_KEYS
 

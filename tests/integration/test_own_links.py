@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from labelloop.adapters.label_studio import LabelStudioAnnotator
+from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
 from labelloop.demo.servers import LabelStudio, SeaweedFS
 from labelloop.errors import BucketRefused
-from labelloop.ports import BucketAccess, TaskData
+from labelloop.ports.annotator import BucketAccess, TaskData
 from tests.contract.test_annotator import spec
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from labelloop.adapters.s3 import S3Store
+from labelloop.adapters.s3.store import S3Store
 from tests.odd_keys import ODD_KEYS
 
 if TYPE_CHECKING:

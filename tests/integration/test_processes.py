@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from labelloop.config import load
 from labelloop.errors import LeaseHeld
 from labelloop.ledger import tables as t
 from labelloop.ledger.engine import database_url
 from labelloop.loop import Loop
+from labelloop.settings.file import load
 from tests.integration.conftest import People, Project
 from tests.integration.test_loop import fill, plain_classes
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STOPS_IN_ITS_FIRST_IMPORT = """
 import os, signal
-from labelloop.adapters.label_studio import LabelStudioAnnotator
+from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
 carried_on = LabelStudioAnnotator.import_tasks
 def import_tasks(self, *args):
     os.kill(os.getpid(), signal.SIGSTOP)

@@ -11,11 +11,11 @@ import botocore.client
 import httpx
 import pytest
 
-from labelloop.adapters.s3 import S3Store
-from labelloop.adapters.s3_gets import Gets
-from labelloop.config import load
+from labelloop.adapters.s3.gets import Gets
+from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import LabelloopError, StoreDenied
 from labelloop.loop import Loop
+from labelloop.settings.file import load
 from labelloop.testing import MemoryAnnotator, MemoryLog
 from tests.conftest import NO_LISTER, NO_READER, NO_WRITER, PASSWORD, READER
 

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from labelloop.adapters.iceberg_log import IcebergLog
-from labelloop.adapters.s3 import S3Store
-from labelloop.adapters.s3_access import S3Access
+from labelloop.adapters.iceberg.log import IcebergLog
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labelloop.adapters import s3_signing
-from labelloop.adapters.s3 import S3Store
+from labelloop.adapters.s3 import signing as s3_signing
+from labelloop.adapters.s3.store import S3Store
 from labelloop.demo.process import free_port
 from labelloop.errors import ConfigError, StoreDenied, StoreError, StoreUnavailable
-from labelloop.ports import StoredObject
+from labelloop.ports.store import StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from labelloop.adapters.spark_engine import SparkEngine
-from labelloop.config import load
+from labelloop.adapters.spark.engine import SparkEngine
 from labelloop.core.line import line
 from labelloop.core.sample import PredictionTable
 from labelloop.errors import LogError
 from labelloop.ledger import rounds
 from labelloop.loop import Loop
-from labelloop.steps.batch_writer import write_batches
+from labelloop.settings.file import load
+from labelloop.steps.index.batch_writer import write_batches
 from tests.contract.test_prediction_log import ALL, WHOLE_LINE, append, open_iceberg, prediction
 from tests.spark import AVAILABLE
 from tests.spark_killed import SECRET

@@ -16,7 +16,7 @@ from labelloop.core.sample import Prediction, risk_bin
 from labelloop.core.where import Where
 from labelloop.ledger import Ledger, batches, rounds
 from labelloop.sampling.remaining import Remaining, likely_cut
-from labelloop.steps.select import Select
+from labelloop.steps.select.select import Select
 from labelloop.testing import MemoryLog
 from tests.world import START, StoppedClock
 

@@ -18,7 +18,7 @@ from labelloop.core.tombstone import sample_hash
 from labelloop.errors import AnnotatorUnavailable, LabelloopError
 from labelloop.exports import manifest
 from labelloop.ledger import Ledger, erasures, tombstones
-from labelloop.ports import RemoteTask, TaskData
+from labelloop.ports.annotator import RemoteTask, TaskData
 from tests.unit.test_known import afresh
 from tests.world import ACCURACY, FLAGGED, HEAD, LOW, Killed, World, kill_at_write
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from labelloop.core.line import LINE_END
+from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.measuring.trend import trend
 from labelloop.sampling import draw, inclusion_probabilities
 from labelloop.statistics import (
     BlindRound,
@@ -20,8 +22,6 @@ from labelloop.statistics import (
     pooled,
     wilson,
 )
-from labelloop.steps.blind_frame import BlindFrame
-from labelloop.steps.trend import trend
 from tests.frames import blind_frame
 from tests.property.coverage import least, most
 from tests.property.populations import Design, Population, population

@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelloop.connections import silent
 from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
 from labelloop.exports import formats
 from labelloop.exports.exported import Exported
-from labelloop.steps.manifest_file import manifest_schema
+from labelloop.project import silent
+from labelloop.steps.build.manifest_file import manifest_schema
 from labelloop.testing import MemoryStore
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)

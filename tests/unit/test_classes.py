@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labelloop.adapters.labelling_config import labelling_config, with_choices
-from labelloop.config import load
+from labelloop.adapters.label_studio.labelling_config import labelling_config, with_choices
 from labelloop.core.estimate import Estimate
 from labelloop.core.task import TaskState
 from labelloop.errors import ConfigError
 from labelloop.exports import manifest
 from labelloop.ledger import classes
-from labelloop.ports import ProjectSpec
+from labelloop.ports.annotator import ProjectSpec
+from labelloop.settings.file import load
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, World
 

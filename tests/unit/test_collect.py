@@ -215,7 +215,7 @@ def test_the_duplicate_takes_over_where_the_task_is_deleted(sent: World) -> None
 
 @pytest.mark.mistake("tasks-foreign")
 def test_tasks_that_are_not_ours_are_left_alone(sent: World) -> None:
-    from labelloop.ports import TaskData
+    from labelloop.ports.annotator import TaskData
 
     project = sent.project_id("low")
     (foreign,) = sent.annotator.import_tasks(project, [TaskData(task_key="x", data={"image": "i"})])

@@ -14,7 +14,7 @@ from labelloop.core.queue import Purpose
 from labelloop.errors import ArgumentError, DatasetError
 from labelloop.ledger import rounds
 from labelloop.statistics.compare import Difference, Verdict
-from labelloop.steps.compare import LeftOut
+from labelloop.steps.compare.compare import LeftOut
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, LOW, World
 

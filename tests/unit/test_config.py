@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from labelloop import __version__
-from labelloop.config import load, reference
 from labelloop.core.queue import Purpose
 from labelloop.errors import ConfigError
-from labelloop.settings import Settings, duration
+from labelloop.settings.file import load, reference
+from labelloop.settings.settings import Settings
+from labelloop.settings.values import duration
 from tests.world import HEAD, QUEUES
 
 GOOD = HEAD + QUEUES

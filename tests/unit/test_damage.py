@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from labelloop.errors import DatasetError, LabelloopError, LedgerError, LogError
 from labelloop.ledger import Ledger, cursors, datasets
 from labelloop.ledger import tables as t
-from labelloop.ports import PredictionLog
+from labelloop.ports.log import PredictionLog
 from tests.lasting import Kept, LastingWorld, alter, cut
 from tests.world import HEAD
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.connections import silent
 from labelloop.core.dataset import Origin, Row
 from labelloop.errors import AnnotatorUnavailable
-from labelloop.reports.dataset_diff import NAMED, ChangeKind, DatasetDiff, diff, named
+from labelloop.project import silent
+from labelloop.views.dataset_diff import NAMED, ChangeKind, DatasetDiff, diff, named
 from tests.unit.released import MODEL, NOBODY, ROW, release
 from tests.world import World
 

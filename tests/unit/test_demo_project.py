@@ -1,9 +1,9 @@
 import stat
 from pathlib import Path
 
-from labelloop.config import load
 from labelloop.demo import project
 from labelloop.demo.digits import CLASSES
+from labelloop.settings.file import load
 
 
 def test_the_demonstrations_settings_are_valid_and_private(tmp_path: Path) -> None:

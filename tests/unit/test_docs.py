@@ -10,8 +10,8 @@ import click
 import pytest
 
 from labelloop.cli.main import COMMANDS, group
-from labelloop.config import load
 from labelloop.ledger.tables import metadata
+from labelloop.settings.file import load
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from labelloop.doctor import page, state
+from labelloop.doctor.examination import checks, diagnose
+from labelloop.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, fail, ok
+from labelloop.doctor.subject import Machine, Subject
 from labelloop.errors import (
     AnnotatorUnavailable,
     ArgumentError,
@@ -17,10 +21,6 @@ from labelloop.errors import (
     StoreUnavailable,
 )
 from labelloop.ledger import Ledger
-from labelloop.reports.doctor import page, state
-from labelloop.reports.doctor.examination import checks, diagnose
-from labelloop.reports.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, fail, ok
-from labelloop.reports.doctor.subject import Machine, Subject
 from labelloop.testing import MemoryAnnotator, MemorySource
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, World
 

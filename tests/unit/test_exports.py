@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.adapters.folder_files import uri_of
-from labelloop.connections import silent
+from labelloop.adapters.folder.files import uri_of
 from labelloop.core.dataset import Row
 from labelloop.errors import DatasetError, StoreDenied, StoreUnavailable
 from labelloop.exports import huggingface, manifest, webdataset
@@ -22,6 +21,7 @@ from labelloop.exports.exported import Exported
 from labelloop.exports.names import file_name, folder_names
 from labelloop.exports.target import whole, writing
 from labelloop.ledger import datasets
+from labelloop.project import silent
 from tests.unit.conftest import MakeWorld
 from tests.unit.released import Released, release
 from tests.world import LOW

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from labelloop.adapters.folder import INLINE_BYTES, FolderStore
+from labelloop.adapters.folder.store import INLINE_BYTES, FolderStore
 from labelloop.errors import ConfigError, InputGone, StoreDenied, StoreUnavailable
 
 PNG = b"\x89PNG\r\n\x1a\n and pixels"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.adapters.folder import FolderStore
+from labelloop.adapters.folder.store import FolderStore
 from labelloop.core.sample import RejectReason
 from labelloop.loop import Loop
 from labelloop.testing import MemoryAnnotator, MemoryLog

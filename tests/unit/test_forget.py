@@ -22,7 +22,7 @@ from labelloop.errors import (
 from labelloop.exports import manifest
 from labelloop.ledger import events
 from labelloop.ledger import tables as t
-from labelloop.steps.forget import OTHERS
+from labelloop.steps.forget.forget import OTHERS
 from tests.postgres import PostgreSQL
 from tests.remains import holding
 from tests.unit.conftest import MakeWorld

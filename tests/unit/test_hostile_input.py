@@ -18,13 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from labelloop.adapters import label_studio_payloads as payloads
-from labelloop.adapters.folder_tags import Unreadable, parse
-from labelloop.adapters.labelling_config import labelling_config, with_choices
-from labelloop.adapters.source_files import FilesSource, Kind
-from labelloop.config import load
+from labelloop.adapters.folder.sidecars import Unreadable, parse
+from labelloop.adapters.label_studio.annotator import payloads
+from labelloop.adapters.label_studio.labelling_config import labelling_config, with_choices
+from labelloop.adapters.sources.files import FilesSource, Kind
 from labelloop.core.dataset import DatasetVersion
-from labelloop.core.tags import TaggedObject, TagNames, read_tags
 from labelloop.core.where import Where
 from labelloop.errors import (
     ArgumentError,
@@ -35,8 +33,10 @@ from labelloop.errors import (
 )
 from labelloop.exports import manifest
 from labelloop.loop import Loop
-from labelloop.ports import ProjectSpec, RemoteTask
-from labelloop.steps.surviving import version_in
+from labelloop.ports.annotator import ProjectSpec, RemoteTask
+from labelloop.reading.tags import TaggedObject, TagNames, read_tags
+from labelloop.settings.file import load
+from labelloop.steps.rebuild.surviving import version_in
 from tests.hostile import ANY_TEXT, DEEP, TEXT, VALUE, altered, toml, tries
 from tests.unit.conftest import MakeWorld
 from tests.unit.released import ROW, release
@@ -387,7 +387,7 @@ def test_texts_that_are_not_utf_8_are_set_aside_and_never_reach_the_log(
 def test_a_zipped_line_without_end_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelloop.adapters.source_files._LONGEST", 10_000)
+    monkeypatch.setattr("labelloop.adapters.sources.files._LONGEST", 10_000)
     for name in ("a.jsonl.gz", "a.csv.gz"):
         path = tmp_path / name
         path.write_bytes(gzip.compress(b"a" * 1_000_000))

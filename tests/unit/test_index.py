@@ -10,7 +10,7 @@ from labelloop.core.round import FrameRange
 from labelloop.core.sample import Feedback, Prediction, RejectReason
 from labelloop.core.where import Where
 from labelloop.errors import StoreUnavailable
-from labelloop.ports import BatchKind
+from labelloop.ports.log import BatchKind
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, QUEUES, Killed, World, kill_at_write
 

@@ -154,7 +154,7 @@ def test_a_run_that_is_killed_reads_what_is_missing_next_time(notified: World, a
 def test_a_backlog_is_committed_in_batches(
     notified: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from labelloop.steps import index
+    from labelloop.steps.index import bucket as index
 
     monkeypatch.setattr(index, "_BATCH", 3)
     name(notified, *notified.traffic(8))

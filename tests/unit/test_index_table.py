@@ -12,8 +12,8 @@ from labelloop.core.round import FrameRange, Span
 from labelloop.core.sample import NO_CLASS, UNUSABLE, RejectReason
 from labelloop.core.where import Where
 from labelloop.errors import ConfigError
-from labelloop.ports import LabelPart
-from labelloop.steps import index_table
+from labelloop.ports.log import LabelPart
+from labelloop.steps.index import table as index_table
 from labelloop.testing import MemorySource
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, QUEUES, Killed, World, kill_at_write
@@ -405,7 +405,7 @@ def test_a_delta_table_may_be_compacted_and_updated(make_world: MakeWorld, tmp_p
 
 
 def test_inputs_may_lie_in_a_folder(make_world: MakeWorld, tmp_path: Path) -> None:
-    from labelloop.adapters.folder import FolderStore
+    from labelloop.adapters.folder.store import FolderStore
 
     (tmp_path / "inputs" / "a b").mkdir(parents=True)
     (tmp_path / "inputs" / "a b" / "50% #1.png").write_bytes(b"png")

@@ -19,11 +19,11 @@ from labelloop.cli.asking import VARIABLES, Asker
 from labelloop.cli.init_store import inputs, look
 from labelloop.cli.init_table import table
 from labelloop.cli.main import group
-from labelloop.config import load
+from labelloop.doctor.glimpse import glimpse
 from labelloop.errors import ArgumentError
-from labelloop.reports.first_settings import Answers, text
-from labelloop.reports.glimpse import glimpse
-from labelloop.reports.proposal import Proposal, per_day, propose, tag_names
+from labelloop.settings.file import load
+from labelloop.setup.first_settings import Answers, text
+from labelloop.setup.proposal import Proposal, per_day, propose, tag_names
 from labelloop.testing import MemoryStore
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

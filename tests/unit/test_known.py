@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from labelloop.ledger import Ledger
-from labelloop.ports import RemoteTask
+from labelloop.ports.annotator import RemoteTask
 from labelloop.steps.measure import Measured, measure
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, World

@@ -6,7 +6,7 @@ import pytest
 
 from labelloop.core.task import TaskState
 from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable, ProjectGone
-from labelloop.ports import ProjectSpec, TaskData
+from labelloop.ports.annotator import ProjectSpec, TaskData
 from labelloop.testing import MemoryAnnotator
 from tests.unit.conftest import MakeWorld
 from tests.world import LOW, World

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.adapters.labelling_config import (
+from labelloop.adapters.label_studio.labelling_config import (
     labelling_config,
     marker_of,
     project_description,
@@ -14,7 +14,7 @@ from labelloop.adapters.labelling_config import (
 )
 from labelloop.core.token import project_marker
 from labelloop.errors import ArgumentError
-from labelloop.ports import ProjectSpec
+from labelloop.ports.annotator import ProjectSpec
 
 
 def spec(**changes: Any) -> ProjectSpec:

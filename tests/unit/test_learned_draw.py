@@ -9,10 +9,10 @@ from labelloop.core.line import LINE_END
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.where import Where
 from labelloop.ledger import risks, rounds
+from labelloop.measuring.learned_risk import learn, learn_for
 from labelloop.sampling import draw, inclusion_probabilities
 from labelloop.statistics import RiskModel
-from labelloop.steps.framed import framed
-from labelloop.steps.learn import learn, learn_for
+from labelloop.steps.select.frame import framed
 from tests.learning import QUEUE, answer, blind, day, night, serve, write
 from tests.unit.conftest import MakeWorld
 from tests.world import LOW, Killed, World, kill_at_write

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from labelloop.core.content_hash import ContentHash
 from labelloop.core.dataset import Origin, Row, content_hash
-from labelloop.steps import manifest_file
-from labelloop.steps.manifest_file import manifest_schema
+from labelloop.steps.build import manifest_file
+from labelloop.steps.build.manifest_file import manifest_schema
 from tests.unit.released import MODEL, NOBODY, ROW
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -8,8 +8,8 @@ import pytest
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
+from labelloop.measuring.accuracy import Accuracy
 from labelloop.statistics import wilson
-from labelloop.steps.accuracy import Accuracy
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, World
 

@@ -13,9 +13,9 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from labelloop.adapters.s3 import S3Store
-from labelloop.adapters.s3_access import S3Access
-from labelloop.adapters.s3_answers import page_of
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.answers import page_of
+from labelloop.adapters.s3.store import S3Store
 
 TAGS = {
     "plain.png": {"predicted_class": "cat", "confidence": "0.9"},

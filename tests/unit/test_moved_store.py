@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.adapters.folder import FolderStore
-from labelloop.config import load
+from labelloop.adapters.folder.store import FolderStore
 from labelloop.core.task import TaskState
 from labelloop.errors import ConfigError, StoreDenied
+from labelloop.settings.file import load
 from labelloop.testing import MemoryStore
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, World

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.adapters import notification_files
-from labelloop.adapters.notification_files import NotificationFiles
-from labelloop.core.notification import named_in
+from labelloop.adapters.notifications import files as notification_files
+from labelloop.adapters.notifications.files import NotificationFiles
 from labelloop.errors import StoreDenied
+from labelloop.reading.notification import named_in
 
 ODD, QUOTED = "a b/ü+&#%.png", "a+b/%C3%BC%2B%26%23%25.png"
 

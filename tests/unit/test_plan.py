@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from labelloop.charts.plan import labels_and_width
+from labelloop.charts.theme import DARK, LIGHT
 from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
-from labelloop.reports.charts.plan import labels_and_width
-from labelloop.reports.charts.theme import DARK, LIGHT
 from labelloop.statistics import Estimate as Found
 from labelloop.statistics import accuracy
 from labelloop.statistics.plan import (

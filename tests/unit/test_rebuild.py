@@ -9,7 +9,7 @@ from labelloop.core.estimate import Undefined
 from labelloop.core.task import TaskState
 from labelloop.errors import AnnotatorUnavailable, LedgerError
 from labelloop.ledger import rounds
-from labelloop.ports import TaskData
+from labelloop.ports.annotator import TaskData
 from tests.lasting import LastingWorld, cut
 
 

@@ -14,16 +14,16 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from labelloop.adapters.s3_access import S3Access
-from labelloop.adapters.s3_errors import Request, answered
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.errors import Request, answered
 from labelloop.cli import render
 from labelloop.cli.report import _on_screen
 from labelloop.cli.wrapping import wrapped
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
-from labelloop.reports.status import QueueStatus, Status
-from labelloop.reports.tables import Table, confusion
+from labelloop.views.status import QueueStatus, Status
+from labelloop.views.tables import Table, confusion
 from tests.unit.conftest import MakeWorld
 
 AT = datetime(2026, 11, 25, 19, 12, tzinfo=UTC)

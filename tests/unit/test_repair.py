@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from labelloop.doctor.finding import Finding, Outcome
 from labelloop.errors import LabelloopError
 from labelloop.ledger import batches
-from labelloop.reports.doctor.finding import Finding, Outcome
 from tests.lasting import LastingWorld, alter, cut
 from tests.unit.test_damage import end
 

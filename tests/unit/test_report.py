@@ -13,18 +13,18 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
+from labelloop.charts import drawing, over_time
+from labelloop.charts.by_class import confusion as confusion_picture
+from labelloop.charts.theme import DARK, LIGHT
 from labelloop.cli import files as cli
 from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ReportError
-from labelloop.reports.calibration import FEWEST_LABELS
-from labelloop.reports.charts import drawing, over_time
-from labelloop.reports.charts.by_class import confusion as confusion_picture
-from labelloop.reports.charts.theme import DARK, LIGHT
-from labelloop.reports.page import page
-from labelloop.reports.quality import Quality, quality
-from labelloop.reports.tables import WIDEST_MATRIX, confusion, tables
-from labelloop.reports.wording import day, headline, points
+from labelloop.measuring.calibration import FEWEST_LABELS
+from labelloop.pages.report import page
+from labelloop.views.quality import Quality, quality
+from labelloop.views.tables import WIDEST_MATRIX, confusion, tables
+from labelloop.views.wording import day, headline, points
 from tests.history import History
 from tests.unit.conftest import MakeWorld
 from tests.world import START, World

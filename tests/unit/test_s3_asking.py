@@ -6,10 +6,10 @@ from hashlib import md5
 
 import pytest
 
-from labelloop.adapters.s3 import S3Store
-from labelloop.adapters.s3_access import S3Access
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import StoreDenied, StoreUnavailable
-from labelloop.ports import StoredObject
+from labelloop.ports.store import StoredObject
 from tests.faults.stub import Reply, Stub, dripping
 
 TAGS = (

@@ -11,12 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from labelloop.adapters import s3_signing
-from labelloop.adapters.s3 import FEW, S3Store
-from labelloop.adapters.s3_access import S3Access
-from labelloop.adapters.s3_answers import page_of, tags_of
-from labelloop.adapters.s3_signing import Links, Signer, query
-from labelloop.ports import StoredObject
+from labelloop.adapters.s3 import signing as s3_signing
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.answers import page_of, tags_of
+from labelloop.adapters.s3.signing import Links, Signer, query
+from labelloop.adapters.s3.store import FEW, S3Store
+from labelloop.ports.store import StoredObject
 from tests.odd_keys import ODD_KEYS
 
 NOW = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)

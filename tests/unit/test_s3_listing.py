@@ -5,7 +5,7 @@ from threading import Barrier
 
 import pytest
 
-from labelloop.adapters.s3_listing import AT_ONCE, side_by_side
+from labelloop.adapters.s3.listing import AT_ONCE, side_by_side
 
 
 def test_every_page_of_every_listing_comes_once() -> None:

@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from labelloop.adapters import patience
-from labelloop.adapters.s3 import S3Store
+from labelloop.adapters.http import patience
+from labelloop.adapters.s3.store import S3Store
 from labelloop.demo.process import free_port
 from labelloop.errors import LabelloopError
 from labelloop.loop import Loop, open_loop
-from labelloop.ports import BucketAccess
+from labelloop.ports.annotator import BucketAccess
 from tests.faults.stub import Asked, Reply, Stub
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, QUEUES

@@ -18,7 +18,7 @@ from labelloop.errors import (
     StoreUnavailable,
 )
 from labelloop.ledger import tasks
-from labelloop.ports import ProjectSpec
+from labelloop.ports.annotator import ProjectSpec
 from labelloop.testing import MemoryLog
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, Killed, World, kill_at_write

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from labelloop.cli.main import group
-from labelloop.config import load
 from labelloop.core.annotation import Annotation, resolve
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.line import LINE_END, chosen
 from labelloop.core.task import TaskState
 from labelloop.errors import ConfigError
 from labelloop.exports import manifest
+from labelloop.settings.file import load
 from tests.world import ACCURACY, HEAD, LOW, Killed, World, kill_at_write
 
 THREE = ACCURACY + "annotators_per_sample = 3\n"

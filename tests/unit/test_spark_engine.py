@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.adapters.spark_engine import SparkEngine
+from labelloop.adapters.spark.engine import SparkEngine
 from labelloop.core.round import FrameRange
 from labelloop.errors import ConfigError
 from tests.contract.test_prediction_log import append, in_frame, open_iceberg, prediction

@@ -12,7 +12,7 @@ from labelloop.cli import status as cli
 from labelloop.cli.main import group
 from labelloop.core.task import TaskState
 from labelloop.ledger import tables as t
-from labelloop.reports.status import AGES, OLDER, Status
+from labelloop.views.status import AGES, OLDER, Status
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, FLAGGED, HEAD, LOW, Killed, World, kill_at_write
 

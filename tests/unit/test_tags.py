@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from labelloop.core.sample import RejectReason
-from labelloop.core.tags import NO_MODEL, Reading, TaggedObject, TagNames, read_tags
+from labelloop.reading.tags import NO_MODEL, Reading, TaggedObject, TagNames, read_tags
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 GOOD = {"predicted_class": "cat", "confidence": "0.915", "timestamp": "2026-03-01T12:00:00Z"}

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from labelloop.core.estimate import Estimate
-from labelloop.reports.wording import over_time
-from labelloop.steps.blind_frame import BlindFrame
-from labelloop.steps.trend import Trend, trend
+from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.measuring.trend import Trend, trend
+from labelloop.views.wording import over_time
 from tests.frames import blind_frame
 from tests.history import History
 from tests.unit.conftest import MakeWorld

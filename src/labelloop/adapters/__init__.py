@@ -1,1 +1,1 @@
-"""Adapters: one file a technology."""
+"""Adapters: a package a technology."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from labelloop.ports import BrowserView, Store, StoredObject
+from labelloop.ports.store import BrowserView, Store, StoredObject
 
 
 class MovedStore:

@@ -47,8 +47,8 @@ def opened(config: Path, *, quiet: bool = False, watch: "Watch | None" = None) -
 
     A bar stays until this is left: print results afterwards, or clear `watch` before.
     """
-    from labelloop.connections import silent
     from labelloop.loop import open_loop
+    from labelloop.project import silent
 
     with watch or Watch() as shown, open_loop(config, progress=silent if quiet else shown) as loop:
         yield loop

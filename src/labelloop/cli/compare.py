@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from labelloop.statistics.compare import Difference
-    from labelloop.steps.compare import Compared
+    from labelloop.steps.compare.compare import Compared
 
 
 @click.command(name="compare")

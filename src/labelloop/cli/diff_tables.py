@@ -7,7 +7,7 @@ from labelloop.cli.render import new_table, plain, safe
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from labelloop.reports.dataset_diff import DatasetDiff
+    from labelloop.views.dataset_diff import DatasetDiff
 
 _PAIRS = 12
 

@@ -10,7 +10,7 @@ from labelloop.cli.wrapping import wrapped
 from labelloop.errors import ConfigError
 
 if TYPE_CHECKING:
-    from labelloop.reports.doctor.finding import Diagnosis, Finding
+    from labelloop.doctor.finding import Diagnosis, Finding
 
 COLOURS = {"ok": "green", "fixed": "green", "warn": "yellow", "FAIL": "red", "you": "cyan"}
 INDENT = 21
@@ -58,7 +58,7 @@ def _diagnosis(config: Path, *, quiet: bool, repair: bool) -> "Diagnosis":
         with opened(config, quiet=quiet) as loop:
             return loop.doctor(repair=repair)
     except ConfigError as exc:
-        from labelloop.reports.doctor.examination import unusable
+        from labelloop.doctor.examination import unusable
 
         return unusable(str(exc.args[0]), exc.remedy)
 

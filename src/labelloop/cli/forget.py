@@ -13,7 +13,7 @@ from labelloop.errors import ArgumentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labelloop.steps.forget import Forgotten
+    from labelloop.steps.forget.forget import Forgotten
 
 _SHOWN = 20
 """How many names of a kind a screen shows; --json shows all."""

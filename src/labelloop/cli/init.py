@@ -12,7 +12,7 @@ from labelloop.cli.common import print_json, with_config
 from labelloop.errors import ArgumentError, LabelloopError
 
 if TYPE_CHECKING:
-    from labelloop.reports.proposal import Proposal
+    from labelloop.setup.proposal import Proposal
 
 
 @click.command(name="init")
@@ -47,7 +47,7 @@ def command(
     Asks only for what it can't find out from the environment, the inputs and Label Studio. Secrets are
     written as ${NAME}. An existing file is never overwritten; the inputs are only read.
     """
-    from labelloop.reports import first_settings
+    from labelloop.setup import first_settings
 
     _refuse_existing(config)
     asker = Asker(yes or as_json)
@@ -135,7 +135,7 @@ def _refuse_existing(config: Path) -> None:
 
 def _write(config: Path, text: str, to_export: list[str]) -> None:
     """Write the file, and see that it loads."""
-    from labelloop.config import load
+    from labelloop.settings.file import load
 
     with config.open("x", encoding="utf-8") as file:
         file.write(text)

@@ -13,7 +13,7 @@ from labelloop.errors import ArgumentError, StoreDenied, StoreError
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
-    from labelloop.reports.proposal import Proposal
+    from labelloop.setup.proposal import Proposal
 
 SESSION = "AWS_SESSION_TOKEN"
 NOWHERE = {"url": "http://127.0.0.1:9", "api_key": "none"}
@@ -56,7 +56,7 @@ def draft(
     from pydantic import ValidationError
 
     from labelloop.loop import Loop
-    from labelloop.settings import Settings
+    from labelloop.settings.settings import Settings
 
     given: dict[str, Any] = {
         "project": {"name": "draft", "classes": ["a", "b"]},
@@ -114,9 +114,9 @@ def _server_or_folder(asker: Asker) -> str:
 
 def look(asker: Asker, place: Place) -> "Proposal":
     """What some hundred inputs say; where several tags could hold the class, the person says which."""
-    from labelloop.adapters.folder import INLINE_BYTES
-    from labelloop.reports.glimpse import glimpse
-    from labelloop.reports.proposal import propose
+    from labelloop.adapters.folder.store import INLINE_BYTES
+    from labelloop.doctor.glimpse import glimpse
+    from labelloop.setup.proposal import propose
 
     with Watch() as watch, draft(place) as loop:
         found = glimpse(loop.store, progress=watch)

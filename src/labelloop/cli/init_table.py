@@ -9,10 +9,10 @@ from labelloop.cli.init_store import Place, draft, from_config
 from labelloop.errors import ArgumentError, StoreError
 
 if TYPE_CHECKING:
-    from labelloop.adapters.source_files import Kind
-    from labelloop.reports.first_settings import TableAnswers
-    from labelloop.reports.proposal import Proposal
-    from labelloop.reports.table_proposal import TableProposal
+    from labelloop.adapters.sources.files import Kind
+    from labelloop.setup.first_settings import TableAnswers
+    from labelloop.setup.proposal import Proposal
+    from labelloop.setup.table_proposal import TableProposal
 
 KINDS: "tuple[Kind, ...]" = ("parquet", "jsonl", "csv")
 
@@ -29,8 +29,8 @@ def table(
     asker: Asker, place: Place, config: Path, by_tags: "Proposal", *, given: str | None
 ) -> Table | None:
     """The table of predictions: given, or asked for where inputs have no tags; None: there is none."""
-    from labelloop.reports.first_settings import TableAnswers
-    from labelloop.reports.table_proposal import propose_columns
+    from labelloop.setup.first_settings import TableAnswers
+    from labelloop.setup.table_proposal import propose_columns
 
     if given is None and by_tags.n_looked_at and not by_tags.n_tagged:
         say("the inputs have no tags")
@@ -76,7 +76,7 @@ def _kind(place: Place, uri: str, given: str) -> str:
 
 
 def _n_files(place: Place, kind: "Kind", uri: str) -> int:
-    from labelloop.adapters.source_files import ENDINGS
+    from labelloop.adapters.sources.files import ENDINGS
 
     return sum(name.lower().endswith(ENDINGS[kind]) for name in _files(place, kind, uri))
 
@@ -96,8 +96,8 @@ def _holds_json(place: Place, uri: str, ending: str = ".json") -> bool:
 
 
 def _rows(place: Place, kind: str, uri: str) -> tuple["TableProposal", int, str]:
-    from labelloop.reports.glimpse import first_rows
-    from labelloop.reports.table_proposal import propose_columns
+    from labelloop.doctor.glimpse import first_rows
+    from labelloop.setup.table_proposal import propose_columns
 
     with draft(place, source={"kind": kind, "uri": uri}) as loop:
         assert loop.source is not None  # noqa: S101  it was given

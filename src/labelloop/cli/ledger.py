@@ -27,7 +27,7 @@ def migrate(config: Path, as_json: bool, to: str) -> None:
     Stop what runs labelloop on a schedule first. Nothing may be written meanwhile, and a copy that
     isn't the same, row by row, is undone.
     """
-    from labelloop.config import ledger_url
+    from labelloop.settings.file import ledger_url
 
     with opened(config, quiet=as_json) as loop:
         moved = loop.move_ledger(ledger_url(to, config))

@@ -14,7 +14,7 @@ from labelloop.core.estimate import Undefined
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from labelloop.reports.plan import Plan
+    from labelloop.views.plan import Plan
 
 
 @click.command(name="plan")
@@ -55,13 +55,13 @@ def command(
     elif not (html or png):
         _print(plan)
     if html:
-        from labelloop.reports.plan_page import plan_page
+        from labelloop.pages.plan import plan_page
 
         write_file(html, plan_page(plan, project).encode("utf-8", "replace"))
     if png:
-        from labelloop.reports.charts import drawing
-        from labelloop.reports.charts.plan import labels_and_width
-        from labelloop.reports.charts.theme import LIGHT
+        from labelloop.charts import drawing
+        from labelloop.charts.plan import labels_and_width
+        from labelloop.charts.theme import LIGHT
 
         write_file(png, drawing.png(labels_and_width(plan, LIGHT), LIGHT))
     for path in (html, png) if not as_json else ():
@@ -70,7 +70,7 @@ def command(
 
 
 def _print(plan: "Plan") -> None:
-    from labelloop.reports.wording import assumptions, starting_point
+    from labelloop.views.wording import assumptions, starting_point
 
     for text in starting_point(plan):
         click.echo(wrapped(text, 0))
@@ -80,7 +80,7 @@ def _print(plan: "Plan") -> None:
 
 
 def _table(r: "Plan") -> "Table":
-    from labelloop.reports.wording import within
+    from labelloop.views.wording import within
 
     table = render.new_table(f"Blind labels needed, for {r.level:.0%} intervals", "at most")
     for name in (

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from labelloop.core.upkeep import Upkeep
-    from labelloop.reports.status import Status
-    from labelloop.steps.accuracy import Accuracy
-    from labelloop.steps.build import Built, BuiltDataset
-    from labelloop.steps.certify import CertificateState
-    from labelloop.steps.collect import Collected
-    from labelloop.steps.index import Indexed
+    from labelloop.measuring.accuracy import Accuracy
+    from labelloop.measuring.certify import CertificateState
+    from labelloop.steps.build.build import Built, BuiltDataset
+    from labelloop.steps.collect.collect import Collected
+    from labelloop.steps.index.bucket import Indexed
     from labelloop.steps.measure import Measured
-    from labelloop.steps.select import Selected
-    from labelloop.steps.send import Sent
+    from labelloop.steps.select.select import Selected
+    from labelloop.steps.send.send import Sent
+    from labelloop.views.status import Status
 
 VERB_WIDTH = 9
 
@@ -159,7 +159,7 @@ def send_text(r: "Sent") -> str:
 
 def measure_text(r: "Measured") -> str:
     """The accuracy of the last seven days, in a line."""
-    from labelloop.reports.wording import fallen
+    from labelloop.views.wording import fallen
 
     fall = f"; {fallen(r.trend.alarm)}" if r.trend.alarm else ""
     estimate = r.last_seven_days.estimate
@@ -338,7 +338,7 @@ WIDEST_MATRIX = 12
 
 def _confusion(r: "Measured", of: str) -> "Table":
     """The confusion matrix; where it has many classes, the pairs that were mixed up most."""
-    from labelloop.reports.tables import fit_as_headings
+    from labelloop.views.tables import fit_as_headings
 
     predicted = sorted({c.predicted_class for c in r.confusion})
     labels = sorted({c.label for c in r.confusion} | set(predicted))

@@ -14,8 +14,8 @@ from labelloop.cli.wrapping import wrapped
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from labelloop.reports import tables
-    from labelloop.reports.quality import Quality
+    from labelloop.views import tables
+    from labelloop.views.quality import Quality
 
 
 @click.command(name="report")
@@ -56,8 +56,8 @@ def command(config: Path, as_json: bool, html: Path | None, png: Path | None) ->
 
 
 def _print(quality: "Quality") -> None:
-    from labelloop.reports.tables import tables
-    from labelloop.reports.wording import headline, over_time, worst_case
+    from labelloop.views.tables import tables
+    from labelloop.views.wording import headline, over_time, worst_case
 
     said = [headline(quality), worst_case(quality)]
     for text in (*said, *over_time(quality.measured.trend, quality.timezone)):
@@ -104,15 +104,15 @@ def _short(cell: str) -> str:
 
 
 def _write_page(quality: "Quality", path: Path, watch: Watch) -> list[str]:
-    from labelloop.reports.page import page
+    from labelloop.pages.report import page
 
     write_file(path, page(quality, progress=watch).encode("utf-8", "replace"))
     return [f"written: {path}"]
 
 
 def _write_pictures(quality: "Quality", folder: Path, watch: Watch) -> list[str]:
-    from labelloop.reports.charts import drawing
-    from labelloop.reports.charts.theme import LIGHT
+    from labelloop.charts import drawing
+    from labelloop.charts.theme import LIGHT
 
     said: list[str] = []
     for done, picture in enumerate(drawing.pictures(quality, LIGHT)):

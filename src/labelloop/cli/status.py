@@ -12,7 +12,7 @@ from labelloop.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
-    from labelloop.reports.status import Status
+    from labelloop.views.status import Status
 
 
 @click.command(name="status")

@@ -127,7 +127,7 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 @with_config
 def measure(config: Path, as_json: bool, since: datetime | None, until: datetime | None) -> None:
     """The accuracy by round, day, class and model, each with its interval, and whether it fell."""
-    from labelloop.reports.wording import over_time
+    from labelloop.views.wording import over_time
 
     with opened(config, quiet=as_json) as loop:
         measured = loop.measure(since=since, until=until)

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from labelloop.adapters.s3_access import S3Access
+from labelloop.adapters.s3.access import S3Access
 from labelloop.demo.process import ServerError, ServerProcess, free_port, free_ports
 from labelloop.demo.template import Credentials, Template
-from labelloop.ports import Progress
+from labelloop.ports.clock import Progress
 
 LABEL_STUDIO_VERSION = "1.23.2"
 ATTEMPTS = 3

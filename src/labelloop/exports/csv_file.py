@@ -8,7 +8,7 @@ from labelloop.core.dataset import DatasetVersion
 from labelloop.exports import manifest
 from labelloop.exports.exported import Exported
 from labelloop.exports.target import whole, writing
-from labelloop.ports import Progress
+from labelloop.ports.clock import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,8 @@ from labelloop.exports import (
 )
 from labelloop.exports.exported import Exported
 from labelloop.exports.target import writing
-from labelloop.ports import Progress, Store
+from labelloop.ports.clock import Progress
+from labelloop.ports.store import Store
 
 FILES = {"csv": ".csv", "jsonl": ".jsonl"}
 """The formats that are one file, with its ending; the others are folders."""

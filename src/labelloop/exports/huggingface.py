@@ -14,7 +14,8 @@ from labelloop.exports.inputs import inputs
 from labelloop.exports.names import ending, file_name
 from labelloop.exports.shards import SHARD_BYTES, Input, OpenShard, Shards
 from labelloop.exports.target import claimed, make_folder, whole, writing
-from labelloop.ports import Progress, Store
+from labelloop.ports.clock import Progress
+from labelloop.ports.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -31,7 +31,8 @@ from labelloop.exports.target import (
     write_json,
     writing,
 )
-from labelloop.ports import Progress, Store
+from labelloop.ports.clock import Progress
+from labelloop.ports.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

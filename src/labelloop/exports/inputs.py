@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from labelloop.core.dataset import Row
 from labelloop.errors import InputGone
-from labelloop.ports import Store
+from labelloop.ports.store import Store
 
 WORKERS = 16
 AHEAD = 3 * WORKERS

@@ -7,7 +7,7 @@ from labelloop.core.dataset import DatasetVersion
 from labelloop.exports import manifest
 from labelloop.exports.exported import Exported
 from labelloop.exports.target import whole, writing
-from labelloop.ports import Progress
+from labelloop.ports.clock import Progress
 
 _LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 """JSON may hold these as they are, but some readers would end the line there."""

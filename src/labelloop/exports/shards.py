@@ -13,7 +13,7 @@ from labelloop.core.dataset import Row
 from labelloop.exports.exported import Exported
 from labelloop.exports.gone import gone_file
 from labelloop.exports.target import whole
-from labelloop.ports import Progress
+from labelloop.ports.clock import Progress
 
 SHARD_BYTES = 256 << 20
 SHARD_ROWS = 100_000

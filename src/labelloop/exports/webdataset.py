@@ -15,7 +15,8 @@ from labelloop.exports.inputs import inputs
 from labelloop.exports.names import digest, ending
 from labelloop.exports.shards import SHARD_BYTES, Shards
 from labelloop.exports.target import CLASSES, claimed, write_json, writing
-from labelloop.ports import Progress, Store
+from labelloop.ports.clock import Progress
+from labelloop.ports.store import Store
 
 
 def export(

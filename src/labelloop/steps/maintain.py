@@ -11,8 +11,9 @@ from labelloop.core.upkeep import Upkeep
 from labelloop.errors import LeaseHeld
 from labelloop.ledger import Ledger, events
 from labelloop.ledger.events import Event
-from labelloop.ports import Clock, PredictionLog, Progress
-from labelloop.steps.batch_writer import recover_batches
+from labelloop.ports.clock import Clock, Progress
+from labelloop.ports.log import PredictionLog
+from labelloop.steps.index.batch_writer import recover_batches
 
 GRACE = timedelta(days=1)
 """For so long a query may go on reading files that were replaced after it began."""

@@ -8,12 +8,12 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
 from labelloop.ledger import Ledger
 from labelloop.ledger.rounds import Placed
-from labelloop.ports import Clock
+from labelloop.measuring.accuracy import Accuracy, Keep, part_of
+from labelloop.measuring.agreement import Agreement, agreements
+from labelloop.measuring.cache import Known
+from labelloop.measuring.trend import Trend
+from labelloop.ports.clock import Clock
 from labelloop.statistics.blind_uniform import needed_by_random_sample
-from labelloop.steps.accuracy import Accuracy, Keep, part_of
-from labelloop.steps.agreement import Agreement, agreements
-from labelloop.steps.known import Known
-from labelloop.steps.trend import Trend
 
 WINDOW = timedelta(days=7)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from labelloop.core.queue import Queue
 from labelloop.errors import ConfigError
 from labelloop.ledger import Transaction, cursors, task_counts
-from labelloop.ports import InputKind
+from labelloop.ports.annotator import InputKind
 
 _KIND = "send:kind of input"
 

@@ -17,7 +17,7 @@ from labelloop.errors import (
     BucketRefused,
     ProjectGone,
 )
-from labelloop.ports import (
+from labelloop.ports.annotator import (
     AnnotatorFacts,
     BucketAccess,
     Project,

@@ -19,13 +19,13 @@ from labelloop.core.sample import (
 from labelloop.core.upkeep import LogShape, Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
-from labelloop.ports import (
+from labelloop.ports.clock import Progress
+from labelloop.ports.log import (
     BatchKind,
     HeldRows,
     Known,
     LabelCount,
     LabelPart,
-    Progress,
     Recorded,
     Rows,
     VisibleBatch,

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from labelloop.ports import Notified, StoredObject
+from labelloop.ports.notifications import Notified
+from labelloop.ports.store import StoredObject
 from labelloop.testing.store import MemoryStore
 
 UNREADABLE = ""

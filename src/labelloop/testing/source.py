@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
 from labelloop.errors import SourceFileBad
-from labelloop.ports import SourceColumns, SourceFile, SourceRows
+from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
 
 Row = Mapping[str, object]
 

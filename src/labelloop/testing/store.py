@@ -9,7 +9,7 @@ from itertools import islice
 from urllib.parse import quote, unquote, urlsplit
 
 from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
-from labelloop.ports import BrowserView, StoredObject
+from labelloop.ports.store import BrowserView, StoredObject
 
 LONGEST_LIFE = timedelta(days=7)
 

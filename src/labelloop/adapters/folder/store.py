@@ -1,0 +1,330 @@
+"""A folder of files as a Store."""
+
+import hashlib
+import mimetypes
+import os
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import quote
+
+from labelloop.adapters.folder.files import (
+    Found,
+    Outside,
+    folder_of,
+    open_inside,
+    path_of,
+    uri_of,
+    walk,
+    write_whole,
+)
+from labelloop.adapters.folder.sidecars import Lines, Unreadable, read_beside
+from labelloop.adapters.http.browser_view import view
+from labelloop.errors import InputChanged, InputGone, InputTooLarge, StoreDenied, StoreUnavailable
+from labelloop.ports.store import BrowserView, StoredObject
+
+PAGE = 1_000
+WINDOW = 256  # files whose metadata is read together
+FOR_EVER = timedelta(days=36_500)
+INLINE_BYTES = 500_000
+"""The largest image that travels inside a task. A page of 30 tasks of this size is 20 MB."""
+
+TYPES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+    b"BM": "image/bmp",
+}
+SHA_256 = re.compile(r"[0-9a-f]{64}")
+UNKNOWN_TYPE = "application/octet-stream"
+
+
+class FolderStore:
+    """The files below `uri` ("file:///data/inputs"), each named by its path below it.
+
+    Without `public_url` images travel inside the tasks. With it, links lead there: it shows the
+    folder that holds both `uri` and `blind_uri`, or `uri` alone. Only `prefixes`, folders below
+    `uri`, are listed where there are any. Thread-safe.
+
+    Raises:
+        ConfigError: a uri that names no folder.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        prefixes: Sequence[str] = (),
+        blind_uri: str | None = None,
+        public_url: str | None = None,
+        workers: int = 8,
+    ) -> None:
+        self._root = folder_of(uri)
+        self._prefixes = [name.strip("/") for name in prefixes]
+        self._blind = folder_of(blind_uri) if blind_uri else None
+        self._places = (self._root, self._blind) if self._blind else (self._root,)
+        self._shown = Path(os.path.commonpath(self._places))
+        self._public_url = public_url
+        self._workers = workers
+        self._lines = Lines(self._root)
+
+    @property
+    def inline(self) -> bool:
+        """Whether `presign` gives the bytes themselves: then no name shows."""
+        return self._public_url is None
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def place_of(self, uri: str) -> str:
+        """Where the object of a uri lies: there."""
+        return uri
+
+    def objects(self) -> Iterator[Sequence[StoredObject]]:
+        """Every file below the uri, page by page, each once; its hash comes with its tags.
+
+        `last_modified` is the later change of the file and of the JSON beside it, by the clock of
+        the file system, whatever times a copy brought along.
+
+        Raises:
+            StoreDenied: the folder isn't there, or a part of it may not be listed.
+        """
+        for start in [self._root / name for name in self._prefixes] or [self._root]:
+            with self._translated("listing", start):
+                if Path(os.path.realpath(start)) != start:
+                    raise Outside("it is a link; only links to files are followed")
+            files = walk(self._root, start, self._blind)
+            while True:
+                with self._translated("listing", start):
+                    page = [_stored(found) for found in islice(files, PAGE)]
+                if not page:
+                    break
+                yield page
+
+    def uri_of(self, sample_id: str) -> str:
+        """Where the file of a sample lies, or would lie."""
+        return uri_of(f"{self._root}/{sample_id}")
+
+    def tags(
+        self, objects: Sequence[StoredObject]
+    ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
+        """Each file with its hash and its tags; one that is gone is left out."""
+        waiting = iter(objects)
+        with self._translated("reading", self._root / "metadata.jsonl"):
+            self._lines.refresh()
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="folder-tags") as pool:
+            while some := list(islice(waiting, WINDOW)):
+                yield from filter(None, pool.map(self._tagged, some))
+
+    def _tagged(self, stored: StoredObject) -> tuple[StoredObject, Mapping[str, str]] | None:
+        if stored.fault:
+            return stored, {}
+        path = self._path(stored.uri)
+        with self._translated("reading", path):
+            try:
+                beside = read_beside(path, self._root)
+                tags = self._lines.of(stored.sample_id) if beside is None else beside
+                with open_inside(str(path), (self._root,)) as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest() if tags else ""
+            except FileNotFoundError:
+                return None
+            except (Unreadable, Outside, PermissionError) as exc:
+                return replace(stored, fault=str(exc)), {}
+        return replace(stored, content_hash=digest), tags
+
+    def exists(self, uri: str) -> bool:
+        """Whether a file stands at `uri`."""
+        path = self._path(uri)
+        with self._translated("looking", path):
+            if path.is_file():
+                return True
+            self._check_mounted(path)
+        return False
+
+    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
+        """Whether a file stands at each uri."""
+        return [self.exists(uri) for uri in uris]
+
+    def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
+        """The bytes of the file at `uri`.
+
+        Raises:
+            InputGone: it no longer exists.
+            InputChanged: it does, and `content_hash` is a SHA-256, but not its.
+        """
+        path = self._path(uri)
+        with self._translated("reading", path):
+            try:
+                with open_inside(str(path), self._places) as file:
+                    body = file.read()
+            except FileNotFoundError as exc:
+                self._check_mounted(path)
+                raise InputGone(
+                    f"there is no file {path}",
+                    remedy="it was deleted or moved since it was indexed; nothing to do",
+                ) from exc
+        expected = content_hash or ""
+        if SHA_256.fullmatch(expected) and hashlib.sha256(body).hexdigest() != expected:
+            raise InputChanged(
+                f"{path} holds another content than when it was indexed",
+                remedy="put back what was there, or leave the sample out",
+            )
+        return body
+
+    # --- what annotators see ------------------------------------------------------------------
+
+    def lasting(self, life: timedelta) -> timedelta:  # noqa: ARG002  these links don't lapse
+        """How long a link works: for good."""
+        return FOR_EVER
+
+    def presign(self, uri: str, life: timedelta) -> str:  # noqa: ARG002  these links don't lapse
+        """The address of the file where it is served, or the file itself as a data: URI.
+
+        Raises:
+            InputGone: it no longer exists.
+            InputTooLarge: it can't travel inside a task.
+        """
+        path = self._path(uri)
+        if self._public_url is not None:
+            below = quote(os.fsencode(os.path.relpath(path, self._shown)))
+            joint = "" if self._public_url.endswith(("=", "/")) else "/"
+            return f"{self._public_url}{joint}{below}"
+        body = self.read(uri)
+        if len(body) > INLINE_BYTES:
+            raise InputTooLarge(
+                f"{path} has {len(body):,} bytes, and {INLINE_BYTES:,} at most travel inside a task",
+                remedy="let a web server or Label Studio serve the folder, and set "
+                "public_endpoint_url in [store]: docs/folder.md shows how",
+            )
+        return f"data:{content_type(path, body)};base64,{b64encode(body).decode()}"
+
+    def view(self, url: str, *, origin: str) -> BrowserView:
+        """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
+        if url.startswith("data:"):
+            kind = url.removeprefix("data:").partition(";")[0]
+            return BrowserView(
+                status=200, content_type=kind, allowed_origin="*", served_at=None, modified_at=None
+            )
+        return view(url, origin=origin, ca_file=None, timeout_s=30)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+        """Copy the bytes and nothing else. Idempotent.
+
+        Raises:
+            InputGone: the source no longer exists.
+        """
+        self.write(target_uri, self.read(source_uri), UNKNOWN_TYPE)
+
+    def write(self, uri: str, body: bytes, content_type: str) -> None:  # noqa: ARG002  files have none
+        """Put a file of ours at `uri`, in place of what stood there."""
+        path = self._path(uri)
+        with self._translated("writing", path):
+            self._check_standing(self._place_of(path))
+            write_whole(path, body)
+
+    def delete(self, uri: str) -> None:
+        """Delete the file at `uri`; one that is not there is fine."""
+        path = self._path(uri)
+        with self._translated("deleting", path):
+            self._check_standing(self._place_of(path))
+            path.unlink(missing_ok=True)
+
+    def check_writable(self, uri: str) -> None:
+        """Return if files can be written and deleted below `uri`: a tiny one is, and is gone."""
+        check = f"{uri.rstrip('/')}/.labelloop-check-{token_hex(8)}"
+        self.write(check, b"", UNKNOWN_TYPE)
+        self.delete(check)
+
+    def retention(self, uri: str) -> timedelta | None:  # noqa: ARG002  no folder has rules
+        """No rule of a folder deletes anything."""
+        return None
+
+    # --- places -------------------------------------------------------------------------------
+
+    def _path(self, uri: str) -> Path:
+        """The path of a file of ours; its last part may be a link, and is checked when opened."""
+        whole = Path(path_of(uri))
+        path = Path(os.path.realpath(whole.parent)) / whole.name
+        self._place_of(path)
+        return path
+
+    def _place_of(self, path: Path) -> Path:
+        for place in self._places:
+            if path.is_relative_to(place):
+                return place
+        raise StoreDenied(
+            f"{path} lies outside of {' and '.join(map(str, self._places))}",
+            remedy="check uri and blind_uri in [store]: they changed since this file was indexed",
+        )
+
+    def _check_standing(self, place: Path) -> None:
+        if not place.is_dir():
+            raise StoreDenied(
+                f"nothing lies below {f'{place}/'!r}: there is no such folder",
+                remedy="check uri, prefixes and blind_uri in [store], or make it; a bucket is "
+                "written s3://NAME",
+            )
+
+    def _check_mounted(self, path: Path) -> None:
+        """A file may only be taken for gone where its folder is there, and holds something."""
+        place = self._place_of(path)
+        self._check_standing(place)
+        if not any(place.iterdir()):
+            raise StoreUnavailable(
+                f"{place} is empty, and was not: is a disk not mounted?",
+                remedy="mount it; if the folder is meant to be empty, put any file there",
+            )
+
+    @contextmanager
+    def _translated(self, doing: str, path: Path) -> Iterator[None]:
+        """Raise what the file system raises inside as StoreDenied or StoreUnavailable."""
+        try:
+            yield
+        except Outside as exc:
+            raise StoreDenied(
+                f"{doing} {path} failed: {exc}", remedy="only files inside the folder are read"
+            ) from exc
+        except (FileNotFoundError, NotADirectoryError) as exc:
+            self._check_standing(self._root)
+            raise StoreDenied(
+                f"nothing lies below {f'{path}/'!r}: there is no such folder",
+                remedy="correct uri or prefixes in [store], or make the folder",
+            ) from exc
+        except PermissionError as exc:
+            raise StoreDenied(
+                f"{doing} {exc.filename or path} failed: {exc.strerror}",
+                remedy="let the account that runs labelloop read the inputs and write the copies",
+            ) from exc
+        except OSError as exc:
+            raise StoreUnavailable(
+                f"{doing} {exc.filename or path} failed: {exc.strerror or exc}",
+                remedy="check the disk, its free space and its mount",
+            ) from exc
+
+
+def content_type(path: Path, body: bytes) -> str:
+    """The type that a file's ending tells, or its first bytes."""
+    guessed, _ = mimetypes.guess_type(f"x{path.suffix}")
+    if guessed is not None:
+        return guessed
+    return next((kind for start, kind in TYPES.items() if body.startswith(start)), UNKNOWN_TYPE)
+
+
+def _stored(found: Found) -> StoredObject:
+    return StoredObject(
+        sample_id=found.name,
+        uri=uri_of(found.path),
+        content_hash="",
+        size_bytes=found.size_bytes,
+        last_modified=datetime.fromtimestamp(found.changed_ns / 1e9, UTC),
+        fault=found.fault,
+    )

@@ -1,0 +1,1 @@
+"""The prediction log on Apache Iceberg, read by DuckDB."""

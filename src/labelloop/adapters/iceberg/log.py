@@ -1,0 +1,490 @@
+"""The prediction log on Apache Iceberg: written through pyiceberg, read by DuckDB.
+
+pyiceberg plans which files a question touches; DuckDB reads just those. The two statements of a selection
+may be Spark's.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from labelloop.adapters.iceberg import erasure as iceberg_erasure
+from labelloop.adapters.iceberg import merging as iceberg_merging
+from labelloop.adapters.iceberg import sql as log_sql
+from labelloop.adapters.iceberg import sweeping as iceberg_sweeping
+from labelloop.adapters.iceberg.batches import held
+from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, Reading, engine
+from labelloop.adapters.iceberg.schema import arrow_rows
+from labelloop.adapters.iceberg.snapshots import superseded
+from labelloop.adapters.iceberg.tables import (
+    KINDS,
+    IcebergTables,
+    same_log,
+    sqlite_file,
+    translated,
+)
+from labelloop.adapters.s3.access import S3Access
+from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.sample import Role
+from labelloop.core.upkeep import LogShape, Upkeep
+from labelloop.core.where import Where
+from labelloop.errors import ArgumentError, LogError
+from labelloop.ports.clock import Progress
+from labelloop.ports.log import (
+    BatchKind,
+    HeldRows,
+    Known,
+    LabelCount,
+    LabelPart,
+    Recorded,
+    Rows,
+    VisibleBatch,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from labelloop.adapters.spark.engine import SparkEngine, SparkReading
+
+
+class IcebergLog:
+    """A PredictionLog in two Iceberg tables. Open it with `IcebergLog.open`."""
+
+    def __init__(
+        self,
+        tables: IcebergTables,
+        *,
+        ledger_id: str,
+        salt: bytes,
+        spark: "SparkEngine | None" = None,
+    ) -> None:
+        self._tables = tables
+        self._spark = spark
+        self._ledger_id = ledger_id
+        self._salt = salt
+        self._attributes: tuple[int | None, frozenset[str]] = (None, frozenset())
+        self._engine = engine()
+        self._renamed: Mapping[str, str] = {}
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        warehouse: str,
+        catalog: str,
+        ledger_id: str,
+        salt: bytes,
+        s3: S3Access | None = None,
+        spark: "SparkEngine | None" = None,
+    ) -> Self:
+        """The log in `warehouse` (a folder or s3://bucket/prefix), created where it is absent.
+
+        Its selections run on `spark`, where that is given.
+
+        Raises:
+            LogError: it can't be reached, has an unknown format, or belongs to another ledger.
+        """
+        tables = IcebergTables.connect(warehouse=warehouse, catalog=catalog, s3=s3)
+        try:
+            found = tables.identity()
+            if found is not None:
+                same_log(found, ledger_id=ledger_id, salt=salt)
+            tables.create(ledger_id, salt)
+            return cls(tables, ledger_id=ledger_id, salt=salt, spark=spark)
+        except BaseException:
+            tables.close()
+            raise
+
+    @classmethod
+    def identity(
+        cls, *, warehouse: str, catalog: str, s3: S3Access | None = None
+    ) -> tuple[str, bytes] | None:
+        """The ledger_id and salt of the log that stands there; None where there is none.
+
+        Raises:
+            LogError: it can't be reached or has an unknown format.
+        """
+        if catalog.startswith("sqlite:///") and not sqlite_file(catalog).exists():
+            return None
+        tables = IcebergTables.connect(warehouse=warehouse, catalog=catalog, s3=s3)
+        try:
+            return tables.identity()
+        finally:
+            tables.close()
+
+    def close(self) -> None:
+        """Give back the engines and the catalog's connections."""
+        self._engine.close()
+        self._tables.close()
+        if self._spark is not None:
+            self._spark.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def ledger_id(self) -> str:
+        """The ledger that writes this log."""
+        return self._ledger_id
+
+    @property
+    def salt(self) -> bytes:
+        """The key of the line."""
+        return self._salt
+
+    def read_as(self, renamed: Mapping[str, str]) -> None:
+        """From now on, give every class under its present name; the keys of `renamed` are old ones."""
+        self._renamed = dict(renamed)
+
+    def _reading(self) -> Reading:
+        return Reading(self._engine, self._tables, self._renamed)
+
+    def _selecting(self) -> "Reading | SparkReading":
+        """What answers the two statements of a selection."""
+        if self._spark is None:
+            return self._reading()
+        from labelloop.adapters.spark.engine import SparkReading
+
+        return SparkReading(self._spark, self._tables, self._renamed)
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def write_batch(
+        self,
+        batch: int,
+        kind: BatchKind,
+        rows: Rows,
+        indexed_at: datetime,
+    ) -> str:
+        """Write a batch durably, not yet visible; returns its path.
+
+        Raises:
+            ArgumentError: the batch is empty or its number isn't positive.
+            LogError: it can't be written, or a batch of this number is visible already.
+        """
+        if batch < 1 or not len(rows):
+            raise ArgumentError(
+                f"batch {batch} of {len(rows)} rows: a batch has a positive number and a row",
+                remedy="write no batch where there is nothing to write",
+            )
+        path = self._tables.path(batch, kind)
+        if self._tables.committed(batch, kind):
+            raise LogError(
+                f"batch {batch} of {kind} is in the log already",
+                remedy="the log is ahead of the ledger: bring back the ledger that belongs to it",
+            )
+        with translated(f"Writing batch {batch} of {kind}"):
+            table = arrow_rows(kind, rows, batch, indexed_at, self._tables.columns(kind))
+        self._tables.write(table, path)
+        return path
+
+    def commit_batch(self, batch: int, kind: BatchKind, path: str) -> None:
+        """Make a written batch visible; a repeated call changes nothing.
+
+        Raises:
+            LogError: what stands at `path` isn't a whole batch, or it can't be committed.
+        """
+        if self._tables.n_rows(path) is None:
+            raise LogError(
+                f"no whole batch stands at {path}",
+                remedy="run index again: it writes the batch anew",
+            )
+        self._tables.commit(batch, kind, path)
+
+    def is_whole(self, path: str, n_rows: int) -> bool:
+        """Whether a batch of `n_rows` rows was written whole at `path`."""
+        return self._tables.n_rows(path) == n_rows
+
+    def erase(self, sample_ids: Sequence[str], *, allowed: Callable[[], None]) -> None:
+        """Take every row of `sample_ids` out, and leave nothing of them where the log lies.
+
+        Raises:
+            LogError: the log can't be read or written, or others kept committing in between.
+        """
+        held = self.held(sample_ids)
+        for kind in KINDS:
+            batches = sorted({rows.batch for rows in held if rows.kind == kind})
+            if batches:
+                iceberg_erasure.rewrite(self._tables, kind, batches, sample_ids)
+            iceberg_erasure.sweep(self._tables, kind, allowed)
+
+    # --- tidying ----------------------------------------------------------------------------
+
+    def shape(self, *, closed_before: datetime, unused_before: datetime) -> LogShape:
+        """How much there is to tidy."""
+        newest = iceberg_merging.closed_to(self._tables, closed_before)
+        n_files = n_small = n_superseded = 0
+        for kind in KINDS:
+            table = self._tables.load(kind)
+            with translated(f"Planning a read of {kind}"):
+                files = held(table, kind)
+            n_files += len(files)
+            n_small += sum(len(group) for group in iceberg_merging.groups(files, newest))
+            n_superseded += len(superseded(table, unused_before))
+        return LogShape(n_files=n_files, n_small=n_small, n_superseded=n_superseded)
+
+    def maintain(
+        self,
+        *,
+        closed_before: datetime,
+        unused_before: datetime,
+        allowed: Callable[[], None],
+        progress: Progress,
+        dry_run: bool = False,
+    ) -> Upkeep:
+        """Merge small files, let old versions go, remove what none of the others needs.
+
+        Raises:
+            LogError: the log can't be read or written, or a file of it is damaged.
+        """
+        newest = iceberg_merging.closed_to(self._tables, closed_before)
+        n_files = n_small = n_merged = n_snapshots = 0
+        removed: list[iceberg_sweeping.StrayFile] = []
+        for kind in KINDS:
+            table = self._tables.load(kind)
+            with translated(f"Planning a read of {kind}"):
+                files = held(table, kind)
+            found = iceberg_merging.groups(files, newest)
+            n_files += len(files)
+            n_small += sum(len(group) for group in found)
+            n_merged += len(found)
+            if found and not dry_run:
+                iceberg_merging.merge(self._tables, kind, found, allowed=allowed, progress=progress)
+            old = superseded(self._tables.load(kind), unused_before)
+            n_snapshots += len(old)
+            if old and not dry_run:
+                allowed()
+                iceberg_sweeping.let_go(
+                    self._tables, kind, lambda table: superseded(table, unused_before)
+                )
+            strays = iceberg_sweeping.strays(
+                self._tables, kind, without=old, written_before=unused_before
+            )
+            removed += strays
+            if strays and not dry_run:
+                allowed()
+                iceberg_sweeping.remove(self._tables, kind, strays)
+        return Upkeep(
+            dry_run=dry_run,
+            n_files=n_files,
+            n_small=n_small,
+            n_merged=n_merged,
+            n_snapshots=n_snapshots,
+            n_removed=len(removed),
+            freed_bytes=sum(stray.size_bytes for stray in removed),
+        )
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def held(self, sample_ids: Sequence[str]) -> Sequence[HeldRows]:
+        """The visible rows of `sample_ids`, counted by sample and batch, in their order."""
+        if not sample_ids:
+            return []
+        with self._reading() as reading:
+            statement = log_sql.held(
+                reading.source("predictions"),
+                reading.source("feedback"),
+                reading.listed("sample_id", sample_ids),
+            )
+            return [HeldRows(**row) for row in reading.rows(statement)]
+
+    def twins(self, sample_ids: Sequence[str], limit: int) -> Sequence[str]:
+        """Other samples with the content of one of `sample_ids`, sorted, `limit` at most."""
+        if not sample_ids:
+            return []
+        with self._reading() as reading:
+            statement = log_sql.twins(
+                reading.source("predictions"), reading.listed("sample_id", sample_ids), limit
+            )
+            return [row["sample_id"] for row in reading.rows(statement)]
+
+    def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
+        """The visible batches whose number is above `batch`, in their order."""
+        return self._tables.visible_after(batch)
+
+    def snapshot(self) -> int | None:
+        """The log's present version; None while it is empty."""
+        present = self._tables.load("predictions").current_snapshot()
+        return None if present is None else present.snapshot_id
+
+    def known(self, sample_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Those of `sample_ids` that have a serving prediction."""
+        if not sample_ids:
+            return {}
+        with self._reading() as reading:
+            statement = log_sql.known(
+                reading.source("predictions"),
+                reading.source("feedback"),
+                reading.listed("sample_id", sample_ids),
+            )
+            return {row["sample_id"]: _known(row) for row in reading.rows(statement)}
+
+    def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
+        """Every prediction of `sample_ids`, of any role, the earliest batch first."""
+        if not sample_ids:
+            return []
+        with self._reading() as reading:
+            statement = log_sql.recorded(
+                reading.source("predictions"),
+                reading.source("feedback"),
+                reading.listed("sample_id", sample_ids),
+            )
+            return [
+                Recorded(**row | {"role": Role(row["role"])}) for row in reading.rows(statement)
+            ]
+
+    def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
+        """The texts of those of `sample_ids` whose serving prediction has one."""
+        if not sample_ids:
+            return {}
+        with self._reading() as reading:
+            statement = log_sql.texts(
+                reading.source("predictions"), reading.listed("sample_id", sample_ids)
+            )
+            return {row["sample_id"]: row["text"] for row in reading.rows(statement)}
+
+    def attributes(self) -> frozenset[str]:
+        """The names of the attributes that any prediction carries."""
+        snapshot = self.snapshot()
+        if snapshot is None:
+            return frozenset()
+        if self._attributes[0] != snapshot:
+            with self._reading() as reading:
+                statement = log_sql.attributes(reading.source("predictions"))
+                names = frozenset(row["name"] for row in reading.rows(statement))
+            self._attributes = (snapshot, names)
+        return self._attributes[1]
+
+    def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
+        """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
+        _without_feedback(conditions)
+        with self._selecting() as reading:
+            source = reading.source("predictions", frame)
+            statement = log_sql.counts(source, frame, conditions)
+            return [Count(**row) for row in reading.rows(statement)]
+
+    def rows(
+        self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
+    ) -> Sequence[Candidate]:
+        """The frame's rows that lie in a span of their pattern, in order of their place."""
+        _without_feedback(conditions)
+        if not spans:
+            return []
+        with self._selecting() as reading:
+            source = reading.source("predictions", frame)
+            statement = log_sql.rows(
+                source, frame, conditions, reading.spans(spans), reading.margin
+            )
+            return [_candidate(row) for row in reading.rows(statement)]
+
+    def scan(
+        self, frame: FrameRange, conditions: Sequence[Where], attributes: Sequence[str]
+    ) -> "Iterator[pa.RecordBatch]":
+        """Every row of the frame, a batch at a time, in no order."""
+        _without_feedback(conditions)
+        with self._reading() as reading:
+            source = reading.source("predictions", frame)
+            for batch in reading.batches(log_sql.scan(source, frame, conditions, attributes)):
+                own = batch.schema.names[: batch.num_columns - len(attributes)]
+                yield batch.rename_columns([*own, *(f"attributes.{name}" for name in attributes)])
+
+    def rows_of(
+        self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
+    ) -> Sequence[Candidate]:
+        """The frame's rows of these samples, in order of their place."""
+        _without_feedback(conditions)
+        if not sample_ids:
+            return []
+        with self._reading() as reading:
+            source = reading.source("predictions", frame)
+            wanted = reading.listed("sample_id", sample_ids)
+            statement = log_sql.rows_of(source, frame, conditions, wanted)
+            return [_candidate(row) for row in reading.rows(statement)]
+
+    def received(self, batch_after: int, batch_to: int, where: Where) -> Sequence[Candidate]:
+        """Samples with feedback in the batches (batch_after, batch_to] that match `where`."""
+        upto = FrameRange(batch_to=batch_to)
+        with self._reading() as reading:
+            statement = log_sql.received(
+                reading.source("predictions", upto),
+                reading.source("feedback", upto),
+                batch_after,
+                batch_to,
+                where,
+            )
+            return [_candidate(row) for row in reading.rows(statement)]
+
+    def model_labels(
+        self,
+        parts: Sequence[LabelPart],
+        *,
+        without_samples: Sequence[str],
+        without_content: Sequence[str],
+    ) -> "Iterator[pa.RecordBatch]":
+        """Framed, uncontested serving predictions that their part admits, batch by batch."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not parts:
+            return
+        certificates = pa.array([part.certificate for part in parts], pa.int64())
+        with self._reading() as reading, reading.within(SORT_MEMORY):
+            statement = log_sql.model_labels(
+                reading.source("predictions", _hull([f for part in parts for f in part.frames])),
+                reading.source("feedback"),
+                parts,
+                cells=reading.cells(parts),
+                without_samples=reading.listed("sample_id", without_samples),
+                without_content=reading.listed("content_hash", without_content),
+            )
+            for batch in reading.batches(statement):
+                certificate = pc.take(certificates, batch.column("part"))
+                yield batch.drop_columns("part").append_column("certificate", certificate)
+
+    def label_counts(
+        self,
+        frames: Sequence[FrameRange],
+        *,
+        without_samples: Sequence[str],
+        without_content: Sequence[str],
+    ) -> Sequence[LabelCount]:
+        """The framed, uncontested serving predictions by frame, class and risk bin."""
+        if not frames:
+            return []
+        with self._reading() as reading:
+            statement = log_sql.label_counts(
+                reading.source("predictions", _hull(frames)),
+                reading.source("feedback"),
+                frames,
+                without_samples=reading.listed("sample_id", without_samples),
+                without_content=reading.listed("content_hash", without_content),
+            )
+            return [LabelCount(**row) for row in reading.rows(statement)]
+
+
+def _hull(frames: Sequence[FrameRange]) -> FrameRange:
+    return FrameRange(
+        batch_after=min(frame.batch_after for frame in frames),
+        batch_to=max(frame.batch_to for frame in frames),
+    )
+
+
+def _candidate(row: dict[str, Any]) -> Candidate:
+    return Candidate(**row | {"attributes": dict(row["attributes"])})
+
+
+def _known(row: Mapping[str, Any]) -> Known:
+    lists = {"repeated": frozenset(row["repeated"] or ()), "shadows": dict(row["shadows"] or ())}
+    return Known(**{**row, **lists})
+
+
+def _without_feedback(conditions: Sequence[Where]) -> None:
+    for condition in conditions:
+        if condition.names_feedback:
+            raise LogError(
+                f"where = {condition.text!r} names feedback, which has a clock of its own",
+                remedy="ask for what was received, not for a frame",
+            )

@@ -1,0 +1,431 @@
+"""The two Iceberg tables of the prediction log: opened, written and committed.
+
+One writer. A batch is written as one Parquet file whose path carries the batch number; the path is what
+makes a commit idempotent. Reading is in `labelloop.adapters.iceberg.log`.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelloop.adapters.iceberg.batches import Name, batches_of, held
+from labelloop.adapters.iceberg.damage import n_rows_at
+from labelloop.adapters.iceberg.schema import arrow_schema, schema
+from labelloop.adapters.iceberg.snapshots import beyond
+from labelloop.adapters.s3.access import S3Access
+from labelloop.errors import LogError, frameless
+from labelloop.ports.log import BatchKind, VisibleBatch
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.io.pyarrow import PyArrowFileIO
+    from pyiceberg.table import Table
+
+FORMAT = "1"
+MEND = "`labelloop doctor --repair` mends what can be mended, and names the rest"
+NAMESPACE = "labelloop"
+KINDS: tuple[BatchKind, ...] = ("predictions", "feedback")
+COMMIT_ATTEMPTS = 20
+
+_FORMAT, _LEDGER, _SALT = "labelloop.format", "labelloop.ledger_id", "labelloop.salt"
+_TABLE_PROPERTIES = {
+    # pyiceberg's own retry would append again without looking for the path; commit() looks.
+    "commit.retry.num-retries": "0",
+    "commit.manifest-merge.enabled": "true",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "100",
+    "write.parquet.compression-codec": "zstd",
+}
+
+
+_PARQUET: Mapping[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+"""A page that was altered on the disk would be read as other values, but for its checksum."""
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turns what pyiceberg, DuckDB, Arrow, SQL and the file system raise into LogError."""
+    import duckdb
+    from pyarrow import ArrowException
+    from pyiceberg import exceptions
+    from sqlalchemy.exc import SQLAlchemyError
+
+    foreign = tuple(
+        kind
+        for kind in vars(exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    )
+    try:
+        yield
+    except (*foreign, duckdb.Error, ArrowException, SQLAlchemyError, OSError, UnicodeError) as exc:
+        said = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise LogError(f"{doing} failed: {said}", remedy=_remedy(exc)) from frameless(exc)
+
+
+_REFUSED = {
+    errno.ENOSPC: "nothing was half written: make room on that disk, and run again",
+    errno.EFBIG: "nothing was half written: make room on that disk, and run again",
+    errno.EDQUOT: "nothing was half written: raise the quota there, or make room, and run again",
+    errno.EROFS: "that disk can only be read: make it writable, and run again",
+    errno.EACCES: "give this user the right to write there, and run again",
+    errno.EPERM: "give this user the right to write there, and run again",
+}
+
+
+def _remedy(exc: Exception) -> str:
+    by_system = _REFUSED.get(getattr(exc, "errno", None) or 0)
+    code = sqlite_code(exc)
+    if by_system is not None:
+        return by_system
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return f"{MEND}: the catalog is made anew from the files of the log"
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return _REFUSED[errno.ENOSPC]
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return _REFUSED[errno.EACCES]
+    return (
+        "check [state] warehouse and catalog: that both exist as they were left, are reachable and "
+        f"writable, and that the disk has room; {MEND}"
+    )
+
+
+def sqlite_code(exc: BaseException) -> str:
+    """SQLite's own name of what went wrong, as SQLITE_FULL; empty where it wasn't SQLite."""
+    return getattr(getattr(exc, "orig", None), "sqlite_errorname", None) or ""
+
+
+class IcebergTables:
+    """Both tables of one log, in one catalog."""
+
+    def __init__(self, catalog: "Catalog", warehouse: str) -> None:
+        self._catalog = catalog
+        self._warehouse = warehouse.rstrip("/")
+        self._columns: dict[BatchKind, Any] = {}
+
+    @classmethod
+    def connect(cls, *, warehouse: str, catalog: str, s3: S3Access | None) -> "IcebergTables":
+        """The tables behind a catalog URI, or behind a catalog that pyiceberg's settings name."""
+        access = s3 or S3Access()
+        if "://" in warehouse:
+            # other catalogs may lend keys of their own
+            access = access.resolved(required=catalog.startswith(("sqlite", "postgresql")))
+        else:
+            warehouse = str(Path(warehouse).absolute())
+        settings = {
+            "warehouse": warehouse,
+            "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+            **s3_settings(access),
+        }
+        with translated(f"Opening the catalog {without_password(catalog)}"):
+            if catalog.startswith("sqlite:///"):
+                sqlite_file(catalog).parent.mkdir(parents=True, exist_ok=True)
+            if catalog.startswith(("sqlite", "postgresql")):
+                from pyiceberg.catalog.sql import SqlCatalog
+
+                # the driver that labelloop brings, whichever name the URL has from elsewhere
+                uri = catalog.replace("postgresql://", "postgresql+psycopg://", 1)
+                return cls(SqlCatalog(NAMESPACE, uri=uri, **settings), warehouse)
+            from pyiceberg.catalog import load_catalog
+
+            if "://" in catalog:
+                return cls(load_catalog(NAMESPACE, uri=catalog, **settings), warehouse)
+            from pyiceberg.utils.config import Config
+
+            # many a REST catalog goes by a name of its own where others have a place
+            named = Config().get_catalog_config(catalog) or {}
+            if "warehouse" in named:
+                del settings["warehouse"]
+            return cls(load_catalog(catalog, **settings), warehouse)
+
+    def close(self) -> None:
+        """Close the catalog's connections."""
+        self._catalog.close()
+
+    def load(self, kind: BatchKind) -> "Table":
+        """The table as it stands now."""
+        with translated(f"Reading the {kind} table of the log"):
+            return self._catalog.load_table((NAMESPACE, kind))
+
+    def identity(self) -> tuple[str, bytes] | None:
+        """The ledger_id and salt that the log was created with; None where there is no log.
+
+        Raises:
+            LogError: it has a format that this version doesn't know.
+        """
+        with translated("Reading the catalog of the log"):
+            if not self._catalog.table_exists((NAMESPACE, "predictions")):
+                return None
+        return _identity(self.load("predictions").properties)
+
+    def create(self, ledger_id: str, salt: bytes, *, over_batches: bool = False) -> None:
+        """Create what is absent.
+
+        Raises:
+            LogError: there are batches that the catalog doesn't know, and not `over_batches`.
+        """
+        properties = _TABLE_PROPERTIES | {
+            _FORMAT: FORMAT,
+            _LEDGER: ledger_id,
+            _SALT: salt.hex(),
+        }
+        with translated(f"Creating the log in {self._warehouse}"):
+            self._catalog.create_namespace_if_not_exists(NAMESPACE)
+            for kind in KINDS:
+                if self._catalog.table_exists((NAMESPACE, kind)):
+                    continue
+                if not over_batches and self._holds_batches(kind):
+                    raise LogError(
+                        f"{self._warehouse} holds batches of {kind}, but the catalog has no log",
+                        remedy="`labelloop doctor --repair` makes the catalog anew from them, or bring it "
+                        "back from a backup; to begin a new log, name an empty [state] warehouse",
+                    )
+                self._catalog.create_table_if_not_exists(
+                    (NAMESPACE, kind),
+                    schema=schema(kind),
+                    location=f"{self._warehouse}/{kind}",
+                    properties=properties,
+                )
+
+    def columns(self, kind: BatchKind) -> Any:
+        """The pyarrow schema of a table's files. Catalogs number columns as they like; files must follow."""
+        if kind not in self._columns:
+            self._columns[kind] = arrow_schema(kind, self.load(kind).schema())
+        return self._columns[kind]
+
+    def path(self, batch: int, kind: BatchKind) -> str:
+        """Where a batch stands; it carries the batch number."""
+        return f"{self.folder(kind)}/batch-{batch:012d}.parquet"
+
+    def folder(self, kind: BatchKind) -> str:
+        """Where the batches of a kind stand."""
+        return f"{self._warehouse}/{kind}/data"
+
+    def write(self, rows: Any, path: str) -> None:
+        """Write a pyarrow Table as one Parquet file: whole and durable, or not at all."""
+        self.write_groups([rows], rows.schema, path)
+
+    def write_groups(self, groups: Iterable[Any], schema: Any, path: str) -> None:
+        """Write pyarrow Tables as the row groups of one Parquet file: whole and durable, or not at all."""
+        import pyarrow.parquet as pq
+
+        def fill(stream: Any) -> None:
+            with pq.ParquetWriter(stream, schema, **_PARQUET) as writer:
+                for group in groups:
+                    writer.write_table(group)
+
+        with translated(f"Writing {path}"):
+            if "://" in path:
+                io = self._catalog.load_table((NAMESPACE, "predictions")).io
+                with io.new_output(path).create(overwrite=True) as stream:
+                    fill(stream)
+                return
+            target = Path(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(".partial")
+            try:
+                with partial.open("wb") as stream:
+                    fill(stream)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)  # on a full disk the half of it would take room
+            _sync_folder(target.parent)
+
+    def n_rows(self, path: str) -> int | None:
+        """The rows of the Parquet file at `path`; None where no whole file stands there."""
+        io = self.load("predictions").io
+        with translated(f"Reading {path}"):
+            return n_rows_at(io, path)
+
+    def committed(self, batch: int, kind: BatchKind) -> str | None:
+        """The path under which a batch is visible; None while it is not."""
+        table = self.load(kind)
+        with translated(f"Looking for batch {batch} of {kind}"):
+            return _visible(table, kind, batch)
+
+    def visible_after(self, batch: int) -> list[VisibleBatch]:
+        """The visible batches whose number is above `batch`, in their order."""
+        found: list[VisibleBatch] = []
+        for kind in KINDS:
+            table = self.load(kind)
+            with translated(f"Reading the batches of {kind}"):
+                found += [
+                    VisibleBatch(batch=number, kind=kind, path=file.path, n_rows=n_rows)
+                    for file in held(table, kind, f"batch > {int(batch)}")
+                    for number, n_rows in batches_of(table.io, file).items()
+                    if number > batch
+                ]
+        return sorted(found, key=lambda b: b.batch)
+
+    def commit(self, batch: int, kind: BatchKind, path: str) -> None:
+        """Make a written batch visible, and let old snapshots go.
+
+        Raises:
+            LogError: the batch is visible under another path, the file doesn't have the table's
+                schema, or others kept committing in between.
+        """
+        from pyiceberg.table.update.snapshot import ExpireSnapshots
+
+        def add(table: "Table") -> None:
+            there = _visible(table, kind, batch)
+            name = Name.of(there or "")
+            if there == path or (name is not None and name.several):
+                return
+            if there is not None:
+                raise LogError(
+                    f"batch {batch} of {kind} is in the log already, as {there}",
+                    remedy="the log and the ledger don't belong together; check [state]",
+                )
+            try:
+                with table.transaction() as transaction:
+                    expired = beyond(table, n_new=1)
+                    if expired:
+                        ExpireSnapshots(transaction).by_ids(expired).commit()
+                    # Whether the path is there was just looked up, in this very version.
+                    transaction.add_files([path], check_duplicate_files=False)
+            except ValueError as exc:
+                raise LogError(
+                    f"{path} is no batch of {kind}: {str(exc).splitlines()[0]}",
+                    remedy="it was not written by labelloop; take it out of the warehouse",
+                ) from exc
+
+        self.change(kind, f"Committing batch {batch} of {kind}", add)
+
+    def change(self, kind: BatchKind, doing: str, call: "Callable[[Table], None]") -> None:
+        """Let `call` commit to the table as it stands, again where others committed in between.
+
+        Raises:
+            LogError: others kept committing, or `call` failed.
+        """
+        from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+        from sqlalchemy.exc import OperationalError
+
+        failure: Exception | None = None
+        for attempt in range(COMMIT_ATTEMPTS):
+            table = self.load(kind)
+            with translated(doing):
+                try:
+                    call(table)
+                    return
+                except (CommitFailedException, CommitStateUnknownException) as exc:
+                    failure = exc
+                except OperationalError as exc:  # the catalog's database is locked
+                    if sqlite_code(exc) and not sqlite_code(exc).startswith("SQLITE_BUSY"):
+                        raise
+                    failure = exc
+            time.sleep(min(2.0, 0.02 * 2**attempt))
+        raise LogError(
+            f"{doing} wasn't done in {COMMIT_ATTEMPTS} attempts: {failure}",
+            remedy="run again when no other process writes this log",
+        ) from failure
+
+    def drop(self, kind: BatchKind) -> None:
+        """Take a table out of the catalog, if it is there; its files stay."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        with translated(f"Dropping the table {kind}"), suppress(NoSuchTableError):
+            self._catalog.drop_table((NAMESPACE, kind))
+
+    def file_io(self) -> "PyArrowFileIO":
+        """How files are reached where no table can be read."""
+        from pyiceberg.io.pyarrow import PyArrowFileIO
+
+        return PyArrowFileIO(self._catalog.properties)
+
+    def data_files(self, kind: BatchKind) -> "dict[str, datetime]":
+        """Every file beside the batches of a kind, whether the table knows it or not: when it was written.
+
+        In order of their names.
+        """
+        from pyarrow import fs
+
+        io, folder = self.file_io(), self.folder(kind)
+        scheme, netloc, path = io.parse_location(folder)
+        with translated(f"Listing {folder}"):
+            found = io.fs_by_scheme(scheme, netloc).get_file_info(
+                fs.FileSelector(path, allow_not_found=True)
+            )
+        files = [info for info in found if info.type is fs.FileType.File]
+        return {
+            f"{folder}/{info.base_name}": info.mtime
+            for info in sorted(files, key=lambda info: str(info.base_name))
+        }
+
+    def _holds_batches(self, kind: BatchKind) -> bool:
+        return any(path.endswith(".parquet") for path in self.data_files(kind))
+
+
+def same_log(found: tuple[str, bytes], *, ledger_id: str, salt: bytes) -> None:
+    """Returns where a log is the ledger's own.
+
+    Raises:
+        LogError: it belongs to another ledger, or its line has another salt.
+    """
+    remedy = (
+        "name the ledger that belongs to this log in [state] ledger, or another [state] warehouse "
+        "and catalog to begin a new log"
+    )
+    if found[0] != ledger_id:
+        raise LogError(
+            f"the log belongs to the ledger {found[0]}, but this ledger is {ledger_id}",
+            remedy=remedy,
+        )
+    if found[1] != salt:
+        raise LogError("the log and the ledger disagree about the line's salt", remedy=remedy)
+
+
+def sqlite_file(catalog: str) -> Path:
+    """The file of a sqlite:///path catalog."""
+    return Path(catalog.removeprefix("sqlite:///"))
+
+
+def _identity(properties: Mapping[str, str]) -> tuple[str, bytes]:
+    found = properties.get(_FORMAT)
+    if found != FORMAT:
+        raise LogError(
+            f"the log has format {found!r}, and this labelloop reads format {FORMAT!r}",
+            remedy="use the version of labelloop that wrote the log, or a newer one",
+        )
+    return properties[_LEDGER], bytes.fromhex(properties[_SALT])
+
+
+def _visible(table: "Table", kind: BatchKind, batch: int) -> str | None:
+    for file in held(table, kind, f"batch = {int(batch)}"):
+        if batch in batches_of(table.io, file):
+            return file.path
+    return None
+
+
+def s3_settings(access: S3Access) -> dict[str, str]:
+    """How pyiceberg is told to reach a server."""
+    given = {
+        "s3.endpoint": access.endpoint_url,
+        "s3.access-key-id": access.access_key,
+        "s3.secret-access-key": access.secret_key,
+        "s3.session-token": access.session_token,
+        "s3.proxy-uri": access.proxy,
+        "s3.force-virtual-addressing": "true" if access.addressing == "virtual" else None,
+        "s3.region": access.region or ("us-east-1" if access.endpoint_url else None),
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def without_password(catalog: str) -> str:
+    """A catalog's URI as it may be shown."""
+    scheme, _, rest = catalog.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else catalog
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,410 @@
+"""Label Studio as an Annotator: projects, tasks and answers over its HTTP API."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from labelloop.adapters.label_studio import payloads
+from labelloop.adapters.label_studio.api import (
+    AddressRefused,
+    InternalError,
+    LabelStudioApi,
+    NotFound,
+    PageNotFound,
+)
+from labelloop.adapters.label_studio.labelling_config import (
+    CONTROL,
+    labelling_config,
+    marker_of,
+    project_description,
+    project_title,
+    readable,
+    with_choices,
+)
+from labelloop.errors import (
+    AnnotatorDenied,
+    AnnotatorError,
+    AnnotatorUnavailable,
+    ArgumentError,
+    BucketRefused,
+    ProjectGone,
+)
+from labelloop.ports.annotator import (
+    AnnotatorFacts,
+    BucketAccess,
+    Project,
+    ProjectSpec,
+    RemoteTask,
+    TaskData,
+)
+
+KEY = "labelloop"
+"""The data key of a task's identity."""
+
+PROJECTS_PER_PAGE = 100  # Label Studio's limit
+STORAGES = "/api/storages/s3"
+LINK_MINUTES = 60
+"""How long a link works that Label Studio signs when an image is viewed."""
+KEYS_PER_REQUEST = 80  # keeps the request line under 4,094 bytes, where some servers cut it
+
+
+class LabelStudioAnnotator:
+    """Label Studio at `url`. `api_key` is a personal access token or a legacy one.
+
+    public_url
+        what people open, where it differs
+    timeout_s
+        how long an answer may take
+    ca_file
+        PEM certificates to trust in place of the system's
+    proxy
+        the HTTP proxy to go through, in place of what the environment says
+    page_size
+        tasks to a page (1,000 took Label Studio 1.2 s, 10,000 took 12 s)
+    sleep
+        how to wait between retries
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        api_key: str,
+        public_url: str | None = None,
+        timeout_s: float = 30.0,
+        ca_file: str | None = None,
+        proxy: str | None = None,
+        page_size: int = 500,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._api = LabelStudioApi(
+            url=url,
+            api_key=api_key,
+            timeout_s=timeout_s,
+            ca_file=ca_file,
+            proxy=proxy,
+            sleep=sleep,
+        )
+        self._public_url = (public_url or self._api.url).rstrip("/")
+        self._timeout_s = timeout_s
+        self._page_size = page_size
+
+    def close(self) -> None:
+        """Close the connections; it also happens when the object is dropped."""
+        self._api.close()
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return self._api.url
+
+    @property
+    def timeout_s(self) -> float:
+        """After this long without an answer, a request that was received has been carried out."""
+        return self._timeout_s
+
+    def facts(self) -> AnnotatorFacts:
+        """Its version, and the account of the token."""
+        version = self._api.ask("GET", "/api/version", payloads.Version)
+        account = self._api.ask("GET", "/api/current-user/whoami", payloads.Account)
+        return AnnotatorFacts(
+            version=version.release,
+            user=account.email,
+            token="personal" if self._api.personal else "legacy",
+            token_expires_at=self._api.token_expires_at,
+            served_at=self._api.served_at,
+        )
+
+    def check_account(self) -> None:
+        """Return if the account is one that sees projects.
+
+        Raises:
+            AnnotatorDenied: it is no member of any organisation. It may make projects all the same.
+        """
+        if not self._api.ask("GET", "/api/organizations/", payloads.Organizations).root:
+            raise AnnotatorDenied(
+                f"the account of the token belongs to no organisation in Label Studio at {self._api.url}, "
+                "so it sees no projects",
+                remedy="let a member invite it, under Organization, or use the token of a member",
+            )
+
+    def accounts(self) -> Mapping[str, str]:
+        """The e-mail address of each member of the organisation, by the id that annotations name."""
+        members = self._api.ask("GET", "/api/users/", payloads.Members).root
+        return {str(m.id): m.email for m in members if m.email}
+
+    def project_url(self, project_id: int) -> str:
+        """Where a person opens the project."""
+        return f"{self._public_url}/projects/{project_id}/data"
+
+    def projects(self) -> Sequence[Project]:
+        """The projects that carry a marker of labelloop, oldest first."""
+        found: dict[int, Project] = {}
+        page = 1
+        while True:
+            try:
+                listed = self._api.ask(
+                    "GET",
+                    "/api/projects/",
+                    payloads.ProjectPage,
+                    params={
+                        "page": page,
+                        "page_size": PROJECTS_PER_PAGE,
+                        "ordering": "id",
+                        # Without this, each project brings its config and eight counts along.
+                        "include": "id,title,description,created_at,task_number,"
+                        "total_annotations_number,skipped_annotations_number,maximum_annotations",
+                    },
+                )
+            except NotFound:
+                if page > 1:  # projects were deleted meanwhile, and the last page with them
+                    break
+                raise
+            for project in listed.results:
+                marker = marker_of(project.description)
+                if marker is not None:
+                    found[project.id] = _project(project, marker)
+            if listed.next is None:
+                break
+            page += 1
+        return sorted(found.values(), key=lambda p: (p.created_at, p.project_id))
+
+    def create_project(self, spec: ProjectSpec) -> Project:
+        """Create a project; not idempotent."""
+        body = {
+            "title": project_title(spec.title),
+            "description": project_description(spec),
+            "label_config": labelling_config(spec),
+            "maximum_annotations": spec.people,
+            "sampling": "Sequential sampling",
+            "show_collab_predictions": False,
+            "enable_empty_annotation": False,
+        }
+        created = self._api.ask("POST", "/api/projects/", payloads.Project, body=body)
+        return _project(created, spec.marker)
+
+    def open_bucket(self, project_id: int, access: BucketAccess) -> None:
+        """See that the project can show s3:// links into a bucket, with these keys. Idempotent.
+
+        It is an import storage that is never synced. Label Studio tries it each time.
+
+        Raises:
+            BucketRefused: Label Studio can't open the bucket, or won't.
+            ProjectGone: the project no longer exists.
+        """
+        self._require_project(project_id)
+        params: dict[str, str | int] = {"project": project_id}
+        listed = self._api.ask("GET", STORAGES, payloads.Storages, params=params)
+        there = [storage.id for storage in listed.root if storage.bucket == access.bucket]
+        body = {
+            "project": project_id,
+            "title": "labelloop: never sync",
+            "bucket": access.bucket,
+            "s3_endpoint": access.endpoint_url,
+            "region_name": access.region,
+            "aws_access_key_id": access.access_key,
+            "aws_secret_access_key": SecretStr(access.secret_key),
+            "aws_session_token": access.session_token and SecretStr(access.session_token),
+            "use_blob_urls": True,
+            "presign": True,
+            "presign_ttl": LINK_MINUTES,
+        }
+        method, path = ("PATCH", f"{STORAGES}/{there[0]}") if there else ("POST", STORAGES)
+        try:
+            self._api.ask(method, path, payloads.Nothing, body=body)
+        except AnnotatorError as exc:
+            passing = isinstance(exc, AnnotatorUnavailable) and not isinstance(exc, InternalError)
+            if passing or isinstance(exc, AnnotatorDenied):
+                raise
+            remedy = (
+                "see that Label Studio reaches the endpoint, and that the key may list the bucket"
+            )
+            if isinstance(exc, AddressRefused):
+                remedy = exc.remedy
+            raise BucketRefused(
+                f"Label Studio can't show images from the bucket {access.bucket!r}: {exc.args[0]}",
+                remedy=f'{remedy}; or set images = "presign" in the queue',
+            ) from exc
+
+    def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
+        """Import all tasks or none; their ids in the same order. Not idempotent.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+        """
+        if not tasks:
+            return ()
+        body = [{"data": {**readable(task.data), KEY: task.task_key}} for task in tasks]
+        path = f"/api/projects/{project_id}/import"
+        try:
+            imported = self._api.ask(
+                "POST", path, payloads.Imported, params={"return_task_ids": "true"}, body=body
+            )
+        except NotFound as exc:
+            raise self._gone(project_id) from exc
+        except PageNotFound as exc:
+            # Here Label Studio itself answers with a page of HTML: ask it in another way.
+            self._require_project(project_id)
+            raise exc from None
+        if len(imported.task_ids) != len(tasks):
+            raise AnnotatorUnavailable(
+                f"Label Studio made {len(imported.task_ids)} tasks of {len(tasks)}"
+                f" in project {project_id}",
+                remedy="run again: what is missing is found and sent",
+            )
+        return imported.task_ids
+
+    def find(self, project_id: int, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
+        """The tasks that carry one of `task_keys`; a key may be found more than once.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+        """
+        keys = list(dict.fromkeys(task_keys))
+        found: list[RemoteTask] = []
+        for start in range(0, len(keys), KEYS_PER_REQUEST):
+            some = keys[start : start + KEYS_PER_REQUEST]
+            for page in self._pages(project_id, _filter(f"data.{KEY}", "in_list", "String", some)):
+                found += page
+        return found
+
+    def tasks(
+        self, project_id: int, updated_after: datetime | None = None
+    ) -> Iterator[Sequence[RemoteTask]]:
+        """The project's tasks with their annotations, page by page; changed after a moment, or all.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+        """
+        if updated_after is None:
+            return self._pages(project_id)
+        moment = updated_after.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return self._pages(project_id, _filter("updated_at", "greater", "Datetime", moment))
+
+    def replace_data(self, ls_task_id: int, data: Mapping[str, Any]) -> bool:
+        """Replace a task's data; False where the task is gone. Idempotent."""
+        if not isinstance(data.get(KEY), str):
+            raise ArgumentError(
+                f"the new data of task {ls_task_id} lacks its key",
+                remedy=f"keep {KEY!r} in the data: without it the task can't be found again",
+            )
+        body = {"data": readable(data)}
+        try:
+            self._api.ask("PATCH", f"/api/tasks/{ls_task_id}/", payloads.Nothing, body=body)
+        except NotFound:
+            return False
+        return True
+
+    def ask_people(self, ls_task_id: int, people: int, *, done: bool) -> bool:
+        """Let a task ask this many different people, and say whether they have answered: a task that
+        isn't done is offered to whoever hasn't answered it. False where it is gone. Idempotent.
+        """
+        # A new `overlap` alone leaves is_labeled as it was: nobody would be offered the task.
+        body = {"overlap": people, "is_labeled": done}
+        try:
+            self._api.ask("PATCH", f"/api/tasks/{ls_task_id}/", payloads.Nothing, body=body)
+        except NotFound:
+            return False
+        return True
+
+    def set_choices(self, project_id: int, choices: Sequence[str]) -> None:
+        """Make `choices` what a project's annotators choose from; answers stay as they are. Idempotent.
+
+        What people changed in the labelling config besides stays too.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+            AnnotatorError: its labelling config has no place for them any more.
+        """
+        path = f"/api/projects/{project_id}/"
+        try:
+            held = self._api.ask("GET", path, payloads.ProjectConfig).label_config
+            wanted = with_choices(held, choices)
+            if wanted is None:
+                raise AnnotatorError(
+                    f"the labelling config of project {project_id} has no Choices named {CONTROL!r}, so "
+                    "its answers can't be kept in step with the settings",
+                    remedy="put the control back under Settings, Labeling Interface, or delete the "
+                    "project: its open tasks go to a new one",
+                )
+            if wanted != held:
+                self._api.ask("PATCH", path, payloads.Nothing, body={"label_config": wanted})
+        except NotFound as exc:
+            raise self._gone(project_id) from exc
+
+    def delete_task(self, ls_task_id: int) -> None:
+        """Delete a task; one that is not there is fine."""
+        try:
+            self._api.delete(f"/api/tasks/{ls_task_id}/")
+        except NotFound:
+            return
+
+    def _pages(
+        self, project_id: int, *filters: Mapping[str, object]
+    ) -> Iterator[Sequence[RemoteTask]]:
+        """Tasks in the order of their ids. Each page starts after the last id of the one before,
+        so that tasks which come or go meanwhile move no other task past us unseen.
+        """
+        last_id = 0
+        while True:
+            items = [*filters, _filter("id", "greater", "Number", last_id)]
+            query = {
+                "filters": {"conjunction": "and", "items": items},
+                "ordering": ["tasks:id"],
+            }
+            params: dict[str, str | int] = {
+                "project": project_id,
+                "fields": "all",
+                "resolve_uri": "false",
+                "page": 1,
+                "page_size": self._page_size,
+                # Label Studio unquotes this once more than it should.
+                "query": json.dumps(query, separators=(",", ":")).replace("%", "%25"),
+            }
+            try:
+                page = self._api.ask("GET", "/api/tasks", payloads.TaskPage, params=params)
+            except NotFound as exc:
+                raise self._gone(project_id) from exc
+            if page.tasks:
+                yield [task.remote() for task in page.tasks]
+            if len(page.tasks) < self._page_size:
+                return
+            last_id = page.tasks[-1].id
+
+    def _require_project(self, project_id: int) -> None:
+        try:
+            self._api.ask("GET", f"/api/projects/{project_id}/", payloads.Nothing)
+        except NotFound as exc:
+            raise self._gone(project_id) from exc
+
+    def _gone(self, project_id: int) -> ProjectGone:
+        return ProjectGone(
+            f"project {project_id} no longer exists in Label Studio at {self._api.url}",
+            remedy="run again: its open tasks go to a new project",
+        )
+
+
+def _project(project: payloads.Project, marker: str) -> Project:
+    return Project(
+        project_id=project.id,
+        title=project.title or "",
+        marker=marker,
+        n_tasks=project.task_number or 0,
+        n_annotations=(project.total_annotations_number or 0)
+        + (project.skipped_annotations_number or 0),
+        created_at=project.created_at,
+        people=project.maximum_annotations or 1,
+    )
+
+
+def _filter(column: str, operator: str, kind: str, value: object) -> dict[str, object]:
+    return {
+        "filter": f"filter:tasks:{column}",
+        "operator": operator,
+        "type": kind,
+        "value": value,
+    }

@@ -1,0 +1,418 @@
+"""Requests to Label Studio: tokens, retries, and the one place where its errors are translated."""
+
+import json
+import re
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import SecretStr
+
+from labelloop.adapters.http.patience import (
+    ATTEMPTS,
+    ATTEMPTS_AFTER_TIMEOUT,
+    LONGEST_PAUSE_S,
+    Patience,
+    instant,
+    pause_s,
+    told_s,
+)
+from labelloop.adapters.http.redaction import redact_logs
+from labelloop.adapters.label_studio.address import (
+    checked_key,
+    checked_url,
+    expiry,
+    is_loopback,
+    trust,
+)
+from labelloop.adapters.label_studio.payloads import Access
+from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable, frameless
+
+if TYPE_CHECKING:
+    import httpx
+    from pydantic import BaseModel
+
+    Sign = Callable[[httpx.Request], httpx.Request]
+
+P = TypeVar("P", bound="BaseModel")
+
+REPEATABLE = frozenset({"GET", "PATCH", "DELETE"})
+"""Requests that may be sent twice: they end in the same state."""
+
+LONGEST_DETAIL = 600
+NO_CONTENT = 204
+RESERVED = "reserved network address"
+"""What Label Studio says, since 1.23.1, of a bucket or webhook at a private address."""
+
+
+class NotFound(AnnotatorError):
+    """Label Studio says that what was asked about doesn't exist."""
+
+
+class InternalError(AnnotatorUnavailable):
+    """A 500: Label Studio failed at what was asked, which it also does where it can't open a bucket."""
+
+
+class AddressRefused(AnnotatorError):
+    """Label Studio's protection against requests to private addresses."""
+
+
+class PageNotFound(AnnotatorUnavailable):
+    """A 404 that isn't Label Studio's API speaking: a proxy, another program, or a wrong path."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A request that failed for now; asking again may work."""
+
+    error: AnnotatorUnavailable
+    cause: Exception | None
+    attempts: int
+    told_s: float | None = None
+    """After how long the server wants to be asked again."""
+
+
+class LabelStudioApi:
+    """Label Studio's HTTP API at `url`, which may lie under a path of its host."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        api_key: str,
+        timeout_s: float,
+        ca_file: str | None,
+        proxy: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        import httpx
+
+        redact_logs()
+        self.url = checked_url(url)
+        self._api_key = checked_key(api_key)
+        self.personal = self._api_key.count(".") == 2
+        self.served_at: datetime | None = None
+        """The server's clock at its last answer."""
+        self._access: str | None = None
+        self._timeout_s = timeout_s
+        self._proxied = proxy is not None
+        self._sleep = sleep
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)),
+            verify=trust(ca_file),
+            proxy=proxy,
+            headers={"Accept": "application/json"},
+            # A proxy from the environment never leads to this machine itself.
+            trust_env=not is_loopback(httpx.URL(self.url).host),
+            event_hooks={"response": [self._limit]},
+        )
+        self._close = weakref.finalize(self, self._client.close)
+
+    @property
+    def token_expires_at(self) -> datetime | None:
+        """Until when the token works; None where it doesn't say."""
+        return expiry(self._api_key) if self.personal else None
+
+    def close(self) -> None:
+        """Close the connections; calling it again is fine."""
+        self._close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        shape: type[P],
+        *,
+        params: Mapping[str, str | int] | None = None,
+        body: object = None,
+    ) -> P:
+        """The answer to a request, parsed.
+
+        Raises:
+            NotFound, PageNotFound, AnnotatorDenied, AnnotatorUnavailable, AnnotatorError.
+        """
+        response = self._authorised(method, path, params, body)
+        self._check(response)
+        return self._parsed(response, shape)
+
+    def delete(self, path: str) -> None:
+        """Delete what stands at `path`."""
+        self._check(self._authorised("DELETE", path, None, None))
+
+    # --- sending -----------------------------------------------------------------------------
+
+    def _authorised(
+        self, method: str, path: str, params: Mapping[str, str | int] | None, body: object
+    ) -> "httpx.Response":
+        fresh = self._access is None
+        response = self._retried(method, path, params, body, self._authorisation())
+        if response.status_code == 401 and self.personal and not fresh:
+            # Access tokens live for minutes; a 401 is certain to have changed nothing.
+            self._access = None
+            response = self._retried(method, path, params, body, self._authorisation())
+        return response
+
+    def _authorisation(self) -> "Sign":
+        """What signs a request; no variable holds the token, as tracebacks may show variables."""
+        if self.personal and self._access is None:
+            body = {"refresh": SecretStr(self._api_key)}
+            response = self._retried(
+                "POST", "/api/token/refresh/", None, body, None, repeatable=True
+            )
+            self._check(response)
+            self._access = self._parsed(response, Access).access
+
+        def sign(request: "httpx.Request") -> "httpx.Request":
+            kind, token = ("Bearer", self._access) if self.personal else ("Token", self._api_key)
+            request.headers["Authorization"] = f"{kind} {token}"
+            return request
+
+        return sign
+
+    def _retried(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None,
+        body: object,
+        sign: "Sign | None",
+        *,
+        repeatable: bool = False,
+    ) -> "httpx.Response":
+        """The response; one that tells of a passing failure only once the retries are used up."""
+        url = self.url + path
+        content = None if body is None else _Sealed(body)
+        attempt = 1
+        while True:
+            outcome = self._once(method, url, params, content, sign)
+            if not isinstance(outcome, _Failure):
+                return outcome
+            limit = outcome.attempts if repeatable or method in REPEATABLE else 1
+            wait_s = pause_s(attempt, outcome.told_s)
+            if attempt >= limit or wait_s > LONGEST_PAUSE_S:
+                raise outcome.error from outcome.cause
+            self._sleep(wait_s)
+            attempt += 1
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str | int] | None,
+        content: "_Sealed | None",
+        sign: "Sign | None",
+    ) -> "httpx.Response | _Failure":
+        import httpx
+
+        try:
+            response = self._client.request(
+                method,
+                url,
+                params=params,
+                content=None if content is None else content.body,
+                headers=None if content is None else {"Content-Type": "application/json"},
+                auth=sign,
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            return _Failure(self._unreachable(exc), frameless(exc), ATTEMPTS)
+        except httpx.TimeoutException as exc:
+            error = AnnotatorUnavailable(
+                f"Label Studio at {self.url} gave no answer within {self._timeout_s:g} s",
+                remedy="see whether it is overloaded, then run again",
+            )
+            return _Failure(error, frameless(exc), ATTEMPTS_AFTER_TIMEOUT)
+        except (httpx.TransportError, httpx.DecodingError) as exc:
+            error = AnnotatorUnavailable(
+                f"the connection to Label Studio at {self.url} broke: {type(exc).__name__}",
+                remedy="see whether it restarts or a proxy cuts it off, then run again",
+            )
+            return _Failure(error, frameless(exc), ATTEMPTS)
+        date = response.headers.get("date", "")
+        self.served_at = instant(date) or self.served_at
+        if response.status_code >= 500 or response.status_code == 429:
+            kind = InternalError if response.status_code == 500 else AnnotatorUnavailable
+            told = told_s(response.headers.get("retry-after", ""), date)
+            later = f" and asks to come back after {told:.0f} s" if told else ""
+            error = kind(
+                f"Label Studio at {self.url} answered {response.status_code}"
+                f" to {method} {response.url.path}{self._said(response)}{later}",
+                remedy="see Label Studio's own log, then run again",
+            )
+            return _Failure(error, None, ATTEMPTS, told)
+        if _is_cut_short(response):
+            return _Failure(self._not_understood(response), None, ATTEMPTS)
+        return response
+
+    def _limit(self, response: "httpx.Response") -> None:
+        """Let the rest of an answer take no longer than it may."""
+        import httpx
+
+        assert isinstance(response.stream, httpx.SyncByteStream)  # noqa: S101  of a sync client
+        response.stream = _patient(response.stream, Patience(self._timeout_s))
+
+    # --- translating -------------------------------------------------------------------------
+
+    def _unreachable(self, exc: Exception) -> AnnotatorUnavailable:
+        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+            return AnnotatorUnavailable(
+                f"the certificate of Label Studio at {self.url} isn't trusted",
+                remedy="name the authority's file as [label_studio] ca_file",
+                carried_out=False,
+            )
+        by_way, remedy = "", "start Label Studio, or correct [label_studio] url"
+        if self._proxied:
+            by_way = " through the proxy"
+            remedy = "check [label_studio] proxy and url, and that both run"
+        return AnnotatorUnavailable(
+            f"Label Studio can't be reached at {self.url}{by_way}: {exc or type(exc).__name__}",
+            remedy=remedy,
+            carried_out=False,
+        )
+
+    def _check(self, response: "httpx.Response") -> None:
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        asked = f"{response.request.method} {response.url.path}"
+        said = self._said(response)
+        if status == 403 and RESERVED in said:
+            raise AddressRefused(
+                f"Label Studio at {self.url} opens no private address{said}",
+                remedy="set SSRF_PROTECTION_ENABLED=false in Label Studio's environment, if you trust "
+                "everyone who has an account there",
+            )
+        if status in {401, 403}:
+            raise AnnotatorDenied(
+                f"Label Studio at {self.url} refused the token{said}", remedy=self._token_remedy()
+            )
+        if status == 404 and _is_json(response):
+            raise NotFound(f"Label Studio at {self.url} knows nothing at {asked}{said}")
+        if status == 404:
+            raise PageNotFound(
+                f"{self.url} answered 404 to {asked}, and not as Label Studio does",
+                remedy="correct [label_studio] url; see whether Label Studio runs behind it",
+            )
+        if 300 <= status < 400:
+            target = _without_query(response.headers.get("location", "elsewhere"))
+            raise AnnotatorError(
+                f"{self.url} sends requests on to {target}",
+                remedy="set [label_studio] url to where Label Studio itself answers",
+            )
+        raise AnnotatorError(
+            f"Label Studio at {self.url} answered {status} to {asked}{said}",
+            remedy=""
+            if _is_json(response)
+            else "correct [label_studio] url; see whether Label Studio runs behind it",
+        )
+
+    def _parsed(self, response: "httpx.Response", shape: type[P]) -> P:
+        from pydantic import ValidationError
+
+        try:
+            return shape.model_validate_json(response.content)
+        except ValidationError as exc:
+            # The parser's own words would repeat what was received, tokens and links included.
+            raise self._not_understood(response) from _Quiet(
+                f"{exc.error_count()} errors in {shape.__name__}"
+            )
+
+    def _not_understood(self, response: "httpx.Response") -> AnnotatorUnavailable:
+        kind = "HTML" if _is_html(response) else "something unexpected or cut short"
+        return AnnotatorUnavailable(
+            f"{self.url} answered {response.request.method} {response.url.path} with {kind},"
+            " not with Label Studio's JSON",
+            remedy="correct [label_studio] url, or see what stands between; then run again",
+        )
+
+    def _token_remedy(self) -> str:
+        account = f"{self.url}/user/account"
+        if self.personal:
+            return f"it may have expired or been revoked: make a personal access token at {account}"
+        return (
+            f"legacy tokens may be switched off: make a personal access token at {account}"
+            " and put it into the variable that [label_studio] api_key names"
+        )
+
+    def _said(self, response: "httpx.Response") -> str:
+        """Label Studio's own words, without anything secret; empty where it said nothing."""
+        try:
+            body = json.loads(response.content)
+        except ValueError:
+            return ""
+        if not isinstance(body, dict):
+            return ""
+        parts = [body.get("detail"), *_texts(body.get("validation_errors"))]
+        # Its complaint about a task ends with the task itself, and that holds a signed link.
+        texts = [str(part).split(" :: {")[0] for part in parts if part]
+        said = _without_query("; ".join(texts)).replace(self._api_key, "***")
+        return f": {said[:LONGEST_DETAIL]}" if said else ""
+
+
+class _Quiet(Exception):
+    pass
+
+
+class _Sealed:
+    """The body of a request, as JSON; what a variable holds of it shows nothing."""
+
+    def __init__(self, body: object) -> None:
+        self.body = json.dumps(body, allow_nan=False, default=_revealed).encode()
+
+
+def _revealed(secret: object) -> str:
+    if not isinstance(secret, SecretStr):
+        raise TypeError(f"{type(secret).__name__} is nothing that JSON knows")
+    return secret.get_secret_value()
+
+
+def _texts(errors: object) -> list[str]:
+    if isinstance(errors, dict):
+        return [f"{name}: {text}" for name, inner in errors.items() for text in _texts(inner)]
+    if isinstance(errors, list):
+        return [text for inner in errors for text in _texts(inner)]
+    return [str(errors)] if errors else []
+
+
+def _without_query(text: str) -> str:
+    return re.sub(r"(https?://[^\s'\"?]+)\?[^\s'\"]*", r"\1?…", text)
+
+
+def _is_json(response: "httpx.Response") -> bool:
+    return "json" in response.headers.get("content-type", "")
+
+
+def _is_html(response: "httpx.Response") -> bool:
+    return response.content.lstrip()[:1] == b"<"
+
+
+def _is_cut_short(response: "httpx.Response") -> bool:
+    """Whether it is the beginning of what was meant: valid HTTP, as a bad proxy makes it, but no JSON."""
+    if not response.is_success or not _is_json(response) or response.status_code == NO_CONTENT:
+        return False
+    try:
+        json.loads(response.content)
+    except ValueError:
+        return True
+    return False
+
+
+def _patient(stream: "httpx.SyncByteStream", patience: Patience) -> "httpx.SyncByteStream":
+    """The bytes of `stream`, as long as they come fast enough."""
+    import httpx
+
+    class Patient(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in stream:
+                try:
+                    patience.received(len(chunk))
+                except TimeoutError as exc:
+                    raise httpx.ReadTimeout(str(exc)) from exc
+                yield chunk
+
+        def close(self) -> None:
+            stream.close()
+
+    return Patient()

@@ -1,0 +1,1 @@
+"""What a bucket tells of its objects by itself."""

@@ -1,0 +1,244 @@
+"""What S3 and the network answer, in labelloop's errors: once, here, with the remedy."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable, frameless
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+    from labelloop.adapters.s3.access import S3Access
+
+GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
+NOT_FOUND = 404
+
+# S3 error code -> what it means, and what to do about it.
+DENIED: Mapping[str, tuple[str, str]] = {
+    "InvalidAccessKeyId": (
+        "the access key is not known there",
+        "check access_key in [store], and that endpoint_url is the server it belongs to",
+    ),
+    "SignatureDoesNotMatch": (
+        "the secret key does not fit the access key",
+        "check secret_key in [store]; a proxy that rewrites the host name breaks signatures too",
+    ),
+    "RequestTimeTooSkewed": (
+        "this machine's clock and the server's differ by more than 15 minutes",
+        "set the clock right (NTP) on both",
+    ),
+    "NoSuchBucket": (
+        "there is no such bucket",
+        "check the bucket's name in labelloop.toml, or create it; if it was renamed: `was` in [store]",
+    ),
+    "ExpiredToken": ("the credentials have expired", "obtain new ones"),
+    "InvalidToken": ("the session token is not valid", "obtain new credentials"),
+    "AuthorizationHeaderMalformed": (
+        "the request was signed for another region",
+        "set region in [store] to the bucket's",
+    ),
+    "PermanentRedirect": (
+        "the bucket lives at another endpoint or in another region",
+        "set endpoint_url and region in [store] to the bucket's",
+    ),
+    "SecondLevelDomainForbidden": (
+        "the server wants the bucket in the host name",
+        'set addressing = "virtual" in [store]',
+    ),
+    "InvalidBucketName": (
+        "that can't be a bucket's name",
+        "check the bucket's name in labelloop.toml",
+    ),
+}
+FORBIDDEN = (
+    "access is denied",
+    (
+        "check access_key and secret_key in [store] and what they may do: reading needs"
+        " s3:ListBucket, s3:GetObject and s3:GetObjectTagging, blind copies s3:PutObject and"
+        " s3:DeleteObject"
+    ),
+)
+RETRYABLE = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException"})
+NOT_S3 = (
+    "the answer is not S3's, but another kind of page",
+    (
+        "check endpoint_url in [store]: it must be the S3 port, not a web console, a login page or"
+        " a proxy"
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked of which server. The answer to a `head` has no body, so no error code."""
+
+    doing: str
+    access: "S3Access"
+    bucket: str = ""
+    key: str | None = None
+    head: bool = False
+
+    def __str__(self) -> str:
+        where = f"bucket {self.bucket!r}" + (f", key {self.key!r}" if self.key is not None else "")
+        server = self.access.endpoint_url or "AWS"
+        return f"{self.doing} failed at {server}" + (f", {where}" if self.bucket else "")
+
+    def not_s3(self) -> StoreUnavailable:
+        """The error for an answer that S3 does not give."""
+        meaning, remedy = NOT_S3
+        return StoreUnavailable(f"{self}: {meaning}", remedy=remedy + self.without_virtual())
+
+    def without_virtual(self) -> str:
+        """What to try where the bucket stands in the host name, and the server may not know that."""
+        if self.access.addressing != "virtual":
+            return ""
+        return '; where the server takes no buckets in the host name: addressing = "path"'
+
+
+@contextmanager
+def translated(request: Request) -> Iterator[None]:
+    """Raise what botocore raises inside as StoreUnavailable, StoreDenied or InputGone."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ClientError as exc:
+        raise answered(exc, request) from frameless(exc)
+    except (BotoCoreError, HTTPClientError, ResponseParserError, HTTPError, OSError) as exc:
+        raise unanswered(exc, request) from frameless(exc)
+
+
+def answered(exc: "ClientError", request: Request) -> StoreError:
+    """The error for an answer that says no."""
+    error = exc.response.get("Error", {})
+    metadata = exc.response.get("ResponseMetadata", {})
+    code = str(error.get("Code", ""))
+    status = int(metadata.get("HTTPStatusCode", 0))
+    headers = metadata.get("HTTPHeaders", {})
+    if code in DENIED:
+        meaning, remedy = DENIED[code]
+        request = replace(request, key=None)  # true of every key there
+        if code in {"NoSuchBucket", "InvalidBucketName", "SignatureDoesNotMatch"}:
+            remedy += request.without_virtual()
+        return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
+    if 300 <= status < 400:
+        return StoreDenied(
+            f"{request}: the server sends requests on to another address ({code})",
+            remedy="set endpoint_url in [store] to where S3 itself answers; often that is https://",
+        )
+    is_page = "html" in str(headers.get("content-type", ""))
+    passing = status >= 500 or status in {408, 429} or code in RETRYABLE
+    if is_page and passing:
+        return StoreUnavailable(
+            f"{request}: what stands before the server says that it failed ({status})",
+            remedy="see that the server runs behind its proxy; check endpoint_url in [store]",
+        )
+    if is_page:
+        # A page is never the word on an object: a login page's 404 must not read as "gone".
+        return request.not_s3()
+    if request.key is None and code in GONE:
+        return StoreDenied(
+            f"{request}: it answers as if the bucket were an object ({code})",
+            remedy="endpoint_url in [store] names the server alone, without the bucket; where the"
+            ' bucket belongs into the host name set addressing = "virtual"',
+        )
+    deleted = str(headers.get("x-amz-delete-marker", "")) == "true"
+    if code in GONE or deleted or (request.head and status == NOT_FOUND):
+        return InputGone(
+            f"{request}: there is no such object",
+            remedy="it was deleted or moved since it was indexed; nothing to do",
+        )
+    if status == NOT_FOUND:
+        return request.not_s3()
+    if passing:
+        return StoreUnavailable(
+            f"{request}: the server failed ({code}: {error.get('Message', '')})",
+            remedy="try again; if it stays so, look into the server's log",
+        )
+    if status in {401, 403}:
+        meaning, remedy = FORBIDDEN
+        return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
+    return StoreDenied(
+        f"{request}: the server refused ({code}: {error.get('Message', '')})",
+        remedy="check [store] in labelloop.toml",
+    )
+
+
+def unanswered(exc: Exception, request: Request) -> StoreError:
+    """The error where no usable answer came."""
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import ProtocolError
+
+    if isinstance(exc, boto.NoCredentialsError | boto.PartialCredentialsError):
+        return StoreDenied(
+            f"{request}: there are no credentials; looked for "
+            + ", ".join(request.access.looked_for()),
+            remedy="set access_key and secret_key in [store], or AWS_ACCESS_KEY_ID and"
+            ' AWS_SECRET_ACCESS_KEY, or name a profile: profile = "NAME"',
+        )
+    if isinstance(exc, boto.SSOError | boto.TokenRetrievalError):
+        return StoreDenied(
+            f"{request}: the login has expired ({exc})", remedy="run `aws sso login`, then again"
+        )
+    if isinstance(exc, boto.CredentialRetrievalError | boto.MetadataRetrievalError):
+        return StoreDenied(
+            f"{request}: the credentials can't be fetched ({exc})",
+            remedy="check the profile: its credential_process, or the role that it names",
+        )
+    if isinstance(exc, boto.ParamValidationError):
+        return StoreDenied(f"{request}: {exc}", remedy="check the uri in labelloop.toml")
+    if isinstance(exc, boto.SSLError):
+        return StoreDenied(
+            f"{request}: no trusted TLS connection ({_cause(exc)})",
+            remedy="for a certificate of your own set ca_file in [store]; for a server without TLS"
+            " write http:// in endpoint_url",
+        )
+    if isinstance(exc, boto.ProxyConnectionError):
+        return StoreUnavailable(
+            f"{request}: the proxy can't be reached",
+            remedy="check proxy in [store], or HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
+        )
+    if isinstance(exc, ResponseParserError):
+        _, remedy = NOT_S3
+        return StoreUnavailable(
+            f"{request}: the answer was cut short, or is not S3's",
+            remedy=f"try again; {remedy}{request.without_virtual()}",
+        )
+    if isinstance(exc, boto.IncompleteReadError | boto.ConnectionClosedError | ProtocolError):
+        return StoreUnavailable(
+            f"{request}: the connection broke ({_cause(exc)})",
+            remedy="see whether the server restarts or a proxy cuts it off, then try again",
+        )
+    if isinstance(exc, boto.ConnectTimeoutError) or is_slow(exc):
+        return StoreUnavailable(
+            f"{request}: no answer in time",
+            remedy="check that the server is up, not overloaded, and not behind a firewall",
+        )
+    return StoreUnavailable(
+        f"{request}: no connection ({_cause(exc)})",
+        remedy="check that the server runs and that endpoint_url in [store] is right"
+        + request.without_virtual(),
+    )
+
+
+def is_slow(exc: BaseException | None) -> bool:
+    """Whether the server was reached, and gave no answer in time."""
+    from botocore.exceptions import ReadTimeoutError
+    from urllib3.exceptions import (
+        ReadTimeoutError as ReadingTimedOut,
+    )  # within the body of an object
+
+    return isinstance(exc, ReadTimeoutError | ReadingTimedOut)
+
+
+def _cause(exc: Exception) -> str:
+    """The innermost reason, in the system's words."""
+    reason: BaseException = exc
+    while (inner := reason.__cause__ or reason.__context__) is not None:
+        reason = inner
+    return str(reason) or type(reason).__name__

@@ -1,0 +1,484 @@
+"""An S3-compatible bucket as a Store."""
+
+import mimetypes
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from labelloop.adapters.http import browser_view
+from labelloop.adapters.http.patience import ATTEMPTS
+from labelloop.adapters.s3 import listing, retention
+from labelloop.adapters.s3.access import S3Access, link_life
+from labelloop.adapters.s3.answers import Entry, entry_of, tags_of
+from labelloop.adapters.s3.errors import NOT_FOUND, Request, translated
+from labelloop.adapters.s3.gets import OK, Gets
+from labelloop.adapters.s3.requests import Asking
+from labelloop.adapters.s3.signing import Links, place_of
+from labelloop.errors import (
+    ArgumentError,
+    ConfigError,
+    InputChanged,
+    InputGone,
+    StoreDenied,
+    StoreUnavailable,
+)
+from labelloop.ports.store import BrowserView, StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+LONGEST_LIFE = timedelta(days=7)  # SigV4 allows no more
+FEW = 8  # objects whose tags aren't worth connections of their own
+WINDOW = 8  # tag requests under way or waiting to be yielded, for each worker
+ETAG = re.compile(
+    r"[0-9a-f]{32}(-\d+)?"
+)  # other hashes come from tables, and are no business of S3
+UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
+
+
+class S3Store:
+    """The objects below `uri` ("s3://bucket" or "s3://bucket/prefix"), each named by its whole key.
+
+    `prefixes` are folders below `uri`: only they are listed. Objects below `hidden_uri`
+    (where blind copies go) and folder markers, keys that end in a slash, are not listed.
+    Thread-safe.
+
+    Raises:
+        ConfigError: a uri, URL, file or profile that can't be one.
+        StoreDenied: a profile whose credentials can't be fetched.
+    """
+
+    inline = False
+
+    def __init__(
+        self,
+        uri: str,
+        access: S3Access,
+        *,
+        public_endpoint_url: str | None = None,
+        prefixes: Sequence[str] = (),
+        hidden_uri: str | None = None,
+        workers: int = 16,
+        connections: int = 128,
+        connect_timeout_s: float = 5.0,
+        read_timeout_s: float = 30.0,
+        attempts: int = ATTEMPTS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._bucket, folder = split_uri(uri)
+        root = f"{folder.rstrip('/')}/" if folder else ""
+        self._prefixes = [f"{root}{name.strip('/')}/" for name in prefixes] or [root]
+        self._hidden = _hidden_prefix(hidden_uri, self._bucket)
+        self._workers = workers
+        self._access = access
+        self._ask = Asking(attempts=attempts, sleep=sleep)
+        self._timeout_s = connect_timeout_s + read_timeout_s
+        self._standing: set[str] = set()
+        self._made_links: dict[tuple[str, int, object], Links] = {}
+        self._session = access.session()
+
+        def client(url: str | None) -> "S3Client":
+            return access.client(
+                self._session,
+                url,
+                workers=workers,
+                connect_timeout_s=connect_timeout_s,
+                read_timeout_s=read_timeout_s,
+            )
+
+        public = public_endpoint_url or access.endpoint_url
+        with translated(self._request("connecting", self._bucket)):
+            self._client = client(access.endpoint_url)
+            self._gets = Gets(
+                self._client,
+                self._session,
+                access,
+                self._bucket,
+                connections=connections,
+                connect_timeout_s=connect_timeout_s,
+                timeout_s=read_timeout_s,
+            )
+            self._signer = self._client if public == access.endpoint_url else client(public)
+
+    def place_of(self, uri: str) -> str:
+        """Where the object of a uri lies: there."""
+        return uri
+
+    def objects(self) -> Iterator[Sequence[StoredObject]]:
+        """Every object below the uri, page by page, each once; several prefixes side by side.
+
+        Raises:
+            StoreDenied: a prefix that matches nothing, in a bucket that holds something.
+        """
+        with_tags = listing.tells_tags(self._client, self._bucket)
+        return listing.side_by_side(self._objects(name, with_tags) for name in self._prefixes)
+
+    def _objects(self, prefix: str, with_tags: bool) -> Iterator[Sequence[StoredObject]]:
+        request = self._request("listing", self._bucket)
+        for page in listing.pages(
+            self._ask, self._client, self._gets, request, prefix, with_tags=with_tags
+        ):
+            found = [self._stored(entry) for entry in page.entries if self._is_listed(entry.key)]
+            if found:
+                yield found
+
+    def found(self, keys: Sequence[str]) -> Sequence[StoredObject]:
+        """Those of the keys that a listing would show, many looked for at once."""
+        own = [
+            key
+            for key in keys
+            if self._is_listed(key) and any(key.startswith(prefix) for prefix in self._prefixes)
+        ]
+        there: dict[str, Entry] = {}
+        if len(own) > FEW:
+            for answer in self._gets.heads(own):
+                entry = entry_of(answer.key, answer.body) if answer.status == OK else None
+                if entry is not None:
+                    there[answer.key] = entry
+                elif answer.status != NOT_FOUND:
+                    break
+        rest = [key for key in own if key not in there]
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
+            looked = dict(zip(rest, pool.map(self._look, rest), strict=True))
+        entries = [there.get(key) or looked.get(key) for key in own]
+        return [self._stored(entry) for entry in entries if entry is not None]
+
+    def _look(self, key: str) -> Entry | None:
+        try:
+            head = self._head(self._bucket, key)
+        except InputGone:
+            return None
+        modified_at = head["LastModified"].astimezone(UTC)
+        return Entry(key, head["ETag"].strip('"'), head["ContentLength"], modified_at)
+
+    def _stored(self, entry: Entry) -> StoredObject:
+        return StoredObject(
+            sample_id=entry.key,
+            uri=self.uri_of(entry.key),
+            content_hash=entry.etag,
+            size_bytes=entry.size,
+            last_modified=entry.last_modified,
+            tags=entry.tags,
+        )
+
+    def uri_of(self, sample_id: str) -> str:
+        """Where the object of a sample lies, or would lie; no request is made."""
+        return f"s3://{self._bucket}/{sample_id}"
+
+    def tags(
+        self, objects: Sequence[StoredObject]
+    ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
+        """The tags of each object, many read at once; an object that is gone is left out.
+
+        What the listing told isn't asked for. The first answer that isn't plain leaves the rest to boto3:
+        it tells a passing failure from one that stays, and waits as the server asks.
+        """
+        yield from ((o, o.tags) for o in objects if o.tags)
+        objects = [o for o in objects if not o.tags]
+        waiting = {split_uri(o.uri)[1]: o for o in objects}
+        if len(waiting) == len(objects) > FEW:
+            for answer in self._gets(list(waiting), "tagging"):
+                tags = tags_of(answer.body) if answer.status == OK else None
+                if tags is not None:
+                    yield waiting.pop(answer.key), tags
+                elif answer.status != NOT_FOUND:
+                    break
+        yield from self._tags_by_boto([o for o in objects if split_uri(o.uri)[1] in waiting])
+
+    def _tags_by_boto(
+        self, objects: Sequence[StoredObject]
+    ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
+        waiting = iter(objects)
+        running: deque[tuple[StoredObject, Future[Mapping[str, str] | None]]] = deque()
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-tags") as pool:
+            try:
+                for found in islice(waiting, WINDOW * self._workers):
+                    running.append((found, pool.submit(self._tags_of, found)))
+                while running:
+                    found, future = running.popleft()
+                    tags = future.result()
+                    for following in islice(waiting, 1):
+                        running.append((following, pool.submit(self._tags_of, following)))
+                    if tags is not None:
+                        yield found, tags
+            finally:
+                for _, future in running:
+                    future.cancel()
+
+    def lasting(self, life: timedelta) -> timedelta:
+        """How long a link that is signed now for `life` will work.
+
+        One that was signed by the credentials of a role dies with them.
+        """
+        with translated(self._request("signing", self._bucket)):
+            return link_life(self._session, life, datetime.now(UTC))
+
+    def presign(self, uri: str, life: timedelta) -> str:
+        """A URL that opens the object for `life`, at most 7 days; no request is made.
+
+        Raises:
+            ArgumentError: a life that S3 does not sign.
+        """
+        if not timedelta(seconds=1) <= life <= LONGEST_LIFE:
+            raise ArgumentError(
+                f"a presigned URL can't live for {life}",
+                remedy="set presign_life in [store] to between 1 second and 7 days",
+            )
+        bucket, key = split_uri(uri)
+        with translated(self._request("signing", bucket, key)):
+            return self._links(bucket, int(life.total_seconds())).link(key)
+
+    def _links(self, bucket: str, life_s: int) -> Links:
+        """What signs with the credentials of now: those of a role change."""
+        found = self._session.get_credentials()
+        now = None if found is None else found.get_frozen_credentials()
+        made = self._made_links.get((bucket, life_s, now))
+        if made is None or now is None:
+            base = place_of(self._signer, bucket)  # says so where there are no credentials
+            assert now is not None  # noqa: S101  else it would have
+            region = self._signer.meta.region_name
+            made = Links(base=base, life_s=life_s, credentials=now, region=region)
+            if len(self._made_links) >= FEW:  # of credentials that have passed
+                self._made_links.clear()
+            self._made_links[bucket, life_s, now] = made
+        return made
+
+    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+        """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.
+
+        Raises:
+            InputGone: the source no longer exists.
+        """
+        (source_bucket, source), (target_bucket, target) = map(split_uri, (source_uri, target_uri))
+        head = self._head(source_bucket, source)
+        content_type = _content_type(head.get("ContentType", ""), source)
+        self._ask(
+            self._request("copying", source_bucket, source),
+            lambda: self._client.copy_object(
+                Bucket=target_bucket,
+                Key=target,
+                CopySource={"Bucket": source_bucket, "Key": source},
+                MetadataDirective="REPLACE",
+                TaggingDirective="REPLACE",
+                ContentType=content_type,
+            ),
+        )
+        copied = self._head(target_bucket, target)
+        if copied.get("Metadata") or copied.get("TagCount"):
+            # A server that ignores the directives: then the bytes go through here.
+            self.delete(target_uri)
+            self._put(target_bucket, target, self.read(source_uri), content_type)
+
+    def exists(self, uri: str) -> bool:
+        """Whether an object stands at `uri`."""
+        try:
+            self._head(*split_uri(uri))
+        except InputGone:
+            return False
+        return True
+
+    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
+        """Whether an object stands at each uri, many looked for at once."""
+        keys = [key for bucket, key in map(split_uri, uris) if bucket == self._bucket]
+        there: set[str] = set()
+        if len(keys) == len(uris) > FEW:
+            for answer in self._gets.heads(keys):
+                if answer.status == OK and b"\netag:" in answer.body.lower():
+                    there.add(answer.key)
+                elif answer.status != NOT_FOUND:
+                    break
+        rest = [uri for uri in uris if split_uri(uri)[1] not in there]
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
+            looked = dict(zip(rest, pool.map(self.exists, rest), strict=True))
+        return [looked.get(uri, True) for uri in uris]
+
+    def delete(self, uri: str) -> None:
+        """Delete the object at `uri`; one that is not there is fine.
+
+        In a versioned bucket its versions go too, where the credentials may delete them.
+        """
+        bucket, key = split_uri(uri)
+        request = self._request("deleting", bucket, key)
+        try:
+            answer = self._ask(request, lambda: self._client.delete_object(Bucket=bucket, Key=key))
+        except InputGone:
+            return
+        if answer.get("DeleteMarker") or answer.get("VersionId"):
+            with suppress(StoreDenied, InputGone):
+                listing.delete_versions(self._ask, self._client, request, key)
+
+    def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
+        """The bytes of the object at `uri`.
+
+        Raises:
+            InputGone: it no longer exists.
+            InputChanged: it does, and `content_hash` is an ETag, but not its.
+        """
+        bucket, key = split_uri(uri)
+        request = self._request("reading", bucket, key)
+
+        def whole() -> bytes:
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            with answer["Body"] as body:
+                if "ETag" not in answer:
+                    raise request.not_s3()
+                found = answer["ETag"].strip('"')
+                if (
+                    content_hash is not None
+                    and ETAG.fullmatch(content_hash)
+                    and found != content_hash
+                ):
+                    raise InputChanged(
+                        f"{uri} holds another content (ETag {found}) than when it was indexed "
+                        f"({content_hash})",
+                        remedy="put back what was there, or leave the sample out",
+                    )
+                read: bytes = body.read()
+                self._check_length(bucket, key, found, read)
+                return read
+
+        return self._ask(request, whole)
+
+    def _check_length(self, bucket: str, key: str, etag: str, body: bytes) -> None:
+        """Return if `body` is the whole object: a length that a proxy made up fits what it cut off."""
+        if md5(body, usedforsecurity=False).hexdigest() == etag:
+            return
+        # no MD5: of an object in parts, or an encrypted one
+        size = self._head(bucket, key).get("ContentLength")
+        if size != len(body):
+            raise StoreUnavailable(
+                f"{self._request('reading', bucket, key)}: {len(body)} bytes came of {size}",
+                remedy="see what stands between here and the server, then try again",
+            )
+
+    def check_writable(self, uri: str) -> None:
+        """Return if objects can be written and deleted below `uri`: a tiny one is, and is gone."""
+        bucket, folder = split_uri(uri)
+        # always the same name: what is written so late that it stays is gone after the next check
+        key = f"{folder.rstrip('/')}/labelloop-check" if folder else "labelloop-check"
+        self._put(bucket, key, b"", "application/octet-stream")
+        self.delete(f"s3://{bucket}/{key}")
+
+    def write(self, uri: str, body: bytes, content_type: str) -> None:
+        """Put an object of ours at `uri`, in place of what stood there."""
+        self._put(*split_uri(uri), body, content_type)
+
+    def buckets(self) -> list[str]:
+        """The buckets that the key may list; not part of the port.
+
+        Raises:
+            StoreDenied: it may not list them.
+        """
+        request = self._request("listing the buckets", "*")
+        answer = self._ask(request, self._client.list_buckets)
+        return [b["Name"] for b in answer.get("Buckets", ()) if "Name" in b]
+
+    def view(self, url: str, *, origin: str) -> BrowserView:
+        """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
+        return browser_view.view(
+            url,
+            origin=origin,
+            ca_file=self._access.ca_file,
+            proxy=self._access.proxy,
+            timeout_s=self._timeout_s,
+        )
+
+    def retention(self, uri: str) -> timedelta | None:
+        """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
+        bucket, key = split_uri(uri)
+        request = self._request("reading the lifecycle rules", bucket)
+        return self._ask(request, lambda: retention.retention(self._client, bucket, key))
+
+    def _is_listed(self, key: str) -> bool:
+        hidden = self._hidden is not None and key.startswith(self._hidden)
+        return not hidden and not key.endswith("/")
+
+    def _tags_of(self, found: StoredObject) -> Mapping[str, str] | None:
+        bucket, key = split_uri(found.uri)
+        request = self._request("reading tags", bucket, key)
+        try:
+            answer = self._ask(
+                request, lambda: self._client.get_object_tagging(Bucket=bucket, Key=key)
+            )
+        except InputGone:
+            return None
+        if "TagSet" not in answer:
+            raise request.not_s3()
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
+    def _head(self, bucket: str, key: str) -> "HeadObjectOutputTypeDef":
+        request = self._request("looking", bucket, key, head=True)
+        try:
+            answer = self._ask(request, lambda: self._client.head_object(Bucket=bucket, Key=key))
+        except InputGone:
+            # A HEAD has no body that would tell a missing bucket from a missing object.
+            self._check_bucket(bucket)
+            raise
+        if "ETag" not in answer:
+            raise request.not_s3()
+        return answer
+
+    def _check_bucket(self, bucket: str) -> None:
+        if bucket in self._standing:
+            return
+        self._ask(
+            self._request("listing", bucket),
+            lambda: self._client.list_objects_v2(Bucket=bucket, MaxKeys=1),
+        )
+        self._standing.add(bucket)
+
+    def _put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        request = self._request("writing", bucket, key)
+        answer = self._ask(
+            request,
+            lambda: self._client.put_object(
+                Bucket=bucket, Key=key, Body=body, ContentType=content_type
+            ),
+        )
+        if "ETag" not in answer:
+            raise request.not_s3()
+
+    def _request(
+        self, doing: str, bucket: str, key: str | None = None, *, head: bool = False
+    ) -> Request:
+        return Request(doing=doing, access=self._access, bucket=bucket, key=key, head=head)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of an s3:// uri; the key is taken as it stands, without unescaping.
+
+    >>> split_uri("s3://production/class_07/a b#1?.png")
+    ('production', 'class_07/a b#1?.png')
+
+    Raises:
+        ConfigError: no s3:// uri with a bucket.
+    """
+    scheme, found, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not found or not bucket:
+        raise ConfigError(f"{uri!r} is no S3 uri", remedy="write it as s3://bucket/prefix")
+    return bucket, key
+
+
+def _hidden_prefix(hidden_uri: str | None, bucket: str) -> str | None:
+    if hidden_uri is None:
+        return None
+    hidden_bucket, folder = split_uri(hidden_uri)
+    return f"{folder.rstrip('/')}/" if hidden_bucket == bucket and folder else None
+
+
+def _content_type(stored: str, key: str) -> str:
+    """The stored content type, or one guessed from the key's ending where it says nothing."""
+    if stored.lower() not in UNTYPED:
+        return stored
+    guessed, _ = mimetypes.guess_type(f"x{PurePosixPath(key).suffix}")
+    return guessed or "application/octet-stream"

@@ -1,0 +1,133 @@
+"""A Delta table of predictions as a Source, read through deltalake (the extra `delta`)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access
+from labelloop.adapters.sources.access import checked, file_system, readable, translated
+from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
+from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
+
+_ROWS = 16_384
+
+
+class DeltaSource:
+    """The files of the newest version of the Delta table at `uri`, a folder or s3://bucket/prefix.
+
+    Columns that the table is partitioned by are columns like others.
+    """
+
+    rewrites = True
+
+    def __init__(self, uri: str, *, s3: S3Access | None = None) -> None:
+        self._uri = uri
+        self._fs, self._root, self._scheme = file_system(uri, s3)
+        self._options = storage_options(s3 or S3Access()) if uri.startswith("s3://") else None
+        self._schema: Any = None
+        self._fragments: Mapping[str, Any] = {}
+
+    def files(self) -> Sequence[SourceFile]:
+        """The files that the table has now, in the order of their writing."""
+        from pyarrow import fs
+
+        with self._translated():
+            table = _delta_table(self._uri, self._options)
+            root = fs.SubTreeFileSystem(self._root, self._fs)
+            dataset = table.to_pyarrow_dataset(filesystem=root)
+            added = table.get_add_actions(flatten=True)
+        self._schema = dataset.schema
+        paths = added["path"].to_pylist()
+        fragments = {f.path: f for f in dataset.get_fragments()}
+        self._fragments = {self._place(path): fragments[path] for path in fragments}
+        found = zip(
+            added["modification_time"].to_pylist(),
+            paths,
+            added["size_bytes"].to_pylist(),
+            strict=True,
+        )
+        return [
+            SourceFile(uri=self._place(path), version=f"{size} bytes")
+            for _, path, size in sorted(found)
+        ]
+
+    def columns(self, file: SourceFile) -> SourceColumns:  # noqa: ARG002  all have the table's
+        """The columns of the table."""
+        if self._schema is None:
+            self.files()
+        return SourceColumns(names=tuple(self._schema.names))
+
+    def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
+        """The rows of a file, some at a time.
+
+        Raises:
+            SourceFileBad: it can't be read.
+        """
+        there = self.columns(file).names
+        wanted = [n for n in there if columns is None or n in columns]
+        n = 0
+        with translated(f"Reading {file.uri}"), readable():
+            scanner = self._fragments[file.uri].scanner(
+                schema=self._schema, columns=wanted, batch_size=_ROWS
+            )
+            for batch in scanner.to_batches():
+                numbers = range(n + 1, n + 1 + batch.num_rows)
+                n += batch.num_rows
+                yield checked(SourceRows(batch=batch, numbers=numbers))
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _place(self, path: str) -> str:
+        return f"{self._scheme}{self._root}/{path}"
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
+        except ImportError as exc:
+            raise ConfigError(
+                '[source] kind = "delta" needs the package deltalake',
+                remedy="install labelloop with the extra `delta`: pip install 'labelloop[delta]'",
+            ) from frameless(exc)
+
+        try:
+            yield
+        except TableNotFoundError as exc:
+            raise StoreDenied(
+                f"no Delta table stands at {self._uri}",
+                remedy="correct [source] uri: it names the folder that holds _delta_log",
+            ) from frameless(exc)
+        except DeltaProtocolError as exc:
+            raise ConfigError(
+                f"the Delta table at {self._uri} can't be read: {str(exc).splitlines()[0]}",
+                remedy="switch that feature off, or write the predictions as Parquet files too",
+            ) from frameless(exc)
+        except (DeltaError, OSError) as exc:
+            said = (str(exc).splitlines() or [type(exc).__name__])[0]
+            raise StoreUnavailable(
+                f"reading the Delta table at {self._uri} failed: {said[:300]}",
+                remedy="see that it is reachable, and that the key in [store] may list and read it",
+            ) from frameless(exc)
+
+
+def _delta_table(uri: str, options: dict[str, str] | None) -> Any:
+    from deltalake import DeltaTable
+
+    return DeltaTable(uri, storage_options=options)
+
+
+def storage_options(access: S3Access) -> dict[str, str]:
+    """How deltalake is told to reach a server."""
+    access = access.resolved()
+    given = {
+        "AWS_ENDPOINT_URL": access.endpoint_url,
+        "AWS_ACCESS_KEY_ID": access.access_key,
+        "AWS_SECRET_ACCESS_KEY": access.secret_key,
+        "AWS_SESSION_TOKEN": access.session_token,
+        "AWS_REGION": access.region or DEFAULT_REGION,
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true" if access.addressing == "virtual" else None,
+        "AWS_ALLOW_HTTP": "true" if (access.endpoint_url or "").startswith("http://") else None,
+        "proxy_url": access.proxy,
+    }
+    return {name: value for name, value in given.items() if value}

@@ -1,0 +1,154 @@
+"""An Apache Iceberg table of predictions as a Source, read through pyiceberg."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from labelloop.adapters.iceberg.tables import s3_settings, sqlite_file, without_password
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.sources.access import checked, readable
+from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
+from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import FileScanTask, Table
+
+
+class IcebergSource:
+    """The data files of the newest snapshot of `table` ("namespace.name").
+
+    catalog
+        its URI, or its name in pyiceberg's own settings
+    catalog_name
+        the name that an SQL catalog files its tables under
+
+    pyiceberg takes deleted rows out and follows renamed columns. It reads a data file whole.
+    """
+
+    rewrites = True
+
+    def __init__(
+        self, table: str, *, catalog: str, catalog_name: str = "default", s3: S3Access | None = None
+    ) -> None:
+        self._name = table
+        self._shown = without_password(catalog)
+        with self._translated():
+            self._catalog = _opened(catalog, catalog_name, s3 or S3Access())
+        self._table: Table | None = None
+        self._tasks: dict[str, FileScanTask] = {}
+
+    def files(self) -> Sequence[SourceFile]:
+        """The data files there are now, in the order of their writing.
+
+        A file that rows were deleted from has another version.
+        """
+        with self._translated():
+            self._table = self._catalog.load_table(self._name)
+            tasks = list(self._table.scan().plan_files())
+            order = _order(self._table)
+        self._tasks = {task.file.file_path: task for task in tasks}
+        return [
+            SourceFile(uri=path, version=_version(task))
+            for path, task in sorted(self._tasks.items(), key=lambda t: (order.get(t[0], 0), t[0]))
+        ]
+
+    def columns(self, file: SourceFile) -> SourceColumns:  # noqa: ARG002  all have the table's
+        """The columns of the table."""
+        return SourceColumns(names=tuple(f.name for f in self._loaded().schema().fields))
+
+    def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
+        """The rows of a data file that weren't deleted.
+
+        Raises:
+            SourceFileBad: it can't be read.
+        """
+        from pyiceberg.expressions import AlwaysTrue
+        from pyiceberg.io.pyarrow import ArrowScan
+
+        table = self._loaded()
+        there = [f.name for f in table.schema().fields]
+        wanted = [n for n in there if columns is None or n in columns]
+        schema = table.schema().select(*(wanted or there))  # without a column there are no rows
+        n = 0
+        with self._translated(), readable():
+            scan = ArrowScan(table.metadata, table.io, schema, AlwaysTrue())
+            for batch in scan.to_record_batches([self._tasks[file.uri]]):
+                numbers = range(n + 1, n + 1 + batch.num_rows)
+                n += batch.num_rows
+                yield checked(SourceRows(batch=batch.select(wanted), numbers=numbers))
+
+    def close(self) -> None:
+        """Close the catalog's connections."""
+        self._catalog.close()
+
+    def _loaded(self) -> "Table":
+        if self._table is None:
+            self.files()
+        assert self._table is not None  # noqa: S101  files() loads it
+        return self._table
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        from pyiceberg import exceptions
+        from sqlalchemy.exc import SQLAlchemyError
+
+        absent = (exceptions.NoSuchTableError, exceptions.NoSuchNamespaceError)
+        refused = (exceptions.UnauthorizedError, exceptions.ForbiddenError)
+        try:
+            yield
+        except absent as exc:
+            raise StoreDenied(
+                f"the catalog {self._shown} has no table {self._name!r}",
+                remedy="correct [source] table, catalog or catalog_name",
+            ) from frameless(exc)
+        except refused as exc:
+            raise StoreDenied(
+                f"the catalog {self._shown} refused: {exc}",
+                remedy="give it the credentials that it asks for, in pyiceberg's own settings",
+            ) from frameless(exc)
+        except (SQLAlchemyError, OSError, exceptions.RESTError) as exc:
+            said = (str(exc).splitlines() or [type(exc).__name__])[0]
+            raise StoreUnavailable(
+                f"reading the table {self._name!r} of {self._shown} failed: {said}",
+                remedy="see that catalog and files are reachable",
+            ) from frameless(exc)
+
+
+def _opened(catalog: str, name: str, access: S3Access) -> "Catalog":
+    settings = {
+        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+        **s3_settings(access.resolved(required=False)),  # files may be local, or lent keys
+    }
+    if catalog.startswith("sqlite:///") and not sqlite_file(catalog).exists():
+        raise ConfigError(
+            f"[source] catalog = {catalog!r}: there is no such file", remedy="correct its path"
+        )
+    if catalog.startswith(("sqlite", "postgresql")):
+        from pyiceberg.catalog.sql import SqlCatalog
+
+        return SqlCatalog(name, uri=catalog, init_catalog_tables="false", **settings)
+    from pyiceberg.catalog import load_catalog
+
+    if "://" in catalog:
+        return load_catalog(name, uri=catalog, **settings)
+    return load_catalog(catalog, **settings)
+
+
+def _order(table: "Table") -> dict[str, int]:
+    """When each data file was written: the sequence number of its snapshot."""
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return {}
+    return {
+        entry.data_file.file_path: entry.sequence_number or 0
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io)
+    }
+
+
+def _version(task: "FileScanTask") -> str:
+    deletes = sorted(file.file_path for file in task.delete_files)
+    without = f" without {blake2b(repr(deletes).encode(), digest_size=8).hexdigest()}"
+    return f"{task.file.file_size_in_bytes} bytes{without if deletes else ''}"

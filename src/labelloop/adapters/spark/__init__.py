@@ -1,0 +1,1 @@
+"""Selections of the prediction log on Apache Spark."""

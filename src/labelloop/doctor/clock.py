@@ -1,0 +1,47 @@
+"""Do the clocks agree? A signature names its time, and a token its end."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from labelloop.doctor.browser import origin_of
+from labelloop.doctor.finding import Check, Finding, fail, ok, warn
+from labelloop.doctor.subject import Subject
+from labelloop.errors import LabelloopError
+
+NOTED = timedelta(minutes=1)
+REFUSED = timedelta(minutes=15)
+"""S3 refuses requests whose time is further off."""
+
+
+def checks(subject: Subject) -> list[Check]:
+    """The check of the clocks."""
+    return [Check("clocks", lambda: _clocks(subject))]
+
+
+def _clocks(subject: Subject) -> Iterator[Finding]:
+    skews: dict[str, timedelta] = {}
+    place = f"{subject.settings.store.uri.rstrip('/')}/labelloop-clock"
+    try:
+        url = subject.store.presign(place, timedelta(minutes=1))
+        before = subject.clock.now()
+        served_at = subject.store.view(url, origin=origin_of(subject.label_studio_url)).served_at
+        if served_at is not None:
+            skews["the store"] = served_at - before
+    except LabelloopError:
+        pass  # that it can't be reached is said where the store is looked at
+    ahead = subject.label_studio_is_ahead
+    if ahead is not None:
+        skews["Label Studio"] = ahead
+    if not skews:
+        return
+    who, worst = max(skews.items(), key=lambda item: abs(item[1]))
+    seconds = abs(worst).total_seconds()
+    way = "ahead of" if worst > timedelta(0) else "behind"
+    says = f"the clock of {who} is {seconds:,.0f} s {way} this one"
+    if abs(worst) >= REFUSED:
+        yield fail("clocks", says, "set the clocks right (NTP); S3 refuses what is 15 minutes off")
+    elif abs(worst) >= NOTED:
+        yield warn("clocks", says, "set the clocks right (NTP): links lapse early or late")
+    else:
+        agree = f"those of {' and '.join(skews)} agree" if len(skews) > 1 else f"{who}'s agrees"
+        yield ok("clocks", f"{agree} with this one")

@@ -1,0 +1,116 @@
+"""Do the ledger and Label Studio agree on what is there?"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from labelloop.core.task import OPEN, Task
+from labelloop.core.token import project_marker
+from labelloop.doctor.finding import Check, Finding, fail, failed, ok, warn
+from labelloop.doctor.subject import Subject
+from labelloop.ledger import Ledger, tasks
+from labelloop.steps.collect.whereabouts import refuse_another, why_hidden
+
+
+def checks(subject: Subject) -> list[Check]:
+    """The check of drift."""
+    return [Check("drift", lambda: _drift(subject), needs=("ledger", "Label Studio"))]
+
+
+def _drift(subject: Subject) -> Iterator[Finding]:
+    there = {p.project_id: p for p in subject.annotator.projects()}
+    ledger = subject.ledger
+    sent = _projects(ledger)
+    if ledger is None or not sent:
+        yield from _foreign(subject, [p.title for p in there.values()])
+        return
+    if not sent.keys() & there.keys():
+        refuse_another(ledger, subject.annotator, len(sent))
+    identity = ledger.identity()
+    findings: list[Finding] = []
+    n_tasks = 0
+    with ledger.read() as tx:
+        n_doubtful = len(tasks.in_doubt(tx))
+    if n_doubtful:
+        findings.append(
+            warn(
+                "drift",
+                f"{n_doubtful:,} tasks may or may not have reached Label Studio",
+                "run `labelloop send`: it finds out",
+            )
+        )
+    for project_id, queue in sent.items():
+        with ledger.read() as tx:
+            believed = tasks.in_project(tx, project_id)
+        n_tasks += len(believed)
+        if project_id not in there:
+            marker = project_marker(identity.ledger_id if identity else "", queue)
+            why = why_hidden(ledger, subject.annotator, project_id, queue, marker)
+            n = sum(task.state in OPEN for task in believed)
+            findings.append(
+                failed("drift", why)
+                if why is not None
+                else warn(
+                    "drift",
+                    f"project {project_id} of queue {queue!r} is gone from Label Studio, with "
+                    f"{n:,} open tasks",
+                    "run `labelloop collect`, then `labelloop send`: open tasks go to a new project",
+                )
+            )
+        else:
+            findings += _tasks(subject, project_id, queue, believed)
+    yield from findings or [
+        ok("drift", f"{n_tasks:,} tasks in {len(sent)} projects are where the ledger says")
+    ]
+
+
+def _projects(ledger: Ledger | None) -> dict[int, str]:
+    if ledger is None:
+        return {}
+    with ledger.read() as tx:
+        return tasks.projects(tx)
+
+
+def _tasks(
+    subject: Subject, project_id: int, queue: str, believed: list[Task]
+) -> Iterator[Finding]:
+    found: Counter[str | None] = Counter()
+    for page in subject.annotator.tasks(project_id):
+        found.update(task.task_key for task in page)
+        subject.progress(f"comparing {queue}", found.total(), None)
+    ours = {task.task_key: task for task in believed}
+    gone = [t for key, t in ours.items() if key not in found and t.state in OPEN]
+    twice = [key for key, n in found.items() if n > 1 and key in ours]
+    n_foreign = sum(n for key, n in found.items() if key not in ours)
+    where = f"in project {project_id} ({queue})"
+    if gone:
+        yield warn(
+            "drift",
+            f"{len(gone):,} open tasks are gone {where}",
+            "run `labelloop collect`, then `labelloop send`: they are sent again",
+        )
+    if twice:
+        yield warn(
+            "drift",
+            f"{len(twice):,} tasks are there more than once {where}",
+            "run `labelloop collect`: it folds them into one",
+        )
+    if n_foreign:
+        yield warn(
+            "drift",
+            f"{n_foreign:,} tasks {where} are not this ledger's: others imported or copied them",
+            "labelloop leaves them alone; delete them in Label Studio if nobody needs them",
+        )
+
+
+def _foreign(subject: Subject, titles: list[str]) -> Iterator[Finding]:
+    """Nothing was sent yet: then nothing of this project should be there."""
+    named = [t for t in titles if t.startswith(f"{subject.settings.project.name}: ")]
+    if named:
+        yield fail(
+            "drift",
+            f"this ledger has sent nothing, and Label Studio holds {named[0]!r}, made by another one",
+            "restore the ledger that made it, or rebuild what is left: `labelloop ledger rebuild`; to start "
+            "over, delete that project in Label Studio, or give [project] another name",
+        )
+    else:
+        yield ok("drift", "nothing was sent yet")

@@ -1,0 +1,76 @@
+"""A glimpse of a store or a table: some hundred objects or rows, spread over what is there."""
+
+import heapq
+from dataclasses import dataclass
+
+from labelloop.core.line import line
+from labelloop.ports.clock import Progress
+from labelloop.ports.source import Source
+from labelloop.ports.store import Store, StoredObject
+
+OBJECTS = 300
+LISTED_AT_MOST = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What was looked at. `whole`: the listing ended, so `n_listed` is all there is."""
+
+    objects: tuple[StoredObject, ...]
+    n_listed: int
+    whole: bool
+
+    @property
+    def listed(self) -> str:
+        """How much there is, in words."""
+        return f"{self.n_listed:,} objects" if self.whole else f"{self.n_listed:,} objects and more"
+
+
+def glimpse(store: Store, *, progress: Progress, n_objects: int = OBJECTS) -> Glimpse:
+    """Objects chosen by their place on a line of their own: always the same ones.
+
+    A listing is ordered by key, and keys may begin with the class. So many more objects are listed
+    than are looked at; of a very large bucket, still only its beginning.
+    """
+    chosen: list[StoredObject] = []
+    n_listed, whole = 0, True
+    for page in store.objects():
+        n_listed += len(page)
+        chosen = heapq.nsmallest(n_objects, [*chosen, *page], key=_place)
+        progress("looking around: listed", n_listed, None)
+        if n_listed >= LISTED_AT_MOST:
+            whole = False
+            break
+    return Glimpse(tuple(chosen), n_listed, whole)
+
+
+def _place(found: StoredObject) -> int:
+    return line(found.sample_id, b"glimpse")
+
+
+def first_rows(source: Source, *, n_rows: int = OBJECTS) -> tuple[str, list[dict[str, str]], int]:
+    """The newest file, some rows spread over its beginning as text, and how many rows that has.
+
+    Values that are none and columns of lists or records are left out.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    from labelloop.reading.column_values import texts
+
+    newest = source.files()[-1]
+    for some in source.read(newest, None):
+        n = some.batch.num_rows
+        if not n:
+            continue
+        chosen = np.unique(np.linspace(0, n - 1, min(n, n_rows)).astype(int))
+        batch = some.batch.take(pa.array(chosen))
+        rows: list[dict[str, str]] = [{} for _ in chosen]
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+                continue
+            for row, value in zip(rows, texts(column, name).to_pylist(), strict=True):
+                if value is not None:
+                    row[name] = value
+        return newest.uri, rows, n
+    return newest.uri, [], 0

@@ -1,0 +1,157 @@
+"""What labelloop remembers: the ledger, the log, and the disk that they lie on."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from labelloop.doctor.finding import Check, Finding, fail, ok, warn
+from labelloop.doctor.subject import Machine, Subject
+
+LITTLE_BYTES, NOTHING_BYTES = 2 * 10**9, 200 * 10**6
+PASSING = frozenset({"tmpfs", "ramfs"})
+CONTAINERS_OWN = frozenset({"overlay", "aufs", "fuse-overlayfs"})
+NETWORKED = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs"})
+
+
+def checks(subject: Subject) -> list[Check]:
+    """The checks of the state, in their order."""
+    return [
+        Check("ledger", lambda: _ledger(subject)),
+        Check("log", lambda: _log(subject), needs=("ledger",)),
+        Check("disk", lambda: _disk(subject)),
+        *([Check("engine", lambda: _engine(subject))] if _spark(subject) else []),
+    ]
+
+
+def _spark(subject: Subject) -> bool:
+    return subject.settings.engine.kind == "spark"
+
+
+def _engine(subject: Subject) -> Iterator[Finding]:
+    subject.check_engine()
+    at = subject.settings.engine.master or "its default master"
+    yield ok("engine", f"pyspark and Java are here; selections run on {at}")
+
+
+def _ledger(subject: Subject) -> Iterator[Finding]:
+    ledger = subject.ledger
+    if ledger is None:
+        yield ok("ledger", "none yet: the first run makes it")
+        return
+    identity = ledger.identity()
+    yield ok("ledger", f"ledger {identity.ledger_id}" if identity else "new and empty")
+
+
+def _log(subject: Subject) -> Iterator[Finding]:
+    found = subject.log_identity()
+    own = subject.ledger.identity() if subject.ledger is not None else None
+    warehouse = subject.settings.state.warehouse
+    if found is None:
+        yield ok("log", "none yet: the first run makes it")
+    elif own is None:
+        yield fail(
+            "log",
+            f"the prediction log at {warehouse} belongs to ledger {found[0]}, and there is no ledger: "
+            "it was lost, or [state] ledger names another one",
+            "restore the ledger, or point [state] ledger to it; where there is no backup, `labelloop ledger "
+            "rebuild` brings back what is left; to start over, move the log and its catalog away too",
+        )
+    elif found != (own.ledger_id, own.salt):
+        yield fail(
+            "log",
+            f"the prediction log at {warehouse} belongs to ledger {found[0]}, not to this one",
+            "name the ledger that belongs to this log in [state] ledger, or another [state] warehouse "
+            "and catalog to begin a new log",
+        )
+    else:
+        yield ok("log", f"the prediction log at {warehouse} belongs to this ledger")
+
+
+# --- the disk ---------------------------------------------------------------------------------
+
+
+def _disk(subject: Subject) -> Iterator[Finding]:
+    state = subject.settings.state
+    named = {
+        "ledger": _sqlite_folder(state.ledger.get_secret_value()),
+        "log": None if "://" in state.warehouse else Path(state.warehouse),
+        "catalog": _sqlite_folder(state.catalog.get_secret_value()),
+        "datasets": state.datasets,
+    }
+    exact = {what: there(folder) for what, folder in named.items() if folder is not None}
+    folders = {what: _outermost(folder, exact.values()) for what, folder in exact.items()}
+    for folder in dict.fromkeys(folders.values()):
+        what = ", ".join(name for name, other in folders.items() if other == folder)
+        yield from _folder(folder, what, subject.machine)
+
+
+def _outermost(folder: Path, folders: Iterable[Path]) -> Path:
+    """The outermost of `folders` that holds `folder` on the same disk; itself where none does."""
+    if not os.access(folder, os.W_OK):
+        return folder
+    device = folder.stat().st_dev
+    around = [f for f in folders if folder.is_relative_to(f) and f.stat().st_dev == device]
+    return min(around, key=lambda f: len(f.parts), default=folder)
+
+
+def _folder(folder: Path, what: str, machine: Machine) -> Iterator[Finding]:
+    if not os.access(folder, os.W_OK):
+        yield fail(
+            "disk",
+            f"{folder} ({what}) can't be written",
+            "give this user the right to, or name another place in [state]",
+        )
+        return
+    free = shutil.disk_usage(folder).free
+    says = f"{folder} ({what}) has {free / 1e9:,.1f} GB free"
+    kind = file_system(folder, machine.mounts)
+    if free < NOTHING_BYTES:
+        yield fail("disk", says, "make room: labelloop stops where it can't write")
+    elif kind in PASSING or (machine.in_container and kind in CONTAINERS_OWN):
+        why = "memory" if kind in PASSING else "the container's own disk"
+        yield fail(
+            "disk",
+            f"{folder} ({what}) lies on {why}, and is lost when that ends",
+            "mount a lasting volume there, or name another place in [state]",
+        )
+    elif kind in NETWORKED and {"ledger", "catalog"} & set(what.split(", ")):
+        yield warn(
+            "disk",
+            f"{folder} ({what}) lies on a network drive ({kind}), where SQLite isn't safe",
+            "keep it on a local disk, or the ledger in PostgreSQL",
+        )
+    elif free < LITTLE_BYTES:
+        yield warn("disk", says, "make room soon: a million predictions take about 100 MB")
+    else:
+        yield ok("disk", says)
+
+
+def there(folder: Path) -> Path:
+    """`folder`, or the nearest folder above it that exists."""
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def file_system(path: Path, mounts: str) -> str:
+    """The kind of file system that `path` lies on, by Linux's /proc/self/mountinfo; '' if unknown.
+
+    >>> lines = ["1 0 0:1 / / rw - overlay overlay rw", "2 1 8:1 / /data rw - ext4 /dev/sda rw"]
+    >>> file_system(Path("/data/x"), "\\n".join(lines)), file_system(Path("/x"), "\\n".join(lines))
+    ('ext4', 'overlay')
+    """
+    best, found = -1, ""
+    for line in mounts.splitlines():
+        before, dash, after = line.partition(" - ")
+        fields = before.split(" ")
+        if not dash or len(fields) < 5:
+            continue
+        point = Path(fields[4].replace("\\040", " "))
+        if path.is_relative_to(point) and len(point.parts) >= best:
+            best, found = len(point.parts), after.split(" ")[0]
+    return found
+
+
+def _sqlite_folder(url: str) -> Path | None:
+    return Path(url.removeprefix("sqlite:///")).parent if url.startswith("sqlite:///") else None

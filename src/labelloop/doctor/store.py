@@ -1,0 +1,216 @@
+"""The store: is it there, what may we do, does it keep the inputs long enough, do its keys tell?"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from secrets import token_hex
+
+from labelloop.doctor.finding import Check, Finding, fail, failed, ok, warn, you
+from labelloop.doctor.key_leak import telltale
+from labelloop.doctor.subject import Subject
+from labelloop.errors import StoreDenied
+from labelloop.reading.tags import TaggedObject, read_tags
+
+QUIET = timedelta(days=1)
+"""How long no notification may come before that is strange."""
+
+
+def checks(subject: Subject) -> list[Check]:
+    """The checks of the store, in their order."""
+    own, needs = subject.settings.store, ("store", "access")
+    return [
+        Check("store", lambda: _store(subject)),
+        Check("tags", lambda: _tags(subject), needs=needs),
+        Check("notifications", lambda: _notifications(subject)),
+        Check("blind copies", lambda: _blind_copies(subject), needs=needs),
+        Check("blindness", lambda: _blindness(subject), needs=(*needs, "tags")),
+        Check("retention", lambda: _retention(subject, "inputs", own.uri), needs=needs),
+        Check("copies kept", lambda: _copies_kept(subject), needs=("blind copies", *needs)),
+    ]
+
+
+def _store(subject: Subject) -> Iterator[Finding]:
+    own = subject.settings.store
+    try:
+        seen = subject.glimpse
+    except StoreDenied as exc:
+        yield ok("store", f"{own.endpoint_url or 'AWS'} answers")
+        yield failed("access", exc)
+        return
+    if not seen.n_listed:
+        yield warn(
+            "store",
+            f"{own.uri} can be listed, and is empty",
+            "see that [store] uri is where the application writes to, prefix included",
+        )
+        return
+    yield ok("store", f"{own.uri} can be listed: {seen.listed}")
+
+
+def _tags(subject: Subject) -> Iterator[Finding]:
+    if not subject.glimpse.objects or not subject.by_tags:
+        return
+    classes = frozenset(subject.settings.project.classes)
+    faults: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    now = subject.clock.now()
+    for found, tags in subject.tagged:
+        tagged = TaggedObject(
+            sample_id=found.sample_id,
+            uri=found.uri,
+            content_hash=found.content_hash,
+            size_bytes=found.size_bytes,
+            tags=tags,
+            fault=found.fault,
+        )
+        reading = read_tags(
+            tagged,
+            subject.names,
+            classes=classes,
+            salt=b"",
+            received_at=now,
+            unusable_is_wrong=subject.settings.project.invalid_prediction == "wrong",
+        )
+        if reading.prediction is None and reading.reject is not None:
+            faults[reading.reject.reason] += 1
+            value = f" ({reading.reject.value})" if reading.reject.value else ""
+            example.setdefault(reading.reject.reason, f"{found.sample_id}{value}")
+    n, n_bad = len(subject.tagged), faults.total()
+    if not n_bad:
+        yield ok("tags", f"tags can be read, and say what they should on all {n:,} looked at")
+        return
+    reason, n_worst = faults.most_common(1)[0]
+    says = (
+        f"{n_bad:,} of {n:,} objects looked at would be set aside, {n_worst:,} for "
+        f"{reason!s}, such as {example[reason]}"
+    )
+    listed = "`labelloop status --rejected` lists all after an index"
+    if n_bad == n:
+        yield fail(
+            "tags",
+            says,
+            "name the tags in [store.tags] as the application does, and list every class in "
+            f"[project] classes; {listed}",
+        )
+    else:
+        yield warn("tags", says, f"docs/bucket.md says what each tag may hold; {listed}")
+
+
+def _notifications(subject: Subject) -> Iterator[Finding]:
+    """When the last one came: a sender that gave up is silent."""
+    path = subject.settings.store.notifications
+    if path is None:
+        return
+    try:
+        files = list(path.iterdir()) if path.is_dir() else [path]
+        newest = max((file.stat().st_mtime for file in files), default=None)
+    except OSError as exc:
+        yield fail(
+            "notifications",
+            f"{path} can't be read: {exc.strerror}",
+            "name the file or folder that they are appended to: see docs/notifications.md",
+        )
+        return
+    silent_s = None if newest is None else subject.clock.now().timestamp() - newest
+    if silent_s is None or silent_s > QUIET.total_seconds():
+        how_long = "yet" if silent_s is None else f"for {silent_s / 3600:.0f} hours"
+        yield warn(
+            "notifications",
+            f"nothing was appended to {path} {how_long}",
+            "see that the bucket sends them, and that what takes them runs; until then new inputs are "
+            "found by the listing of every [store] list_every",
+        )
+        return
+    yield ok("notifications", f"the last one came to {path} {_ago(silent_s)}")
+
+
+def _ago(seconds: float) -> str:
+    minutes = max(0, round(seconds / 60))
+    return f"{minutes} minutes ago" if minutes < 120 else f"{minutes // 60} hours ago"
+
+
+def _blind_copies(subject: Subject) -> Iterator[Finding]:
+    place = subject.settings.store.blind_uri
+    if not subject.any_blind:
+        why = "tasks hold the texts themselves" if subject.by_text else "no queue is blind"
+        yield ok("blind copies", f"not needed: {why}")
+        return
+    if subject.store.inline:
+        yield ok("blind copies", "not needed: images travel inside the tasks")
+        return
+    if place is None:
+        yield fail(
+            "blind copies",
+            "the evaluation queue has no place for them: [store] blind_uri is not set",
+            'add blind_uri = "s3://a-writable-bucket" to [store]',
+        )
+        return
+    subject.store.check_writable(place)
+    if not subject.glimpse.objects:
+        yield ok("blind copies", f"{place} can be written")
+        return
+    copy = f"{place.rstrip('/')}/labelloop-check-{token_hex(8)}"
+    try:
+        subject.store.copy_blind(subject.glimpse.objects[0].uri, copy)
+    finally:
+        subject.store.delete(copy)
+    yield ok("blind copies", f"an image was copied to {place}, and removed again")
+
+
+def _blindness(subject: Subject) -> Iterator[Finding]:
+    if subject.by_text or not subject.by_tags:
+        return
+    name = subject.names.predicted_class
+    pairs = [(o.sample_id, tags[name]) for o, tags in subject.tagged if tags.get(name)]
+    if len({predicted for _, predicted in pairs}) < 2:
+        return
+    says = telltale(pairs)
+    if says is None:
+        yield ok("blindness", "keys don't seem to tell the predicted class")
+    elif subject.store.inline:
+        yield ok("blindness", f"{says}; images travel inside the tasks, without their names")
+    elif subject.any_blind and subject.settings.store.blind_uri is None:
+        yield fail("blindness", says, "set [store] blind_uri: blind queues then show copies")
+    else:
+        yield ok("blindness", f"{says}; blind queues show copies with random names")
+
+
+def _copies_kept(subject: Subject) -> Iterator[Finding]:
+    place = subject.settings.store.blind_uri
+    if subject.any_blind and place is not None and not subject.store.inline:
+        yield from _retention(subject, "blind copies", place)
+
+
+def _retention(subject: Subject, what: str, uri: str) -> Iterator[Finding]:
+    if subject.settings.store.is_folder:  # folders have no such rules
+        return
+    check = "retention" if what == "inputs" else "copies kept"
+    life = subject.settings.store.presign_life
+    try:
+        kept = subject.store.retention(uri)
+    except StoreDenied:
+        yield you(
+            check,
+            f"this key may not read the lifecycle rules of {uri}",
+            f"see that {what} are kept longer than it takes people to label them",
+        )
+        return
+    if kept is None:
+        yield ok(check, f"no rule of {uri} deletes {what}")
+    elif kept >= life:
+        yield ok(check, f"{uri} keeps {what} for {_span(kept)}; links live {_span(life)}")
+    else:
+        yield warn(
+            check,
+            f"{uri} deletes {what} after {_span(kept)}, while links live {_span(life)}: what isn't "
+            "labelled by then can't be seen any more",
+            "let the bucket keep them longer, or see that people are quicker",
+        )
+
+
+def _span(span: timedelta) -> str:
+    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        n, rest = divmod(span.total_seconds(), seconds)
+        if n and not rest:
+            return f"{n:g} {unit}{'s' if n != 1 else ''}"
+    return str(span)

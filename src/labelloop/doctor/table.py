@@ -1,0 +1,106 @@
+"""The table of predictions: is it there, has it the columns, and can its rows be read?"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from labelloop.doctor.finding import Check, Finding, fail, ok, warn
+from labelloop.doctor.subject import Subject
+from labelloop.errors import SourceFileBad
+from labelloop.reading.columns import read_rows
+from labelloop.steps.index.table import refuse_unknown_columns
+
+LOOKED_FOR = 3
+
+
+def checks(subject: Subject) -> list[Check]:
+    """The checks of the table, in their order; none where the settings name none."""
+    if subject.settings.source is None:
+        return []
+    return [
+        Check("table", lambda: _table(subject)),
+        Check("rows", lambda: _rows(subject), needs=("table",)),
+    ]
+
+
+def _table(subject: Subject) -> Iterator[Finding]:
+    source, names = subject.source, subject.reading.names
+    files = source.files()
+    if not files:
+        yield warn(
+            "table",
+            "there is no file in it yet",
+            "see that [source] names what the application writes, and kind what it writes",
+        )
+        return
+    try:
+        refuse_unknown_columns(names, source.columns(files[-1]), files[-1].uri)
+    except SourceFileBad as exc:
+        yield warn(
+            "table",
+            f"{files[-1].uri} can't be read: {exc.args[0]}",
+            "it is set aside until it changes; see that whole files are written",
+        )
+        return
+    there = "1 file" if len(files) == 1 else f"{len(files):,} files"
+    yield ok("table", f"{there}; the newest has the columns that the settings name")
+
+
+def _inputs(subject: Subject, uris: Sequence[str]) -> Iterator[Finding]:
+    """Whether the inputs of some rows are where the table says."""
+    if not uris or subject.by_text:
+        return
+    gone = [uri for uri in uris if not subject.store.exists(uri)]
+    if len(gone) < len(uris):
+        yield ok("inputs", "those of the newest rows are where the table says")
+    else:
+        yield fail(
+            "inputs",
+            f"no input of the newest {len(uris):,} rows is there, such as {gone[-1]}",
+            "name the column that says where they lie, or a template, as uri in [source.columns]: "
+            "docs/tables.md",
+        )
+
+
+def _rows(subject: Subject) -> Iterator[Finding]:
+    """Whether the first rows of the newest file can be read."""
+    files = subject.source.files()
+    reading = subject.reading
+    faults: Counter[str] = Counter()
+    n = 0
+    newest: list[str] = []
+    try:
+        rows = subject.source.read(files[-1], reading.names.wanted()) if files else iter(())
+        for some in islice(rows, 1):
+            read = read_rows(
+                some.batch,
+                some.numbers,
+                file_uri=files[-1].uri,
+                names=reading.names,
+                rules=reading.rules,
+            )
+            faults.update(r.reason.value for r in read.rejects)
+            n = len(some.numbers)
+            newest = read.table.column("uri").to_pylist()[-LOOKED_FOR:]
+    except SourceFileBad:
+        return
+    if not n:
+        return
+    yield from _inputs(subject, newest)
+    if not faults:
+        yield ok("rows", f"all {n:,} looked at, of the newest file, can be read")
+        return
+    reason, n_worst = faults.most_common(1)[0]
+    says = (
+        f"{faults.total():,} of {n:,} rows looked at would be set aside, {n_worst:,} for {reason}"
+    )
+    listed = "`labelloop status --rejected` lists all after an index"
+    if faults.total() >= n:
+        yield fail(
+            "rows",
+            says,
+            "correct [source] and [source.columns], and list every class in [project] classes; "
+            + listed,
+        )
+    else:
+        yield warn("rows", says, f"docs/tables.md says what each column may hold; {listed}")

@@ -1,0 +1,114 @@
+"""The accuracy over rounds, or over a part of their traffic, with all that stands beside it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.task import TaskState
+from labelloop.ledger.rounds import Placed
+from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
+from labelloop.statistics.combine import pooled
+from labelloop.statistics.part import PartRound, part_accuracy
+
+Keep = Callable[[Placed], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """An accuracy with all that stands beside it.
+
+    n_drawn, n_labelled, n_skipped, n_waiting
+        blind draws: all; with a label; skipped or unavailable; open, or not sent yet
+    n_set_aside
+        predictions of its rounds that could not be read
+    n_traffic
+        serving predictions it speaks for; for a part of the traffic, as estimated from the draws
+    """
+
+    name: str
+    estimate: Estimate | Undefined
+    n_drawn: int
+    n_labelled: int
+    n_skipped: int
+    n_waiting: int
+    n_set_aside: int
+    n_traffic: int
+
+
+def part_of(name: str, frames: Sequence[BlindFrame], keep: Keep, level: float) -> Accuracy:
+    """The accuracy of the part that `keep` names, over the frames that hold some of it."""
+    return accuracy_of(name, [f for f in frames if any(keep(d) for d in f.draws)], keep, level)
+
+
+def accuracy_of(
+    name: str, frames: Sequence[BlindFrame], keep: Keep | None, level: float
+) -> Accuracy:
+    """The accuracy over the pooled traffic of frames, or of the part of it that `keep` names."""
+    of_all = [d for f in frames for d in f.draws if keep is None or keep(d)]
+    estimate = _estimate(frames, keep, level)
+    n_traffic = sum(_n_traffic(f, keep) for f in frames)
+    n_labelled = sum(d.label is not None for d in of_all)
+    n_skipped = sum(d.state in _UNANSWERABLE for d in of_all)
+    return Accuracy(
+        name=name,
+        estimate=estimate,
+        n_drawn=len(of_all),
+        n_labelled=n_labelled,
+        n_skipped=n_skipped,
+        n_waiting=len(of_all) - n_labelled - n_skipped,
+        n_set_aside=sum(f.n_set_aside for f in frames),
+        n_traffic=n_traffic,
+    )
+
+
+def _estimate(
+    frames: Sequence[BlindFrame], keep: Keep | None, level: float
+) -> Estimate | Undefined:
+    """By Wilson where all draws had one chance; else weighted by the chances."""
+    parts = [f for f in frames if any(keep is None or keep(d) for d in f.draws)]
+    if all(f.uniform for f in parts):
+        return uniform_accuracy([_stratum(f, keep) for f in parts], level=level)
+    if keep is None or all(keep(d) for f in parts for d in f.draws):
+        return pooled([f.blind_round() for f in parts if f.n_reached], level=level)
+    return part_accuracy([_part(f, keep) for f in parts if f.n_reached], level=level)
+
+
+def _stratum(frame: BlindFrame, keep: Keep | None) -> Stratum:
+    reached = [d for d in frame.draws[: frame.n_reached] if keep is None or keep(d)]
+    labelled = [d for d in reached if d.label is not None]
+    return Stratum(
+        n_correct=sum(d.label == d.predicted_class for d in labelled),
+        n_labelled=len(labelled),
+        n_missing=len(reached) - len(labelled),
+        population=max(_n_traffic(frame, keep), len(reached)),
+        n_set_aside=frame.n_set_aside,
+    )
+
+
+def _part(frame: BlindFrame, keep: Keep) -> PartRound:
+    chances = frame.chances([d.inclusion or 1.0 for d in frame.draws[: frame.n_reached]])
+    kept = [
+        (d, chance)
+        for d, chance in zip(frame.draws[: frame.n_reached], chances, strict=True)
+        if keep(d)
+    ]
+    return PartRound(
+        correct=[d.label == d.predicted_class for d, _ in kept],
+        answered=[d.label is not None for d, _ in kept],
+        inclusion=[chance for _, chance in kept],
+        n_set_aside=frame.n_set_aside,
+    )
+
+
+_UNANSWERABLE = frozenset({TaskState.SKIPPED, TaskState.UNAVAILABLE, TaskState.ABANDONED})
+
+
+def _n_traffic(frame: BlindFrame, keep: Keep | None) -> int:
+    """Rows of the frame, or of the part that some of its draws stand for."""
+    kept = [d for d in frame.draws if keep is None or keep(d)]
+    if keep is None or len(kept) == len(frame.draws):
+        return frame.round.n_frame
+    if frame.uniform:
+        return round(frame.round.n_frame * len(kept) / len(frame.draws))
+    return round(sum(1 / (d.inclusion or 1.0) for d in kept))

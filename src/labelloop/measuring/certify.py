@@ -1,0 +1,218 @@
+"""Which of the model's labels the registered certificates allow, as the answers stand now."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from labelloop.core.certificate import RegisteredCertificate
+from labelloop.core.queue import Purpose
+from labelloop.core.round import Round
+from labelloop.core.sample import RISK_BINS, risk_bin
+from labelloop.ledger import Transaction, risks, rounds
+from labelloop.ledger.rounds import Placed
+from labelloop.measuring.learned_risk import LearnedRisk
+from labelloop.ports.log import LabelCount, LabelPart, PredictionLog
+from labelloop.sampling.blind import Cell, by_confidence
+from labelloop.sampling.inclusion import risk_bins
+from labelloop.statistics.certify_counts import ListCounts, audits_to_close, certify_counts
+from labelloop.statistics.risk import RiskModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateState:
+    """A certificate and what it allows as the answers stand now.
+
+    n_answered, n_audits
+        audits with a label, of all that were drawn; until then an audit counts as wrong
+    n_accepted, n_listed
+        model labels kept, of so many that could be; 0 while it is open
+    human_labels
+        people's training labels of its rounds, which its promise counts
+    reason, n_audits_needed
+        why so many are kept, or none; about how many audits in all would help
+    """
+
+    id: int
+    rounds: tuple[int, ...]
+    closed: bool
+    promise: str
+    max_error: float
+    failure_probability: float
+    risk_version: int | None
+    n_audits: int
+    n_answered: int
+    n_wrong: int
+    human_labels: int
+    n_accepted: int
+    n_listed: int
+    reason: str
+    n_audits_needed: int | None
+
+    def to_json(self) -> str:
+        """All of it as text; the same state gives the same text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A certificate's state, and the part of the log that it admits; None: nothing."""
+
+    state: CertificateState
+    part: LabelPart | None
+
+
+def certified(
+    tx: Transaction,
+    log: PredictionLog,
+    registered: Sequence[RegisteredCertificate],
+    *,
+    without_samples: Sequence[str],
+    without_content: Sequence[str],
+    human_by_round: Mapping[int, int],
+) -> list[Certified]:
+    """What each certificate allows. `without_...` name what won't stand under the model's label."""
+    every = {r.round: r for r in rounds.every(tx)}
+    numbers = sorted({number for c in registered for number in c.rounds})
+    audits: dict[int, list[Placed]] = {number: [] for number in numbers}
+    for d in rounds.placed(tx, Purpose.EVALUATION):
+        # a forgotten sample leaves the list, and so its audit too
+        if d.uniform and d.round in audits and not d.forgotten:
+            audits[d.round].append(d)
+    closed = sorted({number for c in registered if c.closed for number in c.rounds})
+    counts: dict[int, list[LabelCount]] = {number: [] for number in closed}
+    found = log.label_counts(
+        [every[number].frame for number in closed],
+        without_samples=without_samples,
+        without_content=without_content,
+    )
+    for count in found:
+        counts[closed[count.frame]].append(count)
+    return [
+        _certified(
+            tx,
+            log,
+            c,
+            frames=[every[number] for number in c.rounds],
+            counts=[counts.get(number, []) for number in c.rounds],
+            audits=[audits[number] for number in c.rounds],
+            human=sum(human_by_round.get(number, 0) for number in c.rounds),
+        )
+        for c in registered
+    ]
+
+
+def _certified(
+    tx: Transaction,
+    log: PredictionLog,
+    c: RegisteredCertificate,
+    *,
+    frames: Sequence[Round],
+    counts: Sequence[Sequence[LabelCount]],
+    audits: Sequence[Sequence[Placed]],
+    human: int,
+) -> Certified:
+    human_labels = human if c.promise == "training-set" else 0
+    every_audit = [d for of_round in audits for d in of_round]
+    state = CertificateState(
+        id=c.id,
+        rounds=c.rounds,
+        closed=c.closed,
+        promise=c.promise,
+        max_error=c.max_error,
+        failure_probability=c.failure_probability,
+        risk_version=c.risk_version,
+        n_audits=len(every_audit),
+        n_answered=sum(d.label is not None for d in every_audit),
+        n_wrong=0,
+        human_labels=human_labels,
+        n_accepted=0,
+        n_listed=0,
+        reason="its audits are not complete: more rounds are needed",
+        n_audits_needed=None,
+    )
+    if not c.closed:
+        sizes = [(r.n_frame, n) for r, n in zip(frames, c.audits, strict=True)]
+        more = audits_to_close(
+            sizes,
+            max_error=c.max_error,
+            failure_probability=c.failure_probability,
+            promise=c.promise,
+            human_labels=human_labels,
+        )
+        return Certified(replace(state, n_audits_needed=more), None)
+    bins = _bins(tx, c.risk_version, counts, every_audit)
+    listed = _contested_left_out(log, audits)
+    decision = certify_counts(
+        [_list(of_round, bins, drawn) for of_round, drawn in zip(counts, listed, strict=True)],
+        max_error=c.max_error,
+        failure_probability=c.failure_probability,
+        promise=c.promise,
+        human_labels=human_labels,
+    )
+    state = replace(
+        state,
+        n_wrong=decision.n_wrong,
+        n_accepted=decision.n_accepted,
+        n_listed=decision.n_listed,
+        reason=decision.reason,
+        n_audits_needed=decision.n_audits_needed,
+    )
+    if not decision.n_accepted:
+        return Certified(state, None)
+    cells = frozenset(cell for cell, number in bins.items() if number < decision.n_bins)
+    return Certified(
+        state, LabelPart(frames=tuple(r.frame for r in frames), cells=cells, certificate=c.id)
+    )
+
+
+def _bins(
+    tx: Transaction,
+    risk_version: int | None,
+    counts: Sequence[Sequence[LabelCount]],
+    audits: Sequence[Placed],
+) -> dict[Cell, int]:
+    """The risk bin of each cell, by the risk that was fixed when the certificate opened."""
+    cells = sorted(
+        {(c.predicted_class, c.risk_bin) for of_round in counts for c in of_round}
+        | {_cell(d) for d in audits}
+    )
+    if not cells:
+        return {}
+    of = by_confidence
+    if risk_version is not None:
+        kept = risks.get(tx, risk_version)
+        of = LearnedRisk(RiskModel.from_json(kept.params), kept.rounds).of
+    return dict(zip(cells, risk_bins(of(cells)).tolist(), strict=True))
+
+
+def _contested_left_out(
+    log: PredictionLog, audits: Sequence[Sequence[Placed]]
+) -> list[list[Placed]]:
+    """The audits without those that a user flagged or corrected: the list doesn't hold these."""
+    known = log.known([d.sample_id for of_round in audits for d in of_round])
+    contested = {k.sample_id for k in known.values() if k.flagged or k.corrected_class is not None}
+    return [[d for d in of_round if d.sample_id not in contested] for of_round in audits]
+
+
+def _list(
+    counts: Sequence[LabelCount], bins: Mapping[Cell, int], audits: Sequence[Placed]
+) -> ListCounts:
+    n, n_kept = Counter[int](), Counter[int]()
+    for c in counts:
+        at = bins[c.predicted_class, c.risk_bin]
+        n[at] += c.n
+        n_kept[at] += c.n_kept
+    return ListCounts.checked(
+        np.array([n[i] for i in range(RISK_BINS)]),
+        np.array([n_kept[i] for i in range(RISK_BINS)]),
+        bins=[bins[_cell(d)] for d in audits],
+        lines=[d.line for d in audits],
+        wrong=np.array([d.label != d.predicted_class for d in audits], dtype=bool),
+    )
+
+
+def _cell(d: Placed) -> Cell:
+    return d.predicted_class or "", risk_bin(d.confidence)

@@ -1,0 +1,68 @@
+"""What is promised of a training set's model-made labels, in one sentence a promise."""
+
+from collections.abc import Sequence
+
+from labelloop.measuring.certify import CertificateState
+
+_OF = {
+    "training-set": "certified model labels and people's labels of the same rounds",
+    "model-labels": "certified model labels",
+    "frame": "samples of the traffic whose certified labels stand beside people's",
+}
+
+
+def guarantee(states: Sequence[CertificateState], min_confidence: float | None) -> str:
+    """What holds for the model-made labels, and why none are kept where none are."""
+    kept = [s for s in states if s.n_accepted]
+    rest = [s for s in states if not s.n_accepted]
+    said = [_promised(promise, kept, states) for promise in _OF if _of(kept, promise)]
+    if min_confidence is not None and (rest or not kept):
+        other = "other " if kept else ""
+        said.append(f"no guarantee: {other}model labels at confidence {min_confidence:g} or above")
+    if not said:
+        said.append("no model-made labels")
+    if rest:
+        said.append(why_none(rest[-1]))
+    return "; ".join(said)
+
+
+def why_none(state: CertificateState) -> str:
+    """Why a certificate keeps no label yet, and what would help."""
+    of = rounds(state)
+    waiting = state.n_audits - state.n_answered
+    if not state.closed:
+        lacking = (state.n_audits_needed or 0) - state.n_audits
+        help_ = f", about {lacking:,} more would do" if lacking > 0 else ", more rounds are needed"
+        return f"{of}: {state.n_audits:,} audit labels are too few for a bound{help_}"
+    if waiting:
+        return (
+            f"{of}: {waiting:,} of {state.n_audits:,} audits wait for an answer and count as wrong"
+        )
+    more = state.n_audits_needed
+    help_ = f"; about {more:,} audits in all would do" if more else ""
+    return f"{of}: none can be kept, {state.reason}{help_}"
+
+
+def rounds(state: CertificateState) -> str:
+    """The rounds of a certificate, in words."""
+    first, last = state.rounds[0], state.rounds[-1]
+    return f"round {first}" if first == last else f"rounds {first} to {last}"
+
+
+def _of(states: Sequence[CertificateState], promise: str) -> list[CertificateState]:
+    return [s for s in states if s.promise == promise]
+
+
+def _promised(
+    promise: str, kept: Sequence[CertificateState], states: Sequence[CertificateState]
+) -> str:
+    own = _of(kept, promise)
+    n = sum(s.n_accepted for s in own)
+    if promise == "training-set":
+        n += sum(s.human_labels for s in own)
+    elif promise == "frame":
+        n = sum(s.n_listed for s in own)
+    share = max(s.max_error for s in own)
+    # which certificates keep labels depends on the answers, so the chances of all of them count
+    sure = 1 - sum(s.failure_probability for s in states if s.closed)
+    return f"at most {100 * share:.3g}% of the {n:,} {_OF[promise]} are wrong, with {sure:.1%} confidence"

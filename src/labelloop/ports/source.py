@@ -1,0 +1,66 @@
+"""A table of predictions that somebody else writes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One file of a table of predictions. `version` differs where its content does."""
+
+    uri: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceColumns:
+    """The columns of a file; `sparse`: rows may have others, which are not there in each."""
+
+    names: tuple[str, ...]
+    sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRows:
+    """Some rows of a file, in order.
+
+    batch
+        a pyarrow RecordBatch
+    numbers
+        the place of each row in the file, 1 first; of text files the line
+    unreadable
+        the places of rows that can't be read, and why
+    """
+
+    batch: Any
+    numbers: Sequence[int]
+    unreadable: tuple[tuple[int, str], ...] = ()
+
+
+class Source(Protocol):
+    """A table of predictions that somebody else writes: files that are read once each.
+
+    Every call may raise StoreUnavailable (asking again may work) or StoreDenied (it won't).
+    """
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the rows of a file that is gone were moved into others."""
+
+    def files(self) -> Sequence[SourceFile]:
+        """The files that the table has now, the newest last where that is known."""
+
+    def columns(self, file: SourceFile) -> SourceColumns:
+        """The columns of a file.
+
+        Raises:
+            SourceFileBad: it can't be read.
+        """
+
+    def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
+        """The rows of a file, some at a time; of all columns, or of those named that it has.
+
+        Raises:
+            SourceFileBad: it can't be read, or not to its end.
+        """

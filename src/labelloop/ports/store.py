@@ -1,0 +1,112 @@
+"""A bucket or folder that holds the inputs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """One object of the listing. `sample_id` is its key; `content_hash` its ETag without quotes.
+
+    Where a hash costs reading the whole object, it is empty in the listing and comes with the tags.
+    `tags` are there where the listing tells them, and there are any.
+    `fault` says why the object can't be used, or its tags can't be read.
+    """
+
+    sample_id: str
+    uri: str
+    content_hash: str
+    size_bytes: int
+    last_modified: datetime
+    tags: Mapping[str, str] | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserView:
+    """What a browser gets for a URL. `allowed_origin` is the origin that CORS lets read it, or "*"."""
+
+    status: int
+    content_type: str
+    allowed_origin: str | None
+    modified_at: datetime | None
+    served_at: datetime | None
+
+
+class Store(Protocol):
+    """A bucket or folder that holds the inputs, and the place for blind copies.
+
+    Every call may raise StoreUnavailable (asking again may work) or StoreDenied (it won't).
+    """
+
+    @property
+    def inline(self) -> bool:
+        """Whether `presign` gives the bytes themselves: no name shows, so blind needs no copy."""
+
+    def place_of(self, uri: str) -> str:
+        """Where the object of a uri lies now, if the bucket or folder had another name before."""
+
+    def objects(self) -> Iterator[Sequence[StoredObject]]:
+        """Every object, page by page, each once.
+
+        Raises:
+            StoreDenied: a prefix that matches nothing, though there is something beside it.
+        """
+
+    def uri_of(self, sample_id: str) -> str:
+        """Where the object of a sample lies, or would lie; no request is made."""
+
+    def tags(
+        self, objects: Sequence[StoredObject]
+    ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
+        """The tags of each object, many at once, in any order; an object that is gone is left out."""
+
+    def lasting(self, life: timedelta) -> timedelta:
+        """How long a URL that is made now for `life` will work."""
+
+    def presign(self, uri: str, life: timedelta) -> str:
+        """A URL that an annotator's browser can open for `life`; no request is made.
+
+        Raises:
+            InputGone: `inline` only: the object no longer exists.
+            InputTooLarge: `inline` only: it is too large to travel inside a task.
+        """
+
+    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+        """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.
+
+        Raises:
+            InputGone: the source no longer exists.
+        """
+
+    def exists(self, uri: str) -> bool:
+        """Whether an object stands at `uri`."""
+
+    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
+        """Whether an object stands at each uri, in their order; many are looked for at once."""
+
+    def delete(self, uri: str) -> None:
+        """Delete the object at `uri`; one that is not there is fine."""
+
+    def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
+        """The bytes of the object at `uri`.
+
+        Raises:
+            InputGone: it no longer exists.
+            InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing. One
+                that a table's row got, of its text or uri, says nothing of the content.
+        """
+
+    def check_writable(self, uri: str) -> None:
+        """Return if objects can be written and deleted below `uri`; raise why if they can't."""
+
+    def write(self, uri: str, body: bytes, content_type: str) -> None:
+        """Put an object of ours at `uri`, in place of what stood there."""
+
+    def view(self, url: str, *, origin: str) -> BrowserView:
+        """What a page of `origin` gets for `url`; nothing but the answer's head is read."""
+
+    def retention(self, uri: str) -> timedelta | None:
+        """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""

@@ -1,0 +1,1 @@
+"""What an application wrote -> predictions and feedback. One set of rules; pure."""

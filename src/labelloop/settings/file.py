@@ -1,0 +1,256 @@
+"""labelloop.toml -> Settings: read, with the environment filled in, and each fault explained."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from labelloop.errors import ConfigError, without_frames
+from labelloop.settings.project import ClassSettings
+from labelloop.settings.queue import QueueSettings
+from labelloop.settings.settings import Settings
+from labelloop.settings.source import ColumnSettings, SourceSettings
+from labelloop.settings.state import StateSettings
+from labelloop.settings.store import TagSettings
+from labelloop.settings.values import SECONDS_OF
+
+FILE_NAME = "labelloop.toml"
+_SECRETS = (
+    "access_key",
+    "secret_key",
+    "session_token",
+    "proxy",
+    "api_key",
+    "ledger",
+    "catalog",
+)
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings in the file at `path`; `${NAME}` stands for an environment variable.
+
+    Relative paths in [store] and [state] become absolute, from the file's folder.
+
+    Raises:
+        ConfigError: the file is missing, isn't TOML, or holds what can't be used.
+    """
+    with without_frames():
+        return _load(path, os.environ if environment is None else environment)
+
+
+def _load(path: Path, environment: Mapping[str, str]) -> Settings:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigError(
+            f"there is no {path.name} in {path.resolve().parent}",
+            remedy="let `labelloop init` write one, or name it: --config PATH",
+        ) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        raise ConfigError(
+            f"{path} can't be read as TOML: {exc}", remedy="mend the line it names"
+        ) from exc
+    filled = _fill(raw, environment, path, ())
+    folder = path.resolve().parent
+    _place_folders(filled, folder)
+    try:
+        settings = Settings.model_validate(filled)
+    except ValidationError as exc:
+        raise _explain(exc, path, filled) from exc
+    return _anchored(settings, folder)
+
+
+def _place_folders(raw: dict[str, Any], folder: Path) -> None:
+    """Make file:// URIs of the folders in [store]; a relative path starts at `folder`."""
+    store = raw.get("store")
+    if not isinstance(store, dict):
+        return
+    for key in ("uri", "blind_uri"):
+        if isinstance(store.get(key), str):
+            store[key] = _place_folder(store[key], folder)
+    if isinstance(store.get("was"), list):
+        store["was"] = [_place_folder(v, folder) if isinstance(v, str) else v for v in store["was"]]
+
+
+def _place_folder(value: str, folder: Path) -> str:
+    if value.startswith("file:///"):
+        value = unquote(value.removeprefix("file://"))
+    elif not value or "://" in value or value.startswith(("s3:", "file:")):
+        return value
+    return Path(os.path.normpath(folder / os.path.expanduser(value))).as_uri()  # noqa: PTH111  an unknown ~user stays
+
+
+def ledger_url(text: str, path: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What `[state] ledger = text` in the file at `path` would stand for.
+
+    Raises:
+        ConfigError: it names a variable that isn't set.
+    """
+    environment = os.environ if environment is None else environment
+    filled = _fill(text, environment, path, ("state", "ledger"))
+    return _anchored_url(str(filled), path.resolve().parent)
+
+
+def _fill(value: Any, environment: Mapping[str, str], path: Path, where: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {k: _fill(v, environment, path, (*where, k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, environment, path, where) for v in value]
+    if not isinstance(value, str):
+        return value
+
+    def look(found: re.Match[str]) -> str:
+        name = found[1]
+        if not environment.get(name):
+            raise ConfigError(
+                f"{path}: {'.'.join(where)} names the environment variable {name}, which is "
+                f"{'empty' if name in environment else 'not set'}",
+                remedy=f"set {name}, or write the value in place of ${{{name}}}",
+            )
+        return environment[name]
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", look, value)
+
+
+def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> ConfigError:
+    """Every fault of the file in one error; the first one's remedy is the error's."""
+    lines: list[str] = []
+    remedy = ""
+    known_here = ""  # a mistyped key explains what is missing, so it is the better remedy
+    for fault in error.errors(include_url=False):
+        loc = fault["loc"]
+        name = _shown(loc, raw)
+        if fault["type"] == "extra_forbidden":
+            known = [f.alias or key for key, f in _section_at(loc[:-1]).model_fields.items()]
+            near = get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            lines.append(f"unknown key {name}")
+            known_here = known_here or (
+                f"{hint}known here, to labelloop {version('labelloop')}, are {', '.join(known)}"
+            )
+        elif fault["type"] == "missing":
+            lines.append(f"{name} is missing")
+            remedy = remedy or "add it; docs/settings.md says what each setting means"
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            value = "" if _secret(loc) else _value(loc, raw)
+            lines.append(f"{name}{value}: {message}" if name else message)
+    text = lines[0] if len(lines) == 1 else "".join(f"\n  - {line}" for line in lines)
+    return ConfigError(
+        f"{path}: {text}",
+        remedy=known_here or remedy or "docs/settings.md says what each setting may be",
+    )
+
+
+def _shown(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
+    if len(loc) > 1 and loc[0] == "queue" and isinstance(loc[1], int):
+        queue = raw["queue"][loc[1]]
+        named = queue.get("name", loc[1] + 1) if isinstance(queue, dict) else loc[1] + 1
+        return " ".join((f"queue {named!r}", ".".join(str(p) for p in loc[2:]))).strip()
+    return ".".join(str(part) for part in loc)
+
+
+def _section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    section: type[BaseModel] = Settings
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        named = {"queue": QueueSettings, "source": SourceSettings, "class": ClassSettings}
+        section = named.get(part) or section.model_fields[part].annotation  # type: ignore[assignment]
+    return section
+
+
+def _secret(loc: tuple[int | str, ...]) -> bool:
+    return loc[-1:] in {(name,) for name in _SECRETS}
+
+
+def _value(loc: tuple[int | str, ...], raw: Any) -> str:
+    for part in loc:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    if isinstance(raw, dict | list):
+        return ""
+    return " = " + re.sub(r"[^/'\"\s]+@", "***@", repr(raw))
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    state = settings.state
+    anchored = StateSettings(
+        ledger=SecretStr(_anchored_url(state.ledger.get_secret_value(), folder)),
+        catalog=SecretStr(_anchored_url(state.catalog.get_secret_value(), folder)),
+        warehouse=state.warehouse
+        if "://" in state.warehouse
+        else str((folder / state.warehouse).resolve()),
+        datasets=(folder / state.datasets).resolve(),
+    )
+    source = settings.source
+    if source is not None and source.uri and "://" not in source.uri:
+        at = str((folder / source.uri).resolve())
+        source = source.model_copy(update={"uri": at})
+    if source is not None and source.catalog is not None:
+        at = _anchored_url(source.catalog.get_secret_value(), folder)
+        source = source.model_copy(update={"catalog": SecretStr(at)})
+    store = settings.store
+    if store.notifications is not None:
+        path = (folder / store.notifications).resolve()
+        store = store.model_copy(update={"notifications": path})
+    return settings.model_copy(update={"state": anchored, "source": source, "store": store})
+
+
+def _anchored_url(url: str, folder: Path) -> str:
+    start = "sqlite:///"
+    if url.startswith(start) and not url.startswith(start + "/"):
+        return start + str((folder / url.removeprefix(start)).resolve())
+    return url
+
+
+def reference() -> str:
+    """The settings as Markdown: one table a section, from the declarations above."""
+    parts: list[str] = []
+    for key, field in Settings.model_fields.items():
+        name = field.alias or key
+        section = _section_at((name,))
+        title = f"[[{name}]]" if section in {QueueSettings, ClassSettings} else f"[{name}]"
+        parts += _section_markdown(title, section)
+        if name == "store":
+            parts += _section_markdown("[store.tags]", TagSettings)
+        if name == "source":
+            parts += _section_markdown("[source.columns]", ColumnSettings)
+    return "\n".join(parts)
+
+
+def _section_markdown(title: str, section: type[BaseModel]) -> list[str]:
+    lines = [f"## `{title}`", "", section.__doc__ or "", "", "| key | default | meaning |"]
+    lines.append("| --- | --- | --- |")
+    for key, field in section.model_fields.items():
+        if key in {"tags", "columns"}:
+            continue
+        if field.is_required():
+            default = "required"
+        else:
+            default = _default_text(field.get_default(call_default_factory=True))
+        lines.append(f"| `{key}` | {default} | {field.description} |")
+    return [*lines, ""]
+
+
+def _default_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, timedelta):
+        for unit in ("day", "hour", "minute", "second"):
+            n, rest = divmod(value.total_seconds(), SECONDS_OF[unit])
+            if n and not rest:
+                return f"`{n:g} {unit}{'s' if n != 1 else ''}`"
+    if value is None or value == [] or value == {}:
+        return "none"
+    return f"`{value}`"

@@ -1,0 +1,77 @@
+"""[project], [[class]] and [input]: what the model is, and what people may answer."""
+
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    model_validator,
+)
+
+from labelloop.settings.values import Section
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as exc:
+        raise ValueError("expected a name of the IANA list, such as 'Europe/Zurich'") from exc
+    return value
+
+
+class ProjectSettings(Section):
+    """What the model is and what it can answer."""
+
+    name: str = Field(min_length=1, description="The name people see in Label Studio.")
+    classes: list[str] = Field(
+        min_length=2, description="The model's classes, spelled as in the predictions."
+    )
+    extra_answers: list[str] = Field(
+        default_factory=list,
+        description="Answers that people may give beside the classes, such as `Not food`. Whatever the "
+        "model said is then wrong; they are no class to train.",
+    )
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "UTC", description="Where days are cut, for reports by day. All instants are UTC."
+    )
+    invalid_prediction: Literal["set-aside", "wrong"] = Field(
+        "set-aside",
+        description="What an answer is that names no class. `wrong`: it stays in the traffic and counts "
+        "as an error, whatever people answer, as a language model's unusable answer is one.",
+    )
+
+    @model_validator(mode="after")
+    def _classes_are_names(self) -> "ProjectSettings":
+        every = [*self.classes, *self.extra_answers]
+        for name in every:
+            if not name or name != name.strip() or not name.isprintable():
+                raise ValueError(
+                    f"class {name!r}: expected printable text without blanks at its ends"
+                )
+        twice = sorted({name for name in every if every.count(name) > 1})
+        if twice:
+            raise ValueError(f"class {twice[0]!r} is listed twice")
+        return self
+
+
+class ClassSettings(Section):
+    """A class by itself, in place of `classes` in [project]: for classes that had other names before."""
+
+    name: str = Field(min_length=1, description="The class, as it is called now.")
+    was: list[str] = Field(
+        default_factory=list,
+        description="Old names of it, and of classes that were merged into it. Predictions, labels and "
+        "corrections under these count as the class.",
+    )
+
+
+class InputSettings(Section):
+    """What people label."""
+
+    kind: Literal["image", "text"] = Field("image", description="What a sample is.")
+    max_text_bytes: int = Field(
+        100_000,
+        ge=1,
+        description="A longer text is set aside, or unavailable where only its object tells.",
+    )

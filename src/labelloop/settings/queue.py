@@ -1,0 +1,96 @@
+"""[[queue]]: a project and the rule that feeds it."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    model_validator,
+)
+
+from labelloop.core.where import Where
+from labelloop.errors import WhereError
+from labelloop.settings.values import Section
+
+SHOWABLE = ("predicted_class", "confidence", "corrected_class", "flagged")
+
+
+def _condition(value: str) -> str:
+    try:
+        Where.parse(value)
+    except WhereError as exc:
+        said = exc.args[0].removeprefix(f"where = {value!r}").removeprefix(": ").strip()
+        raise ValueError(f"{said}; {exc.remedy}") from exc
+    return value
+
+
+class QueueSettings(Section):
+    """A Label Studio project and the rule that feeds it; queues draw in the order of the file."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,39}$",
+        description="Letters, digits, `.`, `_`, `-` and blanks. A renamed queue is a new one.",
+    )
+    purpose: Literal["evaluation", "training"] = Field(
+        description="`evaluation`: blind, feeds accuracies and the evaluation set. `training`: feeds "
+        "the training set."
+    )
+    where: Annotated[str, AfterValidator(_condition)] | None = Field(
+        None,
+        description="Which predictions, as comparisons joined by and, or, not; training queues only. "
+        "Tags without a column are `attributes.NAME`. One that names `flagged` or `corrected_class` "
+        "draws feedback as it arrives.",
+    )
+    draw: Literal["uniform", "uncertainty"] = Field(
+        "uniform",
+        description="How an evaluation queue draws. `uncertainty`: 30% at random, the rest more often "
+        "where the model is likely to be wrong; as precise with fewer labels.",
+    )
+    budget: int | None = Field(
+        None, ge=1, description="Labels a round. A training queue without one takes every match."
+    )
+    annotators_per_sample: int = Field(
+        1,
+        ge=1,
+        le=25,
+        description="How many people answer each sample. Several: the label is the answer of most; where "
+        "no answer has most, one more person is asked.",
+    )
+    overlap: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="The share of the samples that a second person answers, chosen by chance; it shows how "
+        "far people agree. Where they don't, a third is asked.",
+    )
+    show: list[Literal["predicted_class", "confidence", "corrected_class", "flagged"]] = Field(
+        default_factory=list,
+        description="What annotators see beside the input; training queues only.",
+    )
+    images: Literal["presign", "label-studio"] = Field(
+        "presign",
+        description="Who signs the links to images: labelloop, for `presign_life`, or Label Studio, "
+        "afresh at each view; then it is given the keys of [store].",
+    )
+
+    @model_validator(mode="after")
+    def _purpose_allows(self) -> "QueueSettings":
+        if self.purpose == "training" and self.draw != "uniform":
+            raise ValueError("draw is for evaluation queues; a training queue takes by `where`")
+        if self.overlap and self.annotators_per_sample > 1:
+            raise ValueError(
+                f"overlap is for queues where one person answers a sample; with annotators_per_sample "
+                f"= {self.annotators_per_sample} every sample has a second answer: leave overlap out"
+            )
+        if self.purpose == "evaluation":
+            if self.show:
+                raise ValueError(
+                    "show isn't allowed in an evaluation queue: its labels must be given blind"
+                )
+            if self.where is not None:
+                raise ValueError(
+                    "where isn't allowed in an evaluation queue: its target is all serving traffic"
+                )
+            if self.budget is None:
+                raise ValueError("an evaluation queue needs a budget: labels a round")
+        return self

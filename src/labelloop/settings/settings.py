@@ -1,0 +1,129 @@
+"""All of labelloop.toml, and how its sections fit together."""
+
+from typing import Any
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from labelloop.core.answers import Answers
+from labelloop.core.queue import Purpose, Queue
+from labelloop.core.where import Where
+from labelloop.settings.label_studio import LabelStudioSettings
+from labelloop.settings.project import ClassSettings, InputSettings, ProjectSettings
+from labelloop.settings.queue import QueueSettings
+from labelloop.settings.rounds import RoundSettings
+from labelloop.settings.source import SourceSettings
+from labelloop.settings.state import EngineSettings, StateSettings
+from labelloop.settings.store import StoreSettings
+from labelloop.settings.training import TrainingSettings
+from labelloop.settings.values import Section, inside
+
+
+class Settings(Section):
+    """All of labelloop.toml."""
+
+    project: ProjectSettings
+    renamed_classes: list[ClassSettings] = Field(default_factory=list, alias="class")
+    input: InputSettings = Field(default_factory=lambda: InputSettings())
+    store: StoreSettings
+    source: SourceSettings | None = None
+    label_studio: LabelStudioSettings
+    state: StateSettings = Field(default_factory=lambda: StateSettings())
+    engine: EngineSettings = Field(default_factory=lambda: EngineSettings())
+    rounds: RoundSettings = Field(default_factory=lambda: RoundSettings())
+    queue: list[QueueSettings] = Field(min_length=1)
+    training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_of_their_own(cls, raw: Any) -> Any:
+        """[project] with the classes that stand in tables of their own."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("class"), list):
+            return raw
+        project = raw.get("project")
+        if not isinstance(project, dict):
+            return raw
+        if "classes" in project:
+            raise ValueError("the classes stand in [project] and as [[class]]: write them once")
+        names = [c["name"] for c in raw["class"] if isinstance(c, dict) and "name" in c]
+        return {**raw, "project": {**project, "classes": names}}
+
+    @model_validator(mode="after")
+    def _old_names_are_old(self) -> "Settings":
+        old = [name for c in self.renamed_classes for name in c.was]
+        twice = sorted({name for name in old if old.count(name) > 1})
+        if twice:
+            raise ValueError(f"class {twice[0]!r} is the old name of two classes: expected one")
+        live = sorted(self.answers().kinds.keys() & set(old))
+        if live:
+            raise ValueError(
+                f"class {live[0]!r} is an answer and an old name: take it out of one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _queues_fit_together(self) -> "Settings":
+        names = [q.name for q in self.queue]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"queue {twice[0]!r} is there twice")
+        if sum(q.purpose == "evaluation" for q in self.queue) > 1:
+            raise ValueError("more than one evaluation queue: a project has one at most")
+        for place in self.store.places():
+            if self.store.blind_uri and inside(self.store.blind_uri, place):
+                raise ValueError(
+                    f"store.blind_uri {self.store.blind_uri!r} lies inside store.uri "
+                    f"{place!r}: copies would be indexed as inputs; use another bucket or prefix"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> "Settings":
+        if self.source and self.source.columns.text and self.input.kind != "text":
+            raise ValueError('source.columns.text is for [input] kind = "text"')
+        return self
+
+    @model_validator(mode="after")
+    def _label_studio_can_sign(self) -> "Settings":
+        for q in self.queue:
+            if q.images == "label-studio" and self.input.kind == "text":
+                raise ValueError(f"queue {q.name!r}: images is for images, and inputs are texts")
+            if q.images == "label-studio" and self.store.is_folder:
+                raise ValueError(
+                    f"queue {q.name!r}: images = 'label-studio' needs a bucket, and the inputs lie in "
+                    "a folder; docs/folder.md shows how Label Studio serves one"
+                )
+            if q.images == "label-studio" and self.store.access_key is None:
+                raise ValueError(
+                    f"queue {q.name!r}: images = 'label-studio' needs access_key and secret_key in "
+                    "[store], as Label Studio is given them"
+                )
+        return self
+
+    def answers(self) -> Answers:
+        """What people may answer."""
+        return Answers(
+            classes=self.project.classes,
+            extra=self.project.extra_answers,
+            renamed={old: c.name for c in self.renamed_classes for old in c.was},
+        )
+
+    def queues(self) -> tuple[Queue, ...]:
+        """The queues, evaluation first, else in the order of the file."""
+        made = [
+            Queue(
+                name=q.name,
+                purpose=Purpose(q.purpose),
+                where=Where.parse(q.where) if q.where is not None else None,
+                budget=q.budget,
+                show=tuple(q.show),
+                draw=q.draw,
+                annotators=q.annotators_per_sample,
+                overlap=q.overlap,
+                images=q.images,
+            )
+            for q in self.queue
+        ]
+        return tuple(sorted(made, key=lambda q: q.purpose is not Purpose.EVALUATION))

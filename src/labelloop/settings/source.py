@@ -1,0 +1,90 @@
+"""[source] and [source.columns]: a table of predictions."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from labelloop.settings.values import Section, open_to_all
+
+
+class ColumnSettings(Section):
+    """How the table calls its columns. Of those that may be missing, what is named must be there."""
+
+    sample_id: str = Field("sample_id", description="The sample's identity.")
+    predicted_class: str = Field("predicted_class", description="The class the model predicted.")
+    predicted_at: str = Field(
+        "predicted_at",
+        description="When: timestamps, ISO 8601 text, or numbers counted in `predicted_at_unit`.",
+    )
+    confidence: str = Field("confidence", description="The model's confidence; may be missing.")
+    model: str = Field("model", description="The model's version; may be missing.")
+    role: str = Field(
+        "role",
+        description="`serving`, or `shadow` for a model that runs beside it; may be missing.",
+    )
+    probabilities: str = Field(
+        "probabilities", description="A list of numbers, one a class; may be missing."
+    )
+    flagged: str = Field("flagged", description="True where a user flagged the answer.")
+    corrected_class: str = Field("corrected_class", description="The class a user says is right.")
+    content_hash: str | None = Field(
+        None, description="A hash of the input's content, by which copies of it are known."
+    )
+    uri: str | None = Field(
+        None,
+        description="Where the input lies: a column, or a template of columns such as "
+        "`s3://bucket/{request_id}.png`. Left out, `sample_id` is its key in `store.uri`.",
+    )
+    text: str | None = Field(
+        None, description="The text to label. Left out, it is the object at the uri."
+    )
+
+
+class SourceSettings(Section):
+    """A table of predictions. Its rows take the place of the bucket's tags."""
+
+    kind: Literal["parquet", "jsonl", "csv", "iceberg", "delta"] = Field(
+        description="What the table is."
+    )
+    uri: Annotated[str, AfterValidator(open_to_all)] = Field(
+        "",
+        description="A folder, s3://bucket/prefix on the server of the inputs, or one file. An Iceberg "
+        "table has `catalog` and `table` in its place.",
+    )
+    catalog: SecretStr | None = Field(
+        None, description="The Iceberg catalog: its URI, or its name in pyiceberg's own settings."
+    )
+    catalog_name: str = Field(
+        "default", min_length=1, description="The name that an SQL catalog files its tables under."
+    )
+    table: str | None = Field(
+        None, pattern=r"^[^.]+(\.[^.]+)+$", description="The Iceberg table: `namespace.name`."
+    )
+    with_tags: bool = Field(False, description="Read the bucket's tags as well.")
+    confidence_divisor: float = Field(
+        1.0, gt=0, description="What confidences are divided by: 100 for percent."
+    )
+    predicted_at_unit: Literal["seconds", "milliseconds", "microseconds", "nanoseconds"] | None = (
+        Field(None, description="What numbers in `predicted_at` count, since 1970.")
+    )
+    attributes: list[str] = Field(
+        default_factory=list,
+        description='Other columns that a `where` may name as `attributes.NAME`; `["*"]` for all.',
+    )
+    columns: ColumnSettings = Field(default_factory=lambda: ColumnSettings())
+
+    @model_validator(mode="after")
+    def _names_a_table(self) -> "SourceSettings":
+        if self.kind == "iceberg":
+            if self.uri or not self.catalog or not self.table:
+                raise ValueError('kind = "iceberg" needs catalog and table, and no uri')
+        elif self.catalog or self.table:
+            raise ValueError(f'catalog and table are for kind = "iceberg", not "{self.kind}"')
+        elif not self.uri:
+            raise ValueError(f'kind = "{self.kind}" needs a uri')
+        return self

@@ -1,0 +1,201 @@
+"""[store] and [store.tags]: where the inputs lie, and how their tags are called."""
+
+import re
+from datetime import timedelta
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import (
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from labelloop.settings.values import MAX_PRESIGN_LIFE, Duration, PlaceUri, Section, WebAddress
+
+
+class TagSettings(Section):
+    """How the application calls its tags. All other tags become attributes."""
+
+    predicted_class: str = Field("predicted_class", description="The class the model predicted.")
+    confidence: str = Field("confidence", description="Its confidence, 0 to 1; may be missing.")
+    timestamp: str = Field(
+        "timestamp",
+        description="When it was predicted, ISO 8601, with Z or an offset; without either it is UTC.",
+    )
+    model: str = Field("model", description="The model's version; may be missing.")
+    flagged: str = Field("flagged", description="`true` where a user flagged the answer.")
+    corrected_class: str = Field("corrected_class", description="The class a user says is right.")
+    shadow: str = Field(
+        "shadow:",
+        min_length=1,
+        description="How a tag begins that holds the class a shadow model predicted; the model's name "
+        "follows: `shadow:v3`.",
+    )
+
+
+class StoreSettings(Section):
+    """The S3-compatible bucket or the folder that holds the inputs. It may be read-only."""
+
+    uri: PlaceUri = Field(
+        description="`s3://bucket`, with a prefix where only part of it counts, or a folder: "
+        "`file:///path` or a path, relative to the file."
+    )
+    was: list[PlaceUri] = Field(
+        default_factory=list,
+        description="What the bucket or folder was called before, where it was renamed and its contents "
+        "stayed: inputs that were indexed there are found here.",
+    )
+    prefixes: list[str] = Field(
+        default_factory=list,
+        description="Folders below `uri`, where only these count; they are listed in turn.",
+    )
+    endpoint_url: WebAddress | None = Field(
+        None, description="The server, as labelloop reaches it. Left out: AWS."
+    )
+    public_endpoint_url: WebAddress | None = Field(
+        None,
+        description="The server as an annotator's browser reaches it, if that differs. For a folder: "
+        "where it is served; left out, images travel inside the tasks.",
+    )
+    access_key: SecretStr | None = Field(
+        None,
+        description="The access key. Left out: what AWS's own tools find, in the environment, the "
+        "profile, or the role of the machine.",
+    )
+    secret_key: SecretStr | None = Field(None, description="The secret key.")
+    session_token: SecretStr | None = Field(
+        None, description="The session token that belongs to a temporary key."
+    )
+    profile: str | None = Field(
+        None, min_length=1, description="A profile in `~/.aws`, in place of the keys."
+    )
+    region: str | None = Field(
+        None,
+        min_length=1,
+        description="The region that signatures name; else the profile's, else `us-east-1`.",
+    )
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto",
+        description="Where URLs name the bucket: in the `path`, or in the host name (`virtual`). "
+        "`auto`: in the path at an `endpoint_url`, in the host name at AWS.",
+    )
+    proxy: SecretStr | None = Field(
+        None, description="An HTTP proxy to the server; else what `HTTPS_PROXY` and the like say."
+    )
+    ca_file: Path | None = Field(None, description="A CA bundle, for a server with its own CA.")
+    timeout: Duration = Field(
+        timedelta(seconds=30),
+        gt=timedelta(),
+        description="How long an answer may take to begin. A copy of a large object is made before it is "
+        "answered.",
+    )
+    presign_life: Duration = Field(
+        timedelta(days=7), description="How long an image URL in a task works; 7 days at most."
+    )
+    blind_uri: PlaceUri | None = Field(
+        None,
+        description="A writable place for the copies that blind queues show: object keys often hold "
+        "the predicted class.",
+    )
+    notifications: Path | None = Field(
+        None,
+        description="A file, or a folder of files, to which the bucket's notifications are appended, a "
+        "line each. They take the place of most listings: see docs/notifications.md.",
+    )
+    list_every: Duration = Field(
+        timedelta(days=7),
+        gt=timedelta(),
+        description="How often the bucket is listed all the same, where there are `notifications`: they "
+        "can get lost.",
+    )
+    tags: TagSettings = Field(default_factory=lambda: TagSettings())
+
+    @model_validator(mode="after")
+    def _only_buckets_notify(self) -> "StoreSettings":
+        if self.notifications is not None and self.is_folder:
+            raise ValueError(
+                f"notifications = {str(self.notifications)!r}: only buckets have any, and uri is a folder; "
+                "leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _life_is_possible(self) -> "StoreSettings":
+        if not timedelta(seconds=1) <= self.presign_life <= MAX_PRESIGN_LIFE:
+            raise ValueError(
+                f"presign_life is {self.presign_life}: S3 signatures last 1 second to 7 days"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> "StoreSettings":
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key go together: give both, or neither")
+        if self.profile is not None and self.access_key is not None:
+            raise ValueError(
+                "profile stands in place of access_key and secret_key: give one of them"
+            )
+        if self.session_token is not None and self.access_key is None:
+            raise ValueError("session_token belongs to an access_key, which is missing")
+        proxy = self.proxy.get_secret_value() if self.proxy else "http://none"
+        if not re.match(r"https?://[^/\s]+", proxy):
+            raise ValueError("proxy: expected a URL that begins with http:// or https://")
+        return self
+
+    @model_validator(mode="after")
+    def _prefixes_are_apart(self) -> "StoreSettings":
+        folders = sorted(f"{name.strip('/')}/" for name in self.prefixes)
+        if "/" in folders:
+            raise ValueError("a prefix is empty: name a folder below uri, such as 'images/'")
+        if any(part in {".", ".."} for name in folders for part in name.split("/")):
+            raise ValueError("a prefix holds . or ..: name a folder below uri")
+        for outer, inner in pairwise(folders):
+            if inner.startswith(outer):
+                raise ValueError(f"prefix {inner!r} lies inside {outer!r}: it would count twice")
+        return self
+
+    @model_validator(mode="after")
+    def _places_are_of_one_kind(self) -> "StoreSettings":
+        if self.blind_uri and self.blind_uri.startswith("s3:") is self.is_folder:
+            raise ValueError(
+                "uri and blind_uri: one is a bucket and the other a folder; both must be of one kind. "
+                "For inputs in a bucket name a second bucket, for those in a folder a second folder"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _was_another(self) -> "StoreSettings":
+        for before in self.was:
+            if before.startswith("s3:") is self.is_folder:
+                raise ValueError(
+                    f"was = {before!r}: uri is of another kind; expected one like {self.uri!r}"
+                )
+            if self.root_of(before) == self.root_of(self.uri):
+                raise ValueError(f"was = {before!r} is what uri is: name what it was called before")
+        return self
+
+    def signed_by(self) -> str:
+        """What tells the signer and the address of links from others, and neither of them."""
+        key = self.access_key.get_secret_value() if self.access_key else self.profile or ""
+        address = self.public_endpoint_url or self.endpoint_url or ""
+        names = (key, address, self.region or "", self.addressing, self.root_of(self.uri))
+        return sha256("\0".join(names).encode()).hexdigest()
+
+    def root_of(self, uri: str) -> str:
+        """The bucket of a uri, below which keys begin; of a folder the folder itself."""
+        return uri.rstrip("/") if self.is_folder else "/".join(uri.split("/")[:3])
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the inputs lie in a folder."""
+        return self.uri.startswith("file:")
+
+    def places(self) -> list[str]:
+        """The uris that are listed."""
+        names = [quote(name) if self.is_folder else name for name in self.prefixes]
+        below = [f"{self.uri.rstrip('/')}/{name.strip('/')}" for name in names]
+        return below or [self.uri]

@@ -1,0 +1,1 @@
+"""build: dataset versions from the labels that hold."""

@@ -1,0 +1,376 @@
+"""build: an evaluation and a training dataset version, with the wall between them."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from labelloop.core.dataset import DESCRIPTION, MANIFEST, DatasetVersion, Row
+from labelloop.core.queue import Purpose
+from labelloop.core.round import FrameRange, Round
+from labelloop.errors import DatasetError
+from labelloop.ledger import Lease, Ledger, certificates, datasets, events, rounds
+from labelloop.measuring.certify import CertificateState, Certified, certified
+from labelloop.measuring.guarantee import guarantee
+from labelloop.ports.clock import Clock, Progress
+from labelloop.ports.log import LabelPart, PredictionLog
+from labelloop.steps.build import manifest_file
+from labelloop.steps.build.version_folder import clear, sync, write_description
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PAGE_OF_TEXTS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDataset:
+    """What became of one dataset. `version` None: there is nothing to release yet."""
+
+    name: str
+    version: int | None
+    is_new: bool
+    n_human: int
+    n_model: int
+    n_certified: int
+    added_human: int
+    added_model: int
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What one `build` released.
+
+    guarantee
+        what holds for the model-made labels, or why none are kept, in words
+    certificates
+        every certificate of the project, as the answers stand now, oldest first
+    n_walled
+        labels of training queues that stay out: their inputs are byte-identical copies of evaluation's
+    """
+
+    evaluation: BuiltDataset
+    training: BuiltDataset
+    guarantee: str
+    certificates: tuple[CertificateState, ...]
+    n_walled: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """All that the training set is made of, and what stays out of it."""
+
+    human: Sequence[Row]
+    parts: Sequence[LabelPart]
+    drawn: Sequence[str]
+    walled: Sequence[str]
+    n_walled: int
+    certificates: Sequence[CertificateState]
+
+
+class Build:
+    """Builds dataset versions under one folder."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: PredictionLog,
+        folder: Path,
+        *,
+        min_confidence: float | None,
+        clock: Clock,
+        progress: Progress,
+        with_texts: bool = False,
+    ) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._folder = folder
+        self._min_confidence = min_confidence
+        self._clock = clock
+        self._progress = progress
+        self._with_texts = with_texts
+
+    def run(self) -> Built:
+        """Release a new version of each dataset whose content changed; else nothing."""
+        with self._ledger.lease("build") as lease:
+            sources = self._sources()
+            states = sources.certificates
+            self._keep(lease, states)
+            evaluation = self._release(lease, "evaluation", self._evaluation(), {})
+            described = self._described(states)
+            training = self._release(lease, "training", self._training(sources), described)
+        holds = guarantee(states, self._min_confidence)
+        return Built(evaluation, training, holds, tuple(states), sources.n_walled)
+
+    def again(self, damaged: Sequence[DatasetVersion]) -> list[DatasetVersion]:
+        """Write released versions anew, each in its place, whose content is what a build gives now.
+
+        Returns which they were. Of the others the ledger doesn't hold the content any more.
+
+        Raises:
+            DatasetError: they can't be written.
+        """
+        with self._ledger.lease("build"):
+            sources = self._sources()
+            parts = {
+                "evaluation": (self._evaluation, {}),
+                "training": (
+                    lambda: self._training(sources),
+                    self._described(sources.certificates),
+                ),
+            }
+            return [
+                version
+                for version in damaged
+                if version.name in parts and self._again(version, *parts[version.name])
+            ]
+
+    def _again(
+        self,
+        version: DatasetVersion,
+        batches: "Callable[[], Iterator[pa.RecordBatch]]",
+        described: Mapping[str, object],
+    ) -> bool:
+        target = Path(version.uri)
+        with self._writing(target.parent) as writing:
+            _, digest = self._write(writing, version.name, batches())
+            if digest != version.content_hash:
+                return False
+            _describe(writing / DESCRIPTION, version, described)
+            target.mkdir(exist_ok=True)
+            for name in (MANIFEST, DESCRIPTION):
+                (writing / name).replace(target / name)
+            sync(target)
+        return True
+
+    def _described(self, states: Sequence[CertificateState]) -> Mapping[str, object]:
+        """What a training set says of itself."""
+        return {
+            "settings": {"confidence": self._min_confidence},
+            "guarantee": guarantee(states, self._min_confidence),
+            "certificates": [asdict(s) for s in states],
+        }
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def _evaluation(self) -> "Iterator[pa.RecordBatch]":
+        with self._ledger.read() as tx:
+            rows = list(datasets.human_rows(tx, Purpose.EVALUATION))
+        return manifest_file.from_rows(rows)
+
+    def _sources(self) -> _Sources:
+        """People's labels and the parts of the log, without what evaluation drew, or a twin of it."""
+        with self._ledger.read() as tx:
+            evaluated = {
+                sample for sample, why in _purposes(tx).items() if Purpose.EVALUATION in why
+            }
+            walled = set(rounds.content_of(tx, Purpose.EVALUATION))
+            usable = [
+                row
+                for row in datasets.human_rows(tx, Purpose.TRAINING)
+                if row.sample_id not in evaluated and not row.extra_answer
+            ]
+            human = [row for row in usable if row.content_hash not in walled]
+            drawn = rounds.drawn_samples(tx)
+            walled |= {row.content_hash for row in human}
+            found = certified(
+                tx,
+                self._log,
+                certificates.every(tx),
+                without_samples=drawn,
+                without_content=sorted(walled),
+                human_by_round=Counter(row.round for row in human if row.round is not None),
+            )
+            every = rounds.every(tx)
+        proven = [c.part for c in found if c.part is not None]
+        return _Sources(
+            human=human,
+            parts=[*proven, *self._by_confidence(every, found)],
+            drawn=drawn,
+            walled=sorted(walled),
+            n_walled=len(usable) - len(human),
+            certificates=[c.state for c in found],
+        )
+
+    def _by_confidence(
+        self, every: Sequence[Round], found: Sequence[Certified]
+    ) -> Iterator[LabelPart]:
+        """The frames that no certificate keeps labels of, where the settings name a confidence."""
+        covered = {number for c in found if c.part is not None for number in c.state.rounds}
+        frames = _merged([(r.frame, r.extra) for r in every if r.round not in covered])
+        if self._min_confidence is not None and frames:
+            yield LabelPart(frames=tuple(frames), min_confidence=self._min_confidence)
+
+    def _keep(self, lease: Lease, states: Sequence[CertificateState]) -> None:
+        """Note in the ledger what was decided, where it changed."""
+        with self._ledger.read() as tx:
+            before = certificates.results(tx)
+        changed = [s for s in states if s.closed and before.get(s.id) != s.to_json()]
+        if not changed:
+            return
+        now = self._clock.now()
+        with self._ledger.write(lease) as tx:
+            for s in changed:
+                certificates.decide(tx, s.id, s.to_json(), now)
+            events.record(
+                tx,
+                [events.Event(now, "build", "certify", str(s.id), s.reason) for s in changed],
+            )
+
+    def _training(self, sources: _Sources) -> "Iterator[pa.RecordBatch]":
+        labels: Iterator[pa.RecordBatch] = iter(())
+        if sources.parts:
+            labels = self._log.model_labels(
+                sources.parts, without_samples=sources.drawn, without_content=sources.walled
+            )
+        return manifest_file.merged(sources.human, map(manifest_file.from_labels, labels))
+
+    # --- a version ----------------------------------------------------------------------------
+
+    def _release(
+        self,
+        lease: Lease,
+        name: str,
+        batches: "Iterator[pa.RecordBatch]",
+        described: Mapping[str, object],
+    ) -> BuiltDataset:
+        home = self._folder / name
+        with self._ledger.read() as tx:
+            parent = datasets.latest(tx, name)
+            begun = datasets.begun(tx, name)
+        with self._writing(home) as writing:
+            counts, digest = self._write(writing, name, batches)
+            if counts.human + counts.model == 0 and parent is None:
+                return _unchanged(name, None)
+            if parent is not None and parent.content_hash == digest:
+                return _unchanged(name, parent)
+            version = self._version(home, name, counts, digest, parent)
+            while version.version != begun and Path(version.uri).exists():
+                # released by a ledger of which this one is an earlier copy: it stands
+                number = version.version + 1
+                version = replace(version, version=number, uri=str(home / f"v{number:04d}"))
+            _describe(writing / DESCRIPTION, version, described)
+            with self._ledger.write(lease) as tx:
+                datasets.begin(tx, version)
+            target = Path(version.uri)
+            if target.exists():  # a run was killed between the two writes to the ledger
+                shutil.rmtree(target)
+            writing.rename(target)
+            sync(home)
+            with self._ledger.write(lease) as tx:
+                datasets.release(tx, name, version.version)
+                detail = f"{version.n_human} human, {version.n_model} model"
+                now = self._clock.now()
+                events.record(
+                    tx,
+                    [events.Event(now, "build", "release", f"{name} v{version.version}", detail)],
+                )
+        return BuiltDataset(
+            name=name,
+            version=version.version,
+            is_new=True,
+            n_human=counts.human,
+            n_model=counts.model,
+            n_certified=counts.certified,
+            added_human=counts.human - (parent.n_human if parent else 0),
+            added_model=counts.model - (parent.n_model if parent else 0),
+        )
+
+    @contextmanager
+    def _writing(self, home: Path) -> Iterator[Path]:
+        """A new folder below `home` to write a version in, gone at the end unless it was renamed."""
+        writing = home / f".writing-{token_hex(4)}"
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            clear(home)
+            writing.mkdir()
+            yield writing
+        except OSError as exc:
+            raise DatasetError(
+                f"{home} can't be written: {exc}",
+                remedy="free space or mend the rights of [state] datasets; nothing was released",
+            ) from exc
+        finally:
+            shutil.rmtree(writing, ignore_errors=True)
+
+    def _write(
+        self, writing: Path, name: str, batches: "Iterator[pa.RecordBatch]"
+    ) -> tuple[manifest_file.Counts, str]:
+        if self._with_texts:
+            batches = manifest_file.with_texts(batches, self._log.texts, page=_PAGE_OF_TEXTS)
+        return manifest_file.write(
+            writing / MANIFEST, batches, lambda n: self._progress(f"{name} rows", n, None)
+        )
+
+    def _version(
+        self,
+        home: Path,
+        name: str,
+        counts: manifest_file.Counts,
+        digest: str,
+        parent: DatasetVersion | None,
+    ) -> DatasetVersion:
+        number = parent.version + 1 if parent else 1
+        return DatasetVersion(
+            name=name,
+            version=number,
+            content_hash=digest,
+            parent=parent.version if parent else None,
+            uri=str(home / f"v{number:04d}"),
+            n_human=counts.human,
+            n_model=counts.model,
+            n_certified=counts.certified,
+            created_at=self._clock.now(),
+        )
+
+
+def _describe(path: Path, version: DatasetVersion, also: Mapping[str, object]) -> None:
+    described = {
+        "name": version.name,
+        "version": version.version,
+        "content_hash": version.content_hash,
+        "parent": version.parent,
+        "created_at": version.created_at.isoformat(),
+        "counts": {
+            "rows": version.n_human + version.n_model,
+            "human": version.n_human,
+            "model": version.n_model,
+            "certified": version.n_certified,
+        },
+        **also,
+    }
+    write_description(path, described)
+
+
+def _purposes(tx: Any) -> dict[str, set[Purpose]]:
+    return rounds.purposes_of(tx, rounds.drawn_samples(tx))
+
+
+def _merged(frames: Sequence[tuple[FrameRange, bool]]) -> list[FrameRange]:
+    """The ranges of all rounds with as few as possible: regular ones follow on each other."""
+    merged: list[FrameRange] = []
+    for frame, extra in frames:
+        before = merged[-1] if merged and not extra else None
+        joins = before is not None and before.since == before.until == frame.since is None
+        if before is not None and joins and before.batch_to == frame.batch_after:
+            merged[-1] = FrameRange(batch_after=before.batch_after, batch_to=frame.batch_to)
+        else:
+            merged.append(frame)
+    return merged
+
+
+def _unchanged(name: str, version: DatasetVersion | None) -> BuiltDataset:
+    return BuiltDataset(
+        name=name,
+        version=version.version if version else None,
+        is_new=False,
+        n_human=version.n_human if version else 0,
+        n_model=version.n_model if version else 0,
+        n_certified=version.n_certified if version else 0,
+        added_human=0,
+        added_model=0,
+    )

@@ -1,0 +1,1 @@
+"""collect: people's answers come home."""

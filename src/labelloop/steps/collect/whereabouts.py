@@ -1,0 +1,110 @@
+"""Where the projects that hold our tasks are: there, gone, or out of sight.
+
+A project that can't be seen isn't gone for that: the address may name another Label Studio, the account
+may not see it, or its marker was removed. To take it for gone would have its tasks labelled twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from labelloop.core.token import project_marker
+from labelloop.errors import AnnotatorDenied, AnnotatorError, ProjectGone
+from labelloop.ledger import Lease, Ledger, cursors, tasks
+from labelloop.ports.annotator import Annotator, Project
+
+_SEEN_AT = "label studio"
+_LOOKED_FOR = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """The projects that tasks were sent to, by their ids. `hidden`: why it can't be said of the others."""
+
+    there: Mapping[int, Project] = field(default_factory=dict)
+    gone: frozenset[int] = frozenset()
+    hidden: Mapping[int, AnnotatorError] = field(default_factory=dict)
+
+
+def whereabouts(
+    ledger: Ledger, lease: Lease, annotator: Annotator, *, ledger_id: str, anew: bool = False
+) -> Whereabouts:
+    """Look for every project that tasks were sent to.
+
+    anew
+        take what isn't at this address for gone
+
+    Raises:
+        AnnotatorDenied: the account sees no projects.
+        AnnotatorError: none is at this address, and they were at another.
+    """
+    with ledger.read() as tx:
+        known = tasks.projects(tx)
+    if not known:
+        return Whereabouts()
+    ours = project_marker(ledger_id, "")
+    there = {
+        p.project_id: p
+        for p in annotator.projects()
+        if p.project_id in known and p.marker.startswith(ours)
+    }
+    if len(there) < len(known):
+        annotator.check_account()
+    if not there and not anew:
+        refuse_another(ledger, annotator, len(known))
+    if there or anew:
+        with ledger.read() as tx:
+            noted = cursors.get(tx, _SEEN_AT) == annotator.url
+        if not noted:
+            with ledger.write(lease) as tx:
+                cursors.put(tx, _SEEN_AT, annotator.url)
+    gone: set[int] = set()
+    hidden: dict[int, AnnotatorError] = {}
+    for project_id, queue in sorted(known.items()):
+        if project_id not in there:
+            why = why_hidden(ledger, annotator, project_id, queue, ours + queue)
+            if why is None:
+                gone.add(project_id)
+            else:
+                hidden[project_id] = why
+    return Whereabouts(there, frozenset(gone), hidden)
+
+
+def refuse_another(ledger: Ledger, annotator: Annotator, n_projects: int) -> None:
+    """Stop where none of our projects is at this address, and they were at another.
+
+    Raises:
+        AnnotatorError: it is so.
+    """
+    with ledger.read() as tx:
+        seen_at = cursors.get(tx, _SEEN_AT)
+    if seen_at not in {None, annotator.url}:
+        raise AnnotatorError(
+            f"none of the projects that tasks were sent to ({n_projects}) is in Label Studio at "
+            f"{annotator.url}; they were last seen at {seen_at}",
+            remedy="correct [label_studio] url; where that Label Studio is gone for good, "
+            "`labelloop collect --anew` has the open tasks sent to this one",
+        )
+
+
+def why_hidden(
+    ledger: Ledger, annotator: Annotator, project_id: int, queue: str, marker: str
+) -> AnnotatorError | None:
+    """Why a project isn't listed though it is there; None where it is gone, or holds nothing open."""
+    with ledger.read() as tx:
+        keys = [task.task_key for task in tasks.open_in_project(tx, project_id)]
+    try:
+        found = annotator.find(project_id, keys[:_LOOKED_FOR]) if keys else ()
+    except ProjectGone:
+        return None
+    except AnnotatorDenied as exc:
+        return AnnotatorDenied(
+            f"the account of the token may not see project {project_id} of queue {queue!r}: {exc.args[0]}",
+            remedy="use the token of a member of the organisation that the project belongs to",
+        )
+    if not found:
+        return None
+    return AnnotatorError(
+        f"project {project_id} of queue {queue!r} holds tasks of ours, and its description no longer "
+        f"holds the line {marker!r}",
+        remedy=f"put that line back, under Settings, General: {annotator.project_url(project_id)}",
+    )

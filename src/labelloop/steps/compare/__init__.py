@@ -1,0 +1,1 @@
+"""compare: a candidate against the serving model on the same blind labels."""

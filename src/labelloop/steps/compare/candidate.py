@@ -1,0 +1,134 @@
+"""A candidate and its answers: out of a file, or of the prediction log."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labelloop.core.sample import Role
+from labelloop.errors import ArgumentError
+from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.ports.log import PredictionLog
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ("sample_id", "predicted_class", "confidence")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A model that may be shipped, by what it said.
+
+    digest
+        what tells it from other candidates
+    answers
+        its class for each sample_id
+    must_answer_all
+        whether a labelled sample without an answer is a mistake; a model in the log may have begun late
+    """
+
+    name: str
+    digest: str
+    answers: Mapping[str, str]
+    must_answer_all: bool
+
+
+def from_file(
+    path: Path, classes: Collection[str], renamed: Mapping[str, str] | None = None
+) -> Candidate:
+    """The candidate whose answers stand in a Parquet file with the columns COLUMNS.
+
+    A class under an old name, a key of `renamed`, counts as the one that it names.
+
+    Raises:
+        ArgumentError: the file can't be used.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    expected = f"expected a Parquet file with the columns {', '.join(COLUMNS)}"
+    try:
+        _check_columns(path, pq.read_schema(path), expected)
+        table = pq.read_table(path, columns=list(COLUMNS))
+    except (OSError, pa.ArrowException) as exc:
+        raise ArgumentError(
+            f"{path} can't be read: {exc}", remedy=f"{expected}, one row a sample"
+        ) from exc
+    answers: dict[str, str] = {}
+    for row in table.to_pylist():
+        sample_id, said, sure = (row[name] for name in COLUMNS)
+        if sample_id in answers:
+            raise ArgumentError(
+                f"{path} has two rows for {sample_id!r}: expected one a sample", remedy="keep one"
+            )
+        said = (renamed or {}).get(said, said)
+        if said not in classes:
+            raise ArgumentError(
+                f"{path}: predicted_class {said!r} of {sample_id!r} is none of the project's classes",
+                remedy=f"expected one of {', '.join(sorted(classes))}",
+            )
+        if sure is not None and not 0 <= sure <= 1:
+            raise ArgumentError(
+                f"{path}: confidence {sure!r} of {sample_id!r}: expected a number from 0 to 1",
+                remedy="leave it null where there is none",
+            )
+        answers[sample_id] = said
+    digest = sha256(path.read_bytes()).hexdigest()
+    return Candidate(name=str(path), digest=digest, answers=answers, must_answer_all=True)
+
+
+def _check_columns(path: Path, held: "pa.Schema", expected: str) -> None:
+    import pyarrow as pa
+
+    def text(kind: pa.DataType) -> bool:
+        own = kind.value_type if pa.types.is_dictionary(kind) else kind
+        return bool(pa.types.is_string(own) or pa.types.is_large_string(own))
+
+    for name in COLUMNS:
+        if name not in held.names:
+            raise ArgumentError(f"{path} has no column {name!r}: {expected}", remedy="add it")
+        kind = held.field(name).type
+        numeric = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)
+        if not (numeric if name == "confidence" else text(kind)):
+            wanted = "numbers" if name == "confidence" else "text"
+            raise ArgumentError(
+                f"{path}: column {name!r} holds {kind}, expected {wanted}", remedy="cast it"
+            )
+
+
+def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Candidate:
+    """The model whose answers stand in the log beside those that were served.
+
+    Those are predictions of shadow models, and of models whose answer was served to the same sample
+    later; of two answers the first counts.
+
+    Raises:
+        ArgumentError: it serves, or never answered a labelled sample of `frames`.
+    """
+    if frames and frames[-1].draws[-1].model == model:
+        raise ArgumentError(
+            f"{model!r} is the model that serves: expected another one", remedy="name the candidate"
+        )
+    labelled = [d.sample_id for f in frames for d in f.reached if d.label is not None]
+    answers: dict[str, str] = {}
+    others: Counter[str] = Counter()
+    for found in log.recorded(labelled):
+        if found.role is not Role.SERVING:
+            others[found.model] += 1
+            if found.model == model:
+                answers.setdefault(found.sample_id, found.predicted_class)
+    if labelled and not answers:
+        named = ", ".join(f"{name!r} ({n:,})" for name, n in others.most_common(5))
+        near = get_close_matches(model, others, n=1)
+        raise ArgumentError(
+            f"the log has no answer of model {model!r} to any of the {len(labelled):,} labelled samples",
+            remedy=(f"do you mean {near[0]!r}? " if near else "")
+            + (f"Models that answered some: {named}" if named else "No other model answered any")
+            + "; see docs/compare.md for how a shadow model's answers get into the log",
+        )
+    digest = sha256(f"model in the log: {model}".encode()).hexdigest()
+    return Candidate(name=model, digest=digest, answers=answers, must_answer_all=False)

@@ -1,0 +1,302 @@
+"""compare: is a candidate better than the model that serves, on the same blind labels?"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.errors import ArgumentError, DatasetError
+from labelloop.ledger import Ledger, comparisons, datasets
+from labelloop.ledger.rounds import Placed
+from labelloop.measuring.blind_frame import BlindFrame, blind_frames
+from labelloop.ports.clock import Clock
+from labelloop.statistics.combine import pooled
+from labelloop.statistics.compare import Difference, Verdict
+from labelloop.statistics.compare import compare as paired
+from labelloop.statistics.frame import BlindRound
+from labelloop.steps.build import manifest_file
+from labelloop.steps.compare.candidate import Candidate
+
+MANY_CANDIDATES = 5
+"""Beyond this many candidates one label set starts to flatter the best of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassGain:
+    """What samples that people call `label` contribute to the difference, in shares of all traffic."""
+
+    label: str
+    n: int
+    difference: Difference | Undefined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A round of which the candidate answered `n_answered` of the `n_labelled` labelled samples."""
+
+    round: int
+    n_answered: int
+    n_labelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Both accuracies on the same blind labels, for fresh traffic of this kind, and the verdict.
+
+    serving_model, rounds
+        the model that served, and the rounds whose labels judge
+    candidate_name
+        the file, or the model in the log
+    left_out
+        rounds that can't judge a model in the log: it answered some of their samples only
+    n_candidates
+        candidates that any of these rounds has judged, this one included: the interval allows for
+        them
+    more_labels
+        labels that would probably settle a NOT YET; None: no sensible number would
+    trained_on
+        the versions that were named as trained on
+    unchecked
+        released training versions that hold some of these samples, and were not named as trained on
+    """
+
+    serving_model: str
+    candidate_name: str
+    rounds: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
+    serving: Estimate | Undefined
+    candidate: Estimate | Undefined
+    difference: Difference | Undefined
+    min_gain: float
+    verdict: Verdict | None
+    more_labels: int | None
+    by_class: tuple[ClassGain, ...]
+    n_candidates: int
+    trained_on: tuple[tuple[str, int], ...]
+    unchecked: tuple[tuple[str, int], ...]
+
+    @property
+    def many_candidates(self) -> bool:
+        """Whether these labels have judged so many that the best of them flatters itself."""
+        return self.n_candidates > MANY_CANDIDATES
+
+
+def compare(
+    ledger: Ledger,
+    candidate: Candidate,
+    *,
+    clock: Clock,
+    min_gain: float = 0.0,
+    trained_on: Sequence[tuple[str, int]] = (),
+    level: float = 0.95,
+) -> Compared:
+    """The candidate against the model that serves.
+
+    Judged by the regular rounds that the newest model served; of a model in the log, by those of
+    which it answered every labelled sample, as the others would stand for another traffic. `trained_on`
+    names the dataset versions (name, number) that the candidate learned from: with any of their samples,
+    or of byte-identical ones, among the judges there is no difference to tell, and the result says so.
+
+    Raises:
+        ArgumentError: the candidate lacks labelled samples, or serves itself.
+        DatasetError: a version that doesn't exist.
+    """
+    if not -1 <= min_gain <= 1:
+        raise ArgumentError(
+            f"min_gain = {min_gain}: expected a number from -1 to 1", remedy="0.01: 1 point"
+        )
+    answers = candidate.answers
+    frames, left_out = _judged_by(judges(ledger), candidate)
+    labelled = [d for f in frames for d in f.reached if d.label is not None]
+    serving = [f.blind_round() for f in frames]
+    agrees = [[answers.get(d.sample_id) == d.label for d in f.reached] for f in frames]
+    seen = _seen(ledger, frames, trained_on)
+    n_candidates = _record(ledger, candidate, frames, clock) if labelled else 1
+    difference = paired(serving, agrees, level=level, trained_on=seen, n_candidates=n_candidates)
+    settled = None if isinstance(difference, Undefined) else difference
+    return Compared(
+        serving_model=frames[-1].draws[-1].model if frames else "",
+        candidate_name=candidate.name,
+        rounds=tuple(f.round.round for f in frames),
+        left_out=left_out,
+        serving=pooled(serving, level=level, fresh=True),
+        candidate=_accuracy(serving, agrees, level),
+        difference=difference,
+        min_gain=min_gain,
+        verdict=settled.verdict(min_gain) if settled else None,
+        more_labels=settled.labels_to_settle(min_gain) if settled else None,
+        by_class=_by_class(frames, serving, agrees, level, n_candidates) if settled else (),
+        n_candidates=n_candidates,
+        trained_on=tuple(trained_on),
+        unchecked=_unchecked(ledger, labelled, trained_on),
+    )
+
+
+def _judged_by(
+    frames: Sequence[BlindFrame], candidate: Candidate
+) -> tuple[list[BlindFrame], tuple[LeftOut, ...]]:
+    """The rounds that judge, and those of which the candidate answered too little."""
+    used: list[BlindFrame] = []
+    left_out: list[LeftOut] = []
+    absent: list[Placed] = []
+    for frame in frames:
+        labelled = [d for d in frame.reached if d.label is not None]
+        without = [d for d in labelled if d.sample_id not in candidate.answers]
+        absent += without
+        if without:
+            n = len(labelled) - len(without)
+            left_out.append(
+                LeftOut(round=frame.round.round, n_answered=n, n_labelled=len(labelled))
+            )
+        else:
+            used.append(frame)
+    if absent and (candidate.must_answer_all or not used):
+        n_labelled = sum(d.label is not None for f in frames for d in f.reached)
+        raise ArgumentError(
+            f"{candidate.name} has no answer for {len(absent)} of the {n_labelled} labelled samples, "
+            f"{absent[0].sample_id!r} among them",
+            remedy="`labelloop compare --write-samples FILE` lists them all; leaving some out would "
+            "judge another traffic"
+            if candidate.must_answer_all
+            else "a round judges only if the model answered all of its labelled samples; run it on the "
+            "samples that `labelloop compare --write-samples FILE` lists, and compare that file",
+        )
+    return used, tuple(left_out)
+
+
+def judges(ledger: Ledger) -> list[BlindFrame]:
+    """The regular rounds with answers whose blind draws the newest serving model made, all of them."""
+    every = [_without_forgotten(f) for f in blind_frames(ledger)]
+    regular = [f for f in every if not f.round.extra and f.n_reached]
+    if not regular:
+        return []
+    model = regular[-1].draws[-1].model
+    return [f for f in regular if all(d.model == model for d in f.draws)]
+
+
+def _without_forgotten(frame: BlindFrame) -> BlindFrame:
+    """The same with forgotten samples unlabelled: no candidate can be asked about them."""
+    draws = tuple(replace(d, label=None) if d.forgotten else d for d in frame.draws)
+    return replace(frame, draws=draws)
+
+
+def write_samples(ledger: Ledger, target: Path) -> int:
+    """Write sample_id of every labelled blind draw that judges now, as CSV; returns how many."""
+    ids = [d.sample_id for f in judges(ledger) for d in f.reached if d.label is not None]
+    try:
+        with target.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["sample_id"])
+            writer.writerows([one] for one in ids)
+    except OSError as exc:
+        raise ArgumentError(
+            f"{target} can't be written: {exc}", remedy="name another file"
+        ) from exc
+    return len(ids)
+
+
+def _accuracy(
+    serving: Sequence[BlindRound], agrees: Sequence[Sequence[bool]], level: float
+) -> Estimate | Undefined:
+    """The candidate's own accuracy: the same rounds, with its answers."""
+    own = [
+        BlindRound(
+            np.array(right, dtype=bool), r.risk, r.inclusion, r.frame, r.answered, r.n_set_aside
+        )
+        for r, right in zip(serving, agrees, strict=True)
+    ]
+    return pooled(own, level=level, fresh=True)
+
+
+def _by_class(
+    frames: Sequence[BlindFrame],
+    serving: Sequence[BlindRound],
+    agrees: Sequence[Sequence[bool]],
+    level: float,
+    n_candidates: int,
+) -> tuple[ClassGain, ...]:
+    """The difference, split by what people say the sample is; the parts add up to the whole."""
+    gains = []
+    for label in sorted({d.label for f in frames for d in f.reached if d.label is not None}):
+        other = [np.array([d.label != label for d in f.reached]) for f in frames]
+        ours = [
+            BlindRound(r.correct | o, r.risk, r.inclusion, r.frame, r.answered, r.n_set_aside)
+            for r, o in zip(serving, other, strict=True)
+        ]
+        theirs = [np.array(a, dtype=bool) | o for a, o in zip(agrees, other, strict=True)]
+        n = sum(d.label == label for f in frames for d in f.reached)
+        difference = paired(ours, theirs, level=level, n_candidates=n_candidates)
+        gains.append(ClassGain(label=label, n=n, difference=difference))
+    return tuple(gains)
+
+
+def _seen(
+    ledger: Ledger, frames: Sequence[BlindFrame], trained_on: Sequence[tuple[str, int]]
+) -> list[list[bool]]:
+    """For each judge, whether the candidate learned from it or from a byte-identical one."""
+    samples: set[str] = set()
+    contents: set[str] = set()
+    for name, number in trained_on:
+        held_samples, held_contents = _held(ledger, name, number)
+        samples |= held_samples
+        contents |= held_contents
+    return [
+        [
+            d.label is not None and (d.sample_id in samples or d.content_hash in contents)
+            for d in f.reached
+        ]
+        for f in frames
+    ]
+
+
+def _held(ledger: Ledger, name: str, number: int) -> tuple[set[str], set[str]]:
+    with ledger.read() as tx:
+        found = [v for v in datasets.every(tx) if (v.name, v.version) == (name, number)]
+    if not found:
+        raise DatasetError(
+            f"no dataset version '{name} v{number}'", remedy="`labelloop datasets list` shows them"
+        )
+    # without it nobody knows what the candidate learned from
+    table = manifest_file.read(
+        Path(found[0].uri) / "manifest.parquet", ["sample_id", "content_hash"]
+    )
+    return set(table["sample_id"].to_pylist()), set(table["content_hash"].to_pylist())
+
+
+def _unchecked(
+    ledger: Ledger, labelled: Sequence[Placed], trained_on: Sequence[tuple[str, int]]
+) -> tuple[tuple[str, int], ...]:
+    """Training versions that weren't named and hold some of the judges."""
+    with ledger.read() as tx:
+        versions = [
+            v
+            for v in datasets.every(tx)
+            if v.name == "training" and (v.name, v.version) not in trained_on
+        ]
+    found = []
+    for version in versions:
+        if not (Path(version.uri) / "manifest.parquet").exists():
+            continue
+        samples, contents = _held(ledger, version.name, version.version)
+        n = sum(d.sample_id in samples or d.content_hash in contents for d in labelled)
+        if n:
+            found.append((f"{version.name}@{version.version}", n))
+    return tuple(found)
+
+
+def _record(
+    ledger: Ledger, candidate: Candidate, frames: Sequence[BlindFrame], clock: Clock
+) -> int:
+    """Note that these rounds judged this candidate; returns how many any of them has judged.
+
+    Counted round by round: one more round doesn't undo that a candidate was chosen by the others.
+    """
+    judged_by = [sha256(str(f.round.round).encode()).hexdigest() for f in frames]
+    with ledger.write_at_once() as tx:
+        for one in judged_by:
+            comparisons.record(tx, candidate.digest, one, clock.now())
+        return comparisons.count_candidates(tx, judged_by)

@@ -1,0 +1,1 @@
+"""forget: samples leave everything that labelloop keeps."""

@@ -1,0 +1,1 @@
+"""index: new predictions go into the prediction log, once."""

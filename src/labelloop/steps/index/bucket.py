@@ -1,0 +1,496 @@
+"""index: new objects and their tags go into the prediction log, once.
+
+What is new is found by listing the store. Where the store names it by itself, its notifications are read
+instead; a listing every so often finds what they missed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from labelloop.core.sample import (
+    HASH_OF_TEXT,
+    HASH_OF_URI,
+    NO_CLASS,
+    Feedback,
+    Prediction,
+    Reject,
+    RejectReason,
+    Role,
+)
+from labelloop.core.tombstone import Tombstones
+from labelloop.ledger import Lease, Ledger, cursors, rejects, tombstones
+from labelloop.ports.clock import Clock, Progress
+from labelloop.ports.log import Known, PredictionLog
+from labelloop.ports.notifications import Notifications
+from labelloop.ports.store import Store, StoredObject
+from labelloop.reading.tags import Reading, TaggedObject, TagNames, read_tags
+from labelloop.steps.index.batch_writer import recover_batches, write_batches
+
+PENDING = timedelta(minutes=10)
+"""An untagged object younger than this waits for its tags: apps upload first and tag later.
+
+So does one whose metadata can't be read: it may be half written.
+"""
+
+SETTLED = timedelta(hours=1)
+"""An object this much older than the last listing was seen by it, whatever the server's clocks."""
+
+_CHUNK = 50_000
+"""Objects of a listing for which the log is asked together: each time costs a look at all its names."""
+
+_BATCH = 50_000
+_SHOWN = 1_000
+_NEWEST_LISTED = "index:newest listed"
+_LISTED_AT = "index:listed at"
+_NOTIFIED = "index:notified"
+_READING = "index:classes and tag names"
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What one `index` found. `n_files` of a table were new or changed, and had `n_rows` rows.
+
+    `n_batches_restored` of the log were unknown to the ledger: it is an older copy.
+    Without a table `n_files` is None. `n_shadow` predictions of shadow models were new in tags.
+    `n_notified` objects were named by notifications, of which `n_unreadable` can't be read: then, and
+    when it is time again, the store is listed too. Without notifications `n_notified` is None.
+    """
+
+    n_listed: int
+    n_new: int
+    n_set_aside: int
+    n_pending: int
+    n_feedback: int
+    n_set_aside_in_all: int
+    n_files: int | None = None
+    n_rows: int = 0
+    n_shadow: int = 0
+    n_batches_restored: int = 0
+    n_notified: int | None = None
+    n_unreadable: int = 0
+
+    def followed_by(self, later: "Indexed") -> "Indexed":
+        """What a table and then the tags said."""
+        return Indexed(
+            n_listed=self.n_listed + later.n_listed,
+            n_new=self.n_new + later.n_new,
+            n_set_aside=self.n_set_aside + later.n_set_aside,
+            n_pending=self.n_pending + later.n_pending,
+            n_feedback=self.n_feedback + later.n_feedback,
+            n_set_aside_in_all=later.n_set_aside_in_all,
+            n_files=self.n_files,
+            n_rows=self.n_rows,
+            n_shadow=later.n_shadow,
+            n_batches_restored=self.n_batches_restored + later.n_batches_restored,
+            n_notified=later.n_notified,
+            n_unreadable=later.n_unreadable,
+        )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read and not yet written."""
+
+    predictions: list[Prediction] = field(default_factory=list)
+    shadows: list[Prediction] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is enough for a batch."""
+        return len(self.predictions) + len(self.shadows) >= _BATCH
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What a run has come to."""
+
+    n_listed: int = 0
+    n_new: int = 0
+    n_shadow: int = 0
+    n_set_aside: int = 0
+    n_pending: int = 0
+    n_feedback: int = 0
+    n_notified: int | None = None
+    n_unreadable: int = 0
+
+
+class Index:
+    """Indexes one store into one log."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: PredictionLog,
+        store: Store,
+        *,
+        names: TagNames,
+        classes: Sequence[str],
+        renamed: Mapping[str, str],
+        unusable_is_wrong: bool = False,
+        feedback_horizon: timedelta,
+        clock: Clock,
+        progress: Progress,
+        notifications: Notifications | None = None,
+        list_every: timedelta = timedelta(),
+    ) -> None:
+        """`list_every`: how often the store is listed where it has notifications."""
+        self._ledger = ledger
+        self._log = log
+        self._store = store
+        self._names = names
+        self._classes = frozenset(classes)
+        self._renamed = renamed
+        self._unusable_is_wrong = unusable_is_wrong
+        self._horizon = feedback_horizon
+        self._clock = clock
+        self._progress = progress
+        self._notifications = notifications
+        self._list_every = list_every
+
+    def run(self, *, list_store: bool = False) -> Indexed:
+        """Find what may be new, read its tags, and commit them in batches.
+
+        A run that is killed leaves whole batches behind; the next one reads only what is missing.
+        `list_store` lists the store though notifications would do.
+        """
+        with self._ledger.lease("index") as lease:
+            n_restored = recover_batches(self._ledger, self._log, lease, self._clock.now())
+            c = self._run(lease, list_store)
+            with self._ledger.read() as tx:
+                in_all = sum(rejects.by_reason(tx).values())
+        return Indexed(
+            n_listed=c.n_listed,
+            n_new=c.n_new,
+            n_set_aside=c.n_set_aside,
+            n_pending=c.n_pending,
+            n_feedback=c.n_feedback,
+            n_set_aside_in_all=in_all,
+            n_shadow=c.n_shadow,
+            n_batches_restored=n_restored,
+            n_notified=c.n_notified,
+            n_unreadable=c.n_unreadable,
+        )
+
+    def _run(self, lease: Lease, list_store: bool) -> _Counts:
+        now = self._clock.now()
+        with self._ledger.read() as tx:
+            digest = cursors.get(tx, _READING)
+            listed_at = cursors.get(tx, _LISTED_AT)
+            forgotten = tombstones.every(tx)
+        retry = digest is not None and digest != self._digest()
+        counts = _Counts()
+        due = (
+            list_store
+            or retry
+            or listed_at is None
+            or now - datetime.fromisoformat(listed_at) >= self._list_every
+        )
+        settled = None
+        if self._notifications is not None and not due:
+            settled = self._take_notified(self._notifications, lease, counts, forgotten, now)
+        if self._notifications is None or due or counts.n_unreadable:
+            self._list(lease, counts, forgotten, now, retry=retry, settled=settled)
+        return counts
+
+    def _take_notified(
+        self,
+        notifications: Notifications,
+        lease: Lease,
+        counts: _Counts,
+        forgotten: Tombstones,
+        now: datetime,
+    ) -> str | None:
+        """Read what notifications name, up to the first that names an object without its tags yet.
+
+        What follows it is read too, and again next time. Returns the position so far: it isn't noted from
+        the first unreadable one on, as that was passed only once the store has been listed.
+        """
+        with self._ledger.read() as tx:
+            position = cursors.get(tx, _NOTIFIED)
+        found = _Found()
+        n_notified, settled = 0, position
+        for page in notifications.since(position):
+            n_notified += len(page.objects)
+            counts.n_unreadable += page.n_unreadable
+            counts.n_pending += self._read(
+                page.objects,
+                found,
+                now=now,
+                known_before=None,
+                retry=True,
+                forgotten=forgotten,
+                notified=True,
+            )
+            if not counts.n_pending:
+                settled = page.position
+            self._progress("notified", n_notified, None)
+            if found.is_full:
+                found = self._write(lease, found, counts, now)
+                self._pass(lease, settled, counts)
+        self._write(lease, found, counts, now)
+        self._pass(lease, settled, counts)
+        counts.n_notified = n_notified
+        return settled
+
+    def _pass(self, lease: Lease, settled: str | None, counts: _Counts) -> None:
+        if settled is not None and not counts.n_unreadable:
+            with self._ledger.write(lease) as tx:
+                cursors.put(tx, _NOTIFIED, settled)
+
+    def _list(
+        self,
+        lease: Lease,
+        counts: _Counts,
+        forgotten: Tombstones,
+        now: datetime,
+        *,
+        retry: bool,
+        settled: str | None,
+    ) -> None:
+        """List the store, and read what may be new; `settled`: how far notifications were read before."""
+        with self._ledger.read() as tx:
+            text = cursors.get(tx, _NEWEST_LISTED)
+        known_before = datetime.fromisoformat(text) - SETTLED if text else None
+        before = newest = datetime.fromisoformat(text) if text else None
+        notified = self._notifications.end() if self._notifications else None
+        found = _Found()
+        n_pending = 0
+        for objects in _chunks(self._store.objects()):
+            counts.n_listed += len(objects)
+            newest = max([o.last_modified for o in objects] + ([newest] if newest else []))
+            n_pending += self._read(
+                objects,
+                found,
+                now=now,
+                known_before=known_before,
+                retry=retry,
+                forgotten=forgotten,
+            )
+            self._progress("listed", counts.n_listed, None)
+            if found.is_full:
+                found = self._write(lease, found, counts, now)
+        self._write(lease, found, counts, now)
+        counts.n_pending = n_pending
+        with self._ledger.write(lease) as tx:
+            if newest is not None:
+                # what came in while a long listing ran may have been passed by
+                seen = min(newest, now) if before is None else max(before, min(newest, now))
+                cursors.put(tx, _NEWEST_LISTED, seen.isoformat())
+            cursors.put(tx, _READING, self._digest())
+            cursors.put(tx, _LISTED_AT, now.isoformat())
+            # what was named before the listing began has been seen by it
+            passed = settled if n_pending else notified
+            if passed is not None:
+                cursors.put(tx, _NOTIFIED, passed)
+
+    def _digest(self) -> str:
+        """What decides whether tags can be read: where it changes, rows set aside may be mended."""
+        rules = (self._names, self._unusable_is_wrong, sorted(self._renamed.items()))
+        text = "\0".join([repr(rules), *sorted(self._classes)])
+        return sha256(text.encode()).hexdigest()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def _read(
+        self,
+        objects: Sequence[StoredObject],
+        found: _Found,
+        *,
+        now: datetime,
+        known_before: datetime | None,
+        retry: bool,
+        forgotten: Tombstones,
+        notified: bool = False,
+    ) -> int:
+        """Read what may be new of some objects; returns how many are pending.
+
+        Tags of objects that were `notified` may have changed at any age.
+        """
+        recent = {
+            o.sample_id for o in objects if notified or now - o.last_modified <= self._horizon
+        }
+        with self._ledger.read() as tx:
+            aside = rejects.existing(tx, [o.uri for o in objects])
+        asked = [
+            o
+            for o in objects
+            if o.sample_id in recent
+            or o.uri in aside
+            or known_before is None
+            or o.last_modified >= known_before
+        ]
+        gone = forgotten.among(o.sample_id for o in asked)
+        asked = [o for o in asked if o.sample_id not in gone]
+        known = self._log.known([o.sample_id for o in asked])
+        wanted = [o for o in asked if self._may_be_new(o, known, aside, recent, retry)]
+        n_pending = 0
+        for n_read, (stored, tags) in enumerate(self._store.tags(wanted), start=1):
+            if n_read % _SHOWN == 0:
+                self._progress("tags read", n_read, len(wanted))
+            reading = read_tags(
+                TaggedObject(
+                    sample_id=stored.sample_id,
+                    uri=stored.uri,
+                    content_hash=stored.content_hash,
+                    size_bytes=stored.size_bytes,
+                    tags=tags,
+                    fault=stored.fault,
+                ),
+                self._names,
+                classes=self._classes | _said_before(known.get(stored.sample_id)),
+                renamed=self._renamed,
+                unusable_is_wrong=self._unusable_is_wrong,
+                salt=self._log.salt,
+                received_at=now,
+            )
+            if _is_pending(reading, stored, now):
+                n_pending += 1
+            elif stored.sample_id in known:
+                self._note_known(known[stored.sample_id], stored, reading, found)
+            else:
+                self._note_new(stored, reading, found, mended=stored.uri in aside)
+        return n_pending
+
+    def _may_be_new(
+        self,
+        stored: StoredObject,
+        known: Mapping[str, Known],
+        aside: Mapping[str, rejects.SetAside],
+        recent: set[str],
+        retry: bool,
+    ) -> bool:
+        if stored.sample_id in recent:
+            return True
+        set_aside = aside.get(stored.uri)
+        if set_aside is not None:
+            return retry
+        return stored.sample_id not in known
+
+    def _note_new(
+        self, stored: StoredObject, reading: Reading, found: _Found, *, mended: bool
+    ) -> None:
+        if reading.prediction is not None:
+            found.predictions.append(reading.prediction)
+        found.shadows.extend(reading.shadows)
+        found.feedback.extend(reading.feedback)
+        if reading.reject is not None:
+            found.rejects.append(reading.reject)
+        elif mended:
+            found.mended.append(stored.uri)
+
+    def _note_known(
+        self, before: Known, stored: StoredObject, reading: Reading, found: _Found
+    ) -> None:
+        """A sample that the log holds: only feedback and another model's word can be new."""
+        prediction = reading.prediction
+        if prediction is None:
+            fault = reading.reject
+            if fault is not None and fault.reason is not RejectReason.UNTAGGED:
+                value = f"{fault.reason}: {fault.value}"
+                found.rejects.append(
+                    Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=value)
+                )
+            return
+        changed = _change(before, stored, prediction) or _changed_shadow(before, reading)
+        if changed is not None:
+            found.rejects.append(Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=changed))
+        elif prediction.model != before.model and prediction.model not in before.repeated:
+            found.predictions.append(_repeated(prediction))
+        if changed is None:
+            found.shadows.extend(s for s in reading.shadows if s.model not in before.shadows)
+        if reading.reject is not None and changed is None:
+            found.rejects.append(reading.reject)
+        elif changed is None:
+            found.mended.append(stored.uri)
+        known = {
+            "flagged": None if before.flagged is None else str(before.flagged).lower(),
+            "corrected_class": before.corrected_class,
+        }
+        found.feedback.extend(f for f in reading.feedback if f.value != (known[f.kind] or ""))
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def _write(self, lease: Lease, found: _Found, counts: _Counts, now: datetime) -> _Found:
+        """Commit what was read, and count it; returns what takes up the rest."""
+        counts.n_new += len(found.predictions)
+        counts.n_shadow += len(found.shadows)
+        counts.n_feedback += len(found.feedback)
+        predictions = [*found.predictions, *found.shadows]
+        if any((predictions, found.feedback, found.rejects, found.mended)):
+            counts.n_set_aside += write_batches(
+                self._ledger,
+                self._log,
+                lease,
+                predictions=predictions,
+                feedback=found.feedback,
+                set_aside=found.rejects,
+                mended=found.mended,
+                now=now,
+            )
+        return _Found()
+
+
+def _said_before(known: Known | None) -> frozenset[str]:
+    """The classes that the log holds of a sample: retired since or not, they are no news."""
+    if known is None:
+        return frozenset()
+    return frozenset({known.predicted_class, *known.shadows.values()}) - {NO_CLASS}
+
+
+def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
+    return (
+        reading.reject is not None
+        and reading.reject.reason in {RejectReason.UNTAGGED, RejectReason.UNREADABLE}
+        and now - stored.last_modified < PENDING
+    )
+
+
+def _change(before: Known, stored: StoredObject, prediction: Prediction) -> str | None:
+    """What contradicts the log, in words; None where nothing does.
+
+    A row of a table that came first may say the same to other digits: then the class decides.
+    """
+    by_table = before.content_hash.startswith((HASH_OF_TEXT, HASH_OF_URI))
+    if not by_table and stored.content_hash != before.content_hash:
+        return f"content {stored.content_hash}, was {before.content_hash}"
+    if prediction.model != before.model:
+        return None
+    if prediction.predicted_class != before.predicted_class:
+        return f"predicted_class {prediction.predicted_class}, was {before.predicted_class}"
+    if by_table:
+        return None
+    if prediction.confidence != before.confidence:
+        return f"confidence {prediction.confidence}, was {before.confidence}"
+    if prediction.predicted_at != before.predicted_at:
+        return f"timestamp {prediction.predicted_at}, was {before.predicted_at}"
+    return None
+
+
+def _changed_shadow(before: Known, reading: Reading) -> str | None:
+    """The first answer of a shadow model that isn't what it was."""
+    for s in reading.shadows:
+        held = before.shadows.get(s.model, s.predicted_class)
+        if held != s.predicted_class:
+            return f"predicted_class {s.predicted_class} of {s.model}, was {held}"
+    return None
+
+
+def _repeated(prediction: Prediction) -> Prediction:
+    return replace(prediction, role=Role.REPEATED)
+
+
+def _chunks(pages: Iterator[Sequence[StoredObject]]) -> Iterator[list[StoredObject]]:
+    """The pages of a listing, gathered so that the log is asked seldom."""
+    gathered: list[StoredObject] = []
+    for page in pages:
+        gathered.extend(page)
+        if len(gathered) >= _CHUNK:
+            yield gathered
+            gathered = []
+    if gathered:
+        yield gathered

@@ -1,0 +1,168 @@
+"""Rows of a table against the log: each prediction once, and of feedback what is new."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from labelloop.core.sample import (
+    HASH_OF_TEXT,
+    Feedback,
+    PredictionTable,
+    Reject,
+    RejectReason,
+    Role,
+)
+from labelloop.ports.log import PredictionLog, Recorded
+from labelloop.reading.columns import TableReading, placed
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What is new: predictions, feedback, and rows that contradict what came first."""
+
+    predictions: PredictionTable
+    feedback: tuple[Feedback, ...]
+    changed: tuple[Reject, ...]
+
+
+@dataclass(slots=True)
+class _Sample:
+    """What is known of a sample so far: the class that each model gave, and what users said."""
+
+    serving: tuple[str, str] | None = None
+    repeated: set[str] = field(default_factory=set)
+    shadows: dict[str, str] = field(default_factory=dict)
+    content_hash: str | None = None
+    flagged: bool | None = None
+    corrected_class: str | None = None
+
+    def note(self, recorded: Recorded) -> None:
+        """Take in what the log holds."""
+        if recorded.role is Role.SERVING and self.serving is None:
+            self.serving = (recorded.model, recorded.predicted_class)
+        elif recorded.role is Role.REPEATED:
+            self.repeated.add(recorded.model)
+        elif recorded.role is Role.SHADOW:
+            self.shadows[recorded.model] = recorded.predicted_class
+        self.content_hash = self.content_hash or recorded.content_hash
+        self.flagged, self.corrected_class = recorded.flagged, recorded.corrected_class
+
+    def take(self, role: str, model: str, predicted_class: str) -> tuple[Role | None, str]:
+        """The role under which a row is new, or None; and what it contradicts, in words."""
+        if role == Role.SHADOW:
+            if model in self.shadows:
+                return None, _change(self.shadows[model], predicted_class)
+            self.shadows[model] = predicted_class
+            return Role.SHADOW, ""
+        if self.serving is None:
+            self.serving = (model, predicted_class)
+            return Role.SERVING, ""
+        if model == self.serving[0]:
+            return None, _change(self.serving[1], predicted_class)
+        if model in self.repeated:
+            return None, ""
+        self.repeated.add(model)
+        return Role.REPEATED, ""
+
+    def another_text(self, content_hash: str) -> bool:
+        """Whether a row has another text than the first; what isn't text can't be compared."""
+        before = self.content_hash = self.content_hash or content_hash
+        texts = before.startswith(HASH_OF_TEXT) and content_hash.startswith(HASH_OF_TEXT)
+        return texts and before != content_hash
+
+
+def once(readings: Sequence[TableReading], log: PredictionLog, *, received_at: datetime) -> Once:
+    """What the rows add to the log: the first prediction of a sample by a model stands.
+
+    The class decides whether a later one contradicts it, and of texts the text.
+    """
+    readings = [r for r in readings if r.table.num_rows] or [TableReading.empty()]
+    table = pa.concat_tables([r.table for r in readings]).combine_chunks()
+    where = [uri for r in readings for uri in r.where]
+    ids = table.column("sample_id")
+    samples = _recorded(log, ids)
+    places = _of_several_rows(ids, samples)
+    new_roles: dict[int, Role | None] = {}
+    changed: list[Reject] = []
+    for i, row in zip(places, placed(table.take(places), log.salt).to_pylist(), strict=True):
+        sample = samples.setdefault(row["sample_id"], _Sample())
+        if sample.another_text(row["content_hash"]):
+            role, change = None, "another text than before"
+        else:
+            role, change = sample.take(row["role"], row["model"], row["predicted_class"])
+        new_roles[int(i)] = role
+        if change:
+            changed.append(Reject(uri=where[i], reason=RejectReason.CHANGED, value=change))
+    feedback = tuple(_feedback(readings, ids, samples, received_at))
+    fresh = placed(_with_roles(table, new_roles), log.salt)
+    return Once(PredictionTable(fresh), feedback, tuple(changed))
+
+
+def _recorded(log: PredictionLog, ids: Any) -> dict[str, _Sample]:
+    samples: dict[str, _Sample] = {}
+    for recorded in log.recorded(ids.unique().to_pylist()):
+        samples.setdefault(recorded.sample_id, _Sample()).note(recorded)
+    return samples
+
+
+def _of_several_rows(ids: Any, samples: Mapping[str, _Sample]) -> Any:
+    """The places of the rows whose sample the log holds, or has more than one row here."""
+    counts = ids.value_counts()
+    often = pc.struct_field(counts, 0).filter(pc.greater(pc.struct_field(counts, 1), 1))
+    asked = pa.concat_arrays([pa.array(samples.keys(), pa.string()), often.cast(pa.string())])
+    return np.flatnonzero(pc.is_in(ids, asked).to_numpy())
+
+
+def _with_roles(table: Any, new_roles: Mapping[int, Role | None]) -> Any:
+    """The rows that are new, under their roles."""
+    if not new_roles:
+        return table
+    roles = table.column("role").to_pylist()
+    for i, role in new_roles.items():
+        roles[i] = role
+    kept = table.set_column(table.column_names.index("role"), "role", pa.array(roles, pa.string()))
+    return kept.filter(pc.is_valid(kept.column("role")))
+
+
+def _feedback(
+    readings: Sequence[TableReading],
+    ids: Any,
+    samples: Mapping[str, _Sample],
+    received_at: datetime,
+) -> Iterator[Feedback]:
+    """What users said and the log doesn't know; "no flag" is said only to take one back."""
+    flags = np.concatenate([r.flags for r in readings])
+    corrections = [said for r in readings for said in r.corrections]
+    spoken = set(np.flatnonzero(flags == 1)) | {i for i, c in enumerate(corrections) if c}
+    taken_back = {i for i, c in enumerate(corrections) if c == ""}
+    told: dict[str, _Sample] = {}
+    for i in sorted(spoken | taken_back | set(np.flatnonzero(flags == 0))):
+        sample_id = ids[int(i)].as_py()
+        known = samples.get(sample_id) or told.get(sample_id)
+        if known is None:
+            if i not in spoken:
+                continue
+            known = told.setdefault(sample_id, _Sample())
+        flag = None if flags[i] < 0 else bool(flags[i])
+        if flag is not None and flag != bool(known.flagged):
+            known.flagged = flag
+            value = str(flag).lower()
+            yield Feedback(
+                sample_id=sample_id, kind="flagged", value=value, received_at=received_at
+            )
+        said = corrections[int(i)]
+        if said is not None and said != (known.corrected_class or ""):
+            known.corrected_class = said or None
+            yield Feedback(
+                sample_id=sample_id, kind="corrected_class", value=said, received_at=received_at
+            )
+
+
+def _change(before: str, now: str) -> str:
+    """What a later prediction of the same model contradicts; empty where it doesn't."""
+    return "" if before == now else f"predicted_class {now or 'none'}, was {before or 'none'}"

@@ -1,0 +1,269 @@
+"""index, from a table of predictions: new files go into the prediction log, each row once."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from difflib import get_close_matches
+from hashlib import sha256
+
+from labelloop.core.sample import Reject, RejectReason
+from labelloop.core.tombstone import Tombstones
+from labelloop.errors import ConfigError, SourceFileBad
+from labelloop.ledger import (
+    Lease,
+    Ledger,
+    Transaction,
+    cursors,
+    rejects,
+    source_files,
+    tombstones,
+)
+from labelloop.ledger.source_files import FileRead
+from labelloop.ports.clock import Clock, Progress
+from labelloop.ports.log import PredictionLog
+from labelloop.ports.source import Source, SourceColumns, SourceFile
+from labelloop.reading.columns import ColumnNames, TableReading, TableRules, read_rows
+from labelloop.steps.index.batch_writer import recover_batches, write_batches
+from labelloop.steps.index.bucket import Indexed
+from labelloop.steps.index.dedupe import once
+
+BATCH_ROWS = 200_000
+BATCH_BYTES = 256 << 20
+_READING = "index:classes and columns"
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What was read and not yet written; `ended` are the files whose last rows are in it."""
+
+    readings: list[TableReading] = field(default_factory=list)
+    set_aside: list[Reject] = field(default_factory=list)
+    ended: list[tuple[SourceFile, int]] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        n_bytes = sum(int(r.table.nbytes) for r in self.readings)
+        n_rows = sum(len(r.where) for r in self.readings) + len(self.set_aside)
+        return n_rows >= BATCH_ROWS or n_bytes >= BATCH_BYTES
+
+
+@dataclass(slots=True)
+class _Counts:
+    new: int = 0
+    set_aside: int = 0
+    feedback: int = 0
+    rows: int = 0
+
+
+class IndexTable:
+    """Indexes one table of predictions into one log."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: PredictionLog,
+        source: Source,
+        *,
+        names: ColumnNames,
+        rules: TableRules,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._source = source
+        self._names = names
+        self._rules = rules
+        self._clock = clock
+        self._progress = progress
+        self._rejected: defaultdict[str, set[str]] = defaultdict(set)
+        self._forgotten = Tombstones(b"", frozenset())
+
+    def run(self) -> Indexed:
+        """Read the files that are new or changed, and commit their rows in batches.
+
+        A file is noted as read together with its last rows. A run that is killed before that reads
+        the whole file again; rows that the log holds already are left out.
+
+        Raises:
+            ConfigError: a column that the settings name isn't there.
+        """
+        with self._ledger.lease("index") as lease:
+            n_restored = recover_batches(self._ledger, self._log, lease, self._clock.now())
+            return replace(self._run(lease), n_batches_restored=n_restored)
+
+    def _run(self, lease: Lease) -> Indexed:
+        now = self._clock.now()
+        with self._ledger.read() as tx:
+            before = source_files.every(tx)
+            digest = cursors.get(tx, _READING)
+            self._forgotten = tombstones.every(tx)
+        retry = digest is not None and digest != self._digest()
+        files = self._source.files()
+        wanted = [f for f in files if _is_new(before.get(f.uri), f, retry)]
+        if wanted:
+            with suppress(SourceFileBad):
+                newest = wanted[-1]
+                refuse_unknown_columns(self._names, self._source.columns(newest), newest.uri)
+        known_before = before.keys() if digest == self._digest() else {f.uri for f in files}
+        counts, gathered = _Counts(), _Gathered()
+        for file in wanted:
+            n_before = counts.rows
+            for reading, unreadable in self._readings(file):
+                gathered.readings.append(reading)
+                gathered.set_aside += [*reading.rejects, *unreadable]
+                counts.rows += len(reading.where) + len(reading.rejects) + len(unreadable)
+                self._progress("rows read", counts.rows, None)
+                if gathered.is_full:
+                    self._write(lease, gathered, counts, known_before, now)
+                    gathered = _Gathered()
+            gathered.ended.append((file, counts.rows - n_before))
+        self._write(lease, gathered, counts, known_before, now)
+        with self._ledger.write(lease) as tx:
+            if self._source.rewrites:
+                _forget_replaced(tx, before, files)
+            cursors.put(tx, _READING, self._digest())
+            in_all = sum(rejects.by_reason(tx).values())
+        return Indexed(
+            n_listed=0,
+            n_new=counts.new,
+            n_set_aside=counts.set_aside,
+            n_pending=0,
+            n_feedback=counts.feedback,
+            n_set_aside_in_all=in_all,
+            n_files=len(wanted),
+            n_rows=counts.rows,
+        )
+
+    def _digest(self) -> str:
+        """What decides whether rows can be read: where it changes, rows set aside may be mended."""
+        rules = self._rules
+        text = "\0".join(
+            [
+                repr(replace(self._names, explicit=frozenset())),  # a set's order isn't lasting
+                *sorted(rules.classes),
+                *(f"{old} is {new}" for old, new in sorted(rules.renamed.items())),
+                repr((rules.unusable_is_wrong, rules.confidence_divisor, rules.predicted_at_unit)),
+                repr((rules.store_uri, rules.max_text_bytes)),
+            ]
+        )
+        return sha256(text.encode()).hexdigest()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def _readings(self, file: SourceFile) -> Iterator[tuple[TableReading, list[Reject]]]:
+        """What a file says, some rows at a time, each beside the rows that can't be read at all."""
+        try:
+            for rows in self._source.read(file, self._names.wanted()):
+                reading = read_rows(
+                    rows.batch,
+                    rows.numbers,
+                    file_uri=file.uri,
+                    names=self._names,
+                    rules=self._rules,
+                )
+                unreadable = [
+                    Reject(uri=f"{file.uri}#{n}", reason=RejectReason.BAD_ROW, value=why)
+                    for n, why in rows.unreadable
+                ]
+                yield reading, unreadable
+        except SourceFileBad as exc:
+            bad = Reject(uri=file.uri, reason=RejectReason.BAD_FILE, value=exc.args[0])
+            yield TableReading.empty(), [bad]
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def _write(
+        self,
+        lease: Lease,
+        gathered: _Gathered,
+        counts: _Counts,
+        known_before: Collection[str],
+        now: datetime,
+    ) -> None:
+        """Commit what was gathered, in one transaction with the note that its files were read."""
+        if not gathered.readings and not gathered.ended:
+            return
+        readings = [r.without(self._forgotten) for r in gathered.readings]
+        new = once(readings, self._log, received_at=now)
+        set_aside = [*gathered.set_aside, *new.changed]
+        for reject in set_aside:
+            self._rejected[_file_of(reject.uri)].add(reject.uri)
+        ended: list[FileRead] = []
+        mended: list[str] = []
+        for file, n_rows in gathered.ended:
+            rejected = self._rejected.pop(file.uri, set())
+            ended.append(
+                FileRead(
+                    uri=file.uri,
+                    version=file.version,
+                    n_rows=n_rows,
+                    n_set_aside=len(rejected),
+                )
+            )
+            if file.uri in known_before:
+                with self._ledger.read() as tx:
+                    mended += [u for u in rejects.of_file(tx, file.uri) if u not in rejected]
+        counts.new += len(new.predictions)
+        counts.feedback += len(new.feedback)
+        counts.set_aside += write_batches(
+            self._ledger,
+            self._log,
+            lease,
+            predictions=new.predictions,
+            feedback=new.feedback,
+            set_aside=set_aside,
+            mended=mended,
+            now=now,
+            also=lambda tx: source_files.put(tx, ended, now),
+        )
+
+
+def refuse_unknown_columns(names: ColumnNames, found: SourceColumns, uri: str) -> None:
+    """Refuse a column that the settings name and the newest file hasn't: it is likely a typo.
+
+    Older files may lack columns that came later, and rows of JSON those that are rare.
+
+    Raises:
+        ConfigError: a column isn't there.
+    """
+    for key, name in names.needed():
+        if name in found.names:
+            continue
+        near = get_close_matches(name, found.names, n=1, cutoff=0.6)
+        required = key in {"sample_id", "predicted_class", "predicted_at", "uri"}
+        if found.sparse and not near and not required:
+            continue
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"[source.columns] {key} = {name!r}: {uri} has no such column",
+            remedy=f"{hint}it has {', '.join(found.names) or 'none'}",
+        )
+
+
+def _is_new(before: FileRead | None, file: SourceFile, retry: bool) -> bool:
+    if before is None or before.version != file.version:
+        return True
+    return retry and before.n_set_aside > 0
+
+
+def _file_of(uri: str) -> str:
+    """The file of a row's uri; a file that can't be read is its own.
+
+    >>> _file_of("s3://logs/a#1.jsonl#17"), _file_of("s3://logs/a.parquet")
+    ('s3://logs/a#1.jsonl', 's3://logs/a.parquet')
+    """
+    file, _, row = uri.rpartition("#")
+    return file if row.isdigit() else uri
+
+
+def _forget_replaced(
+    tx: Transaction, before: Mapping[str, FileRead], files: Sequence[SourceFile]
+) -> None:
+    """Take files that are gone off the lists: their rows were read again in other files."""
+    gone = sorted(before.keys() - {f.uri for f in files})
+    for uri in gone:
+        rejects.clear(tx, rejects.of_file(tx, uri))
+    source_files.forget(tx, gone)

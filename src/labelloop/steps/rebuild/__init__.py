@@ -1,0 +1,1 @@
+"""Rebuilds a lost ledger."""

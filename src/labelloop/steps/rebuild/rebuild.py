@@ -1,0 +1,284 @@
+"""Rebuilds a lost ledger from what is left of it elsewhere: the log, Label Studio and the manifests.
+
+A task key is a hash, so each sample of the log is hashed until the keys that Label Studio holds are
+found. Which round drew a sample, from which frame and with which probability, stands nowhere else: the
+answers feed datasets again, and no accuracy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from labelloop.core.answers import Answers
+from labelloop.core.draw import Draw
+from labelloop.core.queue import Purpose
+from labelloop.core.round import Candidate, FrameRange, Round
+from labelloop.core.task import TaskState
+from labelloop.core.token import task_key
+from labelloop.ledger import (
+    Ledger,
+    Transaction,
+    annotations,
+    batches,
+    classes,
+    datasets,
+    events,
+    rounds,
+    tasks,
+)
+from labelloop.ledger.database import Identity
+from labelloop.ports.annotator import Annotator
+from labelloop.ports.clock import Clock, Progress
+from labelloop.ports.log import PredictionLog
+from labelloop.steps.rebuild.surviving import (
+    SurvivingLabel,
+    SurvivingTask,
+    released_in,
+    surviving_tasks,
+)
+
+MISSING = (
+    (
+        "the rounds: which samples each drew, from which traffic and with which probability. The answers "
+        "feed datasets again, and no accuracy; the next round draws from the traffic of [rounds] "
+        "first_window, and most of what it draws for evaluation has its answer already"
+    ),
+    (
+        "risks that were learned, and certificates: model labels stand by [training] confidence alone "
+        "until new audits are answered"
+    ),
+    (
+        "which samples were forgotten: where their inputs still lie in the store they would be read again, "
+        "so run `labelloop forget` for the same samples before the next `labelloop index`"
+    ),
+    "earlier revisions of answers, and every event",
+    "the names of blind copies: open tasks get new ones, and the old ones stay in the bucket",
+    "what was exported, and which candidates were compared",
+)
+"""What a ledger holds and nothing else does, in words."""
+
+_REASON = "found when the ledger was rebuilt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What was found again.
+
+    n_unknown
+        tasks in Label Studio whose sample the log doesn't hold; they are left alone
+    n_from_manifests
+        labels that stand in a manifest and no longer in Label Studio
+    not_read
+        version folders that can't be read, and why
+    missing
+        what stood in the lost ledger only, in words
+    """
+
+    ledger_id: str
+    n_batches: int
+    n_tasks: Mapping[str, int]
+    n_answers: int
+    n_unknown: int
+    n_from_manifests: int
+    versions: tuple[str, ...]
+    not_read: tuple[str, ...]
+    missing: tuple[str, ...] = MISSING
+
+
+class Rebuild:
+    """Fills an empty ledger, in one transaction."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: PredictionLog,
+        annotator: Annotator,
+        folder: Path,
+        *,
+        answers: Answers,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._annotator = annotator
+        self._folder = folder
+        self._answers = answers
+        self._clock = clock
+        self._progress = progress
+
+    def run(self) -> Rebuilt:
+        """Find what is left, and write it. Killed, nothing was written.
+
+        Raises:
+            LedgerError: the ledger isn't empty.
+        """
+        visible = self._log.visible_after(0)
+        whole = FrameRange(batch_to=max((b.batch for b in visible), default=0))
+        remote = surviving_tasks(self._annotator, self._log.ledger_id, self._progress)
+        released = released_in(self._folder, self._log.ledger_id)
+        samples = self._samples(whole, set(remote) | set(released.labels))
+        found = {
+            c.sample_id: c
+            for c in self._log.rows_of(whole, (), sorted({s for s, _ in samples.values()}))
+        }
+        now = self._clock.now()
+        n_from_manifests = 0
+        n_tasks: dict[str, int] = {}
+        with self._ledger.write_at_once() as tx:
+            self._ledger.adopt_identity(tx, Identity(self._log.ledger_id, self._log.salt))
+            classes.declare(tx, self._answers, now)
+            for batch in visible:
+                batches.adopt(tx, batch.batch, batch.kind, batch.path, batch.n_rows)
+            for purpose in Purpose:
+                own = {
+                    key: found[sample]
+                    for key, (sample, why) in samples.items()
+                    if why is purpose and sample in found
+                }
+                there = {key: remote[key] for key in own if key in remote}
+                only_held = {key: released.labels[key] for key in own if key not in there}
+                if not own:
+                    continue
+                self._round(tx, whole, purpose, own, there, only_held, now)
+                n_from_manifests += len(only_held)
+                for each in there.values():
+                    n_tasks[each.queue] = n_tasks.get(each.queue, 0) + 1
+            for version in released.versions:
+                datasets.begin(tx, version)
+                datasets.release(tx, version.name, version.version)
+            detail = f"{sum(n_tasks.values())} tasks, {len(released.versions)} dataset versions"
+            events.record(tx, [events.Event(now, "rebuild", "rebuilt", "ledger", detail)])
+        known = {key: each for key, each in remote.items() if key in samples}
+        return Rebuilt(
+            ledger_id=self._log.ledger_id,
+            n_batches=len(visible),
+            n_tasks=dict(sorted(n_tasks.items())),
+            n_answers=sum(bool(each.task.annotations) for each in known.values()),
+            n_unknown=len(remote) - len(known),
+            n_from_manifests=n_from_manifests,
+            versions=tuple(f"{v.name} v{v.version}" for v in released.versions),
+            not_read=tuple(released.not_read),
+        )
+
+    # --- what is left -------------------------------------------------------------------------
+
+    def _samples(self, whole: FrameRange, keys: set[str]) -> dict[str, tuple[str, Purpose]]:
+        """The sample and the purpose behind those of the keys that the log explains."""
+        found: dict[str, tuple[str, Purpose]] = {}
+        n = 0
+        for batch in self._log.scan(whole, (), ()) if keys else ():
+            for sample_id in batch.column("sample_id").to_pylist():
+                for purpose in Purpose:
+                    key = task_key(self._log.ledger_id, purpose.value, sample_id)
+                    if key in keys:
+                        found[key] = (sample_id, purpose)
+            n += len(batch)
+            self._progress("samples tried", n, None)
+            if len(found) == len(keys):
+                break
+        return found
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def _round(
+        self,
+        tx: Transaction,
+        whole: FrameRange,
+        purpose: Purpose,
+        own: Mapping[str, Candidate],
+        there: Mapping[str, SurvivingTask],
+        held: Mapping[str, SurvivingLabel],
+        now: datetime,
+    ) -> None:
+        """An extra round of all that is left of one purpose; no draw of it has a probability."""
+        number = rounds.next_number(tx)
+        made = Round(
+            round=number,
+            frame=whole,
+            extra=True,
+            n_frame=len(own),
+            snapshot=self._log.snapshot(),
+            created_at=now,
+        )
+        queue_of = {key: there[key].queue if key in there else held[key].queue for key in own}
+        order = sorted(own, key=lambda key: (own[key].line, key))
+        draws = [
+            _draw(
+                number,
+                i,
+                key,
+                queue_of[key],
+                own[key],
+                answers_wanted=there[key].task.people if key in there else 1,
+            )
+            for i, key in enumerate(order)
+        ]
+        rounds.insert(tx, made, dict.fromkeys(sorted(set(queue_of.values())), _REASON), 0)
+        rounds.insert_draws(tx, draws, dict.fromkeys(queue_of.values(), purpose))
+        self._sent(tx, there, now)
+        self._settled(tx, held, now)
+
+    def _sent(self, tx: Transaction, there: Mapping[str, SurvivingTask], now: datetime) -> None:
+        for project_id in sorted({each.project_id for each in there.values()}):
+            own = {k: e.task for k, e in there.items() if e.project_id == project_id}
+            # links lapse at a time that nobody knows any more: they count as lapsing now
+            tasks.begin_sending(
+                tx,
+                list(tasks.by_key(tx, list(own)).values()),
+                project_id,
+                at=now,
+                url_expires_at=now,
+            )
+            moving = list(tasks.by_key(tx, list(own)).values())
+            tasks.confirm_sent(
+                tx,
+                moving,
+                [own[task.task_key].ls_task_id for task in moving],
+                at=now,
+                people_asked=[own[task.task_key].people for task in moving],
+            )
+
+    def _settled(self, tx: Transaction, held: Mapping[str, SurvivingLabel], now: datetime) -> None:
+        moving = list(tasks.by_key(tx, list(held)).values())
+        for state in (
+            TaskState.SENDING,
+            TaskState.SENT,
+            TaskState.ANNOTATED,
+            TaskState.RESOLVED,
+        ):
+            tasks.move(tx, moving, state, actor="rebuild", at=now, detail=_REASON)
+            moving = [replace(task, state=state) for task in moving]
+        for each in held.values():
+            annotations.put_label(tx, each.label, each.at)
+
+
+def _draw(
+    number: int,
+    position: int,
+    key: str,
+    queue: str,
+    found: Candidate,
+    *,
+    answers_wanted: int,
+) -> Draw:
+    return Draw(
+        round=number,
+        sample_id=found.sample_id,
+        uri=found.uri,
+        model=found.model,
+        queue=queue,
+        predicted_at=found.predicted_at,
+        predicted_class=found.predicted_class,
+        confidence=found.confidence,
+        risk=None,
+        line=found.line,
+        inclusion=None,
+        uniform=False,
+        position=position,
+        reason=_REASON,
+        content_hash=found.content_hash,
+        task_key=key,
+        answers_wanted=answers_wanted,
+    )

@@ -1,0 +1,465 @@
+"""select: decide which samples people label. A round, its cells and its draws are one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from labelloop.core.certificate import Terms
+from labelloop.core.draw import Draw
+from labelloop.core.line import LINE_END
+from labelloop.core.queue import Purpose, Queue
+from labelloop.core.round import Candidate, Cell, Count, FrameRange, Round
+from labelloop.core.sample import RISK_BINS, UNUSABLE
+from labelloop.core.token import task_key
+from labelloop.errors import ArgumentError, WhereError
+from labelloop.ledger import Ledger, Transaction, batches, datasets, events, rejects, risks, rounds
+from labelloop.measuring.learned_risk import LearnedRisk, learn_for
+from labelloop.measuring.register import register
+from labelloop.ports.clock import Clock
+from labelloop.ports.log import PredictionLog
+from labelloop.sampling.blind import BlindDesign, BlindDraw
+from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
+from labelloop.steps.build import manifest_file
+from labelloop.steps.purpose import refuse_changed_purpose
+from labelloop.steps.select.frame import Framed, framed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePlan:
+    """What a queue draws in a round: how many match, how many are drawn, and why.
+
+    `n_matching` counts what matched and was left by the queues before it. `inclusion` is the chance of
+    each, None where it isn't known or isn't the same for all; `chances` are then the smallest and the
+    largest, where the draw is uneven.
+    """
+
+    queue: str
+    purpose: Purpose
+    rule: str
+    n_matching: int
+    n_drawn: int
+    inclusion: float | None
+    chances: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What one `select` decided.
+
+    `round` is None where none was drawn: not yet due, or nothing new. `n_skipped` counts predictions
+    that are older than the first window. `already_trained` names the released training versions that
+    hold samples which this round draws for evaluation, and how many: the next version leaves them out.
+    """
+
+    round: int | None
+    extra: bool
+    plans: tuple[QueuePlan, ...]
+    n_frame: int
+    n_skipped: int
+    due_at: datetime
+    due: bool
+    already_trained: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All that a round writes."""
+
+    frame: FrameRange
+    n_frame: int
+    cells: tuple[Cell, ...]
+    draws: tuple[Draw, ...]
+    plans: tuple[QueuePlan, ...]
+    rules: dict[str, str]
+    risk: LearnedRisk | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Blind:
+    """A blind draw of unequal probability, with the design it came from."""
+
+    design: BlindDesign
+    counts: tuple[Count, ...]
+    drawn: BlindDraw
+
+
+class Select:
+    """Draws rounds from a log."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: PredictionLog,
+        queues: Sequence[Queue],
+        *,
+        every: timedelta,
+        first_window: timedelta,
+        terms: Terms,
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._queues = queues
+        self._blind = frozenset(q.name for q in queues if q.blind)
+        self._every = every
+        self._first_window = first_window
+        self._terms = terms
+        self._clock = clock
+
+    def run(
+        self,
+        *,
+        close_now: bool = False,
+        dry_run: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Selected:
+        """Draw a round where one is due; `close_now` makes it due, `dry_run` writes nothing.
+
+        With `since` or `until` the round is an extra one over exactly the matching rows.
+        """
+        self._check_attributes()
+        with self._ledger.read() as tx:
+            refuse_changed_purpose(tx, self._queues)
+        if since is not None and until is not None and since >= until:
+            raise ArgumentError(
+                f"since {since.isoformat()} isn't before until {until.isoformat()}",
+                remedy="give an earlier --since",
+            )
+        if dry_run:
+            with self._ledger.read() as tx:
+                selected, _ = self._plan_round(tx, close_now=True, since=since, until=until)
+            return replace(selected, round=None)
+        with self._ledger.lease("select") as lease:
+            with self._ledger.read() as tx:
+                selected, plan = self._plan_round(tx, close_now=close_now, since=since, until=until)
+            if plan is None:
+                return selected
+            with self._ledger.write(lease) as tx:
+                self._write(tx, plan, selected)
+            return selected
+
+    # --- which rows ---------------------------------------------------------------------------
+
+    def _plan_round(
+        self, tx: Transaction, *, close_now: bool, since: datetime | None, until: datetime | None
+    ) -> tuple[Selected, _Plan | None]:
+        now = self._clock.now()
+        latest = rounds.latest(tx)
+        newest = batches.newest(tx)
+        extra = since is not None or until is not None
+        due_at = latest.created_at + self._every if latest else now
+        due = extra or close_now or due_at <= now
+        frame = FrameRange(batch_to=newest, since=since, until=until)
+        n_skipped = 0
+        if not extra:
+            frame = FrameRange(batch_to=newest, batch_after=latest.frame.batch_to if latest else 0)
+            if latest is None:
+                whole, frame = frame, replace(frame, since=now - self._first_window)
+                n_skipped = _total(self._log.counts(whole, ())) - _total(
+                    self._log.counts(frame, ())
+                )
+        number = rounds.next_number(tx)
+        plan = self._draw_all(tx, frame, number, extra=extra) if due else None
+        empty = plan is None or (plan.n_frame == 0 and not plan.draws)
+        made = Selected(
+            round=None if empty else number,
+            extra=extra,
+            plans=plan.plans if plan else (),
+            n_frame=plan.n_frame if plan else 0,
+            n_skipped=n_skipped,
+            due_at=due_at if empty or extra else now + self._every,
+            due=due,
+            already_trained=_already_trained(tx, plan, self._blind) if plan and extra else (),
+        )
+        return made, None if empty else plan
+
+    def _check_attributes(self) -> None:
+        """Refuse a `where` on a tag that no prediction ever carried: it is likely a typo."""
+        wanted = {a: q for q in self._queues if q.where for a in q.where.attributes}
+        known = self._log.attributes() if wanted else frozenset()
+        unknown = sorted(wanted.keys() - known - {UNUSABLE})  # ours, and rare
+        if unknown and self._log.snapshot() is not None:
+            queue = wanted[unknown[0]]
+            raise WhereError(
+                f"queue {queue.name!r}: no prediction has a tag {unknown[0]!r}",
+                remedy=f"tags seen so far: {', '.join(sorted(known)) or 'none but the known ones'}",
+            )
+
+    # --- drawing ------------------------------------------------------------------------------
+
+    def _draw_all(self, tx: Transaction, frame: FrameRange, number: int, *, extra: bool) -> _Plan:
+        conditions = tuple(q.where for q in self._queues if q.where and not q.on_feedback)
+        uneven = any(q.blind and q.draw == "uncertainty" for q in self._queues)
+        risk = learn_for(tx, frame) if uneven else None
+        with framed(self._log, frame, conditions, risk) as traffic:
+            counts = traffic.counts()
+            left = Remaining(counts)
+            cells: list[Cell] = []
+            draws: dict[str, Draw] = {}
+            plans: list[QueuePlan] = []
+            for queue in self._queues:
+                if queue.on_feedback:
+                    if not extra:
+                        plans.append(self._draw_feedback(tx, queue, frame, number, draws))
+                    continue
+                if queue.blind and queue.draw == "uncertainty":
+                    blind = _draw_blind(left, queue, traffic)
+                    cells += _blind_cells(queue, blind)
+                    plans.append(self._take_blind(queue, blind, number, draws))
+                    continue
+                bit = conditions.index(queue.where) if queue.where is not None else None
+                drawing = _draw_framed(left, queue, traffic, bit)
+                cells += _cells(queue, drawing)
+                plans.append(self._take(tx, queue, drawing, number, draws))
+        return _Plan(
+            risk=risk,
+            frame=frame,
+            n_frame=_total(counts),
+            cells=tuple(cells),
+            draws=tuple(draws.values()),
+            plans=tuple(plans),
+            rules={q.name: q.rule for q in self._queues},
+        )
+
+    def _take_blind(
+        self, queue: Queue, blind: _Blind, number: int, draws: dict[str, Draw]
+    ) -> QueuePlan:
+        design, rows = blind.design, blind.drawn.rows
+        for position, row in enumerate(rows):
+            cell = (row.predicted_class, row.risk_bin)
+            made = self._draw(
+                queue,
+                row,
+                number,
+                inclusion=design.inclusion(cell),
+                position=len(draws),
+                reason=f"{queue.rule}: {len(rows)} of {design.n}, of which "
+                f"{blind.drawn.n_uniform} at random",
+            )
+            draws[row.sample_id] = replace(made, uniform=position < blind.drawn.n_uniform)
+        chances = [design.inclusion((c.predicted_class, c.risk_bin)) for c in blind.counts]
+        least, most = min(chances, default=1.0), max(chances, default=1.0)
+        return QueuePlan(
+            queue=queue.name,
+            purpose=queue.purpose,
+            rule=queue.rule,
+            n_matching=design.n,
+            n_drawn=len(rows),
+            inclusion=most if rows and least == most else None,
+            chances=(least, most) if rows and least < most else None,
+        )
+
+    def _take(
+        self, tx: Transaction, queue: Queue, drawing: Drawing, number: int, draws: dict[str, Draw]
+    ) -> QueuePlan:
+        rows: Sequence[Candidate] = drawing.rows
+        if not queue.blind:
+            rows = self._not_evaluated(tx, rows)
+        n_matching = _total(drawing.eligible)
+        reason = f"{queue.rule}: {len(rows)} of {n_matching}"
+        for row in rows:
+            draws[row.sample_id] = self._draw(
+                queue, row, number, inclusion=drawing.inclusion, position=len(draws), reason=reason
+            )
+        return QueuePlan(
+            queue=queue.name,
+            purpose=queue.purpose,
+            rule=queue.rule,
+            n_matching=n_matching,
+            n_drawn=len(rows),
+            inclusion=drawing.inclusion if rows else None,
+        )
+
+    def _draw_feedback(
+        self,
+        tx: Transaction,
+        queue: Queue,
+        frame: FrameRange,
+        number: int,
+        draws: dict[str, Draw],
+    ) -> QueuePlan:
+        """What feedback brought in since the last round, however old the predictions are."""
+        assert queue.where is not None  # noqa: S101  on_feedback says so
+        received = self._log.received(frame.batch_after, frame.batch_to, queue.where)
+        matching = [r for r in received if r.sample_id not in draws]
+        matching = self._not_evaluated(tx, matching)
+        matching.sort(key=lambda r: (r.line, r.sample_id))
+        rows = matching[: queue.budget]
+        complete = len(rows) == len(matching)
+        reason = f"{queue.rule}: {len(rows)} of {len(matching)} received since the last round"
+        for row in rows:
+            draws[row.sample_id] = self._draw(
+                queue,
+                row,
+                number,
+                inclusion=1.0 if complete else None,
+                position=len(draws),
+                reason=reason,
+            )
+        return QueuePlan(
+            queue=queue.name,
+            purpose=queue.purpose,
+            rule=queue.rule,
+            n_matching=len(matching),
+            n_drawn=len(rows),
+            inclusion=1.0 if complete and rows else None,
+        )
+
+    def _not_evaluated(self, tx: Transaction, rows: Sequence[Candidate]) -> list[Candidate]:
+        """The rows without those that an earlier round took for evaluation: the wall."""
+        purposes = rounds.purposes_of(tx, [r.sample_id for r in rows])
+        return [r for r in rows if Purpose.EVALUATION not in purposes.get(r.sample_id, set())]
+
+    def _draw(
+        self,
+        queue: Queue,
+        row: Candidate,
+        number: int,
+        *,
+        inclusion: float | None,
+        position: int,
+        reason: str,
+    ) -> Draw:
+        return Draw(
+            round=number,
+            sample_id=row.sample_id,
+            uri=row.uri,
+            model=row.model,
+            queue=queue.name,
+            predicted_at=row.predicted_at,
+            predicted_class=row.predicted_class,
+            confidence=row.confidence,
+            corrected_class=row.corrected_class,
+            flagged=row.flagged,
+            margin=row.margin if queue.blind else None,
+            attributes=row.attributes if queue.blind else {},
+            risk=(row.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
+            line=row.line,
+            inclusion=inclusion,
+            uniform=queue.blind,
+            position=position,
+            reason=reason,
+            content_hash=row.content_hash,
+            answers_wanted=queue.answers_wanted(row.line),
+            task_key=task_key(self._log.ledger_id, queue.purpose.value, row.sample_id),
+        )
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def _write(self, tx: Transaction, plan: _Plan, selected: Selected) -> None:
+        now = self._clock.now()
+        assert selected.round is not None  # noqa: S101  a plan is only there with a round
+        latest = rounds.latest(tx)
+        made = Round(
+            round=selected.round,
+            frame=plan.frame,
+            extra=selected.extra,
+            n_frame=plan.n_frame,
+            snapshot=self._log.snapshot(),
+            created_at=now,
+        )
+        # what was set aside may belong to any time, so an extra round has to reckon with all of it
+        since = None if selected.extra or latest is None else latest.created_at
+        if plan.risk is not None:
+            version = risks.put(tx, plan.risk.rounds, plan.risk.model.to_json(), now)
+            made = replace(made, risk_version=version)
+        n_set_aside = rejects.outside_frames(tx, since)
+        rounds.insert(tx, made, plan.rules, n_set_aside)
+        rounds.insert_cells(tx, made.round, plan.cells)
+        rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
+        blind = next(iter(self._blind), None)
+        register(tx, made, plan.draws, blind=blind, terms=self._terms)
+        detail = ", ".join(f"{p.queue} {p.n_drawn}" for p in plan.plans)
+        events.record(tx, [events.Event(now, "select", "round", str(made.round), detail)])
+
+
+def _already_trained(
+    tx: Transaction, plan: _Plan, blind: frozenset[str]
+) -> tuple[tuple[str, int], ...]:
+    """The training versions that hold what is drawn for evaluation, with how many of it.
+
+    Only an extra round can draw what was released before: other rounds draw what is new.
+    """
+    drawn = [d.sample_id for d in plan.draws if d.queue in blind]
+    if not drawn:
+        return ()
+    found: list[tuple[str, int]] = []
+    for version in datasets.every(tx):
+        manifest = Path(version.uri) / "manifest.parquet"
+        if version.name != "training" or not manifest.exists():
+            continue
+        held = manifest_file.read(manifest, ["sample_id"], [("sample_id", "in", drawn)])
+        if held.num_rows:
+            found.append((f"training v{version.version}", held.num_rows))
+    return tuple(found)
+
+
+def _draw_framed(left: Remaining, queue: Queue, traffic: Framed, bit: int | None) -> Drawing:
+    """The smallest places of what matches and is left; bit: of the pattern, None where all match."""
+
+    def matches(pattern: int) -> bool:
+        return bit is None or bool(pattern >> bit & 1)
+
+    n_left = left.n(matches)
+    wanted = n_left if queue.budget is None else min(queue.budget, n_left)
+    cut = likely_cut(queue.budget, n_left)
+    rows: Sequence[Candidate] = ()
+    while wanted:
+        rows = traffic.rows(left.spans(matches, cut))
+        if len(rows) >= wanted or cut == LINE_END - 1:
+            break
+        cut = min(2 * cut + 1, LINE_END - 1)
+    return left.draw(matches, rows, queue.budget)
+
+
+def _draw_blind(left: Remaining, queue: Queue, traffic: Framed) -> _Blind:
+    """More labels where they tell most: probabilities first, then the rows below their cuts."""
+    assert queue.budget is not None  # noqa: S101  the settings ask for one
+    counts = left.eligible(lambda _pattern: True)
+    design = BlindDesign(counts, queue.budget)
+    if design.n == 0:
+        return _Blind(design, counts, BlindDraw((), 0, {}))
+    likely = likely_cut(design.n_uniform, design.n)
+    while True:
+        spans = design.spans(sorted(left.patterns), likely)
+        drawn = design.draw(traffic.rows(spans), likely)
+        if drawn is not None:
+            left.take(drawn.rows, drawn.cuts)
+            return _Blind(design, counts, drawn)
+        likely = min(2 * likely + 1, LINE_END - 1)
+
+
+def _total(counts: Sequence[Count]) -> int:
+    return sum(c.n for c in counts)
+
+
+def _blind_cells(queue: Queue, blind: _Blind) -> list[Cell]:
+    return [
+        Cell(
+            queue=queue.name,
+            predicted_class=c.predicted_class,
+            risk_bin=c.risk_bin,
+            n=c.n,
+            cut=blind.drawn.cuts[c.predicted_class, c.risk_bin],
+            risk=blind.design.risk((c.predicted_class, c.risk_bin)),
+            inclusion=blind.design.inclusion((c.predicted_class, c.risk_bin)),
+        )
+        for c in blind.counts
+    ]
+
+
+def _cells(queue: Queue, drawing: Drawing) -> list[Cell]:
+    return [
+        Cell(
+            queue=queue.name,
+            predicted_class=c.predicted_class,
+            risk_bin=c.risk_bin,
+            n=c.n,
+            cut=drawing.cut,
+            risk=(c.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
+            inclusion=drawing.inclusion if queue.blind else None,
+        )
+        for c in drawing.eligible
+    ]

@@ -1,0 +1,1 @@
+"""send: drawn tasks go to the annotator, each exactly once."""

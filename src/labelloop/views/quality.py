@@ -1,0 +1,189 @@
+"""How good the model is, and what its labels went into: the read model of `labelloop report`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from labelloop.core.queue import Purpose, Queue
+from labelloop.core.round import Round
+from labelloop.core.task import TaskState
+from labelloop.ledger import Ledger, rounds
+from labelloop.ledger.rounds import Placed
+from labelloop.measuring.accuracy import Accuracy
+from labelloop.measuring.blind_frame import BlindFrame, blind_frames
+from labelloop.measuring.calibration import Calibration, calibration
+from labelloop.ports.clock import Clock
+from labelloop.steps.measure import WINDOW, Measured, measure
+from labelloop.views.plan import Plan, plan
+from labelloop.views.training import TrainingVersion, training_versions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShare:
+    """A model version and how many of a period's blind draws it predicted."""
+
+    model: str
+    n_drawn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """The accuracy of a round or of a day, and the models that served it, the busiest first.
+
+    number
+        the round's; None for a day
+    first_at, last_at
+        the earliest and the latest prediction among its blind draws; None where it has none
+    """
+
+    accuracy: Accuracy
+    number: int | None
+    day: date | None
+    first_at: datetime | None
+    last_at: datetime | None
+    models: tuple[ModelShare, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueLabels:
+    """What became of one queue's draws in one round. A draw is answered once its task has a label."""
+
+    queue: str
+    purpose: Purpose
+    n_asked: int
+    n_answered: int
+    n_skipped: int
+    n_open: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundLabels:
+    """The labels that one round asked for, queue by queue."""
+
+    round: int
+    extra: bool
+    queues: tuple[QueueLabels, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """Everything that `labelloop report` shows.
+
+    measured
+        what `measure` knows: the headline is its last seven days
+    even
+        whether all blind draws of the last seven days had the same chance within their rounds
+    rounds, days
+        its regular rounds and its days, with their models, oldest first
+    plan
+        how many labels make how narrow an interval
+    training
+        the released versions of the training set, oldest first
+    """
+
+    project: str
+    timezone: str
+    made_at: datetime
+    measured: Measured
+    even: bool
+    rounds: tuple[Period, ...]
+    days: tuple[Period, ...]
+    calibration: Calibration
+    plan: Plan
+    labels: tuple[RoundLabels, ...]
+    training: tuple[TrainingVersion, ...]
+
+
+def quality(
+    ledger: Ledger,
+    *,
+    clock: Clock,
+    project: str,
+    timezone: str,
+    queues: Sequence[Queue] = (),
+    level: float = 0.95,
+) -> Quality:
+    """The report as the ledger supports it now; `queues` are asked for their budget. Writes nothing."""
+    zone = ZoneInfo(timezone)
+    measured = measure(ledger, clock=clock, timezone=timezone, level=level)
+    with ledger.read() as tx:
+        every = rounds.every(tx)
+        by_round: dict[int, list[Placed]] = {r.round: [] for r in every}
+        for d in rounds.placed(tx):
+            by_round[d.round].append(d)
+    regular = [f for f in blind_frames(ledger) if not f.round.extra]
+    now = clock.now()
+    since = now - WINDOW
+    return Quality(
+        project=project,
+        timezone=timezone,
+        made_at=now,
+        measured=measured,
+        even=all(f.uniform for f in regular if any(d.predicted_at >= since for d in f.draws)),
+        rounds=_rounds(measured.rounds, regular),
+        days=_days(measured.days, regular, zone),
+        calibration=calibration(regular, since=since, level=level),
+        plan=plan(ledger, measured, queues=queues, level=level),
+        labels=tuple(_labels(r, by_round[r.round]) for r in every),
+        training=training_versions(ledger),
+    )
+
+
+def _rounds(found: Sequence[Accuracy], regular: Sequence[BlindFrame]) -> tuple[Period, ...]:
+    by_name = {f"round {f.round.round}": f for f in regular}
+    return tuple(
+        _period(a, by_name[a.name].draws, number=by_name[a.name].round.round)
+        for a in found
+        if a.name in by_name
+    )
+
+
+def _days(
+    found: Sequence[Accuracy], regular: Sequence[BlindFrame], zone: ZoneInfo
+) -> tuple[Period, ...]:
+    by_name: dict[str, list[Placed]] = {}
+    for d in (d for f in regular for d in f.draws):
+        by_name.setdefault(d.predicted_at.astimezone(zone).date().isoformat(), []).append(d)
+    return tuple(_period(a, by_name.get(a.name, ()), day=date.fromisoformat(a.name)) for a in found)
+
+
+def _period(
+    accuracy: Accuracy,
+    draws: Sequence[Placed],
+    *,
+    number: int | None = None,
+    day: date | None = None,
+) -> Period:
+    by_model = Counter(d.model for d in draws)
+    return Period(
+        accuracy=accuracy,
+        number=number,
+        day=day,
+        first_at=min((d.predicted_at for d in draws), default=None),
+        last_at=max((d.predicted_at for d in draws), default=None),
+        models=tuple(ModelShare(model=m, n_drawn=n) for m, n in by_model.most_common()),
+    )
+
+
+_SKIPPED = frozenset({TaskState.SKIPPED, TaskState.UNAVAILABLE, TaskState.ABANDONED})
+
+
+def _labels(made: Round, draws: Sequence[Placed]) -> RoundLabels:
+    queues: list[QueueLabels] = []
+    for name in dict.fromkeys(d.queue for d in draws):
+        own = [d for d in draws if d.queue == name]
+        n_answered = sum(d.label is not None for d in own)
+        n_skipped = sum(d.label is None and d.state in _SKIPPED for d in own)
+        queues.append(
+            QueueLabels(
+                queue=name,
+                purpose=own[0].purpose,
+                n_asked=len(own),
+                n_answered=n_answered,
+                n_skipped=n_skipped,
+                n_open=len(own) - n_answered - n_skipped,
+            )
+        )
+    return RoundLabels(round=made.round, extra=made.extra, queues=tuple(queues))

@@ -1,0 +1,218 @@
+"""What waits for whom."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from labelloop.core.annotation import votes
+from labelloop.core.queue import Purpose
+from labelloop.core.task import TaskState
+from labelloop.ledger import Ledger, annotations, rejects, rounds, tasks
+from labelloop.ledger.annotations import Stray
+from labelloop.ledger.rejects import SetAside
+from labelloop.ports.clock import Clock
+from labelloop.views.blocks import Block, blocks
+
+WITH_PEOPLE = (TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED)
+"""The states in which a task waits for a person."""
+
+AGES = {
+    "under 1 day": timedelta(days=1),
+    "1 to 3 days": timedelta(days=3),
+    "3 to 7 days": timedelta(days=7),
+}
+"""How long tasks have waited, each up to so long, without the ones before."""
+OLDER = "over 7 days"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """How many tasks of a queue stand where.
+
+    oldest_at, by_age
+        since when the oldest one waits for a person; how many wait for how long
+    drawn_at
+        since when the oldest one waits to be sent
+    """
+
+    queue: str
+    purpose: Purpose
+    by_state: Mapping[TaskState, int]
+    oldest_at: datetime | None
+    by_age: Mapping[str, int] = field(default_factory=dict)
+    drawn_at: datetime | None = None
+
+    @property
+    def n_to_send(self) -> int:
+        """Drawn, not yet in Label Studio."""
+        return self._n(TaskState.DRAWN, TaskState.SENDING)
+
+    @property
+    def n_open(self) -> int:
+        """Waiting for a person."""
+        return self._n(*WITH_PEOPLE)
+
+    @property
+    def n_tied(self) -> int:
+        """Of those, answered by as many people as were wanted, who don't agree."""
+        return self._n(TaskState.TIED)
+
+    @property
+    def n_skipped(self) -> int:
+        """Skipped by everybody who saw them."""
+        return self._n(TaskState.SKIPPED)
+
+    @property
+    def n_resolved(self) -> int:
+        """With a label that holds."""
+        return self._n(TaskState.RESOLVED)
+
+    @property
+    def n_lost(self) -> int:
+        """Without their input, or given up."""
+        return self._n(TaskState.UNAVAILABLE, TaskState.ABANDONED)
+
+    def _n(self, *states: TaskState) -> int:
+        return sum(self.by_state.get(state, 0) for state in states)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The whole picture.
+
+    queues
+        that whose oldest task has waited for a person the longest first
+    n_rejected, n_rejected_last_day
+        rows set aside, by reason; those first seen in the last 24 hours
+    due_at
+        None: the first round is due with the first predictions
+    running
+        the verbs that run now, and which process each
+    blocks
+        what stands in the way, and who can do what about it
+    """
+
+    queues: tuple[QueueStatus, ...]
+    n_rejected: Mapping[str, int]
+    strays: tuple[Stray, ...]
+    last_round: int | None
+    due_at: datetime | None
+    due: bool
+    n_rejected_last_day: Mapping[str, int] = field(default_factory=dict)
+    running: Mapping[str, str] = field(default_factory=dict)
+    blocks: tuple[Block, ...] = ()
+
+
+def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
+    """What waits for whom, now."""
+    now, running = clock.now(), ledger.running()
+    with ledger.read() as tx:
+        waiting = tasks.waiting(tx)
+        ages = tasks.ages(tx, WITH_PEOPLE, [now - edge for edge in AGES.values()])
+        drawn = tasks.drawn_since(tx)
+        latest = rounds.latest(tx)
+        n_rejected = rejects.by_reason(tx)
+        fresh = rejects.by_reason_after(tx, now - timedelta(days=1))
+        strays = tuple(annotations.strays(tx))
+        blocked = blocks(
+            tx,
+            now=now,
+            running=running,
+            waiting=waiting,
+            drawn_at=min(drawn.values(), default=None),
+        )
+    due_at = latest.created_at + every if latest else None
+    queues: list[QueueStatus] = []
+    for name in dict.fromkeys(w.queue for w in waiting):
+        own = [w for w in waiting if w.queue == name]
+        oldest = [w.oldest_at for w in own if w.oldest_at is not None and w.state in WITH_PEOPLE]
+        queues.append(
+            QueueStatus(
+                queue=name,
+                purpose=own[0].purpose,
+                by_state={w.state: w.n for w in own},
+                oldest_at=min(oldest, default=None),
+                by_age=dict(zip((*AGES, OLDER), ages.get(name, []), strict=False)),
+                drawn_at=drawn.get(name),
+            )
+        )
+    return Status(
+        queues=tuple(sorted(queues, key=_longest_first)),
+        n_rejected=n_rejected,
+        strays=strays,
+        last_round=latest.round if latest else None,
+        due_at=due_at,
+        due=due_at is None or due_at <= now,
+        n_rejected_last_day=fresh,
+        running=running,
+        blocks=blocked,
+    )
+
+
+def _longest_first(queue: QueueStatus) -> tuple[bool, datetime, str]:
+    at = queue.oldest_at or queue.drawn_at
+    return at is None, at or datetime.max.replace(tzinfo=UTC), queue.queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """A task that waits for a person, since when, and where it stands in Label Studio."""
+
+    queue: str
+    sample_id: str
+    state: TaskState
+    since: datetime | None
+    project_id: int
+    ls_task_id: int
+
+
+def waits(ledger: Ledger) -> list[Wait]:
+    """Every task that waits for a person, the longest first."""
+    with ledger.read() as tx:
+        found = tasks.oldest_first(tx, WITH_PEOPLE)
+    return [
+        Wait(
+            queue=task.queue,
+            sample_id=task.sample_id,
+            state=task.state,
+            since=task.sent_at,
+            project_id=task.project_id or 0,
+            ls_task_id=task.ls_task_id or 0,
+        )
+        for task in found
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """A task on which people disagree; `votes` are the answers with how many gave each."""
+
+    queue: str
+    sample_id: str
+    project_id: int
+    ls_task_id: int
+    votes: Mapping[str, int]
+
+
+def ties(ledger: Ledger) -> list[Tie]:
+    """Every tied task, by queue and sample."""
+    with ledger.read() as tx:
+        tied = tasks.tied(tx)
+        held = annotations.latest(tx, [task.task_key for task in tied])
+    return [
+        Tie(
+            queue=task.queue,
+            sample_id=task.sample_id,
+            project_id=task.project_id or 0,
+            ls_task_id=task.ls_task_id or 0,
+            votes=dict(Counter(v.answer or "" for v in votes(held.get(task.task_key, ())))),
+        )
+        for task in tied
+    ]
+
+
+def rejected(ledger: Ledger) -> list[SetAside]:
+    """Every row set aside, newest first."""
+    with ledger.read() as tx:
+        return rejects.every(tx)
