@@ -6,12 +6,12 @@ replaces it, and the first examination a day later removes both.
 
 from collections.abc import Iterator
 from datetime import timedelta
-from html import escape
 
 from labelloop.doctor.browser import origin_of
 from labelloop.doctor.finding import Check, Finding, ok
 from labelloop.doctor.subject import Subject
 from labelloop.errors import ArgumentError, StoreUnavailable
+from labelloop.pages.rendering import render
 
 LIFE = timedelta(days=1)
 FOLDER = "labelloop-page"
@@ -46,7 +46,7 @@ def write(subject: Subject) -> str:
     images = [("as blind queues show it", store.presign(copy, LIFE))]
     if subject.any_open:
         images.insert(0, ("as training queues show it", store.presign(input_uri, LIFE)))
-    html = _html(subject.settings.project.name, images)
+    html = render("images.html", project=subject.settings.project.name, images=images)
     store.write(page, html.encode(), "text/html; charset=utf-8")
     return store.presign(page, LIFE)
 
@@ -78,42 +78,3 @@ def uris(place: str) -> tuple[str, str]:
     """Where below a place the page and its image lie."""
     folder = f"{place.rstrip('/')}/{FOLDER}"
     return f"{folder}/page.html", f"{folder}/image"
-
-
-def _html(project: str, images: list[tuple[str, str]]) -> str:
-    figures = "\n".join(
-        f"""<figure>
-<img src="{escape(url)}" alt="This image did not arrive." width="320"
- onload="said(this, 'arrived')" onerror="said(this, 'did not arrive')">
-<figcaption>An image, {escape(how)}: <strong>no answer yet</strong></figcaption>
-</figure>"""
-        for how, url in images
-    )
-    return PAGE.format(project=escape(project), figures=figures)
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="robots" content="noindex">
-<title>Do the images of {project} arrive?</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 44rem; padding: 0 1rem;
-  color-scheme: light dark; }}
-figure {{ display: inline-block; vertical-align: top; margin: 0 1.5rem 1.5rem 0; width: 320px; }}
-img {{ display: block; background: #8882; min-height: 4rem; }}
-.arrived strong {{ color: #188038; }} .failed strong {{ color: #d93025; }}
-</style>
-<script>
-function said(image, what) {{
-  const figure = image.parentNode;
-  figure.className = what === "arrived" ? "arrived" : "failed";
-  figure.querySelector("strong").textContent = what;
-}}
-</script>
-<h1>Do the images of {project} arrive?</h1>
-<p>Tell whoever sent you this link what it says below each picture.</p>
-{figures}
-</html>
-"""

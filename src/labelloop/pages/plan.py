@@ -1,10 +1,11 @@
 """A plan as one HTML file."""
 
-from html import escape
+from collections.abc import Iterable
 
 from labelloop.charts.plan import labels_and_width
-from labelloop.charts.theme import DARK, LIGHT
-from labelloop.pages.sheet import folded, pictured, sheet
+from labelloop.charts.theme import DARK, FONT, LIGHT
+from labelloop.pages.pictures import drawn
+from labelloop.pages.rendering import render
 from labelloop.views.plan import Plan
 from labelloop.views.tables import needs
 from labelloop.views.wording import assumptions, starting_point
@@ -12,12 +13,18 @@ from labelloop.views.wording import assumptions, starting_point
 
 def plan_page(plan: Plan, project: str) -> str:
     """The picture of labels against precision, its numbers, and what they assume."""
-    start, rest = (
-        "".join(f"<p>{escape(text[0].upper() + text[1:])}.</p>\n" for text in found)
-        for found in (starting_point(plan), assumptions(plan))
+    return render(
+        "plan.html",
+        title=f"{project}: how many labels?",
+        font=FONT,
+        light=LIGHT,
+        dark=DARK,
+        start=_sentences(starting_point(plan)),
+        picture=drawn(labels_and_width(plan, LIGHT), labels_and_width(plan, DARK)),
+        needs=needs(plan),
+        rest=_sentences(assumptions(plan)),
     )
-    pictures = [labels_and_width(plan, theme) for theme in (LIGHT, DARK)]
-    body = f"<section>{start}</section>" + pictured(
-        pictures[0], pictures[1], folded(needs(plan), "The numbers") + rest
-    )
-    return sheet(f"{project}: how many labels?", body)
+
+
+def _sentences(texts: Iterable[str]) -> list[str]:
+    return [f"{text[0].upper()}{text[1:]}." for text in texts]
