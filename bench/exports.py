@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bench.table import peak_mb
 
+from labelloop.adapters.s3.client import client_of, session_of
 from labelloop.adapters.s3.store import S3Store
 from labelloop.core.dataset import DatasetVersion
 from labelloop.demo.servers import SeaweedFS
@@ -56,7 +57,7 @@ def timed(what: str, n: int) -> Iterator[None]:
 def downloads(folder: Path, n: int, kib: int) -> None:
     with SeaweedFS(folder / "server") as server:
         store = S3Store("s3://images", server.access)
-        client = server.access.client(server.access.session(), server.endpoint_url)
+        client = client_of(server.access, session_of(server.access), server.endpoint_url)
         client.create_bucket(Bucket="images")
         body = b"\x89PNG\r\n\x1a\n" + os.urandom(kib * 1024)
         keys = [f"class_{i % 10:02d}/{i:06d}.png" for i in range(n)]

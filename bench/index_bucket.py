@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from bench.table import Row, lines, peak_mb
 
 from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.client import client_of, session_of
 from labelloop.adapters.s3.store import S3Store
 from labelloop.demo.servers import SeaweedFS
 
@@ -201,7 +202,7 @@ def index_twice(folder: Path, n: int) -> None:
 
 
 def boto(access: S3Access) -> "S3Client":
-    return access.client(access.session(), access.endpoint_url, workers=32)
+    return client_of(access, session_of(access), access.endpoint_url, workers=32)
 
 
 def upload(client: "S3Client", first: int, end: int) -> None:

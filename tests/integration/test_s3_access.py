@@ -12,6 +12,7 @@ import pytest
 
 from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.client import session_of
 from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable
 
@@ -94,7 +95,7 @@ def test_a_temporary_key_takes_its_session_token_along(
     seaweedfs: "SeaweedFS", full: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = seaweedfs.access
-    sts = own.session().client("sts", endpoint_url=own.endpoint_url)
+    sts = session_of(own).client("sts", endpoint_url=own.endpoint_url)
     lent = sts.get_federation_token(Name="labelloop")["Credentials"]
     token = lent["SessionToken"]
     temporary = replace(

@@ -17,6 +17,7 @@ from labelloop.adapters.iceberg.damage import n_rows_at
 from labelloop.adapters.iceberg.schema import arrow_schema, schema
 from labelloop.adapters.iceberg.snapshots import beyond
 from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.client import resolved
 from labelloop.errors import LogError, frameless
 from labelloop.ports.log import BatchKind, VisibleBatch
 
@@ -114,7 +115,7 @@ class IcebergTables:
         access = s3 or S3Access()
         if "://" in warehouse:
             # other catalogs may lend keys of their own
-            access = access.resolved(required=catalog.startswith(("sqlite", "postgresql")))
+            access = resolved(access, required=catalog.startswith(("sqlite", "postgresql")))
         else:
             warehouse = str(Path(warehouse).absolute())
         settings = {

@@ -5,7 +5,6 @@ import json
 import re
 import ssl
 from datetime import UTC, datetime
-from ipaddress import ip_address
 
 from labelloop.errors import AnnotatorDenied, AnnotatorError
 
@@ -57,13 +56,3 @@ def expiry(personal_token: str) -> datetime | None:
         return datetime.fromtimestamp(claims["exp"], UTC)
     except (ValueError, KeyError, IndexError, TypeError, OverflowError):
         return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

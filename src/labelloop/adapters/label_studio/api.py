@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 
+from labelloop.adapters.http.loopback import is_loopback
 from labelloop.adapters.http.patience import (
     ATTEMPTS,
     ATTEMPTS_AFTER_TIMEOUT,
@@ -25,7 +26,6 @@ from labelloop.adapters.label_studio.address import (
     checked_key,
     checked_url,
     expiry,
-    is_loopback,
     trust,
 )
 from labelloop.adapters.label_studio.payloads import Access
@@ -106,7 +106,7 @@ class LabelStudioApi:
             proxy=proxy,
             headers={"Accept": "application/json"},
             # A proxy from the environment never leads to this machine itself.
-            trust_env=not is_loopback(httpx.URL(self.url).host),
+            trust_env=not is_loopback(self.url),
             event_hooks={"response": [self._limit]},
         )
         self._close = weakref.finalize(self, self._client.close)

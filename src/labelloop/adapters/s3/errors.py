@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from labelloop.adapters.s3.access import S3Access
 from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable, frameless
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
-
-    from labelloop.adapters.s3.access import S3Access
 
 GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
 NOT_FOUND = 404
@@ -75,7 +74,7 @@ class Request:
     """What was asked of which server. The answer to a `head` has no body, so no error code."""
 
     doing: str
-    access: "S3Access"
+    access: S3Access
     bucket: str = ""
     key: str | None = None
     head: bool = False

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from labelloop.adapters.s3.access import S3Access, is_loopback
+from labelloop.adapters.http.loopback import is_loopback
+from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.signing import Signer, place_of
 
 if TYPE_CHECKING:

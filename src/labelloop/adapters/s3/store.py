@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from labelloop.adapters.http import browser_view
 from labelloop.adapters.http.patience import ATTEMPTS
 from labelloop.adapters.s3 import listing, retention
-from labelloop.adapters.s3.access import S3Access, link_life
+from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import Entry, entry_of, tags_of
+from labelloop.adapters.s3.client import client_of, link_life, session_of
 from labelloop.adapters.s3.errors import NOT_FOUND, Request, translated
 from labelloop.adapters.s3.gets import OK, Gets
 from labelloop.adapters.s3.requests import Asking
@@ -84,10 +85,11 @@ class S3Store:
         self._timeout_s = connect_timeout_s + read_timeout_s
         self._standing: set[str] = set()
         self._made_links: dict[tuple[str, int, object], Links] = {}
-        self._session = access.session()
+        self._session = session_of(access)
 
         def client(url: str | None) -> "S3Client":
-            return access.client(
+            return client_of(
+                access,
                 self._session,
                 url,
                 workers=workers,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from labelloop.adapters.folder.files import SCHEME, path_of
 from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access
+from labelloop.adapters.s3.client import resolved
 from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports.source import SourceRows
 
@@ -25,7 +26,7 @@ def file_system(uri: str, s3: S3Access | None) -> tuple[Any, str, str]:
     from pyarrow import fs
 
     if uri.startswith("s3://"):
-        access = (s3 or S3Access()).resolved()
+        access = resolved(s3 or S3Access())
         given: dict[str, Any] = {
             "access_key": access.access_key,
             "secret_key": access.secret_key,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access
+from labelloop.adapters.s3.client import resolved
 from labelloop.adapters.sources.access import checked, file_system, readable, translated
 from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
@@ -119,7 +120,7 @@ def _delta_table(uri: str, options: dict[str, str] | None) -> Any:
 
 def storage_options(access: S3Access) -> dict[str, str]:
     """How deltalake is told to reach a server."""
-    access = access.resolved()
+    access = resolved(access)
     given = {
         "AWS_ENDPOINT_URL": access.endpoint_url,
         "AWS_ACCESS_KEY_ID": access.access_key,

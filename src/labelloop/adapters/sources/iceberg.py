@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labelloop.adapters.iceberg.tables import s3_settings, sqlite_file, without_password
 from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.client import resolved
 from labelloop.adapters.sources.access import checked, readable
 from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
@@ -119,7 +120,7 @@ class IcebergSource:
 def _opened(catalog: str, name: str, access: S3Access) -> "Catalog":
     settings = {
         "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-        **s3_settings(access.resolved(required=False)),  # files may be local, or lent keys
+        **s3_settings(resolved(access, required=False)),  # files may be local, or lent keys
     }
     if catalog.startswith("sqlite:///") and not sqlite_file(catalog).exists():
         raise ConfigError(
