@@ -18,7 +18,7 @@ from bench.table import Row, lines
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
 from labelloop.loop import Loop
 from labelloop.settings.file import load
-from labelloop.steps.send.send import BATCH
+from labelloop.steps.send.batches import BATCH
 
 USER = {"username": "demo@labelloop.example", "password": "labelloop-demo"}
 SETTINGS = """

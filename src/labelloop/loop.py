@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labelloop.ports.clock import Clock, Progress
     from labelloop.reading.columns import HowToRead
     from labelloop.steps.build.build import Build, Built
-    from labelloop.steps.collect.collect import Collected
+    from labelloop.steps.collect.tally import Collected
     from labelloop.steps.compare.compare import Compared
     from labelloop.steps.forget.forget import Forgotten
     from labelloop.steps.index.bucket import Indexed

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labelloop.measuring.accuracy import Accuracy
     from labelloop.measuring.certify import CertificateState
     from labelloop.steps.build.build import Built, BuiltDataset
-    from labelloop.steps.collect.collect import Collected
+    from labelloop.steps.collect.tally import Collected
     from labelloop.steps.index.bucket import Indexed
     from labelloop.steps.measure import Measured
     from labelloop.steps.select.select import Selected

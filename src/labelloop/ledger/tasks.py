@@ -18,7 +18,7 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class SendableTask:
     """A task beside what its draw knows: all that a queue may show."""
 
     task: Task
@@ -84,7 +84,7 @@ def move(
     events.record(tx, [events.Event(at, actor, to.value, task.task_key, detail) for task in moved])
 
 
-def to_send(tx: Transaction, queue: str, limit: int) -> list[Shown]:
+def to_send(tx: Transaction, queue: str, limit: int) -> list[SendableTask]:
     """The queue's next drawn tasks, in the order of sending."""
     return _shown(
         tx,
@@ -100,7 +100,7 @@ def in_doubt(tx: Transaction) -> list[Task]:
 
 def with_old_url(
     tx: Transaction, expires_before: datetime, *, lasting: bool = False
-) -> list[Shown]:
+) -> list[SendableTask]:
     """Open tasks whose image URL lapses before a moment; `lasting`: those that never lapse too."""
     old = t.tasks.c.url_expires_at < expires_before
     return _shown(
@@ -111,7 +111,7 @@ def with_old_url(
     )
 
 
-def without_copy(tx: Transaction) -> list[Shown]:
+def without_copy(tx: Transaction) -> list[SendableTask]:
     """Open blind tasks whose copy was removed when they were resolved: they were reopened."""
     return _shown(
         tx,
@@ -407,7 +407,7 @@ def _tasks(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Task]:
 
 def _shown(
     tx: Transaction, condition: sa.ColumnElement[bool], limit: int | None = None
-) -> list[Shown]:
+) -> list[SendableTask]:
     first = (
         sa.select(t.draws.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
@@ -430,7 +430,7 @@ def _shown(
     )
     present = classes.renamed(tx)
     return [
-        Shown(
+        SendableTask(
             task=_task(r),
             predicted_class=present.get(r.predicted_class, r.predicted_class),
             confidence=r.confidence,

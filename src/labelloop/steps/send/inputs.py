@@ -10,11 +10,11 @@ from typing import TypeVar
 from labelloop.core.queue import Queue
 from labelloop.core.task import Task, TaskState
 from labelloop.errors import InputGone, InputTooLarge
-from labelloop.ledger import Lease, Ledger, tasks
-from labelloop.ledger.tasks import Shown
-from labelloop.ports.annotator import InputKind
-from labelloop.ports.clock import Clock
+from labelloop.ledger import tasks
+from labelloop.ledger.tasks import SendableTask
+from labelloop.ports.annotator import InputKind, TaskData
 from labelloop.ports.store import Store
+from labelloop.steps.send.context import SendContext
 from labelloop.steps.send.texts import Texts, Unshowable
 
 GONE = Unshowable("the input is gone from the store")
@@ -23,17 +23,17 @@ LINKED = ""
 
 _WORKERS = 16
 
-Reached = str | Unshowable | InputTooLarge
+InputResult = str | Unshowable | InputTooLarge
 """What travels inside a task, `LINKED`, or why the input can't be shown."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class SendableBatch:
     """The tasks of a batch whose inputs can be shown. `inside`: what travels in them, by task key."""
 
-    shown: Sequence[Shown]
+    tasks: Sequence[SendableTask]
     inside: Mapping[str, str]
     n_unavailable: int
 
@@ -43,21 +43,19 @@ class Inputs:
 
     def __init__(
         self,
-        ledger: Ledger,
+        context: SendContext,
         store: Store,
         texts: Texts | None,
         *,
         blind_uri: str | None,
         presign_life: timedelta,
-        clock: Clock,
     ) -> None:
         """`texts` finds the inputs where they are texts; then nothing is copied or signed."""
-        self._ledger = ledger
+        self._context = context
         self._store = store
         self._texts = texts
         self._blind_uri = blind_uri
         self._life = presign_life
-        self._clock = clock
         self.too_large: dict[str, InputTooLarge] = {}
         """By task key: images that can't travel inside their tasks, and wait until they are served."""
 
@@ -66,69 +64,81 @@ class Inputs:
         """What an input is."""
         return "image" if self._texts is None else "text"
 
-    def of(self, queue: Queue, task: Task, inside: Mapping[str, str]) -> str:
-        """What a task holds to show its input."""
-        held = inside.get(task.task_key, LINKED)
-        if held != LINKED:
-            return held
-        image = task.media_uri if self._shows_copies(queue) else task.uri
-        assert image is not None  # noqa: S101  a blind task's copy was named before
-        if queue.images == "label-studio":
-            return self._store.place_of(image)
-        return self._store.presign(image, self._life)
-
     def lapses_at(self, queue: Queue) -> datetime | None:
-        """When links made now lapse; None where there are none, or Label Studio makes them afresh."""
+        """When links made now lapse; None where there are none, or the annotator signs them itself."""
         lasting = self._texts is not None or queue.images == "label-studio"
-        return None if lasting else self._clock.now() + self._life
+        return None if lasting else self._context.clock.now() + self._life
 
-    # --- bringing them there: names are noted, the store is asked, what it said is noted ---------
+    def task_data(
+        self, queue: Queue, sendable: SendableTask, inside: Mapping[str, str]
+    ) -> TaskData:
+        """What the annotator is given: the input, the task key, and what the queue shows."""
+        task = sendable.task
+        data: dict[str, object] = {
+            self.kind: self._shown(queue, task, inside),
+            "labelloop": task.task_key,
+        }
+        if not queue.blind:
+            known: Mapping[str, object] = {
+                "predicted_class": sendable.predicted_class,
+                "confidence": sendable.confidence,
+                "corrected_class": sendable.corrected_class,
+                "flagged": sendable.flagged,
+            }
+            data |= {name: known[name] for name in queue.show}
+        return TaskData(task_key=task.task_key, data=data)
 
-    def bring(self, lease: Lease, queue: Queue, batch: Sequence[Shown]) -> Ready:
-        """All three, one after the other."""
-        named = self.named(lease, queue, batch)
-        return self.noted(lease, named, self.reach(queue, named))
+    # --- preparing: names are noted, the store is asked, what it said is noted -------------------
 
-    def named(self, lease: Lease, queue: Queue, batch: Sequence[Shown]) -> Sequence[Shown]:
+    def prepare(self, queue: Queue, batch: Sequence[SendableTask]) -> SendableBatch:
+        """Name the copies of a batch, fetch its inputs, and note which can't be shown."""
+        named = self.name_copies(queue, batch)
+        return self.note(named, self.fetch(queue, named))
+
+    def name_copies(self, queue: Queue, batch: Sequence[SendableTask]) -> Sequence[SendableTask]:
         """The tasks, with a random name for each one's copy, noted before any copy is made."""
         if not self._shows_copies(queue):
             return batch
         assert self._blind_uri is not None  # noqa: S101  checked before anything is sent
         place = self._blind_uri.rstrip("/")
         fresh = [
-            (s.task.task_key, f"{place}/{token_hex(16)}") for s in batch if not s.task.media_uri
+            (each.task.task_key, f"{place}/{token_hex(16)}")
+            for each in batch
+            if not each.task.media_uri
         ]
-        with self._ledger.write(lease) as tx:
+        with self._context.write() as tx:
             tasks.name_copies(tx, fresh)
-        with self._ledger.read() as tx:
-            now = tasks.by_key(tx, [s.task.task_key for s in batch])
-        return [replace(s, task=now[s.task.task_key]) for s in batch]
+        with self._context.read() as tx:
+            now = tasks.by_key(tx, [each.task.task_key for each in batch])
+        return [replace(each, task=now[each.task.task_key]) for each in batch]
 
-    def reach(self, queue: Queue, batch: Sequence[Shown]) -> Mapping[str, Reached]:
+    def fetch(self, queue: Queue, batch: Sequence[SendableTask]) -> Mapping[str, InputResult]:
         """By task key, what became of each input. Asks the store and the log alone: any thread may."""
         if self._texts is not None:
-            return self._texts.of([shown.task for shown in batch])
+            return self._texts.of([each.task for each in batch])
         if self._shows_copies(queue):
-            found: Iterable[Reached] = _many(self._copy, batch)
+            found: Iterable[InputResult] = _many(self._copy, batch)
         elif self._store.inline:
             found = _many(self._embed, batch)
         else:
-            there = self._store.existing([shown.task.uri for shown in batch])
+            there = self._store.existing([each.task.uri for each in batch])
             found = [LINKED if ok else GONE for ok in there]
-        return {s.task.task_key: reached for s, reached in zip(batch, found, strict=True)}
+        return {each.task.task_key: result for each, result in zip(batch, found, strict=True)}
 
-    def noted(self, lease: Lease, batch: Sequence[Shown], reached: Mapping[str, Reached]) -> Ready:
+    def note(
+        self, batch: Sequence[SendableTask], results: Mapping[str, InputResult]
+    ) -> SendableBatch:
         """The tasks whose inputs can be shown; of the others it is noted why they can't."""
         why: dict[str, list[Task]] = {}
-        for shown in batch:
-            found = reached[shown.task.task_key]
+        for each in batch:
+            found = results[each.task.task_key]
             if isinstance(found, Unshowable):
-                why.setdefault(found.why, []).append(shown.task)
+                why.setdefault(found.why, []).append(each.task)
             elif isinstance(found, InputTooLarge):
-                self.too_large[shown.task.task_key] = found
+                self.too_large[each.task.task_key] = found
         if why:
-            now = self._clock.now()
-            with self._ledger.write(lease) as tx:
+            now = self._context.clock.now()
+            with self._context.write() as tx:
                 for said, unshowable in why.items():
                     tasks.move(
                         tx,
@@ -138,9 +148,9 @@ class Inputs:
                         at=now,
                         detail=said,
                     )
-        inside = {key: found for key, found in reached.items() if isinstance(found, str)}
-        return Ready(
-            shown=[s for s in batch if s.task.task_key in inside],
+        inside = {key: found for key, found in results.items() if isinstance(found, str)}
+        return SendableBatch(
+            tasks=[each for each in batch if each.task.task_key in inside],
             inside=inside,
             n_unavailable=sum(map(len, why.values())),
         )
@@ -156,27 +166,38 @@ class Inputs:
 
     # --- one input ----------------------------------------------------------------------------
 
+    def _shown(self, queue: Queue, task: Task, inside: Mapping[str, str]) -> str:
+        """What a task holds to show its input."""
+        held = inside.get(task.task_key, LINKED)
+        if held != LINKED:
+            return held
+        image = task.media_uri if self._shows_copies(queue) else task.uri
+        assert image is not None  # noqa: S101  a blind task's copy was named before
+        if queue.images == "label-studio":
+            return self._store.place_of(image)
+        return self._store.presign(image, self._life)
+
     def _shows_copies(self, queue: Queue) -> bool:
         return queue.blind and self._texts is None and not self._store.inline
 
-    def _copy(self, shown: Shown) -> Reached:
-        assert shown.task.media_uri is not None  # noqa: S101  named just before
+    def _copy(self, each: SendableTask) -> InputResult:
+        assert each.task.media_uri is not None  # noqa: S101  named just before
         try:
-            self._store.copy_blind(shown.task.uri, shown.task.media_uri)
+            self._store.copy_blind(each.task.uri, each.task.media_uri)
         except InputGone:
-            return LINKED if self._store.exists(shown.task.media_uri) else GONE
+            return LINKED if self._store.exists(each.task.media_uri) else GONE
         return LINKED
 
-    def _embed(self, shown: Shown) -> Reached:
+    def _embed(self, each: SendableTask) -> InputResult:
         """An image that travels inside its task."""
         try:
-            return self._store.presign(shown.task.uri, self._life)
+            return self._store.presign(each.task.uri, self._life)
         except InputGone:
             return GONE
         except InputTooLarge as exc:
             return exc
 
 
-def _many(call: Callable[[Shown], T], items: Iterable[Shown]) -> list[T]:
+def _many(call: Callable[[SendableTask], T], items: Iterable[SendableTask]) -> list[T]:
     with ThreadPoolExecutor(_WORKERS) as pool:
         return list(pool.map(call, items))

@@ -1,0 +1,96 @@
+"""Links to images lapse: those of open tasks are renewed in time, and copies nobody needs are removed."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from labelloop.core.queue import Queue
+from labelloop.core.task import Task
+from labelloop.errors import ProjectGone
+from labelloop.ledger import tasks
+from labelloop.ledger.tasks import SendableTask
+from labelloop.ports.store import Store
+from labelloop.steps.send.context import SendContext
+from labelloop.steps.send.doubts import still_there
+from labelloop.steps.send.inputs import Inputs, SendableBatch
+from labelloop.steps.send.projects import Projects
+
+COPY_KEPT = timedelta(days=7)
+"""How long a blind copy is kept after its task was resolved."""
+
+
+class Links:
+    """The links and copies that open tasks show."""
+
+    def __init__(
+        self,
+        context: SendContext,
+        store: Store,
+        projects: Projects,
+        inputs: Inputs,
+        *,
+        presign_life: timedelta,
+    ) -> None:
+        self._context = context
+        self._store = store
+        self._projects = projects
+        self._inputs = inputs
+        self._life = presign_life
+
+    def lapsing(self, *, everything: bool) -> list[SendableTask]:
+        """The open tasks whose link lapses soon, or whose copy was removed; texts have neither."""
+        if self._inputs.kind == "text":
+            return []
+        now = self._context.clock.now()
+        margin = self._life if everything else min(self._life / 2, timedelta(days=2))
+        with self._context.read() as tx:
+            old = tasks.with_old_url(
+                tx, now + margin + timedelta(seconds=everything), lasting=everything
+            )
+            return old if self._store.inline else old + tasks.without_copy(tx)
+
+    def renew(self, queues: Iterable[Queue], lapsing: Sequence[SendableTask]) -> int:
+        """Renew the links of some queues' tasks; returns how many.
+
+        Blind copies are made again on the way: an earlier run may have been killed before it did,
+        or the task was reopened after its copy was removed.
+        """
+        n = 0
+        for queue in queues:
+            own = [each for each in lapsing if each.task.queue == queue.name]
+            open_ = [each for each in own if self._opens(queue, each.task)]
+            if own:
+                n += self._replace(queue, self._inputs.prepare(queue, open_))
+        return n
+
+    def remove_copies(self) -> int:
+        """Remove the blind copies of tasks that were resolved a while ago or given up."""
+        with self._context.read() as tx:
+            spent = tasks.with_spent_copy(tx, self._context.clock.now() - COPY_KEPT)
+        for task in spent:
+            assert task.media_uri is not None  # noqa: S101  the query asks for it
+            self._store.delete(task.media_uri)
+            with self._context.write() as tx:
+                tasks.name_copies(tx, [(task.task_key, None)])
+        return len(spent)
+
+    def _opens(self, queue: Queue, task: Task) -> bool:
+        assert task.project_id is not None  # noqa: S101  open tasks have one
+        try:
+            return self._projects.opens(queue, task.project_id)
+        except ProjectGone:
+            return False  # collect takes its tasks back
+
+    def _replace(self, queue: Queue, batch: SendableBatch) -> int:
+        n = 0
+        by_key = {each.task.task_key: each for each in batch.tasks}
+        there = still_there(self._context, [each.task for each in batch.tasks])
+        for done, task in enumerate(there, start=1):
+            data = self._inputs.task_data(queue, by_key[task.task_key], batch.inside)
+            expires_at = self._inputs.lapses_at(queue)
+            assert task.ls_task_id is not None  # noqa: S101  open tasks have one
+            if self._context.annotator.replace_data(task.ls_task_id, data.data):
+                with self._context.write() as tx:
+                    tasks.note_url(tx, task.task_key, expires_at)
+                n += 1
+            self._context.progress("image URLs renewed", done, len(batch.tasks))
+        return n

@@ -1,0 +1,34 @@
+"""How many people each task asks: kept in step with what its answers still need."""
+
+from labelloop.core.task import TaskState, people_to_ask
+from labelloop.ledger import annotations, tasks
+from labelloop.steps.send.context import SendContext
+from labelloop.steps.send.doubts import still_there
+
+
+def ask_people(context: SendContext) -> int:
+    """Let each task ask as many people as are still needed; returns how many ask one more."""
+    with context.read() as tx:
+        perhaps = tasks.perhaps_asking_wrongly(tx)
+        keys = [task.task_key for task in perhaps]
+        held = annotations.latest(tx, keys)
+        unusable = annotations.strays_by(tx, keys)
+    wanted = {
+        task.task_key: people_to_ask(
+            task, held.get(task.task_key, []), unusable.get(task.task_key, ())
+        )
+        for task in perhaps
+    }
+    asking = [task for task in perhaps if wanted[task.task_key] is not None]
+    n = 0
+    for done, task in enumerate(still_there(context, asking), start=1):
+        given, people = held.get(task.task_key), wanted[task.task_key]
+        assert task.ls_task_id is not None  # noqa: S101  the query asks for it
+        assert people is not None  # noqa: S101  as are all that are asking
+        is_settled = task.state is TaskState.RESOLVED
+        if context.annotator.ask_people(task.ls_task_id, people, done=is_settled):
+            with context.write() as tx:
+                tasks.note_people(tx, task.task_key, people)
+            n += bool(given) and not is_settled
+        context.progress("people asked", done, len(asking))
+    return n
