@@ -140,7 +140,7 @@ def test_the_file_loads_and_says_what_each_queue_would_get(tmp_path: Path) -> No
     # 2,000 over 199 hours: 240 a day; the confidences are spread evenly
     assert 'where = "confidence < 0.5"' in written
     assert "confidence < 0.5: about 120 a day; below 0.7 about 170 a day, below 0.9" in written
-    assert "budget = 120  # labels a round, of about 240 a day" in written
+    assert "budget = 120 # labels a round, of about 240 a day" in written
     assert all(secret not in written for secret in ("hush", '"k"'))
 
 

@@ -1,8 +1,10 @@
 """The text of a first labelloop.toml: commented, and such that `load` takes it. Pure."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+
+from tomlkit import aot, array, comment, document, item, table
+from tomlkit.items import Array, Table
 
 from labelloop.reading.tags import TagNames
 from labelloop.setup.proposal import THRESHOLDS, Proposal, rounded
@@ -44,187 +46,202 @@ class Answers:
 
 def text(answers: Answers, seen: Proposal) -> str:
     """The file."""
-    return "\n".join(
-        [
-            "# Written by `labelloop init`. Every setting: docs/settings.md",
-            "# ${NAME} stands for an environment variable: no secret stands in this file.",
-            "",
-            *_project(answers, seen),
-            *_store(answers, seen),
-            *(_tags(answers, seen) if answers.table is None else _source(answers.table)),
-            *_label_studio(answers),
-            *_queues(seen),
-            *_training(),
-        ]
+    return "\n".join(_sections(answers, seen))
+
+
+def _sections(a: Answers, seen: Proposal) -> Iterator[str]:
+    yield (
+        "# Written by `labelloop init`. Every setting: docs/settings.md\n"
+        "# ${NAME} stands for an environment variable: no secret stands in this file.\n"
     )
+    yield _section("project", _project(a, seen))
+    yield _section("store", _store(a, seen))
+    if a.table is not None:
+        yield _section("source", _source(a.table))
+    yield _section("label_studio", _table(url=a.label_studio_url, api_key=a.api_key))
+    yield _section("queue", _accuracy(seen), repeated=True)
+    if "confidence" not in seen.missing:
+        yield _section("queue", _unsure(seen), repeated=True)
+    yield _section("queue", _flagged(seen), repeated=True)
+    yield _section("training", _training())
 
 
-def quoted(value: str) -> str:
-    r"""A TOML string.
-
-    >>> print(quoted('a "b" \\ c'))
-    "a \"b\" \\ c"
-    """
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _lines(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{key} = {quoted(value)}" for key, value in pairs]
-
-
-def _project(a: Answers, seen: Proposal) -> list[str]:
-    listed = [
-        f"    {quoted(name)},{_often(seen.classes.get(name, 0), seen.n_looked_at)}"
-        for name in a.classes
-    ]
-    return [
-        "[project]",
-        f"name = {quoted(a.name)}",
-        "# Every class that the model can answer, spelled as in the predictions. One of",
-        "# another class is set aside. Rare classes may be missing here: add them.",
-        "classes = [",
-        *listed,
-        "]",
-        '# timezone = "Europe/Zurich"           # where days are cut in reports; UTC if left out',
-        "",
-    ]
+def _section(name: str, settings: Table, *, repeated: bool = False) -> str:
+    """One section as text; a repeated one stands in double brackets."""
+    part = document()
+    if repeated:
+        several = aot()
+        several.append(settings)
+        part.add(name, several)
+    else:
+        part.add(name, settings)
+    return part.as_string()
 
 
-def _often(n: int, of: int) -> str:
-    return f"  # {n:,} of the {of:,} looked at" if n else ""
+def _table(*above: str, **settings: object) -> Table:
+    """A table of settings below lines of comment; settings that are None are left out."""
+    made = table()
+    _say(made, *above)
+    for key, value in settings.items():
+        if value is not None:
+            made.add(key, item(value))
+    return made
+
+
+def _say(settings: Table, *lines: str) -> None:
+    """Comments, each on a line of its own, whatever a column is called."""
+    for line in lines:
+        settings.add(comment(" ".join(line.split())))
+
+
+def _note(settings: Table, key: str, remark: str) -> None:
+    """A comment behind a setting."""
+    settings[key].comment(remark)
+
+
+def _project(a: Answers, seen: Proposal) -> Table:
+    found = _table(name=a.name)
+    _say(
+        found,
+        "Every class that the model can answer, spelled as in the predictions. One of",
+        "another class is set aside. Rare classes may be missing here: add them.",
+    )
+    found.add("classes", _classes(a.classes, seen))
+    _say(found, 'timezone = "Europe/Zurich"  # where days are cut in reports; UTC if left out')
+    return found
+
+
+def _classes(names: Sequence[str], seen: Proposal) -> Array:
+    """The classes, a line each, with how often each was seen."""
+    listed = array()
+    for name in names:
+        n = seen.classes.get(name, 0)
+        often = f"{n:,} of the {seen.n_looked_at:,} looked at" if n else None
+        listed.add_line(name, comment=often)
+    listed.add_line(indent="")
+    return listed
 
 
 _STORE = ("uri", "endpoint_url", "access_key", "secret_key", "session_token", "region")
 
 
-def _store(a: Answers, seen: Proposal) -> list[str]:
-    given = _lines((key, a.store[key]) for key in _STORE if key in a.store)
-    return ["[store]", *given, *(_served(seen) if a.is_folder else _copied(a)), ""]
+def _store(a: Answers, seen: Proposal) -> Table:
+    found = _table(**{key: a.store.get(key) for key in _STORE})
+    if a.is_folder:
+        _say(found, *_served(seen))
+    else:
+        _say(
+            found,
+            "A writable place for copies with random names: object keys often hold the predicted class,",
+            "and labels for the accuracy are given blind.",
+        )
+        if a.blind_uri:
+            found.add("blind_uri", a.blind_uri)
+        _say(
+            found,
+            "Where annotators' browsers reach the server under another address:",
+            'public_endpoint_url = "https://images.example.com"',
+        )
+    if a.table is None:
+        tags = _tags(a, seen)
+        if tags.value.body:
+            found.add("tags", tags)
+    return found
 
 
-def _copied(a: Answers) -> list[str]:
-    return [
-        "# A writable place for copies with random names: object keys often hold the predicted class,",
-        "# and labels for the accuracy are given blind.",
-        *_lines([("blind_uri", a.blind_uri)] if a.blind_uri else []),
-        "# Where annotators' browsers reach the server under another address:",
-        '# public_endpoint_url = "https://images.example.com"',
-    ]
-
-
-def _served(seen: Proposal) -> list[str]:
-    """What stands below a folder."""
+def _served(seen: Proposal) -> tuple[str, ...]:
+    """What to know where images lie in a folder."""
     n, of = seen.n_large, seen.n_looked_at
     large = f"{n:,} of the {of:,} looked at are larger" if n else "all looked at are smaller"
-    return [
-        f"# Images travel inside the tasks, up to 500,000 bytes each: {large}.",
-        "# Larger ones must be served, together with a folder for copies: docs/folder.md",
-        '# public_endpoint_url = "https://images.example.com"',
-        '# blind_uri = "..."',
-    ]
+    return (
+        f"Images travel inside the tasks, up to 500,000 bytes each: {large}.",
+        "Larger ones must be served, together with a folder for copies: docs/folder.md",
+        'public_endpoint_url = "https://images.example.com"',
+        'blind_uri = "..."',
+    )
 
 
-def _tags(a: Answers, seen: Proposal) -> list[str]:
+def _tags(a: Answers, seen: Proposal) -> Table:
+    """What the application calls its tags, where it calls them otherwise."""
     usual = TagNames()
-    called = [(f.name, getattr(seen.names, f.name)) for f in fields(usual)]
-    other = [(key, name) for key, name in called if name != getattr(usual, key)]
+    called = {f.name: getattr(seen.names, f.name) for f in fields(usual)}
+    found = _table(**{key: n for key, n in called.items() if n != getattr(usual, key)})
     hold = "name in the JSON beside a file" if a.is_folder else "tag"
-    unknown = [
-        f"# No {hold} seems to hold the {key}: name it here.\n# {key} = ..." for key in seen.missing
-    ]
-    if not other and not unknown:
-        return []
-    return [
-        "[store.tags]                            # what the application calls them",
-        *_lines(other),
-        *unknown,
-        "",
-    ]
+    for key in seen.missing:
+        _say(found, f"No {hold} seems to hold the {key}: name it here.", f"{key} = ...")
+    return found
 
 
 _REQUIRED = ("sample_id", "predicted_class", "predicted_at")
 
 
-def _source(table: TableAnswers) -> list[str]:
-    found = table.columns
-    counted = []
-    if found.confidence_divisor != 1:
-        counted += [f"confidence_divisor = {found.confidence_divisor:g}  # in percent"]
-    if found.predicted_at_unit:
-        counted += [f"predicted_at_unit = {quoted(found.predicted_at_unit)}  # since 1970"]
-    attributes = ", ".join(map(quoted, found.attributes))
-    other = [(key, name) for key, name in found.columns.items() if key != name]
-    unknown = [
-        f"# No column seems to hold the {key}: name it here.\n# {key} = ..."
-        for key in _REQUIRED
-        if key not in found.columns
-    ]
-    if found.needs_uri:
-        unknown += [
-            "# Where the input of a row lies: a column, or a template such as",
-            f'# uri = "images/{{{found.columns.get("sample_id", "sample_id")}}}.jpg"',
-        ]
-    names = [*_lines(other), *unknown]
-    return [
-        "# The table of predictions, in place of tags: docs/tables.md",
-        "[source]",
-        *_lines([("kind", table.kind), ("uri", table.uri)]),
-        *counted,
-        f"attributes = [{attributes}]  # columns that a `where` may name as attributes.NAME",
-        "",
-        *(["[source.columns]                        # what the table calls them"] if names else []),
-        *names,
-        "",
-    ]
+def _source(given: TableAnswers) -> Table:
+    """The table of predictions: where it lies, and how to read its columns."""
+    columns = given.columns
+    divisor = columns.confidence_divisor
+    found = _table(
+        "The table of predictions, in place of tags: docs/tables.md",
+        kind=given.kind,
+        uri=given.uri,
+        confidence_divisor=None if divisor == 1 else int(divisor),
+        predicted_at_unit=columns.predicted_at_unit,
+        attributes=list(columns.attributes),
+    )
+    if divisor != 1:
+        _note(found, "confidence_divisor", "in percent")
+    if columns.predicted_at_unit:
+        _note(found, "predicted_at_unit", "since 1970")
+    _note(found, "attributes", "columns that a `where` may name as attributes.NAME")
+    names = _columns(columns)
+    if names.value.body:
+        found.add("columns", names)
+    return found
 
 
-def _label_studio(a: Answers) -> list[str]:
-    return [
-        "[label_studio]",
-        *_lines([("url", a.label_studio_url), ("api_key", a.api_key)]),
-        "",
-    ]
+def _columns(columns: TableProposal) -> Table:
+    """What the table calls its columns, where it calls them otherwise."""
+    found = _table(**{key: name for key, name in columns.columns.items() if key != name})
+    for key in _REQUIRED:
+        if key not in columns.columns:
+            _say(found, f"No column seems to hold the {key}: name it here.", f"{key} = ...")
+    if columns.needs_uri:
+        sample_id = columns.columns.get("sample_id", "sample_id")
+        _say(
+            found,
+            "Where the input of a row lies: a column, or a template such as",
+            f'uri = "images/{{{sample_id}}}.jpg"',
+        )
+    return found
 
 
-def _queues(seen: Proposal) -> list[str]:
+def _accuracy(seen: Proposal) -> Table:
     # half of a small traffic, so that training queues find something too
     budget = MOST_LABELS if seen.per_day is None else min(MOST_LABELS, rounded(seen.per_day / 2))
-    of = "" if seen.per_day is None else f"  # labels a round, of {seen.expected(1.0)}"
-    flagged = seen.expected(seen.flagged) if seen.flagged else "none among those looked at"
-    return [
-        "# What the accuracy rests on: drawn at random from all traffic, answered blind.",
-        "[[queue]]",
-        'name = "accuracy"',
-        'purpose = "evaluation"',
-        f"budget = {max(1, budget)}{of}",
-        "",
-        *(_unsure(seen) if "confidence" not in seen.missing else []),
-        f"# What users complained about: {flagged}.",
-        "[[queue]]",
-        'name = "flagged"',
-        'purpose = "training"',
-        'where = "flagged or corrected_class is not null"',
-        'show = ["predicted_class", "corrected_class"]',
-        "",
-    ]
+    found = _table(
+        "What the accuracy rests on: drawn at random from all traffic, answered blind.",
+        name="accuracy",
+        purpose="evaluation",
+        budget=max(1, budget),
+    )
+    of = "" if seen.per_day is None else f", of {seen.expected(1.0)}"
+    _note(found, "budget", f"labels a round{of}")
+    return found
 
 
-def _unsure(seen: Proposal) -> list[str]:
-    threshold = _threshold(seen)
-    others = [
-        f"below {at:g} {seen.expected(seen.below[at])}" for at in THRESHOLDS if at != threshold
-    ]
-    return [
-        "# What the model was unsure of.",
-        f"# confidence < {threshold:g}: {seen.expected(seen.below[threshold])}; {', '.join(others)}.",
-        "[[queue]]",
-        'name = "low-confidence"',
-        'purpose = "training"',
-        f'where = "confidence < {threshold:g}"',
-        "budget = 100                            # at most so many a round",
-        'show = ["confidence", "predicted_class"]',
-        "",
-    ]
+def _unsure(seen: Proposal) -> Table:
+    at = _threshold(seen)
+    others = [f"below {t:g} {seen.expected(seen.below[t])}" for t in THRESHOLDS if t != at]
+    found = _table(
+        "What the model was unsure of.",
+        f"confidence < {at:g}: {seen.expected(seen.below[at])}; {', '.join(others)}.",
+        name="low-confidence",
+        purpose="training",
+        where=f"confidence < {at:g}",
+        budget=100,
+        show=["confidence", "predicted_class"],
+    )
+    _note(found, "budget", "at most so many a round")
+    return found
 
 
 def _threshold(seen: Proposal) -> float:
@@ -234,10 +251,19 @@ def _threshold(seen: Proposal) -> float:
     return THRESHOLDS[2] if seen.below[THRESHOLDS[1]] < 0.01 else THRESHOLDS[1]
 
 
-def _training() -> list[str]:
-    return [
-        "[training]",
-        "max_error = 0.05                        # keep the model's own labels while a bound says so",
-        "# confidence = 0.95                     # else keep those from here on, without a guarantee",
-        "",
-    ]
+def _flagged(seen: Proposal) -> Table:
+    many = seen.expected(seen.flagged) if seen.flagged else "none among those looked at"
+    return _table(
+        f"What users complained about: {many}.",
+        name="flagged",
+        purpose="training",
+        where="flagged or corrected_class is not null",
+        show=["predicted_class", "corrected_class"],
+    )
+
+
+def _training() -> Table:
+    found = _table(max_error=0.05)
+    _note(found, "max_error", "keep the model's own labels while a bound says so")
+    _say(found, "confidence = 0.95  # else keep those from here on, without a guarantee")
+    return found
