@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from labelloop.doctor.finding import Diagnosis
     from labelloop.doctor.subject import Subject
     from labelloop.exports.exported import Exported
+    from labelloop.exports.imagefolder import FolderKind
     from labelloop.ledger.move import Moved
     from labelloop.ledger.rejects import SetAside
     from labelloop.ports.clock import Clock, Progress
@@ -576,10 +577,12 @@ class Loop(Connections):
         target: Path,
         *,
         link: bool = True,
+        folder_kind: "FolderKind" = "names",
     ) -> "Exported":
         """Write a version, or as "huggingface" several, to `target`; a second run carries on.
 
         `link`: images that lie on this machine already become hard links where that can be.
+        `folder_kind`: folders of an imagefolder have the classes' "names", or their "numbers".
         """
         from labelloop.exports import formats
         from labelloop.ledger import datasets
@@ -587,12 +590,15 @@ class Loop(Connections):
         target = target.resolve()
         with self.ledger.read() as tx:
             earlier = datasets.export_targets(tx, "imagefolder")
+            others = classes.answered(tx)
         done = formats.export(
             versions,
             to,
             target,
             store=lambda: self.store,
             classes=self.settings.project.classes,
+            others=others,
+            folder_kind=folder_kind,
             earlier=[Path(place) for place in earlier if place != str(target)],
             link=link,
             progress=self._progress,

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
 from labelloop.exports import formats
 from labelloop.exports.exported import Exported
+from labelloop.exports.imagefolder import FolderKind
 from labelloop.project import silent
 from labelloop.steps.build.manifest_file import manifest_schema
 from labelloop.testing import MemoryStore
@@ -90,6 +91,8 @@ class Released:
         *versions: DatasetVersion,
         earlier: Sequence[Path] = (),
         link: bool = True,
+        others: Sequence[str] = (),
+        folder_kind: FolderKind = "names",
         progress: Callable[[str, int, int | None], None] = silent,
     ) -> Exported:
         """Export the newest version, or those."""
@@ -99,6 +102,8 @@ class Released:
             target,
             store=lambda: self.store,
             classes=self.classes,
+            others=others,
+            folder_kind=folder_kind,
             earlier=earlier,
             link=link,
             progress=progress,

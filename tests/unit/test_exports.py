@@ -18,7 +18,8 @@ from labelloop.errors import DatasetError, StoreDenied, StoreUnavailable
 from labelloop.exports import huggingface, manifest, webdataset
 from labelloop.exports.csv_file import FORMULA
 from labelloop.exports.exported import Exported
-from labelloop.exports.names import file_name, folder_names
+from labelloop.exports.imagefolder import FolderKind
+from labelloop.exports.names import file_name, folder_names, folder_numbers
 from labelloop.exports.target import whole, writing
 from labelloop.ledger import datasets
 from labelloop.project import silent
@@ -65,6 +66,56 @@ def test_a_folder_a_class_holds_each_image(built: Released, tmp_path: Path) -> N
         assert names[path.parent.name] == row.label
         assert path.read_bytes() == built.store.objects_by_uri[row.uri].body
     assert sorted(p.name for p in target.iterdir() if p.is_dir()) == sorted(names)
+
+
+@pytest.mark.parametrize("kind", ["names", "numbers"])
+def test_class_numbers_are_the_models_in_every_version(
+    built: Released, tmp_path: Path, kind: FolderKind
+) -> None:
+    built.classes = ["dog", "zebra", ODD, "cat"]
+    first = built.version
+    second = built.release([built.put("d.png", "dog"), built.put("u.png", "unclear")])
+    one, two = tmp_path / "one", tmp_path / "two"
+    built.export("imagefolder", one, first, folder_kind=kind, others=["unclear", "old"])
+    built.export("imagefolder", two, second, folder_kind=kind, others=["unclear", "old"])
+    numbers = [json.loads((t / "class_to_idx.json").read_text()) for t in (one, two)]
+    folders = [json.loads((t / "classes.json").read_text()) for t in (one, two)]
+    assert list(folders[0].values()) == built.classes
+    assert list(numbers[0].values()) == [0, 1, 2, 3]
+    assert list(folders[1].values()) == [*built.classes, "unclear"]
+    assert numbers[1] == {**numbers[0], list(folders[1])[-1]: 4}
+    for target, found in zip((one, two), numbers, strict=True):
+        assert {p.name for p in target.iterdir() if p.is_dir()} == set(found)
+    if kind == "numbers":
+        assert sorted(numbers[1]) == list(numbers[1]) == [f"class_0{i}" for i in range(5)]
+
+
+def test_more_than_a_hundred_classes_sort_as_their_numbers() -> None:
+    named = folder_numbers([str(i) for i in range(101)])
+    assert sorted(named.values()) == list(named.values())
+
+
+def test_folders_of_names_and_of_numbers_arent_mixed(built: Released, tmp_path: Path) -> None:
+    built.export("imagefolder", tmp_path / "out", folder_kind="numbers")
+    with pytest.raises(DatasetError, match="holds another export"):
+        built.export("imagefolder", tmp_path / "out")
+    built.classes = ["cat", "dog", ODD]
+    with pytest.raises(DatasetError, match="holds another export"):
+        built.export("imagefolder", tmp_path / "out", folder_kind="numbers")
+
+
+@pytest.mark.parametrize("to", ["csv", "jsonl", "huggingface", "webdataset"])
+def test_every_format_carries_the_numbers_of_the_classes(
+    built: Released, tmp_path: Path, to: str
+) -> None:
+    target = tmp_path / "out"
+    if to in {"csv", "jsonl"}:
+        built.export(to, target / f"t.{to}")
+        index = target / "t.class_to_idx.json"
+    else:
+        built.export(to, target)
+        index = target / "class_to_idx.json"
+    assert json.loads(index.read_text()) == {"dog": 0, "cat": 1, ODD: 2}
 
 
 def test_a_second_export_writes_only_what_is_missing(built: Released, tmp_path: Path) -> None:
@@ -297,6 +348,7 @@ def test_a_csv_holds_the_manifest(built: Released, tmp_path: Path) -> None:
     assert [without_numbers(row) for row in found] == [without_numbers(row) for row in wanted]
     assert [float(r["confidence"]) for r in found] == [0.1] * 4
     assert sorted(p.name for p in target.parent.iterdir()) == [
+        "training.class_to_idx.json",
         "training.croissant.json",
         "training.csv",
     ]

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from labelloop.cli import render
 from labelloop.cli.common import name_and_version, opened, print_json, with_config
 from labelloop.cli.wrapping import wrapped
+
+if TYPE_CHECKING:
+    from labelloop.exports.imagefolder import FolderKind
 
 
 @click.group(name="datasets")
@@ -102,13 +106,27 @@ def diff(config: Path, as_json: bool, old: str, new: str) -> None:
     help="The folder or file to write; NAME-vN-FORMAT or NAME-vN.csv here where left out.",
 )
 @click.option(
+    "--folders",
+    type=click.Choice(["names", "numbers"]),
+    default="names",
+    show_default=True,
+    help="imagefolder: folders named as the classes, or class_00, class_01, ..., which sort in the "
+    "order of `[project] classes`.",
+)
+@click.option(
     "--copy",
     is_flag=True,
     help="imagefolder: copy what lies on this machine already; else it is linked.",
 )
 @with_config
 def export(
-    config: Path, as_json: bool, names: tuple[str, ...], to: str, target: Path | None, copy: bool
+    config: Path,
+    as_json: bool,
+    names: tuple[str, ...],
+    to: str,
+    target: Path | None,
+    folders: "FolderKind",
+    copy: bool,
 ) -> None:
     """Write a version for training tools; run again, it carries on where it stopped.
 
@@ -122,7 +140,11 @@ def export(
         versions = [loop.dataset(*name_and_version(name)) for name in names]
         name = "-".join(f"{v.name}-v{v.version}" for v in versions)
         done = loop.export(
-            versions, to, target or Path(name + FILES.get(to, f"-{to}")), link=not copy
+            versions,
+            to,
+            target or Path(name + FILES.get(to, f"-{to}")),
+            link=not copy,
+            folder_kind=folders,
         )
     if as_json:
         print_json(done)

@@ -15,7 +15,8 @@ from labelloop.exports import (
     webdataset,
 )
 from labelloop.exports.exported import Exported
-from labelloop.exports.target import writing
+from labelloop.exports.imagefolder import FolderKind
+from labelloop.exports.target import CLASS_NUMBERS, write_numbers, writing
 from labelloop.ports.clock import Progress
 from labelloop.ports.store import Store
 
@@ -32,14 +33,19 @@ def export(
     *,
     store: Callable[[], Store],
     classes: Sequence[str],
+    others: Sequence[str] = (),
+    folder_kind: FolderKind = "names",
     earlier: Sequence[Path] = (),
     link: bool = True,
     progress: Progress,
 ) -> Exported:
     """Write one version to `target`; as "huggingface" several, each a split of its own.
 
-    classes
-        what people may answer, in the order of the settings; classes that only the versions know follow
+    classes, others
+        the model's classes in the order of the settings: their places are their numbers; what else
+        people answered follows, always in the same order, and what only the versions know comes last
+    folder_kind
+        imagefolder: folders named as the classes, or by their numbers (`class_06`)
     store
         opens the store; a format without images doesn't ask for it
     earlier, link
@@ -63,14 +69,23 @@ def export(
             f"{version.name} v{version.version} holds text, and {to} is a format of images",
             remedy="export it as csv, jsonl or huggingface",
         )
-    known = [*classes, *sorted({x for v in versions for x in manifest.labels(v)} - {*classes})]
+    known = list(dict.fromkeys([*classes, *others]))
+    known += sorted({x for v in versions for x in manifest.labels(v)} - {*known})
     if to == "csv":
         done = csv_file.export(version, target, progress)
     elif to == "jsonl":
         done = jsonl_file.export(version, target, progress)
     elif to == "imagefolder":
         done = imagefolder.export(
-            version, target, store(), earlier=earlier, link=link, progress=progress
+            version,
+            target,
+            store(),
+            classes=known,
+            always=classes,
+            folder_kind=folder_kind,
+            earlier=earlier,
+            link=link,
+            progress=progress,
         )
     elif to == "webdataset":
         done = webdataset.export(version, target, store(), classes=known, progress=progress)
@@ -80,6 +95,7 @@ def export(
     if to in FILES:
         with writing(target):
             croissant.describe_table(target, version, _KINDS[to], manifest.schema(version))
+            write_numbers(target.with_name(f"{target.stem}.{CLASS_NUMBERS}"), known)
     return done
 
 

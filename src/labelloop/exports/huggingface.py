@@ -13,7 +13,14 @@ from labelloop.exports.exported import Exported
 from labelloop.exports.inputs import inputs
 from labelloop.exports.names import ending, file_name
 from labelloop.exports.shards import SHARD_BYTES, Input, OpenShard, Shards
-from labelloop.exports.target import claimed, make_folder, whole, writing
+from labelloop.exports.target import (
+    CLASS_NUMBERS,
+    claimed,
+    make_folder,
+    whole,
+    write_numbers,
+    writing,
+)
 from labelloop.ports.clock import Progress
 from labelloop.ports.store import Store
 
@@ -47,6 +54,7 @@ def export(
     """
     with writing(target), claimed(target, versions, "huggingface"):
         make_folder(target / "data")
+        write_numbers(target / CLASS_NUMBERS, classes)
         shards = Shards(target, progress)
         for version in versions:
             columns = manifest.schema(version)

@@ -10,7 +10,7 @@ from enum import Enum
 from hashlib import md5, sha256
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_to_bytes
 
 from labelloop.core.dataset import DatasetVersion, Row
@@ -19,8 +19,9 @@ from labelloop.exports.csv_file import CsvWriter
 from labelloop.exports.exported import Exported
 from labelloop.exports.gone import gone_file
 from labelloop.exports.inputs import at_once, read
-from labelloop.exports.names import ending, folder_names, image_names
+from labelloop.exports.names import ending, folder_names, folder_numbers, image_names
 from labelloop.exports.target import (
+    CLASS_NUMBERS,
     CLASSES,
     CROISSANT,
     GONE,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SAMPLES = "samples.csv"
-_OWN = (CLASSES, CROISSANT, GONE, SAMPLES)
+FolderKind = Literal["names", "numbers"]
+_OWN = (CLASSES, CLASS_NUMBERS, CROISSANT, GONE, SAMPLES)
 _FILE = "file://"
 _PAGE = 5_000
 _HASHES = {32: md5, 64: sha256}
@@ -61,24 +63,32 @@ def export(
     target: Path,
     store: Store,
     *,
+    classes: Sequence[str],
+    always: Sequence[str],
+    folder_kind: FolderKind = "names",
     earlier: Sequence[Path] = (),
     link: bool = True,
     progress: Progress,
 ) -> Exported:
     """Write each sample to `target`/CLASS/NAME; a second run writes only what is missing.
 
-    `classes.json` says which folder is which class, `samples.csv` which file is which sample. What lies
+    The classes in `always` have a folder even where it is empty, the others where the version holds
+    them. `classes.json` says which folder is which class, `class_to_idx.json` which number it has: its
+    place in `classes`. `samples.csv` says which file is which sample. What lies
     in one of the `earlier` exports, or in the store where that is a folder, is linked where `link`
     and the file system allow it, and copied elsewhere.
 
     Raises:
         DatasetError: the folder can't be written, or holds something else.
     """
-    with writing(target), claimed(target, [version], "imagefolder"):
-        folders = folder_names(manifest.labels(version), taken=_OWN)
+    layout = {} if folder_kind == "names" else {"folders": folder_kind, "classes": [*classes]}
+    with writing(target), claimed(target, [version], "imagefolder", **layout):
+        folders = _folders(version, classes, always, folder_kind)
         for folder in folders.values():
             make_folder(target / folder)
-        write_json(target / CLASSES, {folders[label]: label for label in sorted(folders)})
+        write_json(target / CLASSES, {folder: label for label, folder in folders.items()})
+        numbers = {folder: classes.index(label) for label, folder in folders.items()}
+        write_json(target / CLASS_NUMBERS, numbers)
         files = _Files(target, folders, store, earlier, link=link)
         counts = dict.fromkeys(Outcome, 0)
         schema = _with_file(manifest.schema(version))
@@ -107,6 +117,15 @@ def export(
         n_gone=gone.n,
         gone=tuple(gone.first),
     )
+
+
+def _folders(
+    version: DatasetVersion, classes: Sequence[str], always: Sequence[str], kind: FolderKind
+) -> dict[str, str]:
+    """The folder of each class, in the order of their numbers; the same for every version."""
+    named = folder_numbers(classes) if kind == "numbers" else folder_names(classes, taken=_OWN)
+    held = {*always, *manifest.labels(version)}
+    return {label: named[label] for label in classes if label in held}
 
 
 class _Files:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import PurePosixPath
 
@@ -42,6 +42,16 @@ def folder_names(labels: Iterable[str], *, taken: Iterable[str] = ()) -> dict[st
         return seen[_seen(name)] == 1 and _safe(name) == name and not _HASHED.fullmatch(name)
 
     return {name: name if plain(name) else f"_{_safe(name)}-{digest(name).hex()}" for name in names}
+
+
+def folder_numbers(classes: Sequence[str]) -> dict[str, str]:
+    """A folder for each class that sorts as the class does in `classes`.
+
+    >>> folder_numbers(["Dessert", "Bread"])
+    {'Dessert': 'class_00', 'Bread': 'class_01'}
+    """
+    width = max(2, len(str(len(classes) - 1)))
+    return {label: f"class_{number:0{width}d}" for number, label in enumerate(classes)}
 
 
 def file_name(sample_id: str, content_hash: str = "") -> str:

@@ -4,7 +4,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -15,6 +15,7 @@ from labelloop.errors import DatasetError
 MARK = ".labelloop.json"
 GONE = "gone.jsonl"
 CLASSES = "classes.json"
+CLASS_NUMBERS = "class_to_idx.json"
 CROISSANT = "croissant.json"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -73,6 +74,11 @@ def make_folder(path: Path) -> None:
     path.mkdir(exist_ok=True)
 
 
+def write_numbers(path: Path, classes: Iterable[str]) -> None:
+    """Write the number of each class, as torchvision calls it `class_to_idx`."""
+    write_json(path, {name: number for number, name in enumerate(classes)})
+
+
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file for people and programs, whole."""
     with whole(path) as file:
@@ -80,8 +86,12 @@ def write_json(path: Path, content: object) -> None:
 
 
 @contextmanager
-def claimed(target: Path, versions: Sequence[DatasetVersion], format_name: str) -> Iterator[None]:
+def claimed(
+    target: Path, versions: Sequence[DatasetVersion], format_name: str, **more: object
+) -> Iterator[None]:
     """The folder, made where absent, marked as this export's, and locked until the end.
+
+    `more` is what else two runs of the same export have in common.
 
     Raises:
         DatasetError: it holds something else, or another process is writing there.
@@ -99,15 +109,15 @@ def claimed(target: Path, versions: Sequence[DatasetVersion], format_name: str) 
         except OSError as exc:
             if exc.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
                 raise  # some network file systems know no locks: then nobody is kept out
-        _mark(target, versions, format_name)
+        _mark(target, versions, {"format": format_name, **more})
         yield
     finally:
         os.close(handle)
 
 
-def _mark(target: Path, versions: Sequence[DatasetVersion], format_name: str) -> None:
+def _mark(target: Path, versions: Sequence[DatasetVersion], how: Mapping[str, object]) -> None:
     own = {
-        "format": format_name,
+        **how,
         "versions": [
             {"dataset": v.name, "version": v.version, "content": v.content_hash} for v in versions
         ],

@@ -14,7 +14,14 @@ from labelloop.exports.exported import Exported
 from labelloop.exports.inputs import inputs
 from labelloop.exports.names import digest, ending
 from labelloop.exports.shards import SHARD_BYTES, Shards
-from labelloop.exports.target import CLASSES, claimed, write_json, writing
+from labelloop.exports.target import (
+    CLASS_NUMBERS,
+    CLASSES,
+    claimed,
+    write_json,
+    write_numbers,
+    writing,
+)
 from labelloop.ports.clock import Progress
 from labelloop.ports.store import Store
 
@@ -46,6 +53,7 @@ def export(
 
     with writing(target), claimed(target, [version], "webdataset"):
         write_json(target / CLASSES, list(classes))
+        write_numbers(target / CLASS_NUMBERS, classes)
         shards = Shards(target, progress)
         shards.write(
             inputs(manifest.shuffled(version), store),

@@ -59,6 +59,18 @@ def live(tx: Transaction) -> frozenset[str]:
     )
 
 
+def answered(tx: Transaction) -> list[str]:
+    """The classes and extra answers that labels hold, retired ones included, the oldest first."""
+    labels = sa.select(t.labels.c.label)
+    return list(
+        tx.execute(
+            sa.select(t.classes.c.name)
+            .where(t.classes.c.name.in_(labels))
+            .order_by(t.classes.c.added_at, t.classes.c.name)
+        ).scalars()
+    )
+
+
 def extra_answers(tx: Transaction) -> frozenset[str]:
     """The answers that are no class of the model, retired ones included."""
     return frozenset(
