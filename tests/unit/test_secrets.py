@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from labelloop.adapters.http import patience
+from labelloop.adapters.http import retries
 from labelloop.adapters.s3.store import S3Store
 from labelloop.demo.process import free_port
 from labelloop.errors import LabelloopError
@@ -70,7 +70,7 @@ def settings(folder: Path, url: str, *, api_key: str = LEGACY, **parts: str) -> 
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THE_SECRET_KEY", f"{MARK}-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{MARK}-of-the-environment")
-    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
 
 
 @pytest.fixture

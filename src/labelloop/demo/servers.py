@@ -14,13 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 from labelloop.adapters.s3.access import S3Access
 from labelloop.demo.process import ServerError, ServerProcess, free_port, free_ports
 from labelloop.demo.template import Credentials, Template
 from labelloop.ports.clock import Progress
 
 LABEL_STUDIO_VERSION = "1.23.2"
-ATTEMPTS = 3
 GRPC_OFFSET = 10_000  # SeaweedFS clients assume this distance between HTTP and gRPC ports
 
 
@@ -48,16 +49,11 @@ class SeaweedFS:
         self._identities = identities
         self.access_key = access_key
         self.secret_key = secret_key or secrets.token_hex(16)
-        for attempt in range(1, ATTEMPTS + 1):
-            self._ports = free_ports(5, also_offset=GRPC_OFFSET)
-            self.endpoint_url = f"http://127.0.0.1:{self._ports[0]}"
-            try:
-                self._start()
-                return
-            except ServerError:
-                # Another program may have taken a port between our look and its start.
-                if attempt == ATTEMPTS:
-                    raise
+        # Another program may take a port between our look and its start.
+        start = Retrying(
+            retry=retry_if_exception_type(ServerError), stop=stop_after_attempt(3), reraise=True
+        )
+        start(self._start)
 
     @property
     def access(self) -> S3Access:
@@ -67,6 +63,8 @@ class SeaweedFS:
         )
 
     def _start(self) -> None:
+        self._ports = free_ports(5, also_offset=GRPC_OFFSET)
+        self.endpoint_url = f"http://127.0.0.1:{self._ports[0]}"
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         s3, master, volume, filer, admin = self._ports

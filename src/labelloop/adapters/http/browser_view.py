@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from labelloop.adapters.http.patience import instant
+from labelloop.adapters.http.retries import instant
 from labelloop.errors import StoreUnavailable
 from labelloop.ports.store import BrowserView
 

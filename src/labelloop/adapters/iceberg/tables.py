@@ -6,7 +6,6 @@ makes a commit idempotent. Reading is in `labelloop.adapters.iceberg.log`.
 
 import errno
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -305,27 +304,28 @@ class IcebergTables:
         Raises:
             LogError: others kept committing, or `call` failed.
         """
-        from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
-        from sqlalchemy.exc import OperationalError
+        from tenacity import (
+            RetryError,
+            Retrying,
+            retry_if_exception,
+            stop_after_attempt,
+            wait_exponential,
+        )
 
-        failure: Exception | None = None
-        for attempt in range(COMMIT_ATTEMPTS):
-            table = self.load(kind)
+        retrying = Retrying(
+            retry=retry_if_exception(_lost_to_another),
+            stop=stop_after_attempt(COMMIT_ATTEMPTS),
+            wait=wait_exponential(multiplier=0.02, max=2.0),
+        )
+        try:
             with translated(doing):
-                try:
-                    call(table)
-                    return
-                except (CommitFailedException, CommitStateUnknownException) as exc:
-                    failure = exc
-                except OperationalError as exc:  # the catalog's database is locked
-                    if sqlite_code(exc) and not sqlite_code(exc).startswith("SQLITE_BUSY"):
-                        raise
-                    failure = exc
-            time.sleep(min(2.0, 0.02 * 2**attempt))
-        raise LogError(
-            f"{doing} wasn't done in {COMMIT_ATTEMPTS} attempts: {failure}",
-            remedy="run again when no other process writes this log",
-        ) from failure
+                retrying(lambda: call(self.load(kind)))
+        except RetryError as exc:
+            failure = exc.last_attempt.exception()
+            raise LogError(
+                f"{doing} wasn't done in {COMMIT_ATTEMPTS} attempts: {failure}",
+                remedy="run again when no other process writes this log",
+            ) from failure
 
     def drop(self, kind: BatchKind) -> None:
         """Take a table out of the catalog, if it is there; its files stay."""
@@ -385,6 +385,17 @@ def same_log(found: tuple[str, bytes], *, ledger_id: str, salt: bytes) -> None:
 def sqlite_file(catalog: str) -> Path:
     """The file of a sqlite:///path catalog."""
     return Path(catalog.removeprefix("sqlite:///"))
+
+
+def _lost_to_another(exc: BaseException) -> bool:
+    """Whether a commit failed because another process committed, or holds the catalog's database."""
+    from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(exc, OperationalError):
+        code = sqlite_code(exc)
+        return not code or code.startswith("SQLITE_BUSY")
+    return isinstance(exc, CommitFailedException | CommitStateUnknownException)
 
 
 def _identity(properties: Mapping[str, str]) -> tuple[str, bytes]:

@@ -5,23 +5,21 @@ import re
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 
 from labelloop.adapters.http.loopback import is_loopback
-from labelloop.adapters.http.patience import (
-    ATTEMPTS,
-    ATTEMPTS_AFTER_TIMEOUT,
-    LONGEST_PAUSE_S,
-    Patience,
-    instant,
-    pause_s,
-    told_s,
-)
+from labelloop.adapters.http.patience import Patience
 from labelloop.adapters.http.redaction import redact_logs
+from labelloop.adapters.http.retries import (
+    ATTEMPTS_AFTER_TIMEOUT,
+    PassingFailure,
+    instant,
+    retried,
+    retry_after_s,
+)
 from labelloop.adapters.label_studio.address import (
     checked_key,
     checked_url,
@@ -62,17 +60,6 @@ class AddressRefused(AnnotatorError):
 
 class PageNotFound(AnnotatorUnavailable):
     """A 404 that isn't Label Studio's API speaking: a proxy, another program, or a wrong path."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """A request that failed for now; asking again may work."""
-
-    error: AnnotatorUnavailable
-    cause: Exception | None
-    attempts: int
-    told_s: float | None = None
-    """After how long the server wants to be asked again."""
 
 
 class LabelStudioApi:
@@ -183,19 +170,18 @@ class LabelStudioApi:
         repeatable: bool = False,
     ) -> "httpx.Response":
         """The response; one that tells of a passing failure only once the retries are used up."""
-        url = self.url + path
         content = None if body is None else _Sealed(body)
-        attempt = 1
-        while True:
-            outcome = self._once(method, url, params, content, sign)
-            if not isinstance(outcome, _Failure):
-                return outcome
-            limit = outcome.attempts if repeatable or method in REPEATABLE else 1
-            wait_s = pause_s(attempt, outcome.told_s)
-            if attempt >= limit or wait_s > LONGEST_PAUSE_S:
-                raise outcome.error from outcome.cause
-            self._sleep(wait_s)
-            attempt += 1
+        may_repeat = repeatable or method in REPEATABLE
+
+        def once() -> "httpx.Response":
+            try:
+                return self._once(method, self.url + path, params, content, sign)
+            except PassingFailure as failure:
+                if not may_repeat:
+                    failure.attempts = 1
+                raise
+
+        return retried(once, sleep=self._sleep)
 
     def _once(
         self,
@@ -204,7 +190,7 @@ class LabelStudioApi:
         params: Mapping[str, str | int] | None,
         content: "_Sealed | None",
         sign: "Sign | None",
-    ) -> "httpx.Response | _Failure":
+    ) -> "httpx.Response":
         import httpx
 
         try:
@@ -217,33 +203,33 @@ class LabelStudioApi:
                 auth=sign,
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-            return _Failure(self._unreachable(exc), frameless(exc), ATTEMPTS)
+            raise PassingFailure(self._unreachable(exc), frameless(exc)) from None
         except httpx.TimeoutException as exc:
             error = AnnotatorUnavailable(
                 f"Label Studio at {self.url} gave no answer within {self._timeout_s:g} s",
                 remedy="see whether it is overloaded, then run again",
             )
-            return _Failure(error, frameless(exc), ATTEMPTS_AFTER_TIMEOUT)
+            raise PassingFailure(error, frameless(exc), attempts=ATTEMPTS_AFTER_TIMEOUT) from None
         except (httpx.TransportError, httpx.DecodingError) as exc:
             error = AnnotatorUnavailable(
                 f"the connection to Label Studio at {self.url} broke: {type(exc).__name__}",
                 remedy="see whether it restarts or a proxy cuts it off, then run again",
             )
-            return _Failure(error, frameless(exc), ATTEMPTS)
+            raise PassingFailure(error, frameless(exc)) from None
         date = response.headers.get("date", "")
         self.served_at = instant(date) or self.served_at
         if response.status_code >= 500 or response.status_code == 429:
             kind = InternalError if response.status_code == 500 else AnnotatorUnavailable
-            told = told_s(response.headers.get("retry-after", ""), date)
-            later = f" and asks to come back after {told:.0f} s" if told else ""
+            pause_s = retry_after_s(response.headers.get("retry-after", ""), date)
+            later = f" and asks to come back after {pause_s:.0f} s" if pause_s else ""
             error = kind(
                 f"Label Studio at {self.url} answered {response.status_code}"
                 f" to {method} {response.url.path}{self._said(response)}{later}",
                 remedy="see Label Studio's own log, then run again",
             )
-            return _Failure(error, None, ATTEMPTS, told)
+            raise PassingFailure(error, None, retry_after_s=pause_s)
         if _is_cut_short(response):
-            return _Failure(self._not_understood(response), None, ATTEMPTS)
+            raise PassingFailure(self._not_understood(response), None)
         return response
 
     def _limit(self, response: "httpx.Response") -> None:

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labelloop.adapters.http.patience import (
+from labelloop.adapters.http.patience import Patience, PatientReader
+from labelloop.adapters.http.retries import (
     ATTEMPTS,
     ATTEMPTS_AFTER_TIMEOUT,
-    LONGEST_PAUSE_S,
-    Patience,
-    PatientReader,
-    pause_s,
-    told_s,
+    PassingFailure,
+    retried,
+    retry_after_s,
 )
 from labelloop.adapters.s3.errors import Request, is_slow, translated
 from labelloop.errors import StoreUnavailable
@@ -43,29 +42,34 @@ class Asking:
         Raises:
             StoreError: it failed for good, or as often as it is tried.
         """
-        attempt = 1
-        while True:
+
+        def once() -> R:
             try:
                 with translated(request):
                     return call()
             except StoreUnavailable as exc:
-                wait_s = pause_s(attempt, _told_s(exc.__cause__))
-                if attempt >= self._limit(exc.__cause__) or wait_s > LONGEST_PAUSE_S:
-                    raise
-            self._sleep(wait_s)
-            attempt += 1
+                raise self._passing(exc) from None
 
-    def _limit(self, cause: BaseException | None) -> int:
-        return min(self._attempts, ATTEMPTS_AFTER_TIMEOUT) if is_slow(cause) else self._attempts
+        return retried(once, sleep=self._sleep)
+
+    def _passing(self, error: StoreUnavailable) -> PassingFailure:
+        cause = error.__cause__
+        limit = ATTEMPTS_AFTER_TIMEOUT if is_slow(cause) else ATTEMPTS
+        return PassingFailure(
+            error,
+            cause,
+            attempts=min(self._attempts, limit),
+            retry_after_s=_retry_after_s(cause),
+        )
 
 
-def _told_s(cause: BaseException | None) -> float | None:
+def _retry_after_s(cause: BaseException | None) -> float | None:
     from botocore.exceptions import ClientError
 
     if not isinstance(cause, ClientError):
         return None
     headers = cause.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return told_s(headers.get("retry-after", ""), headers.get("date", ""))
+    return retry_after_s(headers.get("retry-after", ""), headers.get("date", ""))
 
 
 def limit_answers(client: "S3Client", timeout_s: float) -> None:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from labelloop.adapters.http import browser_view
-from labelloop.adapters.http.patience import ATTEMPTS
+from labelloop.adapters.http.retries import ATTEMPTS
 from labelloop.adapters.s3 import listing, retention
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import Entry, entry_of, tags_of
