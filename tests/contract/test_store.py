@@ -1,5 +1,6 @@
 """What every Store does, in memory, in a folder and on a real S3 server."""
 
+import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,6 +160,7 @@ def s3_bench(server: "SeaweedFS", s3: "S3Client", bucket: str, blind: str) -> Be
         tags: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
         content_type: str = "image/png",
+        content_encoding: str = "",
     ) -> None:
         tagging = "&".join(f"{quote(k)}={quote(v)}" for k, v in (tags or {}).items())
         s3.put_object(
@@ -168,6 +170,7 @@ def s3_bench(server: "SeaweedFS", s3: "S3Client", bucket: str, blind: str) -> Be
             Tagging=tagging,
             Metadata=metadata or {},
             ContentType=content_type,
+            **({"ContentEncoding": content_encoding} if content_encoding else {}),
         )
 
     def look(uri: str) -> Held:
@@ -367,6 +370,20 @@ def test_a_blind_copy_replaces_what_stood_there(bucket_bench: Bench) -> None:
     copy = bucket_bench.look(bucket_bench.uri("old.png"))
     assert (copy.body, copy.content_type) == (b"new", bucket_bench.typed("image/png"))
     assert (copy.tags, copy.metadata) == ({}, {})
+
+
+def test_what_was_stored_compressed_is_read_plain(bucket_bench: Bench) -> None:
+    store = bucket_bench.store
+    twice = gzip.compress(b"pix") + gzip.compress(b"els")
+    bucket_bench.put("a.png", twice, content_encoding="gzip", tags={"confidence": "1"})
+    bucket_bench.put("plain.png", b"pixels", content_encoding="gzip")
+    [listed] = [o for page in store.objects() for o in page if o.sample_id == "a.png"]
+    assert store.read(listed.uri, content_hash=listed.content_hash) == b"pixels"
+    assert store.read(bucket_bench.uri("plain.png")) == b"pixels"
+    for body, encoding in ((b"...", "br"), (twice[:-9], "gzip")):
+        bucket_bench.put("b.png", body, content_encoding=encoding)
+        with pytest.raises(InputGone, match="Content-Encoding"):
+            store.read(bucket_bench.uri("b.png"))
 
 
 def test_what_is_gone_is_said_to_be_gone(bench: Bench) -> None:

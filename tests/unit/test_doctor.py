@@ -86,6 +86,15 @@ def test_a_healthy_project_has_one_line_that_a_person_must_try(world: World) -> 
     assert healthy.not_made == ()
 
 
+def test_images_that_browsers_dont_show_are_counted_and_named(world: World) -> None:
+    for name in ("a.TIF", "b.tiff", "c.heic"):
+        world.put(name, predicted_class="cat")
+    finding = found(diagnose(subject(world)), "formats")
+    assert finding.outcome is Outcome.WARN
+    assert "of 63 objects looked at 2 TIFF and 1 HEIC can't be shown" in finding.says
+    assert any(name in finding.says for name in ("a.TIF", "b.tiff", "c.heic"))
+
+
 def test_it_leaves_everything_as_it_was(world: World) -> None:
     before = dict(world.store.objects_by_uri)
     diagnose(subject(world))

@@ -3,11 +3,13 @@
 import csv
 import errno
 import fcntl
+import gzip
 import json
 import os
 import re
+import tarfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from labelloop.exports.target import whole, writing
 from labelloop.ledger import datasets
 from labelloop.project import silent
 from tests.unit.conftest import MakeWorld
-from tests.unit.released import Released, release
+from tests.unit.released import ROW, Released, release
 from tests.world import LOW
 
 ODD = 'a/b "<é>'
@@ -93,6 +95,38 @@ def test_class_numbers_are_the_models_in_every_version(
 def test_more_than_a_hundred_classes_sort_as_their_numbers() -> None:
     named = folder_numbers([str(i) for i in range(101)])
     assert sorted(named.values()) == list(named.values())
+
+
+def test_a_file_keeps_its_ending_or_gets_that_of_its_content(
+    built: Released, tmp_path: Path
+) -> None:
+    avif = b"\0\0\0\x1cftypavif..."
+    bodies = {"a.avif": avif, "b.jp2": b"?", "c.heic": b"?", "d.dcm": b"?", "e": avif, "f": b"?"}
+    built.release([built.put(key, "cat", body) for key, body in bodies.items()])
+    built.export("imagefolder", tmp_path / "out")
+    built.export("webdataset", tmp_path / "tar")
+    found = {sample: path.name for sample, path in images(tmp_path / "out").items()}
+    endings = {"avif", "jp2", "heic", "dcm", "bin"}
+    wanted = {**{name: name for name in bodies}, "e": "e.avif", "f": "f.bin"}
+    assert {key: name.partition("-")[2] for key, name in found.items()} == wanted
+    with tarfile.open(next((tmp_path / "tar").glob("*.tar"))) as tar:
+        assert {name.split(".")[1] for name in tar.getnames()} == {*endings, "cls", "json"}
+    assert counts(built.export("imagefolder", tmp_path / "out")) == (0, 6, 0)
+
+
+def test_an_input_that_was_stored_compressed_is_exported_as_people_saw_it(
+    built: Released, tmp_path: Path
+) -> None:
+    stored = built.store.put("a.png", gzip.compress(b"pixels"), content_encoding="gzip")
+    unread = built.store.put("b.png", b"...", content_encoding="br")
+    rows = [
+        replace(ROW, sample_id=o.sample_id, uri=o.uri, content_hash=o.content_hash)
+        for o in (stored, unread)
+    ]
+    built.release(rows)
+    done = built.export("imagefolder", tmp_path / "out")
+    assert images(tmp_path / "out")["a.png"].read_bytes() == b"pixels"
+    assert (counts(done), done.gone) == ((1, 0, 1), ("b.png",))
 
 
 def test_folders_of_names_and_of_numbers_arent_mixed(built: Released, tmp_path: Path) -> None:

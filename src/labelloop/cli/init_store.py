@@ -115,7 +115,7 @@ def _server_or_folder(asker: Asker) -> str:
 def look(asker: Asker, place: Place) -> "Proposal":
     """What some hundred inputs say; where several tags could hold the class, the person says which."""
     from labelloop.adapters.folder.store import INLINE_BYTES
-    from labelloop.doctor.glimpse import glimpse
+    from labelloop.doctor.glimpse import glimpse, unshown
     from labelloop.setup.proposal import propose
 
     with Watch() as watch, draft(place) as loop:
@@ -127,6 +127,9 @@ def look(asker: Asker, place: Place) -> "Proposal":
     n = len(tagged)
     looked = "all were looked at" if n == found.n_listed else f"{n:,} were looked at"
     say(f"{place.written['uri']} holds {found.listed}; {looked}")
+    shown = unshown(found.objects)
+    if shown is not None:
+        say(f"note: {shown}")
     large = [of for of in found.objects if place.is_folder and of.size_bytes > INLINE_BYTES]
     proposed = partial(
         propose,

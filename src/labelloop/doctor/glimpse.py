@@ -1,8 +1,11 @@
 """A glimpse of a store or a table: some hundred objects or rows, spread over what is there."""
 
 import heapq
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labelloop.core.image_kind import not_shown
 from labelloop.core.line import line
 from labelloop.ports.clock import Progress
 from labelloop.ports.source import Source
@@ -42,6 +45,23 @@ def glimpse(store: Store, *, progress: Progress, n_objects: int = OBJECTS) -> Gl
             whole = False
             break
     return Glimpse(tuple(chosen), n_listed, whole)
+
+
+def unshown(objects: Sequence[StoredObject]) -> str | None:
+    """How many of the objects are images that browsers don't show, and which; None: there are none.
+
+    >>> unshown([]) is None
+    True
+    """
+    found = [(o.sample_id, kind) for o in objects if (kind := not_shown(o.sample_id))]
+    if not found:
+        return None
+    counts = Counter(kind for _, kind in found)
+    kinds = " and ".join(f"{n:,} {kind}" for kind, n in counts.most_common())
+    return (
+        f"of {len(objects):,} objects looked at {kinds} can't be shown by most browsers, such as "
+        f"{found[0][0]}"
+    )
 
 
 def _place(found: StoredObject) -> int:

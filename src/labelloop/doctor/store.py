@@ -6,11 +6,15 @@ from datetime import timedelta
 from secrets import token_hex
 
 from labelloop.doctor.finding import Check, Finding, fail, failed, ok, warn, you
+from labelloop.doctor.glimpse import unshown
 from labelloop.doctor.key_leak import telltale
 from labelloop.doctor.subject import Subject
 from labelloop.errors import StoreDenied
 from labelloop.reading.tags import TaggedObject, read_tags
 
+UNSHOWN = (
+    "let the application store JPEG, PNG, WebP or AVIF beside them, or expect that people skip them"
+)
 QUIET = timedelta(days=1)
 """How long no notification may come before that is strange."""
 
@@ -21,6 +25,7 @@ def checks(subject: Subject) -> list[Check]:
     return [
         Check("store", lambda: _store(subject)),
         Check("tags", lambda: _tags(subject), needs=needs),
+        Check("formats", lambda: _formats(subject), needs=needs),
         Check("notifications", lambda: _notifications(subject)),
         Check("blind copies", lambda: _blind_copies(subject), needs=needs),
         Check("blindness", lambda: _blindness(subject), needs=(*needs, "tags")),
@@ -94,6 +99,12 @@ def _tags(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield warn("tags", says, f"docs/bucket.md says what each tag may hold; {listed}")
+
+
+def _formats(subject: Subject) -> Iterator[Finding]:
+    says = None if subject.by_text else unshown(subject.glimpse.objects)
+    if says is not None:
+        yield warn("formats", says, UNSHOWN)
 
 
 def _notifications(subject: Subject) -> Iterator[Finding]:

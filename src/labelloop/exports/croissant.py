@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from labelloop.core.dataset import DatasetVersion
+from labelloop.core.image_kind import ENDINGS, MEDIA_TYPES
 from labelloop.exports import manifest
 from labelloop.exports.shards import Shard, hash_of
 from labelloop.exports.target import CROISSANT, write_json
@@ -44,7 +45,7 @@ _TERMS = (
     "subField",
     "transform",
 )
-_IMAGES = ["image/png", "image/jpeg", "image/gif", "image/bmp", "image/tiff", "image/webp"]
+_IMAGES = list(MEDIA_TYPES.values())
 
 
 def describe_table(path: Path, version: DatasetVersion, kind: str, columns: "pa.Schema") -> Path:
@@ -124,7 +125,7 @@ def describe_parquet(
 def describe_tars(target: Path, version: DatasetVersion, shards: Sequence[Shard]) -> None:
     """Write what the tar files hold: the images and the classes' places, each by its sample's key."""
     within = [{"@id": shard.name} for shard in shards]
-    endings = ["*.png", "*.jpg", "*.jpeg", "*.gif", "*.bmp", "*.tif", "*.webp", "*.bin"]
+    endings = [*(f"*{ending}" for ending in sorted(ENDINGS)), "*.bin"]
     files = [_shard(shard, "application/x-tar") for shard in shards]
     records = []
     for name, includes, kinds, kind in (

@@ -7,21 +7,13 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import PurePosixPath
 
+from labelloop.core.image_kind import ENDINGS, MEDIA_TYPES, kind_of
+
 _LONGEST_BYTES = 150
 """Of a name; file systems take 255, and a hash and an ending stand beside it."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029/\\:*?"<>|]|^[.~ -]+|[. ]+$')
 _HASHED = re.compile(r"_.*-[0-9a-f]{16}", re.DOTALL)
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-_IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-_KINDS = ("png", "jpg", "gif", "bmp", "tif", "webp")
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpg"),
-    (b"GIF8", "gif"),
-    (b"BM", "bmp"),
-    (b"II*\x00", "tif"),
-    (b"MM\x00*", "tif"),
-)
 
 
 def folder_names(labels: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, str]:
@@ -69,17 +61,19 @@ def file_name(sample_id: str, content_hash: str = "") -> str:
 def image_names(sample_id: str, content_hash: str) -> list[str]:
     """The names that a sample's image may have: one if its id ends as images do, else one a kind.
 
-    Loaders of folders pass over files whose ending isn't an image's.
+    Loaders of folders pass over files whose ending isn't an image's. The last name is for content of no
+    known kind: it keeps the id's ending.
 
-    >>> [name[17:] for name in image_names("class_07/a.PNG", "")]
-    ['a.PNG']
+    >>> [name[17:] for name in image_names("class_07/a.AVIF", "")]
+    ['a.AVIF']
     >>> [name[17:] for name in image_names("class_07/a", "")][:2]
     ['a.png', 'a.jpg']
     """
     name = file_name(sample_id, content_hash)
-    if PurePosixPath(name).suffix.lower() in _IMAGE_ENDINGS:
+    if PurePosixPath(name).suffix.lower() in ENDINGS:
         return [name]
-    return [f"{name}.{found}" for found in (*_KINDS, "bin")]
+    unknown = name if _own_ending(name) else f"{name}.bin"
+    return [*(f"{name}.{kind}" for kind in MEDIA_TYPES), unknown]
 
 
 def ending(sample_id: str, data: bytes) -> str:
@@ -88,13 +82,7 @@ def ending(sample_id: str, data: bytes) -> str:
     >>> ending("class_07/x", b"\\xff\\xd8\\xff..."), ending("a/b.webp", b""), ending("a.b/c", b"")
     ('jpg', 'webp', 'bin')
     """
-    for start, found in _SIGNATURES:
-        if data.startswith(start):
-            return found
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    own = PurePosixPath(sample_id).suffix.removeprefix(".").lower()
-    return own if re.fullmatch(r"[a-z0-9]{1,8}", own) else "bin"
+    return kind_of(data) or _own_ending(sample_id) or "bin"
 
 
 def digest(*texts: str, size: int = 8) -> bytes:
@@ -104,6 +92,11 @@ def digest(*texts: str, size: int = 8) -> bytes:
         data = text.encode("utf-8", "surrogatepass")
         found.update(len(data).to_bytes(8, "big") + data)
     return found.digest()
+
+
+def _own_ending(name: str) -> str:
+    own = PurePosixPath(name).suffix.removeprefix(".").lower()
+    return own if re.fullmatch(r"[a-z0-9]{1,8}", own) else ""
 
 
 def _safe(text: str) -> str:

@@ -91,10 +91,10 @@ class Store(Protocol):
         """Delete the object at `uri`; one that is not there is fine."""
 
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
-        """The bytes of the object at `uri`.
+        """The bytes of the object at `uri`, without its Content-Encoding.
 
         Raises:
-            InputGone: it no longer exists.
+            InputGone: it no longer exists, or its Content-Encoding can't be undone.
             InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing. One
                 that a table's row got, of its text or uri, says nothing of the content.
         """

@@ -8,6 +8,7 @@ from hashlib import md5
 from itertools import islice
 from urllib.parse import quote, unquote, urlsplit
 
+from labelloop.core.content_encoding import decoded
 from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
 from labelloop.ports.store import BrowserView, StoredObject
 
@@ -23,6 +24,7 @@ class MemoryObject:
     last_modified: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    content_encoding: str = ""
 
 
 class MemoryStore:
@@ -83,6 +85,7 @@ class MemoryStore:
         tags: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
         content_type: str = "image/png",
+        content_encoding: str = "",
         last_modified: datetime | None = None,
     ) -> StoredObject:
         """Put an object into the bucket of `uri`; returns it as a listing shows it."""
@@ -93,6 +96,7 @@ class MemoryStore:
             last_modified=last_modified or self._now(),
             tags=dict(tags or {}),
             metadata=dict(metadata or {}),
+            content_encoding=content_encoding,
         )
         return self._listed(uri)
 
@@ -193,20 +197,27 @@ class MemoryStore:
         self.objects_by_uri.pop(uri, None)
 
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
-        """The bytes of the object at `uri`.
+        """The bytes of the object at `uri`, without its Content-Encoding.
 
         Raises:
-            InputGone: it no longer exists.
+            InputGone: it no longer exists, or its Content-Encoding can't be undone.
             InputChanged: it does, and `content_hash` is one of the listing's, but not its.
         """
         self.before("read", uri)
-        body = self._held(uri).body
+        held = self._held(uri)
+        body = held.body
         if content_hash is not None and ":" not in content_hash and content_hash != _hash(body):
             raise InputChanged(
                 f"{uri} holds another content than when it was indexed",
                 remedy="put back what was there, or leave the sample out",
             )
-        return body
+        found = decoded(body, held.content_encoding)
+        if found is None:
+            raise InputGone(
+                f"{uri} is stored with Content-Encoding {held.content_encoding!r}",
+                remedy="store it plain or with gzip",
+            )
+        return found
 
     def check_writable(self, uri: str) -> None:
         """Return if the bucket of `uri` is one of the store's."""

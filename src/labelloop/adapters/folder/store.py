@@ -27,6 +27,7 @@ from labelloop.adapters.folder.files import (
 )
 from labelloop.adapters.folder.sidecars import Lines, Unreadable, read_beside
 from labelloop.adapters.http.browser_view import view
+from labelloop.core.image_kind import MEDIA_TYPES, kind_of
 from labelloop.errors import InputChanged, InputGone, InputTooLarge, StoreDenied, StoreUnavailable
 from labelloop.ports.store import BrowserView, StoredObject
 
@@ -36,13 +37,6 @@ FOR_EVER = timedelta(days=36_500)
 INLINE_BYTES = 500_000
 """The largest image that travels inside a task. A page of 30 tasks of this size is 20 MB."""
 
-TYPES = {
-    b"\x89PNG": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
-    b"BM": "image/bmp",
-}
 SHA_256 = re.compile(r"[0-9a-f]{64}")
 UNKNOWN_TYPE = "application/octet-stream"
 
@@ -316,7 +310,7 @@ def content_type(path: Path, body: bytes) -> str:
     guessed, _ = mimetypes.guess_type(f"x{path.suffix}")
     if guessed is not None:
         return guessed
-    return next((kind for start, kind in TYPES.items() if body.startswith(start)), UNKNOWN_TYPE)
+    return MEDIA_TYPES.get(kind_of(body) or "", UNKNOWN_TYPE)
 
 
 def _stored(found: Found) -> StoredObject:

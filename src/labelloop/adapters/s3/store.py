@@ -23,6 +23,7 @@ from labelloop.adapters.s3.errors import NOT_FOUND, Request, translated
 from labelloop.adapters.s3.gets import OK, Gets
 from labelloop.adapters.s3.requests import Asking
 from labelloop.adapters.s3.signing import Links, place_of
+from labelloop.core.content_encoding import decoded
 from labelloop.errors import (
     ArgumentError,
     ConfigError,
@@ -319,10 +320,10 @@ class S3Store:
                 listing.delete_versions(self._ask, self._client, request, key)
 
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
-        """The bytes of the object at `uri`.
+        """The bytes of the object at `uri`, without its Content-Encoding.
 
         Raises:
-            InputGone: it no longer exists.
+            InputGone: it no longer exists, or its Content-Encoding can't be undone.
             InputChanged: it does, and `content_hash` is an ETag, but not its.
         """
         bucket, key = split_uri(uri)
@@ -346,7 +347,8 @@ class S3Store:
                     )
                 read: bytes = body.read()
                 self._check_length(bucket, key, found, read)
-                return read
+                encoding = answer.get("ContentEncoding", "")
+                return _decoded(uri, read, encoding)
 
         return self._ask(request, whole)
 
@@ -476,6 +478,16 @@ def _hidden_prefix(hidden_uri: str | None, bucket: str) -> str | None:
         return None
     hidden_bucket, folder = split_uri(hidden_uri)
     return f"{folder.rstrip('/')}/" if hidden_bucket == bucket and folder else None
+
+
+def _decoded(uri: str, body: bytes, encoding: str) -> bytes:
+    found = decoded(body, encoding)
+    if found is None:
+        raise InputGone(
+            f"{uri} is stored with Content-Encoding {encoding!r}, which can't be undone here",
+            remedy="store it plain or with gzip",
+        )
+    return found
 
 
 def _content_type(stored: str, key: str) -> str:
