@@ -22,6 +22,7 @@ from labelloop.cli.wrapping import wrapped
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
+from labelloop.steps.measure import Confusion
 from labelloop.views.status import QueueStatus, Status
 from labelloop.views.tables import Table, confusion
 from tests.unit.conftest import MakeWorld
@@ -115,7 +116,7 @@ def test_status_shows_every_number_on_eighty_columns() -> None:
 def test_classes_too_long_for_headings_are_numbered_in_the_confusion_matrix() -> None:
     classes = [f"landscape/and a long name {i}" for i in range(8)]
     counts = [
-        SimpleNamespace(predicted_class=classes[i], label=classes[(i * i) % 8], n=100 + i)
+        Confusion(predicted_class=classes[i], label=classes[(i * i) % 8], n=100 + i)
         for i in range(8)
     ]
     measured = cast("Any", SimpleNamespace(confusion=counts))
@@ -127,10 +128,8 @@ def test_classes_too_long_for_headings_are_numbered_in_the_confusion_matrix() ->
 
 def test_the_confusion_of_a_report_is_numbered_too() -> None:
     names = [f"landscape/and a long name {i}" for i in range(6)]
-    counts = [
-        SimpleNamespace(predicted_class=n, label=n, n=70 + i) for i, n in enumerate(names[1:])
-    ]
-    wrong = SimpleNamespace(predicted_class=names[1], label=names[0], n=99)
+    counts = [Confusion(predicted_class=n, label=n, n=70 + i) for i, n in enumerate(names[1:])]
+    wrong = Confusion(predicted_class=names[1], label=names[0], n=99)
     quality = SimpleNamespace(measured=SimpleNamespace(confusion=[*counts, wrong]))
     text = "\n".join(printed(_on_screen(confusion(cast("Any", quality)))))
     assert "…" not in text

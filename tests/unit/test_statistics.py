@@ -336,7 +336,7 @@ def test_the_candidate_that_is_better_passes_and_one_that_saw_the_draws_is_undef
 
 def test_two_models_that_agree_everywhere_differ_by_nothing_within_a_margin() -> None:
     serving = simple_round(150, 200, 5_000)
-    found = compare([serving], [serving.correct])
+    found = compare([serving], [serving.score])
     assert not isinstance(found, Undefined)
     assert found.value == 0
     assert -0.03 < found.low < 0 < found.high < 0.03

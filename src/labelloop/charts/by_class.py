@@ -105,7 +105,7 @@ def confusion(q: Quality, theme: Theme) -> Picture:
             chart=None,
         )
     wrong = sorted(
-        (c for c in found if c.label != c.predicted_class),
+        (c for c in found if c.is_wrong),
         key=lambda c: (-c.n, c.predicted_class, c.label),
     )
     total = sum(c.n for c in found)
@@ -151,7 +151,7 @@ def _matrix(q: Quality, names: list[str], theme: Theme) -> Chart:
             "said": c.predicted_class,
             "label": c.label,
             "n": c.n,
-            "right": c.predicted_class == c.label,
+            "right": not c.is_wrong,
             "share": c.n / said[c.predicted_class],
             "full": c.n / said[c.predicted_class] > 0.7,  # where ink stops being readable
         }

@@ -344,7 +344,7 @@ def _confusion(r: "Measured", of: str) -> "Table":
     labels = sorted({c.label for c in r.confusion} | set(predicted))
     if len(labels) > WIDEST_MATRIX:
         return _mixed_up(r, of)
-    counts = {(c.predicted_class, c.label): c.n for c in r.confusion}
+    cells = {(c.predicted_class, c.label): c for c in r.confusion}
     table = new_table(f"Confusion, {of}: what the model said (rows), what people said", "")
     numbered = not fit_as_headings(labels)
     called = {name: f"{i}  {name}" if numbered else name for i, name in enumerate(labels, 1)}
@@ -354,14 +354,16 @@ def _confusion(r: "Measured", of: str) -> "Table":
     for row in labels if numbered else predicted:
         shown = []
         for name in labels:
-            n = counts.get((row, name), 0)
-            shown.append(f"[bold]{n}[/]" if n and name == row else f"[red]{n}[/]" if n else "·")
+            cell = cells.get((row, name))
+            shown.append(
+                "·" if cell is None else f"[{'red' if cell.is_wrong else 'bold'}]{cell.n}[/]"
+            )
         table.add_row(safe(called[row]), *shown)
     return table
 
 
 def _mixed_up(r: "Measured", of: str) -> "Table":
-    wrong = [c for c in r.confusion if c.label != c.predicted_class]
+    wrong = [c for c in r.confusion if c.is_wrong]
     table = new_table(f"Mixed up most, {of}", "the model said", "people said")
     table.add_column("labels", justify="right")
     for c in sorted(wrong, key=lambda c: -c.n)[:WIDEST_MATRIX]:

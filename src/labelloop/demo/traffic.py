@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from labelloop.core.outcome import is_wrong, outcome
 from labelloop.demo.digits import CLASSES, Digits, to_png
 from labelloop.demo.model import Model
 
@@ -50,7 +51,7 @@ class Served:
     @property
     def right(self) -> bool:
         """Whether the model was."""
-        return self.predicted_class == self.truth
+        return not is_wrong(outcome(self.truth, self.predicted_class))
 
     @property
     def has_feedback(self) -> bool:
@@ -91,9 +92,10 @@ def serve(digits: Digits, model: Model, *, day: date, seed: int) -> tuple[Served
         truth, answer = int(digits.labels[i]), int(answers.classes[i])
         name = uuid.UUID(bytes=random.bytes(16), version=4)
         says, doubts, misleads, dawdles = random.random(4)
-        flags = FLAGGED_IF_RIGHT if answer == truth else FLAGGED_IF_WRONG
+        wrong = is_wrong(outcome(CLASSES[truth], CLASSES[answer]))
+        flags = FLAGGED_IF_WRONG if wrong else FLAGGED_IF_RIGHT
         corrected = None
-        if answer != truth and doubts < CORRECTED_IF_WRONG:
+        if wrong and doubts < CORRECTED_IF_WRONG:
             mistaken = misleads < CORRECTION_IS_WRONG
             corrected = (truth + 1 + int(random.integers(9))) % 10 if mistaken else truth
         served.append(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.outcome import outcome
 from labelloop.core.task import TaskState
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.blind_frame import BlindFrame
@@ -78,7 +79,7 @@ def _stratum(frame: BlindFrame, keep: Keep | None) -> Stratum:
     reached = [d for d in frame.draws[: frame.n_reached] if keep is None or keep(d)]
     labelled = [d for d in reached if d.label is not None]
     return Stratum(
-        n_correct=sum(d.label == d.predicted_class for d in labelled),
+        n_correct=sum(outcome(d.label, d.predicted_class) for d in labelled),
         n_labelled=len(labelled),
         n_missing=len(reached) - len(labelled),
         population=max(_n_traffic(frame, keep), len(reached)),
@@ -94,7 +95,7 @@ def _part(frame: BlindFrame, keep: Keep) -> PartRound:
         if keep(d)
     ]
     return PartRound(
-        correct=[d.label == d.predicted_class for d, _ in kept],
+        correct=[outcome(d.label, d.predicted_class) for d, _ in kept],
         answered=[d.label is not None for d, _ in kept],
         inclusion=[chance for _, chance in kept],
         n_set_aside=frame.n_set_aside,

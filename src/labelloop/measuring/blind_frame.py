@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.outcome import outcome
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, Round
 from labelloop.core.sample import RISK_BINS
@@ -67,7 +68,7 @@ class BlindFrame:
             self.chances([c.inclusion or 1.0 for c in self.cells]),
         )
         return BlindRound.checked(
-            [d.label == d.predicted_class for d in self.reached],
+            [outcome(d.label, d.predicted_class) for d in self.reached],
             [d.risk or 0.0 for d in self.reached],
             self.chances([d.inclusion or 1.0 for d in self.reached]),
             histogram,

@@ -18,7 +18,7 @@ from labelloop.measuring.blind_frame import BlindFrame, blind_frame
 from labelloop.measuring.cache_text import RoundFacts
 from labelloop.measuring.trend import History, Trend, trend_after
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Raised by hand with every change to what an estimate comes out as: kept results of another are left."""
 
 _HEAD, _TREND = "head", "trend"

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from labelloop.core.certificate import RegisteredCertificate
+from labelloop.core.outcome import is_wrong, outcome
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Round
 from labelloop.core.sample import RISK_BINS, risk_bin
@@ -210,7 +211,7 @@ def _list(
         np.array([n_kept[i] for i in range(RISK_BINS)]),
         bins=[bins[_cell(d)] for d in audits],
         lines=[d.line for d in audits],
-        wrong=np.array([d.label != d.predicted_class for d in audits], dtype=bool),
+        wrong=[is_wrong(outcome(d.label, d.predicted_class)) for d in audits],
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labelloop.core.outcome import is_wrong, outcome
 from labelloop.core.queue import Purpose
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import RISK_BINS
@@ -87,7 +88,7 @@ def _within(d: Placed, frame: FrameRange) -> bool:
 
 
 def _fitted(taught: Sequence[Placed], features: "pa.Table") -> LearnedRisk | None:
-    correct = [d.label == d.predicted_class for d in taught]
+    correct = [not is_wrong(outcome(d.label, d.predicted_class)) for d in taught]
     if len(taught) < MIN_LABELS or min(sum(correct), len(taught) - sum(correct)) < MIN_OF_EACH:
         return None
     model = RiskModel.fit(

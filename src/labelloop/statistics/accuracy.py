@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.core.estimate import Estimate, Undefined
-from labelloop.statistics.frame import BlindRound, Frame, check_level, same_length, truths
+from labelloop.statistics.frame import BlindRound, Floats, Frame, check_level, same_length, truths
 from labelloop.statistics.greg import Cells, Labelled, Share, share
 
 
@@ -23,12 +23,13 @@ def accuracy(
     n_set_aside: int = 0,
     fresh: bool = False,
 ) -> Estimate | Undefined:
-    """The share of a frame's samples that the model got right, with its interval.
+    """The share of a frame's samples that the model got right, or the mean score, with its interval.
 
     correct, risk, inclusion
-        (n,) the blind draws: whether the answer equals the prediction, the risk and the inclusion
-        probability as they were when drawn. Where the work is unfinished, `inclusion` and `frame`
-        are those of the furthest position reached (`labelloop.sampling.reached_inclusion`)
+        (n,) the blind draws: whether the answer equals the prediction (bool, or a score in [0, 1] of
+        how far it does), the risk and the inclusion probability as they were when drawn. Where the
+        work is unfinished, `inclusion` and `frame` are those of the furthest position reached
+        (`labelloop.sampling.reached_inclusion`)
     frame
         the frame's histogram of (risk, inclusion)
     uniform
@@ -60,7 +61,7 @@ def accuracy(
         correct, risk, inclusion, frame, answered=answered, n_set_aside=n_set_aside
     )
     if uniform is not None:
-        same_length(correct=one.correct, uniform=truths("uniform", uniform))
+        same_length(correct=one.score, uniform=truths("uniform", uniform))
     return of_rounds([one], level=level, fresh=fresh, what="blind draws")
 
 
@@ -100,17 +101,17 @@ def _method(found: Share, what: str, n_rounds: int, fresh: bool) -> str:
 
 
 def share_right(rounds: list[BlindRound], *, level: float, fresh: bool = False) -> Share:
-    """The share of correct predictions, from errors or correct ones, whichever are fewer."""
-    correct = np.concatenate([r.correct[r.answered] for r in rounds])
-    errors_fewer = 2 * int(correct.sum()) >= correct.size
-    drawn, cells = stacked(rounds, [~r.correct if errors_fewer else r.correct for r in rounds])
+    """The mean score, estimated from what is lacking to 1 or from the scores, whichever sums to less."""
+    score = np.concatenate([r.score[r.answered] for r in rounds])
+    errors_fewer = 2 * float(score.sum()) >= score.size
+    drawn, cells = stacked(rounds, [1 - r.score if errors_fewer else r.score for r in rounds])
     if not errors_fewer:
         return share(drawn, cells, level=level, fresh=fresh)
     wrong = share(drawn, cells, level=level, fresh=fresh)
     return replace(wrong, value=1 - wrong.value, low=1 - wrong.high, high=1 - wrong.low)
 
 
-def stacked(rounds: list[BlindRound], hits: list[npt.NDArray[np.bool_]]) -> tuple[Labelled, Cells]:
+def stacked(rounds: list[BlindRound], scores: list[Floats]) -> tuple[Labelled, Cells]:
     """The rounds as strata of one population, inclusion in proportion to the labels there are.
 
     Fewer labels than the inclusion probabilities sum to, by missing answers or by the luck of the
@@ -119,7 +120,7 @@ def stacked(rounds: list[BlindRound], hits: list[npt.NDArray[np.bool_]]) -> tupl
     """
     ratio = [float(r.answered.sum() / (r.frame.n @ r.frame.inclusion)) for r in rounds]
     drawn = Labelled(
-        np.concatenate([hit[r.answered] for r, hit in zip(rounds, hits, strict=True)]),
+        np.concatenate([score[r.answered] for r, score in zip(rounds, scores, strict=True)]),
         np.concatenate([np.full(int(r.answered.sum()), float(h)) for h, r in enumerate(rounds)]),
         np.concatenate([r.risk[r.answered] for r in rounds]),
         np.concatenate(
@@ -145,4 +146,4 @@ def _filled(one: BlindRound, *, right: bool) -> BlindRound:
     if one.answered.all():
         return one
     everyone = np.ones_like(one.answered)
-    return replace(one, correct=np.where(one.answered, one.correct, right), answered=everyone)
+    return replace(one, score=np.where(one.answered, one.score, float(right)), answered=everyone)

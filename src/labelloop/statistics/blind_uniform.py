@@ -15,7 +15,7 @@ class Stratum:
     """The blind uniform draws of one frame, up to the furthest one that was answered.
 
     n_correct, n_labelled
-        answers that agree with the prediction, and answers
+        answers that agree with the prediction (or the sum of their scores), and answers
     n_missing
         draws before the furthest answered one that have no answer: open or skipped
     population
@@ -24,7 +24,7 @@ class Stratum:
         rows that belong to it but could not be read, so that no draw could reach them
     """
 
-    n_correct: int
+    n_correct: float
     n_labelled: int
     population: int
     n_missing: int = 0
@@ -114,10 +114,10 @@ def _worst(strata: Sequence[Stratum], level: float, bound: Callable[[_Interval],
     return worst
 
 
-def _interval(strata: Sequence[tuple[int, int, int]], level: float) -> _Interval:
+def _interval(strata: Sequence[tuple[float, int, int]], level: float) -> _Interval:
     """The interval from (correct, labelled, population) of each frame."""
     total = sum(size for _, _, size in strata)
-    value = sum(k / n * size / total for k, n, size in strata)
+    value = sum(k * size / n for k, n, size in strata) / total  # exactly 1 where all are right
     if len(strata) == 1:
         n_effective = effective_size(strata[0][1], total)
     else:

@@ -5,12 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import numpy.typing as npt
 
 from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
-from labelloop.statistics.frame import BlindRound, Bools, check_level, same_length, truths
+from labelloop.statistics.frame import (
+    BlindRound,
+    Floats,
+    check_level,
+    same_length,
+    scores,
+    truths,
+)
 from labelloop.statistics.greg import Share, share
 
 
@@ -84,9 +92,10 @@ def compare(
     rounds.
 
     serving
-        the blind rounds, `correct` telling of the serving model
+        the blind rounds, `score` telling of the serving model
     candidate_correct
-        for each round (n,) bool: whether the candidate agrees with the same answers
+        for each round (n,) bool, or scores in [0, 1]: how far the candidate agrees with the same
+        answers
     trained_on
         for each round (n,) bool: draws that the candidate's training or choice has seen. With any
         of them the difference is Undefined: a model is no judge of what it learned by heart, and
@@ -95,7 +104,7 @@ def compare(
         candidates that these labels have judged, this one included: the level is shared among them
         (Bonferroni), as the best of twelve looks better than it is
 
-    Assumes what `accuracy` assumes. Method: shares of gained and lost samples each by
+    Assumes what `accuracy` assumes. Method: shares of gained and lost samples (or scores) each by
     `labelloop.statistics.greg`, joined by the method of variance estimates recovery with their
     (negative) correlation (Newcombe 1998, "Improved confidence intervals for the difference between
     binomial proportions based on paired data", method 10; Zou, Donner 2008).
@@ -108,7 +117,7 @@ def compare(
         raise ArgumentError(
             f"n_candidates = {n_candidates}: expected 1 or more", remedy="1: this one"
         )
-    judged = [truths("candidate_correct", one) for one in candidate_correct]
+    judged = [scores("candidate_correct", one) for one in candidate_correct]
     seen = [truths("trained_on", one) for one in trained_on or []]
     if len(judged) != len(serving) or (trained_on is not None and len(seen) != len(serving)):
         raise ArgumentError(
@@ -116,22 +125,22 @@ def compare(
             "trained_on: expected one a round",
             remedy="pass the rounds in the same order",
         )
-    for r, one in zip(serving, judged, strict=True):
-        same_length(correct=r.correct, candidate_correct=one)
-    for r, one in zip(serving, seen, strict=bool(seen)) if seen else ():
-        same_length(correct=r.correct, trained_on=one)
-    known = sum(int(one.sum()) for one in seen)
-    if known:
+    for r, judgement in zip(serving, judged, strict=True):
+        same_length(correct=r.score, candidate_correct=judgement)
+    for r, known in zip(serving, seen, strict=bool(seen)) if seen else ():
+        same_length(correct=r.score, trained_on=known)
+    n_seen = sum(int(one.sum()) for one in seen)
+    if n_seen:
         return Undefined(
-            f"the candidate was trained on {known} of these {sum(one.size for one in seen)} samples"
+            f"the candidate was trained on {n_seen} of these {sum(one.size for one in seen)} samples"
         )
     used = [i for i, r in enumerate(serving) if r.answered.any()]
     if not used:
         return Undefined("no labels")
     rounds = [serving[i] for i in used]
     shared = 1 - (1 - level) / n_candidates
-    gained = _part(rounds, [judged[i] & ~serving[i].correct for i in used], shared)
-    lost = _part(rounds, [~judged[i] & serving[i].correct for i in used], shared)
+    gained = _part(rounds, [np.maximum(judged[i] - serving[i].score, 0) for i in used], shared)
+    lost = _part(rounds, [np.maximum(serving[i].score - judged[i], 0) for i in used], shared)
     low, high = _difference_bounds(gained, lost)
     note = f", shared among {n_candidates} candidates" if n_candidates > 1 else ""
     return Difference(
@@ -146,8 +155,8 @@ def compare(
     )
 
 
-def _part(rounds: list[BlindRound], hits: list[Bools], level: float) -> Share:
-    drawn, cells = stacked(rounds, hits)
+def _part(rounds: list[BlindRound], scores: list[Floats], level: float) -> Share:
+    drawn, cells = stacked(rounds, scores)
     return share(drawn, cells, level=level, fresh=True)
 
 

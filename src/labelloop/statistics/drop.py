@@ -9,7 +9,7 @@ import numpy as np
 from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
-from labelloop.statistics.frame import BlindRound, Bools
+from labelloop.statistics.frame import BlindRound, Floats
 from labelloop.statistics.greg import Cells, Labelled, exact_bounds, share
 
 
@@ -68,7 +68,7 @@ class Window:
     """The labels of some rounds, laid together once: each round counts with its traffic."""
 
     n: int
-    right: Bools
+    score: Floats
     drawn: Labelled
     cells: Cells
 
@@ -77,12 +77,11 @@ class Window:
         """The window of all rounds that have labels; it may be none."""
         used = [r for r in rounds if r.answered.any()]
         if not used:
-            none, nothing = np.zeros(0), np.zeros(0, dtype=bool)
-            cells = Cells(none, none, none, none)
-            return cls(0, nothing, Labelled(nothing, none, none, none), cells)
-        right = np.concatenate([r.correct[r.answered] for r in used])
-        drawn, cells = stacked(used, [r.correct for r in used])
-        return cls(right.size, right, drawn, cells)
+            none = np.zeros(0)
+            return cls(0, none, Labelled(none, none, none, none), Cells(none, none, none, none))
+        score = np.concatenate([r.score[r.answered] for r in used])
+        drawn, cells = stacked(used, [r.score for r in used])
+        return cls(score.size, score, drawn, cells)
 
 
 def drop(before: Sequence[Window], now: Sequence[Window], *, spent: float) -> Drop | Undefined:
@@ -190,8 +189,8 @@ class Side:
 
 def side(windows: Sequence[Window]) -> Side:
     """The accuracy behind windows that have labels, all of them as one stratum."""
-    right = np.concatenate([w.right for w in windows])
-    errors_fewer = 2 * int(right.sum()) >= right.size
+    score = np.concatenate([w.score for w in windows])
+    errors_fewer = 2 * float(score.sum()) >= score.size
     risk, inclusion = (
         np.concatenate([getattr(w.drawn, name) for w in windows]) for name in ("risk", "inclusion")
     )
@@ -200,13 +199,13 @@ def side(windows: Sequence[Window]) -> Side:
         for name in ("n", "risk", "inclusion")
     )
     found = share(
-        Labelled(~right if errors_fewer else right, np.zeros(right.size), risk, inclusion),
+        Labelled(1 - score if errors_fewer else score, np.zeros(score.size), risk, inclusion),
         Cells(n, np.zeros(n.size), frame_risk, chances),
         level=0.95,
         fresh=True,
     )
     value = min(1.0, max(0.0, 1 - found.value if errors_fewer else found.value))
-    return Side(value, found.n_effective, int(right.size))
+    return Side(value, found.n_effective, int(score.size))
 
 
 def _drop(before: Side, now: Side, spent: float, n_windows: int) -> Drop:

@@ -95,9 +95,9 @@ class BlindRound:
     """The blind draws of one round that people have reached, and the frame that they were drawn
     from.
 
-    correct
-        (n,) bool: whether the person's answer equals the prediction; ignored where there is no
-        answer
+    score
+        (n,) float64 in [0, 1]: how far the person's answer agrees with the prediction; ignored
+        where there is no answer
     risk, inclusion
         (n,) float64, as they were when drawn; `inclusion` and `frame` are those of the furthest
         position reached (`labelloop.sampling.reached_inclusion`)
@@ -109,7 +109,7 @@ class BlindRound:
     `BlindRound.checked` makes one from lists and refuses what can't be.
     """
 
-    correct: Bools
+    score: Floats
     risk: Floats
     inclusion: Floats
     frame: Frame
@@ -127,29 +127,41 @@ class BlindRound:
         answered: npt.ArrayLike | None = None,
         n_set_aside: int = 0,
     ) -> "BlindRound":
-        """The round, once everything has been checked.
+        """The round, once everything has been checked; `correct` is (n,) bool, or scores in [0, 1].
 
         Raises:
             ArgumentError: lengths that differ, values out of range, more draws than the frame
             holds.
         """
-        right = truths("correct", correct)
+        score = scores("correct", correct)
         heard = (
-            np.ones(right.size, dtype=bool) if answered is None else truths("answered", answered)
+            np.ones(score.size, dtype=bool) if answered is None else truths("answered", answered)
         )
         bins = binned("risk", risk)
         given = probabilities("inclusion", inclusion)
-        same_length(correct=right, risk=bins, inclusion=given, answered=heard)
-        if right.size > frame.population:
+        same_length(correct=score, risk=bins, inclusion=given, answered=heard)
+        if score.size > frame.population:
             raise ArgumentError(
-                f"{right.size} draws from a frame of {frame.population}: expected no more",
+                f"{score.size} draws from a frame of {frame.population}: expected no more",
                 remedy="pass each drawn sample once, with the frame of its round",
             )
         if n_set_aside < 0:
             raise ArgumentError(
                 f"n_set_aside = {n_set_aside}: expected 0 or more", remedy="0: none"
             )
-        return cls(right, BIN_RISKS[bins], given, frame, heard, n_set_aside)
+        return cls(score, BIN_RISKS[bins], given, frame, heard, n_set_aside)
+
+
+def scores(name: str, values: npt.ArrayLike) -> Floats:
+    """`values` as float64; ArgumentError for anything but True, False and numbers from 0 to 1."""
+    given = np.asarray(values)
+    if given.ndim != 1 or given.dtype.kind not in "biuf" or not ((given >= 0) & (given <= 1)).all():
+        raise ArgumentError(
+            f"{name}: expected a list of True and False, or of scores from 0 to 1, "
+            f"got shape {given.shape} of {given.dtype}",
+            remedy="leave out what has no answer",
+        )
+    return given.astype(np.float64)
 
 
 def truths(name: str, values: npt.ArrayLike) -> Bools:

@@ -1,4 +1,4 @@
-"""The share of a population that has a property, from draws of unequal probability.
+"""The mean of a score in [0, 1] over a population, from draws of unequal probability.
 
 GREG with a floor under its variance.
 
@@ -6,6 +6,9 @@ Sources: the generalised regression estimator and its variance by weighted resid
 Swensson, Wretman 1992, "Model assisted survey sampling", equations 6.4.1 and 6.6.4; the anticipated
 variance under the working model, Isaki, Fuller 1982. The larger of the two is used: the residuals
 alone miss rare errors in regions that were drawn thinly, and cover 18% to 81% where 95% is claimed.
+
+A score between 0 and 1 varies less than one of 0 and 1 with the same mean: the anticipated variance
+and the intervals are then too wide, never too narrow.
 
 With few hits neither residuals nor the normal curve can be trusted: the model is shrunk towards the
 smoothed share of hits among the labels, the anticipated variance under it gives an effective sample
@@ -19,18 +22,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelloop.statistics.frame import Bools, Floats
+from labelloop.statistics.frame import Floats
 from labelloop.statistics.wilson import score_bounds
 
 FEW = 8
-"""Below so many hits the second method is used."""
+"""Below this sum of scores, the "hits", the second method is used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """The labelled draws: hit (n,), stratum (n,) numbers from 0, risk (n,), inclusion (n,)."""
+    """The labelled draws: score (n,) in [0, 1], stratum (n,) numbers from 0, risk and inclusion (n,)."""
 
-    hit: Bools
+    score: Floats
     stratum: Floats
     risk: Floats
     inclusion: Floats
@@ -59,21 +62,21 @@ class Share:
 
 
 def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -> Share:
-    """The share of the population with a hit, and its interval at `level`.
+    """The mean score of the population, and its interval at `level`.
 
     Regressors are one intercept a stratum (so each stratum counts with its size) and the risk.
     `fresh` reads the population as itself a sample of an endless stream.
     """
     population = float(cells.n.sum())
-    n = drawn.hit.size
+    n = drawn.score.size
     x, frame_x = _regressors(drawn, cells)
     w = 1 / drawn.inclusion
     inverse = np.linalg.pinv((x * w[:, None]).T @ x, rcond=1e-10, hermitian=True)
-    b = inverse @ (x.T @ (w * drawn.hit))
+    b = inverse @ (x.T @ (w * drawn.score))
     g = w * (x @ (inverse @ (frame_x.T @ cells.n)))
-    m = float(g @ drawn.hit) / population
+    m = float(g @ drawn.score) / population
     freedom = max(1, n - x.shape[1])
-    residual = g * (drawn.hit - x @ b)
+    residual = g * (drawn.score - x @ b)
     # a sample whose chance is 1 adds nothing: all like it were seen
     seen = float(((1 - drawn.inclusion) * residual**2).sum()) * n / freedom / population**2
     model = np.clip(frame_x @ b, 0, 1)
@@ -81,7 +84,7 @@ def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -
     expected = float(spread @ (model * (1 - model))) / population**2
     variance = max(seen, expected)
     value = min(1.0, max(0.0, m))
-    hits = int(drawn.hit.sum())
+    hits = float(drawn.score.sum())
     if spread.sum() == 0 and not fresh:
         return Share(value, value, value, 0.0, math.inf, few=False)
     from scipy.special import stdtrit
@@ -109,7 +112,7 @@ def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -
 def _regressors(drawn: Labelled, cells: Cells) -> tuple[Floats, Floats]:
     """An intercept for each stratum with labels, and the risk where labels are enough for it."""
     strata = np.unique(drawn.stratum)
-    n, sizes = drawn.hit.size, cells.n
+    n, sizes = drawn.score.size, cells.n
     if n <= len(strata) + 1:
         strata = strata[:0]
     ones, frame_ones = np.ones((n, 1)), np.ones((sizes.size, 1))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.core.estimate import Estimate, Undefined
-from labelloop.statistics.frame import probabilities, same_length, truths
+from labelloop.statistics.frame import Bools, Floats, probabilities, same_length, scores, truths
 from labelloop.statistics.wilson import score_interval
 
 LEAST_EFFECTIVE = 30
@@ -20,7 +20,7 @@ class PartRound:
     """The draws of one round that people reached and that belong to the part.
 
     correct, answered
-        (n,) bool, as in BlindRound
+        (n,) scores in [0, 1] and (n,) bool, as in BlindRound
     inclusion
         (n,) float64 in (0, 1], of the furthest position reached
     n_set_aside
@@ -59,10 +59,10 @@ def part_accuracy(rounds: Sequence[PartRound], *, level: float = 0.95) -> Estima
         return Undefined(f"{n} labels of it count as {n_effective:.0f}: too few, drawn unevenly")
     worst = [
         [
-            (np.where(heard, right, fill), np.ones_like(heard), given)
-            for (right, heard, given), _ in used
+            (np.where(heard, score, fill), np.ones_like(heard), given)
+            for (score, heard, given), _ in used
         ]
-        for fill in (False, True)
+        for fill in (0.0, 1.0)
     ]
     worst_low, worst_high = _interval(worst[0], level)[1], _interval(worst[1], level)[2]
     read = float(weights.sum())
@@ -81,24 +81,24 @@ def part_accuracy(rounds: Sequence[PartRound], *, level: float = 0.95) -> Estima
     )
 
 
-_Checked = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.float64]]
+_Checked = tuple[Floats, Bools, Floats]
 
 
 def _checked(one: PartRound) -> _Checked:
-    right, heard = truths("correct", one.correct), truths("answered", one.answered)
+    score, heard = scores("correct", one.correct), truths("answered", one.answered)
     given = probabilities("inclusion", one.inclusion)
-    same_length(correct=right, answered=heard, inclusion=given)
-    return right, heard, given
+    same_length(correct=score, answered=heard, inclusion=given)
+    return score, heard, given
 
 
 def _interval(parts: Sequence[_Checked], level: float) -> tuple[float, float, float, float]:
     """Value, low, high and effective size; missing answers lower the inclusion of their round."""
-    right = np.concatenate([r[h] for r, h, _ in parts]).astype(float)
+    score = np.concatenate([s[h] for s, h, _ in parts])
     pi = np.concatenate([g[h] * h.mean() for _, h, g in parts])
     w = 1 / pi
-    value = float((w * right).sum() / w.sum())
+    value = float((w * score).sum() / w.sum())
     # 1 - pi: what was sure to be drawn adds nothing
-    variance = float(((1 - pi) * (w * (right - value)) ** 2).sum() / w.sum() ** 2)
+    variance = float(((1 - pi) * (w * (score - value)) ** 2).sum() / w.sum() ** 2)
     alone = float(((1 - pi) * w**2).sum() / w.sum() ** 2)
     n_effective = 1 / alone if alone > 0 else math.inf
     if 0 < value < 1 and variance > 0:

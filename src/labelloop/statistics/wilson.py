@@ -69,13 +69,13 @@ def score_bounds(share: float, n_effective: float, z: float) -> tuple[float, flo
         share * (1 - share) / n_effective + z * z / (4 * n_effective * n_effective)
     )
     scale = 1 + z * z / n_effective
-    # at 0 and 1 the bound is exactly the share; rounding must not put it beside
-    low = 0.0 if share == 0 else max(0.0, (middle - half) / scale)
-    high = 1.0 if share == 1 else min(1.0, (middle + half) / scale)
-    return low, high
+    # rounding must not put a bound on the wrong side of the share
+    return min(share, max(0.0, (middle - half) / scale)), max(
+        share, min(1.0, (middle + half) / scale)
+    )
 
 
-def check_counts(successes: int, n: int, level: float, population: int | None) -> None:
+def check_counts(successes: float, n: int, level: float, population: int | None) -> None:
     """Raise ArgumentError unless 0 <= successes <= n <= population and 0 < level < 1."""
     if not 0 <= successes <= n:
         raise ArgumentError(

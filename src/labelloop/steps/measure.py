@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.outcome import is_wrong, outcome
 from labelloop.errors import ArgumentError
 from labelloop.ledger import Ledger
 from labelloop.ledger.rounds import Placed
@@ -25,6 +26,11 @@ class Confusion:
     predicted_class: str
     label: str
     n: int
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the label says that the prediction was wrong."""
+        return is_wrong(outcome(self.label, self.predicted_class))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

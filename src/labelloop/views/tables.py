@@ -134,7 +134,8 @@ def confusion(q: Quality) -> Table:
     names = sorted({name for pair in counts for name in pair})
     if len(names) > WIDEST_MATRIX:
         wrong = sorted(
-            ((n, *pair) for pair, n in counts.items() if pair[0] != pair[1]), reverse=True
+            ((c.n, c.predicted_class, c.label) for c in q.measured.confusion if c.is_wrong),
+            reverse=True,
         )
         return Table(
             title="Mixed up most, last 7 days",

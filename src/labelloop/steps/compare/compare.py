@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.outcome import outcome
 from labelloop.errors import ArgumentError, DatasetError
 from labelloop.ledger import Ledger, comparisons, datasets
 from labelloop.ledger.rounds import Placed
@@ -113,10 +114,10 @@ def compare(
     frames, left_out = _judged_by(judges(ledger), candidate)
     labelled = [d for f in frames for d in f.reached if d.label is not None]
     serving = [f.blind_round() for f in frames]
-    agrees = [[answers.get(d.sample_id) == d.label for d in f.reached] for f in frames]
+    scores = [[outcome(d.label, answers.get(d.sample_id)) for d in f.reached] for f in frames]
     seen = _seen(ledger, frames, trained_on)
     n_candidates = _record(ledger, candidate, frames, clock) if labelled else 1
-    difference = paired(serving, agrees, level=level, trained_on=seen, n_candidates=n_candidates)
+    difference = paired(serving, scores, level=level, trained_on=seen, n_candidates=n_candidates)
     settled = None if isinstance(difference, Undefined) else difference
     return Compared(
         serving_model=frames[-1].draws[-1].model if frames else "",
@@ -124,12 +125,12 @@ def compare(
         rounds=tuple(f.round.round for f in frames),
         left_out=left_out,
         serving=pooled(serving, level=level, fresh=True),
-        candidate=_accuracy(serving, agrees, level),
+        candidate=_accuracy(serving, scores, level),
         difference=difference,
         min_gain=min_gain,
         verdict=settled.verdict(min_gain) if settled else None,
         more_labels=settled.labels_to_settle(min_gain) if settled else None,
-        by_class=_by_class(frames, serving, agrees, level, n_candidates) if settled else (),
+        by_class=_by_class(frames, serving, scores, level, n_candidates) if settled else (),
         n_candidates=n_candidates,
         trained_on=tuple(trained_on),
         unchecked=_unchecked(ledger, labelled, trained_on),
@@ -200,14 +201,12 @@ def write_samples(ledger: Ledger, target: Path) -> int:
 
 
 def _accuracy(
-    serving: Sequence[BlindRound], agrees: Sequence[Sequence[bool]], level: float
+    serving: Sequence[BlindRound], scores: Sequence[Sequence[float]], level: float
 ) -> Estimate | Undefined:
     """The candidate's own accuracy: the same rounds, with its answers."""
     own = [
-        BlindRound(
-            np.array(right, dtype=bool), r.risk, r.inclusion, r.frame, r.answered, r.n_set_aside
-        )
-        for r, right in zip(serving, agrees, strict=True)
+        replace(r, score=np.array(score, dtype=np.float64))
+        for r, score in zip(serving, scores, strict=True)
     ]
     return pooled(own, level=level, fresh=True)
 
@@ -215,7 +214,7 @@ def _accuracy(
 def _by_class(
     frames: Sequence[BlindFrame],
     serving: Sequence[BlindRound],
-    agrees: Sequence[Sequence[bool]],
+    scores: Sequence[Sequence[float]],
     level: float,
     n_candidates: int,
 ) -> tuple[ClassGain, ...]:
@@ -223,11 +222,11 @@ def _by_class(
     gains = []
     for label in sorted({d.label for f in frames for d in f.reached if d.label is not None}):
         other = [np.array([d.label != label for d in f.reached]) for f in frames]
+        # a sample of another class counts as right for both, so it adds nothing to the difference
         ours = [
-            BlindRound(r.correct | o, r.risk, r.inclusion, r.frame, r.answered, r.n_set_aside)
-            for r, o in zip(serving, other, strict=True)
+            replace(r, score=np.where(o, 1.0, r.score)) for r, o in zip(serving, other, strict=True)
         ]
-        theirs = [np.array(a, dtype=bool) | o for a, o in zip(agrees, other, strict=True)]
+        theirs = [np.where(o, 1.0, score) for o, score in zip(other, scores, strict=True)]
         n = sum(d.label == label for f in frames for d in f.reached)
         difference = paired(ours, theirs, level=level, n_candidates=n_candidates)
         gains.append(ClassGain(label=label, n=n, difference=difference))
