@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.core.line import LINE_END
-from labelloop.sampling import draw, inclusion_probabilities
+from labelloop.sampling import draw, inclusion_probabilities, uniform_cut
 from labelloop.statistics import Frame
 
 KINDS = (
@@ -100,3 +100,20 @@ class Design:
             drawn.uniform[picked],
             picked,
         )
+
+
+def sending_order(
+    inclusion: npt.NDArray[np.float64], line: npt.ArrayLike, *, n_uniform: int
+) -> npt.NDArray[np.int64]:
+    """The indices drawn, in the order in which people get them: what BlindDesign does with counts."""
+    places = np.asarray(line)
+    drawn = draw(inclusion, places, n_uniform=n_uniform)
+    first = np.flatnonzero(drawn.uniform)
+    first = first[np.argsort(places[first], kind="stable")]
+    rest = np.flatnonzero(drawn.picked & ~drawn.uniform)
+    if rest.size == 0:
+        return first
+    n, floor = places.size, uniform_cut(places, n_uniform=n_uniform) or 0
+    p = (inclusion[rest] * n - n_uniform) / (n - n_uniform)
+    v = (places[rest] - floor) / (LINE_END - floor)
+    return np.concatenate([first, rest[np.lexsort((places[rest], v / p))]])

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from labelloop.core.line import LINE_END, line
 from labelloop.core.round import Candidate, Count, Span
 from labelloop.core.sample import RISK_BINS, risk_bin
-from labelloop.sampling import draw, inclusion_probabilities, sending_order
+from labelloop.sampling import draw, inclusion_probabilities
 from labelloop.sampling.blind import BlindDesign, BlindDraw
 from labelloop.sampling.remaining import Remaining, likely_cut
+from tests.property.populations import sending_order
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

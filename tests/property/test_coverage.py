@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.core.line import LINE_END
-from labelloop.sampling import inclusion_probabilities, reached_inclusion, sending_order
+from labelloop.sampling import inclusion_probabilities, reached_inclusion
 from labelloop.statistics import Estimate, Frame, accuracy
 from labelloop.statistics.greg import exact_bounds
 from tests.property.coverage import least
-from tests.property.populations import KINDS, Design, population
+from tests.property.populations import KINDS, Design, population, sending_order
 
 RUNS = 300
 

@@ -13,9 +13,9 @@ from labelloop.sampling import (
     inclusion_probabilities,
     reached_inclusion,
     risk_bins,
-    sending_order,
     uniform_cut,
 )
+from tests.property.populations import sending_order
 
 SALTS = 4000
 

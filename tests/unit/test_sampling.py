@@ -12,7 +12,6 @@ from labelloop.sampling import (
     inclusion_probabilities,
     reached_inclusion,
     risk_bins,
-    sending_order,
     uniform_cut,
 )
 
@@ -69,17 +68,6 @@ def test_reaching_everything_restores_the_inclusion_of_the_draw() -> None:
     assert np.allclose(whole, inclusion)
     part = reached_inclusion(inclusion, n=500, n_uniform=30, n_drawn=98, n_reached=20)
     assert np.allclose(part, 20 / 500)
-
-
-def test_the_uniform_part_is_sent_first_by_place() -> None:
-    rng = np.random.default_rng(1)
-    inclusion = inclusion_probabilities(rng.random(500), budget=100, n_uniform=30)
-    line = rng.integers(0, LINE_END, 500)
-    order = sending_order(inclusion, line, n_uniform=30)
-    drawn = draw(inclusion, line, n_uniform=30)
-    assert sorted(order.tolist()) == np.flatnonzero(drawn.picked).tolist()
-    assert drawn.uniform[order[:30]].all()
-    assert (np.diff(line[order[:30]]) > 0).all()
 
 
 @pytest.mark.parametrize(

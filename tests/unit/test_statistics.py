@@ -21,7 +21,6 @@ from labelloop.statistics import (
     accuracy,
     certify,
     compare,
-    drop,
     latest_drop,
     level_spent,
     looks_to_show,
@@ -167,7 +166,7 @@ def test_counts_and_arrays_give_the_same_frame() -> None:
             lambda: looks_to_show(0.0, accuracy=0.9, labels=1, n_before=1, spent=0.001),
             "fall = 0.0",
         ),
-        (lambda: drop([], [], spent=1.0), "spent = 1.0"),
+        (lambda: latest_drop([], spent=1.0), "spent = 1.0"),
         (lambda: compare([simple_round(9, 10, 50)], []), "1 rounds, 0 lists"),
         (lambda: compare([simple_round(9, 10, 50)], [[True]]), "different length"),
     ],
@@ -347,16 +346,16 @@ def test_two_models_that_agree_everywhere_differ_by_nothing_within_a_margin() ->
 def test_a_steep_fall_raises_the_alarm_and_no_labels_are_undefined() -> None:
     before = [Window.of([simple_round(180, 200, 5_000)])] * 4
     low, high = (Window.of([simple_round(n, 200, 5_000)]) for n in (140, 178))
-    fallen = drop(before, [low], spent=0.001)
-    steady = drop(before, [high], spent=0.001)
+    fallen = latest_drop([*before[:1], low], spent=0.001)
+    steady = latest_drop([*before[:1], high], spent=0.001)
     assert not isinstance(fallen, Undefined)
     assert not isinstance(steady, Undefined)
     assert fallen.alarm
     assert fallen.bound > 0
     assert not steady.alarm
     assert (fallen.before, fallen.now) == (pytest.approx(0.9), pytest.approx(0.7))
-    assert (fallen.n_before, fallen.n_now, fallen.n_windows) == (800, 200, 1)
-    assert drop(before, [Window.of([])], spent=0.001) == Undefined("no labels now")
+    assert (fallen.n_before, fallen.n_now, fallen.n_windows) == (200, 200, 1)
+    assert latest_drop([*before[:1], Window.of([]), low], spent=0.001) == fallen
     found = latest_drop([*before, low, low], spent=0.001)
     assert not isinstance(found, Undefined)
     assert found.n_windows == 2

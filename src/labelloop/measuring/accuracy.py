@@ -8,8 +8,8 @@ from labelloop.core.outcome import outcome
 from labelloop.core.task import TaskState
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.statistics.accuracy import pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
-from labelloop.statistics.combine import pooled
 from labelloop.statistics.part import PartRound, part_accuracy
 
 Keep = Callable[[Placed], bool]

@@ -9,8 +9,8 @@ from typing import Any
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.trend import Closing, Delay, History, Look, MeanSoFar, Settled
-from labelloop.statistics.combine import RoundsSequence
 from labelloop.statistics.drop import Drop
+from labelloop.statistics.rounds_sequence import RoundsSequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from labelloop.core.estimate import Undefined
 from labelloop.core.round import Round
 from labelloop.measuring.blind_frame import BlindFrame
 from labelloop.statistics.accuracy import share_right
-from labelloop.statistics.combine import RoundsSequence
 from labelloop.statistics.drop import Drop, Window, latest_drop, looks_to_show, side
+from labelloop.statistics.rounds_sequence import RoundsSequence
 
 WEEK = timedelta(days=7)
 LOOKS_A_YEAR = 52

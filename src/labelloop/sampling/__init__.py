@@ -5,7 +5,6 @@ from labelloop.sampling.drawing import (
     bin_cuts,
     draw,
     reached_inclusion,
-    sending_order,
     uniform_cut,
 )
 from labelloop.sampling.inclusion import (
@@ -24,6 +23,5 @@ __all__ = [
     "inclusion_probabilities",
     "reached_inclusion",
     "risk_bins",
-    "sending_order",
     "uniform_cut",
 ]

@@ -97,7 +97,11 @@ class BlindDesign:
         return {cell: by_bin[cell[1]] for cell in self._cells}
 
     def _order(self, row: Candidate, cut: int) -> float:
-        """v / p: uniform among what was drawn, so progress along it is itself random."""
+        """v / p: uniform, given that the row was drawn.
+
+        So wherever people stop, what they have done is a random part of the draw (two-phase sampling;
+        Sarndal, Swensson, Wretman 1992, chapter 9).
+        """
         share = self.n_uniform / self.n
         p = (self.inclusion(_cell(row)) - share) / (1 - share)
         return (row.line - cut) / (LINE_END - cut) / p

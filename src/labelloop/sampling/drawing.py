@@ -104,29 +104,6 @@ def _last_place(inclusion: float, n: int, n_uniform: int, cut: int | None) -> in
     return min(LINE_END - 1, above if cut is None else max(above, cut))
 
 
-def sending_order(inclusion: npt.ArrayLike, line: npt.ArrayLike, *, n_uniform: int) -> Ints:
-    """The drawn samples in the order in which people get them: (n,) int64 indices into the frame.
-
-    The uniform part by place, then the rest by v / p. Given that a sample was drawn its v / p is
-    uniform, so wherever people stop, what they have done is a random part of the draw (two-phase
-    sampling; Sarndal, Swensson, Wretman 1992, chapter 9).
-
-    Raises:
-        ArgumentError: as `draw`.
-    """
-    drawn = draw(inclusion, line, n_uniform=n_uniform)
-    places = _places(line)
-    first = np.flatnonzero(drawn.uniform)
-    first = first[np.argsort(places[first], kind="stable")]
-    rest = np.flatnonzero(drawn.picked & ~drawn.uniform)
-    if rest.size == 0:
-        return first
-    n, floor = places.size, uniform_cut(places, n_uniform=n_uniform) or 0
-    p = (np.asarray(inclusion, dtype=np.float64)[rest] * n - n_uniform) / (n - n_uniform)
-    v = (places[rest] - floor) / (LINE_END - floor)
-    return np.concatenate([first, rest[np.lexsort((places[rest], v / p))]])
-
-
 def reached_inclusion(
     inclusion: npt.ArrayLike, *, n: int, n_uniform: int, n_drawn: int, n_reached: int
 ) -> Floats:

@@ -1,17 +1,16 @@
 """Labels -> numbers. Pure functions, one file a method."""
 
 from labelloop.core.estimate import Estimate, Undefined
-from labelloop.statistics.accuracy import accuracy
+from labelloop.statistics.accuracy import accuracy, pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.certify import Certificate, Promise, certify
 from labelloop.statistics.certify_counts import CountsCertificate, ListCounts, certify_counts
-from labelloop.statistics.combine import RoundsSequence, pooled
 from labelloop.statistics.compare import Difference, Verdict, compare
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
-from labelloop.statistics.consensus import consensus
-from labelloop.statistics.drop import Drop, Window, drop, latest_drop, level_spent, looks_to_show
+from labelloop.statistics.drop import Drop, Window, latest_drop, level_spent, looks_to_show
 from labelloop.statistics.frame import BlindRound, Frame
 from labelloop.statistics.risk import RiskModel
+from labelloop.statistics.rounds_sequence import RoundsSequence
 from labelloop.statistics.wilson import wilson
 
 __all__ = [
@@ -35,8 +34,6 @@ __all__ = [
     "certify",
     "certify_counts",
     "compare",
-    "consensus",
-    "drop",
     "latest_drop",
     "level_spent",
     "looks_to_show",

@@ -1,6 +1,7 @@
 """Accuracy from blind draws of unequal probability."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,13 +63,28 @@ def accuracy(
     )
     if uniform is not None:
         same_length(correct=one.score, uniform=truths("uniform", uniform))
-    return of_rounds([one], level=level, fresh=fresh, what="blind draws")
+    return pooled([one], level=level, fresh=fresh)
 
 
-def of_rounds(
-    rounds: list[BlindRound], *, level: float, fresh: bool, what: str
+def pooled(
+    rounds: Sequence[BlindRound], *, level: float = 0.95, fresh: bool = False
 ) -> Estimate | Undefined:
-    """The accuracy over the pooled frames of rounds that were checked before."""
+    """The share of correct predictions among the traffic of all rounds together.
+
+    Estimand: sum over rounds of (N_h / N) m_h, the traffic as it came, a busy day counting more;
+    rounds without any label are left out of it. Never weighted by precision: then a day that was
+    easy to measure would stand for one that was not, and 95% intervals cover 18% to 33%. With a
+    change of model between rounds this is the accuracy of what was served; give each model a line
+    of its own as well.
+
+    Assumes what `accuracy` assumes, in each round; the draws of different rounds are independent.
+
+    Source: stratified sampling (Cochran 1977, section 5.3) with the combined regression estimator
+    (section 7.10): one intercept a round, one slope.
+
+    Raises:
+        ArgumentError: a level outside (0, 1).
+    """
     check_level(level)
     used = [r for r in rounds if r.answered.any()]
     if not used:
@@ -86,21 +102,21 @@ def of_rounds(
         level=level,
         n=n,
         n_effective=found.n_effective,
-        method=_method(found, what, len(used), fresh),
+        method=_method(found, len(used), fresh),
         worst_low=min(found.low, worst_low) * readable,
         worst_high=max(found.high, worst_high) * readable + (1 - readable),
     )
 
 
-def _method(found: Share, what: str, n_rounds: int, fresh: bool) -> str:
+def _method(found: Share, n_rounds: int, fresh: bool) -> str:
     if math.isinf(found.n_effective):
-        return f"every sample labelled, {what}"
+        return "every sample labelled, blind draws"
     kind = "Clopper-Pearson at the effective size" if found.few else "regression estimator"
-    pooled = f", {n_rounds} rounds pooled by traffic" if n_rounds > 1 else ""
-    return f"{kind}, {what}{pooled}, {'fresh traffic' if fresh else 'finite population'}"
+    rounds = f", {n_rounds} rounds pooled by traffic" if n_rounds > 1 else ""
+    return f"{kind}, blind draws{rounds}, {'fresh traffic' if fresh else 'finite population'}"
 
 
-def share_right(rounds: list[BlindRound], *, level: float, fresh: bool = False) -> Share:
+def share_right(rounds: Sequence[BlindRound], *, level: float, fresh: bool = False) -> Share:
     """The mean score, estimated from what is lacking to 1 or from the scores, whichever sums to less."""
     score = np.concatenate([r.score[r.answered] for r in rounds])
     errors_fewer = 2 * float(score.sum()) >= score.size
@@ -111,7 +127,7 @@ def share_right(rounds: list[BlindRound], *, level: float, fresh: bool = False) 
     return replace(wrong, value=1 - wrong.value, low=1 - wrong.high, high=1 - wrong.low)
 
 
-def stacked(rounds: list[BlindRound], scores: list[Floats]) -> tuple[Labelled, Cells]:
+def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> tuple[Labelled, Cells]:
     """The rounds as strata of one population, inclusion in proportion to the labels there are.
 
     Fewer labels than the inclusion probabilities sum to, by missing answers or by the luck of the

@@ -84,18 +84,21 @@ class Window:
         return cls(score.size, score, drawn, cells)
 
 
-def drop(before: Sequence[Window], now: Sequence[Window], *, spent: float) -> Drop | Undefined:
-    """Whether the accuracy behind the windows `now` is lower than behind those `before`.
+def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
+    """Whether the accuracy fell at some time: the newest 1, 2, 4, ... windows against all before.
 
     Estimand: the difference of the two probabilities behind the traffic, not of the two finite
     frames: two windows of one unchanged process differ by luck, and a test of the frames calls that
     a drop in 27% of runs. So the variance is that of fresh traffic, v + m (1 - m) / N.
 
     spent
-        the chance of an alarm where nothing fell
+        the chance of an alarm where nothing fell; when it fell is not known, so the splits share it
+        evenly
 
-    Assumes what `accuracy` assumes; `before` and `now` share no round. Source: Clopper and Pearson's
-    bound of either side at its effective size, each at `spent`, joined by the method of
+    Returns the split whose fall is surest. Windows without a label are passed over.
+
+    Assumes what `accuracy` assumes; no round is in two windows. Source: Clopper and Pearson's bound
+    of either side at its effective size, each at its part of `spent`, joined by the method of
     variance estimates recovery (Zou, Donner 2008). Neither the normal curve nor Wilson's bounds
     hold that far out in the tail: with 60 labels a window and a test a week for a year, Wilson's
     raise a false alarm in up to 11% of years instead of 5%, the normal curve in up to 80%.
@@ -108,21 +111,6 @@ def drop(before: Sequence[Window], now: Sequence[Window], *, spent: float) -> Dr
             f"spent = {spent}: expected a number in (0, 1)",
             remedy="0.05 / 52 for a test a week with one false alarm in 20 years",
         )
-    for name, windows in (("before", before), ("now", now)):
-        if not any(w.n for w in windows):
-            return Undefined(f"no labels {name}")
-    return _drop(side(before), side(now), spent, len(now))
-
-
-def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
-    """Whether the accuracy fell at some time: the newest 1, 2, 4, ... windows against all before.
-
-    When it fell is not known, so each of these splits is tried; they share `spent` evenly. Returned
-    is the one whose fall is surest. Windows without a label are passed over.
-
-    Raises:
-        ArgumentError: spent outside (0, 1).
-    """
     used = [w for w in windows if w.n]
     if len(used) < 2:
         return Undefined("two windows with labels are needed")

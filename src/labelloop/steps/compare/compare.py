@@ -15,7 +15,7 @@ from labelloop.ledger import Ledger, comparisons, datasets
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.ports.clock import Clock
-from labelloop.statistics.combine import pooled
+from labelloop.statistics.accuracy import pooled
 from labelloop.statistics.compare import Difference, Verdict
 from labelloop.statistics.compare import compare as paired
 from labelloop.statistics.frame import BlindRound

@@ -1,35 +1,10 @@
-"""Several rounds as one number: pooled traffic, and a running bound that holds at every look."""
+"""A running interval for the mean accuracy of rounds, valid at every look."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
-from labelloop.statistics.accuracy import of_rounds
-from labelloop.statistics.frame import BlindRound, check_level
-
-
-def pooled(
-    rounds: Sequence[BlindRound], *, level: float = 0.95, fresh: bool = False
-) -> Estimate | Undefined:
-    """The share of correct predictions among the traffic of all rounds together.
-
-    Estimand: sum over rounds of (N_h / N) m_h, the traffic as it came, a busy day counting more;
-    rounds without any label are left out of it. Never weighted by precision: then a day that was
-    easy to measure would stand for one that was not, and 95% intervals cover 18% to 33%. With a
-    change of model between rounds this is the accuracy of what was served; give each model a line
-    of its own as well.
-
-    Assumes what `accuracy` assumes, in each round; the draws of different rounds are independent.
-
-    Source: stratified sampling (Cochran 1977, section 5.3) with the combined regression estimator
-    (section 7.10): one intercept a round, one slope.
-
-    Raises:
-        ArgumentError: a level outside (0, 1).
-    """
-    return of_rounds(list(rounds), level=level, fresh=fresh, what="blind draws")
+from labelloop.statistics.frame import check_level
 
 
 @dataclass(frozen=True, slots=True)
