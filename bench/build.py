@@ -24,6 +24,7 @@ from labelloop.core.round import FrameRange
 from labelloop.core.sample import PredictionTable
 from labelloop.loop import Loop
 from labelloop.ports.log import LabelPart
+from labelloop.project import Project
 from labelloop.settings.file import load
 from labelloop.steps.index.batch_writer import write_batches
 from labelloop.testing import MemoryAnnotator, MemoryStore
@@ -66,7 +67,7 @@ class Clock:
 
 def opened(folder: Path) -> Loop:
     settings = load(folder / "labelloop.toml", {})
-    return Loop(settings, clock=Clock(), store=MemoryStore(), annotator=MemoryAnnotator())
+    return Loop(Project(settings, clock=Clock(), store=MemoryStore(), annotator=MemoryAnnotator()))
 
 
 def fill(folder: Path, n: int) -> None:
@@ -95,10 +96,10 @@ def fill(folder: Path, n: int) -> None:
                     "size_bytes": pa.array([1000] * size),
                 }
             )
-            with loop.ledger.lease("index") as lease:
+            with loop.project.ledger.lease("index") as lease:
                 write_batches(
-                    loop.ledger,
-                    loop.log,
+                    loop.project.ledger,
+                    loop.project.log,
                     lease,
                     predictions=PredictionTable(table),
                     feedback=[],
@@ -116,7 +117,7 @@ def build(folder: Path) -> int:
 
 def copy(folder: Path) -> int:
     with opened(folder) as loop:
-        log = loop.log
+        log = loop.project.log
         assert isinstance(log, IcebergLog)
         parts = [LabelPart(frames=(FrameRange(batch_to=1 << 40),), min_confidence=0.1)]
         with log._reading() as reading:

@@ -28,7 +28,7 @@ from labelloop.adapters.s3.store import S3Store
 from labelloop.core.dataset import DatasetVersion
 from labelloop.demo.servers import SeaweedFS
 from labelloop.exports import formats
-from labelloop.project import silent
+from labelloop.ports.clock import silent
 from labelloop.steps.build.manifest_file import manifest_schema
 from labelloop.views.dataset_diff import diff
 

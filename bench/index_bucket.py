@@ -174,6 +174,7 @@ class Later:
 def index_twice(folder: Path, n: int) -> None:
     """Index, again, and again as if all objects were an hour older than the newest."""
     from labelloop.loop import Loop
+    from labelloop.project import Project
     from labelloop.settings.file import load
     from labelloop.steps.index import bucket as index
 
@@ -187,8 +188,8 @@ def index_twice(folder: Path, n: int) -> None:
         return tags(self, objects)  # type: ignore[arg-type]
 
     S3Store.tags = counted  # type: ignore[assignment]
-    with Loop(load(folder / "labelloop.toml", {}), clock=Later()) as loop:
-        _ = loop.log
+    with Loop(Project(load(folder / "labelloop.toml", {}), clock=Later())) as loop:
+        _ = loop.project.log
         for name in ("first", "again", "later"):
             if name == "later":
                 index.SETTLED = -timedelta(seconds=1)  # type: ignore[misc]

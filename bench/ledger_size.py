@@ -240,12 +240,13 @@ def compared(what: str, n: int, folder: Path, ours: str, bare: str) -> Row:
 def fill(folder: Path, n: int) -> None:
     """A ledger of n draws: the tables are filled in SQL, without their indexes, which follow."""
     from labelloop.loop import Loop
+    from labelloop.project import Project
     from labelloop.settings.file import load
 
     begin = time.perf_counter()
     classes = ", ".join(f'"class {i}"' for i in range(CLASSES))
     (folder / "labelloop.toml").write_text(SETTINGS.format(classes=classes))
-    with Loop(load(folder / "labelloop.toml", {})) as loop:
+    with Loop(Project(load(folder / "labelloop.toml", {}))) as loop:
         loop.select(now=True)  # nothing to draw from: it makes the ledger and its identity
         loop.status()
     rounds = -(-n // A_ROUND)
@@ -310,10 +311,11 @@ def status(folder: Path) -> None:
 
 def collect(folder: Path, fresh: int = 0) -> None:
     from labelloop.loop import Loop
+    from labelloop.project import Project
     from labelloop.settings.file import load
 
     annotator = Stub(ledger_of(folder), fresh)
-    with Loop(load(folder / "labelloop.toml", {}), annotator=annotator) as loop:  # type: ignore[arg-type]
+    with Loop(Project(load(folder / "labelloop.toml", {}), annotator=annotator)) as loop:  # type: ignore[arg-type]
         assert loop.collect().n_labels == fresh
 
 

@@ -101,12 +101,13 @@ def write(folder: Path, *, budget: int, more: str) -> None:
 def fill(folder: Path, days: int, n_day: int, n_before: int | None = None) -> None:
     """All days but the last (`n_before` rows a day, if they differ), a round over them, and the last."""
     from labelloop.loop import Loop
+    from labelloop.project import Project
     from labelloop.settings.file import load
     from labelloop.steps.index.batch_writer import write_batches
 
     now = datetime.now(UTC)
-    with Loop(load(folder / "labelloop.toml", {})) as loop:
-        log, ledger = loop.log, loop.ledger
+    with Loop(Project(load(folder / "labelloop.toml", {}))) as loop:
+        log, ledger = loop.project.log, loop.project.ledger
         for day in range(days):
             if day == days - 1:
                 loop.select(now=True)

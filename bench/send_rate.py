@@ -17,6 +17,7 @@ from bench.table import Row, lines
 
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
 from labelloop.loop import Loop
+from labelloop.project import Project
 from labelloop.settings.file import load
 from labelloop.steps.send.batches import BATCH
 
@@ -73,7 +74,7 @@ def ours(place: Path, store: SeaweedFS, studio: LabelStudio, n: int) -> float:
     client = boto(store.access)
     client.create_bucket(Bucket=BUCKET)
     upload(client, 0, n)
-    with Loop(load(place / "labelloop.toml", {})) as loop:
+    with Loop(Project(load(place / "labelloop.toml", {}))) as loop:
         loop.index()
         loop.select(now=True)
         begin = time.perf_counter()

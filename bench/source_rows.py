@@ -16,6 +16,7 @@ import pyarrow.parquet
 from bench.table import peak_mb
 
 from labelloop.loop import Loop
+from labelloop.project import Project
 from labelloop.settings.file import load
 
 SETTINGS = """
@@ -78,8 +79,8 @@ def write(folder: Path, kind: str, n: int) -> None:
 
 def indexed(folder: Path) -> tuple[int, float, float, float]:
     """What `index` finds new, its seconds, those of the cores, and its peak in MB."""
-    with Loop(load(folder / "labelloop.toml", {})) as loop:
-        _ = loop.log
+    with Loop(Project(load(folder / "labelloop.toml", {}))) as loop:
+        _ = loop.project.log
         start, cpu = time.perf_counter(), time.process_time()
         found = loop.index()
         took_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labelloop.loop import Loop
+from labelloop.project import Project
 from tests.world import QUEUES, World
 
 
@@ -16,11 +17,13 @@ class LastingWorld(World):
     def configure(self, queues: str = QUEUES, *, head: str = "") -> None:
         super().configure(queues, head=head)
         self.loop = Loop(
-            self.settings,
-            clock=self.clock,
-            progress=lambda what, done, total: self.progress(what, done, total),
-            store=self.store,
-            annotator=self.annotator,
+            Project(
+                self.settings,
+                clock=self.clock,
+                progress=lambda what, done, total: self.progress(what, done, total),
+                store=self.store,
+                annotator=self.annotator,
+            )
         )
 
     @property

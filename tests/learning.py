@@ -70,7 +70,7 @@ def traffic(
 
 def write(world: World, rows: list[Prediction]) -> None:
     """One committed batch, as index leaves it."""
-    ledger = world.loop.ledger
+    ledger = world.loop.project.ledger
     with ledger.lease("index") as lease:
         with ledger.write(lease) as tx:
             number = batches.reserve(tx, "predictions", len(rows))
@@ -82,7 +82,7 @@ def write(world: World, rows: list[Prediction]) -> None:
 
 def answer(world: World, truth: Mapping[str, str]) -> None:
     """Label every blind draw that has no label yet, as collect does."""
-    ledger = world.loop.ledger
+    ledger = world.loop.project.ledger
     with ledger.lease("collect") as lease, ledger.write(lease) as tx:
         for d in list(rounds.placed(tx, Purpose.EVALUATION)):
             if d.label is None:
@@ -107,5 +107,5 @@ def day(world: World, rate: ErrorRate, *, n: int, seed: int, cameras: int = 3) -
 
 
 def blind(world: World, number: int) -> list[Placed]:
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         return list(rounds.placed(tx, Purpose.EVALUATION, number))

@@ -15,6 +15,7 @@ from labelloop.core.token import task_key
 from labelloop.ledger import cursors, held_counts, rounds, task_counts, tasks
 from labelloop.ledger.rounds import Placed
 from labelloop.loop import Loop
+from labelloop.project import Project
 from labelloop.settings.file import load
 from labelloop.testing import (
     MemoryAnnotator,
@@ -120,14 +121,16 @@ class World:
         if hasattr(self, "loop"):
             self.loop.close()
         self.loop = Loop(
-            self.settings,
-            clock=self.clock,
-            progress=lambda what, done, total: self.progress(what, done, total),
-            store=self.store,
-            log=self.log,
-            annotator=self.annotator,
-            source=self.source,
-            notifications=self.notifications,
+            Project(
+                self.settings,
+                clock=self.clock,
+                progress=lambda what, done, total: self.progress(what, done, total),
+                store=self.store,
+                log=self.log,
+                annotator=self.annotator,
+                source=self.source,
+                notifications=self.notifications,
+            )
         )
 
     def restart(self) -> Loop:
@@ -190,12 +193,12 @@ class World:
 
     def tasks(self) -> dict[str, Task]:
         """Every task by its purpose and sample."""
-        with self.loop.ledger.read() as tx:
+        with self.loop.project.ledger.read() as tx:
             keys = [d.task_key for d in rounds.placed(tx)]
             return {f"{t.purpose}:{t.sample_id}": t for t in tasks.by_key(tx, keys).values()}
 
     def task(self, sample_id: str, purpose: str = "training") -> Task:
-        with self.loop.ledger.read() as tx:
+        with self.loop.project.ledger.read() as tx:
             key = task_key(self.log.ledger_id, purpose, sample_id)
             return tasks.by_key(tx, [key])[key]
 
@@ -208,7 +211,7 @@ class World:
     def assert_counts(self) -> None:
         """What the ledger keeps of counts is what counting finds."""
         standing = Counter((k.queue, k.purpose, k.state) for k in self.tasks().values())
-        with self.loop.ledger.read() as tx:
+        with self.loop.project.ledger.read() as tx:
             kept = {(c.queue, c.purpose, c.state): c.n for c in task_counts.every(tx)}
             assert kept == standing
             for project in tasks.projects(tx):
@@ -216,7 +219,7 @@ class World:
                 assert held is None or int(held) == held_counts.counted(tx, project)
 
     def draws(self, queue: str | None = None) -> list[Placed]:
-        with self.loop.ledger.read() as tx:
+        with self.loop.project.ledger.read() as tx:
             return [d for d in rounds.placed(tx) if queue in (None, d.queue)]
 
     def labels(self) -> dict[str, str]:
@@ -245,7 +248,7 @@ def kill_at_write(world: World, at: int) -> None:
     left = [at]
     own = threading.get_ident()
 
-    @sa.event.listens_for(world.loop.ledger._engine, "commit")
+    @sa.event.listens_for(world.loop.project.ledger._engine, "commit")
     def commit(_connection: sa.Connection) -> None:
         if threading.get_ident() == own:
             left[0] -= 1

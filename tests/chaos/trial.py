@@ -365,7 +365,7 @@ def stage_run(stage: Stage) -> Callable[[Path], None]:
 
 def _make_identity(folder: Path) -> None:
     with open_loop(folder / "labelloop.toml") as loop:
-        loop.ledger.create_identity()
+        loop.project.ledger.create_identity()
 
 
 def in_child(

@@ -8,6 +8,7 @@ import pytest
 
 from labelloop.doctor.finding import Finding, Outcome
 from labelloop.loop import Loop
+from labelloop.project import Project as OpenedProject
 from labelloop.settings.file import load
 from tests.conftest import PASSWORD, READER
 from tests.integration.conftest import CLASSES, Project
@@ -52,7 +53,7 @@ def examined_here(project: Project, *, label_studio: bool = False) -> dict[str, 
     """
     elsewhere = {"LABEL_STUDIO_URL": project.environment["MINIO_URL"]}
     environment = project.environment | ({} if label_studio else elsewhere)
-    with Loop(load(project.folder / "labelloop.toml", environment)) as loop:
+    with Loop(OpenedProject(load(project.folder / "labelloop.toml", environment))) as loop:
         return {f.check: f for f in loop.doctor().findings}
 
 

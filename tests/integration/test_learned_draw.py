@@ -27,7 +27,7 @@ def test_both_logs_teach_the_same_risk_and_draw_the_same(
             world.restart()
         for number in (1, 2, 3):
             day(world, night(0.05, 0.6), n=800, seed=number)
-        with world.loop.ledger.read() as tx:
+        with world.loop.project.ledger.read() as tx:
             version = rounds.every(tx)[2].risk_version
             assert version is not None
             risk = risks.get(tx, version)

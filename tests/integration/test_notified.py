@@ -14,6 +14,7 @@ from botocore.config import Config
 from labelloop.adapters.notifications.listener import LARGEST, NotificationListener
 from labelloop.demo.servers import SeaweedFS
 from labelloop.loop import Loop
+from labelloop.project import Project
 from labelloop.settings.file import load
 from labelloop.testing import MemoryAnnotator, MemoryLog
 from tests.odd_keys import ODD_KEYS
@@ -73,7 +74,9 @@ def test_new_objects_and_new_tags_are_heard_of(
             )
         )
         loop = Loop(
-            load(tmp_path / "labelloop.toml", {}), log=MemoryLog(), annotator=MemoryAnnotator()
+            Project(
+                load(tmp_path / "labelloop.toml", {}), log=MemoryLog(), annotator=MemoryAnnotator()
+            )
         )
         s3.put_object(Bucket="production", Key="first.png", Body=b"1", Tagging=TAGS)
         wait_for(listener, "first.png")

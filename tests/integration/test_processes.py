@@ -14,6 +14,7 @@ from labelloop.errors import LeaseHeld
 from labelloop.ledger import tables as t
 from labelloop.ledger.engine import database_url
 from labelloop.loop import Loop
+from labelloop.project import Project as OpenedProject
 from labelloop.settings.file import load
 from tests.integration.conftest import People, Project
 from tests.integration.test_loop import fill, plain_classes
@@ -49,7 +50,7 @@ def shared(project: Project, request: pytest.FixtureRequest) -> Project:
 
 def opened(project: Project) -> Loop:
     """The project's loop in this process."""
-    return Loop(load(project.folder / "labelloop.toml", project.environment))
+    return Loop(OpenedProject(load(project.folder / "labelloop.toml", project.environment)))
 
 
 def held(project: Project, people: People) -> Counter[str]:

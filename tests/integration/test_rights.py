@@ -15,6 +15,7 @@ from labelloop.adapters.s3.gets import Gets
 from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import LabelloopError, StoreDenied
 from labelloop.loop import Loop
+from labelloop.project import Project
 from labelloop.settings.file import load
 from labelloop.testing import MemoryAnnotator, MemoryLog
 from tests.conftest import NO_LISTER, NO_READER, NO_WRITER, PASSWORD, READER
@@ -120,7 +121,9 @@ def opened(
         )
         (tmp_path / "labelloop.toml").write_text(text)
         loop = Loop(
-            load(tmp_path / "labelloop.toml", {}), log=MemoryLog(), annotator=MemoryAnnotator()
+            Project(
+                load(tmp_path / "labelloop.toml", {}), log=MemoryLog(), annotator=MemoryAnnotator()
+            )
         )
         loops.append(loop)
         return loop
@@ -147,7 +150,7 @@ def test_each_verb_uses_what_is_documented_and_needs_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = opened(READER)  # may read and list, and write to buckets of copies
-    annotator = loop.annotator
+    annotator = loop.project.annotator
     assert isinstance(annotator, MemoryAnnotator)
     heard = Heard(monkeypatch)
 
@@ -200,8 +203,8 @@ def test_without_a_place_to_write_to_only_blind_tasks_wait(opened: Callable[...,
     with pytest.raises(LabelloopError) as denied:
         loop.send()
     assert "s3:PutObject" in f"{denied.value.remedy}"
-    assert isinstance(loop.annotator, MemoryAnnotator)
-    titles = {project.title for project in loop.annotator.projects()}
+    assert isinstance(loop.project.annotator, MemoryAnnotator)
+    titles = {project.title for project in loop.project.annotator.projects()}
     assert titles == {"rights: low"}
 
 

@@ -20,6 +20,7 @@ from labelloop.core.sample import PredictionTable
 from labelloop.errors import LogError
 from labelloop.ledger import rounds
 from labelloop.loop import Loop
+from labelloop.project import Project
 from labelloop.settings.file import load
 from labelloop.steps.index.batch_writer import write_batches
 from tests.contract.test_prediction_log import ALL, WHOLE_LINE, append, open_iceberg, prediction
@@ -105,12 +106,12 @@ def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
             shutil.copy(folder / "filled.db", folder / f"{name}.db")
         return path
 
-    with Loop(load(write("filling", ""))) as loop:
+    with Loop(Project(load(write("filling", "")))) as loop:
         for batch in range(1, N_BATCHES + 1):
-            with loop.ledger.lease("index") as lease:
+            with loop.project.ledger.lease("index") as lease:
                 write_batches(
-                    *(loop.ledger, loop.log, lease),
-                    predictions=traffic(batch, loop.log.salt),
+                    *(loop.project.ledger, loop.project.log, lease),
+                    predictions=traffic(batch, loop.project.log.salt),
                     feedback=[],
                     set_aside=[],
                     mended=[],
@@ -122,7 +123,7 @@ def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
 
 def drawn(path: Path) -> tuple[list[Any], list[Any]]:
     """The draws and cells of the round in a project's ledger."""
-    with Loop(load(path)) as loop, loop.ledger.read() as tx:
+    with Loop(Project(load(path))) as loop, loop.project.ledger.read() as tx:
         by_cell = sorted(
             rounds.cells_of(tx, 1), key=lambda c: (c.queue, c.predicted_class, c.risk_bin)
         )
@@ -132,7 +133,7 @@ def drawn(path: Path) -> tuple[list[Any], list[Any]]:
 @pytest.fixture(scope="module")
 def by_duckdb(configure: Configure) -> tuple[list[Any], list[Any]]:
     path = configure("duckdb", "")
-    with Loop(load(path)) as loop:
+    with Loop(Project(load(path))) as loop:
         loop.select(now=True)
     draws, cells = drawn(path)
     assert {draw.queue for draw in draws} == {"accuracy", "bern", "unsure"}
@@ -144,7 +145,7 @@ def test_spark_draws_the_same_to_the_last_sample(
     configure: Configure, by_duckdb: tuple[list[Any], list[Any]], spark_session: object
 ) -> None:
     path = configure("spark", '[engine]\nkind = "spark"\n')
-    with Loop(load(path)) as loop:
+    with Loop(Project(load(path))) as loop:
         loop.select(now=True)
     assert drawn(path) == by_duckdb
 
@@ -181,7 +182,7 @@ def test_a_spark_that_cannot_start_says_why_and_nothing_is_drawn(
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
-    with Loop(load(settings)) as loop, loop.ledger.read() as tx:
+    with Loop(Project(load(settings))) as loop, loop.project.ledger.read() as tx:
         assert rounds.latest(tx) is None
 
 

@@ -42,7 +42,7 @@ def test_a_risk_learned_from_another_world_keeps_its_coverage(tmp_path: Path) ->
         truth = serve(world, night(0.2, 0.02), n=N, seed=1_000 + run, cameras=1)
         world.loop.select(now=True)
         answer(world, truth)
-        with world.loop.ledger.read() as tx:
+        with world.loop.project.ledger.read() as tx:
             assert rounds.every(tx)[2].risk_version is not None
         drawn = blind(world, 3)
         by_day = [d.inclusion or 0 for d in drawn if d.attributes["light"] == "day"]

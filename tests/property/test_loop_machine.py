@@ -134,7 +134,7 @@ class LoopMachine(RuleBasedStateMachine):
         except LabelloopError as exc:  # Label Studio is in trouble: the other parts are done
             if "erased everywhere yet" not in str(exc):
                 raise
-        with self.world.loop.ledger.read() as tx:
+        with self.world.loop.project.ledger.read() as tx:
             stones = tombstones.every(tx)
         self.forgotten |= stones.among([sample])
         assert self._measured() == before
@@ -310,7 +310,7 @@ class LoopMachine(RuleBasedStateMachine):
         then(world)
 
     def _is_unfinished(self) -> bool:
-        with self.world.loop.ledger.read() as tx:
+        with self.world.loop.project.ledger.read() as tx:
             return bool(erasures.unfinished(tx))
 
     def _nothing_is_left_of_the_forgotten(self) -> None:

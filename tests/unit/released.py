@@ -12,7 +12,7 @@ from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
 from labelloop.exports import formats
 from labelloop.exports.exported import Exported
 from labelloop.exports.imagefolder import FolderKind
-from labelloop.project import silent
+from labelloop.ports.clock import silent
 from labelloop.steps.build.manifest_file import manifest_schema
 from labelloop.testing import MemoryStore
 

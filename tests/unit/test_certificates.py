@@ -48,7 +48,7 @@ def model_rows(world: World) -> list[Row]:
 
 
 def registered(world: World) -> list[RegisteredCertificate]:
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         return certificates.every(tx)
 
 
@@ -209,7 +209,7 @@ def test_the_risk_that_orders_learned_from_earlier_rounds_only(make_world: MakeW
     found = registered(world)
     assert len(found) > 1
     assert found[0].risk_version is None
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         for c in found[1:]:
             assert c.risk_version is not None
             assert max(risks.get(tx, c.risk_version).rounds) < min(c.rounds)
@@ -245,7 +245,7 @@ def test_the_ledger_keeps_what_was_decided(make_world: MakeWorld) -> None:
     world = make_world(queues(250), head=PLAIN)
     round_of(world, 400)
     built = world.loop.build()
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         kept = certificates.results(tx)
     assert json.loads(kept[1])["n_accepted"] == built.certificates[0].n_accepted
     table = pq.read_table(Path(world.loop.dataset("training").uri) / "manifest.parquet")

@@ -128,7 +128,7 @@ def test_nothing_of_the_past_is_rewritten(merged: World) -> None:
     from labelloop.ledger import tables as t
 
     merged.loop.run()
-    with merged.loop.ledger.read() as tx:
+    with merged.loop.project.ledger.read() as tx:
         assert set(tx.execute(sa.select(t.draws.c.predicted_class)).scalars()) == {
             "dog",
             "cat",
@@ -155,7 +155,7 @@ def test_an_old_name_stays_merged_until_it_is_a_class_again(merged: World) -> No
     assert accuracy(merged) == pytest.approx(4 / 5)
     merged.configure(ACCURACY, head=WITH_CAT)
     assert accuracy(merged) == pytest.approx(4 / 5)
-    with merged.loop.ledger.read() as tx:
+    with merged.loop.project.ledger.read() as tx:
         assert classes.renamed(tx) == {"dog": "hound", "puppy": "hound"}
     merged.configure(ACCURACY, head=THREE)
     assert accuracy(merged) == pytest.approx(2 / 5)
@@ -167,7 +167,7 @@ def test_a_chain_of_names_ends_at_the_present_one(merged: World) -> None:
         'name = "hound"\nwas = ["dog", "puppy"]', 'name = "canine"\nwas = ["hound"]'
     )
     merged.configure(ACCURACY, head=head)
-    with merged.loop.ledger.read() as tx:
+    with merged.loop.project.ledger.read() as tx:
         assert set(classes.renamed(tx).values()) == {"canine"}
     assert accuracy(merged) == pytest.approx(4 / 5)
 

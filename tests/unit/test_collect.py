@@ -40,7 +40,7 @@ def revisions(world: World, ls_task_id: int) -> int:
     from labelloop.ledger import tables as t
 
     key = world.annotator.data_of(ls_task_id)["labelloop"]
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         return len(
             tx.execute(sa.select(t.annotations).where(t.annotations.c.task_key == key)).all()
         )
@@ -67,7 +67,7 @@ def test_an_edit_is_a_new_revision_and_a_new_label(sent: World) -> None:
     assert (found.n_labels, found.n_edited) == (0, 1)
     assert label(sent, 1) == "cat"
     assert revisions(sent, 1) == 2
-    with sent.loop.ledger.read() as tx:
+    with sent.loop.project.ledger.read() as tx:
         told = [e.verb for e in events.of(tx, str(sent.annotator.data_of(1)["labelloop"]))]
     assert told[-2:] == ["annotated", "resolved"]
     assert sent.loop.collect().n_edited == 0
@@ -301,12 +301,15 @@ def test_only_what_changed_is_read_and_the_watermark_overlaps_by_a_minute(sent: 
 def test_a_change_that_shows_late_is_found_by_the_counts(sent: World) -> None:
     sent.annotator.answer(1, "dog", by="ana")
     sent.loop.collect()
-    with sent.loop.ledger.lease("collect") as lease, sent.loop.ledger.write(lease) as tx:
+    with (
+        sent.loop.project.ledger.lease("collect") as lease,
+        sent.loop.project.ledger.write(lease) as tx,
+    ):
         later = (sent.clock.at + timedelta(hours=1)).isoformat()
         cursors.put(tx, f"collect:{sent.project_id('low')}", later)
     sent.annotator.answer(2, "cat", by="ana")
     assert sent.loop.collect().n_labels == 1
-    with sent.loop.ledger.read() as tx:
+    with sent.loop.project.ledger.read() as tx:
         assert held_counts.counted(tx, sent.project_id("low")) == 2
 
 

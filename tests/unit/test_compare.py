@@ -36,7 +36,7 @@ def world(make_world: MakeWorld) -> World:
 
 
 def labels(world: World) -> dict[str, str]:
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         return {d.sample_id: d.label or "" for d in rounds.placed(tx, Purpose.EVALUATION)}
 
 

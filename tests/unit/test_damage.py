@@ -114,7 +114,7 @@ def test_a_damaged_ledger_is_named(lasting: LastingWorld) -> None:
 
 def test_a_catalog_that_cannot_be_written_is_asked_once(lasting: LastingWorld) -> None:
     lasting.traffic(12)
-    log = lasting.loop.log
+    log = lasting.loop.project.log
     lasting.loop.index()
     path = lasting.state / "log/predictions/data/batch-000000000009.parquet"
     path.write_bytes((lasting.state / BATCH).read_bytes())
@@ -154,7 +154,7 @@ def test_a_full_ledger_says_so_and_holds_nothing_half(
 
 def end(world: LastingWorld) -> object:
     """All that a run may not change by having failed before."""
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         hashes = [(v.name, v.version, v.content_hash) for v in datasets.every(tx)]
     drawn = sorted((d.round, d.sample_id, d.queue, d.inclusion or 0) for d in world.draws())
     return drawn, sorted(world.remote_keys()), sorted(world.labels().items()), hashes
@@ -171,7 +171,7 @@ def attempt(world: LastingWorld) -> list[LabelloopError]:
 def make_room(world: LastingWorld) -> None:
     """Run again, in a new process, on a disk with room."""
     world.restart()
-    with world.loop.ledger.write_at_once() as tx:
+    with world.loop.project.ledger.write_at_once() as tx:
         tx.execute(sa.delete(t.leases))  # the next process sees that their holder is dead
     assert not world.loop.run().failures
 
@@ -222,8 +222,8 @@ def test_a_full_disk_loses_nothing(kept: Kept) -> None:
                     errors = attempt(world)
                 world.progress = lambda _what, _done, _total: None
             else:
-                full = OnFullDisk(world.loop.log, where, n_bytes)
-                world.loop.__dict__["log"] = full
+                full = OnFullDisk(world.loop.project.log, where, n_bytes)
+                world.loop.project.__dict__["log"] = full
                 errors = attempt(world)
             assert bool(errors) == (where != "nowhere"), where
             assert not world.files("log/*/data/*.partial")
@@ -268,7 +268,7 @@ def test_a_ledger_that_somebody_else_holds_is_waited_for_and_then_named(
     monkeypatch.setattr("labelloop.ledger.engine.WAIT_S", 0.1)
     lasting.restart()
     lasting.traffic(3)
-    lasting.loop.log  # noqa: B018  opened before
+    lasting.loop.project.log  # noqa: B018  opened before
     other = sqlite3.connect(lasting.state / "ledger.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerError, match="locked") as caught:
@@ -277,4 +277,4 @@ def test_a_ledger_that_somebody_else_holds_is_waited_for_and_then_named(
     other.execute("ROLLBACK")
     other.close()
     make_room(lasting)
-    assert len(lasting.loop.log.known([f"class_01/{n:05d}.png" for n in (25, 26, 27)])) == 3
+    assert len(lasting.loop.project.log.known([f"class_01/{n:05d}.png" for n in (25, 26, 27)])) == 3

@@ -10,7 +10,7 @@ import pytest
 
 from labelloop.core.dataset import Origin, Row
 from labelloop.errors import AnnotatorUnavailable
-from labelloop.project import silent
+from labelloop.ports.clock import silent
 from labelloop.views.dataset_diff import NAMED, ChangeKind, DatasetDiff, diff, named
 from tests.unit.released import MODEL, NOBODY, ROW, release
 from tests.world import World

@@ -21,6 +21,8 @@ from labelloop.errors import (
     StoreUnavailable,
 )
 from labelloop.ledger import Ledger
+from labelloop.ledger.database import Identity
+from labelloop.project.steps import how_to_read
 from labelloop.testing import MemoryAnnotator, MemorySource
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, World
 
@@ -41,10 +43,9 @@ def subject(world: World, **changes: Any) -> Subject:
     def ledger() -> Ledger | None:
         return Ledger.look(world.settings.state.ledger.get_secret_value())
 
-    def log_identity() -> tuple[str, bytes] | None:
+    def log_identity() -> Identity | None:
         found = ledger()
-        own = found.identity() if found else None
-        return (own.ledger_id, own.salt) if own else None
+        return found.identity() if found else None
 
     given: dict[str, Any] = {
         "settings": world.settings,
@@ -66,7 +67,7 @@ def with_table(world: World, source: MemorySource, settings: str = "") -> Subjec
     head = HEAD.replace('blind_uri = "s3://blind"', "") if "text" in settings else HEAD
     world.configure(QUEUES, head=f'{head}{settings}[source]\nkind = "csv"\nuri = "x"\n')
     return subject(
-        world, open_source=lambda: source, how_to_read=lambda: world.loop._how_to_read({})
+        world, open_source=lambda: source, how_to_read=lambda: how_to_read(world.loop.project, {})
     )
 
 
@@ -394,14 +395,14 @@ def test_the_nearest_folder_that_exists_is_what_counts(tmp_path: Path) -> None:
 
 
 def test_a_lost_ledger_is_named_before_anything_is_written(world: World) -> None:
-    finding = found(diagnose(subject(world, log_identity=lambda: ("f00", b"salt"))), "log")
+    finding = found(diagnose(subject(world, log_identity=lambda: Identity("f00", b"salt"))), "log")
     assert finding.outcome is Outcome.FAIL
     assert "belongs to ledger f00, and there is no ledger" in finding.says
 
 
 def test_a_log_of_another_ledger_is_named(world: World) -> None:
     world.loop.run()
-    finding = found(diagnose(subject(world, log_identity=lambda: ("f00", b"salt"))), "log")
+    finding = found(diagnose(subject(world, log_identity=lambda: Identity("f00", b"salt"))), "log")
     assert finding.outcome is Outcome.FAIL
     assert "belongs to ledger f00, not to this one" in finding.says
 

@@ -24,7 +24,7 @@ from labelloop.exports.imagefolder import FolderKind
 from labelloop.exports.names import file_name, folder_names, folder_numbers
 from labelloop.exports.target import whole, writing
 from labelloop.ledger import datasets
-from labelloop.project import silent
+from labelloop.ports.clock import silent
 from tests.unit.conftest import MakeWorld
 from tests.unit.released import ROW, Released, release
 from tests.world import LOW
@@ -498,7 +498,7 @@ def test_the_loop_records_its_exports_and_links_what_they_hold(
     assert images(tmp_path / "two").keys() == images(tmp_path / "one").keys()
     for sample, path in images(tmp_path / "two").items():
         assert path.samefile(images(tmp_path / "one")[sample])
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         assert sorted(datasets.export_targets(tx, "imagefolder")) == [
             str(tmp_path / "one"),
             str(tmp_path / "two"),

@@ -10,6 +10,7 @@ import pytest
 from labelloop.adapters.folder.store import FolderStore
 from labelloop.core.sample import RejectReason
 from labelloop.loop import Loop
+from labelloop.project import Project
 from labelloop.testing import MemoryAnnotator, MemoryLog
 from tests.world import StoppedClock, World
 
@@ -32,11 +33,13 @@ def clock() -> StoppedClock:
 @pytest.fixture
 def loop(world: World, inputs: Path, clock: StoppedClock) -> Loop:
     return Loop(
-        world.settings,
-        clock=clock,
-        store=FolderStore(inputs.as_uri()),
-        log=MemoryLog(),
-        annotator=MemoryAnnotator(now=clock.now),
+        Project(
+            world.settings,
+            clock=clock,
+            store=FolderStore(inputs.as_uri()),
+            log=MemoryLog(),
+            annotator=MemoryAnnotator(now=clock.now),
+        )
     )
 
 

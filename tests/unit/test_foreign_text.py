@@ -9,7 +9,7 @@ from tests.world import HEAD, LOW, QUEUES, World
 
 
 def set_aside(world: World) -> dict[str, str]:
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         return {r.uri: f"{r.reason}: {r.value}" for r in rejects.every(tx)}
 
 

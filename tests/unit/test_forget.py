@@ -43,7 +43,7 @@ def play(world: World) -> None:
 
 def dump(world: World) -> str:
     """Every row of every table of the ledger."""
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         rows = {
             table.name: [tuple(row) for row in tx.execute(sa.select(table))]
             for table in t.metadata.sorted_tables
@@ -165,7 +165,7 @@ def test_redacted_versions_name_their_old_hash_and_the_exports_taken(make_world:
     [said] = described["redacted"]
     assert (said["from"], said["rows"]) == (version.content_hash, 1)
     assert world.loop.dataset("evaluation") == untouched
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         [event] = [e for e in events.of(tx, f"training v{now.version}") if e.verb == "redact"]
     assert version.content_hash in event.detail
     built = world.loop.build()
@@ -229,7 +229,7 @@ def test_a_dry_run_tells_what_would_go_and_writes_nothing(make_world: MakeWorld)
 def test_no_verb_runs_meanwhile(world: World, step: str) -> None:
     play(world)
     before = world.log.held([PERSON])
-    with world.loop.ledger.lease(step), pytest.raises(LeaseHeld, match=step):
+    with world.loop.project.ledger.lease(step), pytest.raises(LeaseHeld, match=step):
         world.loop.forget([PERSON])
     assert world.log.held([PERSON]) == before
 
@@ -258,14 +258,14 @@ def test_killed_again_and_again_it_finishes(make_world: MakeWorld) -> None:
     assert "zoe" not in dump(world)
     assert "zoe" not in repr((world.annotator._tasks, world.log._written))
     assert holding(world.folder / ".labelloop", "zoe") == []
-    salt = world.loop.ledger.identity().salt  # type: ignore[union-attr]
+    salt = world.loop.project.ledger.identity().salt  # type: ignore[union-attr]
     assert [x.sample_id for x in world.tasks().values() if x.forgotten] == [
         sample_hash(PERSON, salt)
     ]
 
 
 def unfinished(world: World) -> list[Any]:
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         return list(tx.execute(sa.select(t.erasures)))
 
 
@@ -336,10 +336,10 @@ def test_the_tables_of_postgresql_keep_no_byte_of_it(
         ACCURACY.replace("5", "50"), head=f'{HEAD}\n[state]\nledger = "{postgresql.ledger()}"\n'
     )
     play(world)
-    files = postgresql.files(world.loop.ledger.place.rpartition("/")[2])
+    files = postgresql.files(world.loop.project.ledger.place.rpartition("/")[2])
     assert any(b"zoe/portrait" in path.read_bytes() for path in files)
     world.loop.forget([PERSON])
-    files = postgresql.files(world.loop.ledger.place.rpartition("/")[2])
+    files = postgresql.files(world.loop.project.ledger.place.rpartition("/")[2])
     assert [path.name for path in files if b"zoe" in path.read_bytes()] == []
 
 

@@ -34,6 +34,7 @@ from labelloop.errors import (
 from labelloop.exports import manifest
 from labelloop.loop import Loop
 from labelloop.ports.annotator import ProjectSpec, RemoteTask
+from labelloop.project import Project
 from labelloop.reading.tags import TaggedObject, TagNames, read_tags
 from labelloop.settings.file import load
 from labelloop.steps.rebuild.surviving import version_in
@@ -310,7 +311,9 @@ def test_any_answer_that_is_understood_can_be_collected(make_world: MakeWorld, k
             yield [task] if project_id == project else []
 
     loop = Loop(
-        world.settings, clock=world.clock, store=world.store, log=world.log, annotator=Odd()
+        Project(
+            world.settings, clock=world.clock, store=world.store, log=world.log, annotator=Odd()
+        )
     )
     for _ in range(2):
         loop.collect()

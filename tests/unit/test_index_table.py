@@ -116,7 +116,7 @@ def test_a_bad_row_is_set_aside_with_its_file_and_place(
     assert (found.n_new, found.n_set_aside) == (1, 1)
     assert reasons(world) == {"monday#2": reason}
     assert world.loop.index().n_set_aside_in_all == 1
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         from labelloop.ledger import rejects
 
         assert rejects.outside_frames(tx, None) == 1

@@ -43,7 +43,7 @@ def statements(world: World) -> Iterator[list[str]]:
     def hear(*said: object) -> None:
         heard.append(str(said[2]))
 
-    engine = world.loop.ledger._engine
+    engine = world.loop.project.ledger._engine
     sa.event.listen(engine, "before_cursor_execute", hear)
     yield heard
     sa.event.remove(engine, "before_cursor_execute", hear)

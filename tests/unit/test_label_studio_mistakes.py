@@ -99,7 +99,7 @@ def test_a_new_answer_replaces_one_that_a_restored_label_studio_lost(restored: W
 @pytest.mark.mistake("label-studio-restored")
 def test_no_task_of_others_is_changed_that_has_the_id_of_one_of_ours(restored: World) -> None:
     theirs = [restored.annotator.data_of(i) for i in (5, 6, 7, 8)]
-    with restored.loop.ledger.read() as tx:
+    with restored.loop.project.ledger.read() as tx:
         from labelloop.ledger import tasks
 
         believed = [t.ls_task_id for t in tasks.in_project(tx, restored.project_id("low"))]

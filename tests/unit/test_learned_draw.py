@@ -30,7 +30,7 @@ def world(make_world: MakeWorld) -> World:
 
 
 def model_of(world: World, number: int) -> RiskModel:
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         version = rounds.every(tx)[number - 1].risk_version
         assert version is not None
         return RiskModel.from_json(risks.get(tx, version).params)
@@ -58,7 +58,7 @@ def test_what_is_learned_of_attributes_decides_whom_to_ask_and_how_often(world: 
     }
     found = blind(world, 3)
     assert {d.sample_id: (d.inclusion, d.uniform) for d in found} == wanted
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         cells = [c for c in rounds.cells_of(tx, 3) if c.queue == "accuracy"]
     assert sum(c.n for c in cells) == 1_000
     assert sum(c.n * (c.inclusion or 0) for c in cells) == pytest.approx(150)
@@ -66,7 +66,7 @@ def test_what_is_learned_of_attributes_decides_whom_to_ask_and_how_often(world: 
     assert all(c.risk == (c.risk_bin + 0.5) / 1024 for c in cells)
 
     # the training queue behind it takes what is left, nothing twice
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         every = list(rounds.placed(tx, round_number=3))
     trained = [d for d in every if d.queue == "low"]
     assert len(trained) == 20
@@ -96,7 +96,7 @@ def test_killed_while_drawing_and_run_again_it_draws_the_same(
 
 
 def test_a_later_round_learns_nothing_from_the_traffic_that_it_draws_from(world: World) -> None:
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         middle = blind(world, 2)[0].predicted_at.replace(hour=0, minute=0)
         assert learn_for(tx, FrameRange(batch_after=2, batch_to=3)) is not None
         assert learn_for(tx, FrameRange(batch_to=2)) is None
@@ -111,7 +111,7 @@ def test_a_later_round_learns_nothing_from_the_traffic_that_it_draws_from(world:
 def test_a_plan_reckons_with_the_risk_that_the_round_went_by(world: World) -> None:
     day(world, night(0.05, 0.6), n=800, seed=3)
     plan = world.loop.plan(0.04)
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         cells = [c for c in rounds.cells_of(tx, 3) if c.queue == "accuracy"]
     assert (plan.risk_rounds, plan.n_traffic) == ((1, 2), 800)
     # one confidence, two risks: only the learned bins tell that uneven draws save labels here
@@ -123,7 +123,7 @@ def test_a_plan_reckons_with_the_risk_that_the_round_went_by(world: World) -> No
 
 def test_an_extra_round_over_what_taught_goes_by_the_confidence_alone(world: World) -> None:
     world.loop.select(since=world.clock.at.replace(year=2020))
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         extra = rounds.every(tx)[-1]
     assert (extra.extra, extra.risk_version, extra.n_frame) == (True, None, 1_600)
 
@@ -160,7 +160,7 @@ def test_a_uniform_queue_keeps_its_risk_and_its_chances(make_world: MakeWorld) -
     world = make_world(QUEUE.format(budget=150).replace('"uncertainty"', '"uniform"') + NIGHTS)
     for number in (1, 2):
         day(world, night(0.05, 0.6), n=800, seed=number)
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         assert [r.risk_version for r in rounds.every(tx)] == [None, None]
         assert learn(tx) is not None
     found = blind(world, 2)
@@ -175,7 +175,7 @@ def test_a_scored_frame_answers_as_the_plain_reading_of_it_does(world: World) ->
     serve(world, night(0.05, 0.6), n=2_500, seed=3)
     frame = FrameRange(batch_after=2, batch_to=3)
     conditions = [Where.parse("attributes.camera = 'c1'"), Where.parse("attributes.light = 'day'")]
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         risk = learn_for(tx, frame)
     assert risk is not None
     table = pa.Table.from_batches(list(world.log.scan(frame, conditions, risk.attributes)))

@@ -14,6 +14,7 @@ from labelloop.ledger import Ledger, classes
 from labelloop.ledger import tables as t
 from labelloop.ledger.engine import database_url
 from labelloop.loop import Loop
+from labelloop.project import Project
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_ledger_loop import run, state
 from tests.world import World
@@ -71,7 +72,7 @@ def test_the_ledger_that_was_left_is_refused_and_says_where_to(full: World, othe
         full.loop.send()  # by a process that had it open
     assert "[state] ledger" in caught.value.remedy
     with pytest.raises(LedgerError, match=f"was moved to {place}"):
-        _ = full.restart().ledger
+        _ = full.restart().project.ledger
 
 
 def test_a_database_with_rows_is_refused_and_keeps_them(full: World, other: str) -> None:
@@ -87,7 +88,10 @@ def test_a_database_with_rows_is_refused_and_keeps_them(full: World, other: str)
 
 
 def test_a_running_step_is_waited_for(full: World, other: str) -> None:
-    with full.loop.ledger.lease("send"), pytest.raises(LeaseHeld, match="`send` is being run by"):
+    with (
+        full.loop.project.ledger.lease("send"),
+        pytest.raises(LeaseHeld, match="`send` is being run by"),
+    ):
         full.loop.move_ledger(other)
     full.loop.move_ledger(other)
 
@@ -125,5 +129,8 @@ def test_where_there_is_no_ledger_there_is_nothing_to_move(make_world: MakeWorld
     world = make_world()
     world.loop.close()
     (world.folder / ".labelloop" / "ledger.db").unlink()
-    with Loop(world.settings) as loop, pytest.raises(LedgerError, match="no ledger to move"):
+    with (
+        Loop(Project(world.settings)) as loop,
+        pytest.raises(LedgerError, match="no ledger to move"),
+    ):
         loop.move_ledger("sqlite://")

@@ -17,6 +17,7 @@ from labelloop.ledger.engine import database_url
 from labelloop.ledger.migrations import VERSIONS, newest
 from labelloop.ledger.tables import metadata
 from labelloop.loop import Loop
+from labelloop.project import Project
 from tests.postgres import PostgreSQL
 from tests.unit.conftest import MakeWorld
 
@@ -241,14 +242,14 @@ def test_a_writer_that_stands_still_in_mid_transaction_is_ended_by_the_server(
 def test_a_lost_ledger_is_refused_while_its_log_is_there(make_world: MakeWorld) -> None:
     world = make_world()
     settings = world.settings
-    with Loop(settings, store=world.store, annotator=world.annotator) as loop:
+    with Loop(Project(settings, store=world.store, annotator=world.annotator)) as loop:
         world.traffic(2)
         assert loop.index().n_new == 2
-        lost = loop.log.ledger_id
+        lost = loop.project.log.ledger_id
     world.loop.close()
     for path in (world.folder / ".labelloop").glob("ledger.db*"):
         path.unlink()
-    with Loop(settings, store=world.store, annotator=world.annotator) as loop:
+    with Loop(Project(settings, store=world.store, annotator=world.annotator)) as loop:
         for _ in range(2):
             with pytest.raises(LedgerError, match=f"belongs to ledger {lost}") as caught:
                 loop.run()

@@ -23,7 +23,10 @@ def drawn(make_world: MakeWorld) -> World:
 
 
 def move(world: World, moved: Sequence[Task], to: TaskState) -> None:
-    with world.loop.ledger.lease("send") as lease, world.loop.ledger.write(lease) as tx:
+    with (
+        world.loop.project.ledger.lease("send") as lease,
+        world.loop.project.ledger.write(lease) as tx,
+    ):
         tasks.move(tx, moved, to, actor="me", at=world.clock.at)
 
 
@@ -47,7 +50,7 @@ def test_every_move_leaves_an_event(drawn: World) -> None:
     drawn.answer_all("dog")
     drawn.loop.collect()
     for task in drawn.tasks().values():
-        with drawn.loop.ledger.read() as tx:
+        with drawn.loop.project.ledger.read() as tx:
             told = [(e.actor, e.verb) for e in events.of(tx, task.task_key)]
         assert told == [
             ("send", "sending"),

@@ -18,7 +18,7 @@ from tests.world import World
 
 
 def paths(world: LastingWorld) -> set[str]:
-    return {Path(batch.path).name for batch in world.loop.log.visible_after(0)}
+    return {Path(batch.path).name for batch in world.loop.project.log.visible_after(0)}
 
 
 def test_it_is_told_done_and_repeated_when_due(lasting: LastingWorld) -> None:
@@ -47,19 +47,19 @@ def test_it_is_told_done_and_repeated_when_due(lasting: LastingWorld) -> None:
 def test_a_batch_that_a_killed_run_was_writing_is_finished_first(lasting: LastingWorld) -> None:
     lasting.traffic(3)
     lasting.loop.index()
-    newest = max(batch.batch for batch in lasting.loop.log.visible_after(0))
-    with lasting.loop.ledger.write_at_once() as tx:
+    newest = max(batch.batch for batch in lasting.loop.project.log.visible_after(0))
+    with lasting.loop.project.ledger.write_at_once() as tx:
         batches.finish(tx, newest, batches.WRITING)
         given_up = batches.reserve(tx, "predictions", 5)
     lasting.loop.maintain()
-    with lasting.loop.ledger.read() as tx:
+    with lasting.loop.project.ledger.read() as tx:
         assert batches.unfinished(tx) == []
         assert [b.batch for b in batches.in_state(tx, batches.VOID)] == [given_up]
-    assert {b.batch for b in lasting.loop.log.visible_after(0)} >= {newest}
+    assert {b.batch for b in lasting.loop.project.log.visible_after(0)} >= {newest}
 
 
 def test_a_log_that_lacks_a_batch_is_left_as_it_is(lasting: LastingWorld) -> None:
-    with lasting.loop.ledger.write_at_once() as tx:
+    with lasting.loop.project.ledger.write_at_once() as tx:
         batches.adopt(tx, 90, "predictions", "somewhere", 5)
     before = lasting.files("log/*/data/*")
     with pytest.raises(LogError, match="the ledger knows batch 90"):
@@ -68,7 +68,10 @@ def test_a_log_that_lacks_a_batch_is_left_as_it_is(lasting: LastingWorld) -> Non
 
 
 def test_it_waits_for_index_by_itself_and_leaves_it_to_the_next_in_a_run(world: World) -> None:
-    with world.loop.ledger.lease("index"), pytest.raises(LeaseHeld, match="`index` is being run"):
+    with (
+        world.loop.project.ledger.lease("index"),
+        pytest.raises(LeaseHeld, match="`index` is being run"),
+    ):
         world.loop.maintain()
     assert world.loop.maintain() == Upkeep()
 

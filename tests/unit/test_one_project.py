@@ -24,13 +24,13 @@ def test_settings_of_another_project_are_refused_before_they_change_anything(wor
         world.loop.run()
     assert "of its own" in e.value.remedy
     world.configure()
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         assert classes.live(tx) == {"cat", "dog"}
 
 
 def test_a_project_and_its_bucket_may_be_renamed(world: World) -> None:
     def name_of_classes() -> set[str]:
-        with world.loop.ledger.read() as tx:
+        with world.loop.project.ledger.read() as tx:
             return set(classes.live(tx))
 
     name_of_classes()

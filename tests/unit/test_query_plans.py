@@ -144,7 +144,7 @@ def test_no_verb_that_runs_often_reads_a_large_table_whole(
     kind: str, make_world: MakeWorld
 ) -> None:
     world = make_world()
-    recorder = Recorder(world.loop.ledger._engine)
+    recorder = Recorder(world.loop.project.ledger._engine)
     two_days(world, recorder)
     fill(recorder.engine)
     with recorder.engine.connect() as tx, recorder.during("learning"):
@@ -163,7 +163,7 @@ def test_no_verb_that_runs_often_reads_a_large_table_whole(
 
 
 def test_reading_a_table_whole_is_seen(kind: str, make_world: MakeWorld) -> None:
-    with make_world().loop.ledger.read() as tx:
+    with make_world().loop.project.ledger.read() as tx:
         for statement in (
             "SELECT count(*) FROM tasks",
             "SELECT DISTINCT project_id FROM tasks",

@@ -21,7 +21,7 @@ def lose_ledger(world: LastingWorld) -> None:
 
 
 def test_the_answers_come_back_and_the_datasets_stay_as_they_are(lasting: LastingWorld) -> None:
-    identity = lasting.loop.ledger.identity()
+    identity = lasting.loop.project.ledger.identity()
     labels, versions = lasting.labels(), lasting.loop.datasets()
     tasks = {key: (t.uri, t.queue, t.project_id) for key, t in lasting.tasks().items()}
     lose_ledger(lasting)
@@ -31,7 +31,7 @@ def test_the_answers_come_back_and_the_datasets_stay_as_they_are(lasting: Lastin
     lose_ledger(lasting)
 
     found = lasting.loop.rebuild_ledger()
-    assert lasting.loop.ledger.identity() == identity
+    assert lasting.loop.project.ledger.identity() == identity
     assert found.n_batches == 2
     assert sum(found.n_tasks.values()) == len(tasks)
     assert found.n_answers == len(labels)
@@ -61,7 +61,7 @@ def test_the_accuracy_begins_anew_with_answers_that_are_there(lasting: LastingWo
     measured = lasting.loop.measure().last_seven_days
     assert measured.n_drawn == measured.n_labelled == 5
     assert measured.n_traffic == 24
-    with lasting.loop.ledger.read() as tx:
+    with lasting.loop.project.ledger.read() as tx:
         assert [r.extra for r in rounds.every(tx)] == [True, True, False]
         assert {d.inclusion for d in rounds.placed(tx) if d.round < 3} == {None}
         assert {
@@ -85,7 +85,7 @@ def test_a_label_that_only_a_manifest_holds_stands(lasting: LastingWorld) -> Non
 
 def test_tasks_of_others_and_of_unknown_samples_are_left_alone(lasting: LastingWorld) -> None:
     project = lasting.project_id("low")
-    ledger_id = lasting.loop.log.ledger_id
+    ledger_id = lasting.loop.project.log.ledger_id
     foreign = {"labelloop": "f" * 32, "image": "http://x"}
     lasting.annotator.import_tasks(project, [TaskData(task_key="f" * 32, data=foreign)])
     lose_ledger(lasting)
@@ -151,4 +151,4 @@ def test_what_was_forgotten_stays_so_where_it_is_forgotten_again(lasting: Lastin
     assert sample not in [d.sample_id for d in lasting.draws()]
     lasting.loop.forget([sample])
     assert not lasting.loop.run().failures
-    assert lasting.loop.log.known([sample]) == {}
+    assert lasting.loop.project.log.known([sample]) == {}

@@ -56,8 +56,8 @@ CATALOG: dict[str, Harm] = {
 
 @pytest.mark.parametrize("harm", CATALOG.values(), ids=CATALOG)
 def test_a_catalog_is_made_anew_from_the_batches(lasting: LastingWorld, harm: Harm) -> None:
-    lasting.loop.log  # noqa: B018  opened, so that its identity is known
-    before = end(lasting), sorted(lasting.loop.log.known(["class_01/00001.png"]).items())
+    lasting.loop.project.log  # noqa: B018  opened, so that its identity is known
+    before = end(lasting), sorted(lasting.loop.project.log.known(["class_01/00001.png"]).items())
     lasting.loop.close()
     harm(lasting)
     assert [f.check for f in failures(lasting)][-1:] in (["batches"], ["log"])
@@ -65,7 +65,7 @@ def test_a_catalog_is_made_anew_from_the_batches(lasting: LastingWorld, harm: Ha
     assert fixed
     assert failed == []
     assert not lasting.loop.run().failures
-    after = end(lasting), sorted(lasting.loop.log.known(["class_01/00001.png"]).items())
+    after = end(lasting), sorted(lasting.loop.project.log.known(["class_01/00001.png"]).items())
     assert after == before
 
 
@@ -100,7 +100,7 @@ def test_what_a_killed_run_left_is_finished_or_removed(lasting: LastingWorld) ->
     (data / "batch-000000000009.partial").write_bytes(b"PAR1 half")
     lasting.traffic(3)
     lasting.loop.index()
-    with lasting.loop.ledger.write_at_once() as tx:
+    with lasting.loop.project.ledger.write_at_once() as tx:
         batches.finish(tx, 3, batches.WRITING)
         batches.reserve(tx, "predictions", 5)
     shutil.copy(data / "batch-000000000003.parquet", data / "batch-000000000004.parquet")
@@ -111,7 +111,7 @@ def test_what_a_killed_run_left_is_finished_or_removed(lasting: LastingWorld) ->
     assert sorted(path.name for path in data.iterdir()) == [
         f"batch-{n:012d}.parquet" for n in (1, 2, 3)
     ]
-    with lasting.loop.ledger.read() as tx:
+    with lasting.loop.project.ledger.read() as tx:
         assert [b.batch for b in batches.in_state(tx, batches.COMMITTED)] == [1, 2, 3]
         assert [b.batch for b in batches.in_state(tx, batches.VOID)] == [4]
 

@@ -52,9 +52,11 @@ def past(world: World, tmp_path: Path) -> MakeHistory:
     def make(
         n_rounds: int, classes: tuple[str, ...] = PETS, *, project: str = "pets", **more: object
     ) -> Quality:
-        made = History(world.loop.ledger, tmp_path / "datasets", classes, now=START)
+        made = History(world.loop.project.ledger, tmp_path / "datasets", classes, now=START)
         made.write(n_rounds, **more)  # type: ignore[arg-type]
-        return quality(world.loop.ledger, clock=world.clock, project=project, timezone="UTC")
+        return quality(
+            world.loop.project.ledger, clock=world.clock, project=project, timezone="UTC"
+        )
 
     return make
 

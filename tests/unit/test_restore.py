@@ -99,9 +99,11 @@ def test_ledger_catalog_and_batches_are_restored_to_different_days(
     lasting.answer_all("cat")
     assert not lasting.loop.run().failures
     assert max(Counter(lasting.remote_keys()).values()) == 1
-    with lasting.loop.ledger.read() as tx:
+    with lasting.loop.project.ledger.read() as tx:
         assert sum(r.n_frame for r in rounds.every(tx)) == 36
-    assert len(lasting.loop.log.known([f"class_01/{n:05d}.png" for n in range(1, 37)])) == 36
+    assert (
+        len(lasting.loop.project.log.known([f"class_01/{n:05d}.png" for n in range(1, 37)])) == 36
+    )
 
 
 @pytest.mark.parametrize("moment", range(5))
@@ -121,7 +123,7 @@ def test_a_restored_ledger_is_reconciled_by_the_next_runs(
     assert first.indexed is not None
     assert first.indexed.n_batches_restored == 1
     assert first.indexed.n_new == 0
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         assert [e.verb for e in events.of(tx, "ledger")] == ["restored"]
     world.answer_all("cat")
     second = world.loop.run()
@@ -135,7 +137,7 @@ def test_a_restored_ledger_is_reconciled_by_the_next_runs(
     # what was released stands
     assert {path: path.read_bytes() for path in released} == released
     # every input is in one frame
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         assert sum(r.n_frame for r in rounds.every(tx)) == 24
 
 

@@ -20,6 +20,7 @@ from labelloop.demo.process import free_port
 from labelloop.errors import LabelloopError
 from labelloop.loop import Loop, open_loop
 from labelloop.ports.annotator import BucketAccess
+from labelloop.project.adapters import s3_access
 from tests.faults.stub import Asked, Reply, Stub
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, QUEUES
@@ -131,9 +132,9 @@ def fails_in_silence(logs: io.StringIO) -> Iterator[None]:
 # --- servers that fail ----------------------------------------------------------------------------
 
 Verb = Callable[[Loop], object]
-ASK_LABEL_STUDIO: Verb = lambda loop: loop.annotator.projects()  # noqa: E731
-ASK_STORE: Verb = lambda loop: list(loop.store.objects())  # noqa: E731
-READ_STORE: Verb = lambda loop: loop.store.read("s3://production/a.png")  # noqa: E731
+ASK_LABEL_STUDIO: Verb = lambda loop: loop.project.annotator.projects()  # noqa: E731
+ASK_STORE: Verb = lambda loop: list(loop.project.store.objects())  # noqa: E731
+READ_STORE: Verb = lambda loop: loop.project.store.read("s3://production/a.png")  # noqa: E731
 
 
 def give_keys(loop: Loop) -> object:
@@ -145,7 +146,7 @@ def give_keys(loop: Loop) -> object:
         secret_key=f"{MARK}-key",
         session_token=f"{MARK}-session",
     )
-    return loop.annotator.open_bucket(1, access)
+    return loop.project.annotator.open_bucket(1, access)
 
 
 @pytest.mark.parametrize("api_key", [LEGACY, PERSONAL])
@@ -210,7 +211,7 @@ def test_a_refused_renewal_of_a_token_shows_no_secret(
     stub.answer = answer
     path = settings(tmp_path, stub.url, api_key=PERSONAL)
     with fails_in_silence(logs), open_loop(path) as loop:
-        loop.annotator.projects()
+        loop.project.annotator.projects()
 
 
 @pytest.mark.parametrize("ask", [ASK_LABEL_STUDIO, ASK_STORE])
@@ -280,7 +281,7 @@ def test_settings_that_cannot_be_used_show_no_secret(
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with fails_in_silence(logs), open_loop(path) as loop:
-        loop.annotator.projects()
+        loop.project.annotator.projects()
 
 
 def test_settings_show_no_secret_when_they_are_printed(tmp_path: Path) -> None:
@@ -291,7 +292,9 @@ def test_settings_show_no_secret_when_they_are_printed(tmp_path: Path) -> None:
         assert (
             MARK not in repr(loop.settings) + str(loop.settings) + loop.settings.model_dump_json()
         )
-        assert MARK not in repr(loop._s3_access()) + repr(loop._bucket_access(None))
+        assert MARK not in repr(s3_access(loop.settings.store)) + repr(
+            loop.project.bucket_access(None)
+        )
 
 
 # --- logs of the libraries ------------------------------------------------------------------------
@@ -301,7 +304,7 @@ def test_no_log_of_any_library_holds_a_signed_link(
     tmp_path: Path, logs: io.StringIO, stub: Stub
 ) -> None:
     with open_loop(settings(tmp_path, stub.url)) as loop:
-        store = loop.store
+        store = loop.project.store
         assert isinstance(store, S3Store)
         link = store.presign("s3://production/a.png", timedelta(days=1))
         store.view(link, origin="http://labels.example")

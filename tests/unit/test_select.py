@@ -65,7 +65,7 @@ def test_frames_neither_overlap_nor_leave_gaps(make_world: MakeWorld) -> None:
             world.loop.index()
         world.loop.select()
         world.clock.pass_(days=1)
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         made = rounds.every(tx)
     assert [r.frame.batch_after for r in made[1:]] == [r.frame.batch_to for r in made[:-1]]
     drawn = [d.sample_id for d in world.draws()]
@@ -134,7 +134,7 @@ def test_the_histogram_of_the_frame_stands_with_the_round(world: World) -> None:
     world.traffic(40)
     world.loop.index()
     selected = world.loop.select()
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         cells = rounds.cells_of(tx, 1)
         told = events.of(tx, "1")
     for plan in selected.plans[:2]:
@@ -150,7 +150,7 @@ def _draws_with_line(world: World):  # type: ignore[no-untyped-def]
 
     from labelloop.ledger import tables as t
 
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         return tx.execute(sa.select(t.draws).where(t.draws.c.queue == "accuracy")).all()
 
 
@@ -287,7 +287,7 @@ def test_draws_name_what_they_were_drawn_by(world: World) -> None:
     assert {r.reason for r in rows} == {"uniform 5 of all traffic: 5 of 20"}
     assert {r.inclusion for r in rows} == {0.25}
     assert all(r.risk == pytest.approx(0.9, abs=1e-3) for r in rows)
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         (made,) = rounds.every(tx)
     assert made.snapshot == world.log.snapshot()
 
@@ -309,7 +309,7 @@ def test_a_round_is_written_whole_or_not_at_all(make_world: MakeWorld, at: int) 
 
 def test_what_was_set_aside_is_counted_once_over_regular_rounds(world: World) -> None:
     def set_aside() -> dict[int, int]:
-        with world.loop.ledger.read() as tx:
+        with world.loop.project.ledger.read() as tx:
             return rounds.set_aside(tx)
 
     world.traffic(5)

@@ -654,7 +654,7 @@ def test_an_image_too_large_for_its_task_waits_while_the_others_are_sent(
     world.traffic(40)
     world.loop.index()
     world.loop.select()
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         large = [tasks.to_send(tx, queue, 9)[0].task.uri for queue in ("accuracy", "low")]
 
     def refuse_large(operation: str, uri: str) -> None:

@@ -160,7 +160,7 @@ def test_what_blocks_is_named_with_its_remedy(
 def test_a_verb_that_runs_is_named_and_its_work_is_not_stuck(world: World) -> None:
     world.traffic(3)
     half_indexed(world)
-    with world.loop.ledger.lease("index"):
+    with world.loop.project.ledger.lease("index"):
         found = world.loop.status()
     assert list(found.running) == ["index"]
     assert "process" in found.running["index"]

@@ -160,7 +160,7 @@ def test_an_edit_does_not_move_when_a_task_was_first_labelled(make_world: MakeWo
 
 
 def test_measure_and_the_report_tell_a_fall(world: World) -> None:
-    History(world.loop.ledger, world.folder / "made", ("cat", "dog"), now=START).write(
+    History(world.loop.project.ledger, world.folder / "made", ("cat", "dog"), now=START).write(
         42, n_blind=60, worse_from=29
     )
     measured = world.loop.measure()

@@ -44,7 +44,7 @@ def serve(world: World, n: int, seed: int) -> dict[str, str]:
 
 
 def answer(world: World, truth: dict[str, str]) -> None:
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         drawn = {d.task_key: d.sample_id for d in rounds.placed(tx, Purpose.EVALUATION)}
     for page in world.annotator.tasks(world.project_id("accuracy")):
         for task in page:
@@ -59,7 +59,7 @@ def test_chances_are_kept_and_the_accuracy_allows_for_them(world: World) -> None
     world.loop.send()
     assert selected.plans[0].n_matching == 400
     answer(world, truth)
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         draws = list(rounds.placed(tx, Purpose.EVALUATION))
         cells = [c for c in rounds.cells_of(tx, 1) if c.queue == "accuracy"]
     assert sum(c.n for c in cells) == 400
@@ -92,7 +92,7 @@ def test_the_plan_shows_the_range_of_chances_and_no_mean(world: World) -> None:
     selected = world.loop.select(dry_run=True)
     [plan] = [p for p in selected.plans if p.queue == "accuracy"]
     world.loop.select(now=True)
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         chances = [c.inclusion or 0 for c in rounds.cells_of(tx, 1) if c.queue == "accuracy"]
     assert plan.inclusion is None
     assert plan.chances == (min(chances), max(chances))
@@ -115,7 +115,7 @@ def test_the_risk_is_learned_from_earlier_rounds_and_frozen(world: World) -> Non
         world.loop.send()
         answer(world, truth)
         world.clock.pass_(days=1)
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         made = rounds.every(tx)
         assert [r.risk_version for r in made] == [None, None, 1]
         learned = risks.get(tx, 1)
@@ -124,7 +124,7 @@ def test_the_risk_is_learned_from_earlier_rounds_and_frozen(world: World) -> Non
     blind = [c for c in cells if c.queue == "accuracy"]
     assert all(c.risk == (c.risk_bin + 0.5) / 1024 for c in blind)
     model = RiskModel.from_json(learned.params)
-    with world.loop.ledger.read() as tx:
+    with world.loop.project.ledger.read() as tx:
         drawn = list(rounds.placed(tx, Purpose.EVALUATION, 3))
     wanted = model.predict([d.confidence for d in drawn])
     assert [d.risk for d in drawn] == pytest.approx(wanted, abs=0.5 / 1024)

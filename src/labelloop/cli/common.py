@@ -48,7 +48,7 @@ def opened(config: Path, *, quiet: bool = False, watch: "Watch | None" = None) -
     A bar stays until this is left: print results afterwards, or clear `watch` before.
     """
     from labelloop.loop import open_loop
-    from labelloop.project import silent
+    from labelloop.ports.clock import silent
 
     with watch or Watch() as shown, open_loop(config, progress=silent if quiet else shown) as loop:
         yield loop

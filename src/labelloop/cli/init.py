@@ -61,7 +61,7 @@ def command(
         _say_what_was_seen(by_tags)
     named = _classes(asker, seen, classes)
     blind = init_store.blind_uri(asker, place, blind_bucket)
-    studio, token = _label_studio(asker, place, label_studio_url)
+    studio, token = _label_studio(asker, label_studio_url)
     answers = first_settings.Answers(
         name=name or asker.text("Name for Label Studio", suggested=place.name, flag="--name"),
         classes=named,
@@ -109,14 +109,16 @@ def _classes(asker: Asker, seen: "Proposal", given: tuple[str, ...]) -> list[str
     return found
 
 
-def _label_studio(asker: Asker, place: init_store.Place, given: str | None) -> tuple[Known, Known]:
+def _label_studio(asker: Asker, given: str | None) -> tuple[Known, Known]:
+    from labelloop.project import draft
+
     url = asker.variable(
         "Label Studio", "Label Studio (URL)", given=given, flag="--label-studio-url"
     )
     token = asker.secret("token", "Label Studio's token")
     try:
-        with init_store.draft(place, {"url": url.value, "api_key": token.value}) as loop:
-            facts = loop.annotator.facts()
+        with draft.label_studio({"url": url.value, "api_key": token.value}) as annotator:
+            facts = annotator.facts()
         say(f"Label Studio {facts.version}, as {facts.user}")
     except LabelloopError as exc:
         say(f"{exc.args[0]}; the file is written all the same")

@@ -5,19 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelloop.cli.asking import Asker, Known, is_address, say
 from labelloop.cli.common import Watch
 from labelloop.errors import ArgumentError, StoreDenied, StoreError
 
 if TYPE_CHECKING:
-    from labelloop.loop import Loop
     from labelloop.setup.proposal import Proposal
 
 SESSION = "AWS_SESSION_TOKEN"
-NOWHERE = {"url": "http://127.0.0.1:9", "api_key": "none"}
-"""A Label Studio that isn't asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,34 +44,6 @@ class Place:
     def at(self, uri: str) -> "Place":
         """Another place on the same server."""
         return Place(settings={**self.settings, "uri": uri}, written={**self.written, "uri": uri})
-
-
-def draft(
-    place: Place, label_studio: Mapping[str, str] = NOWHERE, source: Mapping[str, str] | None = None
-) -> "Loop":
-    """A loop over settings that are being gathered: only its connections are used."""
-    from pydantic import ValidationError
-
-    from labelloop.loop import Loop
-    from labelloop.settings.settings import Settings
-
-    given: dict[str, Any] = {
-        "project": {"name": "draft", "classes": ["a", "b"]},
-        "store": dict(place.settings),
-        "label_studio": dict(label_studio),
-        "queue": [{"name": "draft", "purpose": "training"}],
-    }
-    if source is not None:
-        given["source"] = dict(source)
-    try:
-        return Loop(Settings.model_validate(given))
-    except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise ArgumentError(
-            f"{where}: {fault['msg'].removeprefix('Value error, ')}",
-            remedy="correct it, and run this again",
-        ) from None
 
 
 def inputs(
@@ -116,11 +85,12 @@ def look(asker: Asker, place: Place) -> "Proposal":
     """What some hundred inputs say; where several tags could hold the class, the person says which."""
     from labelloop.adapters.folder.store import INLINE_BYTES
     from labelloop.doctor.glimpse import glimpse, unshown
+    from labelloop.project import draft
     from labelloop.setup.proposal import propose
 
-    with Watch() as watch, draft(place) as loop:
-        found = glimpse(loop.store, progress=watch)
-        tagged = list(loop.store.tags(found.objects))
+    with Watch() as watch, draft.store(place.settings) as store:
+        found = glimpse(store, progress=watch)
+        tagged = list(store.tags(found.objects))
     if not found.n_listed:
         say(f"{place.written['uri']} is empty: tags and classes can't be proposed")
         return propose([], [], n_listed=0)
@@ -147,6 +117,8 @@ def look(asker: Asker, place: Place) -> "Proposal":
 
 def blind_uri(asker: Asker, place: Place, given: str | None) -> str | None:
     """The bucket for blind copies; a folder needs none as long as images travel inside the tasks."""
+    from labelloop.project import draft
+
     if place.is_folder:
         return None
     if given is None:
@@ -158,8 +130,8 @@ def blind_uri(asker: Asker, place: Place, given: str | None) -> str | None:
         given = asker.text("Bucket for blind copies", suggested=suggested, flag="--blind-bucket")
     blind = _as_uri(given)
     try:
-        with draft(place) as loop:
-            loop.store.check_writable(blind)
+        with draft.store(place.settings) as store:
+            store.check_writable(blind)
     except StoreError as exc:
         say(f"{blind} can't be written yet: {exc.args[0]}")
         say(f"remedy: {exc.remedy}")
@@ -245,5 +217,6 @@ def _as_uri(bucket: str) -> str:
 
 
 def _buckets(server: Place) -> list[str]:
-    with draft(server.at("s3://none")) as loop:
-        return loop.buckets()
+    from labelloop.project import draft
+
+    return draft.buckets(server.settings)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelloop.cli.asking import Asker, say
-from labelloop.cli.init_store import Place, draft, from_config
+from labelloop.cli.init_store import Place, from_config
 from labelloop.errors import ArgumentError, StoreError
 
 if TYPE_CHECKING:
@@ -82,9 +82,10 @@ def _n_files(place: Place, kind: "Kind", uri: str) -> int:
 
 
 def _files(place: Place, kind: "Kind", uri: str) -> list[str]:
-    with draft(place, source={"kind": kind, "uri": uri}) as loop:
-        assert loop.source is not None  # noqa: S101  it was given
-        return [file.uri for file in loop.source.files()]
+    from labelloop.project import draft
+
+    with draft.source({"kind": kind, "uri": uri}, inputs=place.settings) as source:
+        return [file.uri for file in source.files()]
 
 
 def _holds_json(place: Place, uri: str, ending: str = ".json") -> bool:
@@ -97,11 +98,11 @@ def _holds_json(place: Place, uri: str, ending: str = ".json") -> bool:
 
 def _rows(place: Place, kind: str, uri: str) -> tuple["TableProposal", int, str]:
     from labelloop.doctor.glimpse import first_rows
+    from labelloop.project import draft
     from labelloop.setup.table_proposal import propose_columns
 
-    with draft(place, source={"kind": kind, "uri": uri}) as loop:
-        assert loop.source is not None  # noqa: S101  it was given
-        file, rows, n = first_rows(loop.source)
+    with draft.source({"kind": kind, "uri": uri}, inputs=place.settings) as source:
+        file, rows, n = first_rows(source)
     if not rows:
         raise ArgumentError(
             f"{file} has no row that can be read", remedy="run this again when it has"
@@ -116,15 +117,17 @@ def _placed(place: Place, found: "TableProposal") -> tuple["TableProposal", str]
     """
     from urllib.parse import quote
 
+    from labelloop.project import draft
+
     def there(value: str) -> bool:
         if "://" in value:
-            return value.startswith(place.uri.partition("://")[0]) and loop.store.exists(value)
+            return value.startswith(place.uri.partition("://")[0]) and store.exists(value)
         key = quote(value) if place.is_folder else value
-        return loop.store.exists(f"{place.uri.rstrip('/')}/{key}")
+        return store.exists(f"{place.uri.rstrip('/')}/{key}")
 
     named, own = found.columns.get("uri"), found.columns.get("sample_id")
     others = [c for c in found.distinct if c not in {named, own}]
-    with draft(place) as loop:
+    with draft.store(place.settings) as store:
         for column in filter(None, [named, own, *others]):
             values = found.examples(column)
             if values and all(map(there, values)):

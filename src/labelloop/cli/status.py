@@ -81,7 +81,7 @@ def _print_waits(loop: "Loop", as_json: bool) -> None:
         click.echo("nothing waits for a person")
     timezone = loop.settings.project.timezone
     for wait in found if not as_json else ():
-        page = f"{loop.annotator.project_url(wait.project_id)}?task={wait.ls_task_id}"
+        page = f"{loop.project.annotator.project_url(wait.project_id)}?task={wait.ls_task_id}"
         since = render.day_and_time(wait.since, timezone) if wait.since else "-"
         text = f"{since}  {wait.queue}  {wait.sample_id}  {wait.state}  {page}"
         click.echo(wrapped(render.plain(text), len(since) + 2))
@@ -96,5 +96,5 @@ def _print_ties(loop: "Loop", as_json: bool) -> None:
         click.echo("nothing is tied")
     for tie in found if not as_json else ():
         votes = ", ".join(f"{answer} {n}" for answer, n in sorted(tie.votes.items()))
-        page = f"{loop.annotator.project_url(tie.project_id)}?task={tie.ls_task_id}"
+        page = f"{loop.project.annotator.project_url(tie.project_id)}?task={tie.ls_task_id}"
         click.echo(wrapped(render.plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"), 4))

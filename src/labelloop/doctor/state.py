@@ -52,15 +52,15 @@ def _log(subject: Subject) -> Iterator[Finding]:
     elif own is None:
         yield fail(
             "log",
-            f"the prediction log at {warehouse} belongs to ledger {found[0]}, and there is no ledger: "
+            f"the prediction log at {warehouse} belongs to ledger {found.ledger_id}, and there is no ledger: "
             "it was lost, or [state] ledger names another one",
             "restore the ledger, or point [state] ledger to it; where there is no backup, `labelloop ledger "
             "rebuild` brings back what is left; to start over, move the log and its catalog away too",
         )
-    elif found != (own.ledger_id, own.salt):
+    elif found != own:
         yield fail(
             "log",
-            f"the prediction log at {warehouse} belongs to ledger {found[0]}, not to this one",
+            f"the prediction log at {warehouse} belongs to ledger {found.ledger_id}, not to this one",
             "name the ledger that belongs to this log in [state] ledger, or another [state] warehouse "
             "and catalog to begin a new log",
         )

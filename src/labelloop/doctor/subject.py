@@ -11,6 +11,7 @@ from typing import Protocol
 from labelloop.core.queue import Queue
 from labelloop.doctor.glimpse import Glimpse, glimpse
 from labelloop.ledger import Ledger
+from labelloop.ledger.database import Identity
 from labelloop.ports.annotator import Annotator, AnnotatorFacts
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import VisibleBatch
@@ -78,8 +79,8 @@ class Subject:
     open_annotator: Callable[[], Annotator]
     open_ledger: Callable[[], Ledger | None]
     """The ledger; None where none was made yet."""
-    log_identity: Callable[[], tuple[str, bytes] | None]
-    """Which ledger writes the log, and the log's salt; None where there is no log yet."""
+    log_identity: Callable[[], Identity | None]
+    """The identity of the ledger that writes the log; None where there is no log yet."""
     log_files: LogFiles | None = None
     """The log's files; None where it doesn't lie in files."""
     check_engine: Callable[[], None] = lambda: None

@@ -123,18 +123,15 @@ class Ledger:
             )
         return Identity(row.ledger_id, bytes.fromhex(row.salt))
 
-    def create_identity(self) -> Identity:
-        """The ledger's identity, made now unless it has one."""
+    def create_identity(self, identity: Identity | None = None) -> Identity:
+        """The ledger's identity; unless it has one, `identity` becomes it, or one made now."""
+        made = identity or Identity(secrets.token_hex(8), secrets.token_bytes(16))
         with self.write_at_once() as tx:
             if tx.execute(sa.select(t.meta.c.ledger_id)).first() is None:
-                tx.execute(
-                    t.meta.insert().values(
-                        ledger_id=secrets.token_hex(8), format=FORMAT, salt=secrets.token_hex(16)
-                    )
-                )
-        made = self.identity()
-        assert made is not None  # noqa: S101  just written
-        return made
+                _put_identity(tx, made)
+        held = self.identity()
+        assert held is not None  # noqa: S101  just written
+        return held
 
     def adopt_identity(self, tx: Transaction, identity: Identity) -> None:
         """Give a new ledger the identity of a lost one.
@@ -148,11 +145,7 @@ class Ledger:
                 f"{self.place} holds ledger {held}: only an empty ledger can be rebuilt",
                 remedy="if it is damaged, move its files away first; else it isn't lost",
             )
-        tx.execute(
-            t.meta.insert().values(
-                ledger_id=identity.ledger_id, format=FORMAT, salt=identity.salt.hex()
-            )
-        )
+        _put_identity(tx, identity)
 
     @property
     def place(self) -> str:
@@ -324,6 +317,11 @@ class Ledger:
                 .where(t.leases.c.step == lease.step, t.leases.c.token == lease.token)
                 .values(expires_at=0.0)
             )
+
+
+def _put_identity(tx: Transaction, identity: Identity) -> None:
+    row = {"ledger_id": identity.ledger_id, "format": FORMAT, "salt": identity.salt.hex()}
+    tx.execute(t.meta.insert().values(row))
 
 
 def _refuse_other_encodings(opened: sa.Engine) -> None:

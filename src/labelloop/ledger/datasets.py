@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from labelloop.core.dataset import DatasetVersion, Origin, Row
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
+from labelloop.errors import DatasetError
 from labelloop.ledger import classes
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
@@ -47,6 +48,24 @@ def every(tx: Transaction) -> list[DatasetVersion]:
         .order_by(t.datasets.c.name, t.datasets.c.version)
     )
     return [_version(r) for r in rows]
+
+
+def find(tx: Transaction, name: str, version: int | None) -> DatasetVersion:
+    """One released version; the newest where `version` is None.
+
+    Raises:
+        DatasetError: there is none of that name or number.
+    """
+    released = every(tx)
+    found = [d for d in released if d.name == name and version in (None, d.version)]
+    if not found:
+        have = ", ".join(f"{d.name} v{d.version}" for d in released) or "none yet"
+        wanted = name if version is None else f"{name} v{version}"
+        raise DatasetError(
+            f"no dataset version {wanted!r}",
+            remedy=f"released are: {have}; `labelloop build` releases one when there are labels",
+        )
+    return found[-1]
 
 
 def begun(tx: Transaction, name: str) -> int | None:

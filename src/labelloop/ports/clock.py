@@ -19,3 +19,7 @@ class Progress(Protocol):
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """`done` of `total` (None: unknown) of `what` are finished."""
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """A Progress that nobody watches."""

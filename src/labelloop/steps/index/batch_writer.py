@@ -89,3 +89,12 @@ def recover_batches(ledger: Ledger, log: PredictionLog, lease: Lease, now: datet
             detail = f"batches {unknown[0].batch} to {unknown[-1].batch} of the log"
             events.record(tx, [Event(now, "index", "restored", "ledger", detail)])
     return len(unknown)
+
+
+def finish_batches(ledger: Ledger, log: PredictionLog, now: datetime) -> int:
+    """Bring ledger and log together, as `index` does first; returns how many batches were unfinished."""
+    with ledger.lease("index") as lease:
+        with ledger.read() as tx:
+            n_unfinished = len(batches.in_state(tx, batches.WRITING))
+        recover_batches(ledger, log, lease, now)
+    return n_unfinished

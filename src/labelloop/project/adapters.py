@@ -1,0 +1,228 @@
+"""Settings -> adapters. A technology is imported when its adapter is asked for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labelloop.errors import ConfigError, without_frames
+from labelloop.settings.label_studio import LabelStudioSettings
+from labelloop.settings.settings import Settings
+from labelloop.settings.source import SourceSettings
+from labelloop.settings.state import EngineSettings
+from labelloop.settings.store import StoreSettings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from labelloop.adapters.iceberg.files import IcebergFiles
+    from labelloop.adapters.iceberg.log import IcebergLog
+    from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
+    from labelloop.adapters.notifications.bucket import BucketNotifications
+    from labelloop.adapters.notifications.listener import NotificationListener
+    from labelloop.adapters.s3.access import S3Access
+    from labelloop.adapters.s3.store import S3Store
+    from labelloop.adapters.spark.engine import SparkEngine
+    from labelloop.ledger.database import Identity
+    from labelloop.ports.annotator import BucketAccess
+    from labelloop.ports.clock import Clock
+    from labelloop.ports.source import Source
+    from labelloop.ports.store import Store
+
+
+def s3_access(own: StoreSettings) -> "S3Access":
+    """How the server of the inputs is reached; a warehouse on S3 lies there too."""
+    from labelloop.adapters.s3.access import S3Access
+
+    return S3Access(
+        endpoint_url=own.endpoint_url,
+        access_key=_revealed(own.access_key),
+        secret_key=_revealed(own.secret_key),
+        session_token=_revealed(own.session_token),
+        profile=own.profile,
+        region=own.region,
+        addressing=own.addressing,
+        proxy=_revealed(own.proxy),
+        ca_file=str(own.ca_file) if own.ca_file else None,
+    )
+
+
+def bucket_access(own: StoreSettings, uri: str | None) -> "BucketAccess":
+    """How Label Studio opens the bucket of a URI; that of the inputs for None.
+
+    It signs links for browsers, so it takes the address that they reach.
+    """
+    from labelloop.ports.annotator import BucketAccess
+
+    return BucketAccess(
+        bucket=_bucket(uri or own.uri),
+        endpoint_url=own.public_endpoint_url or own.endpoint_url,
+        region=own.region,
+        access_key=_revealed(own.access_key) or "",
+        secret_key=_revealed(own.secret_key) or "",
+        session_token=_revealed(own.session_token),
+    )
+
+
+def store(own: StoreSettings) -> "Store":
+    """The bucket or the folder of the inputs."""
+    if not own.is_folder:
+        return s3_store(own)
+    from labelloop.adapters.folder.store import FolderStore
+
+    return FolderStore(
+        own.uri,
+        prefixes=own.prefixes,
+        blind_uri=own.blind_uri,
+        public_url=own.public_endpoint_url,
+    )
+
+
+def s3_store(own: StoreSettings) -> "S3Store":
+    """The bucket of the inputs."""
+    from labelloop.adapters.s3.store import S3Store
+
+    return S3Store(
+        own.uri,
+        s3_access(own),
+        public_endpoint_url=own.public_endpoint_url,
+        prefixes=own.prefixes,
+        hidden_uri=own.blind_uri,
+        connect_timeout_s=min(5.0, own.timeout.total_seconds()),
+        read_timeout_s=own.timeout.total_seconds(),
+    )
+
+
+def moved(inputs: "Store", own: StoreSettings) -> "Store":
+    """The store, which also finds inputs by the URIs that they had before it was renamed."""
+    if not own.was:
+        return inputs
+    from labelloop.adapters.moved_store import MovedStore
+
+    was = [own.root_of(uri) for uri in own.was]
+    return MovedStore(inputs, was=was, now=own.root_of(own.uri))
+
+
+def notifications(file: Path, bucket: "S3Store", own: StoreSettings) -> "BucketNotifications":
+    """What the bucket says of its objects by itself, in a file or a folder of files."""
+    from labelloop.adapters.notifications.bucket import BucketNotifications
+    from labelloop.adapters.notifications.files import NotificationFiles
+
+    return BucketNotifications(NotificationFiles(file, _bucket(own.uri)), bucket)
+
+
+def listener(own: StoreSettings, *, host: str, port: int, clock: "Clock") -> "NotificationListener":
+    """A server that takes the bucket's notifications as webhooks.
+
+    Raises:
+        ConfigError: the settings name no folder for them, it can't be written, or the port is taken.
+    """
+    from labelloop.adapters.notifications.listener import NotificationListener
+
+    folder = own.notifications
+    if folder is None or folder.is_file():
+        raise ConfigError(
+            "[store] notifications "
+            + ("is not set" if folder is None else f"= {str(folder)!r} is a file"),
+            remedy='name a folder, such as notifications = ".labelloop/notifications"',
+        )
+    try:
+        return NotificationListener(folder, host=host, port=port, now=clock.now)
+    except OSError as exc:
+        raise ConfigError(
+            f"can't listen at {host}:{port} and write to {folder}: {exc.strerror}",
+            remedy="see that the folder can be written, and give another --port where that one is taken",
+        ) from exc
+
+
+def source(own: SourceSettings, inputs: StoreSettings) -> "Source":
+    """The table of predictions; one on S3 lies on the server of the inputs."""
+    s3 = s3_access(inputs)
+    if own.kind == "iceberg":
+        from labelloop.adapters.sources.iceberg import IcebergSource
+
+        return IcebergSource(
+            own.table or "",
+            catalog=_revealed(own.catalog) or "",
+            catalog_name=own.catalog_name,
+            s3=s3,
+        )
+    if own.kind == "delta":
+        from labelloop.adapters.sources.delta import DeltaSource
+
+        return DeltaSource(own.uri, s3=s3)
+    from labelloop.adapters.sources.files import FilesSource
+
+    return FilesSource(own.uri, own.kind, s3=s3)
+
+
+def label_studio(own: LabelStudioSettings) -> "LabelStudioAnnotator":
+    """Label Studio."""
+    from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
+
+    with without_frames():
+        return LabelStudioAnnotator(
+            url=own.url,
+            api_key=own.api_key.get_secret_value(),
+            public_url=own.public_url,
+            timeout_s=own.timeout.total_seconds(),
+            ca_file=str(own.ca_file) if own.ca_file else None,
+            proxy=_revealed(own.proxy),
+        )
+
+
+def log(settings: Settings, identity: "Identity") -> "IcebergLog":
+    """The prediction log of the ledger with this identity, created where it is absent."""
+    from labelloop.adapters.iceberg.log import IcebergLog
+
+    with without_frames():
+        return IcebergLog.open(
+            warehouse=settings.state.warehouse,
+            catalog=settings.state.catalog.get_secret_value(),
+            ledger_id=identity.ledger_id,
+            salt=identity.salt,
+            s3=s3_access(settings.store),
+            spark=spark(settings.engine),
+        )
+
+
+def log_identity(settings: Settings) -> "Identity | None":
+    """The identity of the ledger that writes the prediction log; None where there is no log yet."""
+    from labelloop.adapters.iceberg.log import IcebergLog
+    from labelloop.ledger.database import Identity
+
+    with without_frames():
+        found = IcebergLog.identity(
+            warehouse=settings.state.warehouse,
+            catalog=settings.state.catalog.get_secret_value(),
+            s3=s3_access(settings.store),
+        )
+    return None if found is None else Identity(*found)
+
+
+def log_files(settings: Settings) -> "IcebergFiles":
+    """The files of the prediction log, to be looked at one by one and mended."""
+    from labelloop.adapters.iceberg.files import IcebergFiles
+
+    with without_frames():
+        return IcebergFiles(
+            warehouse=settings.state.warehouse,
+            catalog=settings.state.catalog.get_secret_value(),
+            s3=s3_access(settings.store),
+        )
+
+
+def spark(own: EngineSettings) -> "SparkEngine | None":
+    """Spark, where the settings name it as the engine of selections."""
+    if own.kind != "spark":
+        return None
+    from labelloop.adapters.spark.engine import SparkEngine
+
+    options = {name: value.get_secret_value() for name, value in own.options.items()}
+    return SparkEngine(master=own.master, options=options)
+
+
+def _bucket(uri: str) -> str:
+    return uri.removeprefix("s3://").partition("/")[0]
+
+
+def _revealed(secret: "SecretStr | None") -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -1,0 +1,252 @@
+"""Project: one labelloop.toml, and what it names, each opened when it is first needed."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from labelloop.adapters.system_clock import SystemClock
+from labelloop.errors import LedgerError, without_frames
+from labelloop.ledger import Ledger, classes
+from labelloop.ledger.database import Identity
+from labelloop.ports.clock import silent
+from labelloop.project import adapters
+from labelloop.settings.file import FILE_NAME, load
+from labelloop.settings.settings import Settings
+from labelloop.steps.prepare import prepare
+
+if TYPE_CHECKING:
+    from labelloop.adapters.notifications.listener import NotificationListener
+    from labelloop.adapters.s3.store import S3Store
+    from labelloop.doctor.subject import LogFiles
+    from labelloop.ports.annotator import Annotator, BucketAccess
+    from labelloop.ports.clock import Clock, Progress
+    from labelloop.ports.log import PredictionLog
+    from labelloop.ports.notifications import Notifications
+    from labelloop.ports.source import Source
+    from labelloop.ports.store import Store
+
+T = TypeVar("T")
+
+
+class Project:
+    """The ledger, the log, the store, the source and the annotator of one project.
+
+    Store, log, annotator, source and notifications can be handed in, as `labelloop.testing` offers
+    them in memory.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: "Clock | None" = None,
+        progress: "Progress" = silent,
+        store: "Store | None" = None,
+        log: "PredictionLog | None" = None,
+        annotator: "Annotator | None" = None,
+        source: "Source | None" = None,
+        notifications: "Notifications | None" = None,
+    ) -> None:
+        self.settings = settings
+        self.queues = settings.queues()
+        self.clock: Clock = clock or SystemClock()
+        self.progress = progress
+        self._store = store
+        self._log = log
+        self._annotator = annotator
+        self._source = source
+        self._notifications = notifications
+        self._opened: list[object] = []
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path = FILE_NAME,
+        *,
+        clock: "Clock | None" = None,
+        progress: "Progress" = silent,
+    ) -> Self:
+        """The project that the labelloop.toml at `path` describes.
+
+        Raises:
+            ConfigError: the file is missing, or holds what can't be used.
+        """
+        return cls(load(Path(path)), clock=clock, progress=progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close everything; what is needed again is opened again."""
+        for name, attribute in vars(type(self)).items():
+            if isinstance(attribute, cached_property):
+                self.__dict__.pop(name, None)
+        for opened in reversed(self._opened):
+            close = getattr(opened, "close", None)
+            if close is not None:
+                close()
+        self._opened.clear()
+
+    def _keep(self, opened: T) -> T:
+        """What was opened, to be closed with the project."""
+        self._opened.append(opened)
+        return opened
+
+    # --- the ledger -------------------------------------------------------------------------------
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, to be written: created or migrated where needed, and made ready for the settings.
+
+        Raises:
+            LedgerError: the ledger is new and the log isn't: the ledger was lost. Or it is another
+                project's.
+        """
+        ledger = self._open_ledger()
+        if self._log is not None and ledger.identity() is None:
+            ledger.create_identity(Identity(self._log.ledger_id, self._log.salt))
+        prepare(ledger, self.settings, log_identity=self.log_identity, now=self.clock.now())
+        return ledger
+
+    @property
+    def ledger_id(self) -> str:
+        """The ledger's identity, as the log has it and as tasks carry it."""
+        identity = self.ledger.identity()
+        assert identity is not None  # noqa: S101  it is prepared
+        return identity.ledger_id
+
+    def existing_ledger(self) -> Ledger | None:
+        """The ledger as it is; None where none was made yet."""
+        with without_frames():
+            ledger = Ledger.look(self.settings.state.ledger.get_secret_value())
+        return ledger and self._keep(ledger)
+
+    def ledger_to_move(self) -> Ledger:
+        """The ledger as it is.
+
+        Raises:
+            LedgerError: there is none yet.
+        """
+        source = self.existing_ledger()
+        if source is None or source.identity() is None:
+            raise LedgerError(
+                "there is no ledger to move yet",
+                remedy="write the new place into [state] ledger: the first run makes it there",
+            )
+        return source
+
+    def ledger_at(self, url: str) -> Ledger:
+        """Another ledger, created where there is none."""
+        return self._keep(Ledger.open(url))
+
+    def ledger_to_rebuild(self) -> "tuple[Ledger, PredictionLog]":
+        """The ledger, without an identity where it was lost, and the log that can fill it.
+
+        Raises:
+            LedgerError: there is no log whose identity it could take.
+        """
+        found = self.log_identity()
+        if found is None:
+            raise LedgerError(
+                f"there is no prediction log at {self.settings.state.warehouse} whose ledger could be "
+                "rebuilt: its identity and its salt stand there, and nowhere else",
+                remedy="bring back the log with its catalog ([state] warehouse, catalog) first",
+            )
+        ledger = self._open_ledger()
+        return ledger, self._log or self._keep(adapters.log(self.settings, found))
+
+    def _open_ledger(self) -> Ledger:
+        with without_frames():
+            return self._keep(Ledger.open(self.settings.state.ledger.get_secret_value()))
+
+    def renamed(self) -> Mapping[str, str]:
+        """Each old name of a class, and what it counts as now."""
+        with self.ledger.read() as tx:
+            return classes.renamed(tx)
+
+    def renamed_so_far(self) -> Mapping[str, str]:
+        """What `renamed` will say, without making a ledger where there is none."""
+        ledger = self.existing_ledger()
+        if ledger is None:
+            return self.settings.answers().renamed
+        with ledger.read() as tx:
+            return {**classes.renamed(tx), **self.settings.answers().renamed}
+
+    # --- the prediction log -----------------------------------------------------------------------
+
+    @cached_property
+    def log(self) -> "PredictionLog":
+        """The prediction log, created where it is absent."""
+        identity = self.ledger.identity()
+        assert identity is not None  # noqa: S101  it is prepared
+        log = self._log or self._keep(adapters.log(self.settings, identity))
+        log.read_as(self.renamed())
+        return log
+
+    def log_identity(self) -> Identity | None:
+        """The identity of the ledger that writes the log; None where there is no log yet."""
+        if self._log is not None:
+            return Identity(self._log.ledger_id, self._log.salt)
+        return adapters.log_identity(self.settings)
+
+    def log_files(self) -> "LogFiles | None":
+        """The log's files, one by one; None where it doesn't lie in files."""
+        return None if self._log is not None else self._keep(adapters.log_files(self.settings))
+
+    def check_engine(self) -> None:
+        """Raise what stands in the way of the engine that the settings name."""
+        spark = adapters.spark(self.settings.engine)
+        if spark is not None:
+            spark.check()
+
+    # --- inputs and people ------------------------------------------------------------------------
+
+    @cached_property
+    def store(self) -> "Store":
+        """The store of the inputs."""
+        own = self.settings.store
+        if self._store is not None:
+            return adapters.moved(self._store, own)
+        return adapters.moved(adapters.store(own) if own.is_folder else self._s3_store, own)
+
+    @cached_property
+    def _s3_store(self) -> "S3Store":
+        return self._keep(adapters.s3_store(self.settings.store))
+
+    @cached_property
+    def notifications(self) -> "Notifications | None":
+        """What the bucket says of its objects by itself, where the settings say where."""
+        own = self.settings.store
+        if self._notifications is not None or own.notifications is None:
+            return self._notifications
+        return adapters.notifications(own.notifications, self._s3_store, own)
+
+    def listener(self, *, host: str, port: int) -> "NotificationListener":
+        """A server that takes the bucket's notifications as webhooks."""
+        return adapters.listener(self.settings.store, host=host, port=port, clock=self.clock)
+
+    @cached_property
+    def source(self) -> "Source | None":
+        """The table of predictions, where the settings name one."""
+        own = self.settings.source
+        if self._source is not None or own is None:
+            return self._source
+        return self._keep(adapters.source(own, self.settings.store))
+
+    @cached_property
+    def annotator(self) -> "Annotator":
+        """Where people label."""
+        if self._annotator is not None:
+            return self._annotator
+        return self._keep(adapters.label_studio(self.settings.label_studio))
+
+    def bucket_access(self, uri: str | None) -> "BucketAccess":
+        """How the annotator opens the bucket of a URI; that of the inputs for None."""
+        return adapters.bucket_access(self.settings.store, uri)
