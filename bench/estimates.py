@@ -443,7 +443,7 @@ def glide(package: Path, traffic: Population, n: int, runs: int) -> tuple[float,
             [sys.executable, "-P", str(HERE / "glide_side.py"), held.name, str(n), str(runs), "0"],
             env={**os.environ, "PYTHONPATH": str(package)},
             check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
         )
     covered, width, _ = json.loads(done.stdout)

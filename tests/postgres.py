@@ -6,7 +6,6 @@ import os
 import pwd
 import secrets
 import shutil
-import subprocess
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 
 from labelloop.demo.process import ServerProcess, free_port
 from labelloop.ledger import Ledger
+from tests.programs import output_of
 
 TEMPLATE = "labelloop_template"
 
@@ -79,7 +79,7 @@ class PostgreSQL:
             self._admin.dispose()
         if hasattr(self, "_process"):
             # asked to stop, it would wait for every connection to end
-            with contextlib.suppress(subprocess.SubprocessError):
+            with contextlib.suppress(AssertionError):
                 self._run("pg_ctl", "-D", str(self._folder / "data"), "stop", "-m", "immediate")
             self._process.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -120,21 +120,14 @@ class PostgreSQL:
 
     def _answers(self) -> bool:
         asked = ["pg_isready", "--quiet", "--host=127.0.0.1", f"--port={self._port}"]
-        with contextlib.suppress(subprocess.CalledProcessError):
+        with contextlib.suppress(AssertionError):
             self._run(*asked)
             return True
         return False
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as_user(), str(self._bin / program), *arguments]
-        subprocess.run(
-            command,
-            check=True,
-            capture_output=True,
-            env=_environment(),
-            cwd=self._folder,
-            timeout=60,
-        )
+        output_of(command, env=_environment(), cwd=self._folder, timeout_s=120)
 
     def _as_user(self) -> Sequence[str]:
         """PostgreSQL refuses to run as root."""

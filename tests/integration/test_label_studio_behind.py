@@ -1,7 +1,6 @@
 """Label Studio behind what stands in front of it elsewhere: a path, a CA of one's own, a proxy."""
 
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorUnavailable
 from labelloop.ports.annotator import Annotator
 from tests.contract.test_annotator import spec, task_data
+from tests.programs import output_of
 
 HOP_BY_HOP = {"connection", "content-length", "host", "transfer-encoding", "content-encoding"}
 
@@ -81,7 +81,7 @@ def certificate(tmp_path: Path) -> Path:
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
         " -subj /CN=own -addext subjectAltName=IP:127.0.0.1 -keyout own.pem -out cert.pem"
     )
-    subprocess.run(asked.split(), cwd=tmp_path, check=True, capture_output=True)
+    output_of(asked.split(), cwd=tmp_path)
     file.write_bytes(file.read_bytes() + (tmp_path / "cert.pem").read_bytes())
     return file
 

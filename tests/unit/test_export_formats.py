@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import asdict, replace
 from io import BytesIO
@@ -14,6 +13,7 @@ from PIL import Image
 
 from labelloop.core.dataset import Row
 from labelloop.errors import DatasetError
+from tests.programs import output_of
 from tests.unit.released import MODEL, NOBODY, Released, release
 
 CLASSES = ["dog", "cat", "not seen", "a/b é"]
@@ -55,17 +55,14 @@ class Exports:
         made.release([replace(r, text=t) for r, t in zip(self.rows, texts, strict=True)])
         made.export("huggingface", self.folder / "hf-text")
         self.read: Any = json.loads(
-            subprocess.run(
+            output_of(
                 [
                     sys.executable,
                     str(Path(__file__).with_name("read_exports.py")),
                     str(self.folder),
                 ],
                 env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "home")},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
+            )
         )
 
 

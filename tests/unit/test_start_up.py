@@ -1,12 +1,12 @@
 """What a command doesn't need it doesn't import: start-up is mostly imports."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.programs import output_of
 from tests.unit.conftest import MakeWorld
 
 NEVER = {
@@ -26,10 +26,8 @@ main()
 
 def imported(*arguments: str) -> set[str]:
     """The modules that a command imports."""
-    ran = subprocess.run(
-        [sys.executable, "-c", RUN, *arguments], check=True, capture_output=True, text=True
-    )
-    return set(json.loads(ran.stdout.splitlines()[-1]))
+    ran = output_of([sys.executable, "-c", RUN, *arguments])
+    return set(json.loads(ran.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "--help"], ["--version"]])

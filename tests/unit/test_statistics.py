@@ -1,6 +1,7 @@
 """What the estimators say at the edges, and what they refuse."""
 
-import subprocess
+import itertools
+import math
 import sys
 
 import numpy as np
@@ -27,6 +28,9 @@ from labelloop.statistics import (
     pooled,
     wilson,
 )
+from labelloop.statistics.drop import splits
+from labelloop.statistics.greg import exact_bounds
+from tests.programs import output_of
 
 FRAME = Frame.from_arrays([0.1] * 100, [0.2] * 100)
 
@@ -43,8 +47,7 @@ def test_importing_statistics_loads_neither_scikit_learn_nor_scipy() -> None:
         "import sys, labelloop.statistics, labelloop.sampling; "
         "print([m for m in ('scipy', 'sklearn', 'pyarrow') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert output_of([sys.executable, "-c", code]).strip() == "[]"
 
 
 def test_no_labels_are_undefined() -> None:
@@ -176,6 +179,32 @@ def test_what_cannot_be_is_refused_by_name(call: object, named: str) -> None:
     with pytest.raises(ArgumentError, match=named) as caught:
         call()
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("accuracy", [0.6, 0.9, 0.97, 1.0])
+@pytest.mark.parametrize("labels", [7.3, 60.0, 400.0])
+def test_no_shorter_wait_shows_a_fall(accuracy: float, labels: float) -> None:
+    for fall, n_before in itertools.product([0.005, 0.02, 0.1, 0.5], [1, 6, 52]):
+        found = looks_to_show(
+            fall, accuracy=accuracy, labels=labels, n_before=n_before, spent=0.001
+        )
+        shown = (
+            j
+            for j in range(1, 521)
+            if fall >= least_sure_fall(fall, accuracy, labels, n_before=n_before, n_now=j)
+        )
+        assert found == next(shown, None)
+
+
+def least_sure_fall(
+    fall: float, accuracy: float, labels: float, *, n_before: int, n_now: int
+) -> float:
+    """What a fall must exceed to be sure, by the formula."""
+    level = 1 - 0.002 / len(splits(n_before + n_now))
+    before, now, after = n_before * labels, n_now * labels, accuracy - fall
+    low = exact_bounds(accuracy * before, before, level)[0]
+    high = exact_bounds(after * now, now, level)[1]
+    return math.hypot(accuracy - low, high - after)
 
 
 def test_pooling_counts_a_busy_round_more() -> None:
