@@ -7,7 +7,6 @@ numbers (Ohlsson 1995) with Poisson sampling (Hajek 1964) above the cut.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -96,12 +95,12 @@ def bin_cuts(inclusion: Sequence[float], *, n: int, n_uniform: int, cut: int | N
 
 
 def _last_place(inclusion: float, n: int, n_uniform: int, cut: int | None) -> int:
-    """The largest place drawn, in exact numbers: the largest with place - cut < p (end - cut)."""
+    """The largest place drawn, in whole numbers: the largest with place - cut < p (end - cut)."""
     floor = cut or 0
-    p = (Fraction(inclusion) * n - n_uniform) / (n - n_uniform)
-    limit = p * (LINE_END - floor)
-    above = floor - 1 + -(-limit.numerator // limit.denominator) if limit > 0 else floor - 1
-    return min(LINE_END - 1, above if cut is None else max(above, cut))
+    above, below = inclusion.as_integer_ratio()
+    limit = (above * n - n_uniform * below) * (LINE_END - floor)
+    last = floor - 1 + max(0, -(-limit // (below * (n - n_uniform))))
+    return min(LINE_END - 1, last if cut is None else max(last, cut))
 
 
 def reached_inclusion(

@@ -1,8 +1,11 @@
 """Has the accuracy fallen? A test that may be asked after every window."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 
 import numpy as np
 
@@ -155,15 +158,25 @@ def looks_to_show(
             "expected 0 < fall <= accuracy <= 1, labels above 0 and a window before",
             remedy="0.04, 0.9, 200 and 52, say",
         )
-    after = accuracy - fall
     before = n_before * labels
-    for j in range(1, 521):
-        level = 1 - 2 * spent / len(splits(n_before + j))
+    for n_splits, waits in groupby(range(1, 521), lambda j: len(splits(n_before + j))):
+        level = 1 - 2 * spent / n_splits
         low = exact_bounds(accuracy * before, before, level)[0]
-        high = exact_bounds(after * j * labels, j * labels, level)[1]
-        if fall >= math.hypot(accuracy - low, high - after):
-            return j
+        shows = partial(_shows, fall, accuracy - low, accuracy - fall, labels, level)
+        # at one level a longer wait only sharpens the view: halve the waits instead of trying each
+        alike = list(waits)
+        found = bisect_left(alike, True, key=shows)
+        if found < len(alike):
+            return alike[found]
     return None
+
+
+def _shows(
+    fall: float, below: float, after: float, labels: float, level: float, n_windows: int
+) -> bool:
+    """Whether the fall exceeds its bound, `n_windows` windows after it."""
+    size = n_windows * labels
+    return fall >= math.hypot(below, exact_bounds(after * size, size, level)[1] - after)
 
 
 @dataclass(frozen=True, slots=True)
