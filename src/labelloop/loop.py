@@ -1,7 +1,7 @@
 """Loop: the verbs of one project. `project` opens what a verb needs and makes its step."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -416,7 +416,12 @@ class Loop:
             link=link,
             progress=self.project.progress,
         )
+        redacted = []
         with self.project.ledger.write_at_once() as tx:
+            for found in done.redacted:
+                taken = datasets.exports_of(tx, found.dataset, found.version)
+                held = [e.target for e in taken if e.at < found.at and e.target != str(target)]
+                redacted.append(replace(found, exports=tuple(dict.fromkeys(held))))
             for version in versions:
                 datasets.record_export(
                     tx,
@@ -426,7 +431,7 @@ class Loop:
                     target=str(target),
                     at=self.project.clock.now(),
                 )
-        return done
+        return replace(done, redacted=tuple(redacted))
 
     def diff(self, old: "DatasetVersion", new: "DatasetVersion") -> "DatasetDiff":
         """What changed from one dataset version to another, and by whom.

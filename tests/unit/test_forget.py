@@ -15,6 +15,7 @@ from labelloop.core.tombstone import sample_hash
 from labelloop.errors import (
     AnnotatorUnavailable,
     ArgumentError,
+    DatasetError,
     LabelloopError,
     LeaseHeld,
     StoreUnavailable,
@@ -168,6 +169,29 @@ def test_redacted_versions_name_their_old_hash_and_the_exports_taken(make_world:
     with world.loop.project.ledger.read() as tx:
         [event] = [e for e in events.of(tx, f"training v{now.version}") if e.verb == "redact"]
     assert version.content_hash in event.detail
+
+
+def test_an_export_says_what_was_taken_out_of_its_version(make_world: MakeWorld) -> None:
+    world = training(make_world)
+    play(world)
+    version = world.loop.dataset("training")
+    before, again = world.folder / "before", world.folder / "again.csv"
+    assert world.loop.export([version], "imagefolder", before).redacted == ()
+    world.loop.export([version], "csv", again)
+    world.clock.pass_(hours=1)
+    world.loop.forget([PERSON])
+    world.clock.pass_(hours=1)
+    now = world.loop.dataset("training")
+    [said] = world.loop.export([now], "csv", again).redacted
+    assert (said.dataset, said.version, said.n_rows) == ("training", now.version, 1)
+    assert said.exports == (str(before),)
+    assert "taken out" in (world.folder / "again.croissant.json").read_text()
+    with pytest.raises(DatasetError, match="before samples were taken out"):
+        world.loop.export([now], "imagefolder", before)
+    target = str(world.folder / "t.jsonl")
+    cli = command(world, "datasets", "export", "training", "--to", "jsonl", "--target", target)
+    assert f"1 sample was taken out of training v{now.version}" in cli.output, cli.output
+    assert str(before) in cli.output
     built = world.loop.build()
     assert not built.training.is_new
     assert not built.evaluation.is_new

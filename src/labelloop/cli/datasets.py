@@ -146,6 +146,7 @@ def export(
             link=not copy,
             folder_kind=folders,
         )
+        timezone = loop.settings.project.timezone
     if as_json:
         print_json(done)
         return
@@ -163,3 +164,13 @@ def export(
         )
         for sample_id in done.gone:
             click.echo(f"  {render.plain(sample_id)}")
+    for r in done.redacted:
+        samples = "sample was" if r.n_rows == 1 else "samples were"
+        click.echo(
+            f"{r.n_rows:,} {samples} taken out of {r.dataset} v{r.version} since its release, by "
+            f"`labelloop forget`, the last on {render.moment(r.at, timezone)}"
+        )
+        if r.exports:
+            click.echo("Exports taken before hold them still; delete them yourself:")
+        for place in r.exports:
+            click.echo(f"  {render.plain(place)}")

@@ -163,12 +163,13 @@ def _document(
 
 
 def _said(version: DatasetVersion) -> str:
-    promised = manifest.guarantee(version)
+    promised, taken_out = manifest.guarantee(version), manifest.redaction(version)
     return (
         f"{version.name} v{version.version}: {version.n_human:,} labels by people, "
         f"{version.n_model:,} by the model"
         + (f" ({promised})" if promised else "")
         + f"; content hash {version.content_hash}."
+        + (f" {taken_out.n_rows:,} samples were taken out since its release." if taken_out else "")
     )
 
 

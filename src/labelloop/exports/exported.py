@@ -2,10 +2,25 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 NAMED = 20
 """So many of the samples without an input are named in the result; `gone.jsonl` names all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redaction:
+    """What `forget` took out of a version since its release: so many rows, the last of them at `at`.
+
+    `exports` are the places of exports that were taken before, which hold the rows still.
+    """
+
+    dataset: str
+    version: int
+    n_rows: int
+    at: datetime
+    exports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +34,8 @@ class Exported:
     n_gone, gone
         left out, as the object is gone from the store or holds another content than the one that was
         labelled; the ids of the first of them
+    redacted
+        the versions that samples were taken out of since their release
     """
 
     format: str
@@ -28,6 +45,7 @@ class Exported:
     n_linked: int = 0
     n_gone: int = 0
     gone: tuple[str, ...] = ()
+    redacted: tuple[Redaction, ...] = ()
 
 
 def named(samples: Iterable[str]) -> tuple[str, ...]:

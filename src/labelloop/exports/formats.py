@@ -1,6 +1,7 @@
 """The formats by name, and what each can hold."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from labelloop.core.dataset import DatasetVersion
@@ -96,7 +97,8 @@ def export(
         with writing(target):
             croissant.describe_table(target, version, _KINDS[to], manifest.schema(version))
             write_numbers(target.with_name(f"{target.stem}.{CLASS_NUMBERS}"), known)
-    return done
+    taken_out = (manifest.redaction(version) for version in versions)
+    return replace(done, redacted=tuple(r for r in taken_out if r is not None))
 
 
 def _check_splits(versions: Sequence[DatasetVersion], to: str) -> None:

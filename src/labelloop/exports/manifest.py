@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import numpy as np
 from labelloop.core.content_hash import HASHED, ContentHash
 from labelloop.core.dataset import DESCRIPTION, MANIFEST, DatasetVersion, Origin, Row
 from labelloop.errors import DatasetError
+from labelloop.exports.exported import Redaction
 from labelloop.exports.names import digest
 
 if TYPE_CHECKING:
@@ -229,6 +231,23 @@ def guarantee(version: DatasetVersion) -> str | None:
     """What a version promises about its model-made labels, in its own words; None: it says nothing."""
     found = _description(version).get("guarantee")
     return found if isinstance(found, str) else None
+
+
+def redaction(version: DatasetVersion) -> Redaction | None:
+    """What `forget` took out of a version since its release; None: nothing."""
+    found = _description(version).get("redacted")
+    try:
+        parts = [(int(r["rows"]), datetime.fromisoformat(r["at"])) for r in found]  # type: ignore[attr-defined]
+    except (TypeError, KeyError, ValueError):
+        return None
+    if not parts:
+        return None
+    return Redaction(
+        dataset=version.name,
+        version=version.version,
+        n_rows=sum(n for n, _ in parts),
+        at=max(at for _, at in parts),
+    )
 
 
 def _description(version: DatasetVersion) -> Mapping[str, object]:

@@ -136,8 +136,21 @@ def _mark(target: Path, versions: Sequence[DatasetVersion], how: Mapping[str, ob
         what = f"{names} as {held['format']}"
     except (ValueError, TypeError, KeyError):
         held, what = None, f"its {MARK} can't be read"
+    if held != own and _numbers(held) == _numbers(own):
+        raise DatasetError(
+            f"{target} holds {what} from before samples were taken out of it by `labelloop forget`: "
+            "their files are there still",
+            remedy="delete that folder, and export again",
+        )
     if held != own:
         raise DatasetError(
             f"{target} holds another export: {what}",
             remedy="give another --target, or delete that folder: exports aren't mixed",
         )
+
+
+def _numbers(mark: Mapping[str, object]) -> object:
+    """A mark without the contents of its versions."""
+    versions = mark.get("versions")
+    kept = versions if isinstance(versions, list) else []
+    return {**mark, "versions": [(v["dataset"], v["version"]) for v in kept]}
