@@ -8,6 +8,8 @@ from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.task import TaskState
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.measuring.measured_round import MeasuredRound
+from labelloop.measuring.trend import Trend, trend
 
 
 def blind_frame(
@@ -59,3 +61,11 @@ def blind_frame(
         round=number, frame=frame, extra=False, n_frame=n_frame, snapshot=None, created_at=at
     )
     return BlindFrame(made, draws, 0, (cell,))
+
+
+def trend_of(frames: Sequence[BlindFrame], *, now: datetime, timezone: str = "UTC") -> Trend:
+    rounds = [
+        MeasuredRound(f.round, lambda f=f: f, timezone=timezone, level=0.95)  # type: ignore[misc]
+        for f in frames
+    ]
+    return trend(rounds, now=now, timezone=timezone)[0]

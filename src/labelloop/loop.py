@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labelloop.exports.imagefolder import FolderKind
     from labelloop.ledger.move import Moved
     from labelloop.ledger.rejects import SetAside
+    from labelloop.measuring.measured import Measured
     from labelloop.ports.clock import Clock, Progress
     from labelloop.settings.settings import Settings
     from labelloop.steps.build.build import Built
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from labelloop.steps.compare.compare import Compared
     from labelloop.steps.forget.forget import Forgotten
     from labelloop.steps.index.bucket import Indexed
-    from labelloop.steps.measure import Measured
     from labelloop.steps.rebuild.rebuild import Rebuilt
     from labelloop.steps.select.select import Selected
     from labelloop.steps.send.send import Sent

@@ -6,7 +6,6 @@ import numpy as np
 
 from labelloop.core.line import LINE_END
 from labelloop.measuring.blind_frame import BlindFrame
-from labelloop.measuring.trend import trend
 from labelloop.sampling import draw, inclusion_probabilities
 from labelloop.statistics import (
     BlindRound,
@@ -22,7 +21,7 @@ from labelloop.statistics import (
     pooled,
     wilson,
 )
-from tests.frames import blind_frame
+from tests.frames import blind_frame, trend_of
 from tests.property.coverage import least, most
 from tests.property.populations import Design, Population, population
 
@@ -121,7 +120,7 @@ def test_equal_windows_seldom_raise_an_alarm_in_a_year_and_a_deep_fall_does_soon
     for _ in range(runs):
         weeks = [weekly(w, 0.03, rng) for w in range(52)]
         fallen = [weekly(w, 0.13, rng) for w in range(52, 60)]
-        found = trend([*weeks, *fallen], now=FIRST_ROUND + timedelta(days=7 * 61), timezone="UTC")
+        found = trend_of([*weeks, *fallen], now=FIRST_ROUND + timedelta(days=7 * 61))
         turned_at = fallen[0].round.created_at
         alarms += any(k.drop.alarm for k in found.looks if k.at < turned_at)
         found_after += [
@@ -152,7 +151,7 @@ def test_the_mean_over_weeks_holds_at_every_look_of_a_year() -> None:
     for _ in range(runs):
         truths = rng.uniform(0.9, 1, 52)
         frames = [weekly(w, 1 - truth, rng) for w, truth in enumerate(truths)]
-        found = trend(frames, now=FIRST_ROUND + timedelta(days=7 * 54), timezone="UTC")
+        found = trend_of(frames, now=FIRST_ROUND + timedelta(days=7 * 54))
         assert [m.n_weeks for m in found.means] == list(range(1, 53))
         missed += any(not m.low <= float(truths[: m.n_weeks].mean()) <= m.high for m in found.means)
     assert missed / runs <= most(0.05, runs)

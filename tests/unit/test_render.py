@@ -22,7 +22,7 @@ from labelloop.cli.wrapping import wrapped
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
-from labelloop.steps.measure import Confusion
+from labelloop.measuring.measured import Confusion
 from labelloop.views.status import QueueStatus, Status
 from labelloop.views.tables import Table, confusion
 from tests.unit.conftest import MakeWorld

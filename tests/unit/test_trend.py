@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from labelloop.core.estimate import Estimate
 from labelloop.measuring.blind_frame import BlindFrame
-from labelloop.measuring.trend import Trend, trend
+from labelloop.measuring.trend import Trend
 from labelloop.views.wording import over_time
-from tests.frames import blind_frame
+from tests.frames import blind_frame, trend_of
 from tests.history import History
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, START, World
@@ -32,7 +32,7 @@ def weeks(
 
 
 def looked(frames: Sequence[BlindFrame], *, n_weeks: float, timezone: str = "UTC") -> Trend:
-    return trend(frames, now=MONDAY + n_weeks * WEEK, timezone=timezone)
+    return trend_of(frames, now=MONDAY + n_weeks * WEEK, timezone=timezone)
 
 
 def test_without_rounds_there_is_no_look_and_the_next_one_is_named() -> None:

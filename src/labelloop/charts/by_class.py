@@ -15,7 +15,7 @@ from labelloop.charts.picture import (
 )
 from labelloop.charts.theme import WIDTH, Theme
 from labelloop.core.estimate import Estimate
-from labelloop.steps.measure import Confusion
+from labelloop.measuring.measured import Confusion
 from labelloop.views.quality import Quality
 from labelloop.views.tables import MOST_PAIRS, WIDEST_MATRIX
 from labelloop.views.wording import DASH, estimated, percent

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from labelloop.core.upkeep import Upkeep
     from labelloop.measuring.accuracy import Accuracy
     from labelloop.measuring.certify import CertificateState
+    from labelloop.measuring.measured import Measured
     from labelloop.steps.build.build import Built, BuiltDataset
     from labelloop.steps.collect.tally import Collected
     from labelloop.steps.index.bucket import Indexed
-    from labelloop.steps.measure import Measured
     from labelloop.steps.select.select import Selected
     from labelloop.steps.send.send import Sent
     from labelloop.views.status import Status

@@ -27,15 +27,6 @@ class BlindFrame:
     cells: tuple[Cell, ...]
 
     @property
-    def models(self) -> frozenset[str]:
-        """The models whose predictions were drawn."""
-        return frozenset(d.model for d in self.draws)
-
-    def loaded(self) -> "BlindFrame":
-        """Itself."""
-        return self
-
-    @property
     def uniform(self) -> bool:
         """Whether every draw had the same chance."""
         return all(d.uniform for d in self.draws)

@@ -5,12 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from math import sqrt
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Undefined
-from labelloop.core.round import Round
-from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.statistics.accuracy import share_right
 from labelloop.statistics.drop import Drop, Window, latest_drop, looks_to_show, side
 from labelloop.statistics.rounds_sequence import RoundsSequence
@@ -136,7 +134,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What `trend` found out, to go on from. `closings` and `settled` are in the order of time."""
+    """What `trend` has computed, so that the next call goes on from there. Both are in the order of time."""
 
     closings: tuple[Closing, ...] = ()
     settled: tuple[Settled, ...] = ()
@@ -151,39 +149,27 @@ class History:
         )
 
 
-class Served(Protocol):
-    """A round and the models that served it; its draws are loaded when they are asked for."""
-
-    @property
-    def round(self) -> Round:
-        """The round."""
-
-    @property
-    def models(self) -> frozenset[str]:
-        """The models whose predictions were drawn."""
-
-    def loaded(self) -> BlindFrame:
-        """It with its draws."""
-
-
-def trend(frames: Sequence[Served], *, now: datetime, timezone: str, level: float = 0.95) -> Trend:
-    """The looks and means that the regular rounds among `frames` support.
+def trend(
+    rounds: Sequence[MeasuredRound],
+    *,
+    now: datetime,
+    timezone: str,
+    level: float = 0.95,
+    known: History | None = None,
+) -> tuple[Trend, History]:
+    """The looks and means that the regular rounds support, and the history to pass as `known` next time.
 
     A look is made of each week that has closed, Monday to Sunday in the time zone, of the model that
     served last, if answers came since the look before. It sees the answers that were there when the
     week closed: asking again, or late, gives the same looks. In any 52 looks, a year, a false alarm has
     at most the chance 1 - level, however many models served. A week enters the means when the week
     after it has closed, with the answers that were there by then.
+
+    Only the draws of weeks that `known` doesn't hold are read.
     """
-    return trend_after(History(), frames, now=now, timezone=timezone, level=level)[0]
-
-
-def trend_after(
-    history: History, frames: Sequence[Served], *, now: datetime, timezone: str, level: float
-) -> tuple[Trend, History]:
-    """`trend`, going on from what is known; it loads the draws of what is new. And what is known then."""
+    history = known or History()
     zone = ZoneInfo(timezone)
-    regular = [f for f in frames if f.models and not f.round.extra]
+    regular = [r for r in rounds if r.summary.models and not r.round.extra]
     lines = _lines(regular, zone)
     closings = list(history.closings)
     for at in _closings(regular, zone, now, closings[-1].at if closings else None):
@@ -193,7 +179,7 @@ def trend_after(
     newest = max(lines.values(), key=lambda line: line.served_before(now), default=None)
     model = newest.model if newest else None
     last = closings[-1] if closings else None
-    known = last if last is not None and last.watched == model else None
+    present = last if last is not None and last.watched == model else None
     looks = tuple(c.look for c in closings if c.look is not None)
     own = [look for look in looks if look.model == model]
     found = Trend(
@@ -202,10 +188,10 @@ def trend_after(
         latest=own[-1] if own else None,
         looks=looks,
         means=tuple(k.mean for k in settled if k.mean is not None),
-        n_mixed=len(regular) - sum(len(line.frames) for line in lines.values()),
+        n_mixed=len(regular) - sum(len(line.rounds) for line in lines.values()),
         next_at=_closing(_monday(now, zone), zone),
-        labels_a_week=known.rate if known else 0.0,
-        delays=known.delays if known else (),
+        labels_a_week=present.rate if present else 0.0,
+        delays=present.delays if present else (),
         false_alarms_a_year=1 - level,
         level=level,
     )
@@ -227,7 +213,7 @@ def _closing_of(line: "_Line", at: datetime, before: Sequence[Closing], level: f
                 number=1 + sum(c.look is not None and c.look.model == line.model for c in before),
                 at=at,
                 since=since,
-                rounds=line.rounds(since, at),
+                rounds=line.numbers(since, at),
                 drop=said,
             )
     rate, delays = _delays(windows if len(windows) > 1 else [], level)
@@ -242,29 +228,29 @@ class _Line:
     def __init__(self, model: str, zone: ZoneInfo) -> None:
         self.model = model
         self.zone = zone
-        self.frames: list[Served] = []
-        self.weeks: dict[date, list[Served]] = {}
+        self.rounds: list[MeasuredRound] = []
+        self.weeks: dict[date, list[MeasuredRound]] = {}
         self._labelled: dict[date, list[datetime]] = {}
         self._held: dict[date, Window] = {}
 
-    def add(self, frame: Served) -> None:
-        week = _monday(frame.round.created_at, self.zone)
-        self.frames.append(frame)
-        self.weeks.setdefault(week, []).append(frame)
+    def add(self, served: MeasuredRound) -> None:
+        week = _monday(served.round.created_at, self.zone)
+        self.rounds.append(served)
+        self.weeks.setdefault(week, []).append(served)
 
     def served_before(self, at: datetime) -> tuple[datetime, int]:
         """When its newest round before `at` was drawn; the round breaks ties."""
-        past = [f.round for f in self.frames if f.round.created_at < at]
+        past = [r.round for r in self.rounds if r.round.created_at < at]
         last = max(past, key=lambda r: r.round, default=None)
         return (last.created_at, last.round) if last else (datetime.min.replace(tzinfo=UTC), 0)
 
-    def rounds(self, since: date, at: datetime) -> tuple[int, ...]:
+    def numbers(self, since: date, at: datetime) -> tuple[int, ...]:
         """Its rounds of the weeks from `since` on that closed by `at`."""
         return tuple(
-            f.round.round
-            for week, frames in self.weeks.items()
+            r.round.round
+            for week, rounds in self.weeks.items()
             if week >= since and _closing(week, self.zone) <= at
-            for f in frames
+            for r in rounds
         )
 
     def windows(self, at: datetime) -> list[tuple[date, Window]]:
@@ -281,21 +267,21 @@ class _Line:
 
     def _window(self, week: date, at: datetime) -> Window:
         if week not in self._labelled:
-            draws = (d for f in self.weeks[week] for d in f.loaded().draws)
+            draws = (d for r in self.weeks[week] for d in r.frame.draws)
             self._labelled[week] = sorted(d.labelled_at for d in draws if d.labelled_at is not None)
         n = bisect_left(self._labelled[week], at)
         if week not in self._held or self._held[week].n != n:
-            rounds = [f.loaded().as_of(at) for f in self.weeks[week]]
-            self._held[week] = Window.of([f.blind_round() for f in rounds if f.n_reached])
+            frames = [r.frame.as_of(at) for r in self.weeks[week]]
+            self._held[week] = Window.of([f.blind_round() for f in frames if f.n_reached])
         return self._held[week]
 
 
-def _lines(frames: Sequence[Served], zone: ZoneInfo) -> dict[str, _Line]:
+def _lines(rounds: Sequence[MeasuredRound], zone: ZoneInfo) -> dict[str, _Line]:
     lines: dict[str, _Line] = {}
-    for frame in frames:
-        if len(frame.models) == 1:
-            (model,) = frame.models
-            lines.setdefault(model, _Line(model, zone)).add(frame)
+    for served in rounds:
+        if len(served.summary.models) == 1:
+            (model,) = served.summary.models
+            lines.setdefault(model, _Line(model, zone)).add(served)
     return lines
 
 
@@ -309,10 +295,10 @@ def _closing(week: date, zone: ZoneInfo) -> datetime:
 
 
 def _closings(
-    frames: Sequence[Served], zone: ZoneInfo, now: datetime, after: datetime | None
+    rounds: Sequence[MeasuredRound], zone: ZoneInfo, now: datetime, after: datetime | None
 ) -> Iterator[datetime]:
     """When each week closed, from that of the first round of one model on, or after a closing."""
-    first = min((f.round.created_at for f in frames if len(f.models) == 1), default=now)
+    first = min((r.round.created_at for r in rounds if len(r.summary.models) == 1), default=now)
     week = _monday(first if after is None else after, zone)
     while (at := _closing(week, zone)) <= now:
         yield at
@@ -322,7 +308,7 @@ def _closings(
 def _settled(line: _Line, history: History, now: datetime, level: float) -> Iterator[Settled]:
     known = {k.week: k for k in history.settled if k.model == line.model}
     sequence: RoundsSequence | None = None
-    for week, frames in line.weeks.items():
+    for week, rounds in line.weeks.items():
         at = _closing(week + WEEK, line.zone)
         if at > now:
             return
@@ -330,7 +316,7 @@ def _settled(line: _Line, history: History, now: datetime, level: float) -> Iter
             sequence = known[week].sequence
             yield known[week]
             continue
-        answered = [f for f in (f.loaded().as_of(at) for f in frames) if f.n_reached]
+        answered = [f for f in (r.frame.as_of(at) for r in rounds) if f.n_reached]
         mean: MeanSoFar | None = None
         if answered:
             found = share_right([f.blind_round() for f in answered], level=level)
@@ -343,7 +329,7 @@ def _settled(line: _Line, history: History, now: datetime, level: float) -> Iter
             mean = MeanSoFar(
                 model=line.model,
                 week=week,
-                rounds=tuple(f.round.round for f in frames),
+                rounds=tuple(r.round.round for r in rounds),
                 n_weeks=sequence.n_rounds,
                 mean=sequence.total / sequence.n_rounds,
                 low=low,

@@ -1,63 +1,12 @@
 """measure: the accuracy of a round, of a day and of the last seven days, from blind draws."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from labelloop.core.estimate import Estimate, Undefined
-from labelloop.core.outcome import is_wrong, outcome
 from labelloop.errors import ArgumentError
 from labelloop.ledger import Ledger
-from labelloop.ledger.rounds import Placed
-from labelloop.measuring.accuracy import Accuracy, Keep, part_of
-from labelloop.measuring.agreement import Agreement, agreements
-from labelloop.measuring.cache import Known
-from labelloop.measuring.trend import Trend
+from labelloop.measuring.kept_results import KeptResults
+from labelloop.measuring.measured import Measured, measured
 from labelloop.ports.clock import Clock
-from labelloop.statistics.blind_uniform import needed_by_random_sample
-
-WINDOW = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confusion:
-    """Labelled blind draws of one predicted class and one label."""
-
-    predicted_class: str
-    label: str
-    n: int
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether the label says that the prediction was wrong."""
-        return is_wrong(outcome(self.label, self.predicted_class))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What `measure` knows. `n_random_sample` labels of endless traffic would be as precise.
-
-    period
-        the accuracy of the period that was asked about; None: none was
-    by_class, by_model, confusion
-        of that period, or else of the last seven days
-    trend
-        whether the accuracy has fallen, and its mean so far
-    agreement
-        a row for each queue that asks several people
-    """
-
-    last_seven_days: Accuracy
-    period: Accuracy | None
-    rounds: tuple[Accuracy, ...]
-    days: tuple[Accuracy, ...]
-    by_class: tuple[Accuracy, ...]
-    by_model: tuple[Accuracy, ...]
-    confusion: tuple[Confusion, ...]
-    extra_rounds: tuple[Accuracy, ...]
-    n_random_sample: int | None
-    trend: Trend
-    agreement: tuple[Agreement, ...] = ()
 
 
 def measure(
@@ -72,13 +21,13 @@ def measure(
 ) -> Measured:
     """The accuracies that the ledger's blind labels support now.
 
-    What was kept of an earlier time is taken from there where nothing has changed since: the numbers are
-    the same to the last digit.
+    Results kept from an earlier time are used where nothing has changed since; the numbers are the
+    same to the last digit.
 
     since, until
         a period of predictions, since <= predicted_at < until
     keep
-        whether to keep what is worked out now; nothing else is written
+        whether to keep the new results; nothing else is written
 
     Raises:
         ArgumentError: `since` isn't before `until`.
@@ -88,75 +37,9 @@ def measure(
             f"since {since.isoformat()} isn't before until {until.isoformat()}",
             remedy="give an earlier --since",
         )
-    now = clock.now()
-    asked = since is not None or until is not None
-    week = _within(now - WINDOW, None)
-    inside = _within(since, until) if asked else week
     with ledger.read() as tx:
-        known = Known(tx, timezone=timezone, level=level)
-        regular = [r for r in known.rounds if not r.round.extra]
-        lately = [r.loaded() for r in regular if r.reaches(now - WINDOW, None)]
-        window = part_of("last 7 days", lately, week, level)
-        frames = [r.loaded() for r in regular if r.reaches(since, until)] if asked else lately
-
-        def split(of: Callable[[Placed], str]) -> tuple[Accuracy, ...]:
-            names = sorted({of(d) for f in frames for d in f.draws if inside(d)})
-            return tuple(
-                part_of(name, frames, lambda d, name=name: inside(d) and of(d) == name, level)  # type: ignore[misc]
-                for name in names
-            )
-
-        found = Measured(
-            last_seven_days=window,
-            period=part_of(_named(since, until), frames, inside, level) if asked else None,
-            rounds=tuple(r.facts.accuracy for r in regular),
-            days=known.days(),
-            by_class=split(_answer),
-            by_model=split(lambda d: d.model),
-            confusion=_confusion(d for f in frames for d in f.draws if inside(d)),
-            extra_rounds=tuple(r.facts.accuracy for r in known.rounds if r.round.extra),
-            n_random_sample=_as_precise(window.estimate),
-            trend=known.trend(now),
-            agreement=agreements(tx, level=level),
-        )
+        kept = KeptResults(tx, timezone=timezone, level=level)
+        found = measured(tx, kept, now=clock.now(), level=level, since=since, until=until)
     if keep:
-        known.keep(ledger)
+        kept.keep(ledger)
     return found
-
-
-def _within(since: datetime | None, until: datetime | None) -> Keep:
-    def inside(d: Placed) -> bool:
-        late_enough = since is None or since <= d.predicted_at
-        return late_enough and (until is None or d.predicted_at < until)
-
-    return inside
-
-
-def _named(since: datetime | None, until: datetime | None) -> str:
-    parts = [f"{word} {at.isoformat()}" for word, at in (("since", since), ("until", until)) if at]
-    return " ".join(parts)
-
-
-def _confusion(draws: Iterable[Placed]) -> tuple[Confusion, ...]:
-    counts: dict[tuple[str, str], int] = {}
-    for d in draws:
-        if d.label is not None:
-            pair = (_answer(d), d.label)
-            counts[pair] = counts.get(pair, 0) + 1
-    return tuple(
-        Confusion(predicted_class=predicted, label=label, n=n)
-        for (predicted, label), n in sorted(counts.items())
-    )
-
-
-def _answer(draw: Placed) -> str:
-    """The class that was predicted, as reports name it."""
-    return draw.predicted_class or "no class"
-
-
-def _as_precise(estimate: Estimate | Undefined) -> int | None:
-    """How many labels a plain random sample of endless traffic needs for as narrow an interval."""
-    if isinstance(estimate, Undefined) or estimate.high <= estimate.low:
-        return None
-    half = (estimate.high - estimate.low) / 2
-    return needed_by_random_sample(estimate.value, half, level=estimate.level)

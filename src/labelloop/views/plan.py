@@ -11,12 +11,12 @@ from labelloop.ledger import Ledger, risks
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.learned_risk import learn
+from labelloop.measuring.measured import Measured
 from labelloop.sampling import BIN_RISKS, bin_inclusion, risk_bins
 from labelloop.sampling.blind import UNIFORM_SHARE, by_confidence
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 from labelloop.statistics.frame import Floats, Frame, Ints
 from labelloop.statistics.plan import expected_half_width, fewest, shifted_to, uniform_half_width
-from labelloop.steps.measure import Measured
 
 HALF_WIDTHS = (0.01, 0.02, 0.03, 0.05)
 """What is shown where nobody asks for another."""

@@ -14,8 +14,9 @@ from labelloop.ledger.rounds import Placed
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.calibration import Calibration, calibration
+from labelloop.measuring.measured import WINDOW, Measured
 from labelloop.ports.clock import Clock
-from labelloop.steps.measure import WINDOW, Measured, measure
+from labelloop.steps.measure import measure
 from labelloop.views.plan import Plan, plan
 from labelloop.views.training import TrainingVersion, training_versions
 

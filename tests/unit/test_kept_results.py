@@ -1,5 +1,6 @@
 """What measure keeps: the same numbers as worked out afresh, from what is new alone."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,8 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from labelloop.ledger import Ledger
+from labelloop.measuring import kept_results
+from labelloop.measuring.measured import Measured
 from labelloop.ports.annotator import RemoteTask
-from labelloop.steps.measure import Measured, measure
+from labelloop.steps.measure import measure
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, World
 
@@ -126,3 +129,34 @@ def test_other_terms_are_worked_out_afresh(make_world: MakeWorld, tmp_path: Path
     head = text.replace('name = "pets"', 'name = "pets"\ntimezone = "Pacific/Auckland"')
     world.configure("", head=head)
     assert world.loop.measure() == afresh(world, tmp_path)
+
+
+def falsified(world: World) -> None:
+    """Give each round a kept result that no computation gives."""
+    with closing(sqlite3.connect(world.folder / ".labelloop" / "ledger.db")) as ledger:
+        for name, text in ledger.execute("SELECT name, value FROM measured").fetchall():
+            if name.startswith("round "):
+                kept = json.loads(text)
+                kept["accuracy"]["n_set_aside"] = 12_345
+                ledger.execute(
+                    "UPDATE measured SET value = ? WHERE name = ?", (json.dumps(kept), name)
+                )
+        ledger.commit()
+
+
+def test_results_of_another_method_version_are_not_used(
+    make_world: MakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(UNIFORM)
+    for number in range(2):
+        a_day(world, number)
+    world.loop.measure()
+    falsified(world)
+    assert {a.n_set_aside for a in world.loop.measure().rounds} == {12_345}, "kept results are used"
+    # what a person does who changes how an estimate is computed
+    monkeypatch.setattr(kept_results, "METHOD_VERSION", kept_results.METHOD_VERSION + 1)
+    found = world.loop.measure()
+    assert {a.n_set_aside for a in found.rounds} == {0}
+    assert found == afresh(world, tmp_path)
+    monkeypatch.undo()
+    assert world.loop.measure() == found, "nor are the later ones by the earlier version"

@@ -1,0 +1,139 @@
+"""The results that `measure` keeps in the ledger: of each round, of each day, and of the trend.
+
+Only what is new is computed. A round whose tasks had no event since its result was kept is not read
+again: no task moves and no label changes without an event.
+"""
+
+import json
+from dataclasses import asdict
+from datetime import date, datetime
+from functools import cache, partial
+from hashlib import sha256
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import TypeAdapter
+
+from labelloop.ledger import Ledger, Transaction, classes, measured, rounds
+from labelloop.measuring.accuracy import Accuracy, part_of
+from labelloop.measuring.blind_frame import blind_frame
+from labelloop.measuring.measured_round import MeasuredRound, RoundSummary
+from labelloop.measuring.trend import History, Trend, trend
+
+METHOD_VERSION = 2
+"""Raise it with every change to what an estimate comes out as: results of another version aren't used."""
+
+_HEAD, _TREND = "head", "trend"
+"""The names under which the ledger keeps what all results depend on, and the trend's history."""
+
+T = TypeVar("T", Accuracy, RoundSummary, History)
+
+
+class KeptResults:
+    """The results that one reading of the ledger gives; `keep` writes the new ones afterwards."""
+
+    def __init__(self, tx: Transaction, *, timezone: str, level: float) -> None:
+        self._timezone = timezone
+        self._level = level
+        kept = measured.every(tx)
+        self._head_before = kept.get(_HEAD)
+        inputs = [timezone, level, sorted(classes.renamed(tx).items()), METHOD_VERSION]
+        digest = sha256(repr(inputs).encode()).hexdigest()
+        event = measured.last_event(tx)
+        self._head = json.dumps([event, digest])
+        event_before, digest_before = json.loads(self._head_before or "[0, null]")
+        self._discard = digest != digest_before or event < event_before
+        if self._discard:
+            kept, event_before = {}, event
+        changes = measured.changes(tx, event_before)
+        set_aside = rounds.set_aside(tx)
+        self.rounds = [
+            MeasuredRound(
+                made,
+                partial(blind_frame, tx, made, set_aside[made.round]),
+                timezone=timezone,
+                level=level,
+                kept=_read(RoundSummary, kept.get(_of_round(made.round)))
+                if made.round not in changes.rounds
+                else None,
+            )
+            for made in rounds.every(tx)
+        ]
+        self._regular = [r for r in self.rounds if not r.round.extra]
+        self._kept = kept
+        self._history_before = _read(History, kept.get(_TREND)) or History()
+        self._history = self._history_before.before(changes.labels_since)
+        self._new: dict[str, str] = {}
+
+    def days(self) -> tuple[Accuracy, ...]:
+        """The accuracy of each day of predictions, oldest first."""
+        zone = ZoneInfo(self._timezone)
+        changed = {day for r in self._regular if r.is_new for day in r.summary.days}
+        found: list[Accuracy] = []
+        for day in sorted({day for r in self._regular for day in r.summary.days}):
+            name = day.isoformat()
+            accuracy = _read(Accuracy, self._kept.get(_of_day(name)))
+            if accuracy is None or day in changed:
+                accuracy = part_of(
+                    name,
+                    [r.frame for r in self._regular if day in r.summary.days],
+                    lambda d, day=day: d.predicted_at.astimezone(zone).date() == day,  # type: ignore[misc]
+                    self._level,
+                )
+                self._new[_of_day(name)] = _text(accuracy)
+            found.append(accuracy)
+        return tuple(found)
+
+    def trend(self, now: datetime) -> Trend:
+        """Whether the accuracy has fallen, and its mean so far."""
+        found, self._history = trend(
+            self._regular, now=now, timezone=self._timezone, level=self._level, known=self._history
+        )
+        return found
+
+    def keep(self, ledger: Ledger) -> None:
+        """Write the new results, unless another process has written some meanwhile."""
+        values = {_of_round(r.round.round): _text(r.summary) for r in self.rounds if r.is_new}
+        values |= self._new
+        if self._history != self._history_before:
+            values[_TREND] = _text(self._history)
+        if not values and self._head == self._head_before:
+            return
+        values[_HEAD] = self._head
+        with ledger.write_at_once() as tx:
+            if measured.every(tx, _HEAD).get(_HEAD) == self._head_before:
+                measured.keep(tx, values, anew=self._discard)
+
+
+def _of_round(number: int) -> str:
+    return f"round {number}"
+
+
+def _of_day(name: str) -> str:
+    return f"day {name}"
+
+
+def _text(value: Accuracy | RoundSummary | History) -> str:
+    """The JSON of a result; every number comes back to the last digit."""
+    return json.dumps(asdict(value), default=_plain, ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date):  # a datetime is one
+        return value.isoformat()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(value)
+
+
+def _read(kind: type[T], text: str | None) -> T | None:
+    """The result that `_text` wrote; None if there is no text."""
+    if text is None:
+        return None
+    found: T = _adapters()[kind].validate_python(json.loads(text))
+    return found
+
+
+@cache
+def _adapters() -> dict[type, "TypeAdapter[Any]"]:
+    return {kind: TypeAdapter(kind) for kind in (Accuracy, RoundSummary, History)}

@@ -1,0 +1,133 @@
+"""What the ledger's blind labels say now: accuracies by round, day, class and model, and the trend."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.outcome import is_wrong, outcome
+from labelloop.ledger import Transaction
+from labelloop.ledger.rounds import Placed
+from labelloop.measuring.accuracy import Accuracy, Keep, part_of
+from labelloop.measuring.agreement import Agreement, agreements
+from labelloop.measuring.kept_results import KeptResults
+from labelloop.measuring.trend import Trend
+from labelloop.statistics.blind_uniform import needed_by_random_sample
+
+WINDOW = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion:
+    """Labelled blind draws of one predicted class and one label."""
+
+    predicted_class: str
+    label: str
+    n: int
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the label says that the prediction was wrong."""
+        return is_wrong(outcome(self.label, self.predicted_class))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What `measure` knows. `n_random_sample` labels of endless traffic would be as precise.
+
+    period
+        the accuracy of the period that was asked about; None: none was
+    by_class, by_model, confusion
+        of that period, or else of the last seven days
+    trend
+        whether the accuracy has fallen, and its mean so far
+    agreement
+        a row for each queue that asks several people
+    """
+
+    last_seven_days: Accuracy
+    period: Accuracy | None
+    rounds: tuple[Accuracy, ...]
+    days: tuple[Accuracy, ...]
+    by_class: tuple[Accuracy, ...]
+    by_model: tuple[Accuracy, ...]
+    confusion: tuple[Confusion, ...]
+    extra_rounds: tuple[Accuracy, ...]
+    n_random_sample: int | None
+    trend: Trend
+    agreement: tuple[Agreement, ...] = ()
+
+
+def measured(
+    tx: Transaction,
+    kept: KeptResults,
+    *,
+    now: datetime,
+    level: float,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Measured:
+    """Every number that `measure` shows, from the kept results and what has changed since."""
+    asked = since is not None or until is not None
+    week = _within(now - WINDOW, None)
+    inside = _within(since, until) if asked else week
+    regular = [r for r in kept.rounds if not r.round.extra]
+    lately = [r.frame for r in regular if r.reaches(now - WINDOW, None)]
+    last_seven_days = part_of("last 7 days", lately, week, level)
+    frames = [r.frame for r in regular if r.reaches(since, until)] if asked else lately
+
+    def split(of: Callable[[Placed], str]) -> tuple[Accuracy, ...]:
+        names = sorted({of(d) for f in frames for d in f.draws if inside(d)})
+        return tuple(
+            part_of(name, frames, lambda d, name=name: inside(d) and of(d) == name, level)  # type: ignore[misc]
+            for name in names
+        )
+
+    return Measured(
+        last_seven_days=last_seven_days,
+        period=part_of(_named(since, until), frames, inside, level) if asked else None,
+        rounds=tuple(r.summary.accuracy for r in regular),
+        days=kept.days(),
+        by_class=split(_predicted),
+        by_model=split(lambda d: d.model),
+        confusion=_confusion(d for f in frames for d in f.draws if inside(d)),
+        extra_rounds=tuple(r.summary.accuracy for r in kept.rounds if r.round.extra),
+        n_random_sample=_as_precise(last_seven_days.estimate),
+        trend=kept.trend(now),
+        agreement=agreements(tx, level=level),
+    )
+
+
+def _within(since: datetime | None, until: datetime | None) -> Keep:
+    def inside(d: Placed) -> bool:
+        late_enough = since is None or since <= d.predicted_at
+        return late_enough and (until is None or d.predicted_at < until)
+
+    return inside
+
+
+def _named(since: datetime | None, until: datetime | None) -> str:
+    parts = [f"{word} {at.isoformat()}" for word, at in (("since", since), ("until", until)) if at]
+    return " ".join(parts)
+
+
+def _confusion(draws: Iterable[Placed]) -> tuple[Confusion, ...]:
+    counts = Counter((_predicted(d), d.label) for d in draws if d.label is not None)
+    return tuple(
+        Confusion(predicted_class=predicted, label=label, n=n)
+        for (predicted, label), n in sorted(counts.items())
+    )
+
+
+def _predicted(draw: Placed) -> str:
+    """The predicted class, as reports name it."""
+    return draw.predicted_class or "no class"
+
+
+def _as_precise(estimate: Estimate | Undefined) -> int | None:
+    """How many labels a plain random sample of endless traffic needs for as narrow an interval."""
+    if isinstance(estimate, Undefined) or estimate.high <= estimate.low:
+        return None
+    half = (estimate.high - estimate.low) / 2
+    return needed_by_random_sample(estimate.value, half, level=estimate.level)
