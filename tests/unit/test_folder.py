@@ -100,17 +100,15 @@ def test_numbers_keep_their_digits_and_null_is_nothing(home: Home) -> None:
         "n": "12345678901234567890",
         "flagged": "true",
         "box": '[1, {"é": 2.5}]',
-        "bad": "NaN",
     }
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('{"predicted_class": "ca', "a.png.json: not JSON"),
-        ('["predicted_class"]', "a.png.json: expected a JSON object"),
-        ('{"predicted_class": "\\ud83c"}', "a.png.json: not JSON in UTF-8"),
-        ("[" * 100_000, "a.png.json: not JSON"),
+        ('{"predicted_class": "ca', "a.png.json: no JSON: "),
+        ('["predicted_class"]', "a.png.json: no JSON object: expected one"),
+        ("[" * 100_000, "a.png.json: no JSON: "),
         ('{"a": "' + "x" * 1_000_001 + '"}', "a.png.json: more than 1,000,000 bytes"),
     ],
 )
@@ -125,7 +123,7 @@ def test_metadata_in_latin_1_is_a_fault(home: Home) -> None:
     home.put("a.png").with_name("a.json").write_bytes(
         '{"predicted_class": "Füchse"}'.encode("latin-1")
     )
-    assert "not JSON in UTF-8" in str(home.read()["a.png"])
+    assert "not UTF-8" in str(home.read()["a.png"])
 
 
 def test_one_jsonl_names_each_file_and_later_lines_add(home: Home) -> None:

@@ -55,7 +55,7 @@ def test_half_written_metadata_waits_ten_minutes_and_is_then_set_aside(
         assert loop.index().n_set_aside == 1
         [aside] = loop.rejected()
         assert aside.reason is RejectReason.UNREADABLE
-        assert aside.value.startswith("a.png.json: not JSON")
+        assert aside.value.startswith("a.png.json: no JSON")
         beside.write_text(json.dumps(TAGS))
         assert loop.index().n_new == 1
         assert loop.rejected() == []

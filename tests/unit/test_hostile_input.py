@@ -35,7 +35,8 @@ from labelloop.exports import manifest
 from labelloop.loop import Loop
 from labelloop.ports.annotator import ProjectSpec, RemoteTask
 from labelloop.project import Project
-from labelloop.reading.tags import TaggedObject, TagNames, read_tags
+from labelloop.reading.tag_names import TagNames
+from labelloop.reading.tags import TaggedObject, read_tags
 from labelloop.settings.file import load
 from labelloop.steps.rebuild.surviving import version_in
 from tests.hostile import ANY_TEXT, DEEP, TEXT, VALUE, altered, toml, tries

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from labelloop.core.sample import RejectReason
-from labelloop.reading.tags import NO_MODEL, Reading, TaggedObject, TagNames, read_tags
+from labelloop.reading.model import NO_MODEL
+from labelloop.reading.tag_names import TagNames
+from labelloop.reading.tags import Reading, TaggedObject, read_tags
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 GOOD = {"predicted_class": "cat", "confidence": "0.915", "timestamp": "2026-03-01T12:00:00Z"}
@@ -62,6 +64,8 @@ def test_shadow_tags_may_be_called_otherwise() -> None:
         ({"timestamp": "  "}, "no timestamp", ""),
         ({"timestamp": "yesterday"}, "timestamp can't be read", "yesterday"),
         ({"timestamp": "2026-13-01"}, "timestamp can't be read", "2026-13-01"),
+        ({"timestamp": "1989-12-31"}, "timestamp can't be read", "1989-12-31"),
+        ({"timestamp": "2100-01-01"}, "timestamp can't be read", "2100-01-01"),
         (
             {"timestamp": "0001-01-01T00:00:00+10:00"},
             "timestamp can't be read",
@@ -163,6 +167,8 @@ def test_tags_may_have_other_names() -> None:
         ({"flagged": "true"}, {("flagged", "true")}),
         ({"flagged": " True "}, {("flagged", "true")}),
         ({"flagged": "false"}, {("flagged", "false")}),
+        ({"flagged": "1"}, {("flagged", "true")}),
+        ({"flagged": "0"}, {("flagged", "false")}),
         ({"flagged": ""}, set()),
         ({"corrected_class": "dog"}, {("corrected_class", "dog")}),
         ({"corrected_class": ""}, {("corrected_class", "")}),

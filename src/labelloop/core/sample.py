@@ -16,6 +16,9 @@ NO_CLASS = ""
 UNUSABLE = "unusable_answer"
 """The attribute that holds what such an answer said."""
 
+SHOWN = 200
+"""Characters of a value that are shown where it can't be used."""
+
 HASH_OF_TEXT, HASH_OF_URI = "text:", "uri:"
 """How a content hash begins that labelloop made: of a text, or of a place that nobody read."""
 
@@ -97,11 +100,14 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A row that can't be used as it is, with the value that stands in the way."""
+    """A row that can't be used as it is, with the value that stands in the way, cut if it is long."""
 
     uri: str
     reason: RejectReason
     value: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", self.value[:SHOWN])
 
 
 def risk_bin(confidence: float | None) -> int:

@@ -76,7 +76,7 @@ def first_rows(source: Source, *, n_rows: int = OBJECTS) -> tuple[str, list[dict
     import numpy as np
     import pyarrow as pa
 
-    from labelloop.reading.column_values import texts
+    from labelloop.reading.column import texts
 
     newest = source.files()[-1]
     for some in source.read(newest, None):

@@ -18,7 +18,7 @@ from labelloop.ports.log import VisibleBatch
 from labelloop.ports.source import Source
 from labelloop.ports.store import Store, StoredObject
 from labelloop.reading.columns import HowToRead
-from labelloop.reading.tags import TagNames
+from labelloop.reading.tag_names import TagNames
 from labelloop.settings.settings import Settings
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from labelloop.doctor.finding import Check, Finding, fail, ok, warn
 from labelloop.doctor.subject import Subject
 from labelloop.errors import SourceFileBad
-from labelloop.reading.columns import read_rows
+from labelloop.reading.rows import read_rows
 from labelloop.steps.index.table import refuse_unknown_columns
 
 LOOKED_FOR = 3

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from labelloop.project.project import Project
-from labelloop.reading.tags import TagNames
+from labelloop.reading.tag_names import TagNames
 
 if TYPE_CHECKING:
     from labelloop.doctor.subject import Subject

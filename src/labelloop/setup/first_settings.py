@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from tomlkit import aot, array, comment, document, item, table
 from tomlkit.items import Array, Table
 
-from labelloop.reading.tags import TagNames
+from labelloop.reading.tag_names import TagNames
 from labelloop.setup.proposal import THRESHOLDS, Proposal, rounded
 from labelloop.setup.table_proposal import TableProposal
 

@@ -5,13 +5,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from labelloop.core.where import instant
-from labelloop.reading.tags import TagNames
+from labelloop.reading.confidence import confidence
+from labelloop.reading.flag import flag
+from labelloop.reading.number import number
+from labelloop.reading.tag_names import TagNames
+from labelloop.reading.timestamp import timestamp
 
+T = TypeVar("T")
 THRESHOLDS = (0.5, 0.7, 0.9)
 MOST_CLASSES = 300
-FLAGS = frozenset({"true", "false"})
+TRUTHS = frozenset({"true", "false", ""})
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "predicted_class": (
         "prediction",
@@ -81,12 +86,14 @@ def propose(
     names, missing = tag_names(tagged, predicted_class)
     unknown = "predicted_class" in missing
     moments = [
-        _instant(tags.get(names.timestamp, "")) or at
+        read(timestamp, tags.get(names.timestamp, "")) or at
         for tags, at in zip(tagged, stored_at, strict=True)
     ]
     classes = Counter(t[names.predicted_class] for t in tagged if t.get(names.predicted_class))
-    sure = [c for t in tagged if (c := _number(t.get(names.confidence, ""))) is not None]
-    said = sum(_truthy(t.get(names.flagged)) or bool(t.get(names.corrected_class)) for t in tagged)
+    sure = [c for t in tagged if (c := read(number, t.get(names.confidence, ""))) is not None]
+    said = sum(
+        bool(read(flag, t.get(names.flagged, "")) or t.get(names.corrected_class)) for t in tagged
+    )
     n = len(tagged)
     return Proposal(
         names=names,
@@ -206,26 +213,27 @@ def called(
 
 def are_instants(held: Sequence[str]) -> bool:
     """Whether most are ISO 8601."""
-    return _mostly(held, lambda text: _instant(text) is not None and _number(text) is None)
+    return _mostly(held, lambda t: read(timestamp, t) is not None and read(number, t) is None)
 
 
 def are_confidences(held: Sequence[str]) -> bool:
     """Whether most are numbers from 0 to 1."""
-    return _mostly([text for text in held if text.strip()], _is_share)
+    return _mostly([t for t in held if t.strip()], lambda t: read(confidence, t) is not None)
 
 
 def _are_flags(held: Sequence[str]) -> bool:
-    return all(text.strip().lower() in {*FLAGS, ""} for text in held)
+    return all(not text.strip() or read(flag, text) is not None for text in held)
 
 
 def _are_classes(held: Sequence[str]) -> bool:
     different = set(held)
     few = 2 <= len(different) <= min(MOST_CLASSES, max(2, len(held) // 2))
-    return few and not _are_flags(held) and not are_instants(held) and not _are_fractions(held)
+    truths = {text.strip().lower() for text in different} <= TRUTHS
+    return few and not truths and not are_instants(held) and not _are_fractions(held)
 
 
 def _are_fractions(held: Sequence[str]) -> bool:
-    return all((n := _number(text)) is not None and not n.is_integer() for text in held)
+    return all((n := read(number, text)) is not None and not n.is_integer() for text in held)
 
 
 def _are_names(held: Sequence[str]) -> bool:
@@ -246,27 +254,12 @@ def _mostly(held: Sequence[str], fits: Callable[[str], bool]) -> bool:
     return 2 * sum(map(fits, held)) > len(held)
 
 
-def _instant(text: str) -> datetime | None:
+def read(rule: Callable[[str], T | None], text: str) -> T | None:
+    """What the rule for a kind of value makes of a text; None where it can't be read."""
     try:
-        return instant(text)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_share(text: str) -> bool:
-    n = _number(text)
-    return n is not None and 0 <= n <= 1
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
+        return rule(text)
     except ValueError:
         return None
-
-
-def _truthy(text: str | None) -> bool:
-    return (text or "").strip().lower() == "true"
 
 
 def _plain(name: str) -> str:

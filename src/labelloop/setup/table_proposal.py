@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from labelloop.core.where import instant
-from labelloop.reading.column_values import UNITS_US
+from labelloop.reading.number import number
+from labelloop.reading.timestamp import UNITS_US
 from labelloop.setup.proposal import (
     FITS,
     OTHER_NAMES,
@@ -15,6 +16,7 @@ from labelloop.setup.proposal import (
     called,
     could_be_classes,
     propose,
+    read,
 )
 
 IDS = ("sample_id", "request_id", "prediction_id", "input_id", "image_id", "id", "uuid")
@@ -85,7 +87,7 @@ class TableProposal:
         """The row as the tags of an object would say it; what can't be read is left out."""
         at = _moment(row.get(self.columns.get("predicted_at", ""), ""), self.predicted_at_unit)
         tags = {"timestamp": at.isoformat()} if at else {}
-        if (sure := _number(row.get(self.columns.get("confidence", ""), ""))) is not None:
+        if (sure := read(number, row.get(self.columns.get("confidence", ""), ""))) is not None:
             tags["confidence"] = str(sure / self.confidence_divisor)
         for key in ("predicted_class", "flagged", "corrected_class"):
             if value := row.get(self.columns.get(key, "")):
@@ -162,7 +164,7 @@ def _are_places(held: Sequence[str]) -> bool:
 
 
 def _are_shares_or_percent(held: Sequence[str]) -> bool:
-    inside = sum((n := _number(text)) is not None and 0 <= n <= 100 for text in held)
+    inside = sum((n := read(number, text)) is not None and 0 <= n <= 100 for text in held)
     return 2 * inside > len(held)
 
 
@@ -188,11 +190,4 @@ def _moment(text: str, unit: str | None) -> datetime | None:
             return instant(text)
         return _EPOCH + timedelta(microseconds=float(text) * UNITS_US[unit])
     except (ValueError, OverflowError):
-        return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
         return None

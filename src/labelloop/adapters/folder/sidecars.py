@@ -1,6 +1,5 @@
 """The metadata of a folder's files: a JSON beside each, or one JSONL for all of them."""
 
-import json
 import os
 import posixpath
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelloop.adapters.folder.files import Outside, open_inside
+from labelloop.reading.json_object import NotAnObject, json_object
 
 JSONL = "metadata.jsonl"
 NAME_KEY = "file_name"
@@ -19,7 +19,7 @@ class Unreadable(Exception):
 
 
 def parse(text: bytes) -> dict[str, str]:
-    """The tags that a JSON object holds: numbers as they are written, null left out.
+    """The tags that a JSON object holds; what says nothing is left out.
 
     >>> parse(b'{"predicted_class": "cat", "confidence": 0.90, "flagged": true, "model": null}')
     {'predicted_class': 'cat', 'confidence': '0.90', 'flagged': 'true'}
@@ -28,20 +28,9 @@ def parse(text: bytes) -> dict[str, str]:
         Unreadable: it isn't a JSON object in UTF-8.
     """
     try:
-        decoded = text.decode("utf-8-sig")
-        found = json.loads(decoded, parse_float=str, parse_int=str)
-        if not isinstance(found, dict):
-            raise Unreadable("expected a JSON object, such as {...}")
-        plain = json.loads(decoded) if any(not isinstance(v, str) for v in found.values()) else {}
-        tags = {
-            key: value if isinstance(value, str) else json.dumps(plain[key], ensure_ascii=False)
-            for key, value in found.items()
-            if value is not None
-        }
-        json.dumps(tags, ensure_ascii=False).encode()  # half a surrogate pair is no text
-    except (ValueError, RecursionError) as exc:
-        raise Unreadable(f"not JSON in UTF-8: {exc}") from exc
-    return tags
+        return {name: said for name, said in json_object(text).items() if said is not None}
+    except NotAnObject as exc:
+        raise Unreadable(str(exc)) from exc
 
 
 def read_beside(path: Path, root: Path) -> dict[str, str] | None:

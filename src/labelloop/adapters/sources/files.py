@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -14,6 +13,7 @@ from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.sources.access import checked, file_system, readable, translated
 from labelloop.errors import SourceFileBad
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
+from labelloop.reading.json_object import NotAnObject, json_object
 
 Kind = Literal["parquet", "jsonl", "csv"]
 ENDINGS: dict[Kind, tuple[str, ...]] = {
@@ -227,25 +227,9 @@ def _csv(stream: Any) -> Any:
 def _json_row(line: bytes) -> tuple[dict[str, str | None] | None, str]:
     """The values of a line as text; or why it can't be read."""
     try:
-        held = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        return None, "not UTF-8"
-    except (ValueError, RecursionError) as exc:
-        return None, f"no JSON: {exc}"
-    if not isinstance(held, dict):
-        return None, "no JSON object"
-    return {_utf8(name): _as_text(value) for name, value in held.items()}, ""
-
-
-def _as_text(value: object) -> str | None:
-    if value is None:
-        return None
-    return _utf8(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-
-def _utf8(text: str) -> str:
-    """The text without halves of a character, which JSON can name and UTF-8 can't."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+        return json_object(line), ""
+    except NotAnObject as exc:
+        return None, str(exc)
 
 
 def _with_partition(batch: Any, partition: dict[str, str], columns: Sequence[str] | None) -> Any:

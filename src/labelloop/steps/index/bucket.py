@@ -25,7 +25,8 @@ from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import Known, PredictionLog
 from labelloop.ports.notifications import Notifications
 from labelloop.ports.store import Store, StoredObject
-from labelloop.reading.tags import Reading, TaggedObject, TagNames, read_tags
+from labelloop.reading.tag_names import TagNames
+from labelloop.reading.tags import Reading, TaggedObject, read_tags
 from labelloop.steps.index.batch_writer import recover_batches, write_batches
 
 PENDING = timedelta(minutes=10)

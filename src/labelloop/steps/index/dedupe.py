@@ -18,7 +18,7 @@ from labelloop.core.sample import (
     Role,
 )
 from labelloop.ports.log import PredictionLog, Recorded
-from labelloop.reading.columns import TableReading, placed
+from labelloop.reading.rows import TableReading, placed
 
 
 @dataclass(frozen=True, slots=True)

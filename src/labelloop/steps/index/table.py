@@ -24,7 +24,8 @@ from labelloop.ledger.source_files import FileRead
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import PredictionLog
 from labelloop.ports.source import Source, SourceColumns, SourceFile
-from labelloop.reading.columns import ColumnNames, TableReading, TableRules, read_rows
+from labelloop.reading.columns import ColumnNames, TableRules
+from labelloop.reading.rows import TableReading, read_rows
 from labelloop.steps.index.batch_writer import recover_batches, write_batches
 from labelloop.steps.index.bucket import Indexed
 from labelloop.steps.index.dedupe import once

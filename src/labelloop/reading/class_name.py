@@ -1,0 +1,52 @@
+"""The rule for a class: spelled as in `[project] classes`, or as it was called before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from labelloop.core.sample import NO_CLASS
+from labelloop.reading.column import Values, each, texts
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The classes that may be named.
+
+    renamed
+        the present name of each that was called otherwise
+
+    >>> Classes(frozenset({"cat"}), {"kitten": "cat"}).named("kitten")
+    'cat'
+    """
+
+    names: frozenset[str]
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, text: str) -> str | None:
+        """The present name of the class that a text names; None for an empty one.
+
+        Raises:
+            ValueError: it names none.
+        """
+        name = self.renamed.get(text, text)
+        if name and name not in self.names:
+            raise ValueError(f"{text!r} is no class")
+        return name or None
+
+    def corrected(self, text: str) -> str:
+        """The class that a correction names; an empty one takes an earlier one back.
+
+        Raises:
+            ValueError: it names none.
+        """
+        return self.named(text) or NO_CLASS
+
+    def in_column(self, column: Any, name: str) -> Values:
+        """The classes that a column names."""
+        return each(texts(column, name), self.named, pa.string())
+
+    def corrected_in(self, column: Any, name: str) -> Values:
+        """The corrections that a column holds; null is none."""
+        return each(texts(column, name), self.corrected, pa.string())

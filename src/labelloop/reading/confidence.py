@@ -1,0 +1,61 @@
+"""The rule for a confidence: a number in [0, 1], or none."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from labelloop.reading.column import Values, each, is_number, is_text, plain, texts, unfit
+from labelloop.reading.number import number
+
+_FLOAT32_DIGITS = 7
+
+
+def confidence(text: str, divisor: float = 1.0) -> float | None:
+    """The confidence that a text holds; None for a blank one.
+
+    >>> confidence("0.915"), confidence("91.5", divisor=100), confidence(" ")
+    (0.915, 0.915, None)
+
+    Raises:
+        ValueError: it holds no number in [0, divisor].
+    """
+    return share(number(text) / divisor) if text.strip() else None
+
+
+def share(value: float) -> float:
+    """The value, if it lies in [0, 1].
+
+    Raises:
+        ValueError: it doesn't.
+    """
+    if math.isnan(value) or not 0 <= value <= 1:
+        raise ValueError(f"{value} isn't in [0, 1]")
+    return value
+
+
+def confidences(column: Any, name: str, divisor: float) -> Values:
+    """The same for a column, as doubles.
+
+    NaN in a column of numbers is no value, as in pandas. Single precision is rounded to its seven
+    digits, so that 0.9 is 0.9.
+
+    Raises:
+        ConfigError: the column holds neither numbers nor text.
+    """
+    column = plain(column)
+    if is_text(column.type):
+        return each(texts(column, name), lambda text: confidence(text, divisor), pa.float64())
+    if not is_number(column.type):
+        raise unfit(name, column, "numbers")
+    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / divisor
+    if column.type in (pa.float32(), pa.float16()):
+        values = np.round(values, _FLOAT32_DIGITS)
+    bad = np.zeros(len(values), bool)
+    for i in np.flatnonzero((values < 0) | (values > 1)):
+        try:
+            values[i] = share(float(values[i]))
+        except ValueError:
+            bad[i] = True
+    return Values(pa.array(values, pa.float64(), mask=np.isnan(values) | bad), bad)

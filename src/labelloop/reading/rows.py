@@ -1,0 +1,310 @@
+"""Rows of a prediction table -> predictions in columns and feedback, or the reason why not."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from labelloop.core.line import line
+from labelloop.core.sample import (
+    HASH_OF_TEXT,
+    HASH_OF_URI,
+    NO_CLASS,
+    SHOWN,
+    UNUSABLE,
+    Reject,
+    RejectReason,
+    Role,
+)
+from labelloop.core.tombstone import Tombstones
+from labelloop.reading.class_name import Classes
+from labelloop.reading.column import texts
+from labelloop.reading.columns import PLACEHOLDER, ColumnNames, TableRules
+from labelloop.reading.confidence import confidences
+from labelloop.reading.flag import flags
+from labelloop.reading.model import models
+from labelloop.reading.probabilities import probability_lists
+from labelloop.reading.timestamp import timestamps
+
+
+@dataclass(frozen=True, slots=True)
+class TableReading:
+    """What rows say. `table` has the fields of Prediction, without `line` and `content_hash`.
+
+    table
+        one row a prediction; its column `hash` is the content hash where the table has one
+    where
+        the uri that a reject of each row has
+    flags
+        (N,) int8: 1 flagged, 0 not, -1 not said
+    corrections
+        the class that a user says is right, "" where one was taken back, None where nothing is said
+    """
+
+    table: Any
+    where: Sequence[str]
+    flags: Any
+    corrections: Sequence[str | None]
+    rejects: tuple[Reject, ...]
+
+    @classmethod
+    def empty(cls) -> "TableReading":
+        """What no row says."""
+        return cls(_SCHEMA.empty_table(), (), np.zeros(0, np.int8), (), ())
+
+    def without(self, forgotten: Tombstones) -> "TableReading":
+        """The same without the rows of forgotten samples."""
+        if not forgotten.hashes:
+            return self
+        gone = forgotten.among(self.table.column("sample_id").unique().to_pylist())
+        listed = pa.array(sorted(gone), pa.string())
+        kept = pc.invert(pc.is_in(self.table.column("sample_id"), listed))
+        places = np.flatnonzero(kept.to_numpy()).tolist()
+        return replace(
+            self,
+            table=self.table.filter(kept),
+            where=[self.where[i] for i in places],
+            flags=self.flags[places],
+            corrections=[self.corrections[i] for i in places],
+        )
+
+
+_SCHEMA = pa.schema(
+    {
+        "sample_id": pa.string(),
+        "uri": pa.string(),
+        "predicted_at": pa.timestamp("us", tz="UTC"),
+        "model": pa.string(),
+        "role": pa.string(),
+        "predicted_class": pa.string(),
+        "confidence": pa.float64(),
+        "probabilities": pa.list_(pa.float32()),
+        "attributes": pa.map_(pa.string(), pa.string()),
+        "size_bytes": pa.int64(),
+        "text": pa.string(),
+        "hash": pa.string(),
+    }
+)
+
+
+class _Faults:
+    """The first fault of each row."""
+
+    def __init__(self, where: Sequence[str]) -> None:
+        self.ok = np.ones(len(where), bool)
+        self.rejects: list[Reject] = []
+        self._where = where
+
+    def note(self, bad: Any, reason: RejectReason, values: Callable[[int], object]) -> None:
+        for i in np.flatnonzero(np.asarray(bad) & self.ok):
+            self.rejects.append(self._reject(int(i), reason, values(int(i))))
+        self.ok &= ~np.asarray(bad)
+
+    def beside(self, bad: Any, reason: RejectReason, values: Callable[[int], object]) -> None:
+        """A fault that leaves the prediction as it is."""
+        for i in np.flatnonzero(np.asarray(bad) & self.ok):
+            self.rejects.append(self._reject(int(i), reason, values(int(i))))
+
+    def _reject(self, i: int, reason: RejectReason, value: object) -> Reject:
+        text = "" if value is None else str(value)
+        return Reject(uri=self._where[i], reason=reason, value=text)
+
+
+def read_rows(
+    batch: Any, numbers: Sequence[int], *, file_uri: str, names: ColumnNames, rules: TableRules
+) -> TableReading:
+    """What the rows of a pyarrow RecordBatch say; `numbers` are their places in the file.
+
+    Raises:
+        ConfigError: a column is of a kind that can't mean what it is said to mean.
+    """
+    n = batch.num_rows
+    where = [f"{file_uri}#{number}" for number in numbers]
+    faults = _Faults(where)
+    columns = _Columns(batch)
+
+    ids = columns.text(names.sample_id)
+    faults.note(_empty(ids), RejectReason.NO_SAMPLE_ID, lambda _: "")
+    faults.note(_with_nul(ids), RejectReason.BAD_ROW, lambda i: f"a NUL in {ids[i].as_py()}")
+    at = timestamps(columns.of(names.predicted_at), names.predicted_at, rules.predicted_at_unit)
+    faults.note(at.missing, RejectReason.NO_TIMESTAMP, lambda _: "")
+    faults.note(at.bad, RejectReason.BAD_TIMESTAMP, columns.shown(names.predicted_at))
+    classes = Classes(rules.classes, rules.renamed)
+    answers = classes.in_column(columns.of(names.predicted_class), names.predicted_class)
+    if not rules.unusable_is_wrong:
+        faults.note(answers.missing, RejectReason.NO_CLASS, lambda _: "")
+        faults.note(answers.bad, RejectReason.UNKNOWN_CLASS, columns.shown(names.predicted_class))
+    sure = confidences(
+        columns.of(names.confidence), str(names.confidence), rules.confidence_divisor
+    )
+    faults.note(sure.bad, RejectReason.BAD_CONFIDENCE, columns.shown(names.confidence))
+    roles = _filled(columns.text(names.role), Role.SERVING)
+    known_role = pc.is_in(roles, pa.array([Role.SERVING.value, Role.SHADOW.value])).to_numpy(False)
+    faults.note(~known_role, RejectReason.BAD_ROLE, columns.shown(names.role))
+    written = columns.text(names.text)
+    size = np.zeros(n, np.int64)
+    if names.text is not None:
+        size = pc.fill_null(pc.binary_length(written), 0).to_numpy(False).astype(np.int64)
+        faults.note(_empty(written), RejectReason.NO_TEXT, lambda _: "")
+        too_long = size > rules.max_text_bytes
+        faults.note(too_long, RejectReason.TEXT_TOO_LONG, lambda i: f"{size[i]:,} bytes")
+        uris = pa.array([f"{file_uri}#{number}" for number in numbers], pa.string())
+    else:
+        uris = _uris(columns, names, rules, ids)
+        faults.note(_empty(uris), RejectReason.NO_URI, lambda _: "")
+        faults.note(_with_nul(uris), RejectReason.BAD_ROW, lambda i: f"a NUL in {uris[i].as_py()}")
+        scheme = rules.store_uri.partition("://")[0] + "://"
+        elsewhere = ~pc.fill_null(pc.starts_with(uris, scheme), False).to_numpy(False)
+        faults.note(elsewhere, RejectReason.BAD_URI, lambda i: uris[i].as_py())
+    flagged = flags(columns.of(names.flagged), str(names.flagged))
+    faults.beside(flagged.bad, RejectReason.BAD_FLAG, columns.shown(names.flagged))
+    corrected = classes.corrected_in(columns.of(names.corrected_class), str(names.corrected_class))
+    shown = columns.shown(names.corrected_class)
+    faults.beside(corrected.bad, RejectReason.UNKNOWN_CORRECTION, shown)
+
+    keep = faults.ok
+    table = pa.table(
+        {
+            "sample_id": ids,
+            "uri": uris,
+            "predicted_at": at.values,
+            "model": models(columns.of(names.model), str(names.model)),
+            "role": roles,
+            "predicted_class": pc.fill_null(answers.values, NO_CLASS),
+            "confidence": sure.values,
+            "probabilities": probability_lists(
+                columns.of(names.probabilities), str(names.probabilities)
+            ),
+            "attributes": _attributes(columns, names, answers.bad),
+            "size_bytes": pa.array(size),
+            "text": written,
+            "hash": columns.text(names.content_hash),
+        },
+        schema=_SCHEMA,
+    )
+    kept = np.flatnonzero(keep)
+    said = corrected.values.to_pylist()
+    return TableReading(
+        table=table if keep.all() else table.filter(pa.array(keep)),
+        where=where if keep.all() else [where[i] for i in kept],
+        flags=pc.fill_null(flagged.values.cast(pa.int8()), -1).to_numpy()[kept],
+        corrections=[said[i] for i in kept],
+        rejects=tuple(faults.rejects),
+    )
+
+
+def placed(table: Any, salt: bytes) -> Any:
+    """`TableReading.table` with each sample's place on the line and its content hash.
+
+    A text is its own content. Of an object that nobody read, the place stands for the content.
+    """
+    ids = table.column("sample_id").to_pylist()
+    own = pc.binary_join_element_wise(HASH_OF_URI, table.column("uri"), "")
+    texts = table.column("text")
+    if texts.null_count < len(texts):
+        hashed = [None if t is None else HASH_OF_TEXT + _hash(t) for t in texts.to_pylist()]
+        own = pc.coalesce(pa.array(hashed, pa.string()), own)
+    given = table.column("hash")
+    return (
+        table.drop_columns(["hash"])
+        .append_column("line", pa.array([line(i, salt) for i in ids], pa.int64()))
+        .append_column("content_hash", pc.coalesce(given, own))
+    )
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+class _Columns:
+    """The columns of a batch; one that isn't there is null in every row."""
+
+    def __init__(self, batch: Any) -> None:
+        self.batch = batch
+        self.names: list[str] = batch.schema.names
+
+    def of(self, name: str | None) -> Any:
+        if name is None or name not in self.names:
+            return pa.nulls(self.batch.num_rows)
+        return self.batch.column(self.names.index(name))
+
+    def text(self, name: str | None) -> Any:
+        return texts(self.of(name), str(name))
+
+    def shown(self, name: str | None) -> Callable[[int], object]:
+        column = self.of(name)
+        return lambda i: column.slice(i, 1).cast(pa.string())[0].as_py()
+
+
+def _empty(column: Any) -> Any:
+    return pc.fill_null(pc.equal(column, ""), True).to_numpy(zero_copy_only=False)
+
+
+def _with_nul(column: Any) -> Any:
+    """Which of the texts no database takes. They identify an input, so nothing may stand in for a NUL."""
+    return pc.fill_null(pc.match_substring(column, "\0"), False).to_numpy(zero_copy_only=False)
+
+
+def _filled(column: Any, value: str) -> Any:
+    stripped = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pa.array(_empty(stripped)), str(value), stripped)
+
+
+def _uris(columns: _Columns, names: ColumnNames, rules: TableRules, ids: Any) -> Any:
+    """The uris that the table names; what has no scheme is a key in the store."""
+    if names.uri is None:
+        made = ids
+    elif PLACEHOLDER.search(names.uri):
+        pieces = PLACEHOLDER.split(names.uri)  # text and column names, in turn
+        parts = [columns.text(p) if i % 2 else pa.scalar(p) for i, p in enumerate(pieces)]
+        made = pc.binary_join_element_wise(*parts, "")
+    else:
+        made = columns.text(names.uri)
+    made = pc.if_else(pa.array(_empty(made)), pa.scalar(None, pa.string()), made)
+    absolute = pc.fill_null(pc.match_substring_regex(made, r"^[a-zA-Z][a-zA-Z0-9+.-]*://"), True)
+    keys = _quoted(made) if rules.store_uri.startswith("file://") else made
+    below = pc.binary_join_element_wise(rules.store_uri.rstrip("/"), keys, "/")
+    return pc.if_else(absolute, made, below)
+
+
+def _quoted(paths: Any) -> Any:
+    """Paths as parts of a file:// uri; s3:// uris hold keys as they stand."""
+    return pa.array([None if p is None else quote(p) for p in paths.to_pylist()], pa.string())
+
+
+def _attributes(columns: _Columns, names: ColumnNames, unusable: Any) -> Any:
+    """A map a row: the columns kept as text, and what an unusable answer said."""
+    known = names.known()
+    wanted = names.attributes
+    if wanted is None:
+        wanted = tuple(n for n in columns.names if n not in known)
+    held = {n: _plain(columns.of(n), n) for n in wanted}
+    if unusable.any():
+        said = pc.utf8_slice_codeunits(columns.text(names.predicted_class), 0, SHOWN)
+        held[UNUSABLE] = pc.if_else(pa.array(unusable), said, pa.scalar(None, pa.string()))
+    n_rows, n_names = columns.batch.num_rows, len(held)
+    if not held:
+        return pa.array([[]] * n_rows, pa.map_(pa.string(), pa.string()))
+    by_row = np.arange(n_rows * n_names).reshape(n_names, n_rows).T.ravel()
+    values = pa.concat_arrays(list(held.values())).take(pa.array(by_row))
+    there = pc.is_valid(values).to_numpy(zero_copy_only=False)
+    keys = pa.DictionaryArray.from_arrays(
+        pa.array(np.tile(np.arange(n_names, dtype=np.int32), n_rows)), pa.array(list(held))
+    ).cast(pa.string())
+    counts = there.reshape(n_rows, n_names).sum(axis=1)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    mask = pa.array(there)
+    return pa.MapArray.from_arrays(pa.array(offsets), keys.filter(mask), values.filter(mask))
+
+
+def _plain(column: Any, name: str) -> Any:
+    if pa.types.is_nested(column.type):
+        said = [None if v is None else json.dumps(v, default=str) for v in column.to_pylist()]
+        return pa.array(said, pa.string())
+    return texts(column, name)
