@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from labelloop.demo.servers import LabelStudio, SeaweedFS
+from tests.integration.commands import Commands
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -71,6 +72,7 @@ class Project:
     blind_bucket: str
     environment: dict[str, str]
     s3: "S3Client"
+    commands: Commands
     truth: dict[str, str] = field(default_factory=dict)
 
     def write(
@@ -112,15 +114,8 @@ class Project:
 
     def run(self, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`labelloop ARGS` in the project's folder."""
-        return subprocess.run(
-            self.command(*args),
-            cwd=self.folder,
-            env={**os.environ, **self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        env = {**os.environ, **self.environment, **environment}
+        return self.commands.run(args, cwd=self.folder, env=env, timeout_s=240)
 
     def ok(self, *args: str) -> str:
         """The output of a command that must succeed."""
@@ -209,9 +204,22 @@ def people(label_studio: LabelStudio) -> Iterator[People]:
     crowd.api.close()
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """The command line, quick to start."""
+    started = Commands()
+    yield started
+    started.close()
+
+
 @pytest.fixture
 def offline_project(
-    tmp_path: Path, seaweedfs: SeaweedFS, s3: "S3Client", bucket: str, blind_bucket: str
+    tmp_path: Path,
+    seaweedfs: SeaweedFS,
+    s3: "S3Client",
+    bucket: str,
+    blind_bucket: str,
+    commands: Commands,
 ) -> Project:
     """A project whose Label Studio doesn't run."""
     project = Project(
@@ -227,6 +235,7 @@ def offline_project(
             "LABEL_STUDIO_USER_TOKEN": "0" * 40,
         },
         s3=s3,
+        commands=commands,
     )
     project.write()
     return project
