@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from labelloop.cli import render
 from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
 from labelloop.errors import DatasetError
 from labelloop.exports import manifest
+from labelloop.views.verbs import build_line
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, FLAGGED, HEAD, LOW, Killed, World, kill_at_write
 
@@ -111,7 +111,7 @@ def test_a_changed_label_makes_a_new_version_that_names_its_parent(world: World)
     built = world.loop.build()
     assert (built.evaluation.version, built.evaluation.is_new) == (2, True)
     assert (built.evaluation.added_human, built.training.is_new) == (0, False)
-    assert "evaluation v2: 5 human, some changed" in render.build_text(built)
+    assert "evaluation v2: 5 human, some changed" in build_line(built)
     second = world.loop.dataset("evaluation")
     assert second.parent == 1
     assert [r.label for r in rows(world, "evaluation", 1)] == ["cat"] * 5
@@ -199,7 +199,7 @@ def test_a_twin_drawn_later_takes_its_older_sibling_out_of_training(
     assert (built.training.is_new, rows(world, "training")) == (True, [])
     assert built.n_walled == 1
     said = "1 label left out: its input is a copy of what evaluation drew"
-    assert said in render.build_text(built).split("\n")
+    assert said in build_line(built).split("\n")
 
 
 def test_an_evaluation_draw_without_an_answer_is_walled_too(make_world: MakeWorld) -> None:

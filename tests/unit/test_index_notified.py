@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from labelloop.cli.render import index_text
 from labelloop.core.sample import RejectReason
 from labelloop.errors import ConfigError
 from labelloop.testing import MemoryNotifications
 from labelloop.testing.notifications import UNREADABLE
+from labelloop.views.verbs import index_line
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_index import flagged, n_framed, reasons, tags_read
 from tests.world import Killed, World, kill_at_write
@@ -168,9 +168,9 @@ def test_the_week_is_a_setting(make_world: MakeWorld) -> None:
 
 
 def test_the_line_says_what_was_named_and_what_was_listed(notified: World) -> None:
-    assert index_text(notified.loop.index()) == "0 new (0 notified)"
+    assert index_line(notified.loop.index()) == "0 new (0 notified)"
     name(notified, UNREADABLE, *notified.traffic(2))
-    assert index_text(notified.loop.index()) == (
+    assert index_line(notified.loop.index()) == (
         "2 new (2 notified, 4 listed); 1 notification can't be read, so the bucket was listed"
     )
 

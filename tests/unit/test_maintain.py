@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from labelloop.cli import render
 from labelloop.cli.main import group
 from labelloop.core.upkeep import Upkeep
 from labelloop.errors import LeaseHeld, LogError
 from labelloop.ledger import batches
+from labelloop.views.verbs import upkeep_line
 from tests.lasting import LastingWorld
 from tests.unit.test_damage import end
 from tests.world import World
@@ -93,7 +93,7 @@ def test_what_was_done_is_a_line() -> None:
     done = Upkeep(
         n_files=310, n_small=300, n_merged=2, n_snapshots=3, n_removed=640, freed_bytes=12_345_678
     )
-    assert render.upkeep_text(done) == (
+    assert upkeep_line(done) == (
         "300 small files merged into 2; 3 old versions let go; 640 files that nothing needs removed "
         "(12.3 MB); the log has 12 files"
     )

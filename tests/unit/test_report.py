@@ -23,8 +23,10 @@ from labelloop.errors import ReportError
 from labelloop.measuring.calibration import FEWEST_LABELS
 from labelloop.pages.report import page
 from labelloop.views.quality import Quality, quality
-from labelloop.views.tables import WIDEST_MATRIX, confusion, tables
-from labelloop.views.wording import day, headline, points
+from labelloop.views.sentences import headline
+from labelloop.views.tables.accuracy import of_report
+from labelloop.views.tables.confusion import WIDEST_MATRIX, confusion
+from labelloop.views.wording import day, points
 from tests.history import History
 from tests.unit.conftest import MakeWorld
 from tests.world import START, World
@@ -110,7 +112,7 @@ def test_a_version_whose_folder_is_gone_keeps_its_counts(past: MakeHistory, worl
     first, second = world.loop.report().training
     assert (first.n_human, first.human_by_queue, first.guarantee) == (15, None, None)
     assert second == found.training[1]
-    table = next(t for t in tables(world.loop.report()) if "training set" in t.title)
+    table = next(t for t in of_report(world.loop.report()) if "training set" in t.title)
     assert "its folder is gone" in table.rows[0][1]
 
 
@@ -151,7 +153,7 @@ def test_draws_of_unequal_chances_are_weighted(make_world: MakeWorld) -> None:
     world.answer_all("cat")
     world.loop.run()
     found = world.loop.report()
-    assert not found.even
+    assert not found.measured.even
     (only,) = found.calibration.bins
     labelled = [d.confidence or 0 for d in world.draws("accuracy") if d.label is not None]
     assert sum(labelled) / len(labelled) < 0.72  # most labels are of what the model is unsure of,
@@ -189,7 +191,7 @@ def test_a_fall_stands_in_a_table_and_in_its_picture(past: MakeHistory) -> None:
     found = past(35, worse_from=22)
     alarm = found.measured.trend.alarm
     assert alarm is not None
-    (looks,) = (t for t in tables(found) if t.title.startswith("Has the accuracy fallen?"))
+    (looks,) = (t for t in of_report(found) if t.title.startswith("Has the accuracy fallen?"))
     assert {row[-1] for row in looks.rows} == {"fallen", "not sure"}
     picture = over_time.by_round(found, DARK)
     assert picture.chart is not None
@@ -289,10 +291,15 @@ def test_class_names_stand_in_the_pictures_as_they_are(past: MakeHistory) -> Non
 
 def test_each_picture_has_a_table_with_its_numbers(past: MakeHistory) -> None:
     found = past(2)
-    assert len(list(tables(found))) == len(drawing.PICTURES)
-    for table in tables(found):
+    assert len(of_report(found)) == len(drawing.PICTURES)
+    for table in of_report(found):
         assert all(len(row) == len(table.columns) for row in table.rows)
-    counted = sum(int(cell) for row in confusion(found).rows for cell in row[1:] if cell != "·")
+    counted = sum(
+        int(cell)
+        for row in confusion(found.measured.confusion, "").rows
+        for cell in row[1:]
+        if cell != "·"
+    )
     assert counted == found.measured.last_seven_days.n_labelled
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from labelloop.core.estimate import Estimate
 from labelloop.measuring.blind_frame import BlindFrame
 from labelloop.measuring.trend import Trend
-from labelloop.views.wording import over_time
+from labelloop.views.sentences import over_time
 from tests.frames import blind_frame, trend_of
 from tests.history import History
 from tests.unit.conftest import MakeWorld

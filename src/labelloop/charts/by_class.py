@@ -17,7 +17,7 @@ from labelloop.charts.theme import WIDTH, Theme
 from labelloop.core.estimate import Estimate
 from labelloop.measuring.measured import Confusion
 from labelloop.views.quality import Quality
-from labelloop.views.tables import MOST_PAIRS, WIDEST_MATRIX
+from labelloop.views.tables.confusion import MOST_PAIRS, is_matrix
 from labelloop.views.wording import DASH, estimated, percent
 
 _MOST_CLASSES = 30
@@ -124,10 +124,10 @@ def confusion(q: Quality, theme: Theme) -> Picture:
         )
     else:
         says += "None of them was wrong. "
-    if not q.even:
+    if not q.measured.even:
         says += "Draws had unequal chances, so what the model is unsure of counts for more here. "
     names = sorted({c.label for c in found} | {c.predicted_class for c in found})
-    if len(names) > WIDEST_MATRIX:
+    if not is_matrix(found):
         shown = [c for c in wrong if c.n > 1][:MOST_PAIRS]
         if not shown:
             return Picture(name=name, title=title, says=says.strip(), chart=None)

@@ -20,7 +20,7 @@ from labelloop.charts.theme import WIDTH, Theme
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.measuring.trend import Trend
 from labelloop.views.quality import Period, Quality
-from labelloop.views.wording import day, estimated, labels, percent, points
+from labelloop.views.wording import counted, day, estimated, percent, points
 
 _LETTER = 6.3
 """Pixels a letter takes, about, at the size of the strip."""
@@ -111,7 +111,7 @@ def _picture(
     )
     counts = [e.n for _, e in estimates]
     if len(places) > _COUNTED:
-        says += f" Each {unit} has {min(counts):,} to {labels(max(counts))}."
+        says += f" Each {unit} has {min(counts):,} to {counted(max(counts), 'label')}."
     if len(estimates) < len(places):
         says += f" A gap is a {unit} without a blind label."
     if looked.means:

@@ -7,7 +7,7 @@ from labelloop.charts.theme import WIDTH, Theme
 from labelloop.core.estimate import Undefined
 from labelloop.views.plan import Plan
 from labelloop.views.quality import Quality
-from labelloop.views.wording import labels, percent, within
+from labelloop.views.wording import counted, percent, within
 
 _ENDLESS = "random sample of endless traffic"
 _UNIFORM = "uniform draw of a round"
@@ -51,7 +51,7 @@ def _bought(plan: Plan) -> str:
     b = plan.budget
     if b is None:
         return ""
-    says = f"The {labels(b.labels)} a round of {b.queue} buy {within(b.uniform)} drawn uniformly"
+    says = f"The {counted(b.labels, 'label')} a round of {b.queue} buy {within(b.uniform)} drawn uniformly"
     if isinstance(b.uncertainty, Undefined):
         return f"{says}. What uncertainty draws would buy isn't known: {b.uncertainty.reason}."
     return (

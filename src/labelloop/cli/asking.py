@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from labelloop.cli.wrapping import wrapped
+from labelloop.cli.screen import wrapped
 from labelloop.errors import ArgumentError
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {

@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labelloop.cli import render
 from labelloop.cli.common import name_and_version, opened, print_json, with_config
+from labelloop.cli.screen import print_tables
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import DatasetError
+from labelloop.views.tables.comparison import by_class
+from labelloop.views.wording import gained, interval, plain
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from labelloop.statistics.compare import Difference
     from labelloop.steps.compare.compare import Compared
 
 
@@ -93,8 +92,8 @@ def _show(r: "Compared") -> None:
         width = max(27, len(serving), len(candidate))
         for name, estimate in ((serving, r.serving), (candidate, r.candidate)):
             if isinstance(estimate, Estimate):
-                click.echo(f"{render.plain(name):<{width}} {render.interval(estimate)}")
-        click.echo(f"{'difference':<{width}} {_points(r.difference)}")
+                click.echo(f"{plain(name):<{width}} {interval(estimate)}")
+        click.echo(f"{'difference':<{width}} {gained(r.difference)}")
         rounds = f"{len(r.rounds)} round{'s' if len(r.rounds) != 1 else ''}"
         click.echo(
             f"{r.difference.n:,} blind labels of {rounds}, read for fresh traffic of this kind"
@@ -129,7 +128,7 @@ def _show(r: "Compared") -> None:
             fg="yellow",
         )
     if r.by_class:
-        render.print_tables([_class_table(r)])
+        print_tables([by_class(r)])
 
 
 def _advice(r: "Compared") -> str:
@@ -138,23 +137,3 @@ def _advice(r: "Compared") -> str:
     if r.more_labels:
         return f"about {r.more_labels:,} more blind labels would settle it"
     return "settled"
-
-
-def _points(d: "Difference") -> str:
-    return f"{100 * d.value:+.1f} points ({100 * d.low:+.1f} .. {100 * d.high:+.1f}, {d.level:.0%})"
-
-
-def _class_table(r: "Compared") -> "Table":
-    table = render.new_table(
-        "Where the difference comes from, in points of all traffic", "people say"
-    )
-    table.add_column("labels", justify="right")
-    table.add_column("difference", justify="right", no_wrap=True)
-    for gain in r.by_class:
-        shown = (
-            gain.difference.reason
-            if isinstance(gain.difference, Undefined)
-            else _points(gain.difference)
-        )
-        table.add_row(render.safe(gain.label), f"{gain.n:,}", shown)
-    return table

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labelloop.cli import render
 from labelloop.cli.common import name_and_version, opened, print_json, with_config
-from labelloop.cli.wrapping import wrapped
+from labelloop.cli.screen import print_tables, wrapped
+from labelloop.views.tables import datasets as tables
+from labelloop.views.wording import dated, plain
 
 if TYPE_CHECKING:
     from labelloop.exports.imagefolder import FolderKind
@@ -31,17 +32,7 @@ def list_versions(config: Path, as_json: bool) -> None:
         if not versions:
             click.echo("no version yet: `labelloop build` releases one when there are labels")
             return
-        table = render.new_table("Versions", "dataset", "version")
-        for name in ("human", "model"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for name in ("made", "content hash"):
-            table.add_column(name, no_wrap=True)
-        for v in versions:
-            made = render.moment(v.created_at, loop.settings.project.timezone)
-            counts = (f"{v.n_human:,}", f"{v.n_model:,}")
-            mark = "" if v.redacted_from is None else f"\nredacted, was\n{v.redacted_from[:12]}"
-            table.add_row(v.name, f"v{v.version}", *counts, made, v.content_hash[:12] + mark)
-        render.print_tables([table])
+        print_tables([tables.versions(versions, loop.settings.project.timezone)])
 
 
 @command.command("show")
@@ -86,9 +77,7 @@ def diff(config: Path, as_json: bool, old: str, new: str) -> None:
     elif not found.changes:
         click.echo(f"{found.old} and {found.new} hold the same {found.n_same:,} samples and labels")
     else:
-        from labelloop.cli.diff_tables import diff_tables
-
-        render.print_tables(diff_tables(found))
+        print_tables(tables.of_diff(found))
 
 
 @command.command("export")
@@ -163,14 +152,14 @@ def export(
             f"under its key; {Path(done.target) / GONE} lists them all; the first are"
         )
         for sample_id in done.gone:
-            click.echo(f"  {render.plain(sample_id)}")
+            click.echo(f"  {plain(sample_id)}")
     for r in done.redacted:
         samples = "sample was" if r.n_rows == 1 else "samples were"
         click.echo(
             f"{r.n_rows:,} {samples} taken out of {r.dataset} v{r.version} since its release, by "
-            f"`labelloop forget`, the last on {render.moment(r.at, timezone)}"
+            f"`labelloop forget`, the last on {dated(r.at, timezone)}"
         )
         if r.exports:
             click.echo("Exports taken before hold them still; delete them yourself:")
         for place in r.exports:
-            click.echo(f"  {render.plain(place)}")
+            click.echo(f"  {plain(place)}")

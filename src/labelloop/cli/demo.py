@@ -40,7 +40,7 @@ def command(folder: Path, leave: bool, annotate_yourself: bool, seed: int, clean
     _require_extra()
     from rich.console import Console
 
-    from labelloop.cli.render import outcome
+    from labelloop.cli.screen import outcome
     from labelloop.demo.scenario import play
     from labelloop.demo.screen import Screen
     from labelloop.demo.stage import Options

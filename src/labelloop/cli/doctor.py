@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labelloop.cli.common import opened, print_json, with_config
-from labelloop.cli.wrapping import wrapped
+from labelloop.cli.screen import wrapped
 from labelloop.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from labelloop.cli import render
 from labelloop.cli.common import opened, print_json, with_config
 from labelloop.errors import ArgumentError
+from labelloop.views.wording import counted, dated, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,11 +91,11 @@ def _lines(data: bytes, name: str) -> list[str]:
 def _show(r: "Forgotten", timezone: str) -> None:
     """What went, or would go, and what is left for the reader to do."""
     if r.n_again and r.n_again == r.n_samples:
-        click.echo(f"{_n(r.n_samples, 'sample')}, forgotten before")
+        click.echo(f"{counted(r.n_samples, 'sample')}, forgotten before")
     else:
         again = f", {r.n_again:,} of them forgotten before" if r.n_again else ""
         what = "would be forgotten" if r.dry_run else "forgotten"
-        click.echo(f"{_n(r.n_samples, 'sample')} {what}{again}")
+        click.echo(f"{counted(r.n_samples, 'sample')} {what}{again}")
     rows = {
         "prediction log": (
             (r.n_predictions, "prediction"),
@@ -104,22 +104,22 @@ def _show(r: "Forgotten", timezone: str) -> None:
         "Label Studio": ((r.n_tasks, "task"),),
         "answers": ((r.n_answers, "answer"),),
         "blind copies": ((r.n_copies, "copy", "copies"),),
-        "set aside": ((r.n_set_aside, "row"),),
+        "rejected": ((r.n_set_aside, "row"),),
         "ledger": ((r.n_draws, "draw"),),
     }
     for name, counts in rows.items():
-        said = ", ".join(_n(*count) for count in counts if count[0])
+        said = ", ".join(counted(*count) for count in counts if count[0])
         kept = " kept without the sample, for the accuracies" if name == "ledger" else ""
         if said:
             click.echo(f"  {name:<15} {said}{kept}")
     for v in r.redacted:
         new = f"; content hash {v.old_hash[:12]} is now {v.new_hash[:12]}" if v.new_hash else ""
-        click.echo(f"  {f'{v.name} v{v.version}':<15} {_n(v.n_rows, 'row')}{new}")
+        click.echo(f"  {f'{v.name} v{v.version}':<15} {counted(v.n_rows, 'row')}{new}")
     if r.exports:
         click.echo("Exports taken before hold the samples still; delete them yourself:")
     for e in r.exports:
-        when = render.moment(e.at, timezone)
-        click.echo(render.plain(f"  {e.dataset} v{e.version} as {e.format}, {when}: {e.target}"))
+        when = dated(e.at, timezone)
+        click.echo(plain(f"  {e.dataset} v{e.version} as {e.format}, {when}: {e.target}"))
     _list("Your own objects are there still; labelloop never deletes them:", r.inputs)
     _list("Other samples have the same content, and stay unless you name them too:", r.twins)
 
@@ -129,15 +129,6 @@ def _list(title: str, names: "Sequence[str]") -> None:
     if names:
         click.echo(title)
     for name in names[:_SHOWN]:
-        click.echo(render.plain(f"  {name}"))
+        click.echo(plain(f"  {name}"))
     if len(names) > _SHOWN:
         click.echo(f"  and {len(names) - _SHOWN:,} more, which --json lists")
-
-
-def _n(n: int, one: str, several: str = "") -> str:
-    """A count of things.
-
-    >>> _n(1, "task"), _n(2_000, "task"), _n(2, "copy", "copies")
-    ('1 task', '2,000 tasks', '2 copies')
-    """
-    return f"{n:,} {one if n == 1 else several or one + 's'}"

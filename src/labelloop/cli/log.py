@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from labelloop.cli import render
 from labelloop.cli.common import opened, print_json, with_config
+from labelloop.cli.screen import wrapped
 
 
 @click.group(name="log")
@@ -26,4 +26,6 @@ def maintain(config: Path, as_json: bool, dry_run: bool) -> None:
     if as_json:
         print_json(done)
     else:
-        click.echo(render.upkeep_text(done))
+        from labelloop.views.verbs import upkeep_line
+
+        click.echo(wrapped(upkeep_line(done), 0))

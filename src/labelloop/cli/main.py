@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 from labelloop import __version__
-from labelloop.cli.wrapping import wrapped
+from labelloop.cli.screen import wrapped
 from labelloop.errors import LabelloopError
 
 COMMANDS = {

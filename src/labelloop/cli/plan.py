@@ -5,15 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labelloop.cli import render
 from labelloop.cli.common import opened, print_json, with_config
 from labelloop.cli.files import need_pictures, write_file
-from labelloop.cli.wrapping import wrapped
-from labelloop.core.estimate import Undefined
+from labelloop.cli.screen import print_tables, wrapped
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from labelloop.views.plan import Plan
 
 
@@ -70,28 +66,11 @@ def command(
 
 
 def _print(plan: "Plan") -> None:
-    from labelloop.views.wording import assumptions, starting_point
+    from labelloop.views.sentences import assumptions, starting_point
+    from labelloop.views.tables.plan import needs
 
     for text in starting_point(plan):
         click.echo(wrapped(text, 0))
-    render.print_tables([_table(plan)])
+    print_tables([needs(plan)])
     for text in assumptions(plan):
         click.echo(wrapped(text, 0))
-
-
-def _table(r: "Plan") -> "Table":
-    from labelloop.views.wording import within
-
-    table = render.new_table(f"Blind labels needed, for {r.level:.0%} intervals", "at most")
-    for name in (
-        "random sample,\nendless traffic",
-        "uniform,\none round",
-        "uncertainty,\none round",
-        "the same if the\nrisk tells nothing",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
-    for need in r.needs:
-        counts = (need.random_sample, need.uniform, need.uncertainty, need.at_worst)
-        shown = ["-" if isinstance(n, Undefined) else f"{n:,}" for n in counts]
-        table.add_row(within(need.half_width), *shown)
-    return table

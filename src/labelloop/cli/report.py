@@ -1,20 +1,15 @@
 """report: the numbers as text, JSON, one HTML file, or pictures."""
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from labelloop.cli import render
 from labelloop.cli.common import Watch, opened, print_json, with_config
 from labelloop.cli.files import need_pictures, write_file
-from labelloop.cli.wrapping import wrapped
+from labelloop.cli.screen import print_tables, wrapped
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from labelloop.views import tables
     from labelloop.views.quality import Quality
 
 
@@ -56,51 +51,14 @@ def command(config: Path, as_json: bool, html: Path | None, png: Path | None) ->
 
 
 def _print(quality: "Quality") -> None:
-    from labelloop.views.tables import tables
-    from labelloop.views.wording import headline, over_time, worst_case
+    from labelloop.views.sentences import headline, over_time, worst_case
+    from labelloop.views.tables.accuracy import of_report
 
     said = [headline(quality), worst_case(quality)]
     for text in (*said, *over_time(quality.measured.trend, quality.timezone)):
         if text:
             click.echo(wrapped(text, 0))
-    render.print_tables([_on_screen(t) for t in tables(quality)])
-
-
-_LEFT_OUT = {"traffic"}
-"""Columns that a terminal has no room for; the page and --json have them."""
-_NOTHING_LEFT_OUT = {"open", "skipped", "set aside"}
-"""Columns that are shown where they hold more than zeros."""
-
-
-def _on_screen(found: "tables.Table") -> "Table":
-    """A table of a report as the terminal shows it: in 80 columns, where names are short."""
-    table = render.new_table(found.title)
-    shown = [
-        i
-        for i, name in enumerate(found.columns)
-        if name not in _LEFT_OUT
-        and not (name in _NOTHING_LEFT_OUT and all(row[i] == "0" for row in found.rows))
-    ]
-    for i in shown:
-        named = i < found.n_names
-        name = found.columns[i]
-        longest = max(len(_short(row[i])) for row in found.rows)
-        heading = "\n".join(textwrap.wrap(name, max(8, longest), break_long_words=False))
-        table.add_column(
-            render.safe(name if named else heading),
-            justify="left" if named else "right",
-            no_wrap=i == 0 or not named,
-            min_width=min(9, longest) if named else None,
-            overflow="fold" if named else "ellipsis",
-        )
-    for row in found.rows:
-        table.add_row(*(render.safe(_short(row[i])) for i in shown))
-    return table
-
-
-def _short(cell: str) -> str:
-    """An interval without its sign; the number beside it carries one."""
-    return cell.removesuffix("%") if "–" in cell else cell
+    print_tables(of_report(quality))
 
 
 def _write_page(quality: "Quality", path: Path, watch: Watch) -> list[str]:

@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from labelloop.cli import render
 from labelloop.cli.common import opened, print_json, with_config
-from labelloop.cli.wrapping import wrapped
+from labelloop.cli.screen import print_tables, wrapped
+from labelloop.views.tables.status import of_status
+from labelloop.views.wording import day_and_time, moment, plain
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command(name="status")
-@click.option("--rejected", is_flag=True, help="List the rows that were set aside, and why.")
+@click.option("--rejected", is_flag=True, help="List the rejected rows, and why each was rejected.")
 @click.option("--ties", is_flag=True, help="List the tasks on which people disagree.")
 @click.option("--waiting", is_flag=True, help="List the tasks that wait for people, oldest first.")
 @with_config
 def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bool) -> None:
-    """What waits for whom and since when, what blocks, and what was set aside."""
+    """What waits for whom and since when, what blocks, and what was rejected."""
     with opened(config, quiet=as_json) as loop:
         timezone = loop.settings.project.timezone
         if waiting:
@@ -35,11 +36,11 @@ def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bo
             if as_json:
                 print_json(rows)
             elif not rows:
-                click.echo("nothing is set aside")
+                click.echo("nothing is rejected")
             for row in rows if not as_json else ():
                 value = f" = {row.value}" if row.value else ""
                 when = f"{row.first_seen_at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
-                text = render.plain(f"{when}  {row.uri}  {row.reason}{value}")
+                text = plain(f"{when}  {row.uri}  {row.reason}{value}")
                 click.echo(wrapped(text, len(when) + 2))
             return
         status = loop.status()
@@ -49,10 +50,9 @@ def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bo
         if status.due_at is None:
             click.echo("no round yet: the first `labelloop run` draws one")
         else:
-            due = "due now" if status.due else f"due {render.moment(status.due_at, timezone)}"
+            due = "due now" if status.due else f"due {moment(status.due_at, timezone)}"
             click.echo(f"round {status.last_round} is the newest; the next is {due}")
-        if status.queues or status.n_rejected:
-            render.print_tables(render.status_tables(status, timezone))
+        print_tables(of_status(status, timezone))
         _print_blocks(status, timezone)
 
 
@@ -62,14 +62,14 @@ def _print_blocks(status: "Status", timezone: str) -> None:
         click.echo(f"{step} is running: {process}")
     lines = []
     for block in status.blocks:
-        since = f", since {render.day_and_time(block.since, timezone)}" if block.since else ""
+        since = f", since {day_and_time(block.since, timezone)}" if block.since else ""
         lines.append(f"{block.says}{since}. {block.remedy[:1].upper()}{block.remedy[1:]}.")
     for stray in status.strays:
         lines.append(f"An answer that is no class: {stray.value!r} by account {stray.annotator}.")
     if lines:
         click.secho("\nWhat blocks", bold=True)
     for line in lines:
-        click.echo(wrapped(render.plain(f"- {line}"), 2))
+        click.echo(wrapped(plain(f"- {line}"), 2))
 
 
 def _print_waits(loop: "Loop", as_json: bool) -> None:
@@ -82,9 +82,9 @@ def _print_waits(loop: "Loop", as_json: bool) -> None:
     timezone = loop.settings.project.timezone
     for wait in found if not as_json else ():
         page = f"{loop.project.annotator.project_url(wait.project_id)}?task={wait.ls_task_id}"
-        since = render.day_and_time(wait.since, timezone) if wait.since else "-"
+        since = day_and_time(wait.since, timezone) if wait.since else "-"
         text = f"{since}  {wait.queue}  {wait.sample_id}  {wait.state}  {page}"
-        click.echo(wrapped(render.plain(text), len(since) + 2))
+        click.echo(wrapped(plain(text), len(since) + 2))
 
 
 def _print_ties(loop: "Loop", as_json: bool) -> None:
@@ -97,4 +97,4 @@ def _print_ties(loop: "Loop", as_json: bool) -> None:
     for tie in found if not as_json else ():
         votes = ", ".join(f"{answer} {n}" for answer, n in sorted(tie.votes.items()))
         page = f"{loop.project.annotator.project_url(tie.project_id)}?task={tie.ls_task_id}"
-        click.echo(wrapped(render.plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"), 4))
+        click.echo(wrapped(plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"), 4))

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from labelloop.cli import render
 from labelloop.cli.common import Watch, opened, print_json, with_config
-from labelloop.cli.wrapping import wrapped
+from labelloop.cli.screen import line, outcome, print_tables, wrapped
 from labelloop.core.where import instant
 from labelloop.errors import LabelloopError
+from labelloop.views.tables.datasets import guarantees
+from labelloop.views.tables.plan import queues
 
 
 class _Instant(click.ParamType[datetime]):
@@ -44,9 +45,9 @@ def run(config: Path, as_json: bool, now: bool) -> None:
         def report(verb: str, result: object) -> None:
             watch.clear()
             if not as_json:
-                render.outcome(verb, result, timezone=timezone)
+                outcome(verb, result, timezone=timezone)
                 if verb == "index" and isinstance(result, LabelloopError):
-                    render.line("select", "not run: without index, traffic would be missing")
+                    line("select", "not run: without index, traffic would be missing")
 
         ran = loop.run(now=now, report=report)
     if as_json:
@@ -63,7 +64,7 @@ def run(config: Path, as_json: bool, now: bool) -> None:
 def index(config: Path, as_json: bool, list_store: bool) -> None:
     """List the bucket, read the tags of new objects, and add them to the prediction log.
 
-    Rows that can't be read are set aside; `labelloop status --rejected` lists them.
+    Rows that can't be read are rejected; `labelloop status --rejected` lists them.
     """
     with opened(config, quiet=as_json) as loop:
         indexed = loop.index(list_store=list_store)
@@ -106,9 +107,9 @@ def select(
         says = f"nothing was written; a round drawn now has {selected.n_frame:,} predictions"
         click.echo(says if selected.n_frame else f"{says}: `labelloop index` brings what is new")
     else:
-        render.outcome("select", selected, timezone=loop.settings.project.timezone)
+        outcome("select", selected, timezone=loop.settings.project.timezone)
     if selected.plans:
-        render.print_tables(render.select_tables(selected))
+        print_tables([queues(selected)])
 
 
 @click.command()
@@ -127,7 +128,8 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 @with_config
 def measure(config: Path, as_json: bool, since: datetime | None, until: datetime | None) -> None:
     """The accuracy by round, day, class and model, each with its interval, and whether it fell."""
-    from labelloop.views.wording import over_time
+    from labelloop.views.sentences import over_time
+    from labelloop.views.tables.accuracy import of_measure
 
     with opened(config, quiet=as_json) as loop:
         measured = loop.measure(since=since, until=until)
@@ -135,7 +137,7 @@ def measure(config: Path, as_json: bool, since: datetime | None, until: datetime
     if not as_json:
         for text in over_time(measured.trend, loop.settings.project.timezone):
             click.echo(wrapped(text, 0))
-        render.print_tables(render.measure_tables(measured))
+        print_tables(of_measure(measured, loop.settings.project.timezone))
 
 
 @click.command()
@@ -146,14 +148,14 @@ def build(config: Path, as_json: bool) -> None:
         built = loop.build()
     _show("build", built, as_json)
     if not as_json and built.certificates:
-        render.print_tables([render.certificate_table(built.certificates)])
+        print_tables([guarantees(built.certificates)])
 
 
 def _show(verb: str, result: object, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        render.outcome(verb, result)
+        outcome(verb, result)
 
 
 commands: dict[str, click.Command] = {

@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.views.wording import span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -145,7 +146,7 @@ def _estimated(estimate: Estimate | Undefined) -> str:
 def _interval(estimate: Estimate | Undefined) -> str:
     if isinstance(estimate, Undefined):
         return "-"
-    return f"{100 * estimate.low:.1f} .. {100 * estimate.high:.1f}%"
+    return span(estimate.low, estimate.high)
 
 
 def _true(day: Day) -> str:

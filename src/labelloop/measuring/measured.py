@@ -40,6 +40,8 @@ class Measured:
         the accuracy of the period that was asked about; None: none was
     by_class, by_model, confusion
         of that period, or else of the last seven days
+    even
+        whether all blind draws of the last seven days had the same chance within their rounds
     trend
         whether the accuracy has fallen, and its mean so far
     agreement
@@ -55,6 +57,7 @@ class Measured:
     confusion: tuple[Confusion, ...]
     extra_rounds: tuple[Accuracy, ...]
     n_random_sample: int | None
+    even: bool
     trend: Trend
     agreement: tuple[Agreement, ...] = ()
 
@@ -94,6 +97,7 @@ def measured(
         confusion=_confusion(d for f in frames for d in f.draws if inside(d)),
         extra_rounds=tuple(r.summary.accuracy for r in kept.rounds if r.round.extra),
         n_random_sample=_as_precise(last_seven_days.estimate),
+        even=all(f.uniform for f in lately if any(week(d) for d in f.draws)),
         trend=kept.trend(now),
         agreement=agreements(tx, level=level),
     )

@@ -7,8 +7,8 @@ from labelloop.charts.theme import DARK, FONT, LIGHT
 from labelloop.pages.pictures import drawn
 from labelloop.pages.rendering import render
 from labelloop.views.plan import Plan
-from labelloop.views.tables import needs
-from labelloop.views.wording import assumptions, starting_point
+from labelloop.views.sentences import assumptions, starting_point
+from labelloop.views.tables.plan import needs
 
 
 def plan_page(plan: Plan, project: str) -> str:

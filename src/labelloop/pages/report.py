@@ -9,10 +9,11 @@ from labelloop.core.estimate import Estimate
 from labelloop.pages.pictures import Drawn, drawn
 from labelloop.pages.rendering import render
 from labelloop.ports.clock import Progress
-from labelloop.views import tables
 from labelloop.views.quality import Quality
-from labelloop.views.tables import Table
-from labelloop.views.wording import fallen, headline, moment, over_time, percent, span, worst_case
+from labelloop.views.sentences import fallen, headline, over_time, worst_case
+from labelloop.views.table import Table
+from labelloop.views.tables.accuracy import by_picture
+from labelloop.views.wording import dated, percent, span
 
 
 def _unwatched(what: str, done: int, total: int | None) -> None:
@@ -40,7 +41,7 @@ def page(q: Quality, *, progress: Progress = _unwatched) -> str:
         light=LIGHT,
         dark=DARK,
         quality=q,
-        made=moment(q.made_at, q.timezone),
+        made=dated(q.made_at, q.timezone),
         number=_number(q),
         fallen=said[:1].upper() + said[1:],
         headline=f"{headline(q)} {worst_case(q)}",
@@ -48,7 +49,7 @@ def page(q: Quality, *, progress: Progress = _unwatched) -> str:
             ("blind labels", recent.n_labelled),
             ("still open", recent.n_waiting),
             ("skipped or lost", recent.n_skipped),
-            ("rows set aside", recent.n_set_aside),
+            ("rows rejected", recent.n_set_aside),
             ("predictions they speak for", recent.n_traffic),
         ),
         sections=list(_sections(q, progress)),
@@ -69,20 +70,7 @@ def _number(q: Quality) -> dict[str, str] | None:
 
 def _sections(q: Quality, progress: Progress) -> Iterator[_Section]:
     """A section a picture, with its numbers in tables."""
-    beside = {
-        "accuracy-by-day": (tables.periods("", q.days),),
-        "accuracy-by-round": (
-            tables.periods("", q.rounds),
-            tables.looks(q),
-            tables.extra_rounds(q),
-        ),
-        "accuracy-by-class": (tables.classes(q),),
-        "confusion": (tables.confusion(q),),
-        "reliability": (tables.confidence(q),),
-        "labels-and-width": (tables.needs(q.plan),),
-        "training-set": (tables.training(q),),
-        "labels": (tables.asked(q), tables.agreement(q)),
-    }
+    beside = by_picture(q)
     n = len(drawing.PICTURES)
     both = zip(drawing.pictures(q, LIGHT), drawing.pictures(q, DARK), strict=True)
     for done, (light, dark) in enumerate(both):

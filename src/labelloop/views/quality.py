@@ -74,8 +74,6 @@ class Quality:
 
     measured
         what `measure` knows: the headline is its last seven days
-    even
-        whether all blind draws of the last seven days had the same chance within their rounds
     rounds, days
         its regular rounds and its days, with their models, oldest first
     plan
@@ -88,7 +86,6 @@ class Quality:
     timezone: str
     made_at: datetime
     measured: Measured
-    even: bool
     rounds: tuple[Period, ...]
     days: tuple[Period, ...]
     calibration: Calibration
@@ -122,7 +119,6 @@ def quality(
         timezone=timezone,
         made_at=now,
         measured=measured,
-        even=all(f.uniform for f in regular if any(d.predicted_at >= since for d in f.draws)),
         rounds=_rounds(measured.rounds, regular),
         days=_days(measured.days, regular, zone),
         calibration=calibration(regular, since=since, level=level),

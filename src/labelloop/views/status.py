@@ -84,7 +84,7 @@ class Status:
     queues
         that whose oldest task has waited for a person the longest first
     n_rejected, n_rejected_last_day
-        rows set aside, by reason; those first seen in the last 24 hours
+        rejected rows, by reason; those first seen in the last 24 hours
     due_at
         None: the first round is due with the first predictions
     running
@@ -213,6 +213,6 @@ def ties(ledger: Ledger) -> list[Tie]:
 
 
 def rejected(ledger: Ledger) -> list[SetAside]:
-    """Every row set aside, newest first."""
+    """Every rejected row, newest first."""
     with ledger.read() as tx:
         return rejects.every(tx)

@@ -16,15 +16,16 @@ from rich.console import Console
 
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.errors import Request, answered
-from labelloop.cli import render
-from labelloop.cli.report import _on_screen
-from labelloop.cli.wrapping import wrapped
+from labelloop.cli.screen import laid_out, wrapped
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.measuring.measured import Confusion
 from labelloop.views.status import QueueStatus, Status
-from labelloop.views.tables import Table, confusion
+from labelloop.views.table import Mark, Table, names, numbers
+from labelloop.views.tables.accuracy import accuracies, of_measure
+from labelloop.views.tables.confusion import confusion
+from labelloop.views.tables.status import of_status
 from tests.unit.conftest import MakeWorld
 
 AT = datetime(2026, 11, 25, 19, 12, tzinfo=UTC)
@@ -46,9 +47,9 @@ def terminal() -> Iterator[int]:
         yield found
 
 
-def printed(table: Any) -> list[str]:
+def printed(table: Table) -> list[str]:
     file = StringIO()
-    Console(file=file, width=80).print(table)
+    Console(file=file, width=80).print(laid_out(table))
     return file.getvalue().splitlines()
 
 
@@ -104,7 +105,7 @@ def test_status_shows_every_number_on_eighty_columns() -> None:
         )
     )
     found = Status(queues=queues, n_rejected={}, strays=(), last_round=1, due_at=AT, due=False)
-    lines = printed(render.status_tables(found, "UTC")[0])
+    lines = printed(of_status(found, "UTC")[0])
     text = "\n".join(lines)
     assert "…" not in text
     for number in ("11,111", "22,222", "33,333", "44,444", "55,555", "25 Nov 19:12"):
@@ -119,22 +120,23 @@ def test_classes_too_long_for_headings_are_numbered_in_the_confusion_matrix() ->
         Confusion(predicted_class=classes[i], label=classes[(i * i) % 8], n=100 + i)
         for i in range(8)
     ]
-    measured = cast("Any", SimpleNamespace(confusion=counts))
-    text = "\n".join(printed(render._confusion(measured, "last 7 days")))
+    text = "\n".join(printed(confusion(cast("Any", counts), "last 7 days")))
     assert "…" not in text
     assert all(f"{i}  {name}" in text for i, name in enumerate(classes, 1))
     assert all(str(c.n) in text for c in counts)
 
 
-def test_the_confusion_of_a_report_is_numbered_too() -> None:
-    names = [f"landscape/and a long name {i}" for i in range(6)]
-    counts = [Confusion(predicted_class=n, label=n, n=70 + i) for i, n in enumerate(names[1:])]
-    wrong = Confusion(predicted_class=names[1], label=names[0], n=99)
-    quality = SimpleNamespace(measured=SimpleNamespace(confusion=[*counts, wrong]))
-    text = "\n".join(printed(_on_screen(confusion(cast("Any", quality)))))
+def test_a_confusion_matrix_marks_what_is_right_and_what_is_wrong() -> None:
+    classes = [f"landscape/and a long name {i}" for i in range(6)]
+    counts = [Confusion(predicted_class=n, label=n, n=70 + i) for i, n in enumerate(classes[1:])]
+    wrong = Confusion(predicted_class=classes[1], label=classes[0], n=99)
+    table = confusion([*counts, wrong], "last 7 days")
+    text = "\n".join(printed(table))
     assert "…" not in text
-    assert all(f"{i}  {name}" in text for i, name in enumerate(names, 1))
+    assert all(f"{i}  {name}" in text for i, name in enumerate(classes, 1))
     assert all(text.count(str(n)) == 1 for n in (70, 71, 72, 73, 74, 99))
+    assert [at for at, mark in table.marks.items() if mark is Mark.WRONG] == [(1, 1)]
+    assert len(table.marks) == 6
 
 
 def test_a_bucket_that_isnt_there_is_no_matter_of_one_key() -> None:
@@ -152,22 +154,24 @@ def test_a_bucket_that_isnt_there_is_no_matter_of_one_key() -> None:
 def test_nothing_lost_is_no_column_of_zeros() -> None:
     queue = QueueStatus(queue="a", purpose=Purpose.TRAINING, by_state={}, oldest_at=None)
     found = Status(queues=(queue,), n_rejected={}, strays=(), last_round=1, due_at=AT, due=False)
-    assert not any("lost" in line for line in printed(render.status_tables(found, "UTC")[0]))
+    assert not any("lost" in line for line in printed(of_status(found, "UTC")[0]))
 
 
 def test_a_report_shows_long_headings_and_every_number_on_eighty_columns() -> None:
     found = Table(
         title="Blind labels needed",
         columns=(
-            "at most",
-            "random sample, endless traffic",
-            "uniform, one round",
-            "uncertainty, one round",
-            "the same if the risk tells nothing",
+            *names("at most"),
+            *numbers(
+                "random sample, endless traffic",
+                "uniform, one round",
+                "uncertainty, one round",
+                "the same if the risk tells nothing",
+            ),
         ),
         rows=(("±1 points", "9,600,000", "2,030,000", "-", "2,050,000"),),
     )
-    text = "\n".join(printed(_on_screen(found)))
+    text = "\n".join(printed(found))
     assert "…" not in text
     assert all(cell in text for cell in found.rows[0])
     assert "traffic" in text
@@ -186,7 +190,7 @@ def test_an_accuracy_table_has_no_column_of_zeros() -> None:
         )
         for n in (0, 5)
     ]
-    lines = printed(render._accuracies("by class", cast("Any", rows)))
+    lines = printed(accuracies("by class", cast("Any", rows)))
     assert not any("skipped" in line for line in lines)
     assert [line.split() for line in lines if "mountain" in line] == [
         ["landscape/mountain", "-", "-", "0", "35", n, "-"] for n in ("0", "5")
@@ -194,4 +198,4 @@ def test_an_accuracy_table_has_no_column_of_zeros() -> None:
 
 
 def test_before_anything_is_drawn_a_measure_has_no_empty_tables(make_world: MakeWorld) -> None:
-    assert render.measure_tables(make_world().loop.measure()) == []
+    assert of_measure(make_world().loop.measure(), "UTC") == []

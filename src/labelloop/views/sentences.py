@@ -1,0 +1,165 @@
+"""What results say in sentences: the same on a terminal, on a page and below a picture."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.views.wording import counted, day, estimated, percent, points, span, within
+
+if TYPE_CHECKING:
+    from labelloop.measuring.trend import Look, Trend
+    from labelloop.views.plan import Plan
+    from labelloop.views.quality import Quality
+
+
+def headline(q: "Quality") -> str:
+    """The accuracy of the last seven days in one sentence, with all that it rests on."""
+    recent = q.measured.last_seven_days
+    e = recent.estimate
+    if isinstance(e, Undefined):
+        known = [p for p in q.rounds if isinstance(p.accuracy.estimate, Estimate)]
+        says = f"No accuracy for the last 7 days: {e.reason}."
+        if known:
+            newest = known[-1].accuracy
+            says += f" Newest: {newest.name}, {estimated(newest.estimate)}."
+        return says
+    return (
+        f"The model was right on {percent(e.value)} of the last 7 days' traffic; the {e.level:.0%} "
+        f"interval is {span(e.low, e.high)}, from {counted(e.n, 'label')} given without seeing the "
+        "prediction."
+    )
+
+
+def worst_case(q: "Quality") -> str:
+    """What the headline's interval would be if all that is missing went the worst way."""
+    recent = q.measured.last_seven_days
+    e = recent.estimate
+    if isinstance(e, Undefined):
+        return ""
+    if (e.worst_low, e.worst_high) == (e.low, e.high):
+        return "No answer is missing that could change it, and no row was rejected."
+    return (
+        f"At worst {span(e.worst_low, e.worst_high)}: if each answer that is missing up to the furthest "
+        "one given, and each row that could not be read "
+        f"({recent.n_set_aside:,}), were wrong, or were right."
+    )
+
+
+def fallen(look: "Look") -> str:
+    """An alarm, in a few words.
+
+    >>> from datetime import UTC, date
+    >>> from labelloop.measuring.trend import Look
+    >>> from labelloop.statistics import Drop
+    >>> found = Drop(alarm=True, value=0.081, bound=0.012, before=0.921, now=0.84, n_before=900,
+    ...              n_now=200, n_windows=1, spent=0.001)
+    >>> fallen(Look(model="v2", number=9, at=datetime(2026, 10, 12, tzinfo=UTC),
+    ...             since=date(2026, 10, 5), rounds=(61,), drop=found))
+    'the accuracy of v2 has fallen since the week of 5 Oct: by 8.1 points, surely more than 1.2'
+    """
+    return (
+        f"the accuracy of {look.model} has fallen since the week of {day(look.since)}: by "
+        f"{points(look.drop.value)}, surely more than {100 * look.drop.bound:.1f}"
+    )
+
+
+def over_time(trend: "Trend", timezone: str) -> Iterator[str]:
+    """What is known over time of the model that serves, in sentences."""
+    zone = ZoneInfo(timezone)
+    yield _looked(trend, zone)
+    if trend.delays:
+        shown = ", of ".join(
+            f"{points(d.fall)} "
+            + (f"after about {counted(d.weeks, 'week')}" if d.weeks else "not within ten years")
+            for d in trend.delays
+        )
+        n = counted(round(trend.labels_a_week), "label")
+        yield f"At {n} a week, a fall shows with even odds: of {shown}."
+    means = [m for m in trend.means if m.model == trend.model]
+    if means:
+        last = means[-1]
+        yield (
+            f"Mean of {last.model} over {counted(last.n_weeks, 'week')}, up to that of {day(last.week)}: "
+            f"{percent(last.mean)}; {span(last.low, last.high)} holds at every look ({trend.level:.0%})."
+        )
+
+
+def _looked(trend: "Trend", zone: ZoneInfo) -> str:
+    alarm, latest = trend.alarm, trend.latest
+    after = (
+        f"The next look is on {_on(trend.next_at, zone)}; false alarms a year: "
+        f"{trend.false_alarms_a_year:.2g} at most."
+    )
+    if latest is None:
+        why = "two closed weeks with blind labels of one model are needed"
+        if trend.model is None and trend.n_mixed:
+            why += ", and each round so far was served by several"
+        return f"Has the accuracy fallen? No look yet: {why}. {after}"
+    d = latest.drop
+    against = (
+        f"{percent(d.now)} in the last {_last(d.n_windows)}, {percent(d.before)} before "
+        f"(n = {d.n_now:,} and {d.n_before:,})"
+    )
+    if alarm is None:
+        return (
+            f"No fall of {latest.model} is sure at {latest.number:,} weekly "
+            f"look{'' if latest.number == 1 else 's'}. On {_on(latest.at, zone)}: {against}. {after}"
+        )
+    said = fallen(alarm)
+    found = f"{said[0].upper()}{said[1:]} points. It was found on {_on(alarm.at, zone)}"
+    if latest.number > alarm.number:
+        found += f"; on {_on(latest.at, zone)}: {against}"
+    return f"{found}. {after}"
+
+
+def _on(at: datetime, zone: ZoneInfo) -> str:
+    local = at.astimezone(zone)
+    return f"{local:%a} {local.day} {local:%b %Y}"
+
+
+def _last(n: int) -> str:
+    return "week" if n == 1 else counted(n, "week")
+
+
+def starting_point(r: "Plan") -> list[str]:
+    """What a plan reckons with."""
+    if r.accuracy is None or isinstance(r.accuracy.estimate, Undefined):
+        lines = ["no accuracy is known yet: reckoned with 50%, where most labels are needed"]
+    else:
+        e = r.accuracy.estimate
+        interval = f"{percent(e.value)} ({span(e.low, e.high)}, {e.level:.0%})"
+        lines = [f"accuracy {interval}, {e.n:,} blind labels, {r.accuracy.name}"]
+    if r.round is None:
+        lines.append("no round has drawn for evaluation yet: its traffic is unknown")
+    else:
+        lines.append(f"traffic {r.n_traffic:,} inputs a round, as in round {r.round}")
+    return lines
+
+
+def assumptions(r: "Plan") -> list[str]:
+    """What a budget buys, and what a plan takes for granted."""
+    lines = []
+    if r.budget is not None:
+        b = r.budget
+        parts = [f"{within(b.uniform)} uniform"]
+        if not isinstance(b.uncertainty, Undefined):
+            parts.append(f"{within(b.uncertainty)} by uncertainty")
+        parts.append(f"{within(b.at_worst)} by uncertainty if the risk tells nothing")
+        lines.append(f"the {b.labels:,} labels a round of {b.queue!r} give {', '.join(parts)}")
+    if r.round is not None:
+        lines.append(
+            "assumes that traffic and accuracy stay as they are, and every draw is answered"
+        )
+    for need in r.needs[:1]:
+        if r.risk_rounds:
+            n = len(r.risk_rounds)
+            lines.append(f"the risk was learned from {n} round{'s' if n > 1 else ''}")
+        elif isinstance(need.uncertainty, Undefined) and r.round is not None:
+            lines.append(f"uncertainty: {need.uncertainty.reason}")
+    if r.accuracy is not None and isinstance(r.accuracy.estimate, Estimate):
+        lines.append(
+            "a plan, no promise: in simulations intervals came out up to a fifth wider or narrower"
+        )
+    return lines

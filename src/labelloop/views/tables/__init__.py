@@ -1,0 +1,1 @@
+"""What results hold, as tables: a file a subject."""

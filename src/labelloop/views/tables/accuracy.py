@@ -1,0 +1,163 @@
+"""How good the model is, as tables."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from labelloop.core.estimate import Estimate, Undefined
+from labelloop.views.table import NONE, Column, Row, Table, names, numbers
+from labelloop.views.tables.confusion import confusion
+from labelloop.views.tables.labels import agreement, asked, training
+from labelloop.views.tables.plan import needs
+from labelloop.views.wording import bounds, counted, models, percent
+
+if TYPE_CHECKING:
+    from labelloop.measuring.accuracy import Accuracy
+    from labelloop.measuring.measured import Measured
+    from labelloop.views.quality import Period, Quality
+
+MOST_LOOKS = 12
+"""So many looks are shown, the newest."""
+
+
+def of_measure(m: "Measured", timezone: str) -> list[Table]:
+    """Every table of `measure` that has a row."""
+    of = m.period.name if m.period else "last 7 days"
+    found = (
+        accuracies("Accuracy of the period", [m.period] if m.period else ()),
+        accuracies("Accuracy by round", m.rounds),
+        accuracies("Accuracy by day", m.days),
+        looks(m, timezone),
+        accuracies("Extra rounds, never pooled with the others", m.extra_rounds),
+        accuracies(f"Accuracy by predicted class, {of}", m.by_class, "the model said"),
+        accuracies(f"Accuracy by model, {of}", m.by_model),
+        confusion(m.confusion, of),
+        agreement(m.agreement),
+    )
+    return [table for table in found if table.rows]
+
+
+def of_report(q: "Quality") -> list[Table]:
+    """Every table of a report that has a row, in its order."""
+    return [table for table in chain.from_iterable(by_picture(q).values()) if table.rows]
+
+
+def by_picture(q: "Quality") -> dict[str, tuple[Table, ...]]:
+    """The tables of a report, by the picture that each stands below."""
+    m, of = q.measured, "last 7 days"
+    return {
+        "accuracy-by-day": (periods("Accuracy by day", q.days),),
+        "accuracy-by-round": (
+            periods("Accuracy by round", q.rounds),
+            looks(m, q.timezone),
+            accuracies("Extra rounds, never pooled with the others", m.extra_rounds),
+        ),
+        "accuracy-by-class": (
+            accuracies(f"Accuracy by predicted class, {of}", m.by_class, "the model said"),
+        ),
+        "confusion": (confusion(m.confusion, of),),
+        "reliability": (confidence(q),),
+        "labels-and-width": (needs(q.plan),),
+        "training-set": (training(q.training),),
+        "labels": (asked(q.labels), agreement(m.agreement)),
+    }
+
+
+def accuracies(title: str, rows: "Sequence[Accuracy]", of: str = "") -> Table:
+    """Accuracies with all that stands beside them; `of` heads their names."""
+    return Table(
+        title=title,
+        columns=(*names(of), *_beside(rows)),
+        rows=tuple((a.name, *_accuracy(a)) for a in rows),
+    )
+
+
+def periods(title: str, found: "Sequence[Period]") -> Table:
+    """Rounds or days with the models that served them."""
+    rows = [p.accuracy for p in found]
+    return Table(
+        title=title,
+        columns=(*names("", "model"), *numbers("traffic", if_wide=True), *_beside(rows)),
+        rows=tuple(
+            (p.accuracy.name, models(p.models), f"{p.accuracy.n_traffic:,}", *_accuracy(p.accuracy))
+            for p in found
+        ),
+    )
+
+
+def _beside(rows: "Iterable[Accuracy]") -> tuple[Column, ...]:
+    return (
+        *numbers("accuracy", _interval(a.estimate for a in rows), "blind labels"),
+        *numbers("open", "skipped", "rejected", if_any=True),
+        *numbers("at worst"),
+    )
+
+
+def _interval(estimates: Iterable[Estimate | Undefined]) -> str:
+    """The heading of a column of intervals."""
+    level = next((e.level for e in estimates if isinstance(e, Estimate)), 0.95)
+    return f"{level:.0%} interval"
+
+
+def _accuracy(a: "Accuracy") -> Row:
+    value, interval, worst = _numbers(a.estimate)
+    counts = (f"{n:,}" for n in (a.n_labelled, a.n_waiting, a.n_skipped, a.n_set_aside))
+    return (value, interval, *counts, worst)
+
+
+def _numbers(e: Estimate | Undefined) -> tuple[str, str, str]:
+    if isinstance(e, Undefined):
+        return NONE, NONE, NONE
+    return percent(e.value), bounds(e.low, e.high), bounds(e.worst_low, e.worst_high)
+
+
+def looks(m: "Measured", timezone: str) -> Table:
+    """The newest weekly looks: has the accuracy fallen?"""
+    found = m.trend.looks
+    zone = ZoneInfo(timezone)
+    rows = tuple(
+        (
+            k.at.astimezone(zone).date().isoformat(),
+            k.model,
+            "week" if k.drop.n_windows == 1 else counted(k.drop.n_windows, "week"),
+            percent(k.drop.before),
+            percent(k.drop.now),
+            f"{100 * k.drop.value:+.1f}",
+            f"{100 * k.drop.bound:+.1f}",
+            f"{k.drop.n_now:,}",
+            "fallen" if k.drop.alarm else "not sure",
+        )
+        for k in found[-MOST_LOOKS:]
+    )
+    of = f", the newest {MOST_LOOKS} of {len(found):,}" if len(found) > MOST_LOOKS else ""
+    return Table(
+        title=f"Has the accuracy fallen? Weekly looks{of}",
+        columns=(
+            *names("on", "model", "the last"),
+            *numbers("before", "now", "fall, points", "surely above", "labels now", "verdict"),
+        ),
+        rows=rows,
+    )
+
+
+_FIT = {-1: "too high", 0: "fits", 1: "too low"}
+
+
+def confidence(q: "Quality") -> Table:
+    """What the model claimed against what it kept."""
+    rows: list[Row] = []
+    for b in q.calibration.bins:
+        value, interval, worst = _numbers(b.estimate)
+        n = "0" if isinstance(b.estimate, Undefined) else f"{b.estimate.n:,}"
+        claimed = f"{b.low:.3f}–{b.high:.3f}" if b.low < b.high else f"{b.low:.3f}"
+        rows.append((claimed, percent(b.mean_confidence), value, interval, n, worst, _FIT[b.off]))
+    between = _interval(b.estimate for b in q.calibration.bins)
+    return Table(
+        title="Confidence against accuracy, last 7 days",
+        columns=(
+            *names("confidence"),
+            *numbers("on average", "accuracy", between, "labels", "at worst", "claim"),
+        ),
+        rows=tuple(rows),
+    )
