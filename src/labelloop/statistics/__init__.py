@@ -5,17 +5,22 @@ from labelloop.statistics.accuracy import accuracy, pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.certify import Certificate, Promise, certify
 from labelloop.statistics.certify_counts import CountsCertificate, ListCounts, certify_counts
+from labelloop.statistics.classes import ClassRow, ClassTable, by_class
 from labelloop.statistics.compare import Difference, Verdict, compare
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
 from labelloop.statistics.drop import Drop, Window, latest_drop, level_spent, looks_to_show
 from labelloop.statistics.frame import BlindRound, Frame
+from labelloop.statistics.people import Missed, assuming_errors, missed
 from labelloop.statistics.risk import RiskModel
 from labelloop.statistics.rounds_sequence import RoundsSequence
+from labelloop.statistics.sequential_bound import SequentialBound
 from labelloop.statistics.wilson import wilson
 
 __all__ = [
     "BlindRound",
     "Certificate",
+    "ClassRow",
+    "ClassTable",
     "ConfidenceSequence",
     "CountsCertificate",
     "Difference",
@@ -23,20 +28,25 @@ __all__ = [
     "Estimate",
     "Frame",
     "ListCounts",
+    "Missed",
     "Promise",
     "RiskModel",
     "RoundsSequence",
+    "SequentialBound",
     "Stratum",
     "Undefined",
     "Verdict",
     "Window",
     "accuracy",
+    "assuming_errors",
+    "by_class",
     "certify",
     "certify_counts",
     "compare",
     "latest_drop",
     "level_spent",
     "looks_to_show",
+    "missed",
     "pooled",
     "uniform_accuracy",
     "wilson",

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.errors import ArgumentError
 from labelloop.statistics.frame import BlindRound, Floats, Frame, check_level, same_length, truths
 from labelloop.statistics.greg import Cells, Labelled, Share, share
+from labelloop.statistics.people import Corrected, Missed, by_looks, by_recapture
 
 
 def accuracy(
@@ -22,6 +25,9 @@ def accuracy(
     level: float = 0.95,
     answered: npt.ArrayLike | None = None,
     n_set_aside: int = 0,
+    agreed: npt.ArrayLike | None = None,
+    recapture: npt.ArrayLike | None = None,
+    missed: Missed | None = None,
     fresh: bool = False,
 ) -> Estimate | Undefined:
     """The share of a frame's samples that the model got right, or the mean score, with its interval.
@@ -38,13 +44,19 @@ def accuracy(
     answered, n_set_aside
         draws before the furthest reached that have no answer, and rows of the traffic that no draw
         could reach: they widen worst_low and worst_high
+    agreed, recapture, missed
+        of rounds with second looks, where `correct` is False for confirmed errors alone: (n,) bool,
+        whether the first answer was the prediction; (n,) float, for confirmed errors 1.0 if a further
+        blind answer agreed with the model, 0.0 if not, NaN if none was asked for; and what `missed`
+        made of the looks at agreeing draws, used in place of `recapture` where it is given
     fresh
         False: the estimand is the share in this finite population. True: the probability behind it,
         for traffic still to come of the same kind
 
-    Assumes: answers are right; draws without an answer are like those with one of the same risk
-    (the worst case drops this); the risk was fixed before the draw and did not learn from these
-    labels. The risk need not be good: a bad one costs width, not coverage.
+    Assumes: answers are right, or with second looks what `labelloop.statistics.people` says; draws
+    without an answer are like those with one in the same fifth of risk (the worst case drops this);
+    the risk was fixed before the draw and did not learn from these labels. The risk need not be good:
+    a bad one costs width, not coverage.
 
     Source: see `labelloop.statistics.greg`; with 8 labelled errors and 8 correct ones or more the
     interval is Wilson's at the effective sample size with Student's t, else Clopper and Pearson's.
@@ -59,15 +71,31 @@ def accuracy(
     '0.915 (0.843 .. 0.955) from 100'
     """
     one = BlindRound.checked(
-        correct, risk, inclusion, frame, answered=answered, n_set_aside=n_set_aside
+        correct,
+        risk,
+        inclusion,
+        frame,
+        answered=answered,
+        n_set_aside=n_set_aside,
+        agreed=agreed,
+        recapture=recapture,
     )
+    if missed is not None and agreed is None:
+        raise ArgumentError(
+            "missed without agreed: expected whether each first answer was the prediction",
+            remedy="pass agreed, (n,) bool",
+        )
     if uniform is not None:
         same_length(correct=one.score, uniform=truths("uniform", uniform))
-    return pooled([one], level=level, fresh=fresh)
+    return pooled([one], level=level, fresh=fresh, missed=missed)
 
 
 def pooled(
-    rounds: Sequence[BlindRound], *, level: float = 0.95, fresh: bool = False
+    rounds: Sequence[BlindRound],
+    *,
+    level: float = 0.95,
+    fresh: bool = False,
+    missed: Missed | None = None,
 ) -> Estimate | Undefined:
     """The share of correct predictions among the traffic of all rounds together.
 
@@ -95,16 +123,70 @@ def pooled(
     read = sum(r.frame.population for r in used)
     readable = read / (read + sum(r.n_set_aside for r in used))
     n = sum(int(r.answered.sum()) for r in used)
-    return Estimate(
+    method = _method(found, len(used), fresh)
+    estimate = Estimate(
         value=found.value,
         low=found.low,
         high=found.high,
         level=level,
         n=n,
         n_effective=found.n_effective,
-        method=_method(found, len(used), fresh),
-        worst_low=min(found.low, worst_low) * readable,
-        worst_high=max(found.high, worst_high) * readable + (1 - readable),
+        method=method,
+        worst_low=min(found.low, worst_low),
+        worst_high=max(found.high, worst_high),
+    )
+    corrected = _corrected(used, found, missed, level)
+    if corrected is not None:
+        estimate = _less_overlooked(estimate, corrected)
+    return replace(
+        estimate,
+        worst_low=estimate.worst_low * readable,
+        worst_high=estimate.worst_high * readable + (1 - readable),
+    )
+
+
+def _corrected(
+    rounds: Sequence[BlindRound], right: Share, missed: Missed | None, level: float
+) -> Corrected | None:
+    """The accuracy less the errors that people overlooked; None where no look says how many."""
+    if missed is not None:
+        agreeing = [
+            r if r.agreed is None else replace(r, score=r.agreed.astype(np.float64)) for r in rounds
+        ]
+        return by_looks(right, share_right(agreeing, level=level).value, missed, level)
+    again = np.concatenate([_again(r) for r in rounds])
+    asked = ~np.isnan(again)
+    if not asked.any():
+        return None
+    inclusion = np.concatenate([r.inclusion for r in rounds])
+    freedom = max(1, sum(int(r.answered.sum()) for r in rounds) - len(rounds) - 1)
+    return by_recapture(right, again[asked], inclusion[asked], freedom, level)
+
+
+def _again(one: BlindRound) -> npt.NDArray[np.float64]:
+    """What further answers said of the round's confirmed errors; NaN elsewhere."""
+    none = np.full(one.score.size, np.nan)
+    if one.recapture is None:
+        return none
+    return np.where(one.answered & (one.score < 1), one.recapture, none)
+
+
+def _less_overlooked(estimate: Estimate, found: Corrected) -> Estimate:
+    """The estimate with the errors that people overlooked taken off."""
+    from scipy.special import ndtri
+
+    half = (found.high - found.low) / 2
+    spread = (half / float(ndtri((1 + estimate.level) / 2))) ** 2
+    size = found.value * (1 - found.value) / spread if spread else estimate.n_effective
+    return replace(
+        estimate,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n_effective=min(size, estimate.n_effective) if size else estimate.n_effective,
+        method=f"{estimate.method}, {found.basis}",
+        worst_low=max(0.0, min(found.low, estimate.worst_low - found.off_high)),
+        worst_high=max(found.high, estimate.worst_high - found.off_low),
     )
 
 
@@ -134,27 +216,67 @@ def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> tuple[Lab
     draw, mean that each sample's chance was lower, given how many came back: the variance must
     know.
     """
-    ratio = [float(r.answered.sum() / (r.frame.n @ r.frame.inclusion)) for r in rounds]
+    rates = [_response_rates(r) for r in rounds]
     drawn = Labelled(
         np.concatenate([score[r.answered] for r, score in zip(rounds, scores, strict=True)]),
         np.concatenate([np.full(int(r.answered.sum()), float(h)) for h, r in enumerate(rounds)]),
         np.concatenate([r.risk[r.answered] for r in rounds]),
-        np.concatenate(
-            [
-                np.minimum(1.0, r.inclusion[r.answered] * q)
-                for r, q in zip(rounds, ratio, strict=True)
-            ]
-        ),
+        np.concatenate([rate.of_draws[r.answered] for r, rate in zip(rounds, rates, strict=True)]),
     )
     cells = Cells(
         np.concatenate([r.frame.n for r in rounds]).astype(np.float64),
         np.concatenate([np.full(r.frame.n.size, float(h)) for h, r in enumerate(rounds)]),
         np.concatenate([r.frame.risk for r in rounds]),
-        np.concatenate(
-            [np.minimum(1.0, r.frame.inclusion * q) for r, q in zip(rounds, ratio, strict=True)]
-        ),
+        np.concatenate([rate.of_cells for rate in rates]),
     )
     return drawn, cells
+
+
+FIFTHS = 5
+"""Into how many parts by risk a round is divided, to see how far its answers came back unevenly."""
+
+LEAST_ANSWERS = 5
+"""How many answers such a part needs; smaller ones are merged with the next."""
+
+
+class _Responding(NamedTuple):
+    """The chance to be drawn and answered: of each draw, and of each cell of the frame."""
+
+    of_draws: npt.NDArray[np.float64]
+    of_cells: npt.NDArray[np.float64]
+
+
+def _response_rates(one: BlindRound) -> _Responding:
+    """Inclusion times the response rate, in each fifth of risk where answers are missing.
+
+    Source: weighting within response homogeneity groups, Sarndal, Swensson, Wretman 1992, section
+    15.6.
+    """
+    edges = _edges(one.risk, one.answered)
+    part, cell_part = (np.searchsorted(edges, risk) for risk in (one.risk, one.frame.risk))
+    n_parts = len(edges) + 1
+    came = np.bincount(part, weights=one.answered, minlength=n_parts)
+    expected = np.bincount(cell_part, weights=one.frame.n * one.frame.inclusion, minlength=n_parts)
+    rate = came / np.maximum(expected, 1e-300)
+    return _Responding(
+        np.minimum(1.0, one.inclusion * rate[part]),
+        np.minimum(1.0, one.frame.inclusion * rate[cell_part]),
+    )
+
+
+def _edges(risk: npt.NDArray[np.float64], answered: npt.NDArray[np.bool_]) -> list[float]:
+    """The largest risk of each part but the last; none where every draw has an answer."""
+    if answered.all():
+        return []
+    ordered, came = np.sort(risk), risk[answered]
+    edges: list[float] = []
+    for fifth in range(1, FIFTHS):
+        edge = float(ordered[fifth * risk.size // FIFTHS])
+        above = edges[-1] if edges else -1.0
+        enough = np.count_nonzero((came > above) & (came <= edge)) >= LEAST_ANSWERS
+        if enough and np.count_nonzero(came > edge) >= LEAST_ANSWERS:
+            edges.append(edge)
+    return edges
 
 
 def _filled(one: BlindRound, *, right: bool) -> BlindRound:

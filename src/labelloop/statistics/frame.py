@@ -105,6 +105,12 @@ class BlindRound:
         (n,) bool: False for open and skipped draws; None: all are answered
     n_set_aside
         rows of this traffic that could not be read, so that no draw could reach them
+    agreed
+        (n,) bool, of rounds with second looks: whether the first answer equals the prediction;
+        `score` is then below 1 for confirmed errors alone
+    recapture
+        (n,) float64, of the same: for confirmed errors 1.0 if a further blind answer agreed with the
+        model, 0.0 if not; NaN where none was asked for
 
     `BlindRound.checked` makes one from lists and refuses what can't be.
     """
@@ -115,6 +121,8 @@ class BlindRound:
     frame: Frame
     answered: Bools
     n_set_aside: int = 0
+    agreed: Bools | None = None
+    recapture: Floats | None = None
 
     @classmethod
     def checked(
@@ -126,6 +134,8 @@ class BlindRound:
         *,
         answered: npt.ArrayLike | None = None,
         n_set_aside: int = 0,
+        agreed: npt.ArrayLike | None = None,
+        recapture: npt.ArrayLike | None = None,
     ) -> "BlindRound":
         """The round, once everything has been checked; `correct` is (n,) bool, or scores in [0, 1].
 
@@ -149,7 +159,11 @@ class BlindRound:
             raise ArgumentError(
                 f"n_set_aside = {n_set_aside}: expected 0 or more", remedy="0: none"
             )
-        return cls(score, BIN_RISKS[bins], given, frame, heard, n_set_aside)
+        first = None if agreed is None else truths("agreed", agreed)
+        again = None if recapture is None else _recaptures(recapture)
+        looks = {"agreed": first, "recapture": again}
+        same_length(correct=score, **{name: a for name, a in looks.items() if a is not None})
+        return cls(score, BIN_RISKS[bins], given, frame, heard, n_set_aside, first, again)
 
 
 def scores(name: str, values: npt.ArrayLike) -> Floats:
@@ -162,6 +176,17 @@ def scores(name: str, values: npt.ArrayLike) -> Floats:
             remedy="leave out what has no answer",
         )
     return given.astype(np.float64)
+
+
+def _recaptures(values: npt.ArrayLike) -> Floats:
+    """`values` as float64; ArgumentError for anything but 1, 0 and NaN."""
+    given = np.asarray(values, dtype=np.float64)
+    if given.ndim != 1 or not (np.isnan(given) | np.isin(given, (0.0, 1.0))).all():
+        raise ArgumentError(
+            f"recapture: expected a list of 1.0, 0.0 and NaN, got shape {given.shape}",
+            remedy="1.0: a further answer agreed with the model; 0.0: it didn't; NaN: not asked",
+        )
+    return given
 
 
 def truths(name: str, values: npt.ArrayLike) -> Bools:
