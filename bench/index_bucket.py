@@ -203,7 +203,7 @@ def index_twice(folder: Path, n: int) -> None:
 
 
 def boto(access: S3Access) -> "S3Client":
-    return client_of(access, session_of(access), access.endpoint_url, workers=32)
+    return client_of(access, session_of(access), access.endpoint_url)
 
 
 def upload(client: "S3Client", first: int, end: int) -> None:

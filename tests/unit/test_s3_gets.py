@@ -1,20 +1,27 @@
 """Requests signed cheaply: the same signatures as botocore's, and what isn't plain left to boto3."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from botocore import auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
 
-from labelloop.adapters.s3 import signing as s3_signing
+from labelloop.adapters.s3 import links as s3_links
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import page_of, tags_of
-from labelloop.adapters.s3.signing import Links, Signer, query
+from labelloop.adapters.s3.client import client_of, session_of
+from labelloop.adapters.s3.gets import Gets
+from labelloop.adapters.s3.links import Links
 from labelloop.adapters.s3.store import FEW, S3Store
 from labelloop.ports.store import StoredObject
 from tests.odd_keys import ODD_KEYS
@@ -22,67 +29,126 @@ from tests.odd_keys import ODD_KEYS
 NOW = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)
 N = 3 * FEW
 BASES = ("http://127.0.0.1:8333/b/", "https://b.s3.eu-west-1.amazonaws.com/")
-QUERIES = ("", "tagging", query(list_type="2", prefix="a b/ü+&=", encoding_type="url"))
+QUERIES = ("", "tagging", "encoding-type=url&list-type=2&prefix=a%20b%2F%C3%BC%2B%26%3D")
+DOTTED = ["a/../b.png", "./c.png", "d/."]
 
 
-@pytest.mark.parametrize("key", ODD_KEYS)
-def test_the_signatures_are_botocores(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from botocore import auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import ReadOnlyCredentials
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The URL of a server that answers with a handler."""
+    running = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=running.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{running.server_port}"
+    finally:
+        running.shutdown()
+        thread.join()
+        running.server_close()
 
-    monkeypatch.setattr(s3_signing, "_now", lambda: NOW)
-    monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: NOW.replace(tzinfo=None))
-    for base, asked, token, head in product(BASES, QUERIES, (None, "a/role+="), (False, True)):
-        held = ReadOnlyCredentials("AKIA", "secret/+=", token)
-        signer = Signer(base=base, query=asked, credentials=held, region="eu-west-1", head=head)
-        url, headers = signer.signed(key)
-        request = AWSRequest("HEAD" if head else "GET", url)
-        request.context["payload_signing_enabled"] = True
-        auth.S3SigV4Auth(held, "s3", "eu-west-1").add_auth(request)
-        signed = {line.lower() for line in headers}
-        assert signed == {f"{name}: {value}".lower() for name, value in request.headers.items()}
+
+@dataclass(frozen=True)
+class Seen:
+    """What a server got: its own signature, and the one that botocore makes of the same request."""
+
+    target: str
+    signed: str
+    expected: str
+
+
+@contextmanager
+def verifying(held: ReadOnlyCredentials) -> Iterator[tuple[str, list[Seen]]]:
+    """A server that signs each request again as botocore does; yields its URL and what it saw."""
+    seen: list[Seen] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            sent = {name.lower(): value for name, value in self.headers.items()}
+            at = datetime.fromisoformat(sent["x-amz-date"]).replace(tzinfo=None)
+            names = re.search(r"SignedHeaders=([^,]+)", sent["authorization"])
+            assert names is not None
+            url = f"http://{sent['host']}{self.path}"
+            request = AWSRequest(self.command, url)
+            own = {"host", "x-amz-date", "x-amz-security-token", "authorization"}
+            for name in {*names[1].split(";")} - own:
+                request.headers[name] = sent[name]
+            request.context["payload_signing_enabled"] = True
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(auth, "get_current_datetime", lambda *_, **__: at)
+                auth.S3SigV4Auth(held, "s3", "eu-west-1").add_auth(request)
+            signatures = [h["authorization"].rpartition("=")[2] for h in (sent, request.headers)]
+            seen.append(Seen(self.path, *signatures))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET  # noqa: N815  as the base asks
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with listening(Handler) as url:
+        yield url, seen
+
+
+@pytest.mark.parametrize("token", [None, "a/role+="])
+@pytest.mark.parametrize("asked", QUERIES)
+def test_libcurl_signs_as_botocore_does(asked: str, token: str | None) -> None:
+    held = ReadOnlyCredentials("AKIA", "secret/+=", token)
+    with verifying(held) as (url, seen):
+        access = S3Access(
+            endpoint_url=url,
+            access_key=held.access_key,
+            secret_key=held.secret_key,
+            session_token=token,
+            region="eu-west-1",
+        )
+        session = session_of(access)
+        client = client_of(access, session, url)
+        gets = Gets(client, session, access, "b", connections=2, connect_timeout_s=5, timeout_s=5)
+        for head in (False, True):
+            assert len(list(gets([*DOTTED, *ODD_KEYS], asked, head=head))) == len(ODD_KEYS)
+    keys = [unquote(s.target.partition("?")[0]).removeprefix("/b/") for s in seen]
+    assert sorted(keys) == sorted(2 * ODD_KEYS)
+    assert [s.signed for s in seen] == [s.expected for s in seen]
+
+
+def parts_of(url: str) -> list[str]:
+    """The path and the parameters, in any order."""
+    path, _, query = url.partition("?")
+    return [path, *sorted(query.split("&"))]
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
 def test_the_links_are_botocores(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from botocore import auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import ReadOnlyCredentials
-
-    monkeypatch.setattr(s3_signing, "_now", lambda: NOW)
-    monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: NOW.replace(tzinfo=None))
+    monkeypatch.setattr(s3_links, "_now", lambda: NOW)
+    monkeypatch.setattr(
+        auth, "get_current_datetime", lambda *_, **__: NOW.replace(second=0, tzinfo=None)
+    )
     for base, token in product(BASES, (None, "a/role+=")):
         held = ReadOnlyCredentials("AKIA", "secret/+=", token)
         links = Links(base=base, life_s=3600, credentials=held, region="eu-west-1")
         url = links.link(key)
         request = AWSRequest("GET", url.partition("?")[0])
         auth.S3SigV4QueryAuth(held, "s3", "eu-west-1", expires=3600).add_auth(request)
-        assert url.partition("?")[0] == request.url.partition("?")[0]
-        assert sorted(url.partition("?")[2].split("&")) == sorted(
-            request.url.partition("?")[2].split("&")
-        )
+        assert parts_of(url) == parts_of(request.url)
 
 
 def test_a_new_minute_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    from botocore.credentials import ReadOnlyCredentials
-
-    signer = Signer(
-        base="http://h/b/",
-        query="tagging",
-        credentials=ReadOnlyCredentials("a", "b", None),
-        region="us-east-1",
-    )
+    held = ReadOnlyCredentials("a", "b", None)
+    links = Links(base="http://h/b/", life_s=60, credentials=held, region="us-east-1")
     said = []
     for later in (0, 0.5, 1, 86_400):
         at = NOW + timedelta(seconds=later)
-        monkeypatch.setattr(s3_signing, "_now", lambda at=at: at)
-        said.append(signer.signed("k")[1])
+        monkeypatch.setattr(s3_links, "_now", lambda at=at: at)
+        said.append(links.link("k"))
     assert said[0] == said[1]
-    assert "20260302T235959Z" in said[1][-1]
-    assert "20260303T000000Z" in said[2][-1]
-    assert "/20260303/" in said[2][0]
-    assert "/20260303/" in said[3][0]
+    assert "X-Amz-Date=20260302T235900Z" in said[1]
+    assert "X-Amz-Date=20260303T000000Z" in said[2]
+    assert "20260303%2Fus-east-1" in said[2]
+    assert "20260303%2Fus-east-1" in said[3]
 
 
 PAGE = (
@@ -157,15 +223,8 @@ def server(statuses: dict[str, list[int]]) -> Iterator[tuple[str, Counter[str]]]
         def log_message(self, *_: object) -> None:
             pass
 
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{running.server_port}", asked
-    finally:
-        running.shutdown()
-        thread.join()
-        running.server_close()
+    with listening(Handler) as url:
+        yield url, asked
 
 
 ERRORS = {

@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, unquote_plus
 from xml.etree import ElementTree
 
+from labelloop.adapters.s3.curl import headers_of
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -75,9 +77,7 @@ def _listed_tags(said: str) -> Mapping[str, str] | None:
 
 def entry_of(key: str, head: bytes) -> Entry | None:
     """The object that the head of an answer describes; None where it doesn't."""
-    lines = head.decode("latin-1").strip().rpartition("\r\n\r\n")[2].split("\r\n")
-    named = (line.partition(":") for line in lines)
-    said = {name.strip().lower(): value.strip() for name, _, value in named}
+    said = headers_of(head)
     try:
         return Entry(
             key,

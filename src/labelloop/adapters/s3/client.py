@@ -1,17 +1,17 @@
 """boto3's sessions and clients for an S3 server, and the credentials that they find."""
 
 import os
+from bisect import bisect_left
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelloop.adapters.http.loopback import is_loopback
 from labelloop.adapters.http.redaction import redact_logs
 from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access, aws_files
+from labelloop.adapters.s3.curl import Reach, Transport
 from labelloop.adapters.s3.errors import Request, translated
-from labelloop.adapters.s3.requests import limit_answers
 from labelloop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def client_of(
     session: "boto3.Session",
     url: str | None,
     *,
-    workers: int = 10,
     connect_timeout_s: float = 5.0,
     read_timeout_s: float = 30.0,
 ) -> "S3Client":
@@ -68,26 +67,19 @@ def client_of(
         raise ConfigError(
             f"ca_file {access.ca_file!r} does not exist", remedy="check [store] ca_file"
         )
-    proxies = {"http": access.proxy, "https": access.proxy} if access.proxy else None
-    if proxies is None and url and is_loopback(url):
-        proxies = {}
     # Signed links to AWS must name the region's host: the global one redirects, which browsers
     # follow with a signature for another host.
     by_host = access.addressing == "virtual" or (access.addressing == "auto" and url is None)
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": "virtual" if by_host else "path"},
-        max_pool_connections=workers,
-        connect_timeout=connect_timeout_s,
-        read_timeout=read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": 1},
         # Newer checksums by default: many S3-compatible servers refuse them.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        proxies=proxies,
     )
     try:
-        client = session.client("s3", endpoint_url=url, config=config, verify=access.ca_file)
+        client = session.client("s3", endpoint_url=url, config=config)
     except exceptions.ProfileNotFound as exc:
         raise _unknown_profile(access) from exc
     except ValueError as exc:
@@ -97,7 +89,11 @@ def client_of(
         ) from exc
     client.meta.events.register("before-call.s3.HeadBucket", _follow_no_further)
     redact_logs()
-    limit_answers(client, read_timeout_s)
+    reach = Reach.of(access, client.meta.endpoint_url, connect_timeout_s=connect_timeout_s)
+    client.meta.events.register(
+        "before-send.s3",
+        Transport(reach, read_timeout_s),  # type: ignore[arg-type]  # the stubs know no answer
+    )
     return client
 
 
@@ -110,6 +106,7 @@ def resolved(access: S3Access, *, required: bool = True) -> S3Access:
     Raises:
         StoreDenied: there are no credentials, though `required`, or they can't be fetched.
     """
+    from botocore.credentials import RefreshableCredentials
     from botocore.exceptions import NoCredentialsError
 
     session = session_of(access)
@@ -117,7 +114,7 @@ def resolved(access: S3Access, *, required: bool = True) -> S3Access:
         credentials = session.get_credentials()
         if credentials is None and required:
             raise NoCredentialsError
-        passing = expires_at(credentials) is not None and access.profile is None
+        passing = isinstance(credentials, RefreshableCredentials) and access.profile is None
         if credentials is None or passing:
             return replace(access, region=session.region_name)
         found = credentials.get_frozen_credentials()
@@ -130,21 +127,18 @@ def resolved(access: S3Access, *, required: bool = True) -> S3Access:
     )
 
 
-def expires_at(credentials: object) -> datetime | None:
-    """When temporary credentials that renew themselves lapse; None for lasting ones."""
-    # botocore has no public name for it; a test with a real credential_process watches it.
-    found = getattr(credentials, "_expiry_time", None)
-    return found.astimezone(UTC) if isinstance(found, datetime) else None
-
-
-def link_life(session: "boto3.Session", life: timedelta, now: datetime) -> timedelta:
+def link_life(session: "boto3.Session", life: timedelta) -> timedelta:
     """How long a link signed now works: no longer than the credentials that sign it."""
+    from botocore.credentials import RefreshableCredentials
+
     credentials = session.get_credentials()
-    if credentials is None:
+    if not isinstance(credentials, RefreshableCredentials):
         return life
     credentials.get_frozen_credentials()  # renews those that are about to lapse
-    end = expires_at(credentials)
-    return life if end is None else max(timedelta(seconds=1), min(life, end - now))
+    # It tells when it lapses only by whether that is within so many seconds.
+    seconds = range(1, int(life.total_seconds()) + 1)
+    left_s = bisect_left(seconds, True, key=credentials.refresh_needed)
+    return timedelta(seconds=max(1, left_s))
 
 
 def _follow_no_further(context: "dict[str, Any]", **_: object) -> None:

@@ -101,13 +101,12 @@ def translated(request: Request) -> Iterator[None]:
     """Raise what botocore raises inside as StoreUnavailable, StoreDenied or InputGone."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from botocore.parsers import ResponseParserError
-    from urllib3.exceptions import HTTPError
 
     try:
         yield
     except ClientError as exc:
         raise answered(exc, request) from frameless(exc)
-    except (BotoCoreError, HTTPClientError, ResponseParserError, HTTPError, OSError) as exc:
+    except (BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
         raise unanswered(exc, request) from frameless(exc)
 
 
@@ -171,7 +170,6 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
     """The error where no usable answer came."""
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
-    from urllib3.exceptions import ProtocolError
 
     if isinstance(exc, boto.NoCredentialsError | boto.PartialCredentialsError):
         return StoreDenied(
@@ -208,7 +206,7 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
             f"{request}: the answer was cut short, or is not S3's",
             remedy=f"try again; {remedy}{request.without_virtual()}",
         )
-    if isinstance(exc, boto.IncompleteReadError | boto.ConnectionClosedError | ProtocolError):
+    if isinstance(exc, boto.IncompleteReadError | boto.ConnectionClosedError):
         return StoreUnavailable(
             f"{request}: the connection broke ({_cause(exc)})",
             remedy="see whether the server restarts or a proxy cuts it off, then try again",
@@ -228,11 +226,8 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
 def is_slow(exc: BaseException | None) -> bool:
     """Whether the server was reached, and gave no answer in time."""
     from botocore.exceptions import ReadTimeoutError
-    from urllib3.exceptions import (
-        ReadTimeoutError as ReadingTimedOut,
-    )  # within the body of an object
 
-    return isinstance(exc, ReadTimeoutError | ReadingTimedOut)
+    return isinstance(exc, ReadTimeoutError)
 
 
 def _cause(exc: Exception) -> str:

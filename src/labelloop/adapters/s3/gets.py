@@ -1,23 +1,24 @@
-"""GET and HEAD requests on one bucket, signed by two hashes each, many under way at once.
+"""GET and HEAD requests on one bucket, signed by libcurl, many under way at once.
 
-boto3 spends a millisecond of CPU on a request, most of it on signing. Here `s3_signing` signs, and
-libcurl keeps the connections. Whatever isn't a plain answer is left to boto3, which knows retries and errors.
+boto3 spends a millisecond of CPU on a request. Whatever isn't a plain answer is left to it, which knows
+retries and errors.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from labelloop.adapters.http.loopback import is_loopback
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.s3.signing import Signer, place_of
+from labelloop.adapters.s3.curl import Reach
+from labelloop.adapters.s3.errors import NOT_FOUND
+from labelloop.adapters.s3.links import place_of, quoted
 
 if TYPE_CHECKING:
     import boto3
+    import pycurl
     from mypy_boto3_s3 import S3Client
 
 LARGEST = 32 * 2**20
@@ -25,6 +26,8 @@ LARGEST = 32 * 2**20
 
 LONGEST_WAIT_S = 1.0
 OK = 200
+DOTS = frozenset({".", ".."})
+"""Segments of a key that libcurl would take for steps between folders: it signs no path as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,58 +56,66 @@ class Gets:
         """`client` says where the bucket is; `timeout_s` is that of a whole request."""
         self._client = client
         self._session = session
-        self._access = access
         self._bucket = bucket
         self._connections = connections
-        self._connect_timeout_s = connect_timeout_s
+        self._reach = Reach.of(
+            access, client.meta.endpoint_url, connect_timeout_s=connect_timeout_s
+        )
         self._timeout_s = timeout_s
-        self._idle: deque[Any] = deque()
+        self._idle: deque[pycurl.CurlMulti] = deque()
 
     def heads(self, keys: Iterable[str]) -> Iterator[Answer]:
-        """The answers to HEAD key, as they come in."""
+        """The good answers to HEAD key, as `__call__` gives them."""
         return self(keys, "", head=True)
 
     def __call__(self, keys: Iterable[str], query: str, *, head: bool = False) -> Iterator[Answer]:
-        """The answers to GET key?query, as they come in; an empty key is the bucket itself.
+        """The good answers to GET key?query, as they come in; an empty key is the bucket itself.
 
-        `query` is sorted and quoted as Signature Version 4 wants it. What is not yet asked when the
-        caller stops is never asked. Nothing is yielded where there are no credentials to sign with.
+        A key that isn't found gives none, nor does one with a segment of dots. Any other answer ends it, as
+        missing credentials do: the rest is for boto3. What is not yet asked when the caller stops is never
+        asked.
         """
-        signer = self._signer(query, head)
-        if signer is None:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            base = place_of(self._client, self._bucket)
+        except BotoCoreError:
             return
+        plain = (key for key in keys if DOTS.isdisjoint(key.split("/")))
+        urls = ((key, f"{base}{quoted(key)}{query and '?'}{query}") for key in plain)
+        multi = self._multi()
         try:
-            multi = self._idle.pop()
-        except IndexError:
-            multi = _multi(self._connections)
-        try:
-            yield from self._answers(multi, iter(keys), signer)
+            for answer in self._answers(multi, urls, head):
+                if answer.status == OK:
+                    yield answer
+                elif answer.status != NOT_FOUND:
+                    break
         except BaseException:
             multi.close()
             raise
         self._idle.append(multi)
 
-    def _answers(self, multi: Any, keys: Iterator[str], signer: "Signer") -> Iterator[Answer]:
+    def _answers(
+        self, multi: "pycurl.CurlMulti", urls: Iterator[tuple[str, str]], head: bool
+    ) -> Iterator[Answer]:
         import pycurl
 
-        running: dict[Any, tuple[str, BytesIO]] = {}
+        running: dict[pycurl.Curl, tuple[str, BytesIO]] = {}
 
-        def ask(curl: Any) -> bool:
-            key = next(keys, None)
-            if key is None:
+        def ask(curl: "pycurl.Curl") -> bool:
+            key, url = next(urls, ("", ""))
+            if not url:
                 curl.close()
                 return False
-            url, headers = signer.signed(key)
             body = BytesIO()
             curl.setopt(pycurl.URL, url)
-            curl.setopt(pycurl.HTTPHEADER, headers)
-            curl.setopt(pycurl.WRITEHEADER if signer.head else pycurl.WRITEDATA, body)
+            curl.setopt(pycurl.WRITEHEADER if head else pycurl.WRITEDATA, body)
             running[curl] = key, body
             multi.add_handle(curl)
             return True
 
         try:
-            while len(running) < self._connections and ask(self._handle(signer)):
+            while len(running) < self._connections and ask(self._handle(head)):
                 pass
             while running:
                 multi.perform()
@@ -126,50 +137,32 @@ class Gets:
                     multi.remove_handle(curl)
                 curl.close()
 
-    def _handle(self, signer: "Signer") -> Any:
+    def _handle(self, head: bool) -> "pycurl.Curl":
         import pycurl
-        from botocore.httpsession import where
 
         curl = pycurl.Curl()
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.PATH_AS_IS, 1)
-        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(1000 * self._connect_timeout_s))
+        self._reach.set_on(curl)
         curl.setopt(pycurl.TIMEOUT_MS, int(1000 * self._timeout_s))
-        if signer.head:
+        if head:
             curl.setopt(pycurl.NOBODY, 1)
         else:
             curl.setopt(pycurl.MAXFILESIZE, LARGEST)
-        trusted = self._access.ca_file or os.environ.get("AWS_CA_BUNDLE") or where()
-        curl.setopt(pycurl.CAINFO, trusted)
-        if self._access.proxy:
-            curl.setopt(pycurl.PROXY, self._access.proxy)
-        elif is_loopback(signer.base):
-            curl.setopt(pycurl.PROXY, "")
+        found = self._session.get_credentials()
+        if found is not None:  # else place_of said so
+            held = found.get_frozen_credentials()
+            curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{self._client.meta.region_name}:s3")
+            curl.setopt(pycurl.USERNAME, held.access_key)
+            curl.setopt(pycurl.PASSWORD, held.secret_key)
+            if held.token:
+                curl.setopt(pycurl.HTTPHEADER, [f"x-amz-security-token: {held.token}"])
         return curl
 
-    def _signer(self, query: str, head: bool) -> "Signer | None":
-        from botocore.exceptions import BotoCoreError
+    def _multi(self) -> "pycurl.CurlMulti":
+        import pycurl
 
         try:
-            found = self._session.get_credentials()
-            if found is None:
-                return None
-            return Signer(
-                base=place_of(self._client, self._bucket),
-                query=query,
-                head=head,
-                credentials=found.get_frozen_credentials(),
-                region=self._client.meta.region_name,
-            )
-        except BotoCoreError:
-            return None
-
-
-def _multi(connections: int) -> Any:
-    import pycurl
-
-    multi = pycurl.CurlMulti()
-    multi.setopt(pycurl.M_MAXCONNECTS, connections)
-    return multi
+            return self._idle.pop()
+        except IndexError:
+            multi = pycurl.CurlMulti()
+            multi.setopt(pycurl.M_MAXCONNECTS, self._connections)
+            return multi

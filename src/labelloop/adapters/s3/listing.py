@@ -7,12 +7,12 @@ from difflib import get_close_matches
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode
 
 from labelloop.adapters.s3.answers import Entry, Page, page_of
 from labelloop.adapters.s3.errors import Request
-from labelloop.adapters.s3.gets import OK, Gets
+from labelloop.adapters.s3.gets import Gets
 from labelloop.adapters.s3.requests import Asking
-from labelloop.adapters.s3.signing import query
 from labelloop.errors import StoreDenied
 
 if TYPE_CHECKING:
@@ -91,12 +91,13 @@ def tells_tags(client: "S3Client", bucket: str) -> bool:
 
 def _plain_page(gets: Gets, prefix: str, after: str, with_tags: bool) -> Page | None:
     """A page where all is well; None leaves it to boto3, which knows what else may come."""
-    more = {"continuation_token": after} if after else {}
+    asked = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
+    if after:
+        asked["continuation-token"] = after
     if with_tags:
-        more["metadata"] = "true"
-    asked = query(encoding_type="url", list_type="2", prefix=prefix, **more)
-    for answer in gets([""], asked):
-        return page_of(answer.body) if answer.status == OK else None
+        asked["metadata"] = "true"
+    for answer in gets([""], urlencode(asked, quote_via=quote, safe="")):
+        return page_of(answer.body)
     return None
 
 

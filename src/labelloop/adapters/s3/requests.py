@@ -1,16 +1,13 @@
-"""Requests to S3: tried again after passing failures, and given up where the answer drips.
+"""Requests to S3, tried again after passing failures.
 
 Each of labelloop's ends in the same state however often it is carried out. botocore's own retries are
 switched off: they know neither an answer that was cut short nor Retry-After.
 """
 
-import io
 import time
 from collections.abc import Callable
-from http.client import HTTPResponse
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-from labelloop.adapters.http.patience import Patience, PatientReader
 from labelloop.adapters.http.retries import (
     ATTEMPTS,
     ATTEMPTS_AFTER_TIMEOUT,
@@ -20,9 +17,6 @@ from labelloop.adapters.http.retries import (
 )
 from labelloop.adapters.s3.errors import Request, is_slow, translated
 from labelloop.errors import StoreUnavailable
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 R = TypeVar("R")
 
@@ -70,35 +64,3 @@ def _retry_after_s(cause: BaseException | None) -> float | None:
         return None
     headers = cause.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return retry_after_s(headers.get("retry-after", ""), headers.get("date", ""))
-
-
-def limit_answers(client: "S3Client", timeout_s: float) -> None:
-    """Let a client's answers, heads included, take no longer than `Patience` allows."""
-    from botocore.awsrequest import (
-        AWSHTTPConnection,
-        AWSHTTPConnectionPool,
-        AWSHTTPSConnection,
-        AWSHTTPSConnectionPool,
-    )
-
-    class Answer(HTTPResponse):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self.fp = io.BufferedReader(PatientReader(self.fp.detach(), Patience(timeout_s)))
-
-    class Connection(AWSHTTPConnection):
-        response_class = Answer  # type: ignore[assignment]  # of http.client too
-
-    class SecureConnection(AWSHTTPSConnection):
-        response_class = Answer  # type: ignore[assignment]  # of http.client too
-
-    class Pool(AWSHTTPConnectionPool):
-        ConnectionCls = Connection
-
-    class SecurePool(AWSHTTPSConnectionPool):
-        ConnectionCls = SecureConnection
-
-    # botocore has no public way to its connections; a test with an answer that drips watches it.
-    session = getattr(getattr(client, "_endpoint", None), "http_session", None)
-    pools = getattr(session, "_pool_classes_by_scheme", {})
-    pools.update(http=Pool, https=SecurePool)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from hashlib import md5
 from itertools import islice
 from pathlib import PurePosixPath
@@ -19,10 +19,10 @@ from labelloop.adapters.s3 import listing, retention
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import Entry, entry_of, tags_of
 from labelloop.adapters.s3.client import client_of, link_life, session_of
-from labelloop.adapters.s3.errors import NOT_FOUND, Request, translated
-from labelloop.adapters.s3.gets import OK, Gets
+from labelloop.adapters.s3.errors import Request, translated
+from labelloop.adapters.s3.gets import Gets
+from labelloop.adapters.s3.links import Links, place_of
 from labelloop.adapters.s3.requests import Asking
-from labelloop.adapters.s3.signing import Links, place_of
 from labelloop.core.content_encoding import decoded
 from labelloop.errors import (
     ArgumentError,
@@ -93,7 +93,6 @@ class S3Store:
                 access,
                 self._session,
                 url,
-                workers=workers,
                 connect_timeout_s=connect_timeout_s,
                 read_timeout_s=read_timeout_s,
             )
@@ -144,11 +143,10 @@ class S3Store:
         there: dict[str, Entry] = {}
         if len(own) > FEW:
             for answer in self._gets.heads(own):
-                entry = entry_of(answer.key, answer.body) if answer.status == OK else None
-                if entry is not None:
-                    there[answer.key] = entry
-                elif answer.status != NOT_FOUND:
+                entry = entry_of(answer.key, answer.body)
+                if entry is None:
                     break
+                there[answer.key] = entry
         rest = [key for key in own if key not in there]
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
             looked = dict(zip(rest, pool.map(self._look, rest), strict=True))
@@ -190,11 +188,10 @@ class S3Store:
         waiting = {split_uri(o.uri)[1]: o for o in objects}
         if len(waiting) == len(objects) > FEW:
             for answer in self._gets(list(waiting), "tagging"):
-                tags = tags_of(answer.body) if answer.status == OK else None
-                if tags is not None:
-                    yield waiting.pop(answer.key), tags
-                elif answer.status != NOT_FOUND:
+                tags = tags_of(answer.body)
+                if tags is None:
                     break
+                yield waiting.pop(answer.key), tags
         yield from self._tags_by_boto([o for o in objects if split_uri(o.uri)[1] in waiting])
 
     def _tags_by_boto(
@@ -223,7 +220,7 @@ class S3Store:
         One that was signed by the credentials of a role dies with them.
         """
         with translated(self._request("signing", self._bucket)):
-            return link_life(self._session, life, datetime.now(UTC))
+            return link_life(self._session, life)
 
     def presign(self, uri: str, life: timedelta) -> str:
         """A URL that opens the object for `life`, at most 7 days; no request is made.
@@ -295,10 +292,9 @@ class S3Store:
         there: set[str] = set()
         if len(keys) == len(uris) > FEW:
             for answer in self._gets.heads(keys):
-                if answer.status == OK and b"\netag:" in answer.body.lower():
-                    there.add(answer.key)
-                elif answer.status != NOT_FOUND:
+                if entry_of(answer.key, answer.body) is None:
                     break
+                there.add(answer.key)
         rest = [uri for uri in uris if split_uri(uri)[1] not in there]
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
             looked = dict(zip(rest, pool.map(self.exists, rest), strict=True))
