@@ -387,12 +387,16 @@ class Loop:
         self,
         versions: "Sequence[DatasetVersion]",
         to: str,
-        target: Path,
+        target: Path | str,
         *,
         link: bool = True,
         folder_kind: "FolderKind" = "names",
+        remove_old: bool = False,
     ) -> "Exported":
         """Write a version, or as "huggingface" several, to `target`; a second run carries on.
+
+        `target` is a path or, of an imagefolder, an s3:// uri on the server of the inputs, where
+        `remove_old` removes the images of earlier versions that this one doesn't hold.
 
         `link`: images that lie on this machine already become hard links where that can be.
         `folder_kind`: folders of an imagefolder have the classes' "names", or their "numbers".
@@ -400,27 +404,30 @@ class Loop:
         from labelloop.exports import formats
         from labelloop.ledger import classes, datasets
 
-        target = target.resolve()
+        own = self.settings
+        apart_from = filter(None, [own.store.blind_uri, own.state.warehouse])
+        place = formats.place_of(target, to, inputs=own.store.places(), apart_from=[*apart_from])
         with self.project.ledger.read() as tx:
             earlier = datasets.export_targets(tx, "imagefolder")
             others = classes.answered(tx)
         done = formats.export(
             versions,
             to,
-            target,
+            place,
             store=lambda: self.project.store,
             classes=self.settings.project.classes,
             others=others,
             folder_kind=folder_kind,
-            earlier=[Path(place) for place in earlier if place != str(target)],
+            earlier=[Path(other) for other in earlier if other != str(place)],
             link=link,
+            remove_old=remove_old,
             progress=self.project.progress,
         )
         redacted = []
         with self.project.ledger.write_at_once() as tx:
             for found in done.redacted:
                 taken = datasets.exports_of(tx, found.dataset, found.version)
-                held = [e.target for e in taken if e.at < found.at and e.target != str(target)]
+                held = [e.target for e in taken if e.at < found.at and e.target != str(place)]
                 redacted.append(replace(found, exports=tuple(dict.fromkeys(held))))
             for version in versions:
                 datasets.record_export(
@@ -428,7 +435,7 @@ class Loop:
                     version.name,
                     version.version,
                     format_name=to,
-                    target=str(target),
+                    target=str(place),
                     at=self.project.clock.now(),
                 )
         return replace(done, redacted=tuple(redacted))

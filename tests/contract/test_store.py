@@ -386,6 +386,51 @@ def test_what_was_stored_compressed_is_read_plain(bucket_bench: Bench) -> None:
             store.read(bucket_bench.uri("b.png"))
 
 
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_a_copy_is_the_object_as_it_is(bench: Bench, key: str) -> None:
+    tags = {"shadow:v3": "Naïve + 100/b", "predicted_class": "7"}
+    bench.put(key, b"pixels", tags=tags, metadata={"n": "7"}, content_type="image/webp")
+    store = bench.store
+    [[found]] = store.objects()
+    [(told, _)] = store.tags([found])
+    uri = f"{bench.blind}/out/class_06/{bench.quoted('0a1b-x y+%.png')}"
+    for _ in range(2):
+        store.copy(found.uri, uri, content_hash=told.content_hash)
+    made, source = bench.look(uri), bench.look(found.uri)
+    assert (made.body, made.content_type) == (b"pixels", bench.typed("image/webp"))
+    assert (made.tags, made.metadata) == (source.tags if bench.rule else {}, source.metadata)
+    assert [o.uri for page in store.below(f"{bench.blind}/out") for o in page] == [uri]
+    assert [o.uri for page in store.below(f"{bench.blind}/ou") for o in page] == []
+    bench.put(key, b"others")
+    with pytest.raises(InputChanged):
+        store.copy(found.uri, uri, content_hash=told.content_hash)
+    store.delete(found.uri)
+    with pytest.raises(InputGone):
+        store.copy(found.uri, uri, content_hash=told.content_hash)
+    assert bench.look(uri).body == b"pixels"
+
+
+def test_an_encoding_goes_with_a_copy(bucket_bench: Bench) -> None:
+    store = bucket_bench.store
+    bucket_bench.put("a.png", gzip.compress(b"pixels"), content_encoding="gzip")
+    [[found]] = store.objects()
+    store.copy(found.uri, f"{bucket_bench.blind}/c.png", content_hash=found.content_hash)
+    assert store.read(f"{bucket_bench.blind}/c.png") == b"pixels"
+
+
+def test_everything_below_a_uri_is_told_page_by_page(bench: Bench) -> None:
+    store = bench.store
+    names = [f"out/d{i % 3}/{i:05}.png" for i in range(bench.page_size + 5)]
+    for name in names:
+        bench.put(name)
+    bench.put("outer.png")
+    pages = list(store.below(bench.uri("out")))
+    assert len(pages) > 1
+    assert sorted(o.uri for page in pages for o in page) == sorted(map(bench.uri, names))
+    with pytest.raises(StoreDenied, match="no-such-bucket-here"):
+        list(store.below(bench.nowhere))
+
+
 def test_what_is_gone_is_said_to_be_gone(bench: Bench) -> None:
     store = bench.store
     assert not store.exists(bench.uri("gone.png"))

@@ -51,6 +51,14 @@ class MovedStore:
         """A URL that an annotator's browser can open for `life`."""
         return self._store.presign(self.place_of(uri), life)
 
+    def below(self, uri: str) -> Iterator[Sequence[StoredObject]]:
+        """Every object below `uri`, page by page."""
+        return self._store.below(uri)
+
+    def copy(self, source_uri: str, target_uri: str, *, content_hash: str) -> None:
+        """Copy an object as it is."""
+        self._store.copy(self.place_of(source_uri), target_uri, content_hash=content_hash)
+
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
         """Copy the bytes and the content type, and nothing else."""
         self._store.copy_blind(self.place_of(source_uri), target_uri)

@@ -91,8 +91,13 @@ def diff(config: Path, as_json: bool, old: str, new: str) -> None:
 )
 @click.option(
     "--target",
-    type=click.Path(path_type=Path),
-    help="The folder or file to write; NAME-vN-FORMAT or NAME-vN.csv here where left out.",
+    help="The folder or file to write; NAME-vN-FORMAT or NAME-vN.csv here where left out. imagefolder: "
+    "also s3://BUCKET/PREFIX, where the server of the inputs copies them.",
+)
+@click.option(
+    "--remove-old",
+    is_flag=True,
+    help="s3:// targets: remove images of earlier versions that this one doesn't hold.",
 )
 @click.option(
     "--folders",
@@ -113,7 +118,8 @@ def export(
     as_json: bool,
     names: tuple[str, ...],
     to: str,
-    target: Path | None,
+    target: str | None,
+    remove_old: bool,
     folders: "FolderKind",
     copy: bool,
 ) -> None:
@@ -131,8 +137,9 @@ def export(
         done = loop.export(
             versions,
             to,
-            target or Path(name + FILES.get(to, f"-{to}")),
+            target or name + FILES.get(to, f"-{to}"),
             link=not copy,
+            remove_old=remove_old,
             folder_kind=folders,
         )
         timezone = loop.settings.project.timezone
@@ -146,10 +153,17 @@ def export(
     if done.n_there:
         parts.append(f"{done.n_there:,} there already")
     click.echo(", ".join(parts))
+    if done.n_removed:
+        click.echo(f"{done.n_removed:,} images of earlier versions removed")
+    elif done.n_old:
+        click.echo(
+            f"{done.n_old:,} images of earlier versions are still there, though this one doesn't hold "
+            "them, or under another label: --remove-old removes them"
+        )
     if done.n_gone:
         click.echo(
             f"{done.n_gone:,} left out: the store has no such object any more, or another content "
-            f"under its key; {Path(done.target) / GONE} lists them all; the first are"
+            f"under its key; {done.target.rstrip('/')}/{GONE} lists them all; the first are"
         )
         for sample_id in done.gone:
             click.echo(f"  {plain(sample_id)}")

@@ -34,6 +34,8 @@ class Exported:
     n_gone, gone
         left out, as the object is gone from the store or holds another content than the one that was
         labelled; the ids of the first of them
+    n_old, n_removed
+        in a bucket: images of earlier versions that this one doesn't hold; how many were removed
     redacted
         the versions that samples were taken out of since their release
     """
@@ -45,6 +47,8 @@ class Exported:
     n_linked: int = 0
     n_gone: int = 0
     gone: tuple[str, ...] = ()
+    n_old: int = 0
+    n_removed: int = 0
     redacted: tuple[Redaction, ...] = ()
 
 

@@ -1,12 +1,15 @@
 """The formats by name, and what each can hold."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from labelloop.core.dataset import DatasetVersion
 from labelloop.errors import DatasetError
 from labelloop.exports import (
+    bucket,
     croissant,
     csv_file,
     huggingface,
@@ -30,7 +33,7 @@ _KINDS = {"csv": "text/csv", "jsonl": "application/jsonlines"}
 def export(
     versions: Sequence[DatasetVersion],
     to: str,
-    target: Path,
+    target: Path | str,
     *,
     store: Callable[[], Store],
     classes: Sequence[str],
@@ -38,9 +41,12 @@ def export(
     folder_kind: FolderKind = "names",
     earlier: Sequence[Path] = (),
     link: bool = True,
+    remove_old: bool = False,
     progress: Progress,
 ) -> Exported:
     """Write one version to `target`; as "huggingface" several, each a split of its own.
+
+    A target that is text is the s3:// uri of an imagefolder on the store's server, from `place_of`.
 
     classes, others
         the model's classes in the order of the settings: their places are their numbers; what else
@@ -52,6 +58,8 @@ def export(
     earlier, link
         folders that hold earlier imagefolder exports, and whether to link files that lie on this
         machine
+    remove_old
+        in a bucket: remove the images of earlier versions that this one doesn't hold
 
     Raises:
         DatasetError: a format or target that can't hold this, a version that can't be read.
@@ -72,7 +80,18 @@ def export(
         )
     known = list(dict.fromkeys([*classes, *others]))
     known += sorted({x for v in versions for x in manifest.labels(v)} - {*known})
-    if to == "csv":
+    if isinstance(target, str):
+        done = bucket.export(
+            version,
+            target,
+            store(),
+            classes=known,
+            always=classes,
+            folder_kind=folder_kind,
+            remove_old=remove_old,
+            progress=progress,
+        )
+    elif to == "csv":
         done = csv_file.export(version, target, progress)
     elif to == "jsonl":
         done = jsonl_file.export(version, target, progress)
@@ -93,12 +112,59 @@ def export(
     else:
         opened = None if has_text else store()
         done = huggingface.export(versions, target, opened, classes=known, progress=progress)
-    if to in FILES:
+    if to in FILES and isinstance(target, Path):
         with writing(target):
             croissant.describe_table(target, version, _KINDS[to], manifest.schema(version))
             write_numbers(target.with_name(f"{target.stem}.{CLASS_NUMBERS}"), known)
     taken_out = (manifest.redaction(version) for version in versions)
     return replace(done, redacted=tuple(r for r in taken_out if r is not None))
+
+
+def place_of(
+    target: str | Path, to: str, *, inputs: Sequence[str], apart_from: Sequence[str]
+) -> Path | str:
+    """Where an export goes: a path, or an s3:// uri below which a server copies.
+
+    inputs, apart_from
+        the places that are listed, and those that hold labelloop's own: an export may lie in none of
+        them
+
+    Raises:
+        DatasetError: nothing can be written there.
+    """
+    text = str(target)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)
+    if isinstance(target, Path) or scheme is None or scheme[1].lower() == "file":
+        if isinstance(target, Path) and scheme is not None:
+            raise DatasetError(f"{text} is no path", remedy="give an s3:// uri as text")
+        is_uri = scheme is not None
+        return Path(unquote(text.removeprefix("file://")) if is_uri else text).resolve()
+    if scheme[1].lower() != "s3" or not re.match(r"s3://[^/]", text):
+        raise DatasetError(
+            f"an export can't be written to {text}",
+            remedy="give a folder, or s3://BUCKET/PREFIX on the server of the inputs; from a folder other "
+            "tools bring it further",
+        )
+    if to != "imagefolder":
+        raise DatasetError(
+            f"{to} can't be written to a bucket: {text}",
+            remedy="export it to a folder and upload that, or take --to imagefolder, whose images the "
+            "server copies",
+        )
+    if inputs[0].startswith("file:"):
+        raise DatasetError(
+            f"{text} can't be written: the inputs lie in a folder, and only a server of S3 copies to it",
+            remedy="export to a folder, and upload that",
+        )
+    for place in (*inputs, *apart_from):
+        own, other = f"{text.rstrip('/')}/", f"{place.rstrip('/')}/"
+        if own.startswith(other) or other.startswith(own):
+            raise DatasetError(
+                f"{text} and {place} lie in one another: copies with their tags would be taken for new "
+                "inputs, or be removed",
+                remedy="give another bucket, or a prefix that is not listed",
+            )
+    return text
 
 
 def _check_splits(versions: Sequence[DatasetVersion], to: str) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from enum import Enum
@@ -17,7 +17,7 @@ from labelloop.core.dataset import DatasetVersion, Row
 from labelloop.exports import croissant, manifest
 from labelloop.exports.csv_file import CsvWriter
 from labelloop.exports.exported import Exported
-from labelloop.exports.gone import gone_file
+from labelloop.exports.gone import Gone, gone_file
 from labelloop.exports.inputs import at_once, read
 from labelloop.exports.names import ending, folder_names, folder_numbers, image_names
 from labelloop.exports.target import (
@@ -83,31 +83,11 @@ def export(
     """
     layout = {} if folder_kind == "names" else {"folders": folder_kind, "classes": [*classes]}
     with writing(target), claimed(target, [version], "imagefolder", **layout):
-        folders = _folders(version, classes, always, folder_kind)
+        folders = class_folders(version, classes, always, folder_kind)
         for folder in folders.values():
             make_folder(target / folder)
-        write_json(target / CLASSES, {folder: label for label, folder in folders.items()})
-        numbers = {folder: classes.index(label) for label, folder in folders.items()}
-        write_json(target / CLASS_NUMBERS, numbers)
         files = _Files(target, folders, store, earlier, link=link)
-        counts = dict.fromkeys(Outcome, 0)
-        schema = _with_file(manifest.schema(version))
-        with (
-            gone_file(target) as gone,
-            whole(target / SAMPLES) as listed,
-            CsvWriter(listed, schema) as writer,
-        ):
-            for page in _pages(at_once(manifest.rows(version), files.put)):
-                there = []
-                for row, (outcome, name) in page:
-                    counts[outcome] += 1
-                    if outcome is Outcome.GONE:
-                        gone.add(row.sample_id, row.uri)
-                    else:
-                        there.append({"file": name, **asdict(row)})
-                writer.write_rows(there)
-                progress("images", sum(counts.values()), version.n_human + version.n_model)
-        croissant.describe_images(target, version, target / SAMPLES, schema)
+        counts, gone = write_index(target, version, folders, classes, files.put, progress)
     return Exported(
         format="imagefolder",
         target=str(target),
@@ -119,7 +99,40 @@ def export(
     )
 
 
-def _folders(
+def write_index(
+    place: Path,
+    version: DatasetVersion,
+    folders: Mapping[str, str],
+    classes: Sequence[str],
+    put: Callable[[Row], tuple[Outcome, str]],
+    progress: Progress,
+) -> tuple[Mapping[Outcome, int], Gone]:
+    """Have `put` write each sample's file, and write what says which is which into the folder `place`."""
+    write_json(place / CLASSES, {folder: label for label, folder in folders.items()})
+    numbers = {folder: classes.index(label) for label, folder in folders.items()}
+    write_json(place / CLASS_NUMBERS, numbers)
+    counts = dict.fromkeys(Outcome, 0)
+    schema = _with_file(manifest.schema(version))
+    with (
+        gone_file(place) as gone,
+        whole(place / SAMPLES) as listed,
+        CsvWriter(listed, schema) as writer,
+    ):
+        for page in _pages(at_once(manifest.rows(version), put)):
+            there = []
+            for row, (outcome, name) in page:
+                counts[outcome] += 1
+                if outcome is Outcome.GONE:
+                    gone.add(row.sample_id, row.uri)
+                else:
+                    there.append({"file": name, **asdict(row)})
+            writer.write_rows(there)
+            progress("images", sum(counts.values()), version.n_human + version.n_model)
+    croissant.describe_images(place, version, place / SAMPLES, schema)
+    return counts, gone
+
+
+def class_folders(
     version: DatasetVersion, classes: Sequence[str], always: Sequence[str], kind: FolderKind
 ) -> dict[str, str]:
     """The folder of each class, in the order of their numbers; the same for every version."""
@@ -160,14 +173,14 @@ class _Files:
             with suppress(OSError):
                 data = source.read_bytes()
                 if _is(data, row.content_hash):
-                    name = _named(row, names, data)
+                    name = image_name(row, names, data)
                     return self._take(
                         source, self._target / folder / name, data
                     ), f"{folder}/{name}"
         found = read(row, self._store)
         if found is None:
             return Outcome.GONE, ""
-        name = _named(row, names, found)
+        name = image_name(row, names, found)
         return _write(self._target / folder / name, found), f"{folder}/{name}"
 
     def _sources(self, row: Row, names: Sequence[str]) -> Iterator[Path]:
@@ -196,7 +209,7 @@ def _with_file(schema: "pa.Schema") -> "pa.Schema":
     return pa.schema([pa.field("file", pa.string()), *schema])
 
 
-def _named(row: Row, names: Sequence[str], data: bytes) -> str:
+def image_name(row: Row, names: Sequence[str], data: bytes) -> str:
     """Which of the sample's possible names fits its content."""
     return next((n for n in names if n.endswith(f".{ending(row.sample_id, data)}")), names[-1])
 

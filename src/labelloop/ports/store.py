@@ -74,6 +74,20 @@ class Store(Protocol):
             InputTooLarge: `inline` only: it is too large to travel inside a task.
         """
 
+    def below(self, uri: str) -> Iterator[Sequence[StoredObject]]:
+        """Every object below `uri`, of any bucket of the store, page by page; none is no error."""
+
+    def copy(self, source_uri: str, target_uri: str, *, content_hash: str) -> None:
+        """Copy an object as it is, with its type, encoding, metadata and tags. Idempotent.
+
+        The bytes don't come through here where the server can copy them. The tags of a file lie in a
+        file of their own, and stay where they are.
+
+        Raises:
+            InputGone: the source no longer exists.
+            InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing.
+        """
+
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
         """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.
 

@@ -167,6 +167,28 @@ class MemoryStore:
         seconds = int(life.total_seconds())
         return f"https://memory.invalid/{path}?X-Amz-Expires={seconds}&signed={self._signed}"
 
+    def below(self, uri: str) -> Iterator[Sequence[StoredObject]]:
+        """Every object below `uri`, page by page; none is no error."""
+        self._check_bucket(uri)
+        root = f"{uri.rstrip('/')}/"
+        uris = iter(sorted(u for u in self.objects_by_uri if u.startswith(root) and u[-1] != "/"))
+        while page := [self._listed(u) for u in islice(uris, self._page_size)]:
+            self.before("below", uri)
+            yield page
+
+    def copy(self, source_uri: str, target_uri: str, *, content_hash: str) -> None:
+        """Copy an object as it is. Idempotent.
+
+        Raises:
+            InputGone: the source no longer exists.
+            InputChanged: it does, and `content_hash` is one of the listing's, but not its.
+        """
+        self.before("copy", source_uri)
+        self._check_bucket(target_uri)
+        source = self._held(source_uri)
+        self._check_content(source_uri, source, content_hash)
+        self.objects_by_uri[target_uri] = replace(source, last_modified=self._now())
+
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
         """Copy the bytes and the content type, and nothing else. Idempotent.
 
@@ -206,11 +228,7 @@ class MemoryStore:
         self.before("read", uri)
         held = self._held(uri)
         body = held.body
-        if content_hash is not None and ":" not in content_hash and content_hash != _hash(body):
-            raise InputChanged(
-                f"{uri} holds another content than when it was indexed",
-                remedy="put back what was there, or leave the sample out",
-            )
+        self._check_content(uri, held, content_hash)
         found = decoded(body, held.content_encoding)
         if found is None:
             raise InputGone(
@@ -272,7 +290,7 @@ class MemoryStore:
     def _listed(self, uri: str) -> StoredObject:
         held = self.objects_by_uri[uri]
         return StoredObject(
-            sample_id=uri.removeprefix(f"s3://{self._bucket}/"),
+            sample_id=uri.removeprefix(f"s3://{_bucket(uri)}/"),
             uri=uri,
             content_hash=_hash(held.body),
             size_bytes=len(held.body),
@@ -285,6 +303,13 @@ class MemoryStore:
             return self.objects_by_uri[uri]
         except KeyError:
             raise InputGone(f"there is no object {uri!r}") from None
+
+    def _check_content(self, uri: str, held: MemoryObject, content_hash: str | None) -> None:
+        if content_hash and ":" not in content_hash and content_hash != _hash(held.body):
+            raise InputChanged(
+                f"{uri} holds another content than when it was indexed",
+                remedy="put back what was there, or leave the sample out",
+            )
 
     def _check_bucket(self, uri: str) -> None:
         if _bucket(uri) not in self._buckets:

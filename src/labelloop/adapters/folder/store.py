@@ -210,6 +210,24 @@ class FolderStore:
 
     # --- writing ------------------------------------------------------------------------------
 
+    def below(self, uri: str) -> Iterator[Sequence[StoredObject]]:
+        """Every input below `uri`, page by page; none is no error."""
+        start = self._path(uri)
+        with self._translated("listing", start):
+            self._check_standing(self._place_of(start))
+            files = walk(self._place_of(start), start, None) if start.is_dir() else iter(())
+            while page := [_stored(found) for found in islice(files, PAGE)]:
+                yield page
+
+    def copy(self, source_uri: str, target_uri: str, *, content_hash: str) -> None:
+        """Copy the bytes; the tags lie in a file of their own, and stay where they are. Idempotent.
+
+        Raises:
+            InputGone: the source no longer exists.
+            InputChanged: it does, and `content_hash` is a SHA-256, but not its.
+        """
+        self.write(target_uri, self.read(source_uri, content_hash=content_hash), UNKNOWN_TYPE)
+
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
         """Copy the bytes and nothing else. Idempotent.
 

@@ -6,13 +6,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labelloop.adapters.s3.access import S3Access
-from labelloop.errors import InputGone, StoreDenied, StoreError, StoreUnavailable, frameless
+from labelloop.errors import (
+    InputChanged,
+    InputGone,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+    frameless,
+)
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
 NOT_FOUND = 404
+PRECONDITION_FAILED = 412
 
 # S3 error code -> what it means, and what to do about it.
 DENIED: Mapping[str, tuple[str, str]] = {
@@ -149,6 +157,11 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
         return InputGone(
             f"{request}: there is no such object",
             remedy="it was deleted or moved since it was indexed; nothing to do",
+        )
+    if status == PRECONDITION_FAILED:
+        return InputChanged(
+            f"{request}: it holds another content than when it was indexed",
+            remedy="put back what was there, or leave the sample out",
         )
     if status == NOT_FOUND:
         return request.not_s3()

@@ -54,6 +54,17 @@ def pages(
         _refuse_wrong_prefix(ask, client, request, prefix)
 
 
+def below(ask: Asking, client: "S3Client", request: Request, prefix: str) -> Iterator[list[Entry]]:
+    """The objects whose keys begin with the prefix, in any bucket, page by page; none is no error."""
+    after = ""
+    while True:
+        page = ask(request, partial(_page, client, request, prefix, after))
+        yield page.entries
+        if not page.after:
+            return
+        after = page.after
+
+
 def side_by_side(listings: Iterable[Iterator[T]]) -> Iterator[T]:
     """What the listings give, several read at once, each one page ahead; the first error ends all."""
     waiting = iter(listings)

@@ -11,7 +11,7 @@ from datetime import UTC, timedelta
 from hashlib import md5
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labelloop.adapters.http import browser_view
 from labelloop.adapters.http.retries import ATTEMPTS
@@ -161,10 +161,10 @@ class S3Store:
         modified_at = head["LastModified"].astimezone(UTC)
         return Entry(key, head["ETag"].strip('"'), head["ContentLength"], modified_at)
 
-    def _stored(self, entry: Entry) -> StoredObject:
+    def _stored(self, entry: Entry, bucket: str | None = None) -> StoredObject:
         return StoredObject(
             sample_id=entry.key,
-            uri=self.uri_of(entry.key),
+            uri=f"s3://{bucket or self._bucket}/{entry.key}",
             content_hash=entry.etag,
             size_bytes=entry.size,
             last_modified=entry.last_modified,
@@ -252,6 +252,40 @@ class S3Store:
             self._made_links[bucket, life_s, now] = made
         return made
 
+    def below(self, uri: str) -> Iterator[Sequence[StoredObject]]:
+        """Every object below `uri`, of any bucket of the server, page by page; none is no error."""
+        bucket, folder = split_uri(uri)
+        prefix = f"{folder.rstrip('/')}/" if folder else ""
+        request = self._request("listing", bucket)
+        for entries in listing.below(self._ask, self._client, request, prefix):
+            found = [self._stored(e, bucket) for e in entries if not e.key.endswith("/")]
+            if found:
+                yield found
+
+    def copy(self, source_uri: str, target_uri: str, *, content_hash: str) -> None:
+        """Copy an object as it is, on the server. Idempotent.
+
+        Raises:
+            InputGone: the source no longer exists.
+            InputChanged: it does, and `content_hash` is an ETag, but not its.
+        """
+        (source_bucket, source), (target_bucket, target) = map(split_uri, (source_uri, target_uri))
+        unchanged: dict[str, Any] = {}
+        if ETAG.fullmatch(content_hash):
+            # some servers take no notice of the condition, so it is asked first
+            if self._head(source_bucket, source)["ETag"].strip('"') != content_hash:
+                raise _changed(source_uri)
+            unchanged = {"CopySourceIfMatch": f'"{content_hash}"'}
+        self._ask(
+            self._request("copying", source_bucket, source),
+            lambda: self._client.copy_object(
+                Bucket=target_bucket,
+                Key=target,
+                CopySource={"Bucket": source_bucket, "Key": source},
+                **unchanged,
+            ),
+        )
+
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
         """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.
 
@@ -336,11 +370,7 @@ class S3Store:
                     and ETAG.fullmatch(content_hash)
                     and found != content_hash
                 ):
-                    raise InputChanged(
-                        f"{uri} holds another content (ETag {found}) than when it was indexed "
-                        f"({content_hash})",
-                        remedy="put back what was there, or leave the sample out",
-                    )
+                    raise _changed(uri)
                 read: bytes = body.read()
                 self._check_length(bucket, key, found, read)
                 encoding = answer.get("ContentEncoding", "")
@@ -474,6 +504,13 @@ def _hidden_prefix(hidden_uri: str | None, bucket: str) -> str | None:
         return None
     hidden_bucket, folder = split_uri(hidden_uri)
     return f"{folder.rstrip('/')}/" if hidden_bucket == bucket and folder else None
+
+
+def _changed(uri: str) -> InputChanged:
+    return InputChanged(
+        f"{uri} holds another content than when it was indexed",
+        remedy="put back what was there, or leave the sample out",
+    )
 
 
 def _decoded(uri: str, body: bytes, encoding: str) -> bytes:
