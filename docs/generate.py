@@ -4,6 +4,7 @@ A page marks such a part with `<!-- begin NAME -->` and `<!-- end NAME -->`; wha
 replaced by what the code says. The rest of the page is written by hand.
 """
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,6 +116,23 @@ def usage(command: str) -> str:
     return f"```text\n{found.get_help(context)}\n```"
 
 
+def rooms(_: str) -> str:
+    """The rooms of the source, from the top to the bottom, each with its sentence."""
+    import tomllib
+
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    lines = ["| room | what is in it |", "| --- | --- |"]
+    for name in (name for layer in layers for name in layer.split(" | ")):
+        at = ROOT / "src" / name.replace(".", "/")
+        source = at / "__init__.py" if at.is_dir() else at.with_suffix(".py")
+        doc = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+        path = name.removeprefix("labelloop.") + ("/" if at.is_dir() else ".py")
+        sentence = " ".join(doc.partition("\n\n")[0].split()).replace("|", "\\|")
+        lines.append(f"| `{path}` | {sentence} |")
+    return "\n".join(lines)
+
+
 PARTS: dict[str, Callable[[str], str]] = {
     "settings": settings,
     "table": ledger_table,
@@ -122,6 +140,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "columns": where_columns,
     "log": log_table,
     "manifest": manifest_columns,
+    "rooms": rooms,
     "usage": usage,
 }
 

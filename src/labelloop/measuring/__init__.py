@@ -1,1 +1,1 @@
-"""Rounds and labels -> estimates."""
+"""Rounds and labels -> estimates: accuracy, classes, trend, learned risk, guarantees."""

@@ -1,1 +1,1 @@
-"""Read models: frozen results for text, JSON, HTML and the web."""
+"""What people are shown: frozen results, tables and sentences, one wording for all screens."""
