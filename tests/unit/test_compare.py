@@ -186,6 +186,59 @@ def test_the_judges_are_written_for_the_candidate(world: World, tmp_path: Path) 
     assert set(lines[1:]) == set(labels(world))
 
 
+@pytest.mark.parametrize(("end", "separator"), [("\n", ","), ("\r\n", ","), ("\r\n", ";")])
+def test_the_file_of_judges_with_answers_is_a_candidate(
+    world: World, tmp_path: Path, end: str, separator: str
+) -> None:
+    truth, path = labels(world), tmp_path / "judges.csv"
+    world.loop.write_judges(path)
+    assert b"\r" not in path.read_bytes()
+    ids = path.read_text().split("\n")[1:-1]
+    lines = [separator.join(("sample_id", "predicted_class"))]
+    lines += [separator.join((one, truth[one])) for one in ids]
+    path.write_bytes(b"\xef\xbb\xbf" + (end.join(lines) + end).encode())
+    compared = world.loop.compare(path, min_gain=0.1)
+    assert (compared.verdict, compared.n_candidates) == (Verdict.PASS, 1)
+    with_confidence = [lines[0] + separator + "confidence"]
+    with_confidence += [line + separator + ("0.5" if i else "") for i, line in enumerate(lines[1:])]
+    path.write_text(end.join(with_confidence), newline="")
+    assert world.loop.compare(path, min_gain=0.1).verdict is Verdict.PASS
+
+
+def test_line_ends_of_windows_in_a_candidates_names_are_no_part_of_them(
+    world: World, tmp_path: Path
+) -> None:
+    ends = {f"{sample}\r": f"{said}\r" for sample, said in labels(world).items()}
+    assert world.loop.compare(candidate(tmp_path / "c.parquet", ends)).verdict is Verdict.PASS
+
+
+def test_a_candidate_needs_no_confidence(world: World, tmp_path: Path) -> None:
+    truth = labels(world)
+    columns = {"sample_id": list(truth), "predicted_class": list(truth.values())}
+    pq.write_table(pa.table(columns), tmp_path / "c.parquet")
+    assert world.loop.compare(tmp_path / "c.parquet").verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sample_id\na\n", "has no column 'predicted_class'"),
+        ("sample_id,predicted_class\na\n", "line 2 has 1 cells, the first line 2"),
+        ('sample_id,predicted_class\n\'a","b\n', "can't be read"),
+        ("sample_id,sample_id,predicted_class\na,a,cat\n", "two columns 'sample_id'"),
+        ("sample_id,predicted_class,confidence\na,cat,high\n", "can't be read"),
+        ("sample_id,predicted_class\na,\n", "none of the project's classes"),
+        ("sample_id,predicted_class\n,cat\n", "a row without a sample_id"),
+    ],
+)
+def test_a_list_that_cannot_be_used_says_why(
+    world: World, tmp_path: Path, text: str, says: str
+) -> None:
+    (tmp_path / "c.csv").write_text(text)
+    with pytest.raises(ArgumentError, match=says):
+        world.loop.compare(tmp_path / "c.csv")
+
+
 def test_another_round_does_not_undo_that_candidates_were_judged(
     world: World, tmp_path: Path
 ) -> None:

@@ -54,7 +54,8 @@ def command(
 ) -> None:
     """Compare a candidate with the model that serves, on the same blind labels.
 
-    CANDIDATE is a Parquet file with the columns sample_id, predicted_class and confidence.
+    CANDIDATE is a Parquet or CSV file with the columns sample_id and predicted_class, such as the one of
+    --write-samples with a column more.
     """
     with opened(config, quiet=as_json) as loop:
         if write_samples is not None:
@@ -68,7 +69,7 @@ def command(
             compared = loop.compare(candidate, min_gain=min_gain, trained_on=learned)
         else:
             raise click.UsageError(
-                "name the candidate's Parquet file or --shadow MODEL, one of them, or use "
+                "name the candidate's file or --shadow MODEL, one of them, or use "
                 "--write-samples FILE"
             )
     if as_json:

@@ -1,5 +1,6 @@
 """A candidate and its answers: out of a file, or of the prediction log."""
 
+import csv
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from labelloop.ports.log import PredictionLog
 if TYPE_CHECKING:
     import pyarrow as pa
 
+CSV = frozenset({".csv", ".tsv", ".txt"})
 COLUMNS = ("sample_id", "predicted_class", "confidence")
 
 
@@ -40,31 +42,25 @@ class Candidate:
 def from_file(
     path: Path, classes: Collection[str], renamed: Mapping[str, str] | None = None
 ) -> Candidate:
-    """The candidate whose answers stand in a Parquet file with the columns COLUMNS.
+    """The candidate whose answers stand in a Parquet or CSV file with the columns COLUMNS.
 
-    A class under an old name, a key of `renamed`, counts as the one that it names.
+    `confidence` may be missing. The end of a line as Windows writes it is no part of a name. A class
+    under an old name, a key of `renamed`, counts as the one that it names.
 
     Raises:
         ArgumentError: the file can't be used.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    expected = f"expected a Parquet file with the columns {', '.join(COLUMNS)}"
-    try:
-        _check_columns(path, pq.read_schema(path), expected)
-        table = pq.read_table(path, columns=list(COLUMNS))
-    except (OSError, pa.ArrowException) as exc:
-        raise ArgumentError(
-            f"{path} can't be read: {exc}", remedy=f"{expected}, one row a sample"
-        ) from exc
+    table = _table(path)
     answers: dict[str, str] = {}
     for row in table.to_pylist():
         sample_id, said, sure = (row[name] for name in COLUMNS)
+        if sample_id is None:
+            raise ArgumentError(f"{path} has a row without a sample_id", remedy="remove it")
         if sample_id in answers:
             raise ArgumentError(
                 f"{path} has two rows for {sample_id!r}: expected one a sample", remedy="keep one"
             )
+        said = said if said in classes or said is None else said.removesuffix("\r")
         said = (renamed or {}).get(said, said)
         if said not in classes:
             raise ArgumentError(
@@ -77,8 +73,64 @@ def from_file(
                 remedy="leave it null where there is none",
             )
         answers[sample_id] = said
+    for sample_id in [s for s in answers if s.endswith("\r")]:
+        answers.setdefault(sample_id.removesuffix("\r"), answers[sample_id])
     digest = sha256(path.read_bytes()).hexdigest()
     return Candidate(name=str(path), digest=digest, answers=answers, must_answer_all=True)
+
+
+def _table(path: Path) -> "pa.Table":
+    """The columns COLUMNS of the file; `confidence` is null where there is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    expected = f"expected a Parquet or CSV file with the columns {', '.join(COLUMNS[:2])}"
+    try:
+        if path.suffix.lower() in CSV:
+            table = _from_csv(path)
+        else:
+            wanted = [name for name in pq.read_schema(path).names if name in COLUMNS]
+            table = pq.read_table(path, columns=wanted, partitioning=None)
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as exc:
+        raise ArgumentError(
+            f"{path} can't be read: {exc}", remedy=f"{expected}, one row a sample"
+        ) from exc
+    if "confidence" not in table.column_names:
+        table = table.append_column("confidence", pa.nulls(len(table)))
+    _check_columns(path, table.schema, expected)
+    return table
+
+
+def _from_csv(path: Path) -> "pa.Table":
+    """A CSV file's columns: text, but for the confidence.
+
+    Raises:
+        ValueError: a line has more or fewer cells than the first, or a confidence is no number.
+    """
+    import pyarrow as pa
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+        file.seek(0)
+        separator = next((s for s in ",;\t" if s in first), ",")
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        names = next(reader, [])
+        rows = [(reader.line_num, row) for row in reader if row]
+    for number, row in rows:
+        if len(row) != len(names):
+            raise ValueError(f"line {number} has {len(row)} cells, the first line {len(names)}")
+    twice = [name for name in COLUMNS if names.count(name) > 1]
+    if twice:
+        raise ArgumentError(f"{path} has two columns {twice[0]!r}", remedy="keep one")
+    columns: dict[str, list[str | None]] = {
+        name: [row[i] or None for _, row in rows] for i, name in enumerate(names) if name in COLUMNS
+    }
+    sure = columns.pop("confidence", None)
+    table = pa.table({name: pa.array(held, pa.string()) for name, held in columns.items()})
+    if sure is None:
+        return table
+    numbers = [None if text is None else float(text.replace(",", ".")) for text in sure]
+    return table.append_column("confidence", pa.array(numbers, pa.float64()))
 
 
 def _check_columns(path: Path, held: "pa.Schema", expected: str) -> None:
@@ -89,6 +141,8 @@ def _check_columns(path: Path, held: "pa.Schema", expected: str) -> None:
         return bool(pa.types.is_string(own) or pa.types.is_large_string(own))
 
     for name in COLUMNS:
+        if held.names.count(name) > 1:
+            raise ArgumentError(f"{path} has two columns {name!r}", remedy="keep one")
         if name not in held.names:
             raise ArgumentError(f"{path} has no column {name!r}: {expected}", remedy="add it")
         kind = held.field(name).type

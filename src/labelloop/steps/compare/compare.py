@@ -186,11 +186,14 @@ def _without_forgotten(frame: BlindFrame) -> BlindFrame:
 
 
 def write_samples(ledger: Ledger, target: Path) -> int:
-    """Write sample_id of every labelled blind draw that judges now, as CSV; returns how many."""
+    """Write sample_id of every labelled blind draw that judges now, as CSV; returns how many.
+
+    Lines end as everywhere but on Windows: shells and `cut` take its line ends for a part of names.
+    """
     ids = [d.sample_id for f in judges(ledger) for d in f.reached if d.label is not None]
     try:
         with target.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
+            writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["sample_id"])
             writer.writerows([one] for one in ids)
     except OSError as exc:
