@@ -15,6 +15,7 @@ from labelloop.adapters.iceberg import sweeping as iceberg_sweeping
 from labelloop.adapters.iceberg.batches import held
 from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, Reading, engine
 from labelloop.adapters.iceberg.schema import arrow_rows
+from labelloop.adapters.iceberg.selecting import SelectingEngine, SelectingReading
 from labelloop.adapters.iceberg.snapshots import superseded
 from labelloop.adapters.iceberg.tables import (
     KINDS,
@@ -44,8 +45,6 @@ from labelloop.ports.log import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from labelloop.adapters.spark.engine import SparkEngine, SparkReading
-
 
 class IcebergLog:
     """A PredictionLog in two Iceberg tables. Open it with `IcebergLog.open`."""
@@ -56,7 +55,7 @@ class IcebergLog:
         *,
         ledger_id: str,
         salt: bytes,
-        spark: "SparkEngine | None" = None,
+        spark: SelectingEngine | None = None,
     ) -> None:
         self._tables = tables
         self._spark = spark
@@ -75,7 +74,7 @@ class IcebergLog:
         ledger_id: str,
         salt: bytes,
         s3: S3Access | None = None,
-        spark: "SparkEngine | None" = None,
+        spark: SelectingEngine | None = None,
     ) -> Self:
         """The log in `warehouse` (a folder or s3://bucket/prefix), created where it is absent.
 
@@ -142,13 +141,11 @@ class IcebergLog:
     def _reading(self) -> Reading:
         return Reading(self._engine, self._tables, self._renamed)
 
-    def _selecting(self) -> "Reading | SparkReading":
+    def _selecting(self) -> SelectingReading:
         """What answers the two statements of a selection."""
         if self._spark is None:
             return self._reading()
-        from labelloop.adapters.spark.engine import SparkReading
-
-        return SparkReading(self._spark, self._tables, self._renamed)
+        return self._spark.reading(self._tables, self._renamed)
 
     # --- writing ----------------------------------------------------------------------------
 

@@ -122,6 +122,10 @@ class SparkEngine:
             with said("Stopping Spark"):
                 begun.stop()
 
+    def reading(self, tables: IcebergTables, renamed: Mapping[str, str]) -> "SparkReading":
+        """A new question; the keys of `renamed` are former names of classes."""
+        return SparkReading(self, tables, renamed)
+
     def read(self, paths: Sequence[str], kind: BatchKind) -> "DataFrame":
         """The rows of Parquet files in the table's schema; what a file doesn't have is null."""
         session = self.session()
