@@ -320,10 +320,13 @@ def collect(folder: Path, fresh: int = 0) -> None:
 
 
 def measured(folder: Path) -> None:
-    from labelloop.loop import open_loop
+    """As within `run`: what is worked out is kept."""
+    from labelloop.project import Project
+    from labelloop.steps.measure import measure
 
-    with open_loop(folder / "labelloop.toml") as loop:
-        assert loop.measure().rounds
+    with Project.open(folder / "labelloop.toml") as project:
+        timezone = project.settings.project.timezone
+        assert measure(project.ledger, clock=project.clock, timezone=timezone, keep=True).rounds
 
 
 def measured_anew(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from labelloop.errors import LabelloopError
+from labelloop.errors import AnnotatorError, ConfigError, LabelloopError
 from labelloop.ports.clock import silent
 from labelloop.project import Project, steps
 from labelloop.settings.file import FILE_NAME
@@ -128,15 +128,27 @@ class Loop:
     def measure(
         self, *, since: datetime | None = None, until: datetime | None = None
     ) -> "Measured":
-        """The accuracies that the blind labels support now; of a period too, where one is named."""
+        """The accuracies that the blind labels support now; of a period too, where one is named.
+
+        Writes nothing. `run` keeps what it works out, so that the next one is quick.
+        """
+        from labelloop.steps.measure import measure
+
+        return measure(
+            self.project.ledger_to_read,
+            clock=self.project.clock,
+            timezone=self.settings.project.timezone,
+            since=since,
+            until=until,
+        )
+
+    def _measure_and_keep(self) -> "Measured":
         from labelloop.steps.measure import measure
 
         return measure(
             self.project.ledger,
             clock=self.project.clock,
             timezone=self.settings.project.timezone,
-            since=since,
-            until=until,
             keep=True,
         )
 
@@ -166,6 +178,7 @@ class Loop:
         tidied, where that is due; `report` hears of it then, as "log".
         """
         failures: dict[str, LabelloopError] = {}
+        self.settings.require_variables()
         _ = self.project.log  # without ledger and log no verb can do anything
 
         def attempt(verb: str, call: Callable[[], T]) -> T | None:
@@ -184,7 +197,7 @@ class Loop:
         collected = attempt("collect", self.collect)
         selected = attempt("select", lambda: self.select(now=now)) if indexed else None
         sent = attempt("send", self.send)
-        measured = attempt("measure", self.measure)
+        measured = attempt("measure", self._measure_and_keep)
         built = attempt("build", self.build)
         maintained = attempt("log", self._maintain_if_due)
         return Ran(indexed, collected, selected, sent, measured, built, maintained, failures)
@@ -259,7 +272,7 @@ class Loop:
         """Write the samples that a candidate must answer, as CSV; returns how many."""
         from labelloop.steps.compare.compare import write_samples
 
-        return write_samples(self.project.ledger, target)
+        return write_samples(self.project.ledger_to_read, target)
 
     def move_ledger(self, url: str) -> "list[Moved]":
         """Copy the ledger to the database at `url`, verified; the old one is then refused.
@@ -288,7 +301,7 @@ class Loop:
         from labelloop.views.status import status
 
         return status(
-            self.project.ledger, clock=self.project.clock, every=self.settings.rounds.every
+            self.project.ledger_to_read, clock=self.project.clock, every=self.settings.rounds.every
         )
 
     def doctor(self, *, repair: bool = False) -> "Diagnosis":
@@ -301,6 +314,7 @@ class Loop:
         from labelloop.doctor.examination import diagnose
         from labelloop.doctor.repair import repair as mend
 
+        self.settings.require_variables()
         if not repair:
             return diagnose(steps.examined(self.project))
         mended = mend(
@@ -324,6 +338,7 @@ class Loop:
         """
         from labelloop.doctor import page
 
+        self.settings.require_variables()
         return page.write(steps.examined(self.project))
 
     def report(self) -> "Quality":
@@ -332,7 +347,7 @@ class Loop:
 
         project = self.settings.project
         return quality(
-            self.project.ledger,
+            self.project.ledger_to_read,
             clock=self.project.clock,
             project=project.name,
             timezone=project.timezone,
@@ -344,32 +359,35 @@ class Loop:
         from labelloop.views.plan import plan
 
         return plan(
-            self.project.ledger, self.measure(), queues=self.project.queues, half_width=half_width
+            self.project.ledger_to_read,
+            self.measure(),
+            queues=self.project.queues,
+            half_width=half_width,
         )
 
     def waits(self) -> "list[Wait]":
         """The tasks that wait for a person, the longest first."""
         from labelloop.views.status import waits
 
-        return waits(self.project.ledger)
+        return waits(self.project.ledger_to_read)
 
     def ties(self) -> "list[Tie]":
         """The tasks on which people disagree, by queue and sample."""
         from labelloop.views.status import ties
 
-        return ties(self.project.ledger)
+        return ties(self.project.ledger_to_read)
 
     def rejected(self) -> "list[SetAside]":
         """The rows that were set aside, newest first."""
         from labelloop.views.status import rejected
 
-        return rejected(self.project.ledger)
+        return rejected(self.project.ledger_to_read)
 
     def datasets(self) -> "list[DatasetVersion]":
         """Every released dataset version."""
         from labelloop.ledger import datasets
 
-        with self.project.ledger.read() as tx:
+        with self.project.ledger_to_read.read() as tx:
             return datasets.every(tx)
 
     def dataset(self, name: str, version: int | None = None) -> "DatasetVersion":
@@ -380,7 +398,7 @@ class Loop:
         """
         from labelloop.ledger import datasets
 
-        with self.project.ledger.read() as tx:
+        with self.project.ledger_to_read.read() as tx:
             return datasets.find(tx, name, version)
 
     def export(
@@ -445,7 +463,6 @@ class Loop:
 
         People are named as Label Studio names them; while it can't be asked, by their accounts' ids.
         """
-        from labelloop.errors import AnnotatorError
         from labelloop.views.dataset_diff import diff, named
 
         found = diff(old, new, progress=self.project.progress)
@@ -453,7 +470,7 @@ class Loop:
             return found
         try:
             return named(found, self.project.annotator.accounts())
-        except AnnotatorError:
+        except (AnnotatorError, ConfigError):
             return found
 
 

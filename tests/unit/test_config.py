@@ -234,10 +234,65 @@ def test_variables_are_filled_in(path: Path) -> None:
     assert settings.label_studio.api_key.get_secret_value() == SECRETS["TOKEN"]
 
 
-def test_a_variable_that_is_not_set_or_empty_is_named(path: Path) -> None:
-    message = refused(path, WITH_SECRETS, {k: v for k, v in SECRETS.items() if k != "TOKEN"})
-    assert "label_studio.api_key names the environment variable TOKEN, which is not set" in message
-    assert "which is empty" in refused(path, WITH_SECRETS, {**SECRETS, "TOKEN": ""})
+def test_a_variable_that_is_not_set_or_empty_is_named_once_it_is_needed(path: Path) -> None:
+    without = {k: v for k, v in SECRETS.items() if k != "TOKEN"}
+    expected = "label_studio.api_key names the environment variable TOKEN, which is not set"
+    settings = read(path, WITH_SECRETS, without)
+    assert settings.label_studio.url == "http://127.0.0.1:9"
+    for use in (lambda: settings.label_studio.api_key, settings.require_variables):
+        with pytest.raises(ConfigError, match=expected) as caught:
+            use()
+        assert "set TOKEN" in caught.value.remedy
+    with pytest.raises(ConfigError, match="TOKEN, which is empty"):
+        read(path, WITH_SECRETS, {**without, "TOKEN": ""}).require_variables()
+    read(path, WITH_SECRETS, SECRETS).require_variables()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "setting"),
+    [
+        ('"s3://production"', '"${THERE}"', "store.uri"),
+        ('"s3://production"', '"s3://${THERE}/a"', "store.uri"),
+        ('blind_uri = "s3://blind"', 'presign_life = "${THERE}"', "store.presign_life"),
+        ('blind_uri = "s3://blind"', 'prefixes = ["${THERE}", "a"]', "store.prefixes"),
+        ('blind_uri = "s3://blind"', 'proxy = "${THERE}"', "store.proxy"),
+        ('blind_uri = "s3://blind"', 'notifications = "${THERE}"', "store.notifications"),
+        ("[training]", '[store.tags]\nmodel = "${THERE}"\n[training]', "store.tags"),
+        ("[training]", '[state]\nwarehouse = "${THERE}"\n[training]', "state.warehouse"),
+        ("[training]", '[state]\nledger = "${THERE}"\n[training]', "state.ledger"),
+        ("[training]", '[state]\ndatasets = "${THERE}"\n[training]', "state.datasets"),
+        ("[training]", '[source]\nkind = "csv"\nuri = "${THERE}"\n[training]', "source.uri"),
+        (
+            "[training]",
+            '[engine]\nkind = "spark"\n[engine.options]\n"spark.a" = "${THERE}"\n[training]',
+            "engine.options",
+        ),
+    ],
+)
+def test_any_setting_of_what_is_reached_may_wait_for_its_variable(
+    path: Path, old: str, new: str, setting: str
+) -> None:
+    assert old in GOOD
+    settings = read(path, GOOD.replace(old, new, 1))
+    assert settings.project.name == "pets"
+    assert settings.queues()
+    section, key = setting.split(".")
+    with pytest.raises(ConfigError, match="THERE, which is not set"):
+        getattr(getattr(settings, section), key)
+    with pytest.raises(ConfigError, match="THERE, which is not set"):
+        settings.require_variables()
+
+
+def test_what_the_project_is_must_be_known_at_once(path: Path) -> None:
+    said = refused(path, GOOD.replace('name = "pets"', 'name = "${NAME}"'))
+    assert "project.name names the environment variable NAME, which is not set" in said
+    said = refused(path, GOOD.replace("budget = 4", 'budget = "${BUDGET}"'))
+    assert "BUDGET, which is not set" in said
+
+
+def test_a_fault_is_found_though_a_variable_is_not_set(path: Path) -> None:
+    assert "budget" in refused(path, WITH_SECRETS.replace("budget = 4", "budget = 0"), {})
+    assert "unknown key" in refused(path, WITH_SECRETS.replace("blind_uri", "blind_url"), {})
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,12 @@ def afresh(world: World, folder: Path) -> Measured:
         ledger.close()
 
 
+def keeping(world: World) -> Measured:
+    """What measure says within `run`: it keeps what it works out."""
+    ledger, timezone = world.loop.project.ledger, world.settings.project.timezone
+    return measure(ledger, clock=world.clock, timezone=timezone, keep=True)
+
+
 @contextmanager
 def statements(world: World) -> Iterator[list[str]]:
     heard: list[str] = []
@@ -94,7 +100,7 @@ def test_what_was_kept_is_what_would_be_worked_out(
         a_day(world, number)
         if number % 2:
             surgery(world, number)
-        found = world.loop.measure()
+        found = keeping(world)
         if number % 3 == 0 or number > 14:
             assert found == afresh(world, tmp_path), number
     assert found.trend.looks, "a week closed"
@@ -109,13 +115,13 @@ def test_asking_again_reads_no_draws_of_rounds_that_nothing_happened_to(
     for number in range(12):
         a_day(world, number)
     world.clock.pass_(days=30)
-    first = world.loop.measure()
+    first = keeping(world)
     with statements(world) as heard:
-        assert world.loop.measure() == first
+        assert keeping(world) == first
     assert [said for said in heard if "FROM draws JOIN" in said or "FROM cells" in said] == []
     a_day(world, 12)
     with statements(world) as heard:
-        world.loop.measure()
+        keeping(world)
     read = [said for said in heard if "FROM draws JOIN" in said]
     assert 0 < len(read) < 12
 
@@ -124,11 +130,11 @@ def test_other_terms_are_worked_out_afresh(make_world: MakeWorld, tmp_path: Path
     world = make_world(UNIFORM)
     for number in range(3):
         a_day(world, number)
-    world.loop.measure()
+    keeping(world)
     text = (world.folder / "labelloop.toml").read_text()
     head = text.replace('name = "pets"', 'name = "pets"\ntimezone = "Pacific/Auckland"')
     world.configure("", head=head)
-    assert world.loop.measure() == afresh(world, tmp_path)
+    assert keeping(world) == afresh(world, tmp_path)
 
 
 def falsified(world: World) -> None:
@@ -150,13 +156,26 @@ def test_results_of_another_method_version_are_not_used(
     world = make_world(UNIFORM)
     for number in range(2):
         a_day(world, number)
-    world.loop.measure()
+    keeping(world)
     falsified(world)
-    assert {a.n_set_aside for a in world.loop.measure().rounds} == {12_345}, "kept results are used"
+    assert {a.n_set_aside for a in keeping(world).rounds} == {12_345}, "kept results are used"
     # what a person does who changes how an estimate is computed
     monkeypatch.setattr(kept_results, "METHOD_VERSION", kept_results.METHOD_VERSION + 1)
-    found = world.loop.measure()
+    found = keeping(world)
     assert {a.n_set_aside for a in found.rounds} == {0}
     assert found == afresh(world, tmp_path)
     monkeypatch.undo()
-    assert world.loop.measure() == found, "nor are the later ones by the earlier version"
+    assert keeping(world) == found, "nor are the later ones by the earlier version"
+
+
+def test_by_hand_nothing_is_kept_and_within_run_it_is(make_world: MakeWorld) -> None:
+    def kept() -> int:
+        with world.loop.project.ledger.read() as tx:
+            return tx.exec_driver_sql("SELECT count(*) FROM measured").scalar_one()
+
+    world = make_world(UNIFORM)
+    a_day(world, 0)
+    by_hand = world.loop.measure()
+    assert kept() == 0
+    assert world.loop.run().measured == by_hand
+    assert kept() > 0

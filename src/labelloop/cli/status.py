@@ -13,7 +13,7 @@ from labelloop.views.wording import day_and_time, moment, plain
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
-    from labelloop.views.status import Status
+    from labelloop.views.status import Status, Tie, Wait
 
 
 @click.command(name="status")
@@ -47,7 +47,11 @@ def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bo
         if as_json:
             print_json(status)
             return
-        if status.due_at is None:
+        if not status.indexed:
+            click.echo(
+                "nothing indexed yet: `labelloop run` reads the inputs and draws the first round"
+            )
+        elif status.due_at is None:
             click.echo("no round yet: the first `labelloop run` draws one")
         else:
             due = "due now" if status.due else f"due {moment(status.due_at, timezone)}"
@@ -81,7 +85,7 @@ def _print_waits(loop: "Loop", as_json: bool) -> None:
         click.echo("nothing waits for a person")
     timezone = loop.settings.project.timezone
     for wait in found if not as_json else ():
-        page = f"{loop.project.annotator.project_url(wait.project_id)}?task={wait.ls_task_id}"
+        page = _page(loop, wait)
         since = day_and_time(wait.since, timezone) if wait.since else "-"
         text = f"{since}  {wait.queue}  {wait.sample_id}  {wait.state}  {page}"
         click.echo(wrapped(plain(text), len(since) + 2))
@@ -96,5 +100,11 @@ def _print_ties(loop: "Loop", as_json: bool) -> None:
         click.echo("nothing is tied")
     for tie in found if not as_json else ():
         votes = ", ".join(f"{answer} {n}" for answer, n in sorted(tie.votes.items()))
-        page = f"{loop.project.annotator.project_url(tie.project_id)}?task={tie.ls_task_id}"
+        page = _page(loop, tie)
         click.echo(wrapped(plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"), 4))
+
+
+def _page(loop: "Loop", task: "Wait | Tie") -> str:
+    """Where a task is answered, as far as labelloop.toml says where."""
+    project = loop.project.annotator_page(task.project_id)
+    return f"{project}?task={task.ls_task_id}" if project else f"task {task.ls_task_id}"

@@ -109,6 +109,44 @@ class Ledger:
                 looking.dispose()
         return cls.open(url) if there else None
 
+    @classmethod
+    def read_only(cls, url: str) -> "Ledger | None":
+        """The ledger at a URL, which nothing is written to; None where none was made yet.
+
+        Raises:
+            LedgerError: it can't be opened, is of another version, or was moved.
+        """
+        from labelloop.ledger.migrations import refuse_other_version
+
+        made = database_url(url)
+        path = sqlite_path(made)
+        if path is not None and not path.exists():
+            return None
+        opened: sa.Engine | None = None
+        try:
+            opened = engine(made, read_only=True)
+            if not refuse_other_version(opened):
+                opened.dispose()
+                return None
+            found = cls(opened)
+            found.identity()
+        except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
+            if opened is not None:
+                opened.dispose()
+            raise unopened(exc, made) from frameless(exc)
+        except BaseException:
+            if opened is not None:
+                opened.dispose()
+            raise
+        return found
+
+    @classmethod
+    def empty(cls) -> "Ledger":
+        """A ledger without a row, in memory: what there is to read where none was made yet."""
+        opened = engine(sa.make_url("sqlite://"))
+        t.metadata.create_all(opened)
+        return cls(opened)
+
     def identity(self) -> Identity | None:
         """The ledger's identity; None while it is new."""
         with self.read() as tx:

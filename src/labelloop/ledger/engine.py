@@ -3,7 +3,9 @@
 Both behave alike: a reader sees one moment throughout and waits for nobody; writers go one at a time.
 """
 
+import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -46,9 +48,13 @@ def sqlite_path(url: sa.URL) -> Path | None:
     return Path(name)
 
 
-def engine(url: sa.URL) -> sa.Engine:
-    """An engine whose transactions begin as a ledger's must."""
-    return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+def engine(url: sa.URL, *, read_only: bool = False) -> sa.Engine:
+    """An engine whose transactions begin as a ledger's must; one that is `read_only` writes nothing.
+
+    Of SQLite's files, reading touches those that end in -wal and -shm, and no other.
+    """
+    made = _sqlite(url, read_only) if url.get_backend_name() == "sqlite" else _postgresql(url)
+    return made.execution_options(labelloop_read=True) if read_only else made
 
 
 def seconds(tx: sa.Connection) -> float:
@@ -61,12 +67,18 @@ def seconds(tx: sa.Connection) -> float:
     return float(tx.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
 
 
-def _sqlite(url: sa.URL) -> sa.Engine:
-    made = sa.create_engine(url, connect_args={"timeout": WAIT_S})
+def _sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
+    path = sqlite_path(url)
+    if read_only and path is not None:
+        made = sa.create_engine(url, creator=lambda: _reader(path))
+    else:
+        made = sa.create_engine(url, connect_args={"timeout": WAIT_S})
 
     @sa.event.listens_for(made, "connect")
     def prepare(connection, _record):  # type: ignore[no-untyped-def]
         connection.isolation_level = None  # BEGIN is ours: see below
+        if read_only:
+            return
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")  # a sent task must never be forgotten
@@ -80,6 +92,25 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN" if _reads(connection) else "BEGIN IMMEDIATE")
 
     return made
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """A connection that can't write. It waits for nobody, as readers don't."""
+    found = sqlite3.connect(_read_only(path), uri=True, timeout=WAIT_S)
+    try:
+        found.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        found.close()
+        wal = path.with_name(f"{path.name}-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise  # what is committed stands in there, and can't be read
+        # -shm can't be made on a disk that can only be read; nor can anybody else write there
+        return sqlite3.connect(f"{_read_only(path)}&immutable=1", uri=True)
+    return found
+
+
+def _read_only(path: Path) -> str:
+    return f"file:{quote(str(path.absolute()))}?mode=ro"
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:

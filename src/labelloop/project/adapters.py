@@ -169,6 +169,27 @@ def label_studio(own: LabelStudioSettings) -> "LabelStudioAnnotator":
         )
 
 
+def label_studio_page(own: LabelStudioSettings, project_id: int) -> str | None:
+    """Where a person opens a project; None while the variable isn't set that says where."""
+    from labelloop.adapters.label_studio.address import project_page
+
+    try:
+        return project_page(own.public_url or own.url, project_id)
+    except ConfigError:
+        return None
+
+
+def log_is_at_hand(settings: Settings) -> bool:
+    """Whether the prediction log is in files on this machine, so that neither key nor server is needed."""
+    try:
+        state = settings.state
+        warehouse, catalog = state.warehouse, state.catalog.get_secret_value()
+    except ConfigError:
+        return False
+    path = Path(catalog.removeprefix("sqlite:///"))
+    return "://" not in warehouse and catalog.startswith("sqlite:///") and path.exists()
+
+
 def log(settings: Settings, identity: "Identity") -> "IcebergLog":
     """The prediction log of the ledger with this identity, created where it is absent."""
     from labelloop.adapters.iceberg.log import IcebergLog
@@ -179,7 +200,7 @@ def log(settings: Settings, identity: "Identity") -> "IcebergLog":
             catalog=settings.state.catalog.get_secret_value(),
             ledger_id=identity.ledger_id,
             salt=identity.salt,
-            s3=s3_access(settings.store),
+            s3=_s3_of_log(settings),
             spark=spark(settings.engine),
         )
 
@@ -193,7 +214,7 @@ def log_identity(settings: Settings) -> "Identity | None":
         found = IcebergLog.identity(
             warehouse=settings.state.warehouse,
             catalog=settings.state.catalog.get_secret_value(),
-            s3=s3_access(settings.store),
+            s3=_s3_of_log(settings),
         )
     return None if found is None else Identity(*found)
 
@@ -206,7 +227,7 @@ def log_files(settings: Settings) -> "IcebergFiles":
         return IcebergFiles(
             warehouse=settings.state.warehouse,
             catalog=settings.state.catalog.get_secret_value(),
-            s3=s3_access(settings.store),
+            s3=_s3_of_log(settings),
         )
 
 
@@ -218,6 +239,10 @@ def spark(own: EngineSettings) -> "SparkEngine | None":
 
     options = {name: value.get_secret_value() for name, value in own.options.items()}
     return SparkEngine(master=own.master, options=options)
+
+
+def _s3_of_log(settings: Settings) -> "S3Access | None":
+    return s3_access(settings.store) if "://" in settings.state.warehouse else None
 
 
 def _bucket(uri: str) -> str:

@@ -14,7 +14,7 @@ from labelloop.ports.clock import silent
 from labelloop.project import adapters
 from labelloop.settings.file import FILE_NAME, load
 from labelloop.settings.settings import Settings
-from labelloop.steps.prepare import prepare
+from labelloop.steps.prepare import prepare, refuse_lost, refuse_other_project
 
 if TYPE_CHECKING:
     from labelloop.adapters.notifications.listener import NotificationListener
@@ -58,6 +58,7 @@ class Project:
         self._annotator = annotator
         self._source = source
         self._notifications = notifications
+        self._to_read: Ledger | None = None
         self._opened: list[object] = []
 
     @classmethod
@@ -88,6 +89,7 @@ class Project:
         for name, attribute in vars(type(self)).items():
             if isinstance(attribute, cached_property):
                 self.__dict__.pop(name, None)
+        self._to_read = None
         for opened in reversed(self._opened):
             close = getattr(opened, "close", None)
             if close is not None:
@@ -113,6 +115,30 @@ class Project:
         if self._log is not None and ledger.identity() is None:
             ledger.create_identity(Identity(self._log.ledger_id, self._log.salt))
         prepare(ledger, self.settings, log_identity=self.log_identity, now=self.clock.now())
+        return ledger
+
+    @property
+    def ledger_to_read(self) -> Ledger:
+        """The ledger as it is, which nothing is written to; an empty one where none was made yet.
+
+        It needs neither keys nor servers, but for a ledger in PostgreSQL.
+
+        Raises:
+            LedgerError: it is of another version, was lost or moved, or is another project's.
+        """
+        if self._to_read is None:
+            self._to_read = self._open_to_read()
+        return self._to_read or self._keep(Ledger.empty())
+
+    def _open_to_read(self) -> Ledger | None:
+        with without_frames():
+            ledger = Ledger.read_only(self.settings.state.ledger.get_secret_value())
+        if ledger is None:
+            if self._log is None and adapters.log_is_at_hand(self.settings):
+                refuse_lost(self.log_identity(), self.settings.state.warehouse)
+            return None
+        with self._keep(ledger).read() as tx:
+            refuse_other_project(tx, self.settings)
         return ledger
 
     @property
@@ -246,6 +272,12 @@ class Project:
         if self._annotator is not None:
             return self._annotator
         return self._keep(adapters.label_studio(self.settings.label_studio))
+
+    def annotator_page(self, project_id: int) -> str | None:
+        """Where a person opens a project of the annotator; None while its address isn't known."""
+        if self._annotator is not None:
+            return self._annotator.project_url(project_id)
+        return adapters.label_studio_page(self.settings.label_studio, project_id)
 
     def bucket_access(self, uri: str | None) -> "BucketAccess":
         """How the annotator opens the bucket of a URI; that of the inputs for None."""

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -18,11 +18,11 @@ from labelloop.settings.project import ClassSettings
 from labelloop.settings.queue import QueueSettings
 from labelloop.settings.settings import Settings
 from labelloop.settings.source import ColumnSettings, SourceSettings
-from labelloop.settings.state import StateSettings
 from labelloop.settings.store import TagSettings
-from labelloop.settings.values import SECONDS_OF
+from labelloop.settings.values import SECONDS_OF, Section, Unset
 
 FILE_NAME = "labelloop.toml"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRETS = (
     "access_key",
     "secret_key",
@@ -37,7 +37,8 @@ _SECRETS = (
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings in the file at `path`; `${NAME}` stands for an environment variable.
 
-    Relative paths in [store] and [state] become absolute, from the file's folder.
+    One that isn't set is an error once the setting is used, in sections that say how others are reached;
+    elsewhere at once. Relative paths in [store] and [state] become absolute, from the file's folder.
 
     Raises:
         ConfigError: the file is missing, isn't TOML, or holds what can't be used.
@@ -65,7 +66,9 @@ def _load(path: Path, environment: Mapping[str, str]) -> Settings:
         settings = Settings.model_validate(filled)
     except ValidationError as exc:
         raise _explain(exc, path, filled) from exc
-    return _anchored(settings, folder)
+    anchored = _anchored(settings, folder)
+    anchored.set_apart_unset()
+    return anchored
 
 
 def _place_folders(raw: dict[str, Any], folder: Path) -> None:
@@ -81,6 +84,8 @@ def _place_folders(raw: dict[str, Any], folder: Path) -> None:
 
 
 def _place_folder(value: str, folder: Path) -> str:
+    if isinstance(value, Unset):
+        return value
     if value.startswith("file:///"):
         value = unquote(value.removeprefix("file://"))
     elif not value or "://" in value or value.startswith(("s3:", "file:")):
@@ -96,28 +101,40 @@ def ledger_url(text: str, path: Path, environment: Mapping[str, str] | None = No
     """
     environment = os.environ if environment is None else environment
     filled = _fill(text, environment, path, ("state", "ledger"))
-    return _anchored_url(str(filled), path.resolve().parent)
+    if isinstance(filled, Unset):
+        raise filled.error
+    return _anchored_url(filled, path.resolve().parent)
+
+
+_REACHED = {"store", "source", "label_studio", "engine", "state"}
+"""The sections that say how others are reached."""
 
 
 def _fill(value: Any, environment: Mapping[str, str], path: Path, where: tuple[str, ...]) -> Any:
-    if isinstance(value, dict):
-        return {k: _fill(v, environment, path, (*where, k)) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_fill(v, environment, path, where) for v in value]
+    """The value with its variables filled in; a setting that names one that isn't set becomes Unset."""
+    if isinstance(value, dict | list):
+        filled: Any
+        if isinstance(value, dict):
+            filled = {k: _fill(v, environment, path, (*where, k)) for k, v in value.items()}
+        else:
+            filled = [_fill(v, environment, path, where) for v in value]
+        held = filled.values() if isinstance(filled, dict) else filled
+        unset = next((v for v in held if isinstance(v, Unset)), None)
+        return filled if unset is None or len(where) < 2 else unset
     if not isinstance(value, str):
         return value
-
-    def look(found: re.Match[str]) -> str:
-        name = found[1]
-        if not environment.get(name):
-            raise ConfigError(
-                f"{path}: {'.'.join(where)} names the environment variable {name}, which is "
-                f"{'empty' if name in environment else 'not set'}",
-                remedy=f"set {name}, or write the value in place of ${{{name}}}",
-            )
-        return environment[name]
-
-    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", look, value)
+    unset_names = [name for name in _VARIABLE.findall(value) if not environment.get(name)]
+    if unset_names:
+        name = unset_names[0]
+        error = ConfigError(
+            f"{path}: {'.'.join(where)} names the environment variable {name}, which is "
+            f"{'empty' if name in environment else 'not set'}",
+            remedy=f"set {name}, or write the value in place of ${{{name}}}",
+        )
+        if where[0] not in _REACHED:
+            raise error
+        return Unset.because(error, value)
+    return _VARIABLE.sub(lambda found: environment[found[1]], value)
 
 
 def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> ConfigError:
@@ -184,27 +201,35 @@ def _value(loc: tuple[int | str, ...], raw: Any) -> str:
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
-    state = settings.state
-    anchored = StateSettings(
-        ledger=SecretStr(_anchored_url(state.ledger.get_secret_value(), folder)),
-        catalog=SecretStr(_anchored_url(state.catalog.get_secret_value(), folder)),
-        warehouse=state.warehouse
-        if "://" in state.warehouse
-        else str((folder / state.warehouse).resolve()),
-        datasets=(folder / state.datasets).resolve(),
-    )
-    source = settings.source
-    if source is not None and source.uri and "://" not in source.uri:
-        at = str((folder / source.uri).resolve())
-        source = source.model_copy(update={"uri": at})
-    if source is not None and source.catalog is not None:
-        at = _anchored_url(source.catalog.get_secret_value(), folder)
-        source = source.model_copy(update={"catalog": SecretStr(at)})
-    store = settings.store
-    if store.notifications is not None:
-        path = (folder / store.notifications).resolve()
-        store = store.model_copy(update={"notifications": path})
-    return settings.model_copy(update={"state": anchored, "source": source, "store": store})
+    """The settings with absolute paths; what isn't set stays so."""
+
+    def secret(url: SecretStr) -> SecretStr:
+        return SecretStr(_anchored_url(url.get_secret_value(), folder))
+
+    def place(text: str) -> str:
+        return text if not text or "://" in text else str((folder / text).resolve())
+
+    def file(path: Path) -> Path:
+        return (folder / path).resolve()
+
+    how: dict[str, dict[str, Callable[[Any], object]]] = {
+        "state": {"ledger": secret, "catalog": secret, "warehouse": place, "datasets": file},
+        "source": {"uri": place, "catalog": secret},
+        "store": {"notifications": file},
+    }
+    anchored: dict[str, Section] = {}
+    for name, keys in how.items():
+        section: Section | None = getattr(settings, name)
+        if section is None:
+            continue
+        held = {key: getattr(section, key) for key in keys}
+        update = {
+            key: keys[key](value)
+            for key, value in held.items()
+            if value is not None and not isinstance(value, Unset)
+        }
+        anchored[name] = section.model_copy(update=update)
+    return settings.model_copy(update=anchored)
 
 
 def _anchored_url(url: str, folder: Path) -> str:

@@ -7,10 +7,9 @@ from pathlib import Path
 from pydantic import (
     Field,
     SecretStr,
-    model_validator,
 )
 
-from labelloop.settings.values import Duration, Section, WebAddress
+from labelloop.settings.values import Duration, Section, WebAddress, when_complete
 
 
 class LabelStudioSettings(Section):
@@ -33,7 +32,7 @@ class LabelStudioSettings(Section):
         description="How long a request may take before it is in doubt.",
     )
 
-    @model_validator(mode="after")
+    @when_complete
     def _proxy_is_an_address(self) -> "LabelStudioSettings":
         if self.proxy is not None and not re.match(
             r"https?://[^/\s]+", self.proxy.get_secret_value()

@@ -18,7 +18,7 @@ from labelloop.settings.source import SourceSettings
 from labelloop.settings.state import EngineSettings, StateSettings
 from labelloop.settings.store import StoreSettings
 from labelloop.settings.training import TrainingSettings
-from labelloop.settings.values import Section, inside
+from labelloop.settings.values import Section, inside, when_complete
 
 
 class Settings(Section):
@@ -71,6 +71,10 @@ class Settings(Section):
             raise ValueError(f"queue {twice[0]!r} is there twice")
         if sum(q.purpose == "evaluation" for q in self.queue) > 1:
             raise ValueError("more than one evaluation queue: a project has one at most")
+        return self
+
+    @when_complete
+    def _copies_lie_apart(self) -> "Settings":
         for place in self.store.places():
             if self.store.blind_uri and inside(self.store.blind_uri, place):
                 raise ValueError(
@@ -79,13 +83,13 @@ class Settings(Section):
                 )
         return self
 
-    @model_validator(mode="after")
+    @when_complete
     def _source_fits(self) -> "Settings":
         if self.source and self.source.columns.text and self.input.kind != "text":
             raise ValueError('source.columns.text is for [input] kind = "text"')
         return self
 
-    @model_validator(mode="after")
+    @when_complete
     def _label_studio_can_sign(self) -> "Settings":
         for q in self.queue:
             if q.images == "label-studio" and self.input.kind == "text":
@@ -101,6 +105,15 @@ class Settings(Section):
                     "[store], as Label Studio is given them"
                 )
         return self
+
+    def require_variables(self) -> None:
+        """Return if every variable that labelloop.toml names is set.
+
+        Raises:
+            ConfigError: one isn't.
+        """
+        for error in self.unset():
+            raise error
 
     def answers(self) -> Answers:
         """What people may answer."""

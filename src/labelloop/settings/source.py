@@ -6,10 +6,9 @@ from pydantic import (
     AfterValidator,
     Field,
     SecretStr,
-    model_validator,
 )
 
-from labelloop.settings.values import Section, open_to_all
+from labelloop.settings.values import Section, open_to_all, when_complete
 
 
 class ColumnSettings(Section):
@@ -78,7 +77,7 @@ class SourceSettings(Section):
     )
     columns: ColumnSettings = Field(default_factory=lambda: ColumnSettings())
 
-    @model_validator(mode="after")
+    @when_complete
     def _names_a_table(self) -> "SourceSettings":
         if self.kind == "iceberg":
             if self.uri or not self.catalog or not self.table:

@@ -9,10 +9,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
-    model_validator,
 )
 
-from labelloop.settings.values import Section, open_to_all
+from labelloop.settings.values import Section, open_to_all, when_complete
 
 _SECRET_OPTION = re.compile(r"(?i)secret|password|token|credential|access[.]?key")
 
@@ -64,7 +63,7 @@ class EngineSettings(Section):
         "`spark.hadoop.` say how files are reached.",
     )
 
-    @model_validator(mode="after")
+    @when_complete
     def _options_are_for_spark(self) -> "EngineSettings":
         if self.kind != "spark" and (self.master or self.options):
             raise ValueError('master and options are for kind = "spark"')

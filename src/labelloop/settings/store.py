@@ -11,10 +11,16 @@ from urllib.parse import quote
 from pydantic import (
     Field,
     SecretStr,
-    model_validator,
 )
 
-from labelloop.settings.values import MAX_PRESIGN_LIFE, Duration, PlaceUri, Section, WebAddress
+from labelloop.settings.values import (
+    MAX_PRESIGN_LIFE,
+    Duration,
+    PlaceUri,
+    Section,
+    WebAddress,
+    when_complete,
+)
 
 
 class TagSettings(Section):
@@ -114,7 +120,7 @@ class StoreSettings(Section):
     )
     tags: TagSettings = Field(default_factory=lambda: TagSettings())
 
-    @model_validator(mode="after")
+    @when_complete
     def _only_buckets_notify(self) -> "StoreSettings":
         if self.notifications is not None and self.is_folder:
             raise ValueError(
@@ -123,7 +129,7 @@ class StoreSettings(Section):
             )
         return self
 
-    @model_validator(mode="after")
+    @when_complete
     def _life_is_possible(self) -> "StoreSettings":
         if not timedelta(seconds=1) <= self.presign_life <= MAX_PRESIGN_LIFE:
             raise ValueError(
@@ -131,7 +137,7 @@ class StoreSettings(Section):
             )
         return self
 
-    @model_validator(mode="after")
+    @when_complete
     def _keys_fit_together(self) -> "StoreSettings":
         if (self.access_key is None) != (self.secret_key is None):
             raise ValueError("access_key and secret_key go together: give both, or neither")
@@ -146,7 +152,7 @@ class StoreSettings(Section):
             raise ValueError("proxy: expected a URL that begins with http:// or https://")
         return self
 
-    @model_validator(mode="after")
+    @when_complete
     def _prefixes_are_apart(self) -> "StoreSettings":
         folders = sorted(f"{name.strip('/')}/" for name in self.prefixes)
         if "/" in folders:
@@ -158,7 +164,7 @@ class StoreSettings(Section):
                 raise ValueError(f"prefix {inner!r} lies inside {outer!r}: it would count twice")
         return self
 
-    @model_validator(mode="after")
+    @when_complete
     def _places_are_of_one_kind(self) -> "StoreSettings":
         if self.blind_uri and self.blind_uri.startswith("s3:") is self.is_folder:
             raise ValueError(
@@ -167,7 +173,7 @@ class StoreSettings(Section):
             )
         return self
 
-    @model_validator(mode="after")
+    @when_complete
     def _was_another(self) -> "StoreSettings":
         for before in self.was:
             if before.startswith("s3:") is self.is_folder:

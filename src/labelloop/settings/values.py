@@ -1,15 +1,22 @@
-"""The kinds of values that settings have: spans of time, addresses, places."""
+"""The kinds of values that settings have: spans of time, addresses, places, variables that aren't set."""
 
 import re
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    PrivateAttr,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
 )
+
+from labelloop.errors import ConfigError
 
 MAX_PRESIGN_LIFE = timedelta(days=7)
 
@@ -62,10 +69,77 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 PlaceUri = Annotated[str, AfterValidator(_place)]
 
 
+class Unset(str):
+    """The text of a setting that names an environment variable which isn't set; `error` says so."""
+
+    __slots__ = ("error",)
+    error: ConfigError
+
+    @classmethod
+    def because(cls, error: ConfigError, text: str) -> Self:
+        """The text, with the error that using the setting is."""
+        made = cls(text)
+        made.error = error
+        return made
+
+
 class Section(BaseModel):
-    """A table of labelloop.toml: frozen, and no key beside those declared."""
+    """A table of labelloop.toml: frozen, and no key beside those declared.
+
+    A setting that names a variable which isn't set raises ConfigError when it is read, not before.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    _unset: dict[str, ConfigError] = PrivateAttr(default_factory=dict)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _check_what_is_set(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        return value if isinstance(value, Unset) else check(value)
+
+    if not TYPE_CHECKING:  # else every name would pass for a setting
+
+        def __getattr__(self, name: str) -> Any:
+            if name in type(self).model_fields and name in self._unset:
+                raise self._unset[name]
+            return super().__getattr__(name)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every variable that it names is set."""
+        return not any(
+            isinstance(value, Unset) or (isinstance(value, Section) and not value.is_complete)
+            for value in self.__dict__.values()
+        )
+
+    def set_apart_unset(self) -> None:
+        """Let settings whose variable isn't set raise from now on."""
+        for name, value in list(self.__dict__.items()):
+            if isinstance(value, Unset):
+                self._unset[name] = value.error
+                del self.__dict__[name]
+            elif isinstance(value, Section):
+                value.set_apart_unset()
+
+    def unset(self) -> Iterator[ConfigError]:
+        """What reading each setting raises whose variable isn't set."""
+        yield from self._unset.values()
+        for value in self.__dict__.values():
+            if isinstance(value, Section):
+                yield from value.unset()
+
+
+S = TypeVar("S", bound=Section)
+
+
+def when_complete(check: Callable[[S], S]) -> Any:
+    """A model validator that lets a section pass while a variable that it names isn't set."""
+
+    def checked(self: S) -> S:
+        return check(self) if self.is_complete else self
+
+    return model_validator(mode="after")(checked)
 
 
 def inside(uri: str, outer: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from labelloop.errors import LedgerError
-from labelloop.ledger import Ledger, classes, cursors, rejects
+from labelloop.ledger import Ledger, Transaction, classes, cursors, rejects
 from labelloop.ledger.database import Identity
 from labelloop.settings.settings import Settings
 
@@ -28,16 +28,22 @@ def prepare(
             project's.
     """
     if ledger.identity() is None:
-        _refuse_lost(ledger, log_identity(), settings.state.warehouse)
+        of_log = log_identity()
+        if ledger.identity() is None:  # else another process has made both meanwhile
+            refuse_lost(of_log, settings.state.warehouse)
         ledger.create_identity()
     _keep_to_project(ledger, settings)
     _declare_classes(ledger, settings, now)
     _move_rejects(ledger, settings)
 
 
-def _refuse_lost(ledger: Ledger, of_log: Identity | None, warehouse: str) -> None:
-    # another process may have made both since we looked into the ledger
-    if of_log is not None and ledger.identity() is None:
+def refuse_lost(of_log: Identity | None, warehouse: str) -> None:
+    """Return if there is no prediction log yet, as there is no ledger.
+
+    Raises:
+        LedgerError: the ledger was lost.
+    """
+    if of_log is not None:
         raise LedgerError(
             f"the ledger is new, but the prediction log at {warehouse} belongs to ledger "
             f"{of_log.ledger_id}: the ledger was lost, or [state] ledger names another one",
@@ -47,31 +53,44 @@ def _refuse_lost(ledger: Ledger, of_log: Identity | None, warehouse: str) -> Non
         )
 
 
-def _keep_to_project(ledger: Ledger, settings: Settings) -> None:
-    """Note whose ledger it is: of the project of this name, which reads this bucket or folder.
+def refuse_other_project(tx: Transaction, settings: Settings) -> None:
+    """Return if the ledger is this project's: one of this name, or that reads this bucket or folder.
 
     Either may change, for a project or its bucket may be renamed.
 
     Raises:
         LedgerError: both have changed: it is another project's.
     """
-    name, store = settings.project.name, settings.store
-    root = store.root_of(store.uri)
-    own = {"name": name, "root": root}
-    with ledger.read() as tx:
-        text = cursors.get(tx, _CURSOR)
-    held = json.loads(text) if text else own
-    roots = {root, *(store.root_of(uri) for uri in store.was)}
-    if held["name"] != name and held["root"] not in roots:
+    text = cursors.get(tx, _CURSOR)
+    held = json.loads(text) if text else None
+    name = settings.project.name
+    if held is None or held["name"] == name:
+        return
+    root, *was = _roots(settings)
+    if held["root"] not in {root, *was}:
         raise LedgerError(
             f"the ledger belongs to the project {held['name']!r}, which reads {held['root']}, and the "
             f"settings are of {name!r}, which reads {root}",
             remedy="give each project a folder, or a [state], of its own; if it is the same one, name what "
             "the bucket was called: `was` in [store]",
         )
-    if text is None or held != own:
-        with ledger.write_at_once() as tx:
-            cursors.put(tx, _CURSOR, json.dumps(own))
+
+
+def _keep_to_project(ledger: Ledger, settings: Settings) -> None:
+    """Note whose ledger it is."""
+    own = json.dumps({"name": settings.project.name, "root": _roots(settings)[0]})
+    with ledger.read() as tx:
+        refuse_other_project(tx, settings)
+        if cursors.get(tx, _CURSOR) == own:
+            return
+    with ledger.write_at_once() as tx:
+        cursors.put(tx, _CURSOR, own)
+
+
+def _roots(settings: Settings) -> list[str]:
+    """The bucket or folder of the inputs, and what it was called before."""
+    store = settings.store
+    return [store.root_of(uri) for uri in (store.uri, *store.was)]
 
 
 def _declare_classes(ledger: Ledger, settings: Settings, now: datetime) -> None:
@@ -86,11 +105,10 @@ def _declare_classes(ledger: Ledger, settings: Settings, now: datetime) -> None:
 
 def _move_rejects(ledger: Ledger, settings: Settings) -> None:
     """Let what was rejected in a bucket or folder be known under its present name."""
-    store = settings.store
-    now = store.root_of(store.uri)
-    for was in store.was:
+    now, *before = _roots(settings)
+    for was in before:
         with ledger.read() as tx:
-            if not rejects.below(tx, store.root_of(was)):
+            if not rejects.below(tx, was):
                 continue
         with ledger.write_at_once() as tx:
-            rejects.move(tx, store.root_of(was), now)
+            rejects.move(tx, was, now)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from labelloop.core.annotation import votes
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
-from labelloop.ledger import Ledger, annotations, rejects, rounds, tasks
+from labelloop.ledger import Ledger, annotations, batches, rejects, rounds, tasks
 from labelloop.ledger.annotations import Stray
 from labelloop.ledger.rejects import SetAside
 from labelloop.ports.clock import Clock
@@ -85,6 +85,8 @@ class Status:
         that whose oldest task has waited for a person the longest first
     n_rejected, n_rejected_last_day
         rejected rows, by reason; those first seen in the last 24 hours
+    indexed
+        whether any prediction came in yet
     due_at
         None: the first round is due with the first predictions
     running
@@ -99,6 +101,7 @@ class Status:
     last_round: int | None
     due_at: datetime | None
     due: bool
+    indexed: bool = True
     n_rejected_last_day: Mapping[str, int] = field(default_factory=dict)
     running: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[Block, ...] = ()
@@ -114,6 +117,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         latest = rounds.latest(tx)
         n_rejected = rejects.by_reason(tx)
         fresh = rejects.by_reason_after(tx, now - timedelta(days=1))
+        indexed = bool(n_rejected or batches.highest(tx))
         strays = tuple(annotations.strays(tx))
         blocked = blocks(
             tx,
@@ -144,6 +148,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         last_round=latest.round if latest else None,
         due_at=due_at,
         due=due_at is None or due_at <= now,
+        indexed=indexed,
         n_rejected_last_day=fresh,
         running=running,
         blocks=blocked,

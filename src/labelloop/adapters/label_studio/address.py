@@ -37,6 +37,11 @@ def checked_url(url: str) -> str:
     return str(parsed.copy_with(query=None, fragment=None)).rstrip("/")
 
 
+def project_page(address: str, project_id: int) -> str:
+    """Where a person opens a project of the Label Studio at `address`."""
+    return f"{address}/projects/{project_id}/data"
+
+
 def checked_key(api_key: str) -> str:
     """`api_key`, fit for a header: a wrong one must not turn up in an error of the HTTP library."""
     key = api_key.strip()

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from labelloop.adapters.label_studio import payloads
+from labelloop.adapters.label_studio.address import project_page
 from labelloop.adapters.label_studio.api import (
     AddressRefused,
     InternalError,
@@ -139,7 +140,7 @@ class LabelStudioAnnotator:
 
     def project_url(self, project_id: int) -> str:
         """Where a person opens the project."""
-        return f"{self._public_url}/projects/{project_id}/data"
+        return project_page(self._public_url, project_id)
 
     def projects(self) -> Sequence[Project]:
         """The projects that carry a marker of labelloop, oldest first."""

@@ -37,6 +37,30 @@ def revision(engine: sa.Engine) -> str | None:
         return found.scalar_one_or_none()
 
 
+def refuse_other_version(engine: sa.Engine) -> bool:
+    """Whether there is a ledger, of the version that this labelloop writes.
+
+    Raises:
+        LedgerError: there is one of another version.
+    """
+    current = revision(engine)
+    if current is not None and current < newest():
+        raise LedgerError(
+            f"the ledger is at version {current}, and this labelloop reads version {newest()}",
+            remedy="let a verb that writes bring it up to date: `labelloop run`, or `labelloop index`",
+        )
+    if current is not None and current > newest():
+        raise _newer(current)
+    return current is not None
+
+
+def _newer(version: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger is at version {version}, which this labelloop doesn't know",
+        remedy="install the labelloop that wrote it, or a newer one",
+    )
+
+
 def create_indexes(version: str, dialect: str, how: str = "") -> dict[str, str]:
     """By name, the statements that make a version's, unless they are there; `how`: CONCURRENTLY."""
     differs = "IS NOT" if dialect == "sqlite" else "IS DISTINCT FROM"
@@ -95,10 +119,7 @@ def upgrade(engine: sa.Engine) -> None:
     config.set_main_option("path_separator", "os")
     scripts = ScriptDirectory.from_config(config)
     if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
-        raise LedgerError(
-            f"the ledger is at version {current}, which this labelloop doesn't know",
-            remedy="install the labelloop that wrote it, or a newer one",
-        )
+        raise _newer(str(current))
     if engine.dialect.name == "postgresql" and current is not None:
         for version in sorted(v for v in LARGE_INDEXES if v > current):
             _beside_writers(engine, version)
