@@ -25,8 +25,8 @@ NO_LISTER, NO_READER, NO_WRITER = "no-lister", "no-reader", "no-writer"
 LABEL_STUDIOS = {"label_studio": LABEL_STUDIO_VERSION, "older_label_studio": "1.20.0"}
 """The versions of Label Studio that tests run against, each by the fixture that provides it."""
 
-SERVERS = "servers"
-"""The group of tests that share the servers, so one process runs them all."""
+ON_SERVERS = pytest.mark.xdist_group("servers")
+"""Tests that share the servers: one process runs them all. Parameters that ask for one are marked."""
 
 _booting = pytest.StashKey[dict[str, LabelStudio]]()
 
@@ -38,9 +38,14 @@ def label_studios_of(item: pytest.Item) -> set[str]:
     return LABEL_STUDIOS.keys() & {*getattr(item, "fixturenames", ()), *named}
 
 
+def on_servers(item: pytest.Item) -> bool:
+    """Whether a test is one of those."""
+    return ON_SERVERS.mark in item.iter_markers("xdist_group")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let every Label Studio that the session wants boot while its other tests of servers run."""
-    if SERVERS not in item.keywords or _booting in item.config.stash:
+    if not on_servers(item) or _booting in item.config.stash:
         return
     factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]
     booting = item.config.stash[_booting] = {}
@@ -64,12 +69,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of servers in one process, those of Label Studio last: it boots meanwhile."""
-    items.sort(key=lambda item: sorted(label_studios_of(item)))
+    """Keep the tests of servers in one process, those of Label Studio last: it boots meanwhile.
+
+    Simulations come before what is quick, so no process is left alone with one at the end.
+    """
+    items.sort(key=lambda i: (sorted(label_studios_of(i)), i.path.parent.name != "property"))
     for item in items:
         if label_studios_of(item) or "seaweedfs" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(SERVERS))
-            item.keywords[SERVERS] = True
+            item.add_marker(ON_SERVERS)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to scatter the group, as versions of pytest-xdist did: each process would boot all."""
+    if session.config.getoption("loadgroup", default=False):
+        scattered = [i for i in session.items if on_servers(i) and "@" not in i.nodeid]
+        if scattered:
+            raise pytest.UsageError(
+                f"pytest-xdist leaves {scattered[0].nodeid} in no group: use the versions of"
+                " pytest and pytest-xdist that requirements.lock names"
+            )
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from labelloop.adapters.sources.iceberg import IcebergSource
 from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable
 from labelloop.ports.source import Source, SourceFile
 from labelloop.testing import MemorySource
+from tests.conftest import ON_SERVERS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -129,7 +130,10 @@ def altered_page(data: bytes) -> bytes:
 
 
 @pytest.fixture(
-    params=["memory", "parquet", "jsonl", "csv", "s3", "iceberg", "delta", "delta on s3"]
+    params=[
+        *("memory", "parquet", "jsonl", "csv", "iceberg", "delta"),
+        *(pytest.param(kind, marks=ON_SERVERS) for kind in ("s3", "delta on s3")),
+    ]
 )
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
     made: Table

@@ -17,6 +17,7 @@ from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
 from labelloop.ports.store import Store
 from labelloop.testing import MemoryStore
+from tests.conftest import ON_SERVERS
 from tests.odd_keys import ODD_KEYS
 
 if TYPE_CHECKING:
@@ -216,12 +217,15 @@ def made(kind: str, request: pytest.FixtureRequest) -> Bench:
     )
 
 
-@pytest.fixture(params=["memory", "folder", "s3"])
+S3 = pytest.param("s3", marks=ON_SERVERS)
+
+
+@pytest.fixture(params=["memory", "folder", S3])
 def bench(request: pytest.FixtureRequest) -> Bench:
     return made(request.param, request)
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(params=["memory", S3])
 def bucket_bench(request: pytest.FixtureRequest) -> Bench:
     """What has links that lapse, and rules: no folder."""
     return made(request.param, request)
