@@ -364,7 +364,7 @@ def test_zipped_text_is_read(tmp_path: Path) -> None:
         ("no.jsonl.gz", b'{"id": "r"}\n'),
         ("altered.jsonl.gz", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 40),
         ("altered.parquet", altered_page(encoded("parquet", [{"id": "r" * 90}] * 9))),
-        ("open.csv", b'id\n"r\n'),
+        ("open.csv", b'"id\nr\n'),
     ],
 )
 def test_a_broken_file_is_told_from_a_broken_store(tmp_path: Path, name: str, data: bytes) -> None:

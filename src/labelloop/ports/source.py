@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 
@@ -11,6 +12,7 @@ class SourceFile:
 
     uri: str
     version: str
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +33,14 @@ class SourceRows:
         the place of each row in the file, 1 first; of text files the line
     unreadable
         the places of rows that can't be read, and why
+    cut
+        the one row here is the file's last, and has no end: it may still be being written
     """
 
     batch: Any
     numbers: Sequence[int]
     unreadable: tuple[tuple[int, str], ...] = ()
+    cut: bool = False
 
 
 class Source(Protocol):

@@ -1,7 +1,7 @@
 """Project -> steps: each verb's step with the settings and the opened ports that it needs."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labelloop.project.project import Project
 from labelloop.reading.tag_names import TagNames
@@ -68,9 +68,10 @@ def how_to_read(project: Project, renamed: Mapping[str, str]) -> "HowToRead":
     assert own.source is not None  # noqa: S101  who asks has a table
     table = own.source
     every = table.attributes == ["*"]
+    columns: dict[str, Any] = {k: name or None for k, name in table.columns.model_dump().items()}
     return HowToRead(
         names=ColumnNames(
-            **table.columns.model_dump(),
+            **columns,
             attributes=None if every else tuple(table.attributes),
             explicit=frozenset(table.columns.model_fields_set),
         ),

@@ -52,11 +52,16 @@ def texts(column: Any, name: str) -> Any:
 
 def _digits(column: Any) -> Any:
     values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    known = ~np.isnan(values)
-    whole = known & (np.abs(values) <= _WHOLE_UP_TO[column.type]) & (np.floor(values) == values)
+    known, size = ~np.isnan(values), np.abs(values)
+    exact = size <= _WHOLE_UP_TO[column.type]
+    whole = known & exact & (np.floor(values) == values)
+    said = pc.if_else(pa.array(known), column.cast(pa.string()), None)
+    rounded = known & ~exact & np.isfinite(values)
+    for i in np.flatnonzero(rounded):  # its last digits would be made up: it has an exponent
+        told = np.format_float_scientific(values[i], unique=True)
+        said = pc.if_else(pa.array(np.arange(len(values)) == i), told, said)
     digits = pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole).cast(pa.string())
-    others = pc.if_else(pa.array(known), column.cast(pa.string()), None)
-    return pc.coalesce(digits, others)
+    return pc.coalesce(digits, said)
 
 
 def each(column: Any, rule: Callable[[str], object], kind: Any) -> Values:
@@ -78,6 +83,15 @@ def each(column: Any, rule: Callable[[str], object], kind: Any) -> Values:
     places = encoded.indices
     refused = pc.fill_null(pa.array(bad, pa.bool_()).take(places), False)
     return Values(pa.array(values, kind).take(places), refused.to_numpy(zero_copy_only=False))
+
+
+def fault_of(rule: Callable[[str], object], text: str) -> str:
+    """Why the rule for one text refuses it; empty where it doesn't."""
+    try:
+        rule(text)
+    except ValueError as exc:
+        return str(exc)
+    return ""
 
 
 def plain(column: Any) -> Any:
@@ -108,5 +122,6 @@ def unfit(name: str, column: Any, expected: str) -> ConfigError:
     """The error of a column whose type can't mean what it is said to mean."""
     return ConfigError(
         f"the column {name!r} of the source holds {column.type}; expected were {expected}",
-        remedy="name another column in [source.columns], or convert it where it is written",
+        remedy="name another column in [source.columns], or convert it where it is written; where it "
+        "means something else, say so there: `role = false`, for example",
     )

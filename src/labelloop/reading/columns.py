@@ -10,7 +10,7 @@ PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnNames:
-    """How a table calls its columns; None: it has none of that kind.
+    """What the columns of a table are called; None: it has none of that kind.
 
     uri
         a column, or a template such as `s3://bucket/{request_id}.png`; None: the sample's id is
@@ -50,6 +50,7 @@ class ColumnNames:
             (f.name, getattr(self, f.name))
             for f in fields(self)
             if f.name in (required | self.explicit) - _NO_COLUMN
+            and getattr(self, f.name) is not None
         ]
         named += [("uri", name) for name in self.in_uri()]
         named += [("attributes", name) for name in self.attributes or ()]

@@ -1,11 +1,11 @@
 """The rule for a confidence: a number in [0, 1], or none."""
 
-import math
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from labelloop.core.probability import ROUNDING
 from labelloop.reading.column import Values, each, is_number, is_text, plain, texts, unfit
 from labelloop.reading.number import number
 
@@ -25,14 +25,17 @@ def confidence(text: str, divisor: float = 1.0) -> float | None:
 
 
 def share(value: float) -> float:
-    """The value, if it lies in [0, 1].
+    """The value, if it lies in [0, 1], or so near that rounding led outside: then 0 or 1.
+
+    >>> share(1.0000001), share(-1e-9)
+    (1.0, 0.0)
 
     Raises:
         ValueError: it doesn't.
     """
-    if math.isnan(value) or not 0 <= value <= 1:
+    if not -ROUNDING <= value <= 1 + ROUNDING:
         raise ValueError(f"{value} isn't in [0, 1]")
-    return value
+    return min(1.0, max(0.0, value))
 
 
 def confidences(column: Any, name: str, divisor: float) -> Values:

@@ -24,10 +24,11 @@ from labelloop.core.sample import (
 )
 from labelloop.core.tombstone import Tombstones
 from labelloop.reading.class_name import Classes
-from labelloop.reading.column import texts
+from labelloop.reading.column import fault_of, texts
 from labelloop.reading.columns import PLACEHOLDER, ColumnNames, TableRules
 from labelloop.reading.confidence import confidences
 from labelloop.reading.flag import flags
+from labelloop.reading.identity import identities, identity
 from labelloop.reading.model import models
 from labelloop.reading.probabilities import probability_lists
 from labelloop.reading.timestamp import timestamps
@@ -129,9 +130,10 @@ def read_rows(
     faults = _Faults(where)
     columns = _Columns(batch)
 
-    ids = columns.text(names.sample_id)
-    faults.note(_empty(ids), RejectReason.NO_SAMPLE_ID, lambda _: "")
-    faults.note(_with_nul(ids), RejectReason.BAD_ROW, lambda i: f"a NUL in {ids[i].as_py()}")
+    named = identities(columns.of(names.sample_id), names.sample_id)
+    ids, shown = named.values, columns.shown(names.sample_id)
+    faults.note(named.missing, RejectReason.NO_SAMPLE_ID, lambda _: "")
+    faults.note(named.bad, RejectReason.BAD_ROW, lambda i: fault_of(identity, shown(i)))
     at = timestamps(columns.of(names.predicted_at), names.predicted_at, rules.predicted_at_unit)
     faults.note(at.missing, RejectReason.NO_TIMESTAMP, lambda _: "")
     faults.note(at.bad, RejectReason.BAD_TIMESTAMP, columns.shown(names.predicted_at))
@@ -237,9 +239,9 @@ class _Columns:
     def text(self, name: str | None) -> Any:
         return texts(self.of(name), str(name))
 
-    def shown(self, name: str | None) -> Callable[[int], object]:
+    def shown(self, name: str | None) -> Callable[[int], str]:
         column = self.of(name)
-        return lambda i: column.slice(i, 1).cast(pa.string())[0].as_py()
+        return lambda i: column.slice(i, 1).cast(pa.string())[0].as_py() or ""
 
 
 def _empty(column: Any) -> Any:
@@ -262,7 +264,10 @@ def _uris(columns: _Columns, names: ColumnNames, rules: TableRules, ids: Any) ->
         made = ids
     elif PLACEHOLDER.search(names.uri):
         pieces = PLACEHOLDER.split(names.uri)  # text and column names, in turn
-        parts = [columns.text(p) if i % 2 else pa.scalar(p) for i, p in enumerate(pieces)]
+        own = {names.sample_id: ids}
+        parts = [
+            own.get(p, columns.text(p)) if i % 2 else pa.scalar(p) for i, p in enumerate(pieces)
+        ]
         made = pc.binary_join_element_wise(*parts, "")
     else:
         made = columns.text(names.uri)

@@ -12,6 +12,7 @@ import operator
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.probability import unrounded
 from labelloop.core.sample import RISK_BINS
 from labelloop.errors import ArgumentError
 
@@ -98,7 +99,7 @@ def risk_bins(risk: npt.ArrayLike) -> Ints:
     >>> risk_bins([0.0, 0.5, 1.0]).tolist()
     [0, 512, 1023]
     """
-    given = np.asarray(risk, dtype=np.float64)
+    given = unrounded(risk)
     if given.ndim != 1 or given.size == 0:
         raise ArgumentError(
             f"risk: expected a list of one number a sample, got shape {given.shape}",

@@ -11,8 +11,22 @@ from pydantic import (
 from labelloop.settings.values import Section, open_to_all, when_complete
 
 
+def _named_or_off(name: str | bool) -> str | bool:
+    if name is True or name == "":
+        raise ValueError("expected a column's name, or false where the table has none")
+    return name
+
+
+OptionalColumn = Annotated[str | bool, AfterValidator(_named_or_off)]
+"""A column's name; False: the table has no such column, even if one is called like that."""
+
+
 class ColumnSettings(Section):
-    """How the table calls its columns. Of those that may be missing, what is named must be there."""
+    """What the table calls its columns.
+
+    `confidence`, `model`, `role`, `probabilities`, `flagged` and `corrected_class` may be missing,
+    unless you name them here. `role = false`: a column of that name means something else.
+    """
 
     sample_id: str = Field("sample_id", description="The sample's identity.")
     predicted_class: str = Field("predicted_class", description="The class the model predicted.")
@@ -20,17 +34,18 @@ class ColumnSettings(Section):
         "predicted_at",
         description="When: timestamps, ISO 8601 text, or numbers counted in `predicted_at_unit`.",
     )
-    confidence: str = Field("confidence", description="The model's confidence; may be missing.")
-    model: str = Field("model", description="The model's version; may be missing.")
-    role: str = Field(
-        "role",
-        description="`serving`, or `shadow` for a model that runs beside it; may be missing.",
+    confidence: OptionalColumn = Field("confidence", description="The model's confidence.")
+    model: OptionalColumn = Field("model", description="The model's version.")
+    role: OptionalColumn = Field(
+        "role", description="`serving`, or `shadow` for a model that runs beside it."
     )
-    probabilities: str = Field(
-        "probabilities", description="A list of numbers, one a class; may be missing."
+    probabilities: OptionalColumn = Field(
+        "probabilities", description="A list of numbers, one a class."
     )
-    flagged: str = Field("flagged", description="True where a user flagged the answer.")
-    corrected_class: str = Field("corrected_class", description="The class a user says is right.")
+    flagged: OptionalColumn = Field("flagged", description="True where a user flagged the answer.")
+    corrected_class: OptionalColumn = Field(
+        "corrected_class", description="The class a user says is right."
+    )
     content_hash: str | None = Field(
         None, description="A hash of the input's content, by which copies of it are known."
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.probability import unrounded
 from labelloop.core.sample import RISK_BINS
 from labelloop.errors import ArgumentError
 
@@ -212,8 +213,12 @@ def probabilities(name: str, values: npt.ArrayLike) -> Floats:
 
 
 def in_range(name: str, values: npt.ArrayLike, above: np.ufunc, shown: str) -> Floats:
-    """`values` as float64 up to 1 and `above` 0; else an ArgumentError that shows the first."""
-    given = np.asarray(values, dtype=np.float64)
+    """`values` as float64 up to 1 and `above` 0, errors of rounding undone.
+
+    Raises:
+        ArgumentError: one lies outside; it is shown.
+    """
+    given = unrounded(values)
     if given.ndim != 1:
         raise ArgumentError(
             f"{name}: expected a list, got shape {given.shape}", remedy="pass one number a sample"

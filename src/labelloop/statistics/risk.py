@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.probability import unrounded
 from labelloop.errors import ArgumentError
 from labelloop.statistics.frame import Bools, Floats, probabilities, same_length, truths
 from labelloop.statistics.risk_features import FeatureModel, fit_features
@@ -147,7 +148,7 @@ _FOLDS = 5
 
 
 def _confidences(confidence: npt.ArrayLike) -> Floats:
-    given = np.asarray(confidence, dtype=np.float64)
+    given = unrounded(confidence)
     known = given[~np.isnan(given)]
     if given.ndim != 1 or not ((known >= 0) & (known <= 1)).all():
         raise ArgumentError(

@@ -56,7 +56,8 @@ def index_line(r: "Indexed") -> str:
     if r.n_set_aside_in_all:
         parts.append(f"{r.n_set_aside:,} rejected ({r.n_set_aside_in_all:,} in all)")
     if r.n_pending:
-        parts.append(f"{r.n_pending:,} not tagged yet")
+        waits = "not tagged yet" if r.n_listed else "not written to its end yet"
+        parts.append(f"{r.n_pending:,} {waits}")
     if r.n_feedback:
         parts.append(f"{r.n_feedback:,} new flags and corrections")
     return "; ".join(parts)

@@ -3,10 +3,11 @@
 import csv
 import gzip
 import io
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from labelloop.adapters.s3.access import S3Access
@@ -21,10 +22,26 @@ ENDINGS: dict[Kind, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz"),
     "csv": (".csv", ".csv.gz"),
 }
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+"""The part of a path in place of a value that is null."""
+
 _ROWS = 16_384
 _LOOKED_AT = 1_000
 _LONGEST = 1 << 26
 """Of a line in bytes, and of a field in characters: a zipped file may hold any length of nothing."""
+
+
+class _TextRow(NamedTuple):
+    """A row of a text file, or why it can't be read.
+
+    cut
+        whether it ends without the end of a line: it may still be being written
+    """
+
+    number: int
+    values: dict[str, str | None] | None
+    why: str
+    cut: bool
 
 
 class FilesSource:
@@ -54,7 +71,11 @@ class FilesSource:
                 infos = [i for i in self._fs.get_file_info(selector) if self._is_one(i)]
         infos.sort(key=lambda i: (i.mtime_ns or 0, i.path))
         return [
-            SourceFile(uri=self._scheme + i.path, version=f"{i.size} bytes of {i.mtime_ns}")
+            SourceFile(
+                uri=self._scheme + i.path,
+                version=f"{i.size} bytes of {i.mtime_ns}",
+                changed_at=i.mtime,
+            )
             for i in infos
         ]
 
@@ -72,13 +93,15 @@ class FilesSource:
                 names = tuple(pq.read_schema(stream).names)
                 return SourceColumns(names=(*names, *partition))
             if self._kind == "csv":
-                header: list[str] = next(_csv(stream), [])
-                return SourceColumns(names=(*header, *partition))
+                records = _CsvRecords(stream)
+                _, header, _ = next(records.records(), (0, [], ""))
+                begun = not header or (records.cut and not file.uri.endswith(".gz"))
+                return SourceColumns(names=() if begun else (*header, *partition))
             found: dict[str, None] = {}
-            for line in islice(_lines(stream), _LOOKED_AT):
+            for _, line in islice(_json_lines(stream), _LOOKED_AT):
                 row, _ = _json_row(line)
                 found.update(dict.fromkeys(row or ()))
-            return SourceColumns(names=(*found, *partition), sparse=True)
+            return SourceColumns(names=(*found, *partition) if found else (), sparse=True)
 
     def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
         """The rows of a file, some at a time.
@@ -108,10 +131,14 @@ class FilesSource:
             and info.path.lower().endswith(ENDINGS[self._kind])
         )
 
-    def _partition(self, file: SourceFile) -> dict[str, str]:
+    def _partition(self, file: SourceFile) -> dict[str, str | None]:
         below = file.uri.removeprefix(self._scheme).removeprefix(self._root)
         parts = (part.partition("=") for part in below.split("/")[:-1])
-        return {name: unquote(value) for name, equals, value in parts if equals and name}
+        return {
+            name: None if value == HIVE_NULL else unquote(value)
+            for name, equals, value in parts
+            if equals and name
+        }
 
     @contextmanager
     def _opened(self, file: SourceFile) -> Iterator[Any]:
@@ -136,6 +163,7 @@ class FilesSource:
 
         with pq.ParquetFile(stream) as parquet:
             there = parquet.schema_arrow.names
+            _refuse_twins(there, columns)
             wanted = there if columns is None else [n for n in there if n in set(columns)]
             partition = self._partition(file)
             n = 0
@@ -151,19 +179,19 @@ class FilesSource:
         self, file: SourceFile, stream: Any, columns: Sequence[str] | None
     ) -> Iterator[SourceRows]:
         """Every value is text; an empty one is none."""
-        reader = _csv(stream)
-        header: list[str] = next(reader, [])
+        lines = _CsvRecords(stream)
+        _, header, why = next(lines.records(), (0, [], ""))
+        if why:
+            raise SourceFileBad(f"the header can't be read: {why}")
+        _refuse_twins(header, columns)
         wanted = [i for i, n in enumerate(header) if columns is None or n in columns]
 
-        def rows() -> Iterator[tuple[int, dict[str, str | None] | None, str]]:
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
+        def rows() -> Iterator[_TextRow]:
+            for number, row, why in lines.records():
+                if not why and len(row) != len(header):
                     why = f"{len(row)} fields, and the header has {len(header)}"
-                    yield reader.line_num, None, why
-                else:
-                    yield reader.line_num, {header[i]: row[i] or None for i in wanted}, ""
+                values = None if why else {header[i]: row[i] or None for i in wanted}
+                yield _TextRow(number, values, why, cut=lines.cut)
 
         yield from self._gathered(file, rows(), columns)
 
@@ -173,37 +201,51 @@ class FilesSource:
         """Every value is text: numbers in their digits, lists and records as JSON."""
         wanted = None if columns is None else frozenset(columns)
 
-        def rows() -> Iterator[tuple[int, dict[str, str | None] | None, str]]:
-            for number, line in enumerate(_lines(stream), start=1):
-                if not line.strip():
-                    continue
+        def rows() -> Iterator[_TextRow]:
+            for number, line in _json_lines(stream):
                 row, why = _json_row(line)
                 if row is not None and wanted is not None:
                     row = {k: v for k, v in row.items() if k in wanted}
-                yield number, row, why
+                # the beginning of an object is never an object itself
+                yield _TextRow(number, row, why, cut=row is None and not line.endswith(b"\n"))
 
         yield from self._gathered(file, rows(), columns)
 
     def _gathered(
         self,
         file: SourceFile,
-        rows: Iterator[tuple[int, dict[str, str | None] | None, str]],
+        rows: Iterator[_TextRow],
         columns: Sequence[str] | None,
     ) -> Iterator[SourceRows]:
-        import pyarrow as pa
 
         partition = self._partition(file)
+        whole = file.uri.endswith(".gz")
         while some := list(islice(rows, _ROWS)):
-            good = [row for _, row, _ in some if row is not None]
-            names = dict.fromkeys(name for row in good for name in row)
-            held = {name: pa.array([r.get(name) for r in good], pa.string()) for name in names}
-            # a batch without a column would have no rows
-            batch = pa.RecordBatch.from_pydict({**held, "": pa.nulls(len(good))})
-            yield SourceRows(
-                batch=_with_partition(batch, partition, columns),
-                numbers=[number for number, row, _ in some if row is not None],
-                unreadable=tuple((number, why) for number, row, why in some if row is None),
-            )
+            last = [] if whole or not some[-1].cut else [some.pop()]
+            for part in filter(None, (some, last)):
+                yield self._as_rows(part, partition, columns, cut=part is last)
+
+    def _as_rows(
+        self,
+        some: Sequence[_TextRow],
+        partition: dict[str, str | None],
+        columns: Sequence[str] | None,
+        *,
+        cut: bool,
+    ) -> SourceRows:
+        import pyarrow as pa
+
+        good = [row.values for row in some if row.values is not None]
+        names = dict.fromkeys(name for row in good for name in row)
+        held = {name: pa.array([r.get(name) for r in good], pa.string()) for name in names}
+        # a batch without a column would have no rows
+        batch = pa.RecordBatch.from_pydict({**held, "": pa.nulls(len(good))})
+        return SourceRows(
+            batch=_with_partition(batch, partition, columns),
+            numbers=[row.number for row in some if row.values is not None],
+            unreadable=tuple((row.number, row.why) for row in some if row.values is None),
+            cut=cut,
+        )
 
 
 def _lines(stream: Any) -> Iterator[Any]:
@@ -218,10 +260,84 @@ def _lines(stream: Any) -> Iterator[Any]:
         yield line
 
 
-def _csv(stream: Any) -> Any:
-    csv.field_size_limit(_LONGEST)
-    text = io.TextIOWrapper(stream, "utf-8-sig", "replace", newline="")
-    return csv.reader(_lines(text), strict=True)
+class _CsvRecords:
+    """The records of a CSV file. A line with a stray quote costs itself, not what follows it."""
+
+    def __init__(self, stream: Any) -> None:
+        csv.field_size_limit(_LONGEST)
+        text = io.TextIOWrapper(stream, "utf-8-sig", "replace", newline="")
+        self._lines = enumerate(_lines(text), start=1)
+        self._again: deque[tuple[int, str]] = deque()
+        self._taken: list[tuple[int, str]] = []
+        self._reader = csv.reader(self, strict=True)
+
+    def __iter__(self) -> "_CsvRecords":
+        return self
+
+    def __next__(self) -> str:
+        """The next line, for the reader."""
+        numbered = self._again.popleft() if self._again else next(self._lines)
+        self._taken.append(numbered)
+        return numbered[1]
+
+    def records(self) -> Iterator[tuple[int, list[str], str]]:
+        """Each record beside its last line, or why that line can't be read."""
+        while True:
+            self._taken.clear()
+            try:
+                row = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as exc:
+                # a quote that nothing closes takes all lines to the next one: they are read again
+                (number, _), *others = self._taken
+                self._again.extendleft(reversed(others))
+                del self._taken[1:]
+                yield number, [], f"a stray quote: {exc}"
+            else:
+                if row:
+                    yield self._taken[-1][0], row, ""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the record at hand ends without the end of a line."""
+        return not self._taken[-1][1].endswith(("\n", "\r"))
+
+
+def _json_lines(stream: Any) -> Iterator[tuple[int, bytes]]:
+    """The lines that hold something, each with its number.
+
+    Raises:
+        SourceFileBad: they are one document.
+    """
+    lines = ((n, line) for n, line in enumerate(_lines(stream), start=1) if line.strip())
+    beginning = list(islice(lines, 2))
+    if beginning and _begins_a_document(*(line for _, line in beginning)):
+        raise SourceFileBad(
+            "it is one JSON document, not JSON lines: write one object a line "
+            "(for a list: jq -c '.[]')"
+        )
+    yield from beginning
+    yield from lines
+
+
+def _begins_a_document(first: bytes, second: bytes = b"") -> bool:
+    begins = first.strip() == b"{" or first.lstrip(b" \t\xef\xbb\xbf").startswith(b"[")
+    return begins and _json_row(second)[0] is None
+
+
+def _refuse_twins(names: Sequence[str], wanted: Sequence[str] | None) -> None:
+    """Refuse columns that nobody can tell apart.
+
+    Raises:
+        SourceFileBad: two columns that are read have one name.
+    """
+    read = Counter(name for name in names if name and (wanted is None or name in wanted))
+    twins = [name for name, n in read.items() if n > 1]
+    if twins:
+        raise SourceFileBad(
+            f"{read[twins[0]]} columns are called {twins[0]!r}: name each otherwise"
+        )
 
 
 def _json_row(line: bytes) -> tuple[dict[str, str | None] | None, str]:
@@ -232,10 +348,12 @@ def _json_row(line: bytes) -> tuple[dict[str, str | None] | None, str]:
         return None, str(exc)
 
 
-def _with_partition(batch: Any, partition: dict[str, str], columns: Sequence[str] | None) -> Any:
+def _with_partition(
+    batch: Any, partition: dict[str, str | None], columns: Sequence[str] | None
+) -> Any:
     import pyarrow as pa
 
     for name, value in partition.items():
         if name not in batch.schema.names and (columns is None or name in columns):
-            batch = batch.append_column(name, pa.repeat(pa.scalar(value), batch.num_rows))
+            batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.string()), len(batch)))
     return batch

@@ -13,6 +13,7 @@ from labelloop.core.sample import Role
 from labelloop.errors import ArgumentError
 from labelloop.measuring.blind_frame import BlindFrame
 from labelloop.ports.log import PredictionLog
+from labelloop.reading.confidence import confidences
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +53,9 @@ def from_file(
     """
     table = _table(path)
     answers: dict[str, str] = {}
-    for row in table.to_pylist():
+    column = table.column("confidence").combine_chunks()
+    bad = confidences(column, "confidence", 1.0).bad
+    for row, unread in zip(table.to_pylist(), bad, strict=True):
         sample_id, said, sure = (row[name] for name in COLUMNS)
         if sample_id is None:
             raise ArgumentError(f"{path} has a row without a sample_id", remedy="remove it")
@@ -67,7 +70,7 @@ def from_file(
                 f"{path}: predicted_class {said!r} of {sample_id!r} is none of the project's classes",
                 remedy=f"expected one of {', '.join(sorted(classes))}",
             )
-        if sure is not None and not 0 <= sure <= 1:
+        if unread or sure != sure:
             raise ArgumentError(
                 f"{path}: confidence {sure!r} of {sample_id!r}: expected a number from 0 to 1",
                 remedy="leave it null where there is none",

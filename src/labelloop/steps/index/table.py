@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -10,7 +9,7 @@ from hashlib import sha256
 
 from labelloop.core.sample import Reject, RejectReason
 from labelloop.core.tombstone import Tombstones
-from labelloop.errors import ConfigError, SourceFileBad
+from labelloop.errors import ConfigError, LabelloopError, SourceFileBad
 from labelloop.ledger import (
     Lease,
     Ledger,
@@ -27,7 +26,7 @@ from labelloop.ports.source import Source, SourceColumns, SourceFile
 from labelloop.reading.columns import ColumnNames, TableRules
 from labelloop.reading.rows import TableReading, read_rows
 from labelloop.steps.index.batch_writer import recover_batches, write_batches
-from labelloop.steps.index.bucket import Indexed
+from labelloop.steps.index.bucket import PENDING, Indexed
 from labelloop.steps.index.dedupe import once
 
 BATCH_ROWS = 200_000
@@ -80,6 +79,7 @@ class IndexTable:
         self._clock = clock
         self._progress = progress
         self._rejected: defaultdict[str, set[str]] = defaultdict(set)
+        self._unfinished: set[str] = set()
         self._forgotten = Tombstones(b"", frozenset())
 
     def run(self) -> Indexed:
@@ -89,7 +89,7 @@ class IndexTable:
         the whole file again; rows that the log holds already are left out.
 
         Raises:
-            ConfigError: a column that the settings name isn't there.
+            ConfigError: a column that the settings name is in no file, or is of no use in any.
         """
         with self._ledger.lease("index") as lease:
             n_restored = recover_batches(self._ledger, self._log, lease, self._clock.now())
@@ -104,15 +104,15 @@ class IndexTable:
         retry = digest is not None and digest != self._digest()
         files = self._source.files()
         wanted = [f for f in files if _is_new(before.get(f.uri), f, retry)]
-        if wanted:
-            with suppress(SourceFileBad):
-                newest = wanted[-1]
-                refuse_unknown_columns(self._names, self._source.columns(newest), newest.uri)
+        proven = bool(before) and digest == self._digest()
+        unfit = self._without_columns(wanted, proven=proven)
         known_before = before.keys() if digest == self._digest() else {f.uri for f in files}
         counts, gathered = _Counts(), _Gathered()
         for file in wanted:
+            if file.uri in unfit:
+                continue
             n_before = counts.rows
-            for reading, unreadable in self._readings(file):
+            for reading, unreadable in self._readings(file, now, unfit):
                 gathered.readings.append(reading)
                 gathered.set_aside += [*reading.rejects, *unreadable]
                 counts.rows += len(reading.where) + len(reading.rejects) + len(unreadable)
@@ -120,7 +120,16 @@ class IndexTable:
                 if gathered.is_full:
                     self._write(lease, gathered, counts, known_before, now)
                     gathered = _Gathered()
-            gathered.ended.append((file, counts.rows - n_before))
+            if file.uri not in unfit:
+                proven = True
+                gathered.ended.append((file, counts.rows - n_before))
+        if unfit and not proven:
+            raise next(iter(unfit.values()))
+        for file in wanted:
+            if file.uri in unfit:
+                gathered.readings.append(TableReading.empty())
+                gathered.set_aside.append(_bad_file(file, unfit[file.uri]))
+                gathered.ended.append((file, 1))
         self._write(lease, gathered, counts, known_before, now)
         with self._ledger.write(lease) as tx:
             if self._source.rewrites:
@@ -131,7 +140,7 @@ class IndexTable:
             n_listed=0,
             n_new=counts.new,
             n_set_aside=counts.set_aside,
-            n_pending=0,
+            n_pending=len(self._unfinished),
             n_feedback=counts.feedback,
             n_set_aside_in_all=in_all,
             n_files=len(wanted),
@@ -154,10 +163,45 @@ class IndexTable:
 
     # --- reading ------------------------------------------------------------------------------
 
-    def _readings(self, file: SourceFile) -> Iterator[tuple[TableReading, list[Reject]]]:
-        """What a file says, some rows at a time, each beside the rows that can't be read at all."""
+    def _without_columns(
+        self, wanted: Sequence[SourceFile], *, proven: bool
+    ) -> dict[str, ConfigError]:
+        """The newest files that lack a column which the settings name, up to the first that has all.
+
+        Older files may lack columns that came later.
+
+        Raises:
+            ConfigError: no file has it; `proven`: files that were read before had.
+        """
+        lacking: dict[str, ConfigError] = {}
+        for file in reversed(wanted):
+            try:
+                found = self._source.columns(file)
+                if found.names:
+                    refuse_unknown_columns(self._names, found, file.uri)
+                    return lacking
+            except SourceFileBad:
+                continue
+            except ConfigError as exc:
+                lacking[file.uri] = exc
+        if lacking and not proven:
+            raise next(iter(lacking.values()))
+        return lacking
+
+    def _readings(
+        self, file: SourceFile, now: datetime, unfit: dict[str, ConfigError]
+    ) -> Iterator[tuple[TableReading, list[Reject]]]:
+        """What a file says, some rows at a time, each beside the rows that can't be read at all.
+
+        A last row without its end waits, while the file is young. A file with a column of another
+        type than it should have is noted in `unfit`.
+        """
+        self._unfinished.discard(file.uri)
         try:
             for rows in self._source.read(file, self._names.wanted()):
+                if rows.cut and file.changed_at and now - file.changed_at < PENDING:
+                    self._unfinished.add(file.uri)
+                    continue
                 reading = read_rows(
                     rows.batch,
                     rows.numbers,
@@ -170,9 +214,10 @@ class IndexTable:
                     for n, why in rows.unreadable
                 ]
                 yield reading, unreadable
+        except ConfigError as exc:
+            unfit[file.uri] = exc
         except SourceFileBad as exc:
-            bad = Reject(uri=file.uri, reason=RejectReason.BAD_FILE, value=exc.args[0])
-            yield TableReading.empty(), [bad]
+            yield TableReading.empty(), [_bad_file(file, exc)]
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -199,7 +244,9 @@ class IndexTable:
             ended.append(
                 FileRead(
                     uri=file.uri,
-                    version=file.version,
+                    version=f"{file.version}, and a row without its end"
+                    if file.uri in self._unfinished
+                    else file.version,
                     n_rows=n_rows,
                     n_set_aside=len(rejected),
                 )
@@ -222,10 +269,14 @@ class IndexTable:
         )
 
 
-def refuse_unknown_columns(names: ColumnNames, found: SourceColumns, uri: str) -> None:
-    """Refuse a column that the settings name and the newest file hasn't: it is likely a typo.
+def _bad_file(file: SourceFile, why: LabelloopError) -> Reject:
+    return Reject(uri=file.uri, reason=RejectReason.BAD_FILE, value=why.args[0])
 
-    Older files may lack columns that came later, and rows of JSON those that are rare.
+
+def refuse_unknown_columns(names: ColumnNames, found: SourceColumns, uri: str) -> None:
+    """Refuse a column that the settings name and a file hasn't: it is likely a typo.
+
+    Rows of JSON may lack columns that are rare.
 
     Raises:
         ConfigError: a column isn't there.
