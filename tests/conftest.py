@@ -47,6 +47,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let every Label Studio that the session wants boot while its other tests of servers run."""
     if not on_servers(item) or _booting in item.config.stash:
         return
+    if item.config.getoption("loadgroup", default=False) and "@" not in item.nodeid:
+        # each process would boot all the servers
+        pytest.fail("pytest-xdist scatters groups: use the pytest that requirements.lock names")
     factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]
     booting = item.config.stash[_booting] = {}
     for name in sorted({name for item in item.session.items for name in label_studios_of(item)}):
@@ -77,17 +80,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if label_studios_of(item) or "seaweedfs" in getattr(item, "fixturenames", ()):
             item.add_marker(ON_SERVERS)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse to scatter the group, as versions of pytest-xdist did: each process would boot all."""
-    if session.config.getoption("loadgroup", default=False):
-        scattered = [i for i in session.items if on_servers(i) and "@" not in i.nodeid]
-        if scattered:
-            raise pytest.UsageError(
-                f"pytest-xdist leaves {scattered[0].nodeid} in no group: use the versions of"
-                " pytest and pytest-xdist that requirements.lock names"
-            )
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from labelloop.errors import AnnotatorUnavailable, LabelloopError
 from labelloop.exports import manifest
 from labelloop.ledger import Ledger, erasures, tombstones
 from labelloop.ports.annotator import RemoteTask, TaskData
-from tests.unit.test_known import afresh
+from tests.unit.test_kept_results import afresh
 from tests.world import ACCURACY, FLAGGED, HEAD, LOW, Killed, World, kill_at_write
 
 PEOPLE = ("ana", "ben", "cem")
