@@ -86,6 +86,10 @@ class InputChanged(InputGone):
     """Another object stands where the sample's was: what was predicted and labelled is gone."""
 
 
+class InputDenied(InputGone):
+    """The object of a sample is there, but this one alone can't be read: denied, or archived."""
+
+
 class SourceFileBad(StoreError):
     """A file of a table of predictions can't be read; the others may be."""
 

@@ -29,6 +29,8 @@ class Asked:
     path: str
     token: str
     body: bytes
+    query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class QuietServer(ThreadingHTTPServer):
@@ -48,8 +50,10 @@ class Stub:
             def handle_any(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
                 token = self.headers.get("Authorization", "")
-                path = self.path.split("?")[0]
-                asked = Asked(self.command, path, token, self.rfile.read(length))
+                path, _, query = self.path.partition("?")
+                body = self.rfile.read(length)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                asked = Asked(self.command, path, token, body, query, headers)
                 stub.asked.append(asked)
                 reply = stub.answer(asked)
                 self.send_response_only(reply.status)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labelloop.adapters.s3.access import S3Access
 from labelloop.errors import (
     InputChanged,
+    InputDenied,
     InputGone,
     StoreDenied,
     StoreError,
@@ -152,6 +153,11 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
             remedy="endpoint_url in [store] names the server alone, without the bucket; where the"
             ' bucket belongs into the host name set addressing = "virtual"',
         )
+    if code == "InvalidObjectState":
+        return InputDenied(
+            f"{request}: the object is archived ({code})",
+            remedy="restore it (`aws s3api restore-object`), or leave it out",
+        )
     deleted = str(headers.get("x-amz-delete-marker", "")) == "true"
     if code in GONE or deleted or (request.head and status == NOT_FOUND):
         return InputGone(
@@ -167,16 +173,21 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
         return request.not_s3()
     if passing:
         return StoreUnavailable(
-            f"{request}: the server failed ({code}: {error.get('Message', '')})",
+            f"{request}: the server failed ({_said(error)})",
             remedy="try again; if it stays so, look into the server's log",
         )
     if status in {401, 403}:
         meaning, remedy = FORBIDDEN
         return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
     return StoreDenied(
-        f"{request}: the server refused ({code}: {error.get('Message', '')})",
+        f"{request}: the server refused ({_said(error)})",
         remedy="check [store] in labelloop.toml",
     )
+
+
+def _said(error: Mapping[str, object]) -> str:
+    """The code and the message, as far as there are any."""
+    return ": ".join(str(error[name]) for name in ("Code", "Message") if error.get(name))
 
 
 def unanswered(exc: Exception, request: Request) -> StoreError:
@@ -234,6 +245,19 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
         remedy="check that the server runs and that endpoint_url in [store] is right"
         + request.without_virtual(),
     )
+
+
+def concerns_one(exc: StoreError) -> bool:
+    """Whether a failure may be that of one object: a plain refusal, a 500, or no answer of S3's."""
+    from botocore.exceptions import ClientError
+    from botocore.parsers import ResponseParserError
+
+    cause = exc.__cause__
+    if isinstance(cause, ClientError):  # what is cut short is a 500 to botocore
+        code = str(cause.response.get("Error", {}).get("Code", ""))
+        status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status in {401, 403, 500} and code not in {*DENIED, *RETRYABLE}
+    return cause is None or isinstance(cause, ResponseParserError)
 
 
 def is_slow(exc: BaseException | None) -> bool:

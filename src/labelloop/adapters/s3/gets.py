@@ -26,6 +26,10 @@ LARGEST = 32 * 2**20
 
 LONGEST_WAIT_S = 1.0
 OK = 200
+FORBIDDEN = 403
+FEW = 8
+"""Objects that may be refused before all seem to be."""
+
 DOTS = frozenset({".", ".."})
 """Segments of a key that libcurl would take for steps between folders: it signs no path as it is."""
 
@@ -71,9 +75,9 @@ class Gets:
     def __call__(self, keys: Iterable[str], query: str, *, head: bool = False) -> Iterator[Answer]:
         """The good answers to GET key?query, as they come in; an empty key is the bucket itself.
 
-        A key that isn't found gives none, nor does one with a segment of dots. Any other answer ends it, as
-        missing credentials do: the rest is for boto3. What is not yet asked when the caller stops is never
-        asked.
+        A key that isn't found gives none, nor does one with a segment of dots, nor one that is refused; the
+        latter as long as they are few. Any other answer ends it, as missing credentials do: the rest is for
+        boto3. What is not yet asked when the caller stops is never asked.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -84,11 +88,13 @@ class Gets:
         plain = (key for key in keys if DOTS.isdisjoint(key.split("/")))
         urls = ((key, f"{base}{quoted(key)}{query and '?'}{query}") for key in plain)
         multi = self._multi()
+        n_refused = 0
         try:
             for answer in self._answers(multi, urls, head):
+                n_refused += answer.status == FORBIDDEN
                 if answer.status == OK:
                     yield answer
-                elif answer.status != NOT_FOUND:
+                elif answer.status not in {NOT_FOUND, FORBIDDEN} or n_refused > FEW:
                     break
         except BaseException:
             multi.close()

@@ -3,13 +3,12 @@
 import mimetypes
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, timedelta
 from hashlib import md5
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,8 @@ from labelloop.adapters.s3 import listing, retention
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import Entry, entry_of, tags_of
 from labelloop.adapters.s3.client import client_of, link_life, session_of
-from labelloop.adapters.s3.errors import Request, translated
-from labelloop.adapters.s3.gets import Gets
+from labelloop.adapters.s3.errors import Request, concerns_one, translated
+from labelloop.adapters.s3.gets import FEW, Gets
 from labelloop.adapters.s3.links import Links, place_of
 from labelloop.adapters.s3.requests import Asking
 from labelloop.core.content_encoding import decoded
@@ -28,8 +27,10 @@ from labelloop.errors import (
     ArgumentError,
     ConfigError,
     InputChanged,
+    InputDenied,
     InputGone,
     StoreDenied,
+    StoreError,
     StoreUnavailable,
 )
 from labelloop.ports.store import BrowserView, StoredObject
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 LONGEST_LIFE = timedelta(days=7)  # SigV4 allows no more
-FEW = 8  # objects whose tags aren't worth connections of their own
-WINDOW = 8  # tag requests under way or waiting to be yielded, for each worker
+AT_ONCE = 128  # tags asked of boto3 before the first is yielded
 ETAG = re.compile(
     r"[0-9a-f]{32}(-\d+)?"
 )  # other hashes come from tables, and are no business of S3
@@ -156,6 +156,10 @@ class S3Store:
     def _look(self, key: str) -> Entry | None:
         try:
             head = self._head(self._bucket, key)
+        except InputDenied:
+            request = self._request("listing", self._bucket)
+            first = next(listing.below(self._ask, self._client, request, key), [])
+            return next((entry for entry in first if entry.key == key), None)
         except InputGone:
             return None
         modified_at = head["LastModified"].astimezone(UTC)
@@ -197,22 +201,10 @@ class S3Store:
     def _tags_by_boto(
         self, objects: Sequence[StoredObject]
     ) -> Iterator[tuple[StoredObject, Mapping[str, str]]]:
-        waiting = iter(objects)
-        running: deque[tuple[StoredObject, Future[Mapping[str, str] | None]]] = deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-tags") as pool:
-            try:
-                for found in islice(waiting, WINDOW * self._workers):
-                    running.append((found, pool.submit(self._tags_of, found)))
-                while running:
-                    found, future = running.popleft()
-                    tags = future.result()
-                    for following in islice(waiting, 1):
-                        running.append((following, pool.submit(self._tags_of, following)))
-                    if tags is not None:
-                        yield found, tags
-            finally:
-                for _, future in running:
-                    future.cancel()
+            for start in range(0, len(objects), AT_ONCE):
+                read = pool.map(self._tags_of, objects[start : start + AT_ONCE])
+                yield from (tagged for tagged in read if tagged is not None)
 
     def lasting(self, life: timedelta) -> timedelta:
         """How long a link that is signed now for `life` will work.
@@ -316,6 +308,8 @@ class S3Store:
         """Whether an object stands at `uri`."""
         try:
             self._head(*split_uri(uri))
+        except InputDenied:
+            return True
         except InputGone:
             return False
         return True
@@ -355,6 +349,7 @@ class S3Store:
         Raises:
             InputGone: it no longer exists, or its Content-Encoding can't be undone.
             InputChanged: it does, and `content_hash` is an ETag, but not its.
+            InputDenied: this one alone is denied, or archived.
         """
         bucket, key = split_uri(uri)
         request = self._request("reading", bucket, key)
@@ -376,7 +371,10 @@ class S3Store:
                 encoding = answer.get("ContentEncoding", "")
                 return _decoded(uri, read, encoding)
 
-        return self._ask(request, whole)
+        try:
+            return self._ask(request, whole)
+        except StoreDenied as exc:
+            raise self._refusal(exc, request) from exc.__cause__
 
     def _check_length(self, bucket: str, key: str, etag: str, body: bytes) -> None:
         """Return if `body` is the whole object: a length that a proxy made up fits what it cut off."""
@@ -432,18 +430,48 @@ class S3Store:
         hidden = self._hidden is not None and key.startswith(self._hidden)
         return not hidden and not key.endswith("/")
 
-    def _tags_of(self, found: StoredObject) -> Mapping[str, str] | None:
+    def _tags_of(self, found: StoredObject) -> tuple[StoredObject, Mapping[str, str]] | None:
         bucket, key = split_uri(found.uri)
         request = self._request("reading tags", bucket, key)
+
+        def whole() -> Mapping[str, str]:
+            answer = self._client.get_object_tagging(Bucket=bucket, Key=key)
+            if "TagSet" not in answer:
+                raise request.not_s3()
+            return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
         try:
-            answer = self._ask(
-                request, lambda: self._client.get_object_tagging(Bucket=bucket, Key=key)
-            )
+            return found, self._ask(request, whole)
+        except InputDenied as exc:
+            return replace(found, fault=exc.args[0]), {}
         except InputGone:
             return None
-        if "TagSet" not in answer:
-            raise request.not_s3()
-        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+        except (StoreDenied, StoreUnavailable) as exc:
+            if not (concerns_one(exc) and self._answers_for_others(request, self._has_tags)):
+                raise
+            return replace(found, fault=exc.args[0]), {}
+
+    def _has_tags(self, key: str) -> bool:
+        return "TagSet" in self._client.get_object_tagging(Bucket=self._bucket, Key=key)
+
+    def _has_head(self, key: str) -> bool:
+        return "ETag" in self._client.head_object(Bucket=self._bucket, Key=key)
+
+    def _answers_for_others(self, request: Request, asked: Callable[[str], bool]) -> bool:
+        """Whether the server gives now for another object what it didn't give for that of `request`."""
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        for prefix in self._prefixes:
+            with suppress(BotoCoreError, ClientError, ResponseParserError):
+                page = self._client.list_objects_v2(
+                    Bucket=self._bucket, Prefix=prefix, MaxKeys=FEW + 1
+                )
+                for entry in page.get("Contents", ()):
+                    with suppress(BotoCoreError, ClientError, ResponseParserError):
+                        if entry["Key"] != request.key and asked(entry["Key"]):
+                            return True
+        return False
 
     def _head(self, bucket: str, key: str) -> "HeadObjectOutputTypeDef":
         request = self._request("looking", bucket, key, head=True)
@@ -453,9 +481,20 @@ class S3Store:
             # A HEAD has no body that would tell a missing bucket from a missing object.
             self._check_bucket(bucket)
             raise
+        except StoreDenied as exc:
+            raise self._refusal(exc, request) from exc.__cause__
         if "ETag" not in answer:
             raise request.not_s3()
         return answer
+
+    def _refusal(self, exc: StoreDenied, request: Request) -> StoreError:
+        """The refusal of a GET or HEAD: InputDenied where the server lets others be read."""
+        own = request.bucket == self._bucket and concerns_one(exc)
+        if not (own and self._answers_for_others(request, self._has_head)):
+            return exc
+        return InputDenied(
+            exc.args[0], remedy="grant the right to read this object too, or leave it out"
+        )
 
     def _check_bucket(self, bucket: str) -> None:
         if bucket in self._standing:
