@@ -79,13 +79,13 @@ FILL = [
     SELECT i + 1, round, printf('class_%02d/%09d.png', i % 10, i), 'm' || (1 + round / 200), queue,
         predicted_at, predicted, confidence, 1 - confidence, abs(random()) >> 1, 0.01, queue = 'accuracy',
         i, 'uniform', printf('%032x', i), task_key FROM made""",
-    """INSERT INTO tasks (task_key, sample_id, uri, queue, purpose, project_id, ls_task_id, media_uri,
-        answers_wanted, people_asked, attempt, state, sent_at, resolved_at)
+    """INSERT INTO tasks (task_key, sample_id, uri, queue, purpose, look, project_ref, remote_id,
+        media_uri, answers_wanted, people_asked, attempt, state, sent_at, resolved_at)
     SELECT task_key, printf('class_%02d/%09d.png', i % 10, i), printf('s3://production/%09d.png', i),
-        queue, CASE queue WHEN 'accuracy' THEN 'evaluation' ELSE 'training' END, project, i + 1,
+        queue, CASE queue WHEN 'accuracy' THEN 'evaluation' ELSE 'training' END, 0, project, i + 1,
         CASE WHEN queue = 'accuracy' AND state = 'sent' THEN 's3://blind/' || task_key END,
         1, 1, 0, state, predicted_at, CASE state WHEN 'resolved' THEN answered_at END FROM made""",
-    """INSERT INTO annotations (task_key, ls_annotation_id, updated_at, annotator, answer, skipped)
+    """INSERT INTO annotations (task_key, remote_id, updated_at, annotator, answer, skipped)
     SELECT task_key, i + 1, answered_at, 'ann' || (i % 20),
         CASE WHEN state = 'skipped' THEN NULL WHEN i % 10 = 0 THEN other ELSE predicted END,
         state = 'skipped' FROM made WHERE state != 'sent'""",
@@ -110,7 +110,7 @@ FILL = [
     GROUP BY project""",
     """INSERT INTO task_counts (queue, purpose, state, n)
     SELECT queue, purpose, state, count(*) FROM tasks GROUP BY queue, purpose, state""",
-    "INSERT INTO cursors (name, value) VALUES ('label studio', 'http://127.0.0.1:9')",
+    "INSERT INTO cursors (name, value) VALUES ('annotator', 'http://127.0.0.1:9')",
     """INSERT INTO datasets (name, version, content_hash, uri, counts_json, state, created_at)
     SELECT 'training', round, 'h' || round, '/d/' || round, '{"human": 1, "model": 2, "certified": 0}',
         'released', created_at FROM rounds""",
@@ -118,11 +118,12 @@ FILL = [
 
 
 class Stub:
-    """A Label Studio that holds what the ledger holds, and answers at once.
+    """An annotator that holds what the ledger holds, and answers at once.
 
     Its next `fresh` tasks that people were asked have just been answered.
     """
 
+    name = "the annotator"
     url = "http://127.0.0.1:9"
 
     def __init__(self, ledger: Path, fresh: int) -> None:
@@ -139,20 +140,20 @@ class Stub:
                 connection.execute("SELECT name, value FROM cursors WHERE name LIKE 'held:%'")
             )
             waiting = connection.execute(
-                "SELECT task_key, ls_task_id, project_id FROM tasks WHERE state = 'sent' LIMIT ?",
+                "SELECT task_key, remote_id, project_ref FROM tasks WHERE state = 'sent' LIMIT ?",
                 [fresh],
             ).fetchall()
         self.changed = [
             (
                 project,
                 RemoteTask(
-                    ls_task_id=number,
+                    remote_id=number,
                     task_key=key,
                     updated_at=now,
                     people=1,
                     annotations=(
                         RemoteAnnotation(
-                            annotation_id=1_000_000_000 + number,
+                            remote_id=str(1_000_000_000 + int(number)),
                             updated_at=now,
                             annotator="ann",
                             choices=("class 1",),
@@ -166,10 +167,10 @@ class Stub:
         self.there = []
         for number, (counts,) in enumerate(held, start=1):
             queue, n_tasks, n_annotations = json.loads(counts)
-            more = sum(project == number for project, _ in self.changed)
+            more = sum(project == str(number) for project, _ in self.changed)
             self.there.append(
                 Project(
-                    project_id=number,
+                    project_ref=str(number),
                     title=queue,
                     created_at=now,
                     marker=project_marker(own, queue),
@@ -185,10 +186,10 @@ class Stub:
         raise AssertionError
 
     def tasks(
-        self, project_id: int, updated_after: datetime | None = None
+        self, project_ref: str, updated_after: datetime | None = None
     ) -> Iterator[Sequence[object]]:
         assert updated_after is not None, "the whole project is read"
-        found = [task for project, task in self.changed if project == project_id]
+        found = [task for project, task in self.changed if project == project_ref]
         if found:
             yield found
 
@@ -355,8 +356,8 @@ CHILDREN = {
         "SELECT queue, purpose, state, count(*), min(sent_at) FROM tasks GROUP BY 1, 2, 3"
     ),
     "bare_collect": bare(
-        "SELECT project_id, count(*) FROM tasks WHERE ls_task_id IS NOT NULL GROUP BY 1",
-        "SELECT tasks.project_id, count(DISTINCT ls_annotation_id) FROM annotations JOIN tasks "
+        "SELECT project_ref, count(*) FROM tasks WHERE remote_id IS NOT NULL GROUP BY 1",
+        "SELECT tasks.project_ref, count(DISTINCT remote_id) FROM annotations JOIN tasks "
         "USING (task_key) WHERE deleted_at IS NULL GROUP BY 1",
     ),
     "bare_measure": bare(

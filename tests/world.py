@@ -172,20 +172,20 @@ class World:
 
     # --- people -------------------------------------------------------------------------------
 
-    def project_id(self, queue: str) -> int:
+    def project_ref(self, queue: str) -> str:
         return next(
-            p.project_id for p in self.annotator.projects() if p.marker.endswith(f"/{queue}")
+            p.project_ref for p in self.annotator.projects() if p.marker.endswith(f"/{queue}")
         )
 
     def answer_all(self, choice: str | Callable[[], str] = "cat") -> int:
         """Answer every task that has no annotation; returns how many."""
         n = 0
         for project in self.annotator.projects():
-            for page in self.annotator.tasks(project.project_id):
+            for page in self.annotator.tasks(project.project_ref):
                 for task in page:
                     if not task.annotations:
                         said = choice if isinstance(choice, str) else choice()
-                        self.annotator.answer(task.ls_task_id, said, by="ana")
+                        self.annotator.answer(task.remote_id, said, by="ana")
                         n += 1
         return n
 
@@ -199,7 +199,7 @@ class World:
 
     def task(self, sample_id: str, purpose: str = "training") -> Task:
         with self.loop.project.ledger.read() as tx:
-            key = task_key(self.log.ledger_id, purpose, sample_id)
+            key = task_key(self.log.ledger_id, purpose, sample_id, salt=self.log.salt)
             return tasks.by_key(tx, [key])[key]
 
     def states(self) -> dict[TaskState, int]:
@@ -231,12 +231,12 @@ class World:
         return [
             str(self.annotator.data_of(i)["labelloop"])
             for p in self.annotator.projects()
-            for i in self.annotator.task_ids(p.project_id)
+            for i in self.annotator.task_ids(p.project_ref)
         ]
 
     def data(self, queue: str) -> Sequence[Mapping[str, object]]:
         """The data of each task of a queue's project, in the order of import."""
-        return [self.annotator.data_of(i) for i in self.annotator.task_ids(self.project_id(queue))]
+        return [self.annotator.data_of(i) for i in self.annotator.task_ids(self.project_ref(queue))]
 
 
 class Killed(BaseException):

@@ -99,11 +99,11 @@ class LogError(LabelloopError):
 
 
 class AnnotatorError(LabelloopError):
-    """Label Studio did not do what was asked."""
+    """The annotator did not do what was asked."""
 
 
 class AnnotatorUnavailable(AnnotatorError):
-    """Label Studio can't be reached, is slow, or failed for now.
+    """The annotator can't be reached, is slow, or failed for now.
 
     `carried_out` is False only where it is certain that nothing was changed (a refused
     connection, say); otherwise what was asked may have happened.
@@ -115,15 +115,15 @@ class AnnotatorUnavailable(AnnotatorError):
 
 
 class AnnotatorDenied(AnnotatorError):
-    """Label Studio refused the token."""
+    """The annotator refused the account."""
 
 
 class BucketRefused(AnnotatorError):
-    """Label Studio can't, or won't, open the bucket that its tasks point into."""
+    """The annotator can't, or won't, open the bucket that its tasks point into."""
 
 
 class ProjectGone(AnnotatorError):
-    """A project that labelloop made no longer exists in Label Studio."""
+    """A project that labelloop made no longer exists."""
 
 
 class LedgerError(LabelloopError):

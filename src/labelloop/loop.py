@@ -122,7 +122,7 @@ class Loop:
         return step.run(close_now=now, dry_run=dry_run, since=since, until=until)
 
     def send(self, *, refresh: bool = False) -> "Sent":
-        """Send what is drawn to Label Studio. `refresh` renews every open task's image URL."""
+        """Send what is drawn to people. `refresh` renews every open task's image URL."""
         return steps.send(self.project).run(refresh_all=refresh)
 
     def measure(
@@ -287,7 +287,7 @@ class Loop:
         return move(source, self.project.ledger_at(url), progress=self.project.progress)
 
     def rebuild_ledger(self) -> "Rebuilt":
-        """Fill an empty ledger from the log, Label Studio and the released versions; says what is lost.
+        """Fill an empty ledger from the log, the annotator and the released versions; says what is lost.
 
         Raises:
             LedgerError: it isn't empty, or there is no log whose identity it could take.
@@ -461,7 +461,7 @@ class Loop:
     def diff(self, old: "DatasetVersion", new: "DatasetVersion") -> "DatasetDiff":
         """What changed from one dataset version to another, and by whom.
 
-        People are named as Label Studio names them; while it can't be asked, by their accounts' ids.
+        People are named as the annotator names them; while it can't be asked, by their accounts' ids.
         """
         from labelloop.views.dataset_diff import diff, named
 

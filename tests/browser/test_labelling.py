@@ -51,8 +51,8 @@ class Visit:
     responses: list[Response]
     screenshots: Path
 
-    def open_task(self, server: LabelStudio, project: Project, ls_task_id: int) -> None:
-        self.page.goto(f"{server.url}/projects/{project.project_id}/data?task={ls_task_id}")
+    def open_task(self, server: LabelStudio, project: Project, remote_id: str) -> None:
+        self.page.goto(f"{server.url}/projects/{project.project_ref}/data?task={remote_id}")
         expect(self.page.locator(".lsf-choices")).to_be_visible(timeout=60_000)
 
     def sees_the_image(self) -> None:
@@ -148,12 +148,12 @@ def new_task(
     known = {"predicted_class": PREDICTED, "confidence": CONFIDENCE, "corrected_class": None}
     data = {"image": image_url, "labelloop": key} | {name: known[name] for name in show}
     task = TaskData(task_key=key, data=data)
-    [ls_task_id] = annotator.import_tasks(project.project_id, [task])
-    return project, task, ls_task_id
+    [remote_id] = annotator.import_tasks(project.project_ref, [task])
+    return project, task, remote_id
 
 
 def answer_of(annotator: LabelStudioAnnotator, project: Project, key: str) -> tuple[str, ...]:
-    [found] = annotator.find(project.project_id, [key])
+    [found] = annotator.find(project.project_ref, [key])
     [annotation] = found.annotations
     assert not annotation.skipped
     return annotation.choices
@@ -162,8 +162,8 @@ def answer_of(annotator: LabelStudioAnnotator, project: Project, key: str) -> tu
 def test_a_blind_task_shows_the_image_and_nothing_of_the_model(
     visit: Visit, label_studio: LabelStudio, annotator: LabelStudioAnnotator, image_url: str
 ) -> None:
-    project, task, ls_task_id = new_task(annotator, image_url=image_url, show=())
-    visit.open_task(label_studio, project, ls_task_id)
+    project, task, remote_id = new_task(annotator, image_url=image_url, show=())
+    visit.open_task(label_studio, project, remote_id)
     visit.sees_the_image()
     visit.screenshot("blind")
     text = visit.page.locator("body").inner_text()
@@ -186,8 +186,8 @@ def test_a_shown_task_tells_what_the_model_said(
     visit: Visit, label_studio: LabelStudio, annotator: LabelStudioAnnotator, image_url: str
 ) -> None:
     show = ("predicted_class", "confidence", "corrected_class")
-    project, task, ls_task_id = new_task(annotator, image_url=image_url, show=show)
-    visit.open_task(label_studio, project, ls_task_id)
+    project, task, remote_id = new_task(annotator, image_url=image_url, show=show)
+    visit.open_task(label_studio, project, remote_id)
     visit.sees_the_image()
     visit.screenshot("shown")
     for header in (
@@ -224,14 +224,14 @@ def test_a_text_is_shown_as_it_is(
     )
     project = annotator.create_project(spec)
     tasks = [TaskData(task_key=uuid.uuid4().hex, data={"text": text}) for text in TEXTS]
-    ids = annotator.import_tasks(project.project_id, tasks)
+    ids = annotator.import_tasks(project.project_ref, tasks)
     shown = visit.page.locator(
         ".lsf-main-content .lsf-htx-richtext, .lsf-richtext__container"
     ).first
-    for ls_task_id, text in zip(ids, TEXTS, strict=True):
-        visit.open_task(label_studio, project, ls_task_id)
+    for remote_id, text in zip(ids, TEXTS, strict=True):
+        visit.open_task(label_studio, project, remote_id)
         expect(shown).to_be_visible(timeout=30_000)
-        visit.screenshot(f"text-{ls_task_id}")
+        visit.screenshot(f"text-{remote_id}")
         assert shown.inner_text().split() == text.split()
         assert shown.locator("script, img, b").count() == 0
         assert "owned" not in visit.page.title()
@@ -253,8 +253,8 @@ def test_an_image_of_a_folder_is_seen_without_a_name(
     store = FolderStore(inputs.as_uri())
     [[found]] = store.objects()
     url = store.presign(found.uri, timedelta(hours=1))
-    project, _, ls_task_id = new_task(annotator, image_url=url, show=())
-    visit.open_task(label_studio, project, ls_task_id)
+    project, _, remote_id = new_task(annotator, image_url=url, show=())
+    visit.open_task(label_studio, project, remote_id)
     visit.sees_the_image()
     visit.screenshot("inline")
     assert "secretname" not in visit.page.content()

@@ -301,7 +301,7 @@ class Course:
                 folder, "SELECT name, version, content_hash, state FROM datasets ORDER BY 1, 2"
             ),
             n_annotations=len(
-                _query(folder, "SELECT DISTINCT task_key, ls_annotation_id FROM annotations")
+                _query(folder, "SELECT DISTINCT task_key, remote_id FROM annotations")
             ),
             n_remote=len(remote),
             n_remote_keys=len(set(keys)),

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
+from labelloop.core.remote_id import order_given
 from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorDenied, AnnotatorError, ArgumentError, ProjectGone
 from labelloop.ports.annotator import (
@@ -44,17 +45,17 @@ ODD_CLASSES = (
 class People(Protocol):
     """Those who answer, and who clean up by hand."""
 
-    def answer(self, ls_task_id: int, *choices: str, by: str) -> int: ...
-    def skip(self, ls_task_id: int, *, by: str) -> int: ...
-    def edit(self, annotation_id: int, choice: str) -> None: ...
-    def delete_annotation(self, annotation_id: int) -> None: ...
-    def offer(self, project_id: int, choices: Sequence[str] | None) -> None: ...
-    def remove_marker(self, project_id: int) -> None: ...
-    def rename_project(self, project_id: int, title: str) -> None: ...
-    def delete_project(self, project_id: int) -> None: ...
-    def duplicate_task(self, ls_task_id: int) -> int: ...
-    def offered(self, project_id: int, *, by: str) -> Sequence[int]: ...
-    def choices(self, project_id: int) -> Sequence[str]: ...
+    def answer(self, remote_id: str, *choices: str, by: str) -> str: ...
+    def skip(self, remote_id: str, *, by: str) -> str: ...
+    def edit(self, annotation_id: str, choice: str) -> None: ...
+    def delete_annotation(self, annotation_id: str) -> None: ...
+    def offer(self, project_ref: str, choices: Sequence[str] | None) -> None: ...
+    def remove_marker(self, project_ref: str) -> None: ...
+    def rename_project(self, project_ref: str, title: str) -> None: ...
+    def delete_project(self, project_ref: str) -> None: ...
+    def duplicate_task(self, remote_id: str) -> str: ...
+    def offered(self, project_ref: str, *, by: str) -> Sequence[str]: ...
+    def choices(self, project_ref: str) -> Sequence[str]: ...
 
 
 class RealPeople:
@@ -100,13 +101,13 @@ class RealPeople:
         path = f"/api/organizations/{who['active_organization']}/memberships/{who['id']}/"
         self._ask("DELETE", path)
 
-    def offered(self, project_id: int, *, by: str) -> Sequence[int]:
+    def offered(self, project_ref: str, *, by: str) -> Sequence[str]:
         """The next task of the labelling stream; unlike in memory, one task is offered at a time."""
         headers = {"Authorization": f"Token {self._token(by)}"}
-        response = self.client.get(f"/api/projects/{project_id}/next", headers=headers)
+        response = self.client.get(f"/api/projects/{project_ref}/next", headers=headers)
         if response.status_code == 404:
             return []
-        return [response.raise_for_status().json()["id"]]
+        return [str(response.raise_for_status().json()["id"])]
 
     @staticmethod
     def _result(*choices: str, control: str = "label") -> list[dict[str, Any]]:
@@ -114,13 +115,13 @@ class RealPeople:
         given = {"from_name": control, "to_name": "image", "type": "choices", "value": value}
         return [given] if choices else []
 
-    def choices(self, project_id: int) -> Sequence[str]:
+    def choices(self, project_ref: str) -> Sequence[str]:
         """What Label Studio itself reads out of the labelling config."""
-        control = self._ask("GET", f"/api/projects/{project_id}/")["parsed_label_config"]["label"]
+        control = self._ask("GET", f"/api/projects/{project_ref}/")["parsed_label_config"]["label"]
         return list(control["labels"])
 
-    def offer(self, project_id: int, choices: Sequence[str] | None) -> None:
-        path = f"/api/projects/{project_id}/"
+    def offer(self, project_ref: str, choices: Sequence[str] | None) -> None:
+        path = f"/api/projects/{project_ref}/"
         config = self._ask("GET", path)["label_config"]
         if choices is None:
             config = config.replace('name="label"', 'name="other"')
@@ -129,44 +130,46 @@ class RealPeople:
             config = re.sub(r"<Choice .*(?=</Choices>)", made, config, flags=re.DOTALL)
         self._ask("PATCH", path, {"label_config": config})
 
-    def draft(self, ls_task_id: int, choice: str, *, by: str) -> None:
+    def draft(self, remote_id: str, choice: str, *, by: str) -> None:
         body = {"result": self._result(choice), "lead_time": 1}
-        self._ask("POST", f"/api/tasks/{ls_task_id}/drafts", body, by=by)
+        self._ask("POST", f"/api/tasks/{remote_id}/drafts", body, by=by)
 
-    def answer_elsewhere(self, ls_task_id: int, choice: str, *, by: str) -> None:
+    def answer_elsewhere(self, remote_id: str, choice: str, *, by: str) -> None:
         """An answer of a control that isn't ours."""
         body = {"result": self._result(choice, control="other")}
-        self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body, by=by)
+        self._ask("POST", f"/api/tasks/{remote_id}/annotations/", body, by=by)
 
-    def answer(self, ls_task_id: int, *choices: str, by: str) -> int:
+    def answer(self, remote_id: str, *choices: str, by: str) -> str:
         body = {"result": self._result(*choices)}
-        return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body, by=by)["id"]
+        said = self._ask("POST", f"/api/tasks/{remote_id}/annotations/", body, by=by)
+        return str(said["id"])
 
-    def skip(self, ls_task_id: int, *, by: str) -> int:
+    def skip(self, remote_id: str, *, by: str) -> str:
         body = {"result": [], "was_cancelled": True}
-        return self._ask("POST", f"/api/tasks/{ls_task_id}/annotations/", body, by=by)["id"]
+        said = self._ask("POST", f"/api/tasks/{remote_id}/annotations/", body, by=by)
+        return str(said["id"])
 
-    def edit(self, annotation_id: int, choice: str) -> None:
+    def edit(self, annotation_id: str, choice: str) -> None:
         body = {"result": self._result(choice), "was_cancelled": False}
         self._ask("PATCH", f"/api/annotations/{annotation_id}/", body)
 
-    def delete_annotation(self, annotation_id: int) -> None:
+    def delete_annotation(self, annotation_id: str) -> None:
         self._ask("DELETE", f"/api/annotations/{annotation_id}/")
 
-    def remove_marker(self, project_id: int) -> None:
-        self._ask("PATCH", f"/api/projects/{project_id}/", {"description": "ours"})
+    def remove_marker(self, project_ref: str) -> None:
+        self._ask("PATCH", f"/api/projects/{project_ref}/", {"description": "ours"})
 
-    def rename_project(self, project_id: int, title: str) -> None:
-        self._ask("PATCH", f"/api/projects/{project_id}/", {"title": title})
+    def rename_project(self, project_ref: str, title: str) -> None:
+        self._ask("PATCH", f"/api/projects/{project_ref}/", {"title": title})
 
-    def delete_project(self, project_id: int) -> None:
-        self._ask("DELETE", f"/api/projects/{project_id}/")
+    def delete_project(self, project_ref: str) -> None:
+        self._ask("DELETE", f"/api/projects/{project_ref}/")
 
-    def duplicate_task(self, ls_task_id: int) -> int:
-        task = self._ask("GET", f"/api/tasks/{ls_task_id}/")
+    def duplicate_task(self, remote_id: str) -> str:
+        task = self._ask("GET", f"/api/tasks/{remote_id}/")
         body = [{"data": task["data"]}]
         path = f"/api/projects/{task['project']}/import?return_task_ids=true"
-        return self._ask("POST", path, body)["task_ids"][0]
+        return str(self._ask("POST", path, body)["task_ids"][0])
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,8 @@ class Office:
     def project(self, **changes: Any) -> Project:
         return self.annotator.create_project(spec(**changes))
 
-    def task(self, project: Project, ls_task_id: int) -> RemoteTask:
-        return everything(self.annotator, project)[ls_task_id]
+    def task(self, project: Project, remote_id: str) -> RemoteTask:
+        return everything(self.annotator, project)[remote_id]
 
 
 def spec(**changes: Any) -> ProjectSpec:
@@ -200,9 +203,9 @@ def task_data(n: int, **extra: Any) -> list[TaskData]:
     ]
 
 
-def everything(annotator: Annotator, project: Project) -> dict[int, RemoteTask]:
-    pages = annotator.tasks(project.project_id)
-    return {task.ls_task_id: task for page in pages for task in page}
+def everything(annotator: Annotator, project: Project) -> dict[str, RemoteTask]:
+    pages = annotator.tasks(project.project_ref)
+    return {task.remote_id: task for page in pages for task in page}
 
 
 @pytest.fixture(params=["memory", "label_studio", "older_label_studio"])
@@ -230,19 +233,19 @@ def test_a_created_project_is_found_by_its_marker_with_nothing_in_it(office: Off
 @pytest.mark.mistake("project-renamed")
 def test_a_renamed_project_is_found_by_its_marker(office: Office) -> None:
     project = office.project()
-    office.people.rename_project(project.project_id, "something else")
+    office.people.rename_project(project.project_ref, "something else")
     (found,) = [p for p in office.annotator.projects() if p.marker == project.marker]
-    assert (found.project_id, found.title) == (project.project_id, "something else")
+    assert (found.project_ref, found.title) == (project.project_ref, "something else")
 
 
 @pytest.mark.mistake("marker-removed")
 def test_tasks_of_a_project_without_its_marker_are_still_found(office: Office) -> None:
     project = office.project()
     [given] = task_data(1)
-    office.annotator.import_tasks(project.project_id, [given])
-    office.people.remove_marker(project.project_id)
-    assert project.project_id not in {p.project_id for p in office.annotator.projects()}
-    assert len(office.annotator.find(project.project_id, [given.task_key])) == 1
+    office.annotator.import_tasks(project.project_ref, [given])
+    office.people.remove_marker(project.project_ref)
+    assert project.project_ref not in {p.project_ref for p in office.annotator.projects()}
+    assert len(office.annotator.find(project.project_ref, [given.task_key])) == 1
 
 
 @pytest.fixture(params=["memory", *LABEL_STUDIOS])
@@ -252,7 +255,7 @@ def outsider(request: pytest.FixtureRequest) -> Iterator[tuple[Annotator, Projec
     if request.param == "memory":
         memory = MemoryAnnotator()
         project = memory.create_project(spec())
-        memory.import_tasks(project.project_id, [given])
+        memory.import_tasks(project.project_ref, [given])
         memory.outside = True
         yield memory, project, given.task_key
         return
@@ -260,11 +263,11 @@ def outsider(request: pytest.FixtureRequest) -> Iterator[tuple[Annotator, Projec
     people = RealPeople(server)
     member = LabelStudioAnnotator(url=server.url, api_key=server.legacy_token)
     project = member.create_project(spec())
-    member.import_tasks(project.project_id, [given])
+    member.import_tasks(project.project_ref, [given])
     name = f"left-{uuid.uuid4().hex[:8]}"
     real = LabelStudioAnnotator(url=server.url, api_key=people._token(name))
     real.check_account()
-    assert project.project_id in {p.project_id for p in real.projects()}
+    assert project.project_ref in {p.project_ref for p in real.projects()}
     people.dismiss(name)
     yield real, project, given.task_key
     member.close()
@@ -279,15 +282,15 @@ def test_an_account_outside_the_organisation_is_refused_and_sees_nothing_as_gone
     annotator, project, key = outsider
     with pytest.raises(AnnotatorDenied, match="belongs to no organisation"):
         annotator.check_account()
-    assert project.project_id not in {p.project_id for p in annotator.projects()}
+    assert project.project_ref not in {p.project_ref for p in annotator.projects()}
     with suppress(AnnotatorDenied):  # 1.20.0 lets it in
-        assert annotator.find(project.project_id, [key])
+        assert annotator.find(project.project_ref, [key])
 
 
 def test_projects_come_oldest_first(office: Office) -> None:
-    made = [office.project().project_id for _ in range(3)]
+    made = [office.project().project_ref for _ in range(3)]
     listed = office.annotator.projects()
-    assert [p.project_id for p in listed if p.project_id in made] == made
+    assert [p.project_ref for p in listed if p.project_ref in made] == made
     assert [p.created_at for p in listed] == sorted(p.created_at for p in listed)
 
 
@@ -299,9 +302,9 @@ def test_a_blind_project_shows_nothing(office: Office) -> None:
 def test_imported_tasks_have_ids_in_order_and_keep_their_keys(office: Office) -> None:
     project = office.project()
     tasks = task_data(7)
-    ids = office.annotator.import_tasks(project.project_id, tasks)
+    ids = office.annotator.import_tasks(project.project_ref, tasks)
     held = everything(office.annotator, project)
-    assert list(held) == sorted(ids)
+    assert list(held) == sorted(ids, key=order_given) == list(ids)
     assert [held[i].task_key for i in ids] == [t.task_key for t in tasks]
     assert all(task.annotations == () for task in held.values())
 
@@ -310,32 +313,32 @@ def test_an_import_is_all_or_nothing(office: Office) -> None:
     project = office.project()
     tasks = [*task_data(2), TaskData(task_key="bad", data={"labelloop": "bad"})]
     with pytest.raises(AnnotatorError, match="image"):
-        office.annotator.import_tasks(project.project_id, tasks)
+        office.annotator.import_tasks(project.project_ref, tasks)
     assert everything(office.annotator, project) == {}
 
 
 def test_importing_nothing_does_nothing(office: Office) -> None:
     project = office.project()
-    assert list(office.annotator.import_tasks(project.project_id, [])) == []
+    assert list(office.annotator.import_tasks(project.project_ref, [])) == []
 
 
 def test_tasks_are_found_by_key_as_often_as_they_stand_there(office: Office) -> None:
     project = office.project()
     tasks = task_data(5)
-    ids = office.annotator.import_tasks(project.project_id, tasks)
+    ids = office.annotator.import_tasks(project.project_ref, tasks)
     twin = office.people.duplicate_task(ids[1])
     keys = [tasks[1].task_key, tasks[4].task_key, "unknown", tasks[4].task_key]
-    found = office.annotator.find(project.project_id, keys)
-    assert sorted(t.ls_task_id for t in found) == sorted([ids[1], ids[4], twin])
-    assert list(office.annotator.find(project.project_id, [])) == []
+    found = office.annotator.find(project.project_ref, keys)
+    assert sorted(t.remote_id for t in found) == sorted([ids[1], ids[4], twin])
+    assert list(office.annotator.find(project.project_ref, [])) == []
 
 
 def test_many_keys_are_found(office: Office) -> None:
     project = office.project()
     tasks = task_data(90)
-    ids = office.annotator.import_tasks(project.project_id, tasks)
-    found = office.annotator.find(project.project_id, [t.task_key for t in tasks])
-    assert {t.ls_task_id: t.task_key for t in found} == dict(
+    ids = office.annotator.import_tasks(project.project_ref, tasks)
+    found = office.annotator.find(project.project_ref, [t.task_key for t in tasks])
+    assert {t.remote_id: t.task_key for t in found} == dict(
         zip(ids, (t.task_key for t in tasks), strict=True)
     )
 
@@ -345,18 +348,18 @@ def test_keys_are_looked_up_literally(office: Office) -> None:
     odd = ["100%", "%2541", 'quo"te', "back\\slash", "日本語", "a,b"]
     image = {"image": "http://127.0.0.1:9/a.png"}
     tasks = [TaskData(task_key=key, data={**image, "labelloop": key}) for key in odd]
-    office.annotator.import_tasks(project.project_id, tasks)
+    office.annotator.import_tasks(project.project_ref, tasks)
     for key in odd:
-        found = office.annotator.find(project.project_id, [key])
+        found = office.annotator.find(project.project_ref, [key])
         assert [t.task_key for t in found] == [key]
 
 
 def test_an_answer_is_read_with_who_and_when(office: Office) -> None:
     project = office.project()
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     annotation_id = office.people.answer(task_id, "plum", by="ana")
     [annotation] = office.task(project, task_id).annotations
-    assert annotation.annotation_id == annotation_id
+    assert annotation.remote_id == annotation_id
     assert (annotation.choices, annotation.skipped) == (("plum",), False)
     assert annotation.annotator
     assert annotation.updated_at.utcoffset() == timedelta(0)
@@ -365,7 +368,7 @@ def test_an_answer_is_read_with_who_and_when(office: Office) -> None:
 def test_class_names_survive_both_ways(office: Office) -> None:
     project = office.project(classes=ODD_CLASSES)
     tasks = task_data(len(ODD_CLASSES))
-    ids = office.annotator.import_tasks(project.project_id, tasks)
+    ids = office.annotator.import_tasks(project.project_ref, tasks)
     for task_id, name in zip(ids, ODD_CLASSES, strict=True):
         office.people.answer(task_id, name, by="ana")
     held = everything(office.annotator, project)
@@ -391,7 +394,7 @@ def test_whatever_people_do_makes_the_task_one_that_changed(
     office: Office, before: str | None, change: Change
 ) -> None:
     project = office.project()
-    ids = office.annotator.import_tasks(project.project_id, task_data(3))
+    ids = office.annotator.import_tasks(project.project_ref, task_data(3))
     touched = ids[1]
     if before == "answer":
         subject = office.people.answer(touched, "fig", by="ana")
@@ -401,22 +404,22 @@ def test_whatever_people_do_makes_the_task_one_that_changed(
         subject = touched
     there = everything(office.annotator, project)
     seen = max(t.updated_at for t in there.values())
-    assert list(office.annotator.tasks(project.project_id, seen)) == []
+    assert list(office.annotator.tasks(project.project_ref, seen)) == []
     change(office.people, subject)
-    changed = list(office.annotator.tasks(project.project_id, seen))
-    assert [[t.ls_task_id for t in page] for page in changed] == [[touched]]
+    changed = list(office.annotator.tasks(project.project_ref, seen))
+    assert [[t.remote_id for t in page] for page in changed] == [[touched]]
     # a deletion is told from a loss by this
     assert all(changed[0][0].updated_at > a.updated_at for a in there[touched].annotations)
 
 
 def test_an_edit_is_a_later_revision_of_the_same_annotation(office: Office) -> None:
     project = office.project()
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     office.people.answer(task_id, "fig", by="ana")
     [first] = office.task(project, task_id).annotations
-    office.people.edit(first.annotation_id, "plum")
+    office.people.edit(first.remote_id, "plum")
     [second] = office.task(project, task_id).annotations
-    assert second.annotation_id == first.annotation_id
+    assert second.remote_id == first.remote_id
     assert second.updated_at > first.updated_at
     assert second.choices == ("plum",)
 
@@ -424,29 +427,29 @@ def test_an_edit_is_a_later_revision_of_the_same_annotation(office: Office) -> N
 def test_skips_are_read_and_counted_with_the_annotations(office: Office) -> None:
     wanted = spec()
     project = office.annotator.create_project(wanted)
-    ids = office.annotator.import_tasks(project.project_id, task_data(3))
+    ids = office.annotator.import_tasks(project.project_ref, task_data(3))
     office.people.skip(ids[0], by="ana")
     office.people.answer(ids[1], "fig", by="ana")
     [skip] = office.task(project, ids[0]).annotations
     assert (skip.skipped, skip.choices) == (True, ())
     [listed] = [p for p in office.annotator.projects() if p.marker == wanted.marker]
     assert (listed.n_tasks, listed.n_annotations) == (3, 2)
-    office.people.delete_annotation(skip.annotation_id)
+    office.people.delete_annotation(skip.remote_id)
     [listed] = [p for p in office.annotator.projects() if p.marker == wanted.marker]
     assert (listed.n_tasks, listed.n_annotations) == (3, 1)
 
 
 def test_several_annotations_of_a_task_come_in_the_order_of_their_ids(office: Office) -> None:
     project = office.project()
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     ids = [office.people.answer(task_id, name, by="ana") for name in ("fig", "plum")]
     office.people.edit(ids[0], "fig")
-    assert [a.annotation_id for a in office.task(project, task_id).annotations] == ids
+    assert [a.remote_id for a in office.task(project, task_id).annotations] == ids
 
 
 def test_people_are_told_apart(office: Office) -> None:
     project = office.project(people=2)
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     for by in ("ana", "ben", "ana"):
         office.people.answer(task_id, "fig", by=by)
     first, second, third = (a.annotator for a in office.task(project, task_id).annotations)
@@ -459,11 +462,11 @@ def test_a_task_is_offered_until_as_many_people_as_the_project_asks_have_answere
     project = office.project(people=2)
     assert project.people == 2
     assert [p.people for p in office.annotator.projects() if p == project] == [2]
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     assert office.task(project, task_id).people == 2
 
     def offered(by: str) -> bool:
-        return list(office.people.offered(project.project_id, by=by)) == [task_id]
+        return list(office.people.offered(project.project_ref, by=by)) == [task_id]
 
     office.people.answer(task_id, "fig", by="ana")
     assert not offered("ana")
@@ -475,30 +478,30 @@ def test_a_task_is_offered_until_as_many_people_as_the_project_asks_have_answere
 
 def test_a_second_answer_of_one_person_takes_the_place_of_another(office: Office) -> None:
     project = office.project(people=2)
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     for _ in range(2):
         office.people.answer(task_id, "fig", by="ana")
-    assert list(office.people.offered(project.project_id, by="ben")) == []
+    assert list(office.people.offered(project.project_ref, by="ben")) == []
     office.annotator.ask_people(task_id, 3, done=False)
-    assert list(office.people.offered(project.project_id, by="ben")) == [task_id]
+    assert list(office.people.offered(project.project_ref, by="ben")) == [task_id]
 
 
 def test_a_task_that_was_done_is_offered_to_one_more_person(office: Office) -> None:
     project = office.project()
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     answer = office.people.answer(task_id, "fig", by="ana")
-    assert list(office.people.offered(project.project_id, by="ben")) == []
+    assert list(office.people.offered(project.project_ref, by="ben")) == []
     before = office.task(project, task_id)
     assert office.annotator.ask_people(task_id, 2, done=False) is True
     assert office.annotator.ask_people(task_id, 2, done=False) is True
     after = office.task(project, task_id)
     assert (after.people, after.annotations) == (2, before.annotations)
     assert after.updated_at > before.updated_at
-    assert list(office.people.offered(project.project_id, by="ana")) == []
-    assert list(office.people.offered(project.project_id, by="ben")) == [task_id]
+    assert list(office.people.offered(project.project_ref, by="ana")) == []
+    assert list(office.people.offered(project.project_ref, by="ben")) == [task_id]
     data = {"image": "http://127.0.0.1:9/b.png", "labelloop": str(after.task_key)}
     office.annotator.replace_data(task_id, data)
-    office.annotator.import_tasks(project.project_id, task_data(1))
+    office.annotator.import_tasks(project.project_ref, task_data(1))
     assert office.task(project, task_id).people == 2, "kept by what else happens to the project"
     office.people.delete_annotation(answer)
     assert office.task(project, task_id).people == 2
@@ -506,20 +509,20 @@ def test_a_task_that_was_done_is_offered_to_one_more_person(office: Office) -> N
 
 def test_a_task_can_be_withdrawn_from_people_again(office: Office) -> None:
     project = office.project(people=2)
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     office.people.answer(task_id, "fig", by="ana")
     assert office.annotator.ask_people(task_id, 1, done=True) is True
-    assert list(office.people.offered(project.project_id, by="ben")) == []
+    assert list(office.people.offered(project.project_ref, by="ben")) == []
 
 
 def test_choices_change_under_answers_which_stay(office: Office) -> None:
     project = office.project()
-    [one, two] = office.annotator.import_tasks(project.project_id, task_data(2))
+    [one, two] = office.annotator.import_tasks(project.project_ref, task_data(2))
     office.people.answer(one, "fig", by="ana")
     before = office.task(project, one)
     for choices in (["fig", "plum", *ODD_CLASSES], ["pear", "quince"], ["pear", "quince"]):
-        office.annotator.set_choices(project.project_id, choices)
-        assert list(office.people.choices(project.project_id)) == choices
+        office.annotator.set_choices(project.project_ref, choices)
+        assert list(office.people.choices(project.project_ref)) == choices
     assert office.task(project, one) == before
     office.people.answer(two, "quince", by="ana")
     assert office.task(project, two).annotations[0].choices == ("quince",)
@@ -528,36 +531,36 @@ def test_choices_change_under_answers_which_stay(office: Office) -> None:
 
 def test_choices_of_a_project_that_is_gone(office: Office) -> None:
     project = office.project()
-    office.people.delete_project(project.project_id)
+    office.people.delete_project(project.project_ref)
     with pytest.raises(ProjectGone):
-        office.annotator.set_choices(project.project_id, ["fig"])
+        office.annotator.set_choices(project.project_ref, ["fig"])
 
 
 @pytest.mark.mistake("choices-edited")
 def test_choices_edited_by_hand_are_put_back(office: Office) -> None:
     project = office.project()
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     office.people.answer(task_id, "plum", by="ana")
     for edited in (["fig"], ["fig", "prune"], ["fig", "plum", "pear"]):
-        office.people.offer(project.project_id, edited)
-        assert list(office.people.choices(project.project_id)) == edited
-        office.annotator.set_choices(project.project_id, ["fig", "plum"])
-        assert list(office.people.choices(project.project_id)) == ["fig", "plum"]
+        office.people.offer(project.project_ref, edited)
+        assert list(office.people.choices(project.project_ref)) == edited
+        office.annotator.set_choices(project.project_ref, ["fig", "plum"])
+        assert list(office.people.choices(project.project_ref)) == ["fig", "plum"]
     assert office.task(project, task_id).annotations[0].choices == ("plum",)
 
 
 @pytest.mark.mistake("control-gone")
 def test_choices_need_our_control(office: Office) -> None:
     project = office.project()
-    office.people.offer(project.project_id, None)
+    office.people.offer(project.project_ref, None)
     with pytest.raises(AnnotatorError, match="has no Choices named 'label'"):
-        office.annotator.set_choices(project.project_id, ["fig"])
+        office.annotator.set_choices(project.project_ref, ["fig"])
 
 
 @pytest.mark.mistake("answer-no-class")
 def test_an_answer_may_hold_nothing_or_several_choices(office: Office) -> None:
     project = office.project()
-    [one, two] = office.annotator.import_tasks(project.project_id, task_data(2))
+    [one, two] = office.annotator.import_tasks(project.project_ref, task_data(2))
     office.people.answer(one, by="ana")
     office.people.answer(two, "fig", "plum", by="ana")
     held = everything(office.annotator, project)
@@ -575,7 +578,7 @@ def test_drafts_are_no_answers_and_other_controls_name_no_class(
     annotator = LabelStudioAnnotator(url=server.url, api_key=server.legacy_token)
     wanted = spec()
     project = annotator.create_project(wanted)
-    [one, two] = annotator.import_tasks(project.project_id, task_data(2))
+    [one, two] = annotator.import_tasks(project.project_ref, task_data(2))
     people.draft(one, "fig", by="ana")
     people.answer_elsewhere(two, "fig", by="ana")
     held = everything(annotator, project)
@@ -585,7 +588,7 @@ def test_drafts_are_no_answers_and_other_controls_name_no_class(
     assert listed.n_annotations == 1
     # that answer fits no config that we could write
     with pytest.raises(AnnotatorError, match="incompatible"):
-        annotator.set_choices(project.project_id, ["pear"])
+        annotator.set_choices(project.project_ref, ["pear"])
     annotator.close()
     people.client.close()
 
@@ -599,11 +602,11 @@ def test_a_config_that_shows_other_data_refuses_tasks(
     people = RealPeople(server)
     annotator = LabelStudioAnnotator(url=server.url, api_key=server.legacy_token)
     project = annotator.create_project(spec())
-    path = f"/api/projects/{project.project_id}/"
+    path = f"/api/projects/{project.project_ref}/"
     config = people._ask("GET", path)["label_config"].replace("$image", "$img")
     people._ask("PATCH", path, {"label_config": config})
     with pytest.raises(AnnotatorError, match='"img" key is expected') as caught:
-        annotator.import_tasks(project.project_id, task_data(1))
+        annotator.import_tasks(project.project_ref, task_data(1))
     assert type(caught.value) is AnnotatorError
     annotator.close()
     people.client.close()
@@ -611,43 +614,43 @@ def test_a_config_that_shows_other_data_refuses_tasks(
 
 def test_nobody_can_be_asked_about_a_task_that_is_gone(office: Office) -> None:
     project = office.project()
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     office.annotator.delete_task(task_id)
     assert office.annotator.ask_people(task_id, 2, done=False) is False
 
 
 def test_pages_hold_each_task_once_also_when_some_go_meanwhile(office: Office) -> None:
     project = office.project()
-    ids = list(office.annotator.import_tasks(project.project_id, task_data(8)))
-    pages = office.annotator.tasks(project.project_id)
-    first = [t.ls_task_id for t in next(pages)]
+    ids = list(office.annotator.import_tasks(project.project_ref, task_data(8)))
+    pages = office.annotator.tasks(project.project_ref)
+    first = [t.remote_id for t in next(pages)]
     office.annotator.delete_task(first[0])
-    rest = [t.ls_task_id for page in pages for t in page]
+    rest = [t.remote_id for page in pages for t in page]
     assert first + rest == ids
 
 
 def test_data_is_replaced_as_a_whole_and_answers_stay(office: Office) -> None:
     project = office.project()
     [given] = task_data(1, confidence=0.5)
-    [task_id] = office.annotator.import_tasks(project.project_id, [given])
+    [task_id] = office.annotator.import_tasks(project.project_ref, [given])
     office.people.answer(task_id, "fig", by="ana")
     new = {"image": "http://127.0.0.1:9/b.png", "labelloop": given.task_key}
     assert office.annotator.replace_data(task_id, new) is True
     assert office.annotator.replace_data(task_id, new) is True
-    [found] = office.annotator.find(project.project_id, [given.task_key])
+    [found] = office.annotator.find(project.project_ref, [given.task_key])
     assert [a.choices for a in found.annotations] == [("fig",)]
 
 
 def test_data_without_the_key_is_refused(office: Office) -> None:
     project = office.project()
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     with pytest.raises(ArgumentError, match="key"):
         office.annotator.replace_data(task_id, {"image": "http://127.0.0.1:9/b.png"})
 
 
 def test_a_deleted_task_is_gone_and_deleting_it_again_is_fine(office: Office) -> None:
     project = office.project()
-    [task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
+    [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     office.annotator.delete_task(task_id)
     office.annotator.delete_task(task_id)
     assert everything(office.annotator, project) == {}
@@ -656,29 +659,31 @@ def test_a_deleted_task_is_gone_and_deleting_it_again_is_fine(office: Office) ->
 
 def test_a_project_deleted_by_hand_is_reported_as_gone(office: Office) -> None:
     project = office.project()
-    office.annotator.import_tasks(project.project_id, task_data(1))
-    office.people.delete_project(project.project_id)
-    assert project.project_id not in {p.project_id for p in office.annotator.projects()}
+    office.annotator.import_tasks(project.project_ref, task_data(1))
+    office.people.delete_project(project.project_ref)
+    assert project.project_ref not in {p.project_ref for p in office.annotator.projects()}
     with pytest.raises(ProjectGone):
-        office.annotator.import_tasks(project.project_id, task_data(1))
+        office.annotator.import_tasks(project.project_ref, task_data(1))
     with pytest.raises(ProjectGone):
-        office.annotator.find(project.project_id, ["k"])
+        office.annotator.find(project.project_ref, ["k"])
     with pytest.raises(ProjectGone):
-        list(office.annotator.tasks(project.project_id))
+        list(office.annotator.tasks(project.project_ref))
 
 
-def test_a_project_has_a_page_for_people(office: Office) -> None:
-    assert office.annotator.project_url(7).endswith("/projects/7/data")
+def test_a_project_and_a_task_have_pages_for_people(office: Office) -> None:
+    assert "/projects/7" in office.annotator.project_url("7")
+    assert office.annotator.task_url("7", "12").startswith(office.annotator.project_url("7"))
+    assert office.annotator.task_url("7", "12").endswith("12")
 
 
 def test_a_bucket_of_a_project_that_is_gone_is_reported_so(office: Office) -> None:
     project = office.project()
-    office.people.delete_project(project.project_id)
+    office.people.delete_project(project.project_ref)
     access = BucketAccess(
         bucket="b", endpoint_url=None, region=None, access_key="a", secret_key="b"
     )
     with pytest.raises(ProjectGone):
-        office.annotator.open_bucket(project.project_id, access)
+        office.annotator.open_bucket(project.project_ref, access)
 
 
 def test_it_says_who_it_is_and_whom_it_takes_us_for(office: Office) -> None:
@@ -690,9 +695,9 @@ def test_it_says_who_it_is_and_whom_it_takes_us_for(office: Office) -> None:
 
 def test_whoever_answered_has_a_name(office: Office) -> None:
     project = office.project()
-    [ls_task_id] = office.annotator.import_tasks(project.project_id, task_data(1))
-    office.people.answer(ls_task_id, "fig", by="ana")
-    [annotation] = office.task(project, ls_task_id).annotations
+    [remote_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
+    office.people.answer(remote_id, "fig", by="ana")
+    [annotation] = office.task(project, remote_id).annotations
     assert office.annotator.accounts()[annotation.annotator].startswith("ana@")
 
 
@@ -702,14 +707,14 @@ def test_a_personal_token_says_until_when_it_works(
 ) -> None:
     label_studio: LabelStudio = request.getfixturevalue(version)
     for key, kind in (
-        (label_studio.personal_access_token(), "personal"),
+        (label_studio.personal_access_token(), "personal access"),
         (label_studio.legacy_token, "legacy"),
     ):
         annotator = LabelStudioAnnotator(url=label_studio.url, api_key=key)
         facts = annotator.facts()
         annotator.close()
-        assert facts.token == kind
-        assert (facts.token_expires_at is not None) == (kind == "personal")
+        assert facts.access == f"{kind} token"
+        assert (facts.access_expires_at is not None) == (kind == "personal access")
 
 
 @pytest.mark.parametrize("version", LABEL_STUDIOS)
@@ -732,10 +737,10 @@ def test_a_tasks_data_is_all_that_a_blind_project_holds(label_studio: LabelStudi
     annotator = LabelStudioAnnotator(url=label_studio.url, api_key=label_studio.legacy_token)
     project = annotator.create_project(spec())
     [given] = task_data(1)
-    [task_id] = annotator.import_tasks(project.project_id, [given])
+    [task_id] = annotator.import_tasks(project.project_ref, [given])
     people = RealPeople(label_studio)
     held = people._ask("GET", f"/api/tasks/{task_id}/")
-    made = people._ask("GET", f"/api/projects/{project.project_id}/")
+    made = people._ask("GET", f"/api/projects/{project.project_ref}/")
     people.client.close()
     assert held["data"] == dict(given.data)
     assert (held["meta"], held["predictions"]) == ({}, [])

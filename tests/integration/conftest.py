@@ -169,10 +169,10 @@ class People:
         """The project of a queue that drew."""
         return self.projects(name)[queue]
 
-    def tasks(self, project_id: int) -> list[dict[str, Any]]:
+    def tasks(self, project_ref: str) -> list[dict[str, Any]]:
         """All tasks of a project, whole."""
         answer = self.api.get(
-            "/api/tasks", params={"project": project_id, "page_size": 1000, "fields": "all"}
+            "/api/tasks", params={"project": project_ref, "page_size": 1000, "fields": "all"}
         )
         return list(answer.raise_for_status().json()["tasks"])
 

@@ -61,7 +61,7 @@ def test_cors_rules_without_label_studio_are_named(filled: Project, s3: "S3Clien
     rule: Any = {"AllowedMethods": ["GET"], "AllowedOrigins": ["https://elsewhere.example"]}
     s3.put_bucket_cors(Bucket=filled.bucket, CORSConfiguration={"CORSRules": [rule]})
     findings = examined_here(filled)
-    assert "CORS keeps Label Studio's page" in findings["image links"].says
+    assert "CORS keeps the labelling page" in findings["image links"].says
     assert findings["blind links"].outcome is Outcome.OK
     rule["AllowedOrigins"] = [filled.environment["MINIO_URL"]]
     s3.put_bucket_cors(Bucket=filled.bucket, CORSConfiguration={"CORSRules": [rule]})

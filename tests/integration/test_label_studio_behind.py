@@ -92,14 +92,14 @@ def labels(annotator: Annotator) -> None:
     project = annotator.create_project(spec())
     assert project in annotator.projects()
     given = task_data(3)
-    ids = annotator.import_tasks(project.project_id, given)
-    assert [t.ls_task_id for t in annotator.find(project.project_id, [given[1].task_key])] == [
+    ids = annotator.import_tasks(project.project_ref, given)
+    assert [t.remote_id for t in annotator.find(project.project_ref, [given[1].task_key])] == [
         ids[1]
     ]
     assert annotator.replace_data(ids[0], given[0].data)
     annotator.delete_task(ids[2])
-    pages = annotator.tasks(project.project_id)
-    assert [t.ls_task_id for page in pages for t in page] == list(ids[:2])
+    pages = annotator.tasks(project.project_ref)
+    assert [t.remote_id for page in pages for t in page] == list(ids[:2])
 
 
 def test_below_a_path_with_a_ca_of_its_own(label_studio: LabelStudio, certificate: Path) -> None:

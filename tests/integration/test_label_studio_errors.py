@@ -398,7 +398,7 @@ def test_a_fast_reader_of_many_pages_sees_them_all(connect: Connect, fake: Stub)
         },
     )
     tasks = [t for page in connect(fake.url, page_size=2).tasks(1) for t in page]
-    assert [t.ls_task_id for t in tasks] == [2, 5, 9, 11, 12]
+    assert [t.remote_id for t in tasks] == ["2", "5", "9", "11", "12"]
     assert {t.task_key for t in tasks} == {None}
 
 

@@ -48,9 +48,9 @@ def test_an_image_opens_by_a_link_made_when_it_is_viewed(
     s3.put_object(Bucket=access.bucket, Key=key, Body=b"pixels", ContentType="image/png")
     project = older.create_project(spec())
     for _ in range(2):
-        older.open_bucket(project.project_id, access)
+        older.open_bucket(project.project_ref, access)
     data = {"image": f"s3://{access.bucket}/{key}", "labelloop": "k"}
-    [task_id] = older.import_tasks(project.project_id, [TaskData(task_key="k", data=data)])
+    [task_id] = older.import_tasks(project.project_ref, [TaskData(task_key="k", data=data)])
     with httpx.Client(
         base_url=older_label_studio.url,
         headers={"Authorization": f"Token {older_label_studio.legacy_token}"},
@@ -58,11 +58,11 @@ def test_an_image_opens_by_a_link_made_when_it_is_viewed(
     ) as browser:
         shown = browser.get(f"/api/tasks/{task_id}/").json()["data"]["image"]
         link = browser.get(shown).headers["location"]
-        params = {"project": project.project_id}
+        params = {"project": project.project_ref}
         [storage] = browser.get("/api/storages/s3", params=params).json()
     assert httpx.get(link, trust_env=False).content == b"pixels"
     assert storage["last_sync"] is None
-    [page] = older.tasks(project.project_id)
+    [page] = older.tasks(project.project_ref)
     assert [task.task_key for task in page] == ["k"]
 
 
@@ -74,7 +74,7 @@ def test_a_bucket_that_label_studio_cant_open_is_named_without_the_keys(
 ) -> None:
     broken = replace(access, **wrong)
     with pytest.raises(BucketRefused, match=broken.bucket) as refused:
-        older.open_bucket(older.create_project(spec()).project_id, broken)
+        older.open_bucket(older.create_project(spec()).project_ref, broken)
     assert refused.value.remedy
     assert broken.secret_key not in str(refused.value)
 
@@ -84,7 +84,7 @@ def test_from_1_23_1_on_a_private_address_is_refused_with_the_way_out(
 ) -> None:
     newer = LabelStudioAnnotator(url=label_studio.url, api_key=label_studio.legacy_token)
     with pytest.raises(BucketRefused, match="opens no private address") as refused:
-        newer.open_bucket(newer.create_project(spec()).project_id, access)
+        newer.open_bucket(newer.create_project(spec()).project_ref, access)
     assert "SSRF_PROTECTION_ENABLED=false" in refused.value.remedy
     assert 'images = "presign"' in refused.value.remedy
     newer.close()

@@ -186,13 +186,13 @@ class LoopMachine(RuleBasedStateMachine):
     def answer(self, data: st.DataObject, choice: str, by: str) -> None:
         task = self._remote(data)
         if task is not None:
-            self.world.annotator.answer(task.ls_task_id, choice, by=by)
+            self.world.annotator.answer(task.remote_id, choice, by=by)
 
     @rule(by=st.sampled_from(PEOPLE), choice=st.sampled_from(["cat", "dog"]))
     def answer_all_that_is_offered(self, by: str, choice: str) -> None:
         for project in self.world.annotator._projects:
-            for ls_task_id in self.world.annotator.offered(project, by=by):
-                self.world.annotator.answer(ls_task_id, choice, by=by)
+            for remote_id in self.world.annotator.offered(project, by=by):
+                self.world.annotator.answer(remote_id, choice, by=by)
 
     @rule(data=st.data(), act=st.sampled_from(["skip", "edit", "delete", "duplicate", "drop"]))
     def meddle(self, data: st.DataObject, act: str) -> None:
@@ -200,15 +200,15 @@ class LoopMachine(RuleBasedStateMachine):
         if task is None:
             return
         if act == "skip":
-            held.skip(task.ls_task_id, by="ben")
+            held.skip(task.remote_id, by="ben")
         elif act == "duplicate":
-            held.duplicate_task(task.ls_task_id)
+            held.duplicate_task(task.remote_id)
         elif act == "drop":
-            held._tasks.pop(task.ls_task_id)
+            held._tasks.pop(task.remote_id)
         elif task.annotations and act == "edit":
-            held.edit(task.annotations[0].annotation_id, "cat")
+            held.edit(task.annotations[0].remote_id, "cat")
         elif task.annotations:
-            held.delete_annotation(task.annotations[-1].annotation_id)
+            held.delete_annotation(task.annotations[-1].remote_id)
 
     @rule(data=st.data())
     def delete_a_project(self, data: st.DataObject) -> None:
@@ -327,9 +327,9 @@ class LoopMachine(RuleBasedStateMachine):
     def _offered_to_somebody_new(self) -> set[str]:
         held = self.world.annotator
         return {
-            str(held.data_of(ls_task_id)["labelloop"])
+            str(held.data_of(remote_id)["labelloop"])
             for project in held._projects
-            for ls_task_id in held.offered(project, by="zoe")
+            for remote_id in held.offered(project, by="zoe")
         }
 
     def _usable_answers(self, remote: list[RemoteTask]) -> dict[str, list[Annotation]]:
@@ -340,7 +340,7 @@ class LoopMachine(RuleBasedStateMachine):
                 if not a.skipped and a.choices[0] in self.classes and r.task_key:
                     said = Annotation(
                         task_key=r.task_key,
-                        annotation_id=a.annotation_id,
+                        remote_id=a.remote_id,
                         updated_at=a.updated_at,
                         annotator=a.annotator,
                         answer=a.choices[0],

@@ -96,11 +96,11 @@ def test_answers_that_come_late_never_take_away_what_was_kept(make_world: MakeWo
     world = make_world(queues(300), head=PLAIN)
     round_of(world, 500, answer=False)
     kept: list[int] = []
-    pending = [t for p in world.annotator.projects() for page in world.annotator.tasks(p.project_id)
+    pending = [t for p in world.annotator.projects() for page in world.annotator.tasks(p.project_ref)
                for t in page]  # fmt: skip
     for start in range(0, len(pending), 60):
         for task in pending[start : start + 60]:
-            world.annotator.answer(task.ls_task_id, "cat", by="ana")
+            world.annotator.answer(task.remote_id, "cat", by="ana")
         world.loop.collect()
         kept.append(world.loop.build().certificates[0].n_accepted)
     assert kept == sorted(kept)

@@ -43,7 +43,7 @@ def accuracy(world: World) -> float:
 
 def blind_task(world: World, sample_id: str) -> int:
     key = world.task(sample_id, "evaluation").task_key
-    ids = world.annotator.task_ids(world.project_id("accuracy"))
+    ids = world.annotator.task_ids(world.project_ref("accuracy"))
     return next(i for i in ids if world.annotator.data_of(i)["labelloop"] == key)
 
 
@@ -62,7 +62,7 @@ def test_an_extra_answer_is_offered_counts_as_wrong_and_trains_nothing(
     world.traffic(9, predicted_class="cat", confidence="0.5")
     world.loop.run(now=True)
     for queue in ("accuracy", "low"):
-        assert list(world.annotator.choices(world.project_id(queue))) == ["cat", "dog", "no pet"]
+        assert list(world.annotator.choices(world.project_ref(queue))) == ["cat", "dog", "no pet"]
     world.answer_all(iter(["no pet", "cat", "cat", "cat", "cat", "no pet", "cat"] * 2).__next__)
     assert world.loop.collect().n_labels == 9
     assert accuracy(world) == pytest.approx(4 / 5)
@@ -238,7 +238,7 @@ def test_a_candidate_may_answer_under_old_names(merged: World, tmp_path: Path) -
 
 @pytest.mark.mistake("class-retired")
 def test_choices_follow_the_settings_and_answers_stay(merged: World) -> None:
-    project = merged.project_id("accuracy")
+    project = merged.project_ref("accuracy")
     assert list(merged.annotator.choices(project)) == ["cat", "dog", "puppy"]
     merged.loop.send()
     assert list(merged.annotator.choices(project)) == ["cat", "hound"]
@@ -249,7 +249,7 @@ def test_choices_follow_the_settings_and_answers_stay(merged: World) -> None:
 def test_an_answer_under_the_old_name_counts_until_the_choices_have_changed(
     merged: World,
 ) -> None:
-    merged.annotator.edit(5, "puppy")
+    merged.annotator.edit("a5", "puppy")
     assert merged.loop.collect().n_edited == 1
     assert accuracy(merged) == pytest.approx(5 / 5)
 

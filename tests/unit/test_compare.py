@@ -29,7 +29,7 @@ def world(make_world: MakeWorld) -> World:
     world.loop.index()
     world.loop.select()
     world.loop.send()
-    for i, remote in enumerate(world.annotator.task_ids(world.project_id("accuracy"))):
+    for i, remote in enumerate(world.annotator.task_ids(world.project_ref("accuracy"))):
         world.annotator.answer(remote, "dog" if i % 3 == 0 else "cat", by="ana")
     world.loop.collect()
     return world
@@ -104,7 +104,7 @@ def test_a_candidate_that_learned_from_the_judges_is_refused(
     world.loop.index()
     world.loop.select(now=True)
     world.loop.send()
-    for remote in world.annotator.task_ids(world.project_id("accuracy")):
+    for remote in world.annotator.task_ids(world.project_ref("accuracy")):
         world.annotator.answer(remote, "cat", by="ana")
     world.loop.collect()
     world.configure(LOW)
@@ -128,7 +128,7 @@ def test_byte_identical_twins_of_training_samples_are_no_judges(
     world.loop.index()
     world.loop.select(now=True)
     world.loop.send()
-    for remote in world.annotator.task_ids(world.project_id("accuracy")):
+    for remote in world.annotator.task_ids(world.project_ref("accuracy")):
         world.annotator.answer(remote, "cat", by="ana")
     world.loop.collect()
     file = candidate(tmp_path / "c.parquet", {"b.png": "cat"})

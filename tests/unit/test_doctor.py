@@ -150,7 +150,7 @@ def setting(**changes: str) -> Callable[[World], None]:
 def expiring(**left: float) -> Callable[[World], None]:
     def change(world: World) -> None:
         world.annotator.personal = True
-        world.annotator.token_expires_at = world.clock.at + timedelta(**left)
+        world.annotator.access_expires_at = world.clock.at + timedelta(**left)
 
     return change
 
@@ -224,7 +224,7 @@ AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
         lambda w: w.store.allowed_origins.clear(),
         "image links",
         Outcome.FAIL,
-        "CORS keeps Label Studio's page at http://127.0.0.1:9 from reading them",
+        "CORS keeps the labelling page at http://127.0.0.1:9 from reading them",
     ),
     "public endpoint": (
         lambda w: (
@@ -336,7 +336,7 @@ def test_a_clock_that_differs_is_named(world: World, ahead: int, outcome: Outcom
     assert finding.outcome is outcome
     if outcome is not Outcome.OK:
         way = "ahead of" if ahead > 0 else "behind"
-        assert f"the clock of Label Studio is {abs(ahead):,} s {way} this one" in finding.says
+        assert f"the clock of the annotator is {abs(ahead):,} s {way} this one" in finding.says
 
 
 # --- state ------------------------------------------------------------------------------------
@@ -430,13 +430,13 @@ def drifts(world: World) -> list[str]:
 
 @pytest.mark.mistake("tasks-foreign")
 def test_deleted_copied_and_foreign_tasks_are_counted(sent: World) -> None:
-    project_id = sent.project_id("low")
-    first, second, *_ = sent.annotator.task_ids(project_id)
+    project_ref = sent.project_ref("low")
+    first, second, *_ = sent.annotator.task_ids(project_ref)
     sent.annotator.delete_task(first)
     sent.annotator.duplicate_task(second)
     data = {"image": "http://127.0.0.1/x.png"}
-    sent.annotator._add(project_id, data, sent.clock.at)
-    where = f"in project {project_id} (low)"
+    sent.annotator._add(project_ref, data, sent.clock.at)
+    where = f"in project {project_ref} (low)"
     assert drifts(sent) == [
         f"1 open tasks are gone {where}",
         f"1 tasks are there more than once {where}",
@@ -450,16 +450,16 @@ def test_deleted_copied_and_foreign_tasks_are_counted(sent: World) -> None:
 
 
 def test_a_deleted_project_is_named(sent: World) -> None:
-    project_id = sent.project_id("low")
-    sent.annotator.delete_project(project_id)
+    project_ref = sent.project_ref("low")
+    sent.annotator.delete_project(project_ref)
     assert drifts(sent) == [
-        f"project {project_id} of queue 'low' is gone from Label Studio, with 4 open tasks"
+        f"project {project_ref} of queue 'low' is gone from the annotator, with 4 open tasks"
     ]
 
 
 @pytest.mark.mistake("marker-removed")
 def test_a_project_whose_marker_was_removed_is_not_called_gone(sent: World) -> None:
-    sent.annotator.remove_marker(sent.project_id("low"))
+    sent.annotator.remove_marker(sent.project_ref("low"))
     [says] = drifts(sent)
     assert "no longer holds the line" in says
 
@@ -469,7 +469,7 @@ def test_another_label_studio_is_named(sent: World) -> None:
     sent.loop.collect()
     sent.annotator = MemoryAnnotator(url="http://other", now=lambda: sent.clock.at)
     [says] = drifts(sent)
-    assert "they were last seen at http://label-studio.invalid" in says
+    assert "they were last seen at http://annotator.invalid" in says
 
 
 @pytest.mark.mistake("account-outside")
@@ -487,7 +487,7 @@ def test_projects_of_a_lost_ledger_are_named(sent: World) -> None:
         ).findings
         if f.check == "drift"
     ]
-    assert "this ledger has sent nothing, and Label Studio holds 'pets: accuracy'" in says
+    assert "this ledger has sent nothing, and the annotator holds 'pets: accuracy'" in says
 
 
 # --- the page ---------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ def test_an_answer_with_a_nul_is_set_aside(make_world: MakeWorld, kind: str) -> 
     world = make_world(LOW)
     world.traffic(3, confidence="0.1")
     world.loop.run()
-    world.annotator.answer(1, "c\0t", by="ana")
-    world.annotator.answer(2, "c\ud800t", by="ana")
-    world.annotator.answer(3, "cat", by="ana")
+    world.annotator.answer("t1", "c\0t", by="ana")
+    world.annotator.answer("t2", "c\ud800t", by="ana")
+    world.annotator.answer("t3", "cat", by="ana")
     found = world.loop.collect()
     assert found.n_labels == 1
     assert sorted(s.value for s in found.strays) == ["c\ufffdt", "c\ufffdt"]

@@ -109,7 +109,7 @@ def test_an_open_task_is_one_that_nobody_can_answer(world: World) -> None:
     assert key not in world.remote_keys()
     [task] = [x for x in world.tasks().values() if x.forgotten]
     assert task.state is TaskState.UNAVAILABLE
-    assert (task.uri, task.media_uri, task.ls_task_id) == ("", None, None)
+    assert (task.uri, task.media_uri, task.remote_id) == ("", None, None)
     # what follows neither sends it again nor misses it
     for _ in range(2):
         assert not world.loop.run(now=True).failures

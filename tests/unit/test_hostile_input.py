@@ -270,7 +270,7 @@ def remote(task: dict[str, Any]) -> RemoteTask | None:
 def test_a_task_of_label_studio_is_understood_or_refused(task: dict[str, Any]) -> None:
     found = remote(task)
     for each in found.annotations if found else ():
-        assert 0 <= each.annotation_id < 2**63
+        assert 0 <= each.remote_id < 2**63
         assert each.updated_at.utcoffset() == UTC.utcoffset(None)
         for text in (each.annotator, *each.choices):
             assert "\0" not in text
@@ -283,7 +283,7 @@ def test_any_answer_that_is_understood_can_be_collected(make_world: MakeWorld, k
     world = make_world()
     world.traffic(8)
     world.loop.run()
-    project = world.project_id("accuracy")
+    project = world.project_ref("accuracy")
     key = next(t.task_key for page in world.annotator.tasks(project) for t in page)
     id_ = world.annotator.task_ids(project)[0]
     odd = [
@@ -307,9 +307,9 @@ def test_any_answer_that_is_understood_can_be_collected(make_world: MakeWorld, k
         def __getattr__(self, name: str) -> Any:
             return getattr(world.annotator, name)
 
-        def tasks(self, project_id: int, updated_after: datetime | None = None) -> Any:
+        def tasks(self, project_ref: str, updated_after: datetime | None = None) -> Any:
             del updated_after
-            yield [task] if project_id == project else []
+            yield [task] if project_ref == project else []
 
     loop = Loop(
         Project(

@@ -60,7 +60,7 @@ def statements(world: World) -> Iterator[list[str]]:
 
 def there(world: World) -> list[RemoteTask]:
     """The blind tasks as Label Studio holds them."""
-    pages = world.annotator.tasks(world.project_id("accuracy"))
+    pages = world.annotator.tasks(world.project_ref("accuracy"))
     return [task for page in pages for task in page]
 
 
@@ -72,7 +72,7 @@ def a_day(world: World, number: int) -> None:
     world.loop.send()
     for task in there(world):
         if not task.annotations and world.rng.random() < 0.6:
-            world.annotator.answer(task.ls_task_id, world.rng.choice(["cat", "dog"]), by="ana")
+            world.annotator.answer(task.remote_id, world.rng.choice(["cat", "dog"]), by="ana")
     world.clock.pass_(hours=23)
     world.loop.collect()
 
@@ -82,9 +82,9 @@ def surgery(world: World, number: int) -> None:
     answered = [task for task in there(world) if task.annotations]
     if number % 3 == 0 and len(answered) > 6:
         old = answered[3].annotations[0]
-        world.annotator.edit(old.annotation_id, "cat" if old.choices == ("dog",) else "dog")
-        world.annotator.delete_annotation(answered[5].annotations[0].annotation_id)
-    waiting = [task.ls_task_id for task in there(world) if not task.annotations]
+        world.annotator.edit(old.remote_id, "cat" if old.choices == ("dog",) else "dog")
+        world.annotator.delete_annotation(answered[5].annotations[0].remote_id)
+    waiting = [task.remote_id for task in there(world) if not task.annotations]
     if number % 4 == 1 and len(waiting) > 2:
         world.annotator.skip(waiting[0], by="ana")
         world.annotator.delete_task(waiting[1])

@@ -29,13 +29,13 @@ def label(world: World, key: str) -> str | None:
     return world.labels().get(key)
 
 
-def key_of(world: World, ls_task_id: int) -> str:
-    return str(world.annotator.data_of(ls_task_id)["labelloop"])
+def key_of(world: World, remote_id: str) -> str:
+    return str(world.annotator.data_of(remote_id)["labelloop"])
 
 
-def imported_by_others(world: World, n: int) -> list[int]:
+def imported_by_others(world: World, n: int) -> list[str]:
     data = [TaskData(task_key=f"theirs {i}", data={"image": f"theirs {i}"}) for i in range(n)]
-    return list(world.annotator.import_tasks(world.project_id("low"), data))
+    return list(world.annotator.import_tasks(world.project_ref("low"), data))
 
 
 # --- restored from a backup -------------------------------------------------------------------
@@ -49,18 +49,18 @@ def restored(sent: World) -> World:
     """
     backup = sent.annotator.backup()
     sent.clock.pass_(hours=1)
-    for ls_task_id in (1, 2):
-        sent.annotator.answer(ls_task_id, "dog", by="ana")
+    for remote_id in ("t1", "t2"):
+        sent.annotator.answer(remote_id, "dog", by="ana")
     sent.traffic(4, confidence="0.1")
     sent.loop.index()
     sent.loop.select(now=True)
     sent.loop.send()
-    sent.annotator.answer(5, "dog", by="ana")
+    sent.annotator.answer("t5", "dog", by="ana")
     assert sent.loop.collect().n_labels == 3
     sent.annotator.restore(backup)
     sent.clock.pass_(hours=1)
-    assert imported_by_others(sent, 4) == [5, 6, 7, 8]
-    sent.annotator.answer(6, "cat", by="ben")
+    assert imported_by_others(sent, 4) == ["t5", "t6", "t7", "t8"]
+    sent.annotator.answer("t6", "cat", by="ben")
     return sent
 
 
@@ -80,7 +80,7 @@ def test_a_label_studio_restored_from_a_backup_loses_no_label_and_mixes_up_no_id
     assert restored.labels() == before
     ours = [key for key in restored.remote_keys() if not key.startswith("theirs")]
     assert Counter(ours) == Counter(t.task_key for t in restored.tasks().values()) - Counter(
-        [t.task_key for t in restored.tasks().values() if t.ls_task_id == 5]
+        [t.task_key for t in restored.tasks().values() if t.remote_id == "t5"]
     )
     restored.answer_all("cat")
     restored.loop.collect()
@@ -89,24 +89,24 @@ def test_a_label_studio_restored_from_a_backup_loses_no_label_and_mixes_up_no_id
 
 @pytest.mark.mistake("label-studio-restored")
 def test_a_new_answer_replaces_one_that_a_restored_label_studio_lost(restored: World) -> None:
-    key = key_of(restored, 1)
+    key = key_of(restored, "t1")
     restored.loop.collect()
-    restored.annotator.answer(1, "cat", by="ben")
+    restored.annotator.answer("t1", "cat", by="ben")
     restored.loop.collect()
     assert label(restored, key) == "cat"
 
 
 @pytest.mark.mistake("label-studio-restored")
 def test_no_task_of_others_is_changed_that_has_the_id_of_one_of_ours(restored: World) -> None:
-    theirs = [restored.annotator.data_of(i) for i in (5, 6, 7, 8)]
+    theirs = [restored.annotator.data_of(i) for i in ("t5", "t6", "t7", "t8")]
     with restored.loop.project.ledger.read() as tx:
         from labelloop.ledger import tasks
 
-        believed = [t.ls_task_id for t in tasks.in_project(tx, restored.project_id("low"))]
-    assert sorted(i for i in believed if i) == [1, 2, 3, 4, 5, 6, 7, 8]
+        believed = [t.remote_id for t in tasks.in_project(tx, restored.project_ref("low"))]
+    assert sorted(i for i in believed if i) == [f"t{number}" for number in range(1, 9)]
     # before any collect could notice
     assert restored.loop.send(refresh=True).n_refreshed == 2
-    assert [restored.annotator.data_of(i) for i in (5, 6, 7, 8)] == theirs
+    assert [restored.annotator.data_of(i) for i in ("t5", "t6", "t7", "t8")] == theirs
 
 
 # --- tasks ------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_no_task_of_others_is_changed_that_has_the_id_of_one_of_ours(restored: W
 @pytest.mark.mistake("tasks-deleted")
 def test_a_deleted_task_is_missed_though_others_imported_as_many(sent: World) -> None:
     sent.loop.collect()
-    sent.annotator.delete_task(2)
+    sent.annotator.delete_task("t2")
     imported_by_others(sent, 1)
     assert sent.loop.collect().n_lost == 1
     assert sent.loop.send().n_sent == 1
@@ -126,9 +126,9 @@ def test_others_tasks_are_read_whole_once_and_not_each_time(sent: World) -> None
     asked: list[object] = []
     original = sent.annotator.tasks
 
-    def tasks(project_id, updated_after=None):  # type: ignore[no-untyped-def]
+    def tasks(project_ref, updated_after=None):  # type: ignore[no-untyped-def]
         asked.append(updated_after)
-        return original(project_id, updated_after)
+        return original(project_ref, updated_after)
 
     sent.loop.collect()
     sent.clock.pass_(hours=1)
@@ -146,7 +146,7 @@ def test_others_tasks_are_read_whole_once_and_not_each_time(sent: World) -> None
 
 @pytest.mark.mistake("choices-edited")
 def test_choices_edited_by_hand_are_put_back(sent: World) -> None:
-    project = sent.project_id("low")
+    project = sent.project_ref("low")
     for edited in (["cat"], ["cat", "hound"], ["cat", "dog", "cow"]):
         sent.annotator.offer(project, edited)
         sent.loop.send()
@@ -157,7 +157,7 @@ def test_choices_edited_by_hand_are_put_back(sent: World) -> None:
 def test_a_project_without_our_control_waits_and_the_others_are_served(world: World) -> None:
     world.traffic(40)
     world.loop.run()
-    world.annotator.offer(world.project_id("accuracy"), None)
+    world.annotator.offer(world.project_ref("accuracy"), None)
     world.clock.pass_(days=1)
     world.traffic(40)
     world.loop.index()
@@ -165,7 +165,7 @@ def test_a_project_without_our_control_waits_and_the_others_are_served(world: Wo
     with pytest.raises(AnnotatorError, match="has no Choices named 'label'"):
         world.loop.send()
     assert world.states() == {S.SENT: 13, S.DRAWN: 5}
-    world.annotator.offer(world.project_id("accuracy"), ["cat", "dog"])
+    world.annotator.offer(world.project_ref("accuracy"), ["cat", "dog"])
     world.loop.send()
     assert world.states() == {S.SENT: 18}
 
@@ -211,8 +211,8 @@ def test_a_project_that_cant_be_read_keeps_no_answers_of_others_back(world: Worl
 
 @pytest.mark.mistake("answer-no-class")
 def test_an_empty_answer_and_one_of_two_choices_are_set_aside(sent: World) -> None:
-    sent.annotator.answer(1, by="ana")
-    sent.annotator.answer(2, "cat", "dog", by="ana")
+    sent.annotator.answer("t1", by="ana")
+    sent.annotator.answer("t2", "cat", "dog", by="ana")
     found = sent.loop.collect()
     assert sorted(s.value for s in found.strays) == ["(nothing)", "cat + dog"]
     assert (found.n_labels, sent.states()) == (0, {S.SENT: 4})
@@ -240,9 +240,9 @@ def test_an_account_outside_the_organisation_loses_no_project(sent: World) -> No
 
 @pytest.mark.mistake("account-outside")
 def test_a_project_that_the_account_may_not_see_is_not_gone(sent: World) -> None:
-    sent.annotator.remove_marker(sent.project_id("low"))
+    sent.annotator.remove_marker(sent.project_ref("low"))
     sent.annotator.fail_next("find", AnnotatorDenied("no permission"), carried_out=False)
-    with pytest.raises(AnnotatorDenied, match="may not see project 1 of queue 'low'") as caught:
+    with pytest.raises(AnnotatorDenied, match="may not see project p1 of queue 'low'") as caught:
         sent.loop.collect()
     assert "member of the organisation" in caught.value.remedy
     assert sent.states() == {S.SENT: 4}
@@ -250,16 +250,16 @@ def test_a_project_that_the_account_may_not_see_is_not_gone(sent: World) -> None
 
 @pytest.mark.mistake("marker-removed")
 def test_a_project_whose_marker_was_removed_is_named_and_not_made_twice(sent: World) -> None:
-    project_id = sent.project_id("low")
+    project_ref = sent.project_ref("low")
     marker = sent.annotator.projects()[0].marker
-    sent.annotator.remove_marker(project_id)
+    sent.annotator.remove_marker(project_ref)
     sent.traffic(4, confidence="0.1")
     sent.loop.index()
     sent.loop.select(now=True)
     for verb in (sent.loop.collect, sent.loop.send):
         with pytest.raises(AnnotatorError, match=f"no longer holds the line '{marker}'") as caught:
             verb()
-        assert f"/projects/{project_id}/" in caught.value.remedy
+        assert f"/projects/{project_ref}" in caught.value.remedy
     assert sent.annotator.calls.count("create_project") == 1
     assert sent.states() == {S.SENT: 4, S.DRAWN: 4}
 
@@ -276,10 +276,10 @@ def test_another_label_studio_is_no_reason_to_send_everything_again(sent: World)
     sent.annotator = second
     sent.restart()
     for verb in (sent.loop.collect, sent.loop.send):
-        with pytest.raises(AnnotatorError, match="is in Label Studio at http://other") as caught:
+        with pytest.raises(AnnotatorError, match="is in the annotator at http://other") as caught:
             verb()
-        assert "last seen at http://label-studio.invalid" in str(caught.value)
-    assert list(second.choices(1)) == ["a", "b"]
+        assert "last seen at http://annotator.invalid" in str(caught.value)
+    assert list(second.choices("p1")) == ["a", "b"]
     assert sent.states() == {S.SENT: 4}
     # it was a slip
     sent.annotator = first
@@ -299,7 +299,7 @@ def test_a_new_address_of_the_same_label_studio_is_taken_over(sent: World) -> No
     sent.loop.collect()
     sent.annotator.url = "http://new"
     sent.loop.collect()
-    sent.annotator.delete_project(sent.project_id("low"))
+    sent.annotator.delete_project(sent.project_ref("low"))
     assert sent.loop.collect().lost_projects == ("low",)
 
 
@@ -311,17 +311,18 @@ def test_a_copied_project_is_left_alone_until_the_first_is_deleted(sent: World) 
     )
     copy = sent.annotator.create_project(spec)
     tasks = [
-        TaskData(task_key=key_of(sent, i), data=sent.annotator.data_of(i)) for i in (1, 2, 3, 4)
+        TaskData(task_key=key_of(sent, i), data=sent.annotator.data_of(i))
+        for i in ("t1", "t2", "t3", "t4")
     ]
-    copied = sent.annotator.import_tasks(copy.project_id, tasks)
+    copied = sent.annotator.import_tasks(copy.project_ref, tasks)
     sent.annotator.answer(copied[0], "dog", by="ben")
     sent.traffic(4, confidence="0.1")
     sent.loop.run(now=True)
     assert sent.states() == {S.SENT: 8}, "an answer to a copy is none"
-    assert len(sent.annotator.task_ids(first.project_id)) == 8
-    assert len(sent.annotator.task_ids(copy.project_id)) == 4
+    assert len(sent.annotator.task_ids(first.project_ref)) == 8
+    assert len(sent.annotator.task_ids(copy.project_ref)) == 4
 
-    sent.annotator.delete_project(first.project_id)
+    sent.annotator.delete_project(first.project_ref)
     assert sent.loop.collect().n_lost == 8
     found = sent.loop.send()
     assert (found.n_sent, found.n_found) == (4, 4)
@@ -337,9 +338,9 @@ def test_a_project_that_vanishes_whenever_it_is_made_is_made_twice_at_most(
     world.loop.select()
     original = world.annotator.import_tasks
 
-    def vanish(project_id, tasks):  # type: ignore[no-untyped-def]
-        world.annotator.delete_project(project_id)
-        return original(project_id, tasks)
+    def vanish(project_ref, tasks):  # type: ignore[no-untyped-def]
+        world.annotator.delete_project(project_ref)
+        return original(project_ref, tasks)
 
     world.annotator.import_tasks = vanish  # type: ignore[method-assign]
     with pytest.raises(ProjectGone):

@@ -19,7 +19,7 @@ def play(world: World, *, killed: bool = False) -> None:
         run(world, kill_at=3 * day + 2 if killed else None)
         world.answer_all("dog" if day else "cat")
         if day == 0:
-            world.annotator.delete_task(world.annotator.task_ids(world.project_id("low"))[0])
+            world.annotator.delete_task(world.annotator.task_ids(world.project_ref("low"))[0])
         run(world, kill_at=day + 1 if killed else None)
         world.clock.pass_(days=1, minutes=1)
     run(world)

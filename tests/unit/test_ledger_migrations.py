@@ -76,7 +76,7 @@ def where_rows_lie(engine: sa.Engine, table: str) -> object:
 
 def test_a_ledger_of_the_first_version_goes_on(first: sa.Engine, empty: str) -> None:
     on_postgresql = first.dialect.name == "postgresql"
-    before = where_rows_lie(first, "tasks") if on_postgresql else None
+    before = where_rows_lie(first, "draws") if on_postgresql else None
     ledger = Ledger.open(empty)
     with ledger.read() as tx:
         [task] = tasks.of_samples(tx, ["a.png"])
@@ -91,7 +91,7 @@ def test_a_ledger_of_the_first_version_goes_on(first: sa.Engine, empty: str) -> 
         counted = sa.text("SELECT queue, purpose, state, n FROM task_counts")
         assert connection.execute(counted).all() == [("accuracy", "evaluation", "drawn", 1)]
     if on_postgresql:
-        assert where_rows_lie(first, "tasks") == before, "no row was written anew"
+        assert where_rows_lie(first, "draws") == before, "no draw was written anew"
 
 
 def test_an_index_that_was_killed_half_way_is_made_again(first: sa.Engine, empty: str) -> None:

@@ -30,7 +30,7 @@ def draw(world: World, n: int, **tags: str) -> None:
 
 def answer(world: World, says: dict[int, str | None], *, queue: str = "accuracy") -> None:
     """Answer the open tasks by their position; None skips."""
-    for position, remote in enumerate(world.annotator.task_ids(world.project_id(queue))):
+    for position, remote in enumerate(world.annotator.task_ids(world.project_ref(queue))):
         if position in says:
             said = says[position]
             if said is None:
@@ -205,8 +205,8 @@ def test_training_labels_are_in_no_accuracy(make_world: MakeWorld) -> None:
 def test_an_edited_answer_changes_the_number(world: World) -> None:
     draw(world, 30, predicted_class="cat")
     answer(world, dict.fromkeys(range(10), "cat"))
-    page = next(iter(world.annotator.tasks(world.project_id("accuracy"))))
-    world.annotator.edit(page[0].annotations[0].annotation_id, "dog")
+    page = next(iter(world.annotator.tasks(world.project_ref("accuracy"))))
+    world.annotator.edit(page[0].annotations[0].remote_id, "dog")
     world.loop.collect()
     assert estimate(world.loop.measure().rounds[0]).value == 0.9
 

@@ -96,11 +96,11 @@ def day(world: World, seed: int, n: int = 400) -> None:
     world.loop.select(now=True)
     world.loop.send()
     drawn = {d.task_key: d.sample_id for d in world.draws("accuracy")}
-    for page in world.annotator.tasks(world.project_id("accuracy")):
+    for page in world.annotator.tasks(world.project_ref("accuracy")):
         for task in page:
             if not task.annotations:
                 said = truth[drawn[task.task_key or ""]]
-                world.annotator.answer(task.ls_task_id, said, by="ana")
+                world.annotator.answer(task.remote_id, said, by="ana")
     world.loop.collect()
     world.clock.pass_(days=1)
 
@@ -157,9 +157,9 @@ def test_all_right_so_far_does_not_mean_always_right(make_world: MakeWorld) -> N
     world.loop.select()
     world.loop.send()
     said = {d.task_key: d.predicted_class or "" for d in world.draws("accuracy")}
-    for page in world.annotator.tasks(world.project_id("accuracy")):
+    for page in world.annotator.tasks(world.project_ref("accuracy")):
         for task in page:
-            world.annotator.answer(task.ls_task_id, said[task.task_key or ""], by="ana")
+            world.annotator.answer(task.remote_id, said[task.task_key or ""], by="ana")
     world.loop.collect()
     plan = world.loop.plan(0.02)
     assert plan.accuracy is not None

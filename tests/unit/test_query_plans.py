@@ -25,6 +25,7 @@ class Recorder:
     """The statements that each verb issued, once each, with the first values they were given."""
 
     engine: sa.Engine
+    reading: sa.Engine
     by_verb: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @contextmanager
@@ -36,9 +37,11 @@ class Recorder:
             if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE")):
                 heard.setdefault(statement, parameters[0] if many else parameters)
 
-        sa.event.listen(self.engine, "before_cursor_execute", hear)
+        for engine in (self.engine, self.reading):
+            sa.event.listen(engine, "before_cursor_execute", hear)
         yield
-        sa.event.remove(self.engine, "before_cursor_execute", hear)
+        for engine in (self.engine, self.reading):
+            sa.event.remove(engine, "before_cursor_execute", hear)
 
 
 def two_days(world: World, recorder: Recorder) -> None:
@@ -50,7 +53,7 @@ def two_days(world: World, recorder: Recorder) -> None:
             with recorder.during(verb):
                 getattr(world.loop, verb)()
         world.answer_all("dog")
-        world.annotator.delete_task(world.annotator.task_ids(world.project_id("low"))[0])
+        world.annotator.delete_task(world.annotator.task_ids(world.project_ref("low"))[0])
         world.clock.pass_(days=8, minutes=1)
         for verb in ("collect", "status", "send", "measure"):
             with recorder.during(verb):
@@ -83,8 +86,9 @@ def fill(engine: sa.Engine) -> None:
             "uri": "",
             "queue": queues[i % 2][0],
             "purpose": queues[i % 2][1],
-            "project_id": 1_000 + i % 50,
-            "ls_task_id": 10_000 + i,
+            "look": 0,
+            "project_ref": f"p{1_000 + i % 50}",
+            "remote_id": f"t{10_000 + i}",
             "attempt": 0,
             "answers_wanted": 1,
             "people_asked": 1,
@@ -101,7 +105,7 @@ def fill(engine: sa.Engine) -> None:
         tx.execute(t.tasks.insert(), tasks)
         tx.execute(
             t.annotations.insert(),
-            [{"task_key": k, "ls_annotation_id": 10_000 + i, **said} for i, k in enumerate(keys)],
+            [{"task_key": k, "remote_id": f"a{10_000 + i}", **said} for i, k in enumerate(keys)],
         )
         tx.execute(
             t.labels.insert(),
@@ -144,7 +148,8 @@ def test_no_verb_that_runs_often_reads_a_large_table_whole(
     kind: str, make_world: MakeWorld
 ) -> None:
     world = make_world()
-    recorder = Recorder(world.loop.project.ledger._engine)
+    own = world.loop.project
+    recorder = Recorder(own.ledger._engine, own.ledger_to_read._engine)
     two_days(world, recorder)
     fill(recorder.engine)
     with recorder.engine.connect() as tx, recorder.during("learning"):
@@ -166,7 +171,7 @@ def test_reading_a_table_whole_is_seen(kind: str, make_world: MakeWorld) -> None
     with make_world().loop.project.ledger.read() as tx:
         for statement in (
             "SELECT count(*) FROM tasks",
-            "SELECT DISTINCT project_id FROM tasks",
+            "SELECT DISTINCT project_ref FROM tasks",
             "SELECT task_key FROM tasks WHERE uri = 'a'",
             "SELECT * FROM draws JOIN tasks ON tasks.task_key = draws.task_key",
         ):

@@ -23,7 +23,7 @@ def lose_ledger(world: LastingWorld) -> None:
 def test_the_answers_come_back_and_the_datasets_stay_as_they_are(lasting: LastingWorld) -> None:
     identity = lasting.loop.project.ledger.identity()
     labels, versions = lasting.labels(), lasting.loop.datasets()
-    tasks = {key: (t.uri, t.queue, t.project_id) for key, t in lasting.tasks().items()}
+    tasks = {key: (t.uri, t.queue, t.project_ref) for key, t in lasting.tasks().items()}
     lose_ledger(lasting)
     with pytest.raises(LedgerError) as caught:
         lasting.loop.run()
@@ -36,7 +36,7 @@ def test_the_answers_come_back_and_the_datasets_stay_as_they_are(lasting: Lastin
     assert sum(found.n_tasks.values()) == len(tasks)
     assert found.n_answers == len(labels)
     assert found.n_unknown == found.n_from_manifests == 0
-    assert {key: (t.uri, t.queue, t.project_id) for key, t in lasting.tasks().items()} == tasks
+    assert {key: (t.uri, t.queue, t.project_ref) for key, t in lasting.tasks().items()} == tasks
     assert lasting.loop.datasets() == versions
 
     lasting.loop.collect()
@@ -71,7 +71,7 @@ def test_the_accuracy_begins_anew_with_answers_that_are_there(lasting: LastingWo
 
 def test_a_label_that_only_a_manifest_holds_stands(lasting: LastingWorld) -> None:
     training = {d.task_key: d.label for d in lasting.draws("low")}
-    lasting.annotator.delete_project(lasting.project_id("low"))
+    lasting.annotator.delete_project(lasting.project_ref("low"))
     lose_ledger(lasting)
     found = lasting.loop.rebuild_ledger()
     assert 0 < found.n_from_manifests <= len(training)
@@ -84,7 +84,7 @@ def test_a_label_that_only_a_manifest_holds_stands(lasting: LastingWorld) -> Non
 
 
 def test_tasks_of_others_and_of_unknown_samples_are_left_alone(lasting: LastingWorld) -> None:
-    project = lasting.project_id("low")
+    project = lasting.project_ref("low")
     ledger_id = lasting.loop.project.log.ledger_id
     foreign = {"labelloop": "f" * 32, "image": "http://x"}
     lasting.annotator.import_tasks(project, [TaskData(task_key="f" * 32, data=foreign)])

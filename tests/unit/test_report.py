@@ -90,8 +90,8 @@ def test_it_shows_what_measure_knows_and_what_became_of_each_label(world: World)
 def test_open_and_skipped_labels_are_told_apart(world: World) -> None:
     world.traffic(30)
     world.loop.run()
-    tasks = next(iter(world.annotator.tasks(world.project_id("accuracy"))))
-    world.annotator.skip(tasks[0].ls_task_id, by="ana")
+    tasks = next(iter(world.annotator.tasks(world.project_ref("accuracy"))))
+    world.annotator.skip(tasks[0].remote_id, by="ana")
     world.loop.run()
     (asked,) = world.loop.report().labels
     accuracy = next(q for q in asked.queues if q.queue == "accuracy")

@@ -146,7 +146,7 @@ def give_keys(loop: Loop) -> object:
         secret_key=f"{MARK}-key",
         session_token=f"{MARK}-session",
     )
-    return loop.project.annotator.open_bucket(1, access)
+    return loop.project.annotator.open_bucket("1", access)
 
 
 @pytest.mark.parametrize("api_key", [LEGACY, PERSONAL])

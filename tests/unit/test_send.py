@@ -38,8 +38,8 @@ def assert_settled(world: World) -> None:
     assert world.states() == {TaskState.SENT: 9}
     assert Counter(world.remote_keys()) == Counter(t.task_key for t in world.tasks().values())
     for task in world.tasks().values():
-        assert task.ls_task_id is not None
-        assert world.annotator.data_of(task.ls_task_id)["labelloop"] == task.task_key
+        assert task.remote_id is not None
+        assert world.annotator.data_of(task.remote_id)["labelloop"] == task.task_key
 
 
 # --- what is sent ---------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_tasks_go_in_batches_of_250(make_world: MakeWorld) -> None:
 @pytest.mark.mistake("project-renamed")
 def test_projects_are_found_again_by_their_marker(drawn: World) -> None:
     drawn.loop.send()
-    drawn.annotator.rename_project(drawn.project_id("low"), "something else")
+    drawn.annotator.rename_project(drawn.project_ref("low"), "something else")
     drawn.traffic(20)
     drawn.loop.index()
     drawn.clock.pass_(days=1)
@@ -249,10 +249,10 @@ def test_a_project_deleted_by_hand_is_made_again(drawn: World) -> None:
     )
     original = drawn.annotator.import_tasks
 
-    def delete_first(project_id, tasks):  # type: ignore[no-untyped-def]
+    def delete_first(project_ref, tasks):  # type: ignore[no-untyped-def]
         drawn.annotator.import_tasks = original  # type: ignore[method-assign]
-        drawn.annotator.delete_project(project_id)
-        return original(project_id, tasks)
+        drawn.annotator.delete_project(project_ref)
+        return original(project_ref, tasks)
 
     drawn.annotator.import_tasks = delete_first  # type: ignore[method-assign]
     assert drawn.loop.send().n_sent == 9
@@ -389,7 +389,7 @@ def test_a_queue_that_changes_its_purpose_is_refused_and_shows_nothing(drawn: Wo
     drawn.loop.index()
     with pytest.raises(ConfigError, match="'low' is for evaluation, and has tasks for training"):
         drawn.loop.select(now=True)
-    with pytest.raises(ConfigError, match="its project in Label Studio") as caught:
+    with pytest.raises(ConfigError, match="its labelling project") as caught:
         drawn.loop.send(refresh=True)
     assert "another name" in caught.value.remedy
     assert drawn.data("accuracy") == before
@@ -408,12 +408,12 @@ def test_copies_go_seven_days_after_resolution_and_come_back_when_a_task_reopens
     drawn.clock.pass_(hours=2)
     assert drawn.loop.send().n_copies_removed == 5
     assert not [u for u in drawn.store.objects_by_uri if u.startswith("s3://blind/")]
-    remote = next(t for p in drawn.annotator.tasks(drawn.project_id("accuracy")) for t in p)
-    drawn.annotator.delete_annotation(remote.annotations[0].annotation_id)
+    remote = next(t for p in drawn.annotator.tasks(drawn.project_ref("accuracy")) for t in p)
+    drawn.annotator.delete_annotation(remote.annotations[0].remote_id)
     drawn.loop.collect()
     assert drawn.loop.send().n_refreshed == 1
     (copy,) = (u for u in drawn.store.objects_by_uri if u.startswith("s3://blind/"))
-    image = str(drawn.annotator.data_of(remote.ls_task_id)["image"])
+    image = str(drawn.annotator.data_of(remote.remote_id)["image"])
     assert copy.removeprefix("s3://") in image
     assert drawn.loop.send().n_refreshed == 0
 
@@ -427,8 +427,8 @@ def test_a_copy_whose_restoring_was_killed_is_restored_by_the_next_run(
     drawn.loop.collect()
     drawn.clock.pass_(days=8)
     drawn.loop.send()
-    remote = next(t for p in drawn.annotator.tasks(drawn.project_id("accuracy")) for t in p)
-    drawn.annotator.delete_annotation(remote.annotations[0].annotation_id)
+    remote = next(t for p in drawn.annotator.tasks(drawn.project_ref("accuracy")) for t in p)
+    drawn.annotator.delete_annotation(remote.annotations[0].remote_id)
     drawn.loop.collect()
     if at == 4:
         kill_in_copy(drawn)
@@ -438,9 +438,9 @@ def test_a_copy_whose_restoring_was_killed_is_restored_by_the_next_run(
         drawn.loop.send()
     drawn.store.before = lambda _call, _uri: None
     drawn.restart().send()
-    task = next(t for t in drawn.tasks().values() if t.ls_task_id == remote.ls_task_id)
+    task = next(t for t in drawn.tasks().values() if t.remote_id == remote.remote_id)
     assert task.media_uri in drawn.store.objects_by_uri
-    image = str(drawn.annotator.data_of(remote.ls_task_id)["image"])
+    image = str(drawn.annotator.data_of(remote.remote_id)["image"])
     assert str(task.media_uri).removeprefix("s3://") in image
 
 
@@ -601,10 +601,10 @@ def own_links(make_world: MakeWorld) -> World:
 def test_label_studio_is_given_the_bucket_and_tasks_name_the_object(own_links: World) -> None:
     assert own_links.loop.send().n_sent == 9
     for queue, bucket in (("accuracy", "blind"), ("low", "production")):
-        assert list(own_links.annotator.buckets[own_links.project_id(queue)]) == [bucket]
+        assert list(own_links.annotator.buckets[own_links.project_ref(queue)]) == [bucket]
         assert all(str(d["image"]).startswith(f"s3://{bucket}/") for d in own_links.data(queue))
     assert all("class_01" not in str(d) for d in own_links.data("accuracy"))
-    access = own_links.annotator.buckets[own_links.project_id("low")]["production"]
+    access = own_links.annotator.buckets[own_links.project_ref("low")]["production"]
     assert (access.access_key, access.secret_key) == ("a", "b")
     assert "secret_key" not in repr(access)
 

@@ -37,7 +37,7 @@ def said(answers: str) -> list[Annotation]:
         made.append(
             Annotation(
                 task_key="k",
-                annotation_id=i,
+                remote_id=str(i),
                 updated_at=datetime(2026, 3, 2, 12, i, tzinfo=UTC),
                 annotator=text[1:] or f"p{i}",
                 answer=None if text[0] == "-" else text[0],
@@ -77,16 +77,16 @@ def test_a_label_names_all_it_counted_and_those_who_agree() -> None:
 
 
 def first(world: World) -> int:
-    return world.annotator.task_ids(world.project_id("accuracy"))[0]
+    return world.annotator.task_ids(world.project_ref("accuracy"))[0]
 
 
-def state(world: World, ls_task_id: int) -> TaskState:
-    key = world.annotator.data_of(ls_task_id)["labelloop"]
+def state(world: World, remote_id: str) -> TaskState:
+    key = world.annotator.data_of(remote_id)["labelloop"]
     return next(t.state for t in world.tasks().values() if t.task_key == key)
 
 
-def label(world: World, ls_task_id: int) -> str | None:
-    return world.labels().get(str(world.annotator.data_of(ls_task_id)["labelloop"]))
+def label(world: World, remote_id: str) -> str | None:
+    return world.labels().get(str(world.annotator.data_of(remote_id)["labelloop"]))
 
 
 def test_a_label_waits_for_everybody_that_is_wanted(world: World) -> None:
@@ -96,15 +96,15 @@ def test_a_label_waits_for_everybody_that_is_wanted(world: World) -> None:
         world.loop.collect()
         assert state(world, task) is after
         assert label(world, task) is None
-        assert task not in held.offered(world.project_id("accuracy"), by=by)
-        assert task in held.offered(world.project_id("accuracy"), by="cem")
+        assert task not in held.offered(world.project_ref("accuracy"), by=by)
+        assert task in held.offered(world.project_ref("accuracy"), by="cem")
     held.answer(task, "dog", by="cem")
     assert world.loop.collect().n_labels == 1
     assert (state(world, task), label(world, task)) == (TaskState.RESOLVED, "cat")
-    assert task not in held.offered(world.project_id("accuracy"), by="dan")
+    assert task not in held.offered(world.project_ref("accuracy"), by="dan")
 
 
-def tie(world: World) -> tuple[int, list[int]]:
+def tie(world: World) -> tuple[str, list[str]]:
     task = first(world)
     ids = [
         world.annotator.answer(task, choice, by=by)
@@ -124,7 +124,7 @@ def pair(tmp_path: Path) -> Iterator[World]:
 
 def test_a_tie_is_offered_to_one_more_person_and_settled(pair: World) -> None:
     task, _ = tie(pair)
-    project = pair.project_id("accuracy")
+    project = pair.project_ref("accuracy")
     assert task not in pair.annotator.offered(project, by="cem")
     pair.loop.collect()
     assert state(pair, task) is TaskState.TIED
@@ -148,9 +148,9 @@ def test_an_edit_settles_a_tie_and_nobody_else_is_asked(pair: World) -> None:
     pair.annotator.edit(second, "cat")
     pair.loop.collect()
     assert (state(pair, task), label(pair, task)) == (TaskState.RESOLVED, "cat")
-    assert task in pair.annotator.offered(pair.project_id("accuracy"), by="cem")
+    assert task in pair.annotator.offered(pair.project_ref("accuracy"), by="cem")
     pair.loop.send()
-    assert task not in pair.annotator.offered(pair.project_id("accuracy"), by="cem")
+    assert task not in pair.annotator.offered(pair.project_ref("accuracy"), by="cem")
 
 
 def test_a_deleted_answer_reopens_a_tie_and_a_label(pair: World) -> None:
@@ -183,14 +183,14 @@ def test_a_second_answer_of_the_same_person_is_no_second_vote(pair: World) -> No
         pair.annotator.answer(task, "cat", by="ana")
     pair.loop.collect()
     assert state(pair, task) is TaskState.ANNOTATED
-    assert task not in pair.annotator.offered(pair.project_id("accuracy"), by="ben")
+    assert task not in pair.annotator.offered(pair.project_ref("accuracy"), by="ben")
     pair.loop.send()
-    assert task in pair.annotator.offered(pair.project_id("accuracy"), by="ben")
+    assert task in pair.annotator.offered(pair.project_ref("accuracy"), by="ben")
 
 
 def test_an_answer_that_is_no_class_takes_nobodys_place(pair: World) -> None:
     task = first(pair)
-    project = pair.project_id("accuracy")
+    project = pair.project_ref("accuracy")
     stray = pair.annotator.answer(task, "cow", by="ana")
     pair.annotator.answer(task, "cat", by="ben")
     pair.loop.collect()
@@ -210,7 +210,7 @@ def test_a_skip_leaves_the_place_to_others(pair: World) -> None:
     pair.loop.collect()
     assert state(pair, task) is TaskState.SKIPPED
     for by in ("ben", "cem"):
-        assert task in pair.annotator.offered(pair.project_id("accuracy"), by=by)
+        assert task in pair.annotator.offered(pair.project_ref("accuracy"), by=by)
         pair.annotator.answer(task, "dog", by=by)
     pair.loop.collect()
     assert label(pair, task) == "dog"
@@ -224,7 +224,7 @@ def test_a_send_killed_while_it_asks_again_asks_in_the_end(pair: World, at: int)
     with pytest.raises(Killed):
         pair.loop.send()
     pair.restart().send()
-    assert task in pair.annotator.offered(pair.project_id("accuracy"), by="cem")
+    assert task in pair.annotator.offered(pair.project_ref("accuracy"), by="cem")
     assert pair.task(pair.draws()[0].sample_id, "evaluation").answers_wanted == 2
 
 
@@ -234,9 +234,9 @@ def test_a_tied_task_that_was_deleted_is_sent_again_and_asks_for_one_more(pair: 
     pair.annotator.delete_task(task)
     pair.loop.collect()
     pair.loop.send()
-    again = pair.annotator.task_ids(pair.project_id("accuracy"))[-1]
+    again = pair.annotator.task_ids(pair.project_ref("accuracy"))[-1]
     for by in ("ana", "ben"):
-        assert again in pair.annotator.offered(pair.project_id("accuracy"), by=by)
+        assert again in pair.annotator.offered(pair.project_ref("accuracy"), by=by)
         pair.annotator.answer(again, "dog", by=by)
     pair.loop.collect()
     assert label(pair, again) == "dog"
@@ -246,7 +246,7 @@ def test_ties_are_listed_with_votes_and_page(pair: World) -> None:
     task, _ = tie(pair)
     pair.loop.collect()
     [found] = pair.loop.ties()
-    assert (found.queue, dict(found.votes), found.ls_task_id) == (
+    assert (found.queue, dict(found.votes), found.remote_id) == (
         "accuracy",
         {"cat": 1, "dog": 1},
         task,
@@ -276,10 +276,10 @@ def test_the_line_chooses_who_gets_a_second_annotator(shared: World) -> None:
     assert {s for s, n in wanted.items() if n == 2} == twice
     ids = {
         str(shared.annotator.data_of(i)["labelloop"]): i
-        for i in shared.annotator.task_ids(shared.project_id("accuracy"))
+        for i in shared.annotator.task_ids(shared.project_ref("accuracy"))
     }
     shared.answer_all("cat")
-    offered = set(shared.annotator.offered(shared.project_id("accuracy"), by="ben"))
+    offered = set(shared.annotator.offered(shared.project_ref("accuracy"), by="ben"))
     assert offered == {ids[t.task_key] for t in shared.tasks().values() if t.sample_id in twice}
 
 
@@ -321,8 +321,8 @@ def test_agreement_counts_first_answers_of_those_wanted(shared: World) -> None:
     assert shared.loop.measure().last_seven_days.n_labelled == 40
 
 
-def _all(world: World) -> list[int]:
-    return list(world.annotator.task_ids(world.project_id("accuracy")))
+def _all(world: World) -> list[str]:
+    return list(world.annotator.task_ids(world.project_ref("accuracy")))
 
 
 def test_a_second_annotator_comes_with_the_rule(shared: World) -> None:
@@ -341,7 +341,7 @@ def test_the_number_of_annotators_may_change_between_rounds(tmp_path: Path) -> N
     assert sorted(wanted) == [1] * 5 + [3] * 5
     world.answer_all("cat")
     assert world.loop.collect().n_labels == 5
-    offered = world.annotator.offered(world.project_id("accuracy"), by="ben")
+    offered = world.annotator.offered(world.project_ref("accuracy"), by="ben")
     assert len(offered) == 5, "those of the first round"
     world.loop.close()
 
@@ -350,7 +350,7 @@ def test_the_training_set_holds_the_majority(tmp_path: Path) -> None:
     world = World(tmp_path, LOW + "annotators_per_sample = 2\n")
     world.traffic(6, confidence="0.4")
     world.loop.run(now=True)
-    [one, two, *_] = world.annotator.task_ids(world.project_id("low"))
+    [one, two, *_] = world.annotator.task_ids(world.project_ref("low"))
     for by in ("ana", "ben"):
         world.annotator.answer(one, "dog", by=by)
         world.annotator.answer(two, "dog" if by == "ana" else "cat", by=by)

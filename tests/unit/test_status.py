@@ -52,9 +52,9 @@ def test_what_waits_is_told_by_queue_and_age_the_longest_first(
 ) -> None:
     world = make_world()
     morning(world)
-    answered = world.annotator.task_ids(world.project_id("accuracy"))[:5]
-    for ls_task_id in answered:
-        world.annotator.answer(ls_task_id, "cat", by="ana")
+    answered = world.annotator.task_ids(world.project_ref("accuracy"))[:5]
+    for remote_id in answered:
+        world.annotator.answer(remote_id, "cat", by="ana")
     world.loop.collect()
     accuracy, low = sorted(world.loop.status().queues, key=lambda q: q.queue)
     assert accuracy.by_age == dict(zip((*AGES, OLDER), (5, 5, 5, 0), strict=True))
@@ -80,7 +80,7 @@ def test_what_is_drawn_and_not_sent_waits_since_its_round(world: World) -> None:
 
 
 def tied(world: World) -> None:
-    ids = world.annotator.task_ids(world.project_id("accuracy"))
+    ids = world.annotator.task_ids(world.project_ref("accuracy"))
     for person, choice in (("ana", "cat"), ("ben", "dog")):
         world.annotator.answer(ids[0], choice, by=person)
     world.annotator.skip(ids[1], by="ana")
@@ -89,7 +89,7 @@ def tied(world: World) -> None:
 
 def gone(world: World) -> None:
     held = world.annotator
-    held._tasks.pop(held.task_ids(world.project_id("accuracy"))[0])
+    held._tasks.pop(held.task_ids(world.project_ref("accuracy"))[0])
     world.loop.collect()
 
 
@@ -208,7 +208,7 @@ def test_the_screen_shows_ages_blocks_and_the_tasks_with_their_pages(make_world:
     listed = command(world, "--waiting").output.splitlines()
     assert len(listed) == len(world.loop.waits())
     assert listed[0].startswith("02 Mar 12:00")
-    assert "?task=" in listed[0]
+    assert "/tasks/" in listed[0]
     assert '"by_age"' in command(world, "--json").output
 
 

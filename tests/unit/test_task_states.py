@@ -37,7 +37,7 @@ def said(
 ) -> Annotation:
     return Annotation(
         task_key="k",
-        annotation_id=number,
+        remote_id=str(number),
         updated_at=AT + timedelta(minutes=later),
         annotator="ana",
         answer=answer,

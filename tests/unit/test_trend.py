@@ -151,9 +151,9 @@ def test_an_edit_does_not_move_when_a_task_was_first_labelled(make_world: MakeWo
     first = {d.sample_id: d.labelled_at for d in world.draws("accuracy")}
     assert set(first.values()) == {world.clock.at}
     world.clock.pass_(days=3)
-    for page in world.annotator.tasks(world.project_id("accuracy")):
+    for page in world.annotator.tasks(world.project_ref("accuracy")):
         for task in page:
-            world.annotator.edit(task.annotations[0].annotation_id, "dog")
+            world.annotator.edit(task.annotations[0].remote_id, "dog")
     world.loop.collect()
     assert {d.sample_id: d.labelled_at for d in world.draws("accuracy")} == first
     assert set(world.labels().values()) == {"dog"}

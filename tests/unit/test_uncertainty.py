@@ -44,10 +44,10 @@ def serve(world: World, n: int, seed: int) -> dict[str, str]:
 def answer(world: World, truth: dict[str, str]) -> None:
     with world.loop.project.ledger.read() as tx:
         drawn = {d.task_key: d.sample_id for d in rounds.placed(tx, Purpose.EVALUATION)}
-    for page in world.annotator.tasks(world.project_id("accuracy")):
+    for page in world.annotator.tasks(world.project_ref("accuracy")):
         for task in page:
             if not task.annotations and drawn[task.task_key or ""] in truth:
-                world.annotator.answer(task.ls_task_id, truth[drawn[task.task_key or ""]], by="ana")
+                world.annotator.answer(task.remote_id, truth[drawn[task.task_key or ""]], by="ana")
     world.loop.collect()
 
 
@@ -137,7 +137,7 @@ def test_partial_answers_count_up_to_the_furthest_position(world: World) -> None
     truth = serve(world, 400, 7)
     world.loop.select(now=True)
     world.loop.send()
-    ids = world.annotator.task_ids(world.project_id("accuracy"))
+    ids = world.annotator.task_ids(world.project_ref("accuracy"))
     for remote in ids[:30]:
         if remote != ids[10]:
             world.annotator.answer(remote, "cat", by="ana")

@@ -106,5 +106,5 @@ def _print_ties(loop: "Loop", as_json: bool) -> None:
 
 def _page(loop: "Loop", task: "Wait | Tie") -> str:
     """Where a task is answered, as far as labelloop.toml says where."""
-    project = loop.project.annotator_page(task.project_id)
-    return f"{project}?task={task.ls_task_id}" if project else f"task {task.ls_task_id}"
+    page = loop.project.task_page(task.project_ref, task.remote_id)
+    return page or f"task {task.remote_id}"

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from labelloop.core.remote_id import order_given
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
@@ -14,7 +16,7 @@ class Annotation:
     """
 
     task_key: str
-    annotation_id: int
+    remote_id: str
     updated_at: datetime
     annotator: str
     answer: str | None
@@ -45,7 +47,7 @@ def votes(annotations: Iterable[Annotation]) -> list[Annotation]:
     """
     valid = [a for a in annotations if not a.deleted and not a.skipped and a.answer is not None]
     first: dict[str, Annotation] = {}
-    for a in sorted(valid, key=lambda a: a.annotation_id):
+    for a in sorted(valid, key=lambda a: order_given(a.remote_id)):
         first.setdefault(a.annotator, a)
     return list(first.values())
 
@@ -81,6 +83,6 @@ def _label(
         label=label,
         method=method,
         n_votes=len(cast),
-        revision=" + ".join(f"{a.annotation_id}@{a.updated_at.isoformat()}" for a in cast),
+        revision=" + ".join(f"{a.remote_id}@{a.updated_at.isoformat()}" for a in cast),
         annotator=" + ".join(a.annotator for a in agreeing),
     )

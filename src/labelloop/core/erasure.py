@@ -22,7 +22,7 @@ class Erasure:
     """The samples of one `forget`, and what is known of them outside the ledger.
 
     task_keys
-        the tasks that Label Studio may hold; `unsettled` of them were being sent when a run was killed
+        the tasks that people may still see; `unsettled` of them were being sent when a run was killed
     copies
         the blind copies
     inputs

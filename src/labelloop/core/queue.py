@@ -1,4 +1,4 @@
-"""A queue: a Label Studio project and the rule that feeds it."""
+"""A queue: a labelling project and the rule that feeds it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ class Queue:
 
     `where` None matches everything; `budget` None labels everything that matches. `annotators` answer
     each sample, and one more a share `overlap` of them.
-    `images`: "presign" or "label-studio", who signs the links to them.
+    `images`: "presign" or "annotator", who signs the links to them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A task: a sample's task in Label Studio for one purpose, and how its state moves."""
+"""A task: what people are asked about one sample for one purpose, and how its state moves."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -72,18 +72,20 @@ MOVES: dict[TaskState, frozenset[TaskState]] = {
 """The moves a task may make. A late answer still counts after `unavailable` and `abandoned`."""
 
 OPEN = frozenset({TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED, TaskState.SKIPPED})
-"""In Label Studio, and not settled."""
+"""Before people, and not settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A task as it stands in the ledger.
 
+    look
+        which look at the sample it asks for: 0 for the first answer
     answers_wanted
         how many people's answers settle it
     people_asked
-        how many different people Label Studio lets answer it before it counts as done there; None
-        where that isn't known
+        how many answers the annotator takes before it stops offering the task; None where that isn't
+        known
     forgotten
         its sample was forgotten: `sample_id` is a hash, and nobody is asked any more
     """
@@ -94,8 +96,9 @@ class Task:
     queue: str
     purpose: Purpose
     state: TaskState
-    project_id: int | None = None
-    ls_task_id: int | None = None
+    look: int = 0
+    project_ref: str | None = None
+    remote_id: str | None = None
     media_uri: str | None = None
     attempt: int = 0
     sent_at: datetime | None = None
@@ -143,9 +146,9 @@ def _path(start: TaskState, to: TaskState) -> tuple[TaskState, ...]:
 def people_to_ask(
     task: Task, annotations: Iterable[Annotation], strays_by: Sequence[str] = ()
 ) -> int | None:
-    """How many different people Label Studio should let answer a task; None: as it stands is right.
+    """How many answers the annotator should take for a task; None: as it stands is right.
 
-    One more than have answered where they are tied. Label Studio stops offering a task once it has that
+    One more than there are where they are tied. The annotator stops offering a task once it has that
     many annotations, whoever made them and whatever they say; so one more for each that is no class
     (`strays_by` names who gave those), and for each further one of the same person.
     """

@@ -3,14 +3,32 @@
 from hashlib import blake2b
 
 
-def task_key(ledger_id: str, purpose: str, sample_id: str) -> str:
-    """The only identity Label Studio sees: 32 hex digits that tell nothing of the sample.
+def task_key(ledger_id: str, purpose: str, sample_id: str, *, salt: bytes, look: int = 0) -> str:
+    """The only identity that an annotator sees: 32 hex digits that tell nothing of the sample.
 
-    >>> task_key("l1", "evaluation", "a.png") == task_key("l1", "training", "a.png")
+    It is keyed with the log's salt: without it, a guess at the sample can't be checked. `look` counts the
+    looks at one sample: 0 for the first answer, 1 for a second look, and so on.
+
+    >>> task_key("l1", "evaluation", "a.png", salt=b"s") == task_key(
+    ...     "l1", "training", "a.png", salt=b"s"
+    ... )
     False
     """
-    text = "\0".join((ledger_id, purpose, sample_id))
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return _digest((ledger_id, purpose, sample_id, str(look)), salt)
+
+
+def unkeyed_task_key(ledger_id: str, purpose: str, sample_id: str) -> str:
+    """The key of a task from the time before keys were keyed: such tasks keep theirs.
+
+    >>> unkeyed_task_key("l1", "evaluation", "a.png")
+    '36bb3f6aaf3d8b9ec0ca4d04a4a15bbd'
+    """
+    return _digest((ledger_id, purpose, sample_id), b"")
+
+
+def _digest(parts: tuple[str, ...], salt: bytes) -> str:
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=16, key=salt).hexdigest()
 
 
 def project_marker(ledger_id: str, queue: str) -> str:

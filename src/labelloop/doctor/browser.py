@@ -41,7 +41,7 @@ def origin_of(url: str) -> str:
 
 def _addresses(subject: Subject) -> Iterator[Finding]:
     own = subject.settings.store
-    pages = subject.label_studio_url
+    pages = subject.annotator_url
     # what travels inside the tasks comes from where the tasks do
     inside = subject.by_text or (own.is_folder and own.public_endpoint_url is None)
     images = pages if inside else own.public_endpoint_url or own.endpoint_url or AWS
@@ -53,7 +53,7 @@ def _addresses(subject: Subject) -> Iterator[Finding]:
         faults.append(
             fail(
                 "addresses",
-                f"Label Studio is opened at {origin_of(pages)} and images at {origin_of(images)}: "
+                f"tasks are opened at {origin_of(pages)} and images at {origin_of(images)}: "
                 "browsers block http images in https pages",
                 "serve the bucket over https, and name that address as public_endpoint_url in [store]",
             )
@@ -75,7 +75,7 @@ def _host_faults(url: str, setting: str, pages: str) -> Iterator[Finding]:
     elif "_" in host:
         yield fail(
             "addresses",
-            f"{host} holds an underscore, which host names must not: Label Studio refuses it",
+            f"{host} holds an underscore, which host names must not: it may be refused",
             "give the host another name, with a hyphen say",
         )
     elif "." not in host and ":" not in host:
@@ -141,7 +141,7 @@ def _blind_links(subject: Subject) -> Iterator[Finding]:
 
 def _link(subject: Subject, check: str, uri: str) -> Iterator[Finding]:
     own = subject.settings.store
-    origin = origin_of(subject.label_studio_url)
+    origin = origin_of(subject.annotator_url)
     url = subject.store.presign(uri, LIFE)
     try:
         seen = subject.store.view(url, origin=origin)
@@ -172,8 +172,8 @@ def _seen(
     if seen.status in {302, 401, 403} and where == origin:
         yield you(
             check,
-            f"images are served by Label Studio itself at {where}, to people who are logged in",
-            "open a task in Label Studio; docs/folder.md says what to check if its image is missing",
+            f"images are served by the annotator itself at {where}, to people who are logged in",
+            "open a task there; docs/folder.md says what to check if its image is missing",
         )
     elif seen.status != 200:
         yield fail(
@@ -185,7 +185,7 @@ def _seen(
     elif seen.allowed_origin not in {"*", origin}:
         yield fail(
             check,
-            f"images open at {where}, but CORS keeps Label Studio's page at {origin} from reading "
+            f"images open at {where}, but CORS keeps the labelling page at {origin} from reading "
             "them: annotators see a red box",
             f"let the bucket's CORS rules allow GET from {origin}; docs/doctor.md has a rule to copy",
         )

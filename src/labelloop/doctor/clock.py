@@ -24,14 +24,14 @@ def _clocks(subject: Subject) -> Iterator[Finding]:
     try:
         url = subject.store.presign(place, timedelta(minutes=1))
         before = subject.clock.now()
-        served_at = subject.store.view(url, origin=origin_of(subject.label_studio_url)).served_at
+        served_at = subject.store.view(url, origin=origin_of(subject.annotator_url)).served_at
         if served_at is not None:
             skews["the store"] = served_at - before
     except LabelloopError:
         pass  # that it can't be reached is said where the store is looked at
-    ahead = subject.label_studio_is_ahead
+    ahead = subject.annotator_is_ahead
     if ahead is not None:
-        skews["Label Studio"] = ahead
+        skews[subject.annotator.name] = ahead
     if not skews:
         return
     who, worst = max(skews.items(), key=lambda item: abs(item[1]))

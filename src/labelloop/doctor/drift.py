@@ -1,4 +1,4 @@
-"""Do the ledger and Label Studio agree on what is there?"""
+"""Do the ledger and the annotator agree on what is there?"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from labelloop.core.task import OPEN, Task
 from labelloop.core.token import project_marker
 from labelloop.doctor.finding import Check, Finding, fail, failed, ok, warn
+from labelloop.doctor.label_studio import REACHED
 from labelloop.doctor.subject import Subject
 from labelloop.ledger import Ledger, tasks
 from labelloop.steps.collect.whereabouts import refuse_another, why_hidden
@@ -13,11 +14,11 @@ from labelloop.steps.collect.whereabouts import refuse_another, why_hidden
 
 def checks(subject: Subject) -> list[Check]:
     """The check of drift."""
-    return [Check("drift", lambda: _drift(subject), needs=("ledger", "Label Studio"))]
+    return [Check("drift", lambda: _drift(subject), needs=("ledger", REACHED))]
 
 
 def _drift(subject: Subject) -> Iterator[Finding]:
-    there = {p.project_id: p for p in subject.annotator.projects()}
+    there = {p.project_ref: p for p in subject.annotator.projects()}
     ledger = subject.ledger
     sent = _projects(ledger)
     if ledger is None or not sent:
@@ -34,36 +35,36 @@ def _drift(subject: Subject) -> Iterator[Finding]:
         findings.append(
             warn(
                 "drift",
-                f"{n_doubtful:,} tasks may or may not have reached Label Studio",
+                f"{n_doubtful:,} tasks may or may not have reached {subject.annotator.name}",
                 "run `labelloop send`: it finds out",
             )
         )
-    for project_id, queue in sent.items():
+    for project_ref, queue in sent.items():
         with ledger.read() as tx:
-            believed = tasks.in_project(tx, project_id)
+            believed = tasks.in_project(tx, project_ref)
         n_tasks += len(believed)
-        if project_id not in there:
+        if project_ref not in there:
             marker = project_marker(identity.ledger_id if identity else "", queue)
-            why = why_hidden(ledger, subject.annotator, project_id, queue, marker)
+            why = why_hidden(ledger, subject.annotator, project_ref, queue, marker)
             n = sum(task.state in OPEN for task in believed)
             findings.append(
                 failed("drift", why)
                 if why is not None
                 else warn(
                     "drift",
-                    f"project {project_id} of queue {queue!r} is gone from Label Studio, with "
-                    f"{n:,} open tasks",
+                    f"project {project_ref} of queue {queue!r} is gone from "
+                    f"{subject.annotator.name}, with {n:,} open tasks",
                     "run `labelloop collect`, then `labelloop send`: open tasks go to a new project",
                 )
             )
         else:
-            findings += _tasks(subject, project_id, queue, believed)
+            findings += _tasks(subject, project_ref, queue, believed)
     yield from findings or [
         ok("drift", f"{n_tasks:,} tasks in {len(sent)} projects are where the ledger says")
     ]
 
 
-def _projects(ledger: Ledger | None) -> dict[int, str]:
+def _projects(ledger: Ledger | None) -> dict[str, str]:
     if ledger is None:
         return {}
     with ledger.read() as tx:
@@ -71,17 +72,17 @@ def _projects(ledger: Ledger | None) -> dict[int, str]:
 
 
 def _tasks(
-    subject: Subject, project_id: int, queue: str, believed: list[Task]
+    subject: Subject, project_ref: str, queue: str, believed: list[Task]
 ) -> Iterator[Finding]:
     found: Counter[str | None] = Counter()
-    for page in subject.annotator.tasks(project_id):
+    for page in subject.annotator.tasks(project_ref):
         found.update(task.task_key for task in page)
         subject.progress(f"comparing {queue}", found.total(), None)
     ours = {task.task_key: task for task in believed}
     gone = [t for key, t in ours.items() if key not in found and t.state in OPEN]
     twice = [key for key, n in found.items() if n > 1 and key in ours]
     n_foreign = sum(n for key, n in found.items() if key not in ours)
-    where = f"in project {project_id} ({queue})"
+    where = f"in project {project_ref} ({queue})"
     if gone:
         yield warn(
             "drift",
@@ -98,7 +99,8 @@ def _tasks(
         yield warn(
             "drift",
             f"{n_foreign:,} tasks {where} are not this ledger's: others imported or copied them",
-            "labelloop leaves them alone; delete them in Label Studio if nobody needs them",
+            f"labelloop leaves them alone; delete them in {subject.annotator.name} if nobody needs "
+            "them",
         )
 
 
@@ -108,9 +110,10 @@ def _foreign(subject: Subject, titles: list[str]) -> Iterator[Finding]:
     if named:
         yield fail(
             "drift",
-            f"this ledger has sent nothing, and Label Studio holds {named[0]!r}, made by another one",
+            f"this ledger has sent nothing, and {subject.annotator.name} holds {named[0]!r}, made by another "
+            "one",
             "restore the ledger that made it, or rebuild what is left: `labelloop ledger rebuild`; to start "
-            "over, delete that project in Label Studio, or give [project] another name",
+            f"over, delete that project in {subject.annotator.name}, or give [project] another name",
         )
     else:
         yield ok("drift", "nothing was sent yet")

@@ -15,6 +15,9 @@ OLDEST, NEWEST = (1, 20, 0), (1, 23, 2)
 GUARDED = (1, 23, 1)
 """Since then Label Studio refuses private addresses, unless SSRF_PROTECTION_ENABLED is false."""
 
+REACHED = "Label Studio"
+"""The check that all others of it need."""
+
 SOON = timedelta(days=14)
 FAR = timedelta(days=3652)
 SKEW = timedelta(minutes=2)
@@ -22,9 +25,9 @@ SKEW = timedelta(minutes=2)
 
 def checks(subject: Subject) -> list[Check]:
     """The checks of Label Studio, in their order."""
-    needs = ("Label Studio",)
+    needs = (REACHED,)
     return [
-        Check("Label Studio", lambda: _label_studio(subject)),
+        Check(REACHED, lambda: _label_studio(subject)),
         Check("token", lambda: _token(subject), needs=needs),
         Check("private bucket", lambda: _private_bucket(subject), needs=needs),
     ]
@@ -59,16 +62,16 @@ def _label_studio(subject: Subject) -> Iterator[Finding]:
 
 def _token(subject: Subject) -> Iterator[Finding]:
     facts = subject.facts
-    if facts.token == "legacy":  # noqa: S105  a kind, not a token
+    if facts.access == "legacy token":
         yield ok(
             "token", "a legacy token: it doesn't expire, and an administrator may switch it off"
         )
         return
-    if facts.token_expires_at is None:
+    if facts.access_expires_at is None:
         yield ok("token", "a personal access token that doesn't say when it expires")
         return
-    left = facts.token_expires_at - subject.clock.now()
-    account = f"make a new one in Label Studio: {subject.label_studio_url}/user/account"
+    left = facts.access_expires_at - subject.clock.now()
+    account = f"make a new one in Label Studio: {subject.annotator_url}/user/account"
     lasts = f"{left.days:,} days left" if left < FAR else "more than ten years left"
     says = f"a personal access token, {lasts}"
     if left <= timedelta(0):
@@ -89,7 +92,7 @@ def _private_bucket(subject: Subject) -> Iterator[Finding]:
         f"Label Studio {facts.version} refuses a bucket at {host}, a private address, unless "
         "SSRF_PROTECTION_ENABLED is false there"
     )
-    signing = [q.name for q in subject.queues if q.images == "label-studio"]
+    signing = [q.name for q in subject.queues if q.images == "annotator"]
     if not signing:
         yield ok("private bucket", f"{refuses}; no queue has it open the bucket")
         return

@@ -64,7 +64,7 @@ def _remove_old(subject: Subject) -> Iterator[Finding]:
     page, copy = uris(place)
     url = subject.store.presign(page, timedelta(minutes=1))
     try:
-        seen = subject.store.view(url, origin=origin_of(subject.label_studio_url))
+        seen = subject.store.view(url, origin=origin_of(subject.annotator_url))
     except StoreUnavailable:  # this machine can't open the public endpoint, and needn't
         return
     old = seen.modified_at is not None and subject.clock.now() - seen.modified_at > LIFE

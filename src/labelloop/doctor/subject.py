@@ -91,7 +91,7 @@ class Subject:
     progress: Progress
     machine: Machine = field(default_factory=Machine.here)
     asked_at: datetime | None = None
-    """When Label Studio was asked for its facts."""
+    """When the annotator was asked for its facts."""
 
     @cached_property
     def store(self) -> Store:
@@ -123,17 +123,17 @@ class Subject:
 
     @cached_property
     def annotator(self) -> Annotator:
-        """Label Studio."""
+        """Where people answer."""
         return self.open_annotator()
 
     @cached_property
     def facts(self) -> AnnotatorFacts:
-        """What Label Studio says of itself and of the token; asked once."""
+        """What the annotator says of itself and of the account; asked once."""
         self.asked_at = self.clock.now()
         return self.annotator.facts()
 
     @property
-    def label_studio_is_ahead(self) -> timedelta | None:
+    def annotator_is_ahead(self) -> timedelta | None:
         """By how much its clock is ahead of this one; None where it wasn't heard of."""
         facts: AnnotatorFacts | None = self.__dict__.get("facts")
         if facts is None or facts.served_at is None or self.asked_at is None:
@@ -171,7 +171,7 @@ class Subject:
         return not self.by_text and any(not q.blind for q in self.queues)
 
     @property
-    def label_studio_url(self) -> str:
-        """Label Studio as people open it."""
+    def annotator_url(self) -> str:
+        """The annotator as people open it."""
         own = self.settings.label_studio
         return own.public_url or own.url

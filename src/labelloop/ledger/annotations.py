@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from labelloop.core.annotation import Annotation, Label
+from labelloop.core.remote_id import order_given
 from labelloop.core.task import TaskState
 from labelloop.ledger import classes
 from labelloop.ledger import tables as t
@@ -20,7 +21,7 @@ class Stray:
     """An answer that isn't one of the classes: kept apart, and reported."""
 
     task_key: str
-    annotation_id: int
+    remote_id: str
     value: str
     annotator: str
 
@@ -28,7 +29,7 @@ class Stray:
 def latest(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotation]]:
     """The latest revision of each annotation of some tasks, deleted ones included."""
     present = classes.renamed(tx)
-    found: dict[str, dict[int, Annotation]] = {}
+    found: dict[str, dict[str, Annotation]] = {}
     for start in range(0, len(task_keys), _CHUNK):
         rows = tx.execute(
             sa.select(t.annotations)
@@ -36,9 +37,9 @@ def latest(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotati
             .order_by(t.annotations.c.updated_at)
         )
         for r in rows:
-            found.setdefault(r.task_key, {})[r.ls_annotation_id] = Annotation(
+            found.setdefault(r.task_key, {})[r.remote_id] = Annotation(
                 task_key=r.task_key,
-                annotation_id=r.ls_annotation_id,
+                remote_id=r.remote_id,
                 updated_at=r.updated_at,
                 annotator=r.annotator,
                 answer=present.get(r.answer, r.answer),
@@ -71,6 +72,7 @@ def _first_answers(
             t.annotations.c.task_key,
             t.annotations.c.annotator,
             t.annotations.c.answer,
+            t.annotations.c.remote_id,
         )
         .join(t.tasks, t.tasks.c.task_key == t.annotations.c.task_key)
         .where(
@@ -81,10 +83,10 @@ def _first_answers(
             t.annotations.c.deleted_at.is_(None),
             condition,
         )
-        .order_by(t.annotations.c.ls_annotation_id, t.annotations.c.updated_at)
-    )
+        .order_by(t.annotations.c.updated_at)
+    ).all()
     found: dict[str, tuple[str, int, dict[str, str]]] = {}
-    for r in rows:
+    for r in sorted(rows, key=lambda r: order_given(r.remote_id)):
         _, _, by_person = found.setdefault(r.task_key, (r.queue, r.answers_wanted, {}))
         by_person.setdefault(r.annotator, r.answer)
     return found
@@ -104,7 +106,7 @@ def insert(tx: Transaction, annotations: Iterable[Annotation]) -> None:
     rows = [
         {
             "task_key": a.task_key,
-            "ls_annotation_id": a.annotation_id,
+            "remote_id": a.remote_id,
             "updated_at": a.updated_at,
             "annotator": a.annotator,
             "answer": a.answer,
@@ -119,13 +121,13 @@ def insert(tx: Transaction, annotations: Iterable[Annotation]) -> None:
 def mark_deleted(
     tx: Transaction, annotations: Iterable[Annotation], deleted_at: datetime | None
 ) -> None:
-    """Note, on every revision, that annotations were deleted in Label Studio; None: they are back."""
+    """Note, on every revision, that annotations were deleted where people answer; None: they are back."""
     for a in annotations:
         tx.execute(
             t.annotations.update()
             .where(
                 t.annotations.c.task_key == a.task_key,
-                t.annotations.c.ls_annotation_id == a.annotation_id,
+                t.annotations.c.remote_id == a.remote_id,
             )
             .values(deleted_at=deleted_at)
         )
@@ -149,7 +151,7 @@ def make_nameless(tx: Transaction, task_keys: Sequence[str], at: datetime) -> No
         nameless = [
             {
                 "task_key": key,
-                "ls_annotation_id": number,
+                "remote_id": str(number),
                 "updated_at": at,
                 "annotator": f"person {number}",
                 "answer": answer,
@@ -217,7 +219,7 @@ def set_strays(
     rows = [
         {
             "task_key": s.task_key,
-            "ls_annotation_id": s.annotation_id,
+            "remote_id": s.remote_id,
             "value": s.value,
             "annotator": s.annotator,
             "seen_at": seen_at,
@@ -245,6 +247,6 @@ def strays_by(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[str]]
 def strays(tx: Transaction) -> list[Stray]:
     """Every answer that isn't one of the classes."""
     return [
-        Stray(r.task_key, r.ls_annotation_id, r.value, r.annotator)
+        Stray(r.task_key, r.remote_id, r.value, r.annotator)
         for r in tx.execute(sa.select(t.strays).order_by(t.strays.c.seen_at))
     ]

@@ -1,6 +1,6 @@
-"""How many annotations, strays included, are believed to stand in a project in Label Studio.
+"""How many annotations, strays included, are believed to stand in a labelling project.
 
-collect compares it with what Label Studio says, each time. To count them joins every task of the project
+collect compares it with what the annotator says, each time. To count them joins every task of the project
 with its annotations; so the count is kept in a cursor, and changed by whatever changes what it counts.
 """
 
@@ -17,34 +17,34 @@ from labelloop.ledger.database import Transaction
 _CHUNK = 500
 
 
-def in_project(tx: Transaction, project_id: int, *, anew: bool = False) -> int:
+def in_project(tx: Transaction, project_ref: str, *, anew: bool = False) -> int:
     """The count of a project; `anew`, or where it isn't kept yet, counted and kept."""
-    kept = None if anew else cursors.get(tx, _name(project_id))
+    kept = None if anew else cursors.get(tx, _name(project_ref))
     if kept is not None:
         return int(kept)
-    n = counted(tx, project_id)
-    cursors.put(tx, _name(project_id), str(n))
+    n = counted(tx, project_ref)
+    cursors.put(tx, _name(project_ref), str(n))
     return n
 
 
-def counted(tx: Transaction, project_id: int) -> int:
+def counted(tx: Transaction, project_ref: str) -> int:
     """The count of a project, annotation by annotation."""
     of_project = sa.select(t.tasks.c.task_key).where(
-        t.tasks.c.project_id == project_id, t.tasks.c.ls_task_id.is_not(None)
+        t.tasks.c.project_ref == project_ref, t.tasks.c.remote_id.is_not(None)
     )
     return _standing(tx, of_project)
 
 
 def standing(annotations: Iterable[Annotation]) -> int:
     """How many of one task's annotations aren't deleted."""
-    return len({a.annotation_id for a in annotations if not a.deleted})
+    return len({a.remote_id for a in annotations if not a.deleted})
 
 
-def add(tx: Transaction, project_id: int, more: int) -> None:
+def add(tx: Transaction, project_ref: str, more: int) -> None:
     """More, or fewer, stand in a project, where they are counted yet."""
-    kept = cursors.get(tx, _name(project_id))
+    kept = cursors.get(tx, _name(project_ref))
     if kept is not None and more:
-        cursors.put(tx, _name(project_id), str(int(kept) + more))
+        cursors.put(tx, _name(project_ref), str(int(kept) + more))
 
 
 def come(tx: Transaction, tasks: Collection[Task]) -> None:
@@ -58,19 +58,19 @@ def gone(tx: Transaction, tasks: Collection[Task]) -> None:
 
 
 def _all(tx: Transaction, tasks: Collection[Task], sign: int) -> None:
-    keys: dict[int, list[str]] = {}
+    keys: dict[str, list[str]] = {}
     for task in tasks:
-        if task.project_id is not None:
-            keys.setdefault(task.project_id, []).append(task.task_key)
-    for project_id, own in keys.items():
+        if task.project_ref is not None:
+            keys.setdefault(task.project_ref, []).append(task.task_key)
+    for project_ref, own in keys.items():
         chunks = (own[start : start + _CHUNK] for start in range(0, len(own), _CHUNK))
-        add(tx, project_id, sign * sum(_standing(tx, chunk) for chunk in chunks))
+        add(tx, project_ref, sign * sum(_standing(tx, chunk) for chunk in chunks))
 
 
 def _standing(tx: Transaction, keys: Sequence[str] | sa.Select[tuple[str]]) -> int:
     kept = t.annotations.c
     each = (
-        sa.select(kept.task_key, kept.ls_annotation_id)
+        sa.select(kept.task_key, kept.remote_id)
         .where(kept.deleted_at.is_(None), kept.task_key.in_(keys))
         .distinct()
         .subquery()
@@ -82,5 +82,5 @@ def _standing(tx: Transaction, keys: Sequence[str] | sa.Select[tuple[str]]) -> i
     return int(n) + int(strays)
 
 
-def _name(project_id: int) -> str:
-    return f"held:{project_id}"
+def _name(project_ref: str) -> str:
+    return f"held:{project_ref}"

@@ -94,9 +94,9 @@ def insert_cells(tx: Transaction, round_number: int, cells: Sequence[Cell]) -> N
 
 
 def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, Purpose]) -> int:
-    """Write draws, and a task for each sample that has none for its purpose yet.
+    """Write draws, and the tasks that they name and that there aren't yet; returns how many those are.
 
-    Returns how many tasks are new; the others are shared with an earlier round.
+    A new task is that of the first draw that names it.
     """
     if not draws:
         return 0
@@ -136,7 +136,7 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
         shared.update(
             tx.execute(sa.select(t.tasks.c.task_key).where(t.tasks.c.task_key.in_(chunk))).scalars()
         )
-    fresh = [d for d in draws if d.task_key not in shared]
+    fresh = {d.task_key: d for d in reversed(draws) if d.task_key not in shared}
     if fresh:
         tx.execute(
             t.tasks.insert(),
@@ -147,14 +147,15 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
                     "uri": d.uri,
                     "queue": d.queue,
                     "purpose": purposes[d.queue].value,
+                    "look": 0,
                     "answers_wanted": d.answers_wanted,
                     "attempt": 0,
                     "state": TaskState.DRAWN.value,
                 }
-                for d in fresh
+                for d in fresh.values()
             ],
         )
-        task_counts.made(tx, ((d.queue, purposes[d.queue]) for d in fresh))
+        task_counts.made(tx, ((d.queue, purposes[d.queue]) for d in fresh.values()))
     return len(fresh)
 
 

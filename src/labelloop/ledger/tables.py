@@ -187,6 +187,7 @@ draws = sa.Table(
     sa.UniqueConstraint("round", "sample_id"),
     sa.Index("draws_sample_id", "sample_id"),
     sa.Index("draws_task_key", "task_key"),
+    sa.Index("draws_content", "content_hash"),
     sa.Index("draws_round", "round", "queue", "position"),
 )
 
@@ -198,8 +199,9 @@ tasks = sa.Table(
     sa.Column("uri", sa.Text, nullable=False),
     sa.Column("queue", sa.Text, nullable=False),
     sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("project_id", sa.BigInteger),
-    sa.Column("ls_task_id", sa.BigInteger),
+    sa.Column("look", sa.Integer, nullable=False),
+    sa.Column("project_ref", sa.Text),
+    sa.Column("remote_id", sa.Text),
     sa.Column("media_uri", sa.Text),
     sa.Column("url_expires_at", Instant),
     sa.Column("answers_wanted", sa.Integer, nullable=False),
@@ -209,15 +211,15 @@ tasks = sa.Table(
     sa.Column("sent_at", Instant),
     sa.Column("resolved_at", Instant),
     sa.Column("forgotten_at", Instant),
-    sa.UniqueConstraint("purpose", "sample_id"),
+    sa.UniqueConstraint("purpose", "sample_id", "look"),
     sa.Index("tasks_state", "state"),
-    sa.Index("tasks_project", "project_id", "ls_task_id"),
+    sa.Index("tasks_project", "project_ref", "remote_id"),
 )
 
 # Of the millions of tasks that are settled, only those that something is still to be done about.
 # Literals, as a database can't tell what a parameter will be.
 several = tasks.c.answers_wanted > sa.literal_column("1")
-asked_wrongly = tasks.c.ls_task_id.is_not(None) & tasks.c.people_asked.is_distinct_from(
+asked_wrongly = tasks.c.remote_id.is_not(None) & tasks.c.people_asked.is_distinct_from(
     tasks.c.answers_wanted
 )
 for _name, _columns, _where in (
@@ -241,7 +243,7 @@ annotations = sa.Table(
     "annotations",
     metadata,
     sa.Column("task_key", sa.Text, primary_key=True),
-    sa.Column("ls_annotation_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("remote_id", sa.Text, primary_key=True),
     sa.Column("updated_at", Instant, primary_key=True),
     sa.Column("annotator", sa.Text, nullable=False),
     sa.Column("answer", sa.Text),
@@ -266,7 +268,7 @@ strays = sa.Table(
     "strays",
     metadata,
     sa.Column("task_key", sa.Text, primary_key=True),
-    sa.Column("ls_annotation_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("remote_id", sa.Text, primary_key=True),
     sa.Column("value", Said, nullable=False),
     sa.Column("annotator", sa.Text, nullable=False),
     sa.Column("seen_at", Instant, nullable=False),

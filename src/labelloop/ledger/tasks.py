@@ -142,31 +142,31 @@ def name_copies(tx: Transaction, media_uris: Iterable[tuple[str, str | None]]) -
 def begin_sending(
     tx: Transaction,
     tasks: Sequence[Task],
-    project_id: int,
+    project_ref: str,
     *,
     at: datetime,
     url_expires_at: datetime | None,
 ) -> None:
     """Note, before the request, that tasks are being sent to a project; None: without a URL."""
-    move(tx, tasks, TaskState.SENDING, actor="send", at=at, detail=f"project {project_id}")
+    move(tx, tasks, TaskState.SENDING, actor="send", at=at, detail=f"project {project_ref}")
     for start in range(0, len(tasks), _CHUNK):
         keys = [task.task_key for task in tasks[start : start + _CHUNK]]
         tx.execute(
             t.tasks.update()
             .where(t.tasks.c.task_key.in_(keys))
-            .values(project_id=project_id, sent_at=at, url_expires_at=url_expires_at)
+            .values(project_ref=project_ref, sent_at=at, url_expires_at=url_expires_at)
         )
 
 
 def confirm_sent(
     tx: Transaction,
     tasks: Sequence[Task],
-    ls_task_ids: Sequence[int],
+    remote_ids: Sequence[str],
     *,
     at: datetime,
     people_asked: Sequence[int],
 ) -> None:
-    """Note the ids that Label Studio gave to tasks that were being sent, and how many people each asks."""
+    """Note the ids that tasks which were being sent got, and how many answers each takes there."""
     if not tasks:
         return
     move(tx, tasks, TaskState.SENT, actor="send", at=at)
@@ -175,10 +175,10 @@ def confirm_sent(
     tx.execute(
         t.tasks.update()
         .where(t.tasks.c.task_key == sa.bindparam("key"))
-        .values(ls_task_id=sa.bindparam("id"), people_asked=sa.bindparam("people")),
+        .values(remote_id=sa.bindparam("id"), people_asked=sa.bindparam("people")),
         [
             {"key": task.task_key, "id": number, "people": people}
-            for task, number, people in zip(tasks, ls_task_ids, people_asked, strict=True)
+            for task, number, people in zip(tasks, remote_ids, people_asked, strict=True)
         ],
     )
 
@@ -186,16 +186,16 @@ def confirm_sent(
 def take_back(
     tx: Transaction, tasks: Sequence[Task], *, actor: str, at: datetime, why: str
 ) -> None:
-    """Tasks that Label Studio doesn't hold wait to be sent, again where they had been sent."""
+    """Tasks that the annotator doesn't hold wait to be sent, again where they had been sent."""
     move(tx, tasks, TaskState.DRAWN, actor=actor, at=at, detail=why)
-    held_counts.gone(tx, [task for task in tasks if task.ls_task_id is not None])
+    held_counts.gone(tx, [task for task in tasks if task.remote_id is not None])
     for task in tasks:
         tx.execute(
             t.tasks.update()
             .where(t.tasks.c.task_key == task.task_key)
             .values(
-                project_id=None,
-                ls_task_id=None,
+                project_ref=None,
+                remote_id=None,
                 people_asked=None,
                 attempt=task.attempt + (task.state is not TaskState.SENDING),
             )
@@ -209,22 +209,22 @@ def note_url(tx: Transaction, task_key: str, url_expires_at: datetime | None) ->
     )
 
 
-def adopt(tx: Transaction, task_key: str, ls_task_id: int) -> None:
+def adopt(tx: Transaction, task_key: str, remote_id: str) -> None:
     """Note that another of a task's duplicates now stands for it."""
-    tx.execute(t.tasks.update().where(t.tasks.c.task_key == task_key).values(ls_task_id=ls_task_id))
+    tx.execute(t.tasks.update().where(t.tasks.c.task_key == task_key).values(remote_id=remote_id))
 
 
 def note_people(tx: Transaction, task_key: str, people_asked: int) -> None:
-    """Note how many different people Label Studio lets answer a task."""
+    """Note how many answers a task takes."""
     tx.execute(
         t.tasks.update().where(t.tasks.c.task_key == task_key).values(people_asked=people_asked)
     )
 
 
 def perhaps_asking_wrongly(tx: Transaction) -> list[Task]:
-    """The tasks in Label Studio that may ask more or fewer people than are still needed."""
+    """The tasks before people that may ask more or fewer of them than are still needed."""
     answerable = t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}])
-    there = t.tasks.c.ls_task_id.is_not(None)
+    there = t.tasks.c.remote_id.is_not(None)
     undecided = t.tasks.c.state.in_([TaskState.TIED.value, TaskState.ANNOTATED.value])
     with_strays = t.tasks.c.task_key.in_(sa.select(t.strays.c.task_key))
     found = [
@@ -241,6 +241,22 @@ def by_key(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Task]:
     for start in range(0, len(task_keys), _CHUNK):
         chunk = task_keys[start : start + _CHUNK]
         found.update((task.task_key, task) for task in _tasks(tx, t.tasks.c.task_key.in_(chunk)))
+    return found
+
+
+def keys_of(tx: Transaction, purpose: Purpose, sample_ids: Sequence[str]) -> dict[str, str]:
+    """The key of the task that asks for a first answer, by sample, for those of some samples."""
+    found: dict[str, str] = {}
+    for start in range(0, len(sample_ids), _CHUNK):
+        chunk = sample_ids[start : start + _CHUNK]
+        rows = tx.execute(
+            sa.select(t.tasks.c.sample_id, t.tasks.c.task_key).where(
+                t.tasks.c.purpose == purpose.value,
+                t.tasks.c.sample_id.in_(chunk),
+                t.tasks.c.look == 0,
+            )
+        )
+        found |= {r.sample_id: r.task_key for r in rows}
     return found
 
 
@@ -275,47 +291,49 @@ def make_nameless(tx: Transaction, sample_id: str, name: str, at: datetime) -> N
             uri="",
             media_uri=None,
             url_expires_at=None,
-            ls_task_id=None,
+            remote_id=None,
             people_asked=None,
             forgotten_at=at,
         )
     )
 
 
-def in_project(tx: Transaction, project_id: int) -> list[Task]:
+def in_project(tx: Transaction, project_ref: str) -> list[Task]:
     """The tasks that were sent to a project and are believed to be there."""
-    return _tasks(tx, (t.tasks.c.project_id == project_id) & t.tasks.c.ls_task_id.is_not(None))
+    return _tasks(tx, (t.tasks.c.project_ref == project_ref) & t.tasks.c.remote_id.is_not(None))
 
 
-def n_in_project(tx: Transaction, project_id: int) -> int:
+def n_in_project(tx: Transaction, project_ref: str) -> int:
     """How many they are."""
-    there = (t.tasks.c.project_id == project_id) & t.tasks.c.ls_task_id.is_not(None)
+    there = (t.tasks.c.project_ref == project_ref) & t.tasks.c.remote_id.is_not(None)
     return int(tx.execute(sa.select(sa.func.count()).where(there)).scalar_one())
 
 
 def open_in_project(
-    tx: Transaction, project_id: int, ls_task_ids: Sequence[int] | None = None
+    tx: Transaction, project_ref: str, remote_ids: Sequence[str] | None = None
 ) -> list[Task]:
-    """Those of them that aren't settled; with `ls_task_ids`, of those alone."""
+    """Those of them that aren't settled; with `remote_ids`, of those alone."""
     there = (
-        (t.tasks.c.project_id == project_id)
-        & t.tasks.c.ls_task_id.is_not(None)
+        (t.tasks.c.project_ref == project_ref)
+        & t.tasks.c.remote_id.is_not(None)
         & t.tasks.c.state.in_([s.value for s in OPEN])
     )
-    if ls_task_ids is None:
+    if remote_ids is None:
         return _tasks(tx, there)
-    chunks = (ls_task_ids[start : start + _CHUNK] for start in range(0, len(ls_task_ids), _CHUNK))
-    return [task for ids in chunks for task in _tasks(tx, there & t.tasks.c.ls_task_id.in_(ids))]
+    chunks = (remote_ids[start : start + _CHUNK] for start in range(0, len(remote_ids), _CHUNK))
+    return [task for ids in chunks for task in _tasks(tx, there & t.tasks.c.remote_id.in_(ids))]
 
 
-def projects(tx: Transaction) -> dict[int, str]:
+def projects(tx: Transaction) -> dict[str, str]:
     """The projects that tasks were sent to, and the queue of each."""
-    found: dict[int, str] = {}
-    query = sa.select(t.tasks.c.project_id, t.tasks.c.queue).order_by(t.tasks.c.project_id).limit(1)
-    last = -1
+    found: dict[str, str] = {}
+    query = (
+        sa.select(t.tasks.c.project_ref, t.tasks.c.queue).order_by(t.tasks.c.project_ref).limit(1)
+    )
+    last = ""
     # from one to the next by the index: to ask for the distinct ones reads every task
-    while (row := tx.execute(query.where(t.tasks.c.project_id > last)).first()) is not None:
-        last, found[row.project_id] = row.project_id, row.queue
+    while (row := tx.execute(query.where(t.tasks.c.project_ref > last)).first()) is not None:
+        last, found[row.project_ref] = row.project_ref, row.queue
     return found
 
 
@@ -372,7 +390,7 @@ def drawn_since(tx: Transaction) -> dict[str, datetime]:
 
 
 def n_to_send_again(tx: Transaction) -> int:
-    """How many tasks wait to be sent that were in Label Studio before."""
+    """How many tasks wait to be sent that people could answer before."""
     again = (t.tasks.c.state == TaskState.DRAWN.value) & (t.tasks.c.attempt > 0)
     return int(tx.execute(sa.select(sa.func.count()).where(again)).scalar_one())
 
@@ -448,9 +466,10 @@ def _task(r: sa.Row[tuple[object, ...]]) -> Task:
         uri=r.uri,
         queue=r.queue,
         purpose=Purpose(r.purpose),
+        look=r.look,
         state=TaskState(r.state),
-        project_id=r.project_id,
-        ls_task_id=r.ls_task_id,
+        project_ref=r.project_ref,
+        remote_id=r.remote_id,
         media_uri=r.media_uri,
         attempt=r.attempt,
         sent_at=r.sent_at,

@@ -64,7 +64,7 @@ def bury(tx: Transaction, sample_ids: Sequence[str], held: Sequence[Task], at: d
     by_state = [task for task in held if task.state in _UNSETTLED]
     tasks.move(tx, by_state, TaskState.UNAVAILABLE, actor="forget", at=at)
     keys = [task.task_key for task in held]
-    held_counts.gone(tx, [task for task in held if task.ls_task_id is not None])
+    held_counts.gone(tx, [task for task in held if task.remote_id is not None])
     annotations.make_nameless(tx, keys, at)
     for chunk in _chunks(keys):
         tx.execute(t.events.update().where(t.events.c.subject.in_(chunk)).values(detail=""))

@@ -1,4 +1,18 @@
-"""Where people answer: projects, tasks and annotations."""
+"""Where people answer: projects, tasks and annotations.
+
+An annotator is a labelling tool, or a labelling page of our own. An adapter holds projects (one a queue), in
+them tasks, each with what people are shown and a `task_key`, and for each task the annotations that people
+gave. It promises:
+
+- Ids are text. Of two ids of one kind (projects, tasks, annotations) the one given later is longer, or as
+  long and sorts after, as whole numbers and ULIDs do. An annotator that is restored from a backup may give
+  an id again: the steps compare ids together with the key.
+- What is imported comes back as it is: a task is found by its `task_key`, a project by its `marker`. Neither
+  the key nor any other byte of a blind project's page tells of the prediction.
+- A task's or an annotation's `updated_at` rises with every change of it, a deletion of an annotation
+  included, which changes its task. Instants are the annotator's own, in UTC.
+- A request that got no answer is carried out within `timeout_s`, or never.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +27,12 @@ InputKind = Literal["image", "text"]
 class ProjectSpec:
     """A project to create. `show` names the data keys its annotators see beside the input.
 
-    `people` is how many different people each of its tasks asks, unless told otherwise.
+    marker
+        the text by which the project is found again; people may change the title, not this
+    blind
+        its annotators see the input and nothing else: nothing of the prediction, nor each other's answers
+    people
+        how many different people each of its tasks asks, unless told otherwise
     """
 
     title: str
@@ -27,12 +46,12 @@ class ProjectSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project in Label Studio, found by its marker. `n_annotations` includes skips.
+    """A project of ours, found by its marker. `n_annotations` includes skips.
 
     `people` is how many different people a task asks that is imported now.
     """
 
-    project_id: int
+    project_ref: str
     title: str
     marker: str
     n_tasks: int
@@ -51,9 +70,12 @@ class TaskData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteAnnotation:
-    """One annotation as Label Studio holds it. `choices` are the classes chosen, as they stand."""
+    """One annotation as the annotator holds it. `choices` are the classes chosen, as they stand.
 
-    annotation_id: int
+    `annotator` tells one person from another; people whom it can't tell apart are different people.
+    """
+
+    remote_id: str
     updated_at: datetime
     annotator: str
     choices: tuple[str, ...]
@@ -62,12 +84,13 @@ class RemoteAnnotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteTask:
-    """One task as Label Studio holds it; `task_key` is None where it isn't one of ours.
+    """One task as the annotator holds it; `task_key` is None where it isn't one of ours.
 
-    `people` is how many different people may answer before it counts as done; skips don't count.
+    `people` is how many answers the task takes: it is offered to people who haven't answered it until it
+    has that many annotations. Skips don't count; every other annotation does, whatever it says.
     """
 
-    ls_task_id: int
+    remote_id: str
     task_key: str | None
     updated_at: datetime
     annotations: tuple[RemoteAnnotation, ...]
@@ -76,7 +99,7 @@ class RemoteTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketAccess:
-    """How Label Studio opens a bucket by itself, to sign links into it. The keys are secret."""
+    """How the annotator opens a bucket by itself, to sign links into it. The keys are secret."""
 
     bucket: str
     endpoint_url: str | None
@@ -88,44 +111,61 @@ class BucketAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatorFacts:
-    """Whom labelloop talks to, and as whom. `token_expires_at` is None where the token doesn't say."""
+    """Whom labelloop talks to, and as whom.
+
+    access
+        what lets labelloop in, in words: "a personal access token"
+    access_expires_at
+        when it stops doing so; None where that isn't known
+    served_at
+        the annotator's clock; None where it doesn't tell
+    """
 
     version: str
     user: str
-    token: Literal["personal", "legacy"]
-    token_expires_at: datetime | None
+    access: str
+    access_expires_at: datetime | None
     served_at: datetime | None
 
 
 class Annotator(Protocol):
-    """Label Studio, as far as labelloop needs it.
+    """Where people answer, as far as labelloop needs it.
 
-    Every call may raise AnnotatorUnavailable (asking again may work) or AnnotatorDenied.
+    Every call may raise AnnotatorUnavailable (asking again may work; `carried_out` says whether the request
+    may have been) or AnnotatorDenied (the account may not). What else is refused is an AnnotatorError,
+    whose remedy says where in the annotator it is mended. Calls may come from several threads.
     """
 
     @property
+    def name(self) -> str:
+        """What people call it, to name it in messages."""
+
+    @property
     def url(self) -> str:
-        """Where it is reached."""
+        """Where it is reached; another address may be another annotator."""
 
     @property
     def timeout_s(self) -> float:
         """After this long without an answer, a request that was received has been carried out."""
 
     def facts(self) -> AnnotatorFacts:
-        """Its version, and the account of the token."""
+        """Its version, and the account that labelloop uses."""
 
     def check_account(self) -> None:
         """Return if the account is one that sees projects.
 
         Raises:
-            AnnotatorDenied: it is no member of any organisation. It may make projects all the same.
+            AnnotatorDenied: it sees none. It may make projects all the same.
         """
 
     def accounts(self) -> Mapping[str, str]:
         """The e-mail address of each person by the id that annotations name: those whom it tells of."""
 
-    def project_url(self, project_id: int) -> str:
+    def project_url(self, project_ref: str) -> str:
         """Where a person opens the project."""
+
+    def task_url(self, project_ref: str, remote_id: str) -> str:
+        """Where a person opens one task."""
 
     def projects(self) -> Sequence[Project]:
         """The projects that carry a marker of labelloop, oldest first."""
@@ -133,53 +173,56 @@ class Annotator(Protocol):
     def create_project(self, spec: ProjectSpec) -> Project:
         """Create a project; not idempotent."""
 
-    def open_bucket(self, project_id: int, access: BucketAccess) -> None:
+    def open_bucket(self, project_ref: str, access: BucketAccess) -> None:
         """See that the project can show s3:// links into a bucket, with these keys. Idempotent.
 
         Raises:
-            BucketRefused: Label Studio can't open the bucket, or won't.
+            BucketRefused: the annotator can't open the bucket, or won't.
             ProjectGone: the project no longer exists.
         """
 
-    def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
+    def import_tasks(self, project_ref: str, tasks: Sequence[TaskData]) -> Sequence[str]:
         """Import all tasks or none; their ids in the same order. Not idempotent.
 
         Raises:
             ProjectGone: the project no longer exists.
+            AnnotatorError: the project takes no such tasks.
         """
 
-    def find(self, project_id: int, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
+    def find(self, project_ref: str, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
         """The tasks that carry one of `task_keys`; a key may be found more than once.
 
         Raises:
             ProjectGone: the project no longer exists.
-            AnnotatorDenied: it does, and the account may not see it. Older versions let it.
+            AnnotatorDenied: it does, and the account may not see it. Some annotators let it.
         """
 
     def tasks(
-        self, project_id: int, updated_after: datetime | None = None
+        self, project_ref: str, updated_after: datetime | None = None
     ) -> Iterator[Sequence[RemoteTask]]:
         """The project's tasks with their annotations, page by page; changed after a moment, or all.
+
+        Tasks that come or go meanwhile make no other task be left out.
 
         Raises:
             ProjectGone: the project no longer exists.
         """
 
-    def replace_data(self, ls_task_id: int, data: Mapping[str, Any]) -> bool:
+    def replace_data(self, remote_id: str, data: Mapping[str, Any]) -> bool:
         """Replace a task's data; False where the task is gone. Idempotent."""
 
-    def ask_people(self, ls_task_id: int, people: int, *, done: bool) -> bool:
-        """Let a task ask this many different people, and say whether they have answered: a task that
-        isn't done is offered to whoever hasn't answered it. False where it is gone. Idempotent.
+    def ask_people(self, remote_id: str, people: int, *, done: bool) -> bool:
+        """Let a task take this many answers, and say whether it has enough of them: a task that isn't
+        done is offered to whoever hasn't answered it. False where it is gone. Idempotent.
         """
 
-    def set_choices(self, project_id: int, choices: Sequence[str]) -> None:
+    def set_choices(self, project_ref: str, choices: Sequence[str]) -> None:
         """Make `choices` what a project's annotators choose from; answers stay as they are. Idempotent.
 
         Raises:
             ProjectGone: the project no longer exists.
-            AnnotatorError: its labelling config has no place for them any more.
+            AnnotatorError: people changed the project so that it has no place for them any more.
         """
 
-    def delete_task(self, ls_task_id: int) -> None:
-        """Delete a task; one that is not there is fine."""
+    def delete_task(self, remote_id: str) -> None:
+        """Delete a task with its annotations; one that is not there is fine."""

@@ -169,12 +169,12 @@ def label_studio(own: LabelStudioSettings) -> "LabelStudioAnnotator":
         )
 
 
-def label_studio_page(own: LabelStudioSettings, project_id: int) -> str | None:
-    """Where a person opens a project; None while the variable isn't set that says where."""
-    from labelloop.adapters.label_studio.address import project_page
+def label_studio_page(own: LabelStudioSettings, project_ref: str, remote_id: str) -> str | None:
+    """Where a person opens a task; None while the variable isn't set that says where."""
+    from labelloop.adapters.label_studio.address import task_page
 
     try:
-        return project_page(own.public_url or own.url, project_id)
+        return task_page(own.public_url or own.url, project_ref, remote_id)
     except ConfigError:
         return None
 

@@ -273,11 +273,11 @@ class Project:
             return self._annotator
         return self._keep(adapters.label_studio(self.settings.label_studio))
 
-    def annotator_page(self, project_id: int) -> str | None:
-        """Where a person opens a project of the annotator; None while its address isn't known."""
+    def task_page(self, project_ref: str, remote_id: str) -> str | None:
+        """Where a person opens a task; None while the annotator's address isn't known."""
         if self._annotator is not None:
-            return self._annotator.project_url(project_id)
-        return adapters.label_studio_page(self.settings.label_studio, project_id)
+            return self._annotator.task_url(project_ref, remote_id)
+        return adapters.label_studio_page(self.settings.label_studio, project_ref, remote_id)
 
     def bucket_access(self, uri: str | None) -> "BucketAccess":
         """How the annotator opens the bucket of a URI; that of the inputs for None."""

@@ -135,7 +135,7 @@ class Settings(Section):
                 draw=q.draw,
                 annotators=q.annotators_per_sample,
                 overlap=q.overlap,
-                images=q.images,
+                images="annotator" if q.images == "label-studio" else q.images,
             )
             for q in self.queue
         ]

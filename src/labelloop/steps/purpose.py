@@ -24,7 +24,7 @@ def refuse_changed_purpose(tx: Transaction, queues: Iterable[Queue]) -> None:
         if others:
             raise ConfigError(
                 f"queue {queue.name!r} is for {queue.purpose}, and has tasks for {min(others)}: its "
-                "project in Label Studio was made for those",
+                "labelling project was made for those",
                 remedy=f"give the queue for {queue.purpose} another name, and {queue.name!r} its old "
                 "purpose, or leave it out",
             )
@@ -41,7 +41,7 @@ def keep_input_kind(tx: Transaction, kind: InputKind) -> None:
         cursors.put(tx, _KIND, kind)
     elif before != kind:
         raise ConfigError(
-            f"[input] kind = {kind!r}, and this ledger's projects in Label Studio show {before}s",
+            f"[input] kind = {kind!r}, and this ledger's labelling projects show {before}s",
             remedy=f'set kind = "{before}", or begin anew: another [state] ledger, warehouse and '
             "catalog, and another [project] name",
         )

@@ -1,4 +1,4 @@
-"""An annotator in memory: Label Studio's behaviour, and the people in front of it."""
+"""An annotator in memory: how a real one behaves, and the people in front of it."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from labelloop.core.remote_id import order_given
 from labelloop.errors import (
     AnnotatorDenied,
     AnnotatorError,
@@ -40,10 +41,10 @@ class _Project:
 
 @dataclass(slots=True, kw_only=True)
 class _Task:
-    project_id: int
+    project_ref: str
     data: Mapping[str, Any]
     updated_at: datetime
-    annotations: dict[int, RemoteAnnotation] = field(default_factory=dict)
+    annotations: dict[str, RemoteAnnotation] = field(default_factory=dict)
     people: int = 1
     done: bool = False
 
@@ -75,21 +76,22 @@ class MemoryAnnotator:
     ... )
     >>> project = annotator.create_project(spec)
     >>> task = TaskData(task_key="k1", data={"image": "http://127.0.0.1/a.png"})
-    >>> [ls_task_id] = annotator.import_tasks(project.project_id, [task])
-    >>> annotator.answer(ls_task_id, "fig", by="ana")
-    1
-    >>> [a.choices for t in annotator.find(project.project_id, ["k1"]) for a in t.annotations]
+    >>> [remote_id] = annotator.import_tasks(project.project_ref, [task])
+    >>> annotator.answer(remote_id, "fig", by="ana")
+    'a1'
+    >>> [a.choices for t in annotator.find(project.project_ref, ["k1"]) for a in t.annotations]
     [('fig',)]
     """
 
     def __init__(
         self,
         *,
-        url: str = "http://label-studio.invalid",
+        url: str = "http://annotator.invalid",
         timeout_s: float = 0.05,
         page_size: int = 100,
         now: Callable[[], datetime] = lambda: EARLIEST,
     ) -> None:
+        self.name = "the annotator"
         self.url = url
         self.calls: list[str] = []
         """The names of the port's calls so far, in order."""
@@ -99,15 +101,15 @@ class MemoryAnnotator:
         """Whether the account was removed from the organisation."""
         self.refused_buckets: set[str] = set()
         """The buckets that it won't open."""
-        self.buckets: dict[int, dict[str, BucketAccess]] = {}
+        self.buckets: dict[str, dict[str, BucketAccess]] = {}
         """By project: the buckets that it may open."""
-        self.token_expires_at: datetime | None = None
+        self.access_expires_at: datetime | None = None
         self._timeout_s = timeout_s
         self._page_size = page_size
         self._now = now
         self._last = EARLIEST
-        self._projects: dict[int, _Project] = {}
-        self._tasks: dict[int, _Task] = {}
+        self._projects: dict[str, _Project] = {}
+        self._tasks: dict[str, _Task] = {}
         self._n_made = {"project": 0, "task": 0, "annotation": 0}
         self._faults: list[_Fault] = []
         self._late: list[_Late] = []
@@ -126,8 +128,8 @@ class MemoryAnnotator:
             lambda: AnnotatorFacts(
                 version=self.version,
                 user="memory@labelloop.invalid",
-                token="personal" if self.personal else "legacy",
-                token_expires_at=self.token_expires_at,
+                access="personal access token" if self.personal else "legacy token",
+                access_expires_at=self.access_expires_at,
                 served_at=self._now(),
             ),
         )
@@ -152,9 +154,13 @@ class MemoryAnnotator:
             },
         )
 
-    def project_url(self, project_id: int) -> str:
+    def project_url(self, project_ref: str) -> str:
         """Where a person would open the project."""
-        return f"{self.url}/projects/{project_id}/data"
+        return f"{self.url}/projects/{project_ref}"
+
+    def task_url(self, project_ref: str, remote_id: str) -> str:
+        """Where a person would open the task."""
+        return f"{self.url}/projects/{project_ref}/tasks/{remote_id}"
 
     def projects(self) -> Sequence[Project]:
         """The projects that carry a marker of labelloop, oldest first."""
@@ -171,136 +177,138 @@ class MemoryAnnotator:
         def create() -> Project:
             if spec.blind and spec.show:
                 raise ArgumentError(f"a blind project can't show {', '.join(spec.show)}")
-            project_id = self._next("project")
-            self._projects[project_id] = _Project(spec=spec, created_at=self._instant())
-            return self._project(project_id)
+            project_ref = self._next("project")
+            self._projects[project_ref] = _Project(spec=spec, created_at=self._instant())
+            return self._project(project_ref)
 
         return self._called("create_project", create)
 
-    def open_bucket(self, project_id: int, access: BucketAccess) -> None:
+    def open_bucket(self, project_ref: str, access: BucketAccess) -> None:
         """See that the project can show s3:// links into a bucket. Idempotent."""
 
         def open_it() -> None:
-            self._require(project_id)
+            self._require(project_ref)
             if access.bucket in self.refused_buckets:
                 raise BucketRefused(
                     f"bucket {access.bucket!r} was refused", remedy='set images = "presign"'
                 )
-            self.buckets.setdefault(project_id, {})[access.bucket] = access
+            self.buckets.setdefault(project_ref, {})[access.bucket] = access
 
         self._called("open_bucket", open_it)
 
-    def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
+    def import_tasks(self, project_ref: str, tasks: Sequence[TaskData]) -> Sequence[str]:
         """Import all tasks or none; their ids in the same order. Not idempotent."""
 
-        def carry_out() -> Sequence[int]:
-            self._require(project_id)
-            kind = self._projects[project_id].spec.kind
+        def carry_out() -> Sequence[str]:
+            self._require(project_ref)
+            kind = self._projects[project_ref].spec.kind
             if any(kind not in task.data for task in tasks):
-                raise AnnotatorError(f'"{kind}" key is expected in task data')
+                raise AnnotatorError(
+                    f'"{kind}" key is expected in task data', remedy="mend the project"
+                )
             return [
-                self._add(project_id, {**task.data, KEY: task.task_key}, self._instant())
+                self._add(project_ref, {**task.data, KEY: task.task_key}, self._instant())
                 for task in tasks
             ]
 
         return self._called("import_tasks", carry_out)
 
-    def find(self, project_id: int, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
+    def find(self, project_ref: str, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
         """The tasks that carry one of `task_keys`; a key may be found more than once."""
         wanted = set(task_keys)
 
         def look() -> Sequence[RemoteTask]:
-            self._require(project_id)
+            self._require(project_ref)
             if self.outside:
-                raise AnnotatorDenied(f"the account may not see project {project_id}")
-            return [task for task in self._listed(project_id) if task.task_key in wanted]
+                raise AnnotatorDenied(f"the account may not see project {project_ref}")
+            return [task for task in self._listed(project_ref) if task.task_key in wanted]
 
         return self._called("find", look)
 
     def tasks(
-        self, project_id: int, updated_after: datetime | None = None
+        self, project_ref: str, updated_after: datetime | None = None
     ) -> Iterator[Sequence[RemoteTask]]:
         """The project's tasks with their annotations, page by page; changed since, or all."""
 
-        def page(after_id: int) -> Sequence[RemoteTask]:
-            self._require(project_id)
+        def page(after_id: str) -> Sequence[RemoteTask]:
+            self._require(project_ref)
             changed = [
                 task
-                for task in self._listed(project_id)
-                if task.ls_task_id > after_id
+                for task in self._listed(project_ref)
+                if order_given(task.remote_id) > order_given(after_id)
                 and (updated_after is None or task.updated_at > updated_after)
             ]
             return changed[: self._page_size]
 
-        last_id = 0
+        last_id = ""
         while True:
             found = self._called("tasks", partial(page, last_id))
             if found:
                 yield found
             if len(found) < self._page_size:
                 return
-            last_id = found[-1].ls_task_id
+            last_id = found[-1].remote_id
 
-    def replace_data(self, ls_task_id: int, data: Mapping[str, Any]) -> bool:
+    def replace_data(self, remote_id: str, data: Mapping[str, Any]) -> bool:
         """Replace a task's data; False where the task is gone. Idempotent."""
         if not isinstance(data.get(KEY), str):
-            raise ArgumentError(f"the new data of task {ls_task_id} lacks its key")
+            raise ArgumentError(f"the new data of task {remote_id} lacks its key")
 
         def replace_it() -> bool:
-            if ls_task_id not in self._tasks:
+            if remote_id not in self._tasks:
                 return False
-            self._tasks[ls_task_id].data = _stored(data)
-            self._touch(ls_task_id)
+            self._tasks[remote_id].data = _stored(data)
+            self._touch(remote_id)
             return True
 
         return self._called("replace_data", replace_it)
 
-    def ask_people(self, ls_task_id: int, people: int, *, done: bool) -> bool:
+    def ask_people(self, remote_id: str, people: int, *, done: bool) -> bool:
         """Let a task ask this many different people, and say whether they have answered."""
 
         def ask() -> bool:
-            if ls_task_id not in self._tasks:
+            if remote_id not in self._tasks:
                 return False
-            task = self._tasks[ls_task_id]
+            task = self._tasks[remote_id]
             task.people, task.done = people, done
             task.updated_at = self._instant()
             return True
 
         return self._called("ask_people", ask)
 
-    def set_choices(self, project_id: int, choices: Sequence[str]) -> None:
+    def set_choices(self, project_ref: str, choices: Sequence[str]) -> None:
         """Make `choices` what a project's annotators choose from; answers stay as they are."""
 
         def set_them() -> None:
-            self._require(project_id)
-            held = self._projects[project_id]
+            self._require(project_ref)
+            held = self._projects[project_ref]
             if not held.spec.classes:
                 raise AnnotatorError(
-                    f"the labelling config of project {project_id} has no Choices named 'label'"
+                    f"the labelling config of project {project_ref} has no Choices named 'label'"
                 )
             held.spec = replace(held.spec, classes=tuple(choices))
 
         self._called("set_choices", set_them)
 
-    def choices(self, project_id: int) -> Sequence[str]:
+    def choices(self, project_ref: str) -> Sequence[str]:
         """What a project's annotators choose from."""
-        return self._projects[project_id].spec.classes
+        return self._projects[project_ref].spec.classes
 
-    def delete_task(self, ls_task_id: int) -> None:
+    def delete_task(self, remote_id: str) -> None:
         """Delete a task; one that is not there is fine."""
-        self._called("delete_task", lambda: self._tasks.pop(ls_task_id, None))
+        self._called("delete_task", lambda: self._tasks.pop(remote_id, None))
 
     # --- people ------------------------------------------------------------------------------
 
-    def answer(self, ls_task_id: int, *choices: str, by: str) -> int:
+    def answer(self, remote_id: str, *choices: str, by: str) -> str:
         """The id of the annotation that says `choices`: any text, usually one, also none."""
-        return self._annotate(ls_task_id, choices, by, skipped=False)
+        return self._annotate(remote_id, choices, by, skipped=False)
 
-    def skip(self, ls_task_id: int, *, by: str) -> int:
+    def skip(self, remote_id: str, *, by: str) -> str:
         """The id of the annotation that skips the task."""
-        return self._annotate(ls_task_id, (), by, skipped=True)
+        return self._annotate(remote_id, (), by, skipped=True)
 
-    def edit(self, annotation_id: int, choice: str) -> None:
+    def edit(self, annotation_id: str, choice: str) -> None:
         """Change an answer; a skip becomes an answer."""
         task = self._task_of(annotation_id)
         edited = replace(
@@ -312,13 +320,13 @@ class MemoryAnnotator:
         task.annotations[annotation_id] = edited
         self._count(task)
 
-    def delete_annotation(self, annotation_id: int) -> None:
+    def delete_annotation(self, annotation_id: str) -> None:
         """Delete an answer or a skip."""
         task = self._task_of(annotation_id)
         del task.annotations[annotation_id]
         self._count(task)
 
-    def offered(self, project_id: int, *, by: str) -> Sequence[int]:
+    def offered(self, project_ref: str, *, by: str) -> Sequence[str]:
         """The tasks that the labelling stream offers a person, in order.
 
         A second answer of the same person takes a place, though it doesn't make the task done.
@@ -326,44 +334,44 @@ class MemoryAnnotator:
         return [
             i
             for i, task in self._tasks.items()
-            if task.project_id == project_id
+            if task.project_ref == project_ref
             and not task.done
             and by not in {a.annotator for a in task.annotations.values() if not a.skipped}
             and sum(not a.skipped for a in task.annotations.values()) < task.people
         ]
 
-    def offer(self, project_id: int, choices: Sequence[str] | None) -> None:
+    def offer(self, project_ref: str, choices: Sequence[str] | None) -> None:
         """Edit what annotators choose from, in the labelling config; None: our control is gone."""
-        held = self._projects[project_id]
+        held = self._projects[project_ref]
         held.spec = replace(held.spec, classes=tuple(choices or ()))
 
-    def remove_marker(self, project_id: int) -> None:
+    def remove_marker(self, project_ref: str) -> None:
         """Edit a project's description, so that it holds no marker."""
-        held = self._projects[project_id]
+        held = self._projects[project_ref]
         held.spec = replace(held.spec, marker="")
 
-    def rename_project(self, project_id: int, title: str) -> None:
+    def rename_project(self, project_ref: str, title: str) -> None:
         """Give a project another title."""
-        held = self._projects[project_id]
+        held = self._projects[project_ref]
         held.spec = replace(held.spec, title=title)
 
-    def delete_project(self, project_id: int) -> None:
+    def delete_project(self, project_ref: str) -> None:
         """Delete a project with its tasks."""
-        del self._projects[project_id]
-        self._tasks = {i: t for i, t in self._tasks.items() if t.project_id != project_id}
+        del self._projects[project_ref]
+        self._tasks = {i: t for i, t in self._tasks.items() if t.project_ref != project_ref}
 
-    def duplicate_task(self, ls_task_id: int) -> int:
+    def duplicate_task(self, remote_id: str) -> str:
         """The id of an unanswered copy of a task, key included."""
-        task = self._tasks[ls_task_id]
-        return self._add(task.project_id, task.data, self._instant())
+        task = self._tasks[remote_id]
+        return self._add(task.project_ref, task.data, self._instant())
 
-    def task_ids(self, project_id: int) -> Sequence[int]:
+    def task_ids(self, project_ref: str) -> Sequence[str]:
         """The ids of a project's tasks, in order."""
-        return [i for i, task in self._tasks.items() if task.project_id == project_id]
+        return [i for i, task in self._tasks.items() if task.project_ref == project_ref]
 
-    def data_of(self, ls_task_id: int) -> Mapping[str, Any]:
+    def data_of(self, remote_id: str) -> Mapping[str, Any]:
         """What a task holds, and so what its annotator can find out."""
-        return self._tasks[ls_task_id].data
+        return self._tasks[remote_id].data
 
     # --- trouble -----------------------------------------------------------------------------
 
@@ -423,19 +431,19 @@ class MemoryAnnotator:
         self._last = max(self._now(), self._last + timedelta(microseconds=1))
         return self._last
 
-    def _next(self, kind: str) -> int:
+    def _next(self, kind: str) -> str:
         self._n_made[kind] += 1
-        return self._n_made[kind]
+        return f"{kind[0]}{self._n_made[kind]}"
 
-    def _require(self, project_id: int) -> None:
-        if project_id not in self._projects:
-            raise ProjectGone(f"project {project_id} no longer exists")
+    def _require(self, project_ref: str) -> None:
+        if project_ref not in self._projects:
+            raise ProjectGone(f"project {project_ref} no longer exists")
 
-    def _project(self, project_id: int) -> Project:
-        held = self._projects[project_id]
-        tasks = [t for t in self._tasks.values() if t.project_id == project_id]
+    def _project(self, project_ref: str) -> Project:
+        held = self._projects[project_ref]
+        tasks = [t for t in self._tasks.values() if t.project_ref == project_ref]
         return Project(
-            project_id=project_id,
+            project_ref=project_ref,
             title=held.spec.title,
             marker=held.spec.marker,
             n_tasks=len(tasks),
@@ -444,52 +452,50 @@ class MemoryAnnotator:
             people=held.spec.people,
         )
 
-    def _add(self, project_id: int, data: Mapping[str, Any], at: datetime) -> int:
-        ls_task_id = self._next("task")
-        self._tasks[ls_task_id] = _Task(
-            project_id=project_id,
+    def _add(self, project_ref: str, data: Mapping[str, Any], at: datetime) -> str:
+        remote_id = self._next("task")
+        self._tasks[remote_id] = _Task(
+            project_ref=project_ref,
             data=_stored(data),
             updated_at=at,
-            people=self._projects[project_id].spec.people,
+            people=self._projects[project_ref].spec.people,
         )
-        return ls_task_id
+        return remote_id
 
-    def _touch(self, ls_task_id: int) -> None:
-        self._tasks[ls_task_id].updated_at = self._instant()
+    def _touch(self, remote_id: str) -> None:
+        self._tasks[remote_id].updated_at = self._instant()
 
     def _count(self, task: _Task) -> None:
         """Whether enough people have answered is found out when an answer changes, and only then."""
         task.done = len(_answered_by(task)) >= task.people
         task.updated_at = self._instant()
 
-    def _annotate(
-        self, ls_task_id: int, choices: tuple[str, ...], by: str, *, skipped: bool
-    ) -> int:
+    def _annotate(self, remote_id: str, choices: tuple[str, ...], by: str, *, skipped: bool) -> str:
         annotation_id = self._next("annotation")
-        self._tasks[ls_task_id].annotations[annotation_id] = RemoteAnnotation(
-            annotation_id=annotation_id,
+        self._tasks[remote_id].annotations[annotation_id] = RemoteAnnotation(
+            remote_id=annotation_id,
             updated_at=self._instant(),
             annotator=by,
             choices=choices,
             skipped=skipped,
         )
-        self._count(self._tasks[ls_task_id])
+        self._count(self._tasks[remote_id])
         return annotation_id
 
-    def _task_of(self, annotation_id: int) -> _Task:
+    def _task_of(self, annotation_id: str) -> _Task:
         return next(t for t in self._tasks.values() if annotation_id in t.annotations)
 
-    def _listed(self, project_id: int) -> list[RemoteTask]:
+    def _listed(self, project_ref: str) -> list[RemoteTask]:
         return [
             RemoteTask(
-                ls_task_id=ls_task_id,
+                remote_id=remote_id,
                 task_key=task.data.get(KEY),
                 updated_at=task.updated_at,
                 annotations=tuple(task.annotations.values()),
                 people=task.people,
             )
-            for ls_task_id, task in self._tasks.items()
-            if task.project_id == project_id
+            for remote_id, task in self._tasks.items()
+            if task.project_ref == project_ref
         ]
 
 

@@ -80,13 +80,13 @@ def _of_sending(
     yield Block(
         kind="in doubt",
         n=n[doubtful],
-        says=f"{_tasks(n[doubtful])} on the way to Label Studio when send was interrupted",
+        says=f"{_tasks(n[doubtful])} on the way to people when send was interrupted",
         remedy="the next `labelloop send` looks whether they arrived",
     )
     yield Block(
         kind="to send again",
         n=again,
-        says=f"{_tasks(again)} gone from Label Studio before they had a label",
+        says=f"{_tasks(again)} gone from where people answer before they had a label",
         remedy="the next `labelloop send` sends them again",
     )
     yield Block(

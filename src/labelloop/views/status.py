@@ -45,7 +45,7 @@ class QueueStatus:
 
     @property
     def n_to_send(self) -> int:
-        """Drawn, not yet in Label Studio."""
+        """Drawn, not yet before people."""
         return self._n(TaskState.DRAWN, TaskState.SENDING)
 
     @property
@@ -162,14 +162,14 @@ def _longest_first(queue: QueueStatus) -> tuple[bool, datetime, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """A task that waits for a person, since when, and where it stands in Label Studio."""
+    """A task that waits for a person, since when, and where it stands."""
 
     queue: str
     sample_id: str
     state: TaskState
     since: datetime | None
-    project_id: int
-    ls_task_id: int
+    project_ref: str
+    remote_id: str
 
 
 def waits(ledger: Ledger) -> list[Wait]:
@@ -182,8 +182,8 @@ def waits(ledger: Ledger) -> list[Wait]:
             sample_id=task.sample_id,
             state=task.state,
             since=task.sent_at,
-            project_id=task.project_id or 0,
-            ls_task_id=task.ls_task_id or 0,
+            project_ref=task.project_ref or "",
+            remote_id=task.remote_id or "",
         )
         for task in found
     ]
@@ -195,8 +195,8 @@ class Tie:
 
     queue: str
     sample_id: str
-    project_id: int
-    ls_task_id: int
+    project_ref: str
+    remote_id: str
     votes: Mapping[str, int]
 
 
@@ -209,8 +209,8 @@ def ties(ledger: Ledger) -> list[Tie]:
         Tie(
             queue=task.queue,
             sample_id=task.sample_id,
-            project_id=task.project_id or 0,
-            ls_task_id=task.ls_task_id or 0,
+            project_ref=task.project_ref or "",
+            remote_id=task.remote_id or "",
             votes=dict(Counter(v.answer or "" for v in votes(held.get(task.task_key, ())))),
         )
         for task in tied

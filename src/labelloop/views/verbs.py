@@ -91,7 +91,7 @@ def collect_line(r: "Collected") -> str:
         (r.n_skipped, "skipped"),
         (r.n_deleted, "deleted"),
         (r.n_duplicates, "duplicate tasks removed"),
-        (r.n_lost, "tasks gone from Label Studio, to be sent again"),
+        (r.n_lost, "tasks gone from their project, to be sent again"),
     ):
         if n:
             parts.append(f"{n:,} {what}")

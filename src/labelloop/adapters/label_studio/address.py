@@ -37,9 +37,14 @@ def checked_url(url: str) -> str:
     return str(parsed.copy_with(query=None, fragment=None)).rstrip("/")
 
 
-def project_page(address: str, project_id: int) -> str:
+def project_page(address: str, project_ref: str) -> str:
     """Where a person opens a project of the Label Studio at `address`."""
-    return f"{address}/projects/{project_id}/data"
+    return f"{address}/projects/{project_ref}/data"
+
+
+def task_page(address: str, project_ref: str, remote_id: str) -> str:
+    """Where a person opens a task of the Label Studio at `address`."""
+    return f"{project_page(address, project_ref)}?task={remote_id}"
 
 
 def checked_key(api_key: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from labelloop.adapters.label_studio import payloads
-from labelloop.adapters.label_studio.address import project_page
+from labelloop.adapters.label_studio.address import project_page, task_page
 from labelloop.adapters.label_studio.api import (
     AddressRefused,
     InternalError,
@@ -26,6 +26,7 @@ from labelloop.adapters.label_studio.labelling_config import (
     readable,
     with_choices,
 )
+from labelloop.core.remote_id import order_given
 from labelloop.errors import (
     AnnotatorDenied,
     AnnotatorError,
@@ -99,6 +100,11 @@ class LabelStudioAnnotator:
         self._api.close()
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return "Label Studio"
+
+    @property
     def url(self) -> str:
         """Where it is reached."""
         return self._api.url
@@ -115,8 +121,8 @@ class LabelStudioAnnotator:
         return AnnotatorFacts(
             version=version.release,
             user=account.email,
-            token="personal" if self._api.personal else "legacy",
-            token_expires_at=self._api.token_expires_at,
+            access="personal access token" if self._api.personal else "legacy token",
+            access_expires_at=self._api.token_expires_at,
             served_at=self._api.served_at,
         )
 
@@ -138,9 +144,13 @@ class LabelStudioAnnotator:
         members = self._api.ask("GET", "/api/users/", payloads.Members).root
         return {str(m.id): m.email for m in members if m.email}
 
-    def project_url(self, project_id: int) -> str:
+    def project_url(self, project_ref: str) -> str:
         """Where a person opens the project."""
-        return project_page(self._public_url, project_id)
+        return project_page(self._public_url, project_ref)
+
+    def task_url(self, project_ref: str, remote_id: str) -> str:
+        """Where a person opens one task."""
+        return task_page(self._public_url, project_ref, remote_id)
 
     def projects(self) -> Sequence[Project]:
         """The projects that carry a marker of labelloop, oldest first."""
@@ -172,7 +182,7 @@ class LabelStudioAnnotator:
             if listed.next is None:
                 break
             page += 1
-        return sorted(found.values(), key=lambda p: (p.created_at, p.project_id))
+        return sorted(found.values(), key=lambda p: (p.created_at, order_given(p.project_ref)))
 
     def create_project(self, spec: ProjectSpec) -> Project:
         """Create a project; not idempotent."""
@@ -188,7 +198,7 @@ class LabelStudioAnnotator:
         created = self._api.ask("POST", "/api/projects/", payloads.Project, body=body)
         return _project(created, spec.marker)
 
-    def open_bucket(self, project_id: int, access: BucketAccess) -> None:
+    def open_bucket(self, project_ref: str, access: BucketAccess) -> None:
         """See that the project can show s3:// links into a bucket, with these keys. Idempotent.
 
         It is an import storage that is never synced. Label Studio tries it each time.
@@ -197,12 +207,12 @@ class LabelStudioAnnotator:
             BucketRefused: Label Studio can't open the bucket, or won't.
             ProjectGone: the project no longer exists.
         """
-        self._require_project(project_id)
-        params: dict[str, str | int] = {"project": project_id}
+        self._require_project(project_ref)
+        params = {"project": project_ref}
         listed = self._api.ask("GET", STORAGES, payloads.Storages, params=params)
         there = [storage.id for storage in listed.root if storage.bucket == access.bucket]
         body = {
-            "project": project_id,
+            "project": int(project_ref),
             "title": "labelloop: never sync",
             "bucket": access.bucket,
             "s3_endpoint": access.endpoint_url,
@@ -231,35 +241,41 @@ class LabelStudioAnnotator:
                 remedy=f'{remedy}; or set images = "presign" in the queue',
             ) from exc
 
-    def import_tasks(self, project_id: int, tasks: Sequence[TaskData]) -> Sequence[int]:
+    def import_tasks(self, project_ref: str, tasks: Sequence[TaskData]) -> Sequence[str]:
         """Import all tasks or none; their ids in the same order. Not idempotent.
 
         Raises:
             ProjectGone: the project no longer exists.
+            AnnotatorError: its labelling config shows what the tasks don't hold.
         """
         if not tasks:
             return ()
         body = [{"data": {**readable(task.data), KEY: task.task_key}} for task in tasks]
-        path = f"/api/projects/{project_id}/import"
+        path = f"/api/projects/{project_ref}/import"
         try:
             imported = self._api.ask(
                 "POST", path, payloads.Imported, params={"return_task_ids": "true"}, body=body
             )
         except NotFound as exc:
-            raise self._gone(project_id) from exc
+            raise self._gone(project_ref) from exc
         except PageNotFound as exc:
             # Here Label Studio itself answers with a page of HTML: ask it in another way.
-            self._require_project(project_id)
+            self._require_project(project_ref)
             raise exc from None
+        except (AnnotatorUnavailable, AnnotatorDenied):
+            raise
+        except AnnotatorError as exc:
+            mended = "mend its labelling config under Settings, Labeling Interface"
+            raise AnnotatorError(exc.args[0], remedy=mended) from exc
         if len(imported.task_ids) != len(tasks):
             raise AnnotatorUnavailable(
                 f"Label Studio made {len(imported.task_ids)} tasks of {len(tasks)}"
-                f" in project {project_id}",
+                f" in project {project_ref}",
                 remedy="run again: what is missing is found and sent",
             )
-        return imported.task_ids
+        return [str(number) for number in imported.task_ids]
 
-    def find(self, project_id: int, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
+    def find(self, project_ref: str, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
         """The tasks that carry one of `task_keys`; a key may be found more than once.
 
         Raises:
@@ -269,12 +285,12 @@ class LabelStudioAnnotator:
         found: list[RemoteTask] = []
         for start in range(0, len(keys), KEYS_PER_REQUEST):
             some = keys[start : start + KEYS_PER_REQUEST]
-            for page in self._pages(project_id, _filter(f"data.{KEY}", "in_list", "String", some)):
+            for page in self._pages(project_ref, _filter(f"data.{KEY}", "in_list", "String", some)):
                 found += page
         return found
 
     def tasks(
-        self, project_id: int, updated_after: datetime | None = None
+        self, project_ref: str, updated_after: datetime | None = None
     ) -> Iterator[Sequence[RemoteTask]]:
         """The project's tasks with their annotations, page by page; changed after a moment, or all.
 
@@ -282,37 +298,37 @@ class LabelStudioAnnotator:
             ProjectGone: the project no longer exists.
         """
         if updated_after is None:
-            return self._pages(project_id)
+            return self._pages(project_ref)
         moment = updated_after.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return self._pages(project_id, _filter("updated_at", "greater", "Datetime", moment))
+        return self._pages(project_ref, _filter("updated_at", "greater", "Datetime", moment))
 
-    def replace_data(self, ls_task_id: int, data: Mapping[str, Any]) -> bool:
+    def replace_data(self, remote_id: str, data: Mapping[str, Any]) -> bool:
         """Replace a task's data; False where the task is gone. Idempotent."""
         if not isinstance(data.get(KEY), str):
             raise ArgumentError(
-                f"the new data of task {ls_task_id} lacks its key",
+                f"the new data of task {remote_id} lacks its key",
                 remedy=f"keep {KEY!r} in the data: without it the task can't be found again",
             )
         body = {"data": readable(data)}
         try:
-            self._api.ask("PATCH", f"/api/tasks/{ls_task_id}/", payloads.Nothing, body=body)
+            self._api.ask("PATCH", f"/api/tasks/{remote_id}/", payloads.Nothing, body=body)
         except NotFound:
             return False
         return True
 
-    def ask_people(self, ls_task_id: int, people: int, *, done: bool) -> bool:
+    def ask_people(self, remote_id: str, people: int, *, done: bool) -> bool:
         """Let a task ask this many different people, and say whether they have answered: a task that
         isn't done is offered to whoever hasn't answered it. False where it is gone. Idempotent.
         """
         # A new `overlap` alone leaves is_labeled as it was: nobody would be offered the task.
         body = {"overlap": people, "is_labeled": done}
         try:
-            self._api.ask("PATCH", f"/api/tasks/{ls_task_id}/", payloads.Nothing, body=body)
+            self._api.ask("PATCH", f"/api/tasks/{remote_id}/", payloads.Nothing, body=body)
         except NotFound:
             return False
         return True
 
-    def set_choices(self, project_id: int, choices: Sequence[str]) -> None:
+    def set_choices(self, project_ref: str, choices: Sequence[str]) -> None:
         """Make `choices` what a project's annotators choose from; answers stay as they are. Idempotent.
 
         What people changed in the labelling config besides stays too.
@@ -321,13 +337,13 @@ class LabelStudioAnnotator:
             ProjectGone: the project no longer exists.
             AnnotatorError: its labelling config has no place for them any more.
         """
-        path = f"/api/projects/{project_id}/"
+        path = f"/api/projects/{project_ref}/"
         try:
             held = self._api.ask("GET", path, payloads.ProjectConfig).label_config
             wanted = with_choices(held, choices)
             if wanted is None:
                 raise AnnotatorError(
-                    f"the labelling config of project {project_id} has no Choices named {CONTROL!r}, so "
+                    f"the labelling config of project {project_ref} has no Choices named {CONTROL!r}, so "
                     "its answers can't be kept in step with the settings",
                     remedy="put the control back under Settings, Labeling Interface, or delete the "
                     "project: its open tasks go to a new one",
@@ -335,17 +351,17 @@ class LabelStudioAnnotator:
             if wanted != held:
                 self._api.ask("PATCH", path, payloads.Nothing, body={"label_config": wanted})
         except NotFound as exc:
-            raise self._gone(project_id) from exc
+            raise self._gone(project_ref) from exc
 
-    def delete_task(self, ls_task_id: int) -> None:
+    def delete_task(self, remote_id: str) -> None:
         """Delete a task; one that is not there is fine."""
         try:
-            self._api.delete(f"/api/tasks/{ls_task_id}/")
+            self._api.delete(f"/api/tasks/{remote_id}/")
         except NotFound:
             return
 
     def _pages(
-        self, project_id: int, *filters: Mapping[str, object]
+        self, project_ref: str, *filters: Mapping[str, object]
     ) -> Iterator[Sequence[RemoteTask]]:
         """Tasks in the order of their ids. Each page starts after the last id of the one before,
         so that tasks which come or go meanwhile move no other task past us unseen.
@@ -358,7 +374,7 @@ class LabelStudioAnnotator:
                 "ordering": ["tasks:id"],
             }
             params: dict[str, str | int] = {
-                "project": project_id,
+                "project": project_ref,
                 "fields": "all",
                 "resolve_uri": "false",
                 "page": 1,
@@ -369,29 +385,29 @@ class LabelStudioAnnotator:
             try:
                 page = self._api.ask("GET", "/api/tasks", payloads.TaskPage, params=params)
             except NotFound as exc:
-                raise self._gone(project_id) from exc
+                raise self._gone(project_ref) from exc
             if page.tasks:
                 yield [task.remote() for task in page.tasks]
             if len(page.tasks) < self._page_size:
                 return
             last_id = page.tasks[-1].id
 
-    def _require_project(self, project_id: int) -> None:
+    def _require_project(self, project_ref: str) -> None:
         try:
-            self._api.ask("GET", f"/api/projects/{project_id}/", payloads.Nothing)
+            self._api.ask("GET", f"/api/projects/{project_ref}/", payloads.Nothing)
         except NotFound as exc:
-            raise self._gone(project_id) from exc
+            raise self._gone(project_ref) from exc
 
-    def _gone(self, project_id: int) -> ProjectGone:
+    def _gone(self, project_ref: str) -> ProjectGone:
         return ProjectGone(
-            f"project {project_id} no longer exists in Label Studio at {self._api.url}",
+            f"project {project_ref} no longer exists in Label Studio at {self._api.url}",
             remedy="run again: its open tasks go to a new project",
         )
 
 
 def _project(project: payloads.Project, marker: str) -> Project:
     return Project(
-        project_id=project.id,
+        project_ref=str(project.id),
         title=project.title or "",
         marker=marker,
         n_tasks=project.task_number or 0,

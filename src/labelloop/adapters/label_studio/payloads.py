@@ -90,7 +90,7 @@ class Annotation(Payload):
     def remote(self) -> RemoteAnnotation:
         """The annotation as the steps know it."""
         return RemoteAnnotation(
-            annotation_id=self.id,
+            remote_id=str(self.id),
             updated_at=self.updated_at,
             annotator=_user(self.completed_by),
             choices=_choices(self.result),
@@ -111,7 +111,7 @@ class Task(Payload):
         """The task as the steps know it."""
         key = self.data.get("labelloop")
         return RemoteTask(
-            ls_task_id=self.id,
+            remote_id=str(self.id),
             task_key=key if isinstance(key, str) else None,
             updated_at=self.updated_at,
             annotations=tuple(a.remote() for a in sorted(self.annotations, key=lambda a: a.id)),

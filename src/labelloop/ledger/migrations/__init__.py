@@ -17,6 +17,7 @@ LARGE_INDEXES = {
         "tasks_several": "tasks (queue, state) WHERE answers_wanted > 1",
     },
     "0004": {"draws_round": "draws (round, queue, position)"},
+    "0005": {"draws_content": "draws (content_hash)"},
 }
 """By version: its indexes on tables that may have millions of rows by then."""
 _LOOK_AGAIN_S = 1.0

@@ -54,11 +54,11 @@ def merge(
     A deletion changes its task. One that is missing from a task that hasn't changed since was lost by
     the annotator, restored from a backup say, and stands.
     """
-    latest = {a.annotation_id: a for a in held}
+    latest = {a.remote_id: a for a in held}
     fresh: list[Annotation] = []
-    usable: set[int] = set()
+    usable: set[str] = set()
     for said in there.annotations:
-        known = latest.get(said.annotation_id)
+        known = latest.get(said.remote_id)
         answer = allowed.chosen(said)
         present = None if answer is None else allowed.present(answer)
         if known is None or said.updated_at > known.updated_at:
@@ -67,34 +67,34 @@ def merge(
                 continue
             revision = Annotation(
                 task_key=key,
-                annotation_id=said.annotation_id,
+                remote_id=said.remote_id,
                 updated_at=said.updated_at,
                 annotator=said.annotator,
                 answer=answer,
                 skipped=said.skipped,
             )
             fresh.append(revision)
-            latest[said.annotation_id] = replace(revision, answer=present)
+            latest[said.remote_id] = replace(revision, answer=present)
             tally.n_edited += known is not None and known.answer != present
             tally.n_skipped += said.skipped and (known is None or not known.skipped)
         elif known.deleted:
             annotations.mark_deleted(tx, [known], None)
-            latest[said.annotation_id] = replace(known, deleted=False)
+            latest[said.remote_id] = replace(known, deleted=False)
         # what was taken in once stands, also when its class is retired since
-        usable.add(said.annotation_id)
-    said_ids = {said.annotation_id for said in there.annotations}
+        usable.add(said.remote_id)
+    said_ids = {said.remote_id for said in there.annotations}
     gone = [
         a
         for a in latest.values()
-        if a.annotation_id not in usable
+        if a.remote_id not in usable
         and not a.deleted
-        and (a.annotation_id in said_ids or a.updated_at < there.changed_at)
+        and (a.remote_id in said_ids or a.updated_at < there.changed_at)
     ]
     annotations.insert(tx, fresh)
     annotations.mark_deleted(tx, gone, now)
     tally.n_deleted += len(gone)
     for a in gone:
-        latest[a.annotation_id] = replace(a, deleted=True)
+        latest[a.remote_id] = replace(a, deleted=True)
     return list(latest.values())
 
 
@@ -102,9 +102,9 @@ def strays_of(
     key: str, said: Sequence[RemoteAnnotation], held: Sequence[Annotation]
 ) -> list[Stray]:
     """The answers to a task that are no class."""
-    usable = {a.annotation_id for a in held if not a.deleted}
+    usable = {a.remote_id for a in held if not a.deleted}
     return [
-        Stray(key, each.annotation_id, " + ".join(each.choices) or "(nothing)", each.annotator)
+        Stray(key, each.remote_id, " + ".join(each.choices) or "(nothing)", each.annotator)
         for each in said
-        if each.annotation_id not in usable
+        if each.remote_id not in usable
     ]

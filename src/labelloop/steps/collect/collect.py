@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from labelloop.core.remote_id import order_given
 from labelloop.core.task import OPEN, Task
 from labelloop.errors import AnnotatorError, AnnotatorUnavailable, ProjectGone
 from labelloop.ledger import Lease, Ledger, annotations, classes, cursors, tasks
@@ -53,15 +54,15 @@ class Collect:
             found = whereabouts(
                 self._ledger, lease, self._annotator, ledger_id=self._ledger_id, anew=anew
             )
-            for project_id in sorted(found.gone):
-                self._lose_project(lease, project_id, queues[project_id], tally)
+            for project_ref in sorted(found.gone):
+                self._lose_project(lease, project_ref, queues[project_ref], tally)
             intake = Intake(self._ledger, lease, self._annotator, allowed, tally, clock=self._clock)
             troubles: list[AnnotatorError] = []
-            for project_id, project in sorted(found.there.items()):
+            for project_ref, project in sorted(found.there.items()):
                 try:
                     self._collect(lease, project, allowed, intake, tally)
                 except ProjectGone:
-                    self._lose_project(lease, project_id, queues[project_id], tally)
+                    self._lose_project(lease, project_ref, queues[project_ref], tally)
                 except AnnotatorUnavailable as exc:
                     if troubles:  # it isn't that one project
                         raise
@@ -81,17 +82,17 @@ class Collect:
         intake: Intake,
         tally: Tally,
     ) -> None:
-        cursor = f"collect:{project.project_id}"
+        cursor = f"collect:{project.project_ref}"
         with self._ledger.read() as tx:
             text = cursors.get(tx, cursor)
         mark = datetime.fromisoformat(text) if text else None
-        seen: dict[int, str | None] = {}
+        seen: dict[str, str | None] = {}
         newest = self._read(project, mark - OVERLAP if mark else None, intake, seen)
         with self._ledger.write(lease) as tx:
             if newest is not None and (mark is None or newest > mark):
                 cursors.put(tx, cursor, newest.isoformat())
             counts = ProjectCounts.of(tx, project)
-            swept = cursors.get(tx, f"swept:{project.project_id}")
+            swept = cursors.get(tx, f"swept:{project.project_ref}")
             usable = [s.task_key for s in annotations.strays(tx) if allowed.has(s.value)]
             became_classes = bool(believed_in(tx, project, usable))
             displaced = is_displaced(tx, project, seen, swept)
@@ -103,7 +104,7 @@ class Collect:
         project: Project,
         after: datetime | None,
         intake: Intake,
-        seen: dict[int, str | None],
+        seen: dict[str, str | None],
     ) -> datetime | None:
         """Take in the pages of tasks changed after a moment; returns the newest change seen.
 
@@ -111,8 +112,8 @@ class Collect:
         """
         newest: datetime | None = None
         done = 0
-        for page in self._annotator.tasks(project.project_id, after):
-            seen.update((remote.ls_task_id, remote.task_key) for remote in page)
+        for page in self._annotator.tasks(project.project_ref, after):
+            seen.update((remote.remote_id, remote.task_key) for remote in page)
             intake.take_in(project, page)
             newest = max([r.updated_at for r in page] + ([newest] if newest else []), default=None)
             done += len(page)
@@ -125,23 +126,25 @@ class Collect:
         The id of a task that is gone may be another's: an annotator that was restored gives it again.
         """
         with self._ledger.read() as tx:
-            before = tasks.in_project(tx, project.project_id)
-        seen: dict[int, str | None] = {}
+            before = tasks.in_project(tx, project.project_ref)
+        seen: dict[str, str | None] = {}
         self._read(project, None, intake, seen)
         with self._ledger.read() as tx:  # a duplicate may have been adopted meanwhile
             believed = tasks.by_key(tx, [task.task_key for task in before]).values()
-        gone = [t for t in believed if seen.get(t.ls_task_id or 0) != t.task_key]
-        self._lose(lease, gone, "gone from Label Studio", tally)
+        gone = [t for t in believed if seen.get(t.remote_id or "") != t.task_key]
+        self._lose(lease, gone, f"gone from {self._annotator.name}", tally)
         with self._ledger.write(lease) as tx:
-            swept = ProjectCounts.of(tx, project, anew=True).noted(max(seen, default=0))
-            cursors.put(tx, f"swept:{project.project_id}", swept)
+            swept = ProjectCounts.of(tx, project, anew=True).noted(
+                max(seen, key=order_given, default="")
+            )
+            cursors.put(tx, f"swept:{project.project_ref}", swept)
 
-    def _lose_project(self, lease: Lease, project_id: int, queue: str, tally: Tally) -> None:
+    def _lose_project(self, lease: Lease, project_ref: str, queue: str, tally: Tally) -> None:
         with self._ledger.read() as tx:
-            open_tasks = tasks.open_in_project(tx, project_id)
+            open_tasks = tasks.open_in_project(tx, project_ref)
         if open_tasks:
             tally.lost_projects.append(queue)
-            self._lose(lease, open_tasks, f"project {project_id} is gone", tally)
+            self._lose(lease, open_tasks, f"project {project_ref} is gone", tally)
 
     def _lose(self, lease: Lease, gone: Sequence[Task], why: str, tally: Tally) -> None:
         """Tasks that people can't answer any more are sent again; a resolved label stands."""

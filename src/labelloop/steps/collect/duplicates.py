@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from labelloop.core.annotation import Annotation
+from labelloop.core.remote_id import order_given
 from labelloop.core.task import Task
 from labelloop.ledger import Lease, Ledger, tasks
 from labelloop.ports.annotator import Annotator, Project, RemoteAnnotation, RemoteTask
@@ -53,32 +54,32 @@ class Duplicates:
             task = ours.get(remote.task_key or "")
             if task is None or remote.task_key is None:
                 continue
-            if remote.ls_task_id == task.ls_task_id and remote.task_key not in whole:
+            if remote.remote_id == task.remote_id and remote.task_key not in whole:
                 whole[remote.task_key] = RemoteAnswers.of([remote])
-            elif remote.ls_task_id != task.ls_task_id:
+            elif remote.remote_id != task.remote_id:
                 doubled.add(remote.task_key)
         for key, there_now in whole.items():
-            ids = {a.annotation_id for a in there_now.annotations}
-            if any(not a.deleted and a.annotation_id not in ids for a in held.get(key, [])):
+            ids = {a.remote_id for a in there_now.annotations}
+            if any(not a.deleted and a.remote_id not in ids for a in held.get(key, [])):
                 doubled.add(key)
         if doubled:
             copies: dict[str, list[RemoteTask]] = {}
-            for remote in self._annotator.find(project.project_id, sorted(doubled)):
+            for remote in self._annotator.find(project.project_ref, sorted(doubled)):
                 copies.setdefault(remote.task_key or "", []).append(remote)
             for key in doubled & copies.keys():
-                there = sorted(copies[key], key=lambda r: r.ls_task_id)
+                there = sorted(copies[key], key=lambda r: order_given(r.remote_id))
                 whole[key] = RemoteAnswers.of(there)
                 self._keep_one(ours[key], there)
         return whole
 
     def _keep_one(self, task: Task, there: Sequence[RemoteTask]) -> None:
         # one that was answered before one that was not, the one we know before others
-        stays = min(there, key=lambda r: (not r.annotations, r.ls_task_id != task.ls_task_id))
-        if stays.ls_task_id != task.ls_task_id:
+        stays = min(there, key=lambda r: (not r.annotations, r.remote_id != task.remote_id))
+        if stays.remote_id != task.remote_id:
             with self._ledger.write(self._lease) as tx:
-                tasks.adopt(tx, task.task_key, stays.ls_task_id)
+                tasks.adopt(tx, task.task_key, stays.remote_id)
                 tasks.note_people(tx, task.task_key, stays.people)
         for remote in there:
-            if remote.ls_task_id != stays.ls_task_id and not remote.annotations:
-                self._annotator.delete_task(remote.ls_task_id)
+            if remote.remote_id != stays.remote_id and not remote.annotations:
+                self._annotator.delete_task(remote.remote_id)
                 self._tally.n_duplicates += 1

@@ -45,12 +45,12 @@ class Intake:
             before = annotations.latest(tx, keys)
         for remote in page:  # an older copy of the annotator may bring forgotten samples back
             if remote.task_key in ours and ours[remote.task_key].forgotten:
-                self._annotator.delete_task(remote.ls_task_id)
+                self._annotator.delete_task(remote.remote_id)
         ours = {
             k: t
             for k, t in ours.items()
             # while a task is being sent, it is send's to move
-            if t.project_id == project.project_id
+            if t.project_ref == project.project_ref
             and t.state is not TaskState.SENDING
             and not t.forgotten
         }
@@ -66,7 +66,7 @@ class Intake:
             n_now = 0
             for remote in page:
                 task = ours.get(remote.task_key or "")
-                same = task is not None and task.ls_task_id == remote.ls_task_id
+                same = task is not None and task.remote_id == remote.remote_id
                 if task is not None and same and task.people_asked != remote.people:
                     tasks.note_people(tx, task.task_key, remote.people)
             for key, there in whole.items():
@@ -85,7 +85,7 @@ class Intake:
                 strays += strays_of(key, there.annotations, now_held)
                 self._move(tx, ours[key], now_held, labels.get(key))
             annotations.set_strays(tx, list(whole), strays, self._clock.now())
-            held_counts.add(tx, project.project_id, n_now + len(strays) - n_before)
+            held_counts.add(tx, project.project_ref, n_now + len(strays) - n_before)
 
     def count_votes_again(self) -> None:
         """Where classes were renamed or merged, votes that differed may agree now: count them again."""

@@ -1,6 +1,6 @@
 """Where the projects that hold our tasks are: there, gone, or out of sight.
 
-A project that can't be seen isn't gone for that: the address may name another Label Studio, the account
+A project that can't be seen isn't gone for that: the address may name another annotator, the account
 may not see it, or its marker was removed. To take it for gone would have its tasks labelled twice.
 """
 
@@ -12,7 +12,7 @@ from labelloop.errors import AnnotatorDenied, AnnotatorError, ProjectGone
 from labelloop.ledger import Lease, Ledger, cursors, tasks
 from labelloop.ports.annotator import Annotator, Project
 
-_SEEN_AT = "label studio"
+_SEEN_AT = "annotator"
 _LOOKED_FOR = 80
 
 
@@ -20,9 +20,9 @@ _LOOKED_FOR = 80
 class Whereabouts:
     """The projects that tasks were sent to, by their ids. `hidden`: why it can't be said of the others."""
 
-    there: Mapping[int, Project] = field(default_factory=dict)
-    gone: frozenset[int] = frozenset()
-    hidden: Mapping[int, AnnotatorError] = field(default_factory=dict)
+    there: Mapping[str, Project] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+    hidden: Mapping[str, AnnotatorError] = field(default_factory=dict)
 
 
 def whereabouts(
@@ -43,9 +43,9 @@ def whereabouts(
         return Whereabouts()
     ours = project_marker(ledger_id, "")
     there = {
-        p.project_id: p
+        p.project_ref: p
         for p in annotator.projects()
-        if p.project_id in known and p.marker.startswith(ours)
+        if p.project_ref in known and p.marker.startswith(ours)
     }
     if len(there) < len(known):
         annotator.check_account()
@@ -57,15 +57,15 @@ def whereabouts(
         if not noted:
             with ledger.write(lease) as tx:
                 cursors.put(tx, _SEEN_AT, annotator.url)
-    gone: set[int] = set()
-    hidden: dict[int, AnnotatorError] = {}
-    for project_id, queue in sorted(known.items()):
-        if project_id not in there:
-            why = why_hidden(ledger, annotator, project_id, queue, ours + queue)
+    gone: set[str] = set()
+    hidden: dict[str, AnnotatorError] = {}
+    for project_ref, queue in sorted(known.items()):
+        if project_ref not in there:
+            why = why_hidden(ledger, annotator, project_ref, queue, ours + queue)
             if why is None:
-                gone.add(project_id)
+                gone.add(project_ref)
             else:
-                hidden[project_id] = why
+                hidden[project_ref] = why
     return Whereabouts(there, frozenset(gone), hidden)
 
 
@@ -79,32 +79,32 @@ def refuse_another(ledger: Ledger, annotator: Annotator, n_projects: int) -> Non
         seen_at = cursors.get(tx, _SEEN_AT)
     if seen_at not in {None, annotator.url}:
         raise AnnotatorError(
-            f"none of the projects that tasks were sent to ({n_projects}) is in Label Studio at "
-            f"{annotator.url}; they were last seen at {seen_at}",
-            remedy="correct [label_studio] url; where that Label Studio is gone for good, "
+            f"none of the projects that tasks were sent to ({n_projects}) is in "
+            f"{annotator.name} at {annotator.url}; they were last seen at {seen_at}",
+            remedy=f"correct the url of {annotator.name}; where the one there is gone for good, "
             "`labelloop collect --anew` has the open tasks sent to this one",
         )
 
 
 def why_hidden(
-    ledger: Ledger, annotator: Annotator, project_id: int, queue: str, marker: str
+    ledger: Ledger, annotator: Annotator, project_ref: str, queue: str, marker: str
 ) -> AnnotatorError | None:
     """Why a project isn't listed though it is there; None where it is gone, or holds nothing open."""
     with ledger.read() as tx:
-        keys = [task.task_key for task in tasks.open_in_project(tx, project_id)]
+        keys = [task.task_key for task in tasks.open_in_project(tx, project_ref)]
     try:
-        found = annotator.find(project_id, keys[:_LOOKED_FOR]) if keys else ()
+        found = annotator.find(project_ref, keys[:_LOOKED_FOR]) if keys else ()
     except ProjectGone:
         return None
     except AnnotatorDenied as exc:
         return AnnotatorDenied(
-            f"the account of the token may not see project {project_id} of queue {queue!r}: {exc.args[0]}",
+            f"the account of the token may not see project {project_ref} of queue {queue!r}: {exc.args[0]}",
             remedy="use the token of a member of the organisation that the project belongs to",
         )
     if not found:
         return None
     return AnnotatorError(
-        f"project {project_id} of queue {queue!r} holds tasks of ours, and its description no longer "
+        f"project {project_ref} of queue {queue!r} holds tasks of ours, and its description no longer "
         f"holds the line {marker!r}",
-        remedy=f"put that line back, under Settings, General: {annotator.project_url(project_id)}",
+        remedy=f"put that line back into it: {annotator.project_url(project_ref)}",
     )

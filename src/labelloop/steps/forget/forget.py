@@ -59,7 +59,7 @@ class Forgotten:
     n_draws, n_answers
         draws that stay without their sample; people's answers that were deleted or made nameless
     n_tasks, n_copies
-        tasks that Label Studio may hold; blind copies
+        tasks that people may still see; blind copies
     redacted
         dataset versions that lost rows; with `dry_run` without their new hash
     exports
@@ -297,17 +297,17 @@ class Forget:
         for project in annotator.projects():
             if not project.marker.startswith(own):
                 continue
-            for remote in self._remote(annotator, project.project_id, erasure):
-                annotator.delete_task(remote.ls_task_id)
+            for remote in self._remote(annotator, project.project_ref, erasure):
+                annotator.delete_task(remote.remote_id)
 
     def _remote(
-        self, annotator: Annotator, project_id: int, erasure: Erasure
+        self, annotator: Annotator, project_ref: str, erasure: Erasure
     ) -> Sequence[RemoteTask]:
         """The tasks in a project; where some were being sent, once what was asked is carried out."""
 
         def look() -> Sequence[RemoteTask]:
             try:
-                return annotator.find(project_id, erasure.task_keys)
+                return annotator.find(project_ref, erasure.task_keys)
             except ProjectGone:
                 return []
 

@@ -1,6 +1,6 @@
-"""Rebuilds a lost ledger from what is left of it elsewhere: the log, Label Studio and the manifests.
+"""Rebuilds a lost ledger from what is left of it elsewhere: the log, the annotator and the manifests.
 
-A task key is a hash, so each sample of the log is hashed until the keys that Label Studio holds are
+A task key is a hash, so each sample of the log is hashed until the keys that the annotator holds are
 found. Which round drew a sample, from which frame and with which probability, stands nowhere else: the
 answers feed datasets again, and no accuracy.
 """
@@ -15,7 +15,7 @@ from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Candidate, FrameRange, Round
 from labelloop.core.task import TaskState
-from labelloop.core.token import task_key
+from labelloop.core.token import task_key, unkeyed_task_key
 from labelloop.ledger import (
     Ledger,
     Transaction,
@@ -32,6 +32,7 @@ from labelloop.ports.annotator import Annotator
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import PredictionLog
 from labelloop.steps.rebuild.surviving import (
+    Released,
     SurvivingLabel,
     SurvivingTask,
     released_in,
@@ -66,9 +67,9 @@ class Rebuilt:
     """What was found again.
 
     n_unknown
-        tasks in Label Studio whose sample the log doesn't hold; they are left alone
+        the annotator's tasks whose sample the log doesn't hold; they are left alone
     n_from_manifests
-        labels that stand in a manifest and no longer in Label Studio
+        labels that stand in a manifest and no longer where people answer
     not_read
         version folders that can't be read, and why
     missing
@@ -117,8 +118,9 @@ class Rebuild:
         visible = self._log.visible_after(0)
         whole = FrameRange(batch_to=max((b.batch for b in visible), default=0))
         remote = surviving_tasks(self._annotator, self._log.ledger_id, self._progress)
-        released = released_in(self._folder, self._log.ledger_id)
-        samples = self._samples(whole, set(remote) | set(released.labels))
+        released = released_in(self._folder)
+        samples = self._samples(whole, set(remote))
+        labels = self._labels(released, samples)
         found = {
             c.sample_id: c
             for c in self._log.rows_of(whole, (), sorted({s for s, _ in samples.values()}))
@@ -138,7 +140,7 @@ class Rebuild:
                     if why is purpose and sample in found
                 }
                 there = {key: remote[key] for key in own if key in remote}
-                only_held = {key: released.labels[key] for key in own if key not in there}
+                only_held = {key: labels[key] for key in own if key not in there}
                 if not own:
                     continue
                 self._round(tx, whole, purpose, own, there, only_held, now)
@@ -171,14 +173,29 @@ class Rebuild:
         for batch in self._log.scan(whole, (), ()) if keys else ():
             for sample_id in batch.column("sample_id").to_pylist():
                 for purpose in Purpose:
-                    key = task_key(self._log.ledger_id, purpose.value, sample_id)
-                    if key in keys:
-                        found[key] = (sample_id, purpose)
+                    own = self._key(purpose, sample_id)
+                    before = unkeyed_task_key(self._log.ledger_id, purpose.value, sample_id)
+                    found |= {key: (sample_id, purpose) for key in (own, before) if key in keys}
             n += len(batch)
             self._progress("samples tried", n, None)
             if len(found) == len(keys):
                 break
         return found
+
+    def _labels(
+        self, released: Released, samples: dict[str, tuple[str, Purpose]]
+    ) -> dict[str, SurvivingLabel]:
+        """The labels by the key of their task, which joins `samples` where it isn't there yet."""
+        keys = {(purpose, sample): key for key, (sample, purpose) in samples.items()}
+        found: dict[str, SurvivingLabel] = {}
+        for (purpose, sample), held in released.labels.items():
+            key = keys.get((purpose, sample)) or self._key(purpose, sample)
+            samples[key] = (sample, purpose)
+            found[key] = replace(held, label=replace(held.label, task_key=key))
+        return found
+
+    def _key(self, purpose: Purpose, sample_id: str) -> str:
+        return task_key(self._log.ledger_id, purpose.value, sample_id, salt=self._log.salt)
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -221,13 +238,13 @@ class Rebuild:
         self._settled(tx, held, now)
 
     def _sent(self, tx: Transaction, there: Mapping[str, SurvivingTask], now: datetime) -> None:
-        for project_id in sorted({each.project_id for each in there.values()}):
-            own = {k: e.task for k, e in there.items() if e.project_id == project_id}
+        for project_ref in sorted({each.project_ref for each in there.values()}):
+            own = {k: e.task for k, e in there.items() if e.project_ref == project_ref}
             # links lapse at a time that nobody knows any more: they count as lapsing now
             tasks.begin_sending(
                 tx,
                 list(tasks.by_key(tx, list(own)).values()),
-                project_id,
+                project_ref,
                 at=now,
                 url_expires_at=now,
             )
@@ -235,7 +252,7 @@ class Rebuild:
             tasks.confirm_sent(
                 tx,
                 moving,
-                [own[task.task_key].ls_task_id for task in moving],
+                [own[task.task_key].remote_id for task in moving],
                 at=now,
                 people_asked=[own[task.task_key].people for task in moving],
             )

@@ -1,4 +1,4 @@
-"""What survives of a lost ledger elsewhere: tasks and answers in Label Studio, versions in folders."""
+"""What survives of a lost ledger elsewhere: tasks and answers where people gave them, versions in folders."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 from labelloop.core.annotation import Label
 from labelloop.core.dataset import DatasetVersion, Origin
 from labelloop.core.queue import Purpose
-from labelloop.core.token import project_marker, task_key
+from labelloop.core.token import project_marker
 from labelloop.errors import DatasetError
 from labelloop.ports.annotator import Annotator, RemoteTask
 from labelloop.ports.clock import Progress
@@ -18,16 +18,16 @@ from labelloop.steps.build import manifest_file
 
 @dataclass(frozen=True, slots=True)
 class SurvivingTask:
-    """A task as Label Studio holds it, with its place there."""
+    """A task as the annotator holds it, with its place there."""
 
     queue: str
-    project_id: int
+    project_ref: str
     task: RemoteTask
 
 
 @dataclass(frozen=True, slots=True)
 class SurvivingLabel:
-    """A person's label as a manifest holds it."""
+    """A person's label as a manifest holds it: its task isn't known there."""
 
     queue: str
     label: Label
@@ -39,33 +39,33 @@ class Released:
     """What the version folders hold."""
 
     versions: list[DatasetVersion] = field(default_factory=list)
-    labels: dict[str, SurvivingLabel] = field(default_factory=dict)
-    """By task key: the newest versions' labels of people."""
+    labels: dict[tuple[Purpose, str], SurvivingLabel] = field(default_factory=dict)
+    """By purpose and sample: the newest versions' labels of people."""
     not_read: list[str] = field(default_factory=list)
 
 
 def surviving_tasks(
     annotator: Annotator, ledger_id: str, progress: Progress
 ) -> dict[str, SurvivingTask]:
-    """Our tasks in Label Studio by their key; of duplicates the one that people answered."""
+    """The annotator's tasks of ours by their key; of duplicates the one that people answered."""
     found: dict[str, SurvivingTask] = {}
     prefix = project_marker(ledger_id, "")
     for project in annotator.projects():
         if not project.marker.startswith(prefix):
             continue
         queue = project.marker.removeprefix(prefix)
-        for page in annotator.tasks(project.project_id):
+        for page in annotator.tasks(project.project_ref):
             for task in page:
                 if task.task_key is None:
                     continue
                 before = found.get(task.task_key)
                 if before is None or (task.annotations and not before.task.annotations):
-                    found[task.task_key] = SurvivingTask(queue, project.project_id, task)
+                    found[task.task_key] = SurvivingTask(queue, project.project_ref, task)
             progress("tasks found", len(found), None)
     return found
 
 
-def released_in(folder: Path, ledger_id: str) -> Released:
+def released_in(folder: Path) -> Released:
     """The versions whose folders are whole, and the labels of people in the newest of each name."""
     released = Released()
     for place in sorted(folder.glob("*/v*")):
@@ -75,7 +75,7 @@ def released_in(folder: Path, ledger_id: str) -> Released:
             released.not_read.append(str(exc.args[0]))
     released.versions.sort(key=lambda v: (v.name, v.version))
     for version in {v.name: v for v in released.versions}.values():
-        released.labels.update(_labels(version, ledger_id))
+        released.labels.update(_labels(version))
     return released
 
 
@@ -123,7 +123,7 @@ def version_in(place: Path) -> DatasetVersion:
     return version
 
 
-def _labels(version: DatasetVersion, ledger_id: str) -> Iterator[tuple[str, SurvivingLabel]]:
+def _labels(version: DatasetVersion) -> Iterator[tuple[tuple[Purpose, str], SurvivingLabel]]:
     columns = ["sample_id", "label", "queue", "annotator", "annotation_revision"]
     table = manifest_file.read(
         Path(version.uri) / "manifest.parquet",
@@ -132,13 +132,15 @@ def _labels(version: DatasetVersion, ledger_id: str) -> Iterator[tuple[str, Surv
     )
     purpose = Purpose.EVALUATION if version.name == "evaluation" else Purpose.TRAINING
     for row in table.to_pylist():
-        key = task_key(ledger_id, purpose.value, row["sample_id"])
         label = Label(
-            task_key=key,
+            task_key="",
             label=row["label"],
             method=f"as in {version.name} v{version.version}",
             n_votes=1,
             revision=row["annotation_revision"] or "",
             annotator=row["annotator"] or "",
         )
-        yield key, SurvivingLabel(row["queue"] or version.name, label, version.created_at)
+        yield (
+            (purpose, row["sample_id"]),
+            SurvivingLabel(row["queue"] or version.name, label, version.created_at),
+        )

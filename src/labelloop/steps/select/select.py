@@ -23,6 +23,7 @@ from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
 from labelloop.steps.build import manifest_file
 from labelloop.steps.purpose import refuse_changed_purpose
 from labelloop.steps.select.frame import Framed, framed
+from labelloop.steps.select.shared_tasks import with_shared_tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +219,7 @@ class Select:
             frame=frame,
             n_frame=_total(counts),
             cells=tuple(cells),
-            draws=tuple(draws.values()),
+            draws=with_shared_tasks(tx, draws.values(), {q.name: q.purpose for q in self._queues}),
             plans=tuple(plans),
             rules={q.name: q.rule for q in self._queues},
         )
@@ -343,7 +344,9 @@ class Select:
             reason=reason,
             content_hash=row.content_hash,
             answers_wanted=queue.answers_wanted(row.line),
-            task_key=task_key(self._log.ledger_id, queue.purpose.value, row.sample_id),
+            task_key=task_key(
+                self._log.ledger_id, queue.purpose.value, row.sample_id, salt=self._log.salt
+            ),
         )
 
     # --- writing ------------------------------------------------------------------------------

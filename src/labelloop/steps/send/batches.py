@@ -50,8 +50,8 @@ class Batches:
                 if project is None:
                     project = self._projects.of(queue)
                     with self._context.read() as tx:
-                        doubtful = project.n_tasks > tasks.n_in_project(tx, project.project_id)
-                if not self._projects.opens(queue, project.project_id):
+                        doubtful = project.n_tasks > tasks.n_in_project(tx, project.project_ref)
+                if not self._projects.opens(queue, project.project_ref):
                     return
                 try:
                     for batch in self._prepared(queue, waiting, ahead):
@@ -114,13 +114,17 @@ class Batches:
         now = self._context.clock.now()
         with self._context.write() as tx:
             tasks.begin_sending(
-                tx, moving, project.project_id, at=now, url_expires_at=self._inputs.lapses_at(queue)
+                tx,
+                moving,
+                project.project_ref,
+                at=now,
+                url_expires_at=self._inputs.lapses_at(queue),
             )
         with self._context.read() as tx:
             known = tasks.by_key(tx, [task.task_key for task in moving])
         sending = [known[task.task_key] for task in moving]
         try:
-            ids = self._annotator.import_tasks(project.project_id, data)
+            ids = self._annotator.import_tasks(project.project_ref, data)
         except ProjectGone:
             self._take_back(sending, "the project is gone")
             raise
@@ -130,7 +134,7 @@ class Batches:
             if not exc.carried_out:
                 self._take_back(sending, "nothing was sent")
                 raise
-            absent = settle(self._context, project.project_id, sending)
+            absent = settle(self._context, project.project_ref, sending)
             n_there = len(sending) - len(absent)
             if absent and attempts == 1:
                 raise
@@ -142,10 +146,10 @@ class Batches:
         except AnnotatorError as exc:
             self._take_back(sending, "the project refused it")
             raise AnnotatorError(
-                f"project {project.project_id} of queue {queue.name!r} takes no tasks: {exc.args[0]}",
-                remedy=f"its labelling config must show ${self._inputs.kind} and nothing that labelloop "
-                "doesn't send: mend it under Settings, Labeling Interface, or delete the project: its open "
-                "tasks go to a new one",
+                f"project {project.project_ref} of queue {queue.name!r} takes no tasks: {exc.args[0]}",
+                remedy=f"it must show ${self._inputs.kind} and nothing that labelloop doesn't send"
+                + (f": {exc.remedy}" if exc.remedy else "")
+                + "; or delete the project: its open tasks go to a new one",
             ) from exc
         with self._context.write() as tx:
             people = [project.people] * len(sending)
@@ -165,19 +169,21 @@ class Batches:
         an earlier copy. Its links may be older than those made now: they are renewed next time.
         """
         keys = [each.task.task_key for each in batch]
-        held = by_key(self._annotator.find(project.project_id, keys))
+        held = by_key(self._annotator.find(project.project_ref, keys))
         known = [each.task for each in batch if each.task.task_key in held]
         if known:
             now = self._context.clock.now()
             remotes = [held[task.task_key] for task in known]
             lapses_at = now if self._inputs.lapses_at(queue) is not None else None
             with self._context.write() as tx:
-                tasks.begin_sending(tx, known, project.project_id, at=now, url_expires_at=lapses_at)
+                tasks.begin_sending(
+                    tx, known, project.project_ref, at=now, url_expires_at=lapses_at
+                )
                 sending = tasks.by_key(tx, [task.task_key for task in known])
                 tasks.confirm_sent(
                     tx,
                     [sending[task.task_key] for task in known],
-                    [remote.ls_task_id for remote in remotes],
+                    [remote.remote_id for remote in remotes],
                     at=now,
                     people_asked=[remote.people for remote in remotes],
                 )

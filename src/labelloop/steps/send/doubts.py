@@ -6,6 +6,7 @@ not changed for one full time-out of the client. What is not there by then was n
 
 from collections.abc import Iterator, Sequence
 
+from labelloop.core.remote_id import order_given
 from labelloop.core.task import Task
 from labelloop.errors import ProjectGone
 from labelloop.ledger import tasks
@@ -21,13 +22,13 @@ def settle_earlier_doubts(context: SendContext) -> int:
     with context.read() as tx:
         doubtful = tasks.in_doubt(tx)
     n_found = 0
-    for project_id in sorted({task.project_id for task in doubtful if task.project_id}):
-        there = [task for task in doubtful if task.project_id == project_id]
-        n_found += len(there) - len(settle(context, project_id, there))
+    for project_ref in sorted({task.project_ref for task in doubtful if task.project_ref}):
+        there = [task for task in doubtful if task.project_ref == project_ref]
+        n_found += len(there) - len(settle(context, project_ref, there))
     return n_found
 
 
-def settle(context: SendContext, project_id: int, sending: Sequence[Task]) -> set[str]:
+def settle(context: SendContext, project_ref: str, sending: Sequence[Task]) -> set[str]:
     """Note which of the tasks being sent are there; returns the keys of the others, which wait again."""
     keys = [task.task_key for task in sending]
 
@@ -35,7 +36,7 @@ def settle(context: SendContext, project_id: int, sending: Sequence[Task]) -> se
         return len({remote.task_key for remote in found}) == len(keys)
 
     try:
-        found = context.settled(lambda: context.annotator.find(project_id, keys), complete)
+        found = context.settled(lambda: context.annotator.find(project_ref, keys), complete)
     except ProjectGone:
         found = []
     held = by_key(found)
@@ -47,7 +48,7 @@ def settle(context: SendContext, project_id: int, sending: Sequence[Task]) -> se
         tasks.confirm_sent(
             tx,
             there,
-            [remote.ls_task_id for remote in remotes],
+            [remote.remote_id for remote in remotes],
             at=now,
             people_asked=[remote.people for remote in remotes],
         )
@@ -58,7 +59,7 @@ def settle(context: SendContext, project_id: int, sending: Sequence[Task]) -> se
 def by_key(found: Sequence[RemoteTask]) -> dict[str, RemoteTask]:
     """The remote task of each key: of duplicates one that was answered, else the oldest."""
     held: dict[str, RemoteTask] = {}
-    for remote in sorted(found, key=lambda r: (not r.annotations, r.ls_task_id)):
+    for remote in sorted(found, key=lambda r: (not r.annotations, order_given(r.remote_id))):
         if remote.task_key is not None:
             held.setdefault(remote.task_key, remote)
     return held
@@ -69,13 +70,13 @@ def still_there(context: SendContext, believed: Sequence[Task]) -> Iterator[Task
 
     An id may be another task's by now: an annotator that was restored gives it again.
     """
-    for project_id in sorted({task.project_id or 0 for task in believed}):
-        own = [task for task in believed if task.project_id == project_id]
+    for project_ref in sorted({task.project_ref or "" for task in believed}):
+        own = [task for task in believed if task.project_ref == project_ref]
         for start in range(0, len(own), LOOKED_UP):
             some = own[start : start + LOOKED_UP]
             try:
-                found = context.annotator.find(project_id, [task.task_key for task in some])
+                found = context.annotator.find(project_ref, [task.task_key for task in some])
             except ProjectGone:  # collect takes its tasks back
                 break
-            there = {(remote.ls_task_id, remote.task_key) for remote in found}
-            yield from (task for task in some if (task.ls_task_id, task.task_key) in there)
+            there = {(remote.remote_id, remote.task_key) for remote in found}
+            yield from (task for task in some if (task.remote_id, task.task_key) in there)

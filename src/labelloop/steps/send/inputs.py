@@ -66,7 +66,7 @@ class Inputs:
 
     def lapses_at(self, queue: Queue) -> datetime | None:
         """When links made now lapse; None where there are none, or the annotator signs them itself."""
-        lasting = self._texts is not None or queue.images == "label-studio"
+        lasting = self._texts is not None or queue.images == "annotator"
         return None if lasting else self._context.clock.now() + self._life
 
     def task_data(
@@ -173,7 +173,7 @@ class Inputs:
             return held
         image = task.media_uri if self._shows_copies(queue) else task.uri
         assert image is not None  # noqa: S101  a blind task's copy was named before
-        if queue.images == "label-studio":
+        if queue.images == "annotator":
             return self._store.place_of(image)
         return self._store.presign(image, self._life)
 

@@ -74,9 +74,9 @@ class Links:
         return len(spent)
 
     def _opens(self, queue: Queue, task: Task) -> bool:
-        assert task.project_id is not None  # noqa: S101  open tasks have one
+        assert task.project_ref is not None  # noqa: S101  open tasks have one
         try:
-            return self._projects.opens(queue, task.project_id)
+            return self._projects.opens(queue, task.project_ref)
         except ProjectGone:
             return False  # collect takes its tasks back
 
@@ -87,8 +87,8 @@ class Links:
         for done, task in enumerate(there, start=1):
             data = self._inputs.task_data(queue, by_key[task.task_key], batch.inside)
             expires_at = self._inputs.lapses_at(queue)
-            assert task.ls_task_id is not None  # noqa: S101  open tasks have one
-            if self._context.annotator.replace_data(task.ls_task_id, data.data):
+            assert task.remote_id is not None  # noqa: S101  open tasks have one
+            if self._context.annotator.replace_data(task.remote_id, data.data):
                 with self._context.write() as tx:
                     tasks.note_url(tx, task.task_key, expires_at)
                 n += 1

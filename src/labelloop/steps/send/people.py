@@ -23,10 +23,10 @@ def ask_people(context: SendContext) -> int:
     n = 0
     for done, task in enumerate(still_there(context, asking), start=1):
         given, people = held.get(task.task_key), wanted[task.task_key]
-        assert task.ls_task_id is not None  # noqa: S101  the query asks for it
+        assert task.remote_id is not None  # noqa: S101  the query asks for it
         assert people is not None  # noqa: S101  as are all that are asking
         is_settled = task.state is TaskState.RESOLVED
-        if context.annotator.ask_people(task.ls_task_id, people, done=is_settled):
+        if context.annotator.ask_people(task.remote_id, people, done=is_settled):
             with context.write() as tx:
                 tasks.note_people(tx, task.task_key, people)
             n += bool(given) and not is_settled

@@ -43,8 +43,8 @@ class Projects:
         self._kind = kind
         self._blind_uri = blind_uri
         self._access = bucket_access
-        self._open: set[int] = set()
-        self._in_step: set[int] = set()
+        self._open: set[str] = set()
+        self._in_step: set[str] = set()
         self.troubles: dict[str, LabelloopError] = {}
         """By queue: why it waits while the others are served; raised at the end."""
 
@@ -55,30 +55,30 @@ class Projects:
         found = whereabouts(
             self._context.ledger, self._context.lease, self._annotator, ledger_id=self._ledger_id
         )
-        self.troubles |= {queues[project_id]: why for project_id, why in found.hidden.items()}
-        for project_id in sorted(found.there):
+        self.troubles |= {queues[project_ref]: why for project_ref, why in found.hidden.items()}
+        for project_ref in sorted(found.there):
             try:
-                self._offer_answers(project_id)
+                self._offer_answers(project_ref)
             except (AnnotatorUnavailable, AnnotatorDenied):
                 raise
             except AnnotatorError as exc:
-                self.troubles[queues[project_id]] = exc
+                self.troubles[queues[project_ref]] = exc
 
-    def opens(self, queue: Queue, project_id: int) -> bool:
+    def opens(self, queue: Queue, project_ref: str) -> bool:
         """True if the annotator can sign the links of a queue's images, where it is to; seen to once.
 
         Where it can't, the queue waits; the others don't, and the reason is raised at the end.
         """
-        if queue.images != "label-studio" or project_id in self._open:
+        if queue.images != "annotator" or project_ref in self._open:
             return True
         try:
             self._annotator.open_bucket(
-                project_id, self._access(self._blind_uri if queue.blind else None)
+                project_ref, self._access(self._blind_uri if queue.blind else None)
             )
         except BucketRefused as exc:
             self.troubles.setdefault(queue.name, exc)
             return False
-        self._open.add(project_id)
+        self._open.add(project_ref)
         return True
 
     def of(self, queue: Queue) -> Project:
@@ -96,7 +96,7 @@ class Projects:
         if not own and doubtful:
             own = list(self._settled(marker))
         if own:
-            self._offer_answers(own[0].project_id)
+            self._offer_answers(own[0].project_ref)
         else:
             self._refuse_foreign(there, queue)
             doubtful = True
@@ -112,12 +112,12 @@ class Projects:
             self._forget(creating)
         return own[0]
 
-    def _offer_answers(self, project_id: int) -> None:
-        if project_id in self._in_step:
+    def _offer_answers(self, project_ref: str) -> None:
+        if project_ref in self._in_step:
             return
         with suppress(ProjectGone):  # collect finds out, and its tasks go to a new one
-            self._annotator.set_choices(project_id, self._classes)
-        self._in_step.add(project_id)
+            self._annotator.set_choices(project_ref, self._classes)
+        self._in_step.add(project_ref)
 
     def _created(self, queue: Queue, marker: str) -> Project:
         spec = ProjectSpec(
@@ -157,10 +157,10 @@ class Projects:
             # up to the colon: `food` is not `food11`; the annotator may cut a long title
             if same_queue and project.title.startswith(f"{self._project_name}: "[:20]):
                 raise LedgerError(
-                    f"Label Studio holds project {project.title!r} of this queue, made by another "
+                    f"{self._annotator.name} holds project {project.title!r} of this queue, made by another "
                     f"ledger ({project.marker}), and this ledger has sent nothing yet: it is new, "
                     "or the old one was lost",
                     remedy="restore the ledger that made it, or rebuild what is left of it: `labelloop "
-                    "ledger rebuild`; to start over, delete that project in Label Studio, or give "
-                    "[project] another name",
+                    f"ledger rebuild`; to start over, delete that project in {self._annotator.name}, "
+                    "or give [project] another name",
                 )

@@ -1,4 +1,4 @@
-"""Looking until nothing changes any more: what was asked of Label Studio may be carried out late."""
+"""Looking until nothing changes any more: what was asked of an annotator may be carried out late."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -22,7 +22,7 @@ def settled(
     found = look()
     unchanged_s = 0.0
     while unchanged_s < timeout_s and not complete(found):
-        progress("waiting for Label Studio to settle", int(unchanged_s), int(timeout_s))
+        progress("waiting for the annotator to settle", int(unchanged_s), int(timeout_s))
         clock.sleep(_LOOK_EVERY_S)
         unchanged_s += _LOOK_EVERY_S
         again = look()

@@ -33,7 +33,7 @@ class Texts:
 
         def find(task: Task) -> str | Unshowable:
             text = known.get(task.sample_id) or self._read(task.uri)
-            # PostgreSQL, where Label Studio may keep its tasks, takes no such character
+            # PostgreSQL, where an annotator may keep its tasks, takes no such character
             return text.replace("\0", "\ufffd") if isinstance(text, str) else text
 
         with ThreadPoolExecutor(_WORKERS) as pool:

@@ -1,0 +1,12 @@
+"""The ids that an annotator gives to its projects, tasks and annotations: text, in a known order."""
+
+
+def order_given(remote_id: str) -> tuple[int, str]:
+    """A sort key: ids of one kind in the order in which the annotator gave them.
+
+    The later of two is longer, or as long and sorts after, as whole numbers and ULIDs do.
+
+    >>> sorted(["10", "9", "11"], key=order_given)
+    ['9', '10', '11']
+    """
+    return len(remote_id), remote_id
