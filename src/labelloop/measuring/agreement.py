@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.ledger import Transaction, annotations
+from labelloop.statistics.interval import Interval
 from labelloop.statistics.wilson import score_interval
 
 
@@ -66,14 +67,6 @@ def _estimate(shares: Sequence[float], level: float) -> Estimate | Undefined:
     value = sum(shares) / len(shares)
     # a mean of shares varies at most as much as one of yes and no, so the interval covers
     low, high = score_interval(value, len(shares), level)
-    return Estimate(
-        value=value,
-        low=low,
-        high=high,
-        level=level,
-        n=len(shares),
-        n_effective=len(shares),
-        method="Wilson, samples that several people answered",
-        worst_low=low,
-        worst_high=high,
+    return Interval(value, low, high, len(shares)).estimate(
+        level=level, n=len(shares), method="Wilson, samples that several people answered"
     )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from labelloop.core.arrays import risk_bins
 from labelloop.core.certificate import RegisteredCertificate
 from labelloop.core.outcome import is_wrong, outcome
 from labelloop.core.queue import Purpose
@@ -17,7 +18,6 @@ from labelloop.ledger.rounds import Placed
 from labelloop.measuring.learned_risk import LearnedRisk
 from labelloop.ports.log import LabelCount, LabelPart, PredictionLog
 from labelloop.sampling.blind import Cell, by_confidence
-from labelloop.sampling.inclusion import risk_bins
 from labelloop.statistics.certify_counts import ListCounts, audits_to_close, certify_counts
 from labelloop.statistics.risk import RiskModel
 

@@ -1,5 +1,6 @@
 """Counts of a frame -> cuts and draws, one file a rule. Pure; places are compared as integers."""
 
+from labelloop.core.arrays import BIN_RISKS, risk_bins
 from labelloop.sampling.drawing import (
     Drawn,
     bin_cuts,
@@ -7,12 +8,7 @@ from labelloop.sampling.drawing import (
     reached_inclusion,
     uniform_cut,
 )
-from labelloop.sampling.inclusion import (
-    BIN_RISKS,
-    bin_inclusion,
-    inclusion_probabilities,
-    risk_bins,
-)
+from labelloop.sampling.inclusion import bin_inclusion, inclusion_probabilities
 
 __all__ = [
     "BIN_RISKS",

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labelloop.core.arrays import BIN_RISKS
 from labelloop.core.line import LINE_END
 from labelloop.core.round import Candidate, Count, Span
 from labelloop.core.sample import RISK_BINS
 from labelloop.sampling.drawing import bin_cuts
-from labelloop.sampling.inclusion import BIN_RISKS, bin_inclusion
+from labelloop.sampling.inclusion import bin_inclusion
 
 UNIFORM_SHARE = 0.3
 """The part of the budget that is a simple random sample of the frame."""

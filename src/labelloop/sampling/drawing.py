@@ -11,12 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Bools, Floats, Ints
 from labelloop.core.line import LINE_END
 from labelloop.errors import ArgumentError
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # Far more than the rounding of a double division, far less than the distance between most places:
 # only rows this near to their limit are compared in exact integers.

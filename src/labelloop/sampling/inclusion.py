@@ -12,15 +12,9 @@ import operator
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.core.probability import unrounded
+from labelloop.core.arrays import BIN_RISKS, Floats, risk_bins
 from labelloop.core.sample import RISK_BINS
 from labelloop.errors import ArgumentError
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-BIN_RISKS: Floats = (np.arange(RISK_BINS, dtype=np.float64) + 0.5) / RISK_BINS
-"""The risk that stands for each bin: its midpoint, so never 0 or 1."""
 
 
 def inclusion_probabilities(risk: npt.ArrayLike, *, budget: int, n_uniform: int) -> Floats:
@@ -41,6 +35,8 @@ def inclusion_probabilities(risk: npt.ArrayLike, *, budget: int, n_uniform: int)
     [0.359, 0.359, 0.641, 0.641]
     """
     bins = risk_bins(risk)
+    if bins.size == 0:
+        raise ArgumentError("risk: the frame has no samples", remedy="pass every sample's risk")
     counts = np.bincount(bins, minlength=RISK_BINS)
     return bin_inclusion(counts, budget=budget, n_uniform=n_uniform)[bins]
 
@@ -88,31 +84,6 @@ def _capped(sizes: npt.NDArray[np.integer], total: float) -> Floats:
         if not over.any():
             return np.where(capped, 1.0, scale * deviation)
         capped |= over
-
-
-def risk_bins(risk: npt.ArrayLike) -> Ints:
-    """The bin of each risk: (N,) int64, min(1023, floor(1024 risk)).
-
-    Raises:
-        ArgumentError: not a list of numbers in [0, 1], or empty.
-
-    >>> risk_bins([0.0, 0.5, 1.0]).tolist()
-    [0, 512, 1023]
-    """
-    given = unrounded(risk)
-    if given.ndim != 1 or given.size == 0:
-        raise ArgumentError(
-            f"risk: expected a list of one number a sample, got shape {given.shape}",
-            remedy="pass the risks of all samples of the frame",
-        )
-    bad = ~((given >= 0) & (given <= 1))
-    if bad.any():
-        where = int(np.argmax(bad))
-        raise ArgumentError(
-            f"risk[{where}] = {given[where]}: expected a probability in [0, 1]",
-            remedy="where the confidence is missing, use 0.5 or what RiskModel predicts",
-        )
-    return np.minimum((given * RISK_BINS).astype(np.int64), RISK_BINS - 1)
 
 
 def _shown(array: npt.NDArray[np.generic]) -> str:

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Floats, check_level, same_length, truths
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import BlindRound, Floats, Frame, check_level, same_length, truths
+from labelloop.statistics.frame import BlindRound, Frame
 from labelloop.statistics.greg import Cells, Labelled, Share, share
+from labelloop.statistics.interval import Interval, pooled_note
 from labelloop.statistics.people import Corrected, Missed, by_looks, by_recapture
 
 
@@ -123,17 +125,11 @@ def pooled(
     read = sum(r.frame.population for r in used)
     readable = read / (read + sum(r.n_set_aside for r in used))
     n = sum(int(r.answered.sum()) for r in used)
-    method = _method(found, len(used), fresh)
-    estimate = Estimate(
-        value=found.value,
-        low=found.low,
-        high=found.high,
+    estimate = Interval(found.value, found.low, found.high, found.n_effective).estimate(
         level=level,
         n=n,
-        n_effective=found.n_effective,
-        method=method,
-        worst_low=min(found.low, worst_low),
-        worst_high=max(found.high, worst_high),
+        method=_method(found, len(used), fresh),
+        worst=(worst_low, worst_high),
     )
     corrected = _corrected(used, found, missed, level)
     if corrected is not None:
@@ -194,8 +190,7 @@ def _method(found: Share, n_rounds: int, fresh: bool) -> str:
     if math.isinf(found.n_effective):
         return "every sample labelled, blind draws"
     kind = "Clopper-Pearson at the effective size" if found.few else "regression estimator"
-    rounds = f", {n_rounds} rounds pooled by traffic" if n_rounds > 1 else ""
-    return f"{kind}, blind draws{rounds}, {'fresh traffic' if fresh else 'finite population'}"
+    return f"{kind}, blind draws{pooled_note(n_rounds)}, {'fresh traffic' if fresh else 'finite population'}"
 
 
 def share_right(rounds: Sequence[BlindRound], *, level: float, fresh: bool = False) -> Share:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelloop.statistics.frame import Floats, Ints
+from labelloop.core.arrays import Floats, Ints
 
 STEPS = 100
 """Prefixes that a frame is cut into."""

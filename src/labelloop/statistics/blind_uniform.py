@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
+from labelloop.statistics.interval import Interval, pooled_note
 from labelloop.statistics.wilson import check_counts, effective_size, score_interval
 
 
@@ -29,13 +29,6 @@ class Stratum:
     population: int
     n_missing: int = 0
     n_set_aside: int = 0
-
-
-class _Interval(NamedTuple):
-    value: float
-    low: float
-    high: float
-    n_effective: float
 
 
 def uniform_accuracy(strata: Sequence[Stratum], *, level: float = 0.95) -> Estimate | Undefined:
@@ -62,28 +55,19 @@ def uniform_accuracy(strata: Sequence[Stratum], *, level: float = 0.95) -> Estim
     if not used:
         return Undefined(_why_nothing(strata))
     own = _interval([(s.n_correct, s.n_labelled, s.population) for s in used], level)
-    worst_low = min(own.low, _worst(used, level, lambda found: found.low))
-    worst_high = max(own.high, -_worst(used, level, lambda found: -found.high))
-    read = sum(s.population for s in used)
-    unread = sum(s.n_set_aside for s in used)
-    if unread:
-        worst_low = worst_low * read / (read + unread)
-        worst_high = (worst_high * read + unread) / (read + unread)
-    return Estimate(
-        value=own.value,
-        low=own.low,
-        high=own.high,
+    worst_low = _worst(used, level, lambda found: found.low)
+    worst_high = -_worst(used, level, lambda found: -found.high)
+    return own.estimate(
         level=level,
         n=sum(s.n_labelled for s in used),
-        n_effective=own.n_effective,
-        method="Wilson, blind uniform draws"
-        + (f", {len(used)} rounds pooled by traffic" if len(used) > 1 else ""),
-        worst_low=worst_low,
-        worst_high=worst_high,
+        method="Wilson, blind uniform draws" + pooled_note(len(used)),
+        worst=(worst_low, worst_high),
+        n_read=sum(s.population for s in used),
+        n_unread=sum(s.n_set_aside for s in used),
     )
 
 
-def _worst(strata: Sequence[Stratum], level: float, bound: Callable[[_Interval], float]) -> float:
+def _worst(strata: Sequence[Stratum], level: float, bound: Callable[[Interval], float]) -> float:
     """The smallest `bound` over what the missing answers may be.
 
     For one frame that is where all are right, or all wrong. Over several, an answer also changes the
@@ -114,7 +98,7 @@ def _worst(strata: Sequence[Stratum], level: float, bound: Callable[[_Interval],
     return worst
 
 
-def _interval(strata: Sequence[tuple[float, int, int]], level: float) -> _Interval:
+def _interval(strata: Sequence[tuple[float, int, int]], level: float) -> Interval:
     """The interval from (correct, labelled, population) of each frame."""
     total = sum(size for _, _, size in strata)
     value = sum(k * size / n for k, n, size in strata) / total  # exactly 1 where all are right
@@ -132,7 +116,7 @@ def _interval(strata: Sequence[tuple[float, int, int]], level: float) -> _Interv
             mean = sum(p * size / total for p, (_, _, size) in zip(shares, strata, strict=True))
             n_effective = min(n_effective, mean * (1 - mean) / variance)
     low, high = score_interval(value, n_effective, level)
-    return _Interval(value, low, high, n_effective)
+    return Interval(value, low, high, n_effective)
 
 
 def _why_nothing(strata: Sequence[Stratum]) -> str:

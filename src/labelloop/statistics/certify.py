@@ -21,9 +21,9 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Bools, Ints, in_range, same_length, truths
 from labelloop.errors import ArgumentError
 from labelloop.statistics.audit import Audit, Prefixes, first_grid_place, tested
-from labelloop.statistics.frame import Bools, Ints, in_range, same_length, truths
 
 
 class Promise(StrEnum):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Bools, Ints, same_length, truths
 from labelloop.core.sample import RISK_BINS
 from labelloop.errors import ArgumentError
 from labelloop.statistics.audit import Audit, Prefixes, first_grid_place
@@ -22,7 +23,6 @@ from labelloop.statistics.certify import (
     decided,
     promise_named,
 )
-from labelloop.statistics.frame import Bools, Ints, same_length, truths
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Bools, Floats, check_level, probabilities, same_length
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import Bools, Floats, check_level, probabilities, same_length
 from labelloop.statistics.wilson import score_interval
 
 LEAST_LABELS = 5

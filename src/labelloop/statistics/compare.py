@@ -8,17 +8,11 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Floats, check_level, same_length, scores, truths
 from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
-from labelloop.statistics.frame import (
-    BlindRound,
-    Floats,
-    check_level,
-    same_length,
-    scores,
-    truths,
-)
+from labelloop.statistics.frame import BlindRound
 from labelloop.statistics.greg import Share, share
 
 

@@ -3,9 +3,10 @@
 import math
 from statistics import NormalDist
 
+from labelloop.core.arrays import check_level
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import check_level
+from labelloop.statistics.interval import Interval
 
 
 class ConfidenceSequence:
@@ -58,19 +59,12 @@ class ConfidenceSequence:
         value = self._successes / self._n
         z = NormalDist().inv_cdf((1 + self._level) / 2)
         half = (high - low) / 2
-        return Estimate(
-            value=value,
-            low=low,
-            high=high,
+        # looking at will costs: the simple sample, looked at once, that would be as narrow
+        as_narrow = max(value * (1 - value), 0.25 / self._n) * (z / half) ** 2
+        return Interval(value, low, high, min(float(self._n), as_narrow)).estimate(
             level=self._level,
             n=self._n,
-            # looking at will costs: the simple sample, looked at once, that would be as narrow
-            n_effective=min(
-                float(self._n), max(value * (1 - value), 0.25 / self._n) * (z / half) ** 2
-            ),
             method="beta-binomial confidence sequence, valid at every look",
-            worst_low=low,
-            worst_high=high,
         )
 
     def _bounds(self) -> tuple[float, float]:

@@ -9,10 +9,11 @@ from itertools import groupby
 
 import numpy as np
 
+from labelloop.core.arrays import Floats
 from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
-from labelloop.statistics.frame import BlindRound, Floats
+from labelloop.statistics.frame import BlindRound
 from labelloop.statistics.greg import Cells, Labelled, exact_bounds, share
 
 

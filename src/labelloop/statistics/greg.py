@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelloop.statistics.frame import Floats
+from labelloop.core.arrays import Floats
 from labelloop.statistics.wilson import score_bounds
 
 FEW = 8

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Bools, Floats, probabilities, same_length, scores, truths
 from labelloop.core.estimate import Estimate, Undefined
-from labelloop.statistics.frame import Bools, Floats, probabilities, same_length, scores, truths
+from labelloop.statistics.interval import Interval, pooled_note
 from labelloop.statistics.wilson import score_interval
 
 LEAST_EFFECTIVE = 30
@@ -52,11 +53,13 @@ def part_accuracy(rounds: Sequence[PartRound], *, level: float = 0.95) -> Estima
     if not any(heard.any() for _, heard, _ in parts):
         return Undefined("no blind draw of it has an answer")
     used = [(p, r) for p, r in zip(parts, rounds, strict=True) if p[1].any()]
-    value, low, high, n_effective = _interval([p for p, _ in used], level)
+    own = _interval([p for p, _ in used], level)
     n = sum(int(heard.sum()) for (_, heard, _), _ in used)
     weights = np.concatenate([1 / given for (_, _, given), _ in used])
-    if n_effective < LEAST_EFFECTIVE and weights.max() > 1.01 * weights.min():
-        return Undefined(f"{n} labels of it count as {n_effective:.0f}: too few, drawn unevenly")
+    if own.n_effective < LEAST_EFFECTIVE and weights.max() > 1.01 * weights.min():
+        return Undefined(
+            f"{n} labels of it count as {own.n_effective:.0f}: too few, drawn unevenly"
+        )
     worst = [
         [
             (np.where(heard, score, fill), np.ones_like(heard), given)
@@ -64,20 +67,13 @@ def part_accuracy(rounds: Sequence[PartRound], *, level: float = 0.95) -> Estima
         ]
         for fill in (0.0, 1.0)
     ]
-    worst_low, worst_high = _interval(worst[0], level)[1], _interval(worst[1], level)[2]
-    read = float(weights.sum())
-    unread = sum(r.n_set_aside for _, r in used)
-    return Estimate(
-        value=value,
-        low=low,
-        high=high,
+    return own.estimate(
         level=level,
         n=n,
-        n_effective=n_effective,
-        method="Hajek ratio, Wilson at the effective size"
-        + (f", {len(used)} rounds pooled by traffic" if len(used) > 1 else ""),
-        worst_low=min(low, worst_low) * read / (read + unread),
-        worst_high=(max(high, worst_high) * read + unread) / (read + unread),
+        method="Hajek ratio, Wilson at the effective size" + pooled_note(len(used)),
+        worst=(_interval(worst[0], level).low, _interval(worst[1], level).high),
+        n_read=float(weights.sum()),
+        n_unread=sum(r.n_set_aside for _, r in used),
     )
 
 
@@ -91,8 +87,8 @@ def _checked(one: PartRound) -> _Checked:
     return score, heard, given
 
 
-def _interval(parts: Sequence[_Checked], level: float) -> tuple[float, float, float, float]:
-    """Value, low, high and effective size; missing answers lower the inclusion of their round."""
+def _interval(parts: Sequence[_Checked], level: float) -> Interval:
+    """The interval; missing answers lower the inclusion of their round."""
     score = np.concatenate([s[h] for s, h, _ in parts])
     pi = np.concatenate([g[h] * h.mean() for _, h, g in parts])
     w = 1 / pi
@@ -103,5 +99,4 @@ def _interval(parts: Sequence[_Checked], level: float) -> tuple[float, float, fl
     n_effective = 1 / alone if alone > 0 else math.inf
     if 0 < value < 1 and variance > 0:
         n_effective = min(n_effective, value * (1 - value) / variance)
-    low, high = score_interval(value, n_effective, level)
-    return value, low, high, n_effective
+    return Interval(value, *score_interval(value, n_effective, level), n_effective)

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Floats, probabilities, same_length, truths
 from labelloop.core.estimate import Estimate
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import Floats, probabilities, same_length, truths
 from labelloop.statistics.greg import Share, exact_bounds
 from labelloop.statistics.wilson import score_bounds
 

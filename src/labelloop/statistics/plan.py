@@ -6,8 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Floats, check_level, in_range, same_length
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import Floats, Frame, check_level, in_range, same_length
+from labelloop.statistics.frame import Frame
 from labelloop.statistics.greg import FEW, exact_bounds
 from labelloop.statistics.wilson import effective_size, score_bounds, score_interval
 

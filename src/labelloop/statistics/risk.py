@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Bools, Floats, probabilities, same_length, truths
 from labelloop.core.probability import unrounded
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import Bools, Floats, probabilities, same_length, truths
 from labelloop.statistics.risk_features import FeatureModel, fit_features
 
 if TYPE_CHECKING:

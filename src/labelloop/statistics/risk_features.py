@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelloop.core.arrays import Bools, Floats, Ints
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import Bools, Floats, Ints
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from labelloop.core.arrays import check_level
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import check_level
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Bools, Floats, probabilities, same_length, truths
 from labelloop.errors import ArgumentError
-from labelloop.statistics.frame import Bools, Floats, probabilities, same_length, truths
 
 GRID: Floats = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0])
 """The prefixes that are tested, as shares of the traffic: fixed before any audit."""

@@ -3,8 +3,10 @@
 import math
 from statistics import NormalDist
 
+from labelloop.core.arrays import check_level
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
+from labelloop.statistics.interval import Interval
 
 
 def wilson(
@@ -34,18 +36,8 @@ def wilson(
         return Undefined("no labels")
     n_effective = effective_size(n, population)
     value = successes / n
-    low, high = score_interval(value, n_effective, level)
-    return Estimate(
-        value=value,
-        low=low,
-        high=high,
-        level=level,
-        n=n,
-        n_effective=n_effective,
-        method="Wilson, simple random sample",
-        worst_low=low,
-        worst_high=high,
-    )
+    interval = Interval(value, *score_interval(value, n_effective, level), n_effective)
+    return interval.estimate(level=level, n=n, method="Wilson, simple random sample")
 
 
 def effective_size(n: float, population: float | None) -> float:
@@ -82,10 +74,7 @@ def check_counts(successes: float, n: int, level: float, population: int | None)
             f"successes = {successes} of n = {n}: expected 0 <= successes <= n",
             remedy="count both over the same labels",
         )
-    if not 0 < level < 1:
-        raise ArgumentError(
-            f"level = {level}: expected a number between 0 and 1", remedy="write 0.95 for 95%"
-        )
+    check_level(level)
     if population is not None and population < n:
         raise ArgumentError(
             f"population = {population} with n = {n}: a sample can't be larger than its population",

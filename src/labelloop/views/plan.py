@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labelloop.core.arrays import Floats, Ints
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.queue import Queue
 from labelloop.ledger import Ledger, risks
@@ -15,7 +16,7 @@ from labelloop.measuring.measured import Measured
 from labelloop.sampling import BIN_RISKS, bin_inclusion, risk_bins
 from labelloop.sampling.blind import UNIFORM_SHARE, by_confidence
 from labelloop.statistics.blind_uniform import needed_by_random_sample
-from labelloop.statistics.frame import Floats, Frame, Ints
+from labelloop.statistics.frame import Frame
 from labelloop.statistics.plan import expected_half_width, fewest, shifted_to, uniform_half_width
 
 HALF_WIDTHS = (0.01, 0.02, 0.03, 0.05)
