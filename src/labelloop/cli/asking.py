@@ -29,7 +29,7 @@ def say(text: str, indent: int = 0, *, err: bool = True) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SettingValue:
     """A value, and how labelloop.toml names it: as it is, or by ${NAME}."""
 
     value: str
@@ -54,13 +54,13 @@ class Asker:
         """Whether nobody can be asked."""
         return self.yes or not sys.stdin.isatty()
 
-    def variable(self, what: str, question: str, *, given: str | None, flag: str) -> Known:
+    def variable(self, what: str, question: str, *, given: str | None, flag: str) -> SettingValue:
         """An address: given, from the environment, or asked for and written as it is.
 
         Raises:
             ArgumentError: what is given, or what the environment holds, is no URL.
         """
-        known = Known(given, given) if given else self.from_environment(what)
+        known = SettingValue(given, given) if given else self.from_environment(what)
         if known is None:
             return self._address(question, flag)
         if not is_address(known.value):
@@ -70,7 +70,7 @@ class Asker:
             )
         return known
 
-    def secret(self, what: str, question: str) -> Known:
+    def secret(self, what: str, question: str) -> SettingValue:
         """A secret: from the environment, or asked for unseen. It is never written."""
         found = self.from_environment(what)
         if found is not None:
@@ -84,15 +84,15 @@ class Asker:
             f"{question} (not shown, and not written to the file)", hide_input=True
         )
         self.to_export.append(name)
-        return Known(value, f"${{{name}}}")
+        return SettingValue(value, f"${{{name}}}")
 
-    def from_environment(self, what: str) -> Known | None:
+    def from_environment(self, what: str) -> SettingValue | None:
         """What one of the usual variables holds."""
         for name in VARIABLES[what]:
             value = os.environ.get(name)
             if value:
                 say(f"{what + ':':<14} ${name}")
-                return Known(value, f"${{{name}}}")
+                return SettingValue(value, f"${{{name}}}")
         return None
 
     def text(self, question: str, *, suggested: str | None, flag: str) -> str:
@@ -131,9 +131,9 @@ class Asker:
             found.append(name)
         return found
 
-    def _address(self, question: str, flag: str) -> Known:
+    def _address(self, question: str, flag: str) -> SettingValue:
         value = self.text(question, suggested=None, flag=flag).strip()
         while not is_address(value):
             say(f"{value} is no URL: it begins with http:// or https://")
             value = self.text(question, suggested=None, flag=flag).strip()
-        return Known(value, value)
+        return SettingValue(value, value)

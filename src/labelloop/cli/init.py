@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labelloop.cli import init_store, init_table
-from labelloop.cli.asking import Asker, Known, say
+from labelloop.cli.asking import Asker, SettingValue, say
 from labelloop.cli.common import print_json, with_config
 from labelloop.errors import ArgumentError, LabelloopError
 
@@ -109,7 +109,7 @@ def _classes(asker: Asker, seen: "Proposal", given: tuple[str, ...]) -> list[str
     return found
 
 
-def _label_studio(asker: Asker, given: str | None) -> tuple[Known, Known]:
+def _label_studio(asker: Asker, given: str | None) -> tuple[SettingValue, SettingValue]:
     from labelloop.project import draft
 
     url = asker.variable(

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelloop.cli.asking import Asker, Known, is_address, say
+from labelloop.cli.asking import Asker, SettingValue, is_address, say
 from labelloop.cli.common import Watch
 from labelloop.errors import ArgumentError, StoreDenied, StoreError
 
@@ -165,7 +165,7 @@ def from_config(typed: str, config: Path) -> str:
 # --- a bucket ---------------------------------------------------------------------------------
 
 
-def _server(asker: Asker, endpoint: Known | None) -> Place:
+def _server(asker: Asker, endpoint: SettingValue | None) -> Place:
     """The server and its keys, at no bucket yet."""
     if endpoint is None:
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
@@ -178,7 +178,7 @@ def _server(asker: Asker, endpoint: Known | None) -> Place:
             "secret_key": asker.secret("secret key", "Secret key"),
         }
         if found["access_key"].written == "${AWS_ACCESS_KEY_ID}" and os.environ.get(SESSION):
-            found["session_token"] = Known(os.environ[SESSION], f"${{{SESSION}}}")
+            found["session_token"] = SettingValue(os.environ[SESSION], f"${{{SESSION}}}")
     return Place(
         settings={key: known.value for key, known in found.items()},
         written={key: known.written for key, known in found.items()},
@@ -191,8 +191,8 @@ def _knows_aws() -> bool:
     return any(os.environ.get(v) for v in variables) or (Path.home() / ".aws").is_dir()
 
 
-def _known(value: str) -> Known:
-    return Known(value, value)
+def _known(value: str) -> SettingValue:
+    return SettingValue(value, value)
 
 
 def _bucket_uri(asker: Asker, server: Place, given: str | None) -> str:

@@ -23,53 +23,24 @@ class TaskState(StrEnum):
     ABANDONED = "abandoned"
 
 
+_GIVEN_UP = frozenset({TaskState.UNAVAILABLE, TaskState.ABANDONED})
+
 MOVES: dict[TaskState, frozenset[TaskState]] = {
-    TaskState.DRAWN: frozenset({TaskState.SENDING, TaskState.UNAVAILABLE, TaskState.ABANDONED}),
-    TaskState.SENDING: frozenset(
-        {TaskState.SENT, TaskState.DRAWN, TaskState.UNAVAILABLE, TaskState.ABANDONED}
-    ),
-    TaskState.SENT: frozenset(
-        {
-            TaskState.ANNOTATED,
-            TaskState.SKIPPED,
-            TaskState.DRAWN,
-            TaskState.UNAVAILABLE,
-            TaskState.ABANDONED,
-        }
-    ),
-    TaskState.ANNOTATED: frozenset(
-        {
-            TaskState.RESOLVED,
-            TaskState.TIED,
-            TaskState.SENT,
-            TaskState.DRAWN,
-            TaskState.UNAVAILABLE,
-            TaskState.ABANDONED,
-        }
-    ),
-    TaskState.TIED: frozenset(
-        {
-            TaskState.RESOLVED,
-            TaskState.SENT,
-            TaskState.DRAWN,
-            TaskState.UNAVAILABLE,
-            TaskState.ABANDONED,
-        }
-    ),
-    TaskState.SKIPPED: frozenset(
-        {
-            TaskState.ANNOTATED,
-            TaskState.SENT,
-            TaskState.DRAWN,
-            TaskState.UNAVAILABLE,
-            TaskState.ABANDONED,
-        }
-    ),
+    TaskState.DRAWN: _GIVEN_UP | {TaskState.SENDING},
+    TaskState.SENDING: _GIVEN_UP | {TaskState.SENT, TaskState.DRAWN},
+    TaskState.SENT: _GIVEN_UP | {TaskState.ANNOTATED, TaskState.SKIPPED, TaskState.DRAWN},
+    TaskState.ANNOTATED: _GIVEN_UP
+    | {TaskState.RESOLVED, TaskState.TIED, TaskState.SENT, TaskState.DRAWN},
+    TaskState.TIED: _GIVEN_UP | {TaskState.RESOLVED, TaskState.SENT, TaskState.DRAWN},
+    TaskState.SKIPPED: _GIVEN_UP | {TaskState.ANNOTATED, TaskState.SENT, TaskState.DRAWN},
     TaskState.RESOLVED: frozenset({TaskState.ANNOTATED, TaskState.SENT}),
     TaskState.UNAVAILABLE: frozenset({TaskState.ANNOTATED}),
     TaskState.ABANDONED: frozenset({TaskState.ANNOTATED}),
 }
 """The moves a task may make. A late answer still counts after `unavailable` and `abandoned`."""
+
+WITHOUT_ANSWER = _GIVEN_UP | {TaskState.SKIPPED}
+"""Asked, and nobody could answer; or given up."""
 
 OPEN = frozenset({TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED, TaskState.SKIPPED})
 """Before people, and not settled."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
-from labelloop.core.task import TaskState
+from labelloop.core.task import WITHOUT_ANSWER
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.blind_frame import BlindFrame
 from labelloop.statistics.accuracy import pooled
@@ -50,7 +50,7 @@ def accuracy_of(
     estimate = _estimate(frames, keep, level)
     n_traffic = sum(_n_traffic(f, keep) for f in frames)
     n_labelled = sum(d.label is not None for d in of_all)
-    n_skipped = sum(d.state in _UNANSWERABLE for d in of_all)
+    n_skipped = sum(d.state in WITHOUT_ANSWER for d in of_all)
     return Accuracy(
         name=name,
         estimate=estimate,
@@ -100,9 +100,6 @@ def _part(frame: BlindFrame, keep: Keep) -> PartRound:
         inclusion=[chance for _, chance in kept],
         n_set_aside=frame.n_set_aside,
     )
-
-
-_UNANSWERABLE = frozenset({TaskState.SKIPPED, TaskState.UNAVAILABLE, TaskState.ABANDONED})
 
 
 def _n_traffic(frame: BlindFrame, keep: Keep | None) -> int:

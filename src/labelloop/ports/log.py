@@ -21,7 +21,7 @@ BatchKind = Literal["predictions", "feedback"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class LoggedSample:
     """What the log knows of one sample: its serving prediction and the feedback so far.
 
     `repeated` names the other models whose prediction of it is stored; `shadows` are the classes that
@@ -191,7 +191,7 @@ class PredictionLog(Protocol):
     def snapshot(self) -> int | None:
         """The log's present version; None while it is empty."""
 
-    def known(self, sample_ids: Sequence[str]) -> Mapping[str, Known]:
+    def known(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
 
     def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:

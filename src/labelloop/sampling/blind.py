@@ -50,10 +50,6 @@ class BlindDesign:
         if self.n:
             self._by_bin = bin_inclusion(sizes, budget=budget, n_uniform=self.n_uniform)
 
-    def risk(self, cell: Cell) -> float:
-        """The risk of a cell: the midpoint of its bin."""
-        return float(BIN_RISKS[cell[1]])
-
     def inclusion(self, cell: Cell) -> float:
         """The probability with which each row of a cell is drawn."""
         return float(self._by_bin[cell[1]])

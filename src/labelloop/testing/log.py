@@ -23,9 +23,9 @@ from labelloop.ports.clock import Progress
 from labelloop.ports.log import (
     BatchKind,
     HeldRows,
-    Known,
     LabelCount,
     LabelPart,
+    LoggedSample,
     Recorded,
     Rows,
     VisibleBatch,
@@ -220,7 +220,7 @@ class MemoryLog:
         """The log's present version; None while it is empty."""
         return sum(kind == "predictions" for kind, _ in self._visible) or None
 
-    def known(self, sample_ids: Sequence[str]) -> Mapping[str, Known]:
+    def known(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
         said = self._said()
         serving = self._first_serving()
@@ -231,13 +231,13 @@ class MemoryLog:
                 repeated.setdefault(p.sample_id, set()).add(p.model)
             elif p.role is Role.SHADOW:
                 shadows.setdefault(p.sample_id, {}).setdefault(p.model, p.predicted_class)
-        found: dict[str, Known] = {}
+        found: dict[str, LoggedSample] = {}
         for sample_id in sample_ids:
             prediction = serving.get(sample_id)
             if prediction is None:
                 continue
             feedback = said.get(sample_id, _Said())
-            found[sample_id] = Known(
+            found[sample_id] = LoggedSample(
                 sample_id=sample_id,
                 model=prediction.model,
                 predicted_at=prediction.predicted_at.astimezone(UTC),

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Round
-from labelloop.core.task import TaskState
+from labelloop.core.task import WITHOUT_ANSWER
 from labelloop.ledger import Ledger, rounds
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.accuracy import Accuracy
@@ -164,15 +164,12 @@ def _period(
     )
 
 
-_SKIPPED = frozenset({TaskState.SKIPPED, TaskState.UNAVAILABLE, TaskState.ABANDONED})
-
-
 def _labels(made: Round, draws: Sequence[Placed]) -> RoundLabels:
     queues: list[QueueLabels] = []
     for name in dict.fromkeys(d.queue for d in draws):
         own = [d for d in draws if d.queue == name]
         n_answered = sum(d.label is not None for d in own)
-        n_skipped = sum(d.label is None and d.state in _SKIPPED for d in own)
+        n_skipped = sum(d.label is None and d.state in WITHOUT_ANSWER for d in own)
         queues.append(
             QueueLabels(
                 queue=name,

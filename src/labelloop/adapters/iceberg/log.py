@@ -34,9 +34,9 @@ from labelloop.ports.clock import Progress
 from labelloop.ports.log import (
     BatchKind,
     HeldRows,
-    Known,
     LabelCount,
     LabelPart,
+    LoggedSample,
     Recorded,
     Rows,
     VisibleBatch,
@@ -307,7 +307,7 @@ class IcebergLog:
         present = self._tables.load("predictions").current_snapshot()
         return None if present is None else present.snapshot_id
 
-    def known(self, sample_ids: Sequence[str]) -> Mapping[str, Known]:
+    def known(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
         if not sample_ids:
             return {}
@@ -473,9 +473,9 @@ def _candidate(row: dict[str, Any]) -> Candidate:
     return Candidate(**row | {"attributes": dict(row["attributes"])})
 
 
-def _known(row: Mapping[str, Any]) -> Known:
+def _known(row: Mapping[str, Any]) -> LoggedSample:
     lists = {"repeated": frozenset(row["repeated"] or ()), "shadows": dict(row["shadows"] or ())}
-    return Known(**{**row, **lists})
+    return LoggedSample(**{**row, **lists})
 
 
 def _without_feedback(conditions: Sequence[Where]) -> None:

@@ -14,8 +14,8 @@ from labelloop.core.queue import Purpose
 from labelloop.core.round import FrameRange, Round
 from labelloop.errors import DatasetError
 from labelloop.ledger import Lease, Ledger, certificates, datasets, events, rounds
-from labelloop.measuring.certify import CertificateState, Certified, certified
-from labelloop.measuring.guarantee import guarantee
+from labelloop.measuring.certificates import CertificateState, Certified, certified
+from labelloop.measuring.guarantee_text import guarantee
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import LabelPart, PredictionLog
 from labelloop.steps.build import manifest_file

@@ -22,7 +22,7 @@ from labelloop.core.sample import (
 from labelloop.core.tombstone import Tombstones
 from labelloop.ledger import Lease, Ledger, cursors, rejects, tombstones
 from labelloop.ports.clock import Clock, Progress
-from labelloop.ports.log import Known, PredictionLog
+from labelloop.ports.log import LoggedSample, PredictionLog
 from labelloop.ports.notifications import Notifications
 from labelloop.ports.store import Store, StoredObject
 from labelloop.reading.tag_names import TagNames
@@ -360,7 +360,7 @@ class Index:
     def _may_be_new(
         self,
         stored: StoredObject,
-        known: Mapping[str, Known],
+        known: Mapping[str, LoggedSample],
         aside: Mapping[str, rejects.SetAside],
         recent: set[str],
         retry: bool,
@@ -385,7 +385,7 @@ class Index:
             found.mended.append(stored.uri)
 
     def _note_known(
-        self, before: Known, stored: StoredObject, reading: Reading, found: _Found
+        self, before: LoggedSample, stored: StoredObject, reading: Reading, found: _Found
     ) -> None:
         """A sample that the log holds: only feedback and another model's word can be new."""
         prediction = reading.prediction
@@ -436,7 +436,7 @@ class Index:
         return _Found()
 
 
-def _said_before(known: Known | None) -> frozenset[str]:
+def _said_before(known: LoggedSample | None) -> frozenset[str]:
     """The classes that the log holds of a sample: retired since or not, they are no news."""
     if known is None:
         return frozenset()
@@ -451,7 +451,7 @@ def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
     )
 
 
-def _change(before: Known, stored: StoredObject, prediction: Prediction) -> str | None:
+def _change(before: LoggedSample, stored: StoredObject, prediction: Prediction) -> str | None:
     """What contradicts the log, in words; None where nothing does.
 
     A row of a table that came first may say the same to other digits: then the class decides.
@@ -472,7 +472,7 @@ def _change(before: Known, stored: StoredObject, prediction: Prediction) -> str 
     return None
 
 
-def _changed_shadow(before: Known, reading: Reading) -> str | None:
+def _changed_shadow(before: LoggedSample, reading: Reading) -> str | None:
     """The first answer of a shadow model that isn't what it was."""
     for s in reading.shadows:
         held = before.shadows.get(s.model, s.predicted_class)

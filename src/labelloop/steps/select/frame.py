@@ -7,19 +7,17 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from labelloop.core.arrays import Ints, risk_bins
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import RISK_BINS
 from labelloop.core.where import Where
 from labelloop.measuring.learned_risk import LearnedRisk
 from labelloop.ports.log import PredictionLog
-from labelloop.sampling import risk_bins
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Ints = npt.NDArray[np.int64]
 _Kind = tuple[str, int]
 """Predicted class and pattern."""
 

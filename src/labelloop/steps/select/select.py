@@ -1,6 +1,6 @@
 """select: decide which samples people label. A round, its cells and its draws are one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,8 @@ from labelloop.core.sample import RISK_BINS, UNUSABLE
 from labelloop.core.token import task_key
 from labelloop.errors import ArgumentError, WhereError
 from labelloop.ledger import Ledger, Transaction, batches, datasets, events, rejects, risks, rounds
+from labelloop.measuring.certificate_registration import register_round
 from labelloop.measuring.learned_risk import LearnedRisk, learn_for
-from labelloop.measuring.register import register
 from labelloop.ports.clock import Clock
 from labelloop.ports.log import PredictionLog
 from labelloop.sampling.blind import BlindDesign, BlindDraw
@@ -203,7 +203,7 @@ class Select:
             for queue in self._queues:
                 if queue.on_feedback:
                     if not extra:
-                        plans.append(self._draw_feedback(tx, queue, frame, number, draws))
+                        plans.append(self._take_feedback(tx, queue, frame, number, draws))
                     continue
                 if queue.blind and queue.draw == "uncertainty":
                     blind = _draw_blind(left, queue, traffic)
@@ -212,8 +212,11 @@ class Select:
                     continue
                 bit = conditions.index(queue.where) if queue.where is not None else None
                 drawing = _draw_framed(left, queue, traffic, bit)
-                cells += _cells(queue, drawing)
-                plans.append(self._take(tx, queue, drawing, number, draws))
+                cells += [
+                    _cell(queue, c, cut=drawing.cut, inclusion=drawing.inclusion)
+                    for c in drawing.eligible
+                ]
+                plans.append(self._take_framed(tx, queue, drawing, number, draws))
         return _Plan(
             risk=risk,
             frame=frame,
@@ -227,53 +230,31 @@ class Select:
     def _take_blind(
         self, queue: Queue, blind: _Blind, number: int, draws: dict[str, Draw]
     ) -> QueuePlan:
-        design, rows = blind.design, blind.drawn.rows
-        for position, row in enumerate(rows):
-            cell = (row.predicted_class, row.risk_bin)
-            made = self._draw(
-                queue,
-                row,
-                number,
-                inclusion=design.inclusion(cell),
-                position=len(draws),
-                reason=f"{queue.rule}: {len(rows)} of {design.n}, of which "
-                f"{blind.drawn.n_uniform} at random",
-            )
-            draws[row.sample_id] = replace(made, uniform=position < blind.drawn.n_uniform)
+        design, n_uniform = blind.design, blind.drawn.n_uniform
         chances = [design.inclusion((c.predicted_class, c.risk_bin)) for c in blind.counts]
-        least, most = min(chances, default=1.0), max(chances, default=1.0)
-        return QueuePlan(
-            queue=queue.name,
-            purpose=queue.purpose,
-            rule=queue.rule,
+        n_drawn = len(blind.drawn.rows)
+        return self._take(
+            *(queue, blind.drawn.rows, number, draws),
             n_matching=design.n,
-            n_drawn=len(rows),
-            inclusion=most if rows and least == most else None,
-            chances=(least, most) if rows and least < most else None,
+            reason=f"{queue.rule}: {n_drawn} of {design.n}, of which {n_uniform} at random",
+            chances=(min(chances, default=1.0), max(chances, default=1.0)),
+            inclusion=lambda row: design.inclusion((row.predicted_class, row.risk_bin)),
+            n_uniform=n_uniform,
         )
 
-    def _take(
+    def _take_framed(
         self, tx: Transaction, queue: Queue, drawing: Drawing, number: int, draws: dict[str, Draw]
     ) -> QueuePlan:
-        rows: Sequence[Candidate] = drawing.rows
-        if not queue.blind:
-            rows = self._not_evaluated(tx, rows)
+        rows = drawing.rows if queue.blind else self._not_evaluated(tx, drawing.rows)
         n_matching = _total(drawing.eligible)
-        reason = f"{queue.rule}: {len(rows)} of {n_matching}"
-        for row in rows:
-            draws[row.sample_id] = self._draw(
-                queue, row, number, inclusion=drawing.inclusion, position=len(draws), reason=reason
-            )
-        return QueuePlan(
-            queue=queue.name,
-            purpose=queue.purpose,
-            rule=queue.rule,
+        return self._take(
+            *(queue, rows, number, draws),
             n_matching=n_matching,
-            n_drawn=len(rows),
-            inclusion=drawing.inclusion if rows else None,
+            reason=f"{queue.rule}: {len(rows)} of {n_matching}",
+            chances=(drawing.inclusion, drawing.inclusion),
         )
 
-    def _draw_feedback(
+    def _take_feedback(
         self,
         tx: Transaction,
         queue: Queue,
@@ -287,15 +268,42 @@ class Select:
         matching = [r for r in received if r.sample_id not in draws]
         matching = self._not_evaluated(tx, matching)
         matching.sort(key=lambda r: (r.line, r.sample_id))
-        rows = matching[: queue.budget]
-        complete = len(rows) == len(matching)
-        reason = f"{queue.rule}: {len(rows)} of {len(matching)} received since the last round"
-        for row in rows:
+        rows, n_matching = matching[: queue.budget], len(matching)
+        return self._take(
+            *(queue, rows, number, draws),
+            n_matching=n_matching,
+            reason=f"{queue.rule}: {len(rows)} of {n_matching} received since the last round",
+            chances=(1.0, 1.0) if len(rows) == n_matching else None,
+        )
+
+    def _take(
+        self,
+        queue: Queue,
+        rows: Sequence[Candidate],
+        number: int,
+        draws: dict[str, Draw],
+        *,
+        n_matching: int,
+        reason: str,
+        chances: tuple[float, float] | None,
+        inclusion: Callable[[Candidate], float] | None = None,
+        n_uniform: int | None = None,
+    ) -> QueuePlan:
+        """Draw `rows` for a queue.
+
+        chances
+            the smallest and the largest inclusion probability; None: not known
+        inclusion
+            the probability of each row, if they differ
+        n_uniform
+            how many rows, the first ones, are the simple random part of a blind queue; None: all are
+        """
+        same = chances[0] if chances and chances[0] == chances[1] else None
+        for position, row in enumerate(rows):
             draws[row.sample_id] = self._draw(
-                queue,
-                row,
-                number,
-                inclusion=1.0 if complete else None,
+                *(queue, row, number),
+                inclusion=inclusion(row) if inclusion else same,
+                uniform=queue.blind and (n_uniform is None or position < n_uniform),
                 position=len(draws),
                 reason=reason,
             )
@@ -303,9 +311,10 @@ class Select:
             queue=queue.name,
             purpose=queue.purpose,
             rule=queue.rule,
-            n_matching=len(matching),
+            n_matching=n_matching,
             n_drawn=len(rows),
-            inclusion=1.0 if complete and rows else None,
+            inclusion=same if rows else None,
+            chances=chances if rows and same is None else None,
         )
 
     def _not_evaluated(self, tx: Transaction, rows: Sequence[Candidate]) -> list[Candidate]:
@@ -320,6 +329,7 @@ class Select:
         number: int,
         *,
         inclusion: float | None,
+        uniform: bool,
         position: int,
         reason: str,
     ) -> Draw:
@@ -339,7 +349,7 @@ class Select:
             risk=(row.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
             line=row.line,
             inclusion=inclusion,
-            uniform=queue.blind,
+            uniform=uniform,
             position=position,
             reason=reason,
             content_hash=row.content_hash,
@@ -373,7 +383,7 @@ class Select:
         rounds.insert_cells(tx, made.round, plan.cells)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
         blind = next(iter(self._blind), None)
-        register(tx, made, plan.draws, blind=blind, terms=self._terms)
+        register_round(tx, made, plan.draws, blind=blind, terms=self._terms)
         detail = ", ".join(f"{p.queue} {p.n_drawn}" for p in plan.plans)
         events.record(tx, [events.Event(now, "select", "round", str(made.round), detail)])
 
@@ -440,29 +450,22 @@ def _total(counts: Sequence[Count]) -> int:
 
 def _blind_cells(queue: Queue, blind: _Blind) -> list[Cell]:
     return [
-        Cell(
-            queue=queue.name,
-            predicted_class=c.predicted_class,
-            risk_bin=c.risk_bin,
-            n=c.n,
+        _cell(
+            *(queue, c),
             cut=blind.drawn.cuts[c.predicted_class, c.risk_bin],
-            risk=blind.design.risk((c.predicted_class, c.risk_bin)),
             inclusion=blind.design.inclusion((c.predicted_class, c.risk_bin)),
         )
         for c in blind.counts
     ]
 
 
-def _cells(queue: Queue, drawing: Drawing) -> list[Cell]:
-    return [
-        Cell(
-            queue=queue.name,
-            predicted_class=c.predicted_class,
-            risk_bin=c.risk_bin,
-            n=c.n,
-            cut=drawing.cut,
-            risk=(c.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
-            inclusion=drawing.inclusion if queue.blind else None,
-        )
-        for c in drawing.eligible
-    ]
+def _cell(queue: Queue, c: Count, *, cut: int | None, inclusion: float) -> Cell:
+    return Cell(
+        queue=queue.name,
+        predicted_class=c.predicted_class,
+        risk_bin=c.risk_bin,
+        n=c.n,
+        cut=cut,
+        risk=(c.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
+        inclusion=inclusion if queue.blind else None,
+    )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labelloop.core.dataset import DatasetVersion
-    from labelloop.measuring.certify import CertificateState
+    from labelloop.measuring.certificates import CertificateState
     from labelloop.views.dataset_diff import Change, DatasetDiff
 
 MOST_PAIRS = 12

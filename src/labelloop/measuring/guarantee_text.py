@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from labelloop.measuring.certify import CertificateState
+from labelloop.measuring.certificates import CertificateState
 
 _OF = {
     "training-set": "certified model labels and people's labels of the same rounds",
@@ -22,13 +22,13 @@ def guarantee(states: Sequence[CertificateState], min_confidence: float | None) 
     if not said:
         said.append("no model-made labels")
     if rest:
-        said.append(why_none(rest[-1]))
+        said.append(_why_none(rest[-1]))
     return "; ".join(said)
 
 
-def why_none(state: CertificateState) -> str:
+def _why_none(state: CertificateState) -> str:
     """Why a certificate keeps no label yet, and what would help."""
-    of = rounds(state)
+    of = _rounds(state)
     waiting = state.n_audits - state.n_answered
     if not state.closed:
         lacking = (state.n_audits_needed or 0) - state.n_audits
@@ -43,7 +43,7 @@ def why_none(state: CertificateState) -> str:
     return f"{of}: none can be kept, {state.reason}{help_}"
 
 
-def rounds(state: CertificateState) -> str:
+def _rounds(state: CertificateState) -> str:
     """The rounds of a certificate, in words."""
     first, last = state.rounds[0], state.rounds[-1]
     return f"round {first}" if first == last else f"rounds {first} to {last}"

@@ -17,7 +17,7 @@ from labelloop.statistics.certify_counts import audits_to_close
 from labelloop.statistics.drop import level_spent
 
 
-def register(
+def register_round(
     tx: Transaction, made: Round, draws: Sequence[Draw], *, blind: str | None, terms: Terms
 ) -> None:
     """Let a round join the certificate that is open, or one that opens with it.
