@@ -10,7 +10,7 @@ from labelloop.core.remote_id import order_given
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """One person's answer, or one edit of it: the latest `updated_at` of an id is the one that holds.
+    """One person's answer, or one edit of it; of one id the latest `updated_at` is the valid one.
 
     `answer` is a class of the project; None where the person skipped.
     """
@@ -41,7 +41,7 @@ class Label:
 
 
 def votes(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """What each person says, by the order of first answers: their first valid answer, as last edited.
+    """The vote of each person, in the order of answering: the first valid answer, as last edited.
 
     `annotations` holds the latest revision of each annotation. Deleted and skipped ones don't count.
     """
@@ -53,10 +53,10 @@ def votes(annotations: Iterable[Annotation]) -> list[Annotation]:
 
 
 def resolve(task_key: str, annotations: Iterable[Annotation], *, wanted: int = 1) -> Label | None:
-    """The label of a task that the answers of `wanted` people settle; None where they don't.
+    """The label that the answers of `wanted` people give a task; None if they don't give one yet.
 
-    One answer: the first that was given. Several: the class with more votes than any other, once as
-    many people have answered as are wanted; all votes count, also those beyond.
+    If one answer is wanted, the label is the first answer. If several are wanted, it is the class with
+    most votes, once that many people have answered; later votes count too.
     """
     cast = votes(annotations)
     if len(cast) < wanted or not cast:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class AnswerKind(StrEnum):
-    """What an answer is. An extra one is none of the model's classes: no prediction can be it."""
+    """A class of the model, or an extra answer, which no prediction can equal."""
 
     CLASS = "class"
     EXTRA = "extra"
@@ -28,6 +28,6 @@ class Answers:
 
     @property
     def kinds(self) -> dict[str, AnswerKind]:
-        """Every answer in the order that people see, and what it is."""
+        """The kind of every answer, in the order that people see."""
         classes = dict.fromkeys(self.classes, AnswerKind.CLASS)
         return classes | dict.fromkeys(self.extra, AnswerKind.EXTRA)

@@ -1,4 +1,4 @@
-"""Arrays that callers pass, checked; and the bins of risk that all counts go by."""
+"""Checks of the arrays that callers pass, and the 1,024 bins of risk."""
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,7 @@ def in_range(name: str, values: npt.ArrayLike, above: np.ufunc, shown: str) -> F
 
 
 def same_length(**arrays: npt.NDArray[np.generic]) -> None:
-    """ArgumentError unless all have one length."""
+    """Raise ArgumentError unless all have one length."""
     if len({array.size for array in arrays.values()}) > 1:
         lengths = ", ".join(f"{name} {array.size}" for name, array in arrays.items())
         raise ArgumentError(
@@ -83,7 +83,7 @@ def same_length(**arrays: npt.NDArray[np.generic]) -> None:
 
 
 def check_level(level: float) -> None:
-    """ArgumentError unless 0 < level < 1."""
+    """Raise ArgumentError unless 0 < level < 1."""
     if not 0 < level < 1:
         raise ArgumentError(
             f"level = {level}: expected a number between 0 and 1", remedy="write 0.95 for 95%"

@@ -1,4 +1,4 @@
-"""What may be promised of the model's own labels, as the settings ask and as the ledger registers it."""
+"""Certificates of the model's own labels: what the settings ask for, and what the ledger registers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +6,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the settings ask of certificates; the words are those of `labelloop.statistics.certify`.
+    """The bounds that the settings ask of certificates, named as in `labelloop.statistics.certify`.
 
-    failure_probability is for all certificates of the project together, for ever.
+    failure_probability
+        of all certificates of the project together, for ever
     """
 
     max_error: float
@@ -18,14 +19,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredCertificate:
-    """A certificate as it was fixed before the labels of its audits were seen.
+    """A certificate with all that is fixed before its audits are answered.
 
     rounds
-        the rounds it speaks of; complete once it is closed
+        the rounds whose labels it covers; complete once it is closed
     failure_probability
-        its own part of what the settings grant
+        its share of the failure probability in the settings
     audits
-        audits drawn in each of its rounds
+        the number of audits drawn in each of its rounds
     risk_version
         the risk that orders its samples, learned before its first round; None: 1 - confidence
     """

@@ -124,7 +124,7 @@ Node = Column | Attribute | Value | Compare | Between | OneOf | Like | Is | Not 
 
 
 def evaluate(node: Node, row: Mapping[str, Any]) -> Any:
-    """The node's value in a row, in SQL's three-valued logic: None is null."""
+    """The value of a node for a row, in the three-valued logic of SQL: None is null."""
     match node:
         case Column(name):
             found = row.get(name)

@@ -1,4 +1,4 @@
-"""A number shown to a person, or why there is none."""
+"""An estimate with its interval, or the reason why there is none."""
 
 from dataclasses import dataclass
 
@@ -31,6 +31,6 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Undefined:
-    """Not estimable, and why. It is never shown as 0 or NaN."""
+    """The reason why a number can't be estimated. It is never shown as 0 or NaN."""
 
     reason: str

@@ -22,7 +22,7 @@ def line(sample_id: str, salt: bytes) -> int:
 
 
 def remaining(place: int, floor: int) -> int:
-    """`place`, known to lie at or above `floor`, stretched to the whole line: uniform again.
+    """`place`, which lies at or above `floor`, stretched to the whole line, so that it is uniform again.
 
     >>> remaining(LINE_END // 2, LINE_END // 2), remaining(5, 0)
     (0, 5)
@@ -40,10 +40,9 @@ def lowered(cut: int, floor: int) -> int:
 
 
 def chosen(place: int, share: float) -> bool:
-    """Whether a sample belongs to a random part of about `share` of any set of samples.
+    """True for about `share` of any set of samples, chosen at random.
 
-    Decided by a number mixed from its place that tells nothing of the place's size: the draws of a
-    round are the smallest places.
+    A hash of the place decides, not the place itself: the draws of a round are the smallest places.
 
     >>> sum(chosen(place, 0.1) for place in range(10_000))
     1028

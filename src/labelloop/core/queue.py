@@ -8,7 +8,7 @@ from labelloop.core.where import Where
 
 
 class Purpose(StrEnum):
-    """What the answers of a queue are for; the wall runs between the two."""
+    """What the answers of a queue are used for. A sample serves one purpose only."""
 
     EVALUATION = "evaluation"
     TRAINING = "training"
@@ -40,12 +40,12 @@ class Queue:
 
     @property
     def on_feedback(self) -> bool:
-        """Whether it follows the clock of feedback, not that of predictions."""
+        """True if it draws what feedback was received on, whenever the prediction was made."""
         return self.where is not None and self.where.names_feedback
 
     @property
     def rule(self) -> str:
-        """The rule in words, as kept with every draw."""
+        """The rule in words; it is stored with every draw."""
         what = self.where.text if self.where else "all traffic"
         how = f"{self.draw} {self.budget}" if self.budget is not None else "every match"
         people = f", {self.annotators} people each" if self.annotators > 1 else ""
@@ -54,5 +54,5 @@ class Queue:
         return f"{how} of {what}{people}"
 
     def answers_wanted(self, place: int) -> int:
-        """How many people answer the sample at a place of the line."""
+        """How many people are asked about the sample at this place on the line."""
         return self.annotators + chosen(place, self.overlap)

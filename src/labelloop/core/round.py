@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRange:
-    """Which rows of the log are a frame: serving predictions that meet every bound given.
+    """The bounds of a frame: the serving predictions of the log that meet all of them.
 
     batch_after < batch <= batch_to; since <= predicted_at < until.
     """
@@ -20,9 +20,9 @@ class FrameRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many rows of a frame share a class, a risk bin (as `Candidate` has it) and a pattern.
+    """The number of rows of a frame with one class, one risk bin (see `Candidate`) and one pattern.
 
-    Bit i of `pattern` is set where the i-th condition asked about holds.
+    Bit i of `pattern` is set if the rows meet the i-th condition of the query.
     """
 
     predicted_class: str
@@ -35,7 +35,7 @@ class Count:
 class Span:
     """Rows of one pattern whose place lies in (above, up_to]; above = -1 starts at the line's start.
 
-    With a class and a risk bin it speaks of their rows only; it has both or neither.
+    If class and risk bin are given, only their rows; both are given or neither.
     """
 
     pattern: int
@@ -73,7 +73,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The frame's histogram of one queue: eligible rows by class and bin of risk.
+    """The number of rows that a queue could draw, of one class and one bin of risk.
 
     risk_bin
         the bin of 1 - confidence; in a round with a `risk_version`, that of the risk it learned

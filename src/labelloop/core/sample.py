@@ -1,4 +1,4 @@
-"""Samples: what the model said of them, and what users said back."""
+"""Samples: the predictions of models, the feedback of users, and rejected rows."""
 
 import math
 from array import array
@@ -36,7 +36,7 @@ class Role(StrEnum):
 
 
 class RejectReason(StrEnum):
-    """Why a row was set aside."""
+    """Why a row was rejected."""
 
     UNTAGGED = "untagged"
     UNREADABLE = "can't be read"
@@ -90,7 +90,7 @@ class PredictionTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """What the users of the application said of one sample: kind `flagged` or `corrected_class`."""
+    """The feedback of a user on one sample; its kind is `flagged` or `corrected_class`."""
 
     sample_id: str
     kind: str
@@ -100,7 +100,7 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A row that can't be used as it is, with the value that stands in the way, cut if it is long."""
+    """A row that can't be used, and the value that prevents it, cut if it is long."""
 
     uri: str
     reason: RejectReason

@@ -10,7 +10,7 @@ from labelloop.core.queue import Purpose
 
 
 class TaskState(StrEnum):
-    """Where a task stands."""
+    """The state of a task."""
 
     DRAWN = "drawn"
     SENDING = "sending"
@@ -82,9 +82,9 @@ class Task:
 def path_after_answers(
     task: Task, annotations: Iterable[Annotation]
 ) -> tuple[tuple[TaskState, ...], Label | None]:
-    """The states a sent task moves through, in order, given its annotations; and its label, if any.
+    """The states that a sent task moves through, in order, and its label if it has one now.
 
-    `annotations` holds the latest revision of each annotation. An unchanged task moves nowhere.
+    `annotations` holds the latest revision of each annotation. There are no states if nothing changed.
     """
     latest = list(annotations)
     label = resolve(task.task_key, latest, wanted=task.answers_wanted)
@@ -105,7 +105,7 @@ def path_after_answers(
 
 
 def _path(start: TaskState, to: TaskState) -> tuple[TaskState, ...]:
-    """The shortest way that MOVES allows, through one state at most."""
+    """The shortest path that MOVES allows, through one other state at most."""
     if start is to:
         return ()
     if to in MOVES[start]:

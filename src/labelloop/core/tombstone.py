@@ -1,4 +1,4 @@
-"""What is left of a forgotten sample's name: a keyed hash, which stands in its place."""
+"""The keyed hash that replaces the id of a forgotten sample."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 
 def sample_hash(sample_id: str, salt: bytes) -> str:
-    """What stands for a forgotten sample: 32 hex digits, told apart only by who has both.
+    """The keyed hash of a forgotten sample: 32 hex digits; it takes the key and the id to recompute it.
 
     >>> sample_hash("a.png", b"salt") == sample_hash("a.png", b"another")
     False

@@ -1,4 +1,4 @@
-"""What keeps a prediction log quick to ask: few files, few old versions, nothing unneeded."""
+"""Maintenance of the prediction log: merging small files, expiring versions, removing orphans."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ MANY_SMALL_FILES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogShape:
-    """How much a log could be tidied.
+    """How much maintenance of the log could do.
 
     n_files
         files of the present version
@@ -23,7 +23,7 @@ class LogShape:
 
     @property
     def is_due(self) -> bool:
-        """Whether tidying is worth its while.
+        """True if maintenance is worth its cost.
 
         >>> LogShape(n_small=99).is_due, LogShape(n_small=100).is_due, LogShape(n_superseded=1).is_due
         (False, True, True)
@@ -33,7 +33,7 @@ class LogShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
-    """What tidying a log did, or with `dry_run` would do.
+    """What maintenance of the log did, or with `dry_run` would do.
 
     n_files
         files of the log before
@@ -55,5 +55,5 @@ class Upkeep:
 
     @property
     def changes(self) -> bool:
-        """Whether there was anything to do."""
+        """True if there was anything to do."""
         return bool(self.n_small or self.n_snapshots or self.n_removed)

@@ -1,4 +1,4 @@
-"""A queue's condition: parsed once, checked against a closed list, rendered for an engine.
+"""The `where` of a queue: parsed once, checked against a closed list, rendered for each engine.
 
 The text is SQL's own language for conditions, cut down to comparisons: no function, no subquery,
 no arithmetic. Nothing is ever evaluated as code.

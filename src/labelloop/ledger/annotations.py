@@ -1,4 +1,4 @@
-"""People's answers, every revision of them, and the labels that hold."""
+"""Annotations, with every revision of them, and the labels made from them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """An answer that isn't one of the classes: kept apart, and reported."""
+    """An answer that isn't one of the classes: stored apart, and reported."""
 
     task_key: str
     remote_id: str
@@ -64,7 +64,7 @@ def first_answers(tx: Transaction) -> list[tuple[str, int, list[str]]]:
 def _first_answers(
     tx: Transaction, condition: sa.ColumnElement[bool]
 ) -> dict[str, tuple[str, int, dict[str, str]]]:
-    """By task: its queue, how many answers it wants, and each person's first, as it was given."""
+    """By task: its queue, the number of answers wanted, and each person's first answer, unedited."""
     rows = tx.execute(
         sa.select(
             t.tasks.c.queue,
@@ -93,7 +93,7 @@ def _first_answers(
 
 
 def tied_by_queue(tx: Transaction) -> dict[str, int]:
-    """How many tasks are tied, of each queue that has asked several people."""
+    """The number of tied tasks of each queue that asked several people."""
     tied = sa.func.sum(sa.case((t.tasks.c.state == TaskState.TIED.value, 1), else_=0))
     rows = tx.execute(
         sa.select(t.tasks.c.queue, tied.label("n")).where(t.several).group_by(t.tasks.c.queue)
@@ -102,7 +102,7 @@ def tied_by_queue(tx: Transaction) -> dict[str, int]:
 
 
 def insert(tx: Transaction, annotations: Iterable[Annotation]) -> None:
-    """Append revisions; the caller has made sure that they are new."""
+    """Append revisions, which must be new."""
     rows = [
         {
             "task_key": a.task_key,
@@ -134,9 +134,9 @@ def mark_deleted(
 
 
 def make_nameless(tx: Transaction, task_keys: Sequence[str], at: datetime) -> None:
-    """Leave of the answers to some tasks what agreement rests on, and of the labels the label.
+    """Reduce the answers to some tasks to what agreements need, and their labels to the label alone.
 
-    That is each person's first answer where several were asked, without saying whose it was, or when.
+    Of tasks that asked several people each person's first answer stays, without its author and time.
     """
     for start in range(0, len(task_keys), _CHUNK):
         chunk = task_keys[start : start + _CHUNK]
@@ -165,7 +165,7 @@ def make_nameless(tx: Transaction, task_keys: Sequence[str], at: datetime) -> No
 
 
 def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:
-    """Set the label of a task. When it first had one stays as it is."""
+    """Set the label of a task. The time of its first label stays as it is."""
     values = {
         "label": label.label,
         "method": label.method,
@@ -184,7 +184,7 @@ def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:
 
 
 def clear_label(tx: Transaction, task_key: str) -> None:
-    """Take the label of a task back."""
+    """Remove the label of a task."""
     tx.execute(t.labels.delete().where(t.labels.c.task_key == task_key))
 
 
@@ -211,7 +211,7 @@ def labels(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Label]:
 def set_strays(
     tx: Transaction, task_keys: Sequence[str], strays: Iterable[Stray], seen_at: datetime
 ) -> None:
-    """Make `strays` the ones of some tasks."""
+    """Replace the strays of some tasks by `strays`."""
     for start in range(0, len(task_keys), _CHUNK):
         tx.execute(
             t.strays.delete().where(t.strays.c.task_key.in_(task_keys[start : start + _CHUNK]))
@@ -231,7 +231,7 @@ def set_strays(
 
 
 def strays_by(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[str]]:
-    """Who gave each answer to some tasks that is no class, by task."""
+    """The authors of the strays of some tasks, by task."""
     found: dict[str, list[str]] = {}
     for start in range(0, len(task_keys), _CHUNK):
         rows = tx.execute(

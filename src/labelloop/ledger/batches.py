@@ -1,4 +1,4 @@
-"""The batches of the prediction log: a number is given once, and a batch is in the log or void."""
+"""The batches of the prediction log. Each number is used once; a batch is in the log or void."""
 
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -13,7 +13,7 @@ WRITING, COMMITTED, VOID = "writing", "committed", "void"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch that was begun. `path` is None until its rows are written."""
+    """A batch. `path` is None until its rows are written."""
 
     batch: int
     kind: Literal["predictions", "feedback"]
@@ -22,19 +22,19 @@ class Batch:
 
 
 def reserve(tx: Transaction, kind: str, n_rows: int) -> int:
-    """The next batch number, begun."""
+    """Begin a batch and return its number."""
     batch = highest(tx) + 1
     tx.execute(t.batches.insert().values(batch=batch, kind=kind, n_rows=n_rows, state=WRITING))
     return batch
 
 
 def record_path(tx: Transaction, batch: int, path: str) -> None:
-    """Note where a batch was written, before it is committed to the log."""
+    """Record where a batch was written, before it is committed to the log."""
     tx.execute(t.batches.update().where(t.batches.c.batch == batch).values(path=path))
 
 
 def finish(tx: Transaction, batch: int, state: str) -> None:
-    """Note that a batch is COMMITTED, or VOID: its number is never used."""
+    """Mark a batch as COMMITTED, or as VOID, so that its number is never used."""
     tx.execute(t.batches.update().where(t.batches.c.batch == batch).values(state=state))
 
 
@@ -55,14 +55,14 @@ def in_state(tx: Transaction, state: str) -> list[Batch]:
 
 
 def adopt(tx: Transaction, batch: int, kind: str, path: str, n_rows: int) -> None:
-    """Take in a batch that the log holds and the ledger, restored to an earlier moment, doesn't."""
+    """Record a batch that the log holds and a restored ledger doesn't."""
     tx.execute(
         t.batches.insert().values(batch=batch, kind=kind, path=path, n_rows=n_rows, state=COMMITTED)
     )
 
 
 def lessen(tx: Transaction, batch: int, n_rows: int) -> None:
-    """Note that rows of a batch are taken out of the log; one without any isn't there any more."""
+    """Record that rows of a batch were removed from the log; without rows the batch is gone."""
     left = sa.case((t.batches.c.n_rows > n_rows, t.batches.c.n_rows - n_rows), else_=0)
     tx.execute(t.batches.update().where(t.batches.c.batch == batch).values(n_rows=left))
 

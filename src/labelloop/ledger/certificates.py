@@ -1,4 +1,4 @@
-"""Certificates: registered with a round, closed by counts alone, decided when labels are built."""
+"""Certificates: registered with a round, closed by counts alone, decided by `build`."""
 
 import json
 from dataclasses import replace
@@ -67,13 +67,13 @@ def add_round(
 
 
 def results(tx: Transaction) -> dict[int, str]:
-    """What was decided last, as text, for each certificate that was."""
+    """The last decision on each certificate, as text; without those that had none yet."""
     rows = tx.execute(sa.select(t.certificates.c.id, t.certificates.c.result_json))
     return {r.id: r.result_json for r in rows if r.result_json is not None}
 
 
 def decide(tx: Transaction, certificate: int, result: str, at: datetime) -> None:
-    """Keep what was decided, as text."""
+    """Store a decision, as text."""
     tx.execute(
         t.certificates.update()
         .where(t.certificates.c.id == certificate)

@@ -11,7 +11,7 @@ from labelloop.ledger.database import Transaction
 
 
 def declared(tx: Transaction, named: Answers) -> bool:
-    """Whether the ledger knows the classes as the settings name them."""
+    """True if the ledger has the same classes as the settings."""
     rows = {r.name: r for r in tx.execute(sa.select(t.classes))}
     live = {name: r.kind for name, r in rows.items() if r.retired_at is None}
     return live == named.kinds and all(
@@ -20,7 +20,7 @@ def declared(tx: Transaction, named: Answers) -> bool:
 
 
 def declare(tx: Transaction, named: Answers, now: datetime) -> None:
-    """Make the answers of the settings the live ones: new ones are added, missing ones retired.
+    """Take over the answers of the settings: add new ones, retire missing ones.
 
     A name that was merged into another stays so, until it is an answer of its own again.
     """
@@ -81,7 +81,7 @@ def extra_answers(tx: Transaction) -> frozenset[str]:
 
 
 def renamed(tx: Transaction) -> dict[str, str]:
-    """Each old name, and what it counts as now. What is kept under an old name is read as the new."""
+    """The present name of each old one. What is stored under an old name is read under the present one."""
     merged = {
         r.name: r.merged_into
         for r in tx.execute(sa.select(t.classes).where(t.classes.c.merged_into.is_not(None)))

@@ -1,4 +1,4 @@
-"""Which candidates were judged by which labels: the best of many flatters itself."""
+"""The candidates that each set of labels has judged: repeated testing inflates the best result."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from labelloop.ledger.database import Transaction
 
 
 def record(tx: Transaction, candidate_hash: str, labels_hash: str, at: datetime) -> None:
-    """Note a comparison, unless this one was made before."""
+    """Record a comparison, unless it was recorded before."""
     made = tx.execute(
         sa.select(t.comparisons.c.at).where(
             t.comparisons.c.candidate_hash == candidate_hash,
@@ -25,7 +25,7 @@ def record(tx: Transaction, candidate_hash: str, labels_hash: str, at: datetime)
 
 
 def count_candidates(tx: Transaction, labels_hashes: Sequence[str]) -> int:
-    """How many different candidates any of these label sets has judged."""
+    """The number of different candidates that any of these label sets has judged."""
     return int(
         tx.execute(
             sa.select(sa.func.count(sa.distinct(t.comparisons.c.candidate_hash))).where(

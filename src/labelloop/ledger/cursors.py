@@ -1,4 +1,4 @@
-"""How far each repeated reading has come."""
+"""Cursors: the position of each repeated reading."""
 
 import sqlalchemy as sa
 
@@ -7,7 +7,7 @@ from labelloop.ledger.database import Transaction
 
 
 def get(tx: Transaction, name: str) -> str | None:
-    """The value of a cursor; None where it was never set."""
+    """The value of a cursor; None if it isn't set."""
     value: str | None = tx.execute(
         sa.select(t.cursors.c.value).where(t.cursors.c.name == name)
     ).scalar_one_or_none()
@@ -22,5 +22,5 @@ def put(tx: Transaction, name: str, value: str) -> None:
 
 
 def clear(tx: Transaction, name: str) -> None:
-    """Forget a cursor."""
+    """Remove a cursor."""
     tx.execute(t.cursors.delete().where(t.cursors.c.name == name))

@@ -35,7 +35,7 @@ MOVED_TO = "ledger:moved to"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write for one step; `token` rises at each takeover and fences off the past."""
+    """The right to write for one step. `token` rises at each takeover, so that older holders can't write."""
 
     step: str
     holder: str
@@ -44,7 +44,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells this ledger from others, and places samples on the line."""
+    """The id of a ledger, and the salt that places samples on the line."""
 
     ledger_id: str
     salt: bytes
@@ -87,7 +87,7 @@ class Ledger:
 
     @classmethod
     def look(cls, url: str) -> "Ledger | None":
-        """The ledger at a URL; None where none was made yet, and then none is made.
+        """The ledger at a URL; None if there is none, and none is created.
 
         Raises:
             LedgerError: as for `open`.
@@ -162,7 +162,7 @@ class Ledger:
         return Identity(row.ledger_id, bytes.fromhex(row.salt))
 
     def create_identity(self, identity: Identity | None = None) -> Identity:
-        """The ledger's identity; unless it has one, `identity` becomes it, or one made now."""
+        """The ledger's identity; if it has none, it becomes `identity`, or a new one."""
         made = identity or Identity(secrets.token_hex(8), secrets.token_bytes(16))
         with self.write_at_once() as tx:
             if tx.execute(sa.select(t.meta.c.ledger_id)).first() is None:
@@ -187,11 +187,11 @@ class Ledger:
 
     @property
     def place(self) -> str:
-        """Where it lies, without user and password."""
+        """The URL of the ledger, without user and password."""
         return shown(self._engine.url)
 
     def running(self) -> dict[str, str]:
-        """The steps that hold a lease now, and which process each."""
+        """The steps that hold a lease now, and the process of each."""
         with self.read() as tx:
             held = tx.execute(sa.select(t.leases).where(t.leases.c.expires_at > seconds(tx)))
             return {

@@ -1,4 +1,4 @@
-"""Dataset versions and what was exported of them."""
+"""Dataset versions and their exports."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ WRITING, RELEASED = "writing", "released"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """A version that was written out of labelloop's hands."""
+    """An export of a dataset version."""
 
     dataset: str
     version: int
@@ -79,7 +79,7 @@ def begun(tx: Transaction, name: str) -> int | None:
 
 
 def begin(tx: Transaction, version: DatasetVersion) -> None:
-    """Note a version before its folder gets its name; one begun before and not released is replaced."""
+    """Record a version before its folder is renamed; it replaces one that was begun and not released."""
     tx.execute(
         t.datasets.delete().where(t.datasets.c.name == version.name, t.datasets.c.state == WRITING)
     )
@@ -99,7 +99,7 @@ def begin(tx: Transaction, version: DatasetVersion) -> None:
 
 
 def release(tx: Transaction, name: str, version: int) -> None:
-    """Note that a version's folder stands under its name, whole."""
+    """Record that the folder of a version is complete and has its name."""
     tx.execute(
         t.datasets.update()
         .where(t.datasets.c.name == name, t.datasets.c.version == version)
@@ -108,7 +108,7 @@ def release(tx: Transaction, name: str, version: int) -> None:
 
 
 def redact(tx: Transaction, redacted: DatasetVersion) -> None:
-    """Note what a released version holds after rows of it were taken out."""
+    """Record the content of a released version after rows were removed from it."""
     tx.execute(
         t.datasets.update()
         .where(t.datasets.c.name == redacted.name, t.datasets.c.version == redacted.version)
@@ -121,7 +121,7 @@ def redact(tx: Transaction, redacted: DatasetVersion) -> None:
 
 
 def exports_of(tx: Transaction, name: str, version: int) -> list[Export]:
-    """The exports that were taken of a version, oldest first."""
+    """The exports of a version, oldest first."""
     rows = tx.execute(
         sa.select(t.exports)
         .where(t.exports.c.dataset == name, t.exports.c.version == version)
@@ -136,7 +136,7 @@ def exports_of(tx: Transaction, name: str, version: int) -> list[Export]:
 def record_export(
     tx: Transaction, name: str, version: int, *, format_name: str, target: str, at: datetime
 ) -> None:
-    """Note that a version was exported; the same export run again has the later time."""
+    """Record an export of a version; repeating an export updates its time."""
     same = sa.and_(
         t.exports.c.dataset == name,
         t.exports.c.version == version,

@@ -1,4 +1,4 @@
-"""How each kind of database is reached, and how transactions on it begin.
+"""Connections to each kind of database, and how their transactions begin.
 
 Both behave alike: a reader sees one moment throughout and waits for nobody; writers go one at a time.
 """

@@ -1,4 +1,4 @@
-"""What happened, in order: one row for each change of a task, a round or a dataset."""
+"""The events: one row for each change of a task, a round or a dataset, in order."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

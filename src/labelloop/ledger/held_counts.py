@@ -48,12 +48,12 @@ def add(tx: Transaction, project_ref: str, more: int) -> None:
 
 
 def come(tx: Transaction, tasks: Collection[Task]) -> None:
-    """Tasks are in their projects from now on, with what annotations the ledger has of them."""
+    """Add the annotations of tasks that are in their projects from now on."""
     _all(tx, tasks, 1)
 
 
 def gone(tx: Transaction, tasks: Collection[Task]) -> None:
-    """Tasks aren't in their projects any more; said before their annotations are changed."""
+    """Subtract the annotations of tasks that left their projects; call it before these change."""
     _all(tx, tasks, -1)
 
 

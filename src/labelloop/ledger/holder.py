@@ -1,4 +1,4 @@
-"""Who holds a lease: a process, told from every other one, also of another machine or container."""
+"""The holder of a lease: a process, distinct from all others, on other machines too."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def this_process() -> str:
-    """This process as a lease names it: its host, number, start, and the set of numbers it is from."""
+    """The name of this process in a lease: host, process id, start time, and process namespace."""
     pid = os.getpid()
     return f"{socket.gethostname()} {pid} {started(pid)} {_numbering()}"
 
@@ -18,7 +18,7 @@ def named(holder: str) -> str:
 
 
 def is_dead(holder: str) -> bool:
-    """Whether the holder ran on this machine and certainly no longer does.
+    """True if the holder ran on this machine and has certainly ended.
 
     A container may carry its host's name, but its process numbers are its own: there nothing is certain.
     """
@@ -35,7 +35,7 @@ def is_dead(holder: str) -> bool:
 
 
 def started(pid: int) -> str:
-    """When a process of this machine started, in clock ticks; '' where that can't be known."""
+    """When a process of this machine started, in clock ticks; '' if that can't be known."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -43,7 +43,7 @@ def started(pid: int) -> str:
 
 
 def _numbering() -> str:
-    """Which process numbers count here (Linux: the namespace); '' where there is only one set."""
+    """The namespace of the process ids (Linux); '' elsewhere."""
     try:
         return str(Path("/proc/self/ns/pid").stat().st_ino)
     except OSError:

@@ -1,4 +1,4 @@
-"""What `measure` found out, kept so that it isn't worked out again; and what has changed since."""
+"""The results that `measure` keeps, and which of them events have made stale."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from labelloop.ledger.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened to tasks since an event.
+    """What changed since an event.
 
     rounds
-        those that drew one of these tasks
+        the rounds that drew a task with a later event
     labels_since
-        when the first of these tasks that ever had a label first had one; None: none has
+        the time of the earliest first label among these tasks; None: none ever had a label
     """
 
     rounds: frozenset[int]
@@ -31,7 +31,7 @@ def last_event(tx: Transaction) -> int:
 
 
 def changes(tx: Transaction, after: int) -> Changes:
-    """What happened to tasks after an event: no state moves and no label changes without one."""
+    """What changed after an event. No task changes its state or label without an event."""
     # as subqueries: of a join SQLite would begin with the larger side
     subjects = sa.select(t.events.c.subject).where(t.events.c.id > after)
     rounds = sa.select(t.draws.c.round).where(t.draws.c.task_key.in_(subjects)).distinct()
@@ -45,7 +45,7 @@ def changes(tx: Transaction, after: int) -> Changes:
 
 
 def every(tx: Transaction, name: str | None = None) -> dict[str, str]:
-    """All that is kept, by name; or what is kept under one name."""
+    """The kept values by name; with `name`, only that one."""
     query = sa.select(t.measured)
     if name is not None:
         query = query.where(t.measured.c.name == name)
@@ -53,7 +53,7 @@ def every(tx: Transaction, name: str | None = None) -> dict[str, str]:
 
 
 def keep(tx: Transaction, values: Mapping[str, str], *, anew: bool = False) -> None:
-    """Keep values under their names; `anew`: and nothing else any more."""
+    """Store values under their names; `anew`: delete all others."""
     gone = t.measured.delete()
     if not anew:
         gone = gone.where(t.measured.c.name == sa.bindparam("gone"))

@@ -1,4 +1,4 @@
-"""Looks whether the file of a SQLite ledger is sound, and mends the one damage that loses nothing."""
+"""Checks the file of a SQLite ledger, and repairs the one damage that loses nothing: of indexes."""
 
 import shutil
 import sqlite3
@@ -10,7 +10,7 @@ from labelloop.ledger.engine import database_url, sqlite_path
 
 
 def mend_indexes(url: str) -> Path | None:
-    """Make the indexes of a SQLite ledger anew, where only they are damaged.
+    """Rebuild the indexes of a SQLite ledger, if only they are damaged.
 
     Returns where a copy of the file was put before; None where there was nothing to do, on PostgreSQL too.
 
@@ -40,7 +40,7 @@ def mend_indexes(url: str) -> Path | None:
 
 
 def damage(url: str) -> str | None:
-    """What SQLite says is wrong with a ledger's file; None where it is sound, and on PostgreSQL."""
+    """The damage that SQLite reports in the file of a ledger; None if there is none, or on PostgreSQL."""
     path = sqlite_path(database_url(url))
     return (_said(path) or None) if path is not None and path.exists() else None
 
@@ -55,7 +55,7 @@ def _said(path: Path) -> str:
 
 
 def _copied(path: Path) -> Path:
-    """A copy of a database's file, with what it hasn't taken in yet beside it."""
+    """Copy the file of a database and its write-ahead log."""
     n = 1
     while (copy := path.with_name(f"{path.name}.damaged-{n}")).exists():
         n += 1

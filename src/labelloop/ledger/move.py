@@ -20,7 +20,7 @@ _ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """One table as both databases hold it: its rows, and a checksum over them in any order."""
+    """A table that was moved: its number of rows, and a checksum over them in any order."""
 
     table: str
     n_rows: int
@@ -102,7 +102,7 @@ def _written(checksum: int) -> str:
 
 
 def _restart_counters(tx: Transaction) -> None:
-    """PostgreSQL counts on from where the source stood; SQLite does so by itself."""
+    """Let the counters of PostgreSQL continue from those of the source; SQLite does so by itself."""
     if tx.dialect.name != "postgresql":
         return
     for table in t.metadata.sorted_tables:

@@ -1,4 +1,4 @@
-"""What a database says when it refuses, as one LedgerError that names the ledger and the remedy."""
+"""Errors of databases, translated to a LedgerError that names the ledger and the remedy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ _SQLITE = {
 
 
 def shown(url: sa.URL) -> str:
-    """A database as a message may name it: without user, password and options."""
+    """The URL of a database for messages: without user, password and options."""
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{url.database or ''}"
     port = f":{url.port}" if url.port else ""
@@ -45,7 +45,7 @@ def shown(url: sa.URL) -> str:
 
 @contextmanager
 def plainly(url: sa.URL) -> Iterator[None]:
-    """A database that is locked, full, damaged or gone ends in a LedgerError that says so."""
+    """Raise LedgerError for a database that is locked, full, damaged or gone."""
     try:
         yield
     except DatabaseError as exc:
@@ -61,7 +61,7 @@ def plainly(url: sa.URL) -> Iterator[None]:
 
 
 def unopened(exc: Exception, url: sa.URL) -> LedgerError:
-    """Why a ledger can't be opened."""
+    """The error of a ledger that can't be opened."""
     if isinstance(exc, ModuleNotFoundError):
         return LedgerError(
             f"a ledger in PostgreSQL needs the package {exc.name}",

@@ -1,4 +1,4 @@
-"""Rows that were set aside, each with its reason, until they can be read."""
+"""Rejected rows, each with its reason, until they can be read."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ OUTSIDE_FRAMES = (
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A row set aside, and since when."""
+    """A rejected row, and since when."""
 
     uri: str
     reason: RejectReason
@@ -44,7 +44,7 @@ class SetAside:
 
 
 def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> int:
-    """Set rows aside, or note that they still can't be read; returns how many are new."""
+    """Record rejected rows, new ones or known ones that still can't be read; returns how many are new."""
     known = existing(tx, [r.uri for r in rejects])
     fresh = {r.uri: r for r in rejects if r.uri not in known}
     if fresh:
@@ -72,13 +72,13 @@ def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> int:
 
 
 def clear(tx: Transaction, uris: Sequence[str]) -> None:
-    """Take rows back that could be read at last."""
+    """Remove rows that could be read at last."""
     for start in range(0, len(uris), _CHUNK):
         tx.execute(t.rejects.delete().where(t.rejects.c.uri.in_(uris[start : start + _CHUNK])))
 
 
 def naming(tx: Transaction, names: Sequence[str]) -> list[str]:
-    """The uris of the rows set aside at one of `names`, or because of a value that is one."""
+    """The URIs of rows rejected at one of `names`, or because of a value among `names`."""
     found: list[str] = []
     for start in range(0, len(names), _CHUNK):
         chunk = names[start : start + _CHUNK]
@@ -88,13 +88,13 @@ def naming(tx: Transaction, names: Sequence[str]) -> list[str]:
 
 
 def below(tx: Transaction, root: str) -> bool:
-    """Whether any row below a root was set aside."""
+    """True if any row below a root is rejected."""
     found = sa.select(t.rejects.c.uri).where(_is_below(root)).limit(1)
     return tx.execute(found).one_or_none() is not None
 
 
 def move(tx: Transaction, root: str, now: str) -> None:
-    """Know what was set aside below a root by its uri below another; what is known there stays."""
+    """Move the rejected rows below one root to another; rows that are recorded there stay."""
     uri = t.rejects.c.uri
     moved = sa.literal(now) + sa.func.substr(uri, len(root) + 1)
     there = t.rejects.alias()
@@ -108,7 +108,7 @@ def _is_below(root: str) -> sa.ColumnElement[bool]:
 
 
 def existing(tx: Transaction, uris: Sequence[str]) -> Mapping[str, SetAside]:
-    """Those of `uris` that are set aside."""
+    """Those of `uris` that are rejected."""
     found: dict[str, SetAside] = {}
     for start in range(0, len(uris), _CHUNK):
         rows = tx.execute(
@@ -119,14 +119,14 @@ def existing(tx: Transaction, uris: Sequence[str]) -> Mapping[str, SetAside]:
 
 
 def of_file(tx: Transaction, file_uri: str) -> list[str]:
-    """The uris under which a file of a table, or a row of it, is set aside."""
+    """The URIs under which a file of a table, or a row of it, is rejected."""
     below = t.rejects.c.uri.startswith(f"{file_uri}#", autoescape=True)
     query = sa.select(t.rejects.c.uri).where(below | (t.rejects.c.uri == file_uri))
     return list(tx.execute(query).scalars())
 
 
 def every(tx: Transaction) -> list[SetAside]:
-    """All rows set aside, newest first."""
+    """All rejected rows, newest first."""
     return list(
         _set_aside(
             tx.execute(
@@ -137,7 +137,7 @@ def every(tx: Transaction) -> list[SetAside]:
 
 
 def by_reason(tx: Transaction) -> dict[str, int]:
-    """How many rows are set aside for each reason, most first."""
+    """The number of rejected rows for each reason, most first."""
     n = sa.func.count()
     rows = tx.execute(
         sa.select(t.rejects.c.reason, n).group_by(t.rejects.c.reason).order_by(n.desc())
@@ -146,7 +146,7 @@ def by_reason(tx: Transaction) -> dict[str, int]:
 
 
 def by_reason_after(tx: Transaction, at: datetime) -> dict[str, int]:
-    """How many rows were first set aside after a moment, for each reason."""
+    """The number of rows first rejected after a moment, for each reason."""
     rows = tx.execute(
         sa.select(t.rejects.c.reason, sa.func.count().label("n"))
         .where(t.rejects.c.first_seen_at > at)
@@ -156,7 +156,7 @@ def by_reason_after(tx: Transaction, at: datetime) -> dict[str, int]:
 
 
 def outside_frames(tx: Transaction, since: datetime | None) -> int:
-    """How many predictions first set aside after `since` are in no frame."""
+    """The number of predictions first rejected after `since`, which are in no frame."""
     query = sa.select(sa.func.count()).where(
         t.rejects.c.reason.in_([r.value for r in OUTSIDE_FRAMES])
     )

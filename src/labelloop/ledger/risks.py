@@ -1,4 +1,4 @@
-"""What each round believed of the model's errors: frozen before its draw, never changed."""
+"""Versions of the learned risk: stored before the draw that uses them, and never changed."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from labelloop.ledger.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """A version of the risk: the rounds whose labels it learned from, and all it depends on."""
+    """A version of the risk: the rounds whose labels it learned from, and its parameters."""
 
     version: int
     rounds: tuple[int, ...]
@@ -22,7 +22,7 @@ class Risk:
 
 
 def put(tx: Transaction, rounds: Sequence[int], params: str, now: datetime) -> int:
-    """The version of a risk, new unless the newest one is the same."""
+    """The version number of a risk: a new one, unless the newest version is the same."""
     digest = sha256(params.encode()).hexdigest()
     newest = tx.execute(
         sa.select(t.risks).order_by(t.risks.c.version.desc()).limit(1)

@@ -1,4 +1,4 @@
-"""The files of a table of predictions that were read to their end."""
+"""The files of a table of predictions that were read completely."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _CHUNK = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRead:
-    """A file as it was read last: how many rows it had, and how many of them are set aside."""
+    """A file as last read: its number of rows, and how many of them were rejected."""
 
     uri: str
     version: str
@@ -31,7 +31,7 @@ def every(tx: Transaction) -> dict[str, FileRead]:
 
 
 def put(tx: Transaction, files: Sequence[FileRead], now: datetime) -> None:
-    """Note that files were read to their end."""
+    """Record files that were read completely."""
     forget(tx, [f.uri for f in files])
     if files:
         tx.execute(
@@ -50,7 +50,7 @@ def put(tx: Transaction, files: Sequence[FileRead], now: datetime) -> None:
 
 
 def forget(tx: Transaction, uris: Sequence[str]) -> None:
-    """Take files off the list."""
+    """Remove files from the list."""
     for start in range(0, len(uris), _CHUNK):
         chunk = uris[start : start + _CHUNK]
         tx.execute(t.source_files.delete().where(t.source_files.c.uri.in_(chunk)))

@@ -1,4 +1,4 @@
-"""How many tasks stand in each state: kept with every move, so that nobody counts millions of them."""
+"""The number of tasks in each state, updated with every move, so that nobody counts millions."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from labelloop.ledger.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class TaskCount:
-    """How many tasks of a queue stand in a state."""
+    """The number of tasks of a queue in a state."""
 
     queue: str
     purpose: Purpose
@@ -47,7 +47,7 @@ def made(tx: Transaction, queues: Iterable[tuple[str, Purpose]]) -> None:
 
 
 def moved(tx: Transaction, tasks: Iterable[Task], to: TaskState) -> None:
-    """Count tasks in `to`, and no longer where they stood."""
+    """Count tasks in `to`, and no longer in their previous states."""
     for (queue, purpose, state), n in Counter((k.queue, k.purpose, k.state) for k in tasks).items():
         _add(tx, queue, purpose, state, -n)
         _add(tx, queue, purpose, to, n)

@@ -1,4 +1,4 @@
-"""Forgotten samples: what the ledger knows of a sample, and how that shrinks to what estimates need."""
+"""Forgotten samples: what the ledger holds of a sample, and what stays of it for the estimates."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _UNSETTLED = OPEN | {TaskState.DRAWN, TaskState.SENDING}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:
-    """What the ledger holds of some samples. `drawn` are those that any round drew."""
+    """What the ledger holds of some samples. `drawn` are the samples that any round drew."""
 
     tasks: tuple[Task, ...]
     drawn: frozenset[str]
@@ -56,9 +56,9 @@ def traces(tx: Transaction, sample_ids: Sequence[str]) -> Traces:
 
 
 def bury(tx: Transaction, sample_ids: Sequence[str], held: Sequence[Task], at: datetime) -> None:
-    """Leave of samples what the estimates need, under their hash; `held` are their tasks.
+    """Reduce samples to what the estimates need, under their hash; `held` are their tasks.
 
-    What waits for an answer won't get one: it counts as unavailable.
+    Tasks that wait for an answer become unavailable.
     """
     salt = every(tx).salt
     by_state = [task for task in held if task.state in _UNSETTLED]

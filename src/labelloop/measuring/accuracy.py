@@ -1,4 +1,4 @@
-"""The accuracy over rounds, or over a part of their traffic, with all that stands beside it."""
+"""The accuracy over rounds, or over a part of their traffic, with the counts shown beside it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Keep = Callable[[Placed], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """An accuracy with all that stands beside it.
+    """An accuracy with the counts that are shown beside it.
 
     n_drawn, n_labelled, n_skipped, n_waiting
         blind draws: all; with a label; skipped or unavailable; open, or not sent yet
@@ -66,7 +66,7 @@ def accuracy_of(
 def _estimate(
     frames: Sequence[BlindFrame], keep: Keep | None, level: float
 ) -> Estimate | Undefined:
-    """By Wilson where all draws had one chance; else weighted by the chances."""
+    """Wilson's estimate if all draws had the same inclusion probability, else a weighted one."""
     parts = [f for f in frames if any(keep is None or keep(d) for d in f.draws)]
     if all(f.uniform for f in parts):
         return uniform_accuracy([_stratum(f, keep) for f in parts], level=level)

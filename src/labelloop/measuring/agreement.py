@@ -1,4 +1,4 @@
-"""How far people agree who answered the same samples, unknown to each other."""
+"""How often people agree who answered the same samples independently."""
 
 from collections import Counter
 from collections.abc import Sequence

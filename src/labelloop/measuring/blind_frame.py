@@ -1,4 +1,4 @@
-"""A round's blind draws with the histogram they came from: what every estimate starts from."""
+"""The blind draws of a round and the histogram of its frame, from which every estimate is made."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from labelloop.statistics.frame import BlindRound, Frame
 
 @dataclass(frozen=True, slots=True)
 class BlindFrame:
-    """A round with its blind draws in the order of the line."""
+    """A round with its blind draws, in the order of sending."""
 
     round: Round
     draws: tuple[Placed, ...]
@@ -28,21 +28,21 @@ class BlindFrame:
 
     @property
     def uniform(self) -> bool:
-        """Whether every draw had the same chance."""
+        """True if every draw had the same inclusion probability."""
         return all(d.uniform for d in self.draws)
 
     @property
     def n_reached(self) -> int:
-        """How many draws lie up to the furthest one that was answered."""
+        """The position of the last draw that was answered, counted from 1; 0 if none was."""
         return max((i for i, d in enumerate(self.draws, start=1) if d.label is not None), default=0)
 
     @property
     def reached(self) -> tuple[Placed, ...]:
-        """The draws up to the furthest one that was answered."""
+        """The draws up to the last one that was answered."""
         return self.draws[: self.n_reached]
 
     def as_of(self, at: datetime) -> "BlindFrame":
-        """The same with the tasks that had a label before `at`; what was edited since stands edited."""
+        """The frame with only the labels that tasks had before `at`; later edits of these are kept."""
         return replace(
             self,
             draws=tuple(
@@ -52,7 +52,7 @@ class BlindFrame:
         )
 
     def blind_round(self) -> BlindRound:
-        """What the estimators take: the draws reached, with the frame as it was reached."""
+        """The input of the estimators: the draws reached, with the probabilities of being reached."""
         histogram = Frame(
             np.array([c.n for c in self.cells], dtype=np.int64),
             np.array([int((c.risk or 0.0) * RISK_BINS) for c in self.cells], dtype=np.int64),
@@ -68,7 +68,7 @@ class BlindFrame:
         )
 
     def chances(self, inclusion: Sequence[float]) -> npt.NDArray[np.float64]:
-        """Probabilities of the whole draw as those of the furthest position that was answered."""
+        """Inclusion probabilities of the whole draw, reduced to those of being reached."""
         return reached_inclusion(
             inclusion,
             n=self.round.n_frame,

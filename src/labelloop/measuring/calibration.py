@@ -1,4 +1,4 @@
-"""Whether the model's confidence can be believed: how often it is right, by what it said."""
+"""Calibration: how often the model is right, by the confidence that it claimed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class ConfidenceBin:
 
     @property
     def off(self) -> int:
-        """-1 where the model claims more than the interval allows, 1 where less, 0 where it fits."""
+        """-1 if the mean confidence is above the interval (over-confident), 1 if below, 0 if inside."""
         if isinstance(self.estimate, Undefined):
             return 0
         if self.mean_confidence > self.estimate.high:
@@ -52,7 +52,7 @@ class Calibration:
 
 
 def calibration(frames: Sequence[BlindFrame], *, since: datetime, level: float) -> Calibration:
-    """Confidence against the share right, of the frames' traffic predicted at `since` or later.
+    """The confidence claimed and the share right, of the frames' traffic predicted at `since` or later.
 
     Bins hold about equally many labels, so that their intervals are about equally wide; draws of one
     confidence stay together. Each share is estimated as `measure` estimates any part of the traffic.
@@ -102,7 +102,7 @@ def _bin(
 
 
 def _weights(frame: BlindFrame) -> list[float]:
-    """The rows of the frame that each draw reached stands for."""
+    """The number of rows of the frame that each draw reached represents."""
     if frame.uniform:
         return [frame.round.n_frame / max(1, frame.n_reached)] * frame.n_reached
     return [1 / float(p) for p in frame.chances([d.inclusion or 1.0 for d in frame.reached])]

@@ -1,4 +1,4 @@
-"""Certificates are registered with the round that draws their audits, before any of these is answered.
+"""Registering certificates: with the round that draws their audits, before any audit is answered.
 
 A certificate opens with a round, and closes with the round whose audits suffice. Terms, risk and its
 part of the failure probability are fixed when it opens, and counts alone decide when it closes, so no
@@ -20,7 +20,7 @@ from labelloop.statistics.drop import level_spent
 def register_round(
     tx: Transaction, made: Round, draws: Sequence[Draw], *, blind: str | None, terms: Terms
 ) -> None:
-    """Let a round join the certificate that is open, or one that opens with it.
+    """Add a round to the open certificate, or to a new one if none is open.
 
     blind
         the evaluation queue; the uniform part of its draws are the audits

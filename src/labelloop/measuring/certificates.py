@@ -1,4 +1,4 @@
-"""Which of the model's labels the registered certificates allow, as the answers stand now."""
+"""Which of the model's labels the registered certificates allow, given the answers so far."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ from labelloop.statistics.risk import RiskModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateState:
-    """A certificate and what it allows as the answers stand now.
+    """A certificate and what it allows, given the answers so far.
 
     n_answered, n_audits
         audits with a label, of all that were drawn; until then an audit counts as wrong
@@ -53,13 +53,13 @@ class CertificateState:
     n_audits_needed: int | None
 
     def to_json(self) -> str:
-        """All of it as text; the same state gives the same text."""
+        """The state as JSON; the same state gives the same text."""
         return json.dumps(asdict(self), sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """A certificate's state, and the part of the log that it admits; None: nothing."""
+    """The state of a certificate, and the part of the log whose labels it allows; None: no label."""
 
     state: CertificateState
     part: LabelPart | None
@@ -74,7 +74,7 @@ def certified(
     without_content: Sequence[str],
     human_by_round: Mapping[int, int],
 ) -> list[Certified]:
-    """What each certificate allows. `without_...` name what won't stand under the model's label."""
+    """What each certificate allows. `without_...` name samples that won't keep the model's label."""
     every = {r.round: r for r in rounds.every(tx)}
     numbers = sorted({number for c in registered for number in c.rounds})
     audits: dict[int, list[Placed]] = {number: [] for number in numbers}
@@ -192,7 +192,7 @@ def _bins(
 def _contested_left_out(
     log: PredictionLog, audits: Sequence[Sequence[Placed]]
 ) -> list[list[Placed]]:
-    """The audits without those that a user flagged or corrected: the list doesn't hold these."""
+    """The audits without samples that a user flagged or corrected, which are on no list."""
     known = log.known([d.sample_id for of_round in audits for d in of_round])
     contested = {k.sample_id for k in known.values() if k.flagged or k.corrected_class is not None}
     return [[d for d in of_round if d.sample_id not in contested] for of_round in audits]

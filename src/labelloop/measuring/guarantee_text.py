@@ -1,4 +1,4 @@
-"""What is promised of a training set's model-made labels, in one sentence a promise."""
+"""The guarantee of a training set's model labels, in words."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _OF = {
 
 
 def guarantee(states: Sequence[CertificateState], min_confidence: float | None) -> str:
-    """What holds for the model-made labels, and why none are kept where none are."""
+    """The guarantees that hold for the model labels; if none are kept, the reason."""
     kept = [s for s in states if s.n_accepted]
     rest = [s for s in states if not s.n_accepted]
     said = [_promised(promise, kept, states) for promise in _OF if _of(kept, promise)]
@@ -27,7 +27,7 @@ def guarantee(states: Sequence[CertificateState], min_confidence: float | None) 
 
 
 def _why_none(state: CertificateState) -> str:
-    """Why a certificate keeps no label yet, and what would help."""
+    """The reason why a certificate keeps no label yet, and what would help."""
     of = _rounds(state)
     waiting = state.n_audits - state.n_answered
     if not state.closed:

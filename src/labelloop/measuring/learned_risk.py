@@ -1,4 +1,4 @@
-"""What earlier rounds tell of the model's errors: the risk that the next blind draw goes by."""
+"""The risk learned from the labels of earlier rounds, by which the next blind draw is made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,19 +26,19 @@ ATTRIBUTE = "attributes."
 
 @dataclass(frozen=True, slots=True)
 class LearnedRisk:
-    """A risk, and the rounds whose labels it learned from: frozen before the draw that uses it."""
+    """A risk model and the rounds whose labels it learned from; frozen before the draw that uses it."""
 
     model: RiskModel
     rounds: tuple[int, ...]
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """The attributes that it asks for."""
+        """The names of the attributes that the model uses."""
         columns = self.model.features.columns if self.model.features else ()
         return tuple(c.removeprefix(ATTRIBUTE) for c in columns if c.startswith(ATTRIBUTE))
 
     def of(self, cells: Sequence[tuple[str, int]]) -> list[float]:
-        """The risk of each (predicted class, confidence bin), where it learned from no more."""
+        """The risk of each (predicted class, confidence bin), for a model without other features."""
         import pyarrow as pa
 
         confidence = [1 - (bin_number + 0.5) / RISK_BINS for _, bin_number in cells]
@@ -48,10 +48,9 @@ class LearnedRisk:
 
 
 def learn(tx: Transaction) -> LearnedRisk | None:
-    """The risk by confidence and predicted class that all blind labels so far teach; None where
-    they are too few.
+    """The risk by confidence and predicted class, learned from all blind labels so far.
 
-    Extra rounds don't teach: their rows were chosen by date.
+    None if there are too few labels. Extra rounds are left out: their rows were chosen by date.
     """
     import pyarrow as pa
 
@@ -60,10 +59,10 @@ def learn(tx: Transaction) -> LearnedRisk | None:
 
 
 def learn_for(tx: Transaction, frame: FrameRange) -> LearnedRisk | None:
-    """The risk to draw from `frame` by: as `learn`, with margin and attributes where they help.
+    """The risk for a draw from `frame`: as `learn`, with margin and attributes if they help.
 
-    Labels of samples that the frame may hold teach nothing, so no draw goes by its own answers: an
-    extra round may reach back to what was labelled before.
+    Labels of samples that the frame may hold are left out, so that no draw depends on its own answer:
+    an extra round may hold samples that were labelled before.
     """
     taught = [d for d in _taught(tx) if not _within(d, frame)]
     return _fitted(taught, _features(taught))
@@ -79,7 +78,7 @@ def _taught(tx: Transaction) -> list[Placed]:
 
 
 def _within(d: Placed, frame: FrameRange) -> bool:
-    """Whether the frame may hold it: one that begins behind a batch holds nothing drawn before."""
+    """True if the frame may hold the draw; a frame that begins after a batch holds no earlier draw."""
     return (
         frame.batch_after == 0
         and (frame.since is None or frame.since <= d.predicted_at)

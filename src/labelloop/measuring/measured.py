@@ -34,7 +34,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What `measure` knows. `n_random_sample` labels of endless traffic would be as precise.
+    """All numbers of `measure`.
 
     period
         the accuracy of the period that was asked about; None: none was
@@ -42,6 +42,9 @@ class Measured:
         of that period, or else of the last seven days
     even
         whether all blind draws of the last seven days had the same chance within their rounds
+    n_random_sample
+        labels of a plain random sample, of endless traffic, that would be as precise as the last seven
+        days; None: not estimable
     trend
         whether the accuracy has fallen, and its mean so far
     agreement
@@ -130,7 +133,7 @@ def _predicted(draw: Placed) -> str:
 
 
 def _as_precise(estimate: Estimate | Undefined) -> int | None:
-    """How many labels a plain random sample of endless traffic needs for as narrow an interval."""
+    """The labels that a plain random sample of endless traffic needs for as narrow an interval."""
     if isinstance(estimate, Undefined) or estimate.high <= estimate.low:
         return None
     half = (estimate.high - estimate.low) / 2

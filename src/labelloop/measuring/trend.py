@@ -1,4 +1,4 @@
-"""trend: has the accuracy fallen, and what was it on average? Looked at once a week."""
+"""The trend: whether the accuracy has fallen, and its mean, tested once a week."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -27,14 +27,15 @@ TIGHT_AFTER = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """The question whether a model's accuracy fell, asked when a week closed.
+    """One test of whether a model's accuracy fell, made when a week closed.
 
     number
         of the looks at this model, from 1
     at
-        when the week closed: the answers that were there by then are what it goes by
+        when the week closed; only answers given before count
     since, rounds
-        the Monday on which the weeks begin that stand against those before, and their rounds
+        the Monday of the first of the newest weeks, which are compared with all weeks before, and
+        the rounds of the newest weeks
     """
 
     model: str
@@ -47,7 +48,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanSoFar:
-    """The mean accuracy of a model's first `n_weeks` weeks, in bounds that hold at every week.
+    """The mean accuracy of a model's first `n_weeks` weeks, with bounds that are valid at every week.
 
     week
         the Monday of the last of them; `rounds` are the rounds of that week
@@ -64,7 +65,7 @@ class MeanSoFar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delay:
-    """After how many weeks a fall shows with even odds; None: not within ten years."""
+    """The number of weeks after which a fall is found in half of all cases; None: more than ten years."""
 
     fall: float
     weeks: int | None
@@ -72,20 +73,20 @@ class Delay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """What is known over time.
+    """The looks at the accuracy so far, and its mean.
 
     model
-        the one that is watched: it served the newest round that had only one
+        the model that is watched: the one that served the newest round with only one model
     alarm, latest
-        the first look that found its accuracy to have fallen, and the newest look at it
+        the first look that found a fall of its accuracy, and the newest look
     looks, means
         of all models, oldest first
     n_mixed
-        rounds that several models served, which no look goes by
+        rounds that several models served; no look uses them
     next_at
-        when the week closes that runs now
+        when the present week closes
     labels_a_week
-        of the watched model at present: as many random labels would be as precise
+        of the watched model at present, as a number of random labels that would be as precise
     """
 
     model: str | None
@@ -103,10 +104,10 @@ class Trend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """What was seen when a week closed: the model that was watched, and its weeks that had labels.
+    """The model that was watched when a week closed, and the look that was made then.
 
     labelled
-        of each such week, by its Monday: how many labels there were
+        the number of labels of each of its weeks, by the week's Monday
     look
         the look that was made, if one was
     rate, delays
@@ -123,7 +124,7 @@ class Closing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """A model's week whose answers stood at `at`: what it adds to the mean, if it had any."""
+    """A week of a model with its answers as of `at`, and the mean up to it; None without answers."""
 
     model: str
     week: date
@@ -140,7 +141,7 @@ class History:
     settled: tuple[Settled, ...] = ()
 
     def before(self, at: datetime | None) -> "History":
-        """The part that no label given, or edited, since `at` changes; None: all of it."""
+        """The part that labels given or edited since `at` can't change; all of it if `at` is None."""
         if at is None:
             return self
         return History(
@@ -223,7 +224,7 @@ def _closing_of(line: "_Line", at: datetime, before: Sequence[Closing], level: f
 
 
 class _Line:
-    """The rounds that one model served alone, week by week."""
+    """The rounds that one model served alone, by week."""
 
     def __init__(self, model: str, zone: ZoneInfo) -> None:
         self.model = model
@@ -239,13 +240,13 @@ class _Line:
         self.weeks.setdefault(week, []).append(served)
 
     def served_before(self, at: datetime) -> tuple[datetime, int]:
-        """When its newest round before `at` was drawn; the round breaks ties."""
+        """When its newest round before `at` was drawn, and the number of that round, which breaks ties."""
         past = [r.round for r in self.rounds if r.round.created_at < at]
         last = max(past, key=lambda r: r.round, default=None)
         return (last.created_at, last.round) if last else (datetime.min.replace(tzinfo=UTC), 0)
 
     def numbers(self, since: date, at: datetime) -> tuple[int, ...]:
-        """Its rounds of the weeks from `since` on that closed by `at`."""
+        """The numbers of its rounds in weeks from `since` on that closed by `at`."""
         return tuple(
             r.round.round
             for week, rounds in self.weeks.items()
@@ -254,7 +255,7 @@ class _Line:
         )
 
     def windows(self, at: datetime) -> list[tuple[date, Window]]:
-        """Its newest weeks that closed by `at` and had labels before it, with those labels."""
+        """Its newest weeks that closed by `at` and had labels before `at`, with these labels."""
         found: list[tuple[date, Window]] = []
         for week in reversed(self.weeks):
             if _closing(week, self.zone) <= at:
@@ -297,7 +298,7 @@ def _closing(week: date, zone: ZoneInfo) -> datetime:
 def _closings(
     rounds: Sequence[MeasuredRound], zone: ZoneInfo, now: datetime, after: datetime | None
 ) -> Iterator[datetime]:
-    """When each week closed, from that of the first round of one model on, or after a closing."""
+    """When each week closed, from the first round with a single model on, or from `after` on."""
     first = min((r.round.created_at for r in rounds if len(r.summary.models) == 1), default=now)
     week = _monday(first if after is None else after, zone)
     while (at := _closing(week, zone)) <= now:
@@ -339,7 +340,7 @@ def _settled(line: _Line, history: History, now: datetime, level: float) -> Iter
 
 
 def _delays(windows: Sequence[Window], level: float) -> tuple[float, tuple[Delay, ...]]:
-    """The present rate of labels, and how long falls of some sizes would stay unseen."""
+    """The present number of labels a week, and the delay with which falls of some sizes are found."""
     if not windows:
         return 0.0, ()
     # answers to the newest week are still to come

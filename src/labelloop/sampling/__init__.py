@@ -1,4 +1,4 @@
-"""Counts of a frame -> cuts and draws, one file a rule. Pure; places are compared as integers."""
+"""Counts of a frame -> cuts and draws, one file a rule. Pure; places on the line are integers."""
 
 from labelloop.core.arrays import BIN_RISKS, risk_bins
 from labelloop.sampling.drawing import (

@@ -1,4 +1,4 @@
-"""The blind draw of a round, from counts: first a random part, then where labels tell most.
+"""The blind draw of a round, from counts: a simple random part, then more where risk is uncertain.
 
 The rule of `inclusion_probabilities` and `draw` for frames of any size: rows are counted by class and
 risk bin, the probabilities are computed here, and the rows below their cell's cut are drawn.
@@ -37,7 +37,7 @@ class BlindDraw:
 
 
 class BlindDesign:
-    """The inclusion probabilities of a frame's cells, fixed before any row is looked at."""
+    """The inclusion probabilities of a frame's cells, computed before any row is read."""
 
     def __init__(self, counts: Sequence[Count], budget: int) -> None:
         self._cells = {(c.predicted_class, c.risk_bin): c.n for c in counts}
@@ -55,7 +55,7 @@ class BlindDesign:
         return float(self._by_bin[cell[1]])
 
     def spans(self, patterns: Sequence[int], likely: int) -> list[Span]:
-        """Where every row lies that is drawn if the random part ends at or before `likely`."""
+        """The spans that hold every row drawn, if the random part ends at or before `likely`."""
         cuts = self._cuts(likely)
         return [
             Span(
@@ -71,7 +71,7 @@ class BlindDesign:
         ]
 
     def draw(self, rows: Sequence[Candidate], likely: int) -> BlindDraw | None:
-        """The draw from the rows in `spans`; None where the random part ends behind `likely`."""
+        """The draw from the rows in `spans`; None if the random part ends after `likely`."""
         if self.n <= self.budget:
             ordered = sorted(rows, key=lambda r: (r.line, r.sample_id))
             return BlindDraw(tuple(ordered), len(ordered), dict.fromkeys(self._cells, LINE_END - 1))
@@ -109,7 +109,5 @@ def _cell(row: Candidate) -> Cell:
 
 
 def by_confidence(cells: Sequence[Cell]) -> list[float]:
-    """The risk of cells by confidence until something is learned: 1 - confidence, 0.5 where that is
-    missing.
-    """
+    """The risk of cells before any is learned: 1 - confidence, or 0.5 if the confidence is missing."""
     return [float(BIN_RISKS[bin_number]) for _, bin_number in cells]

@@ -1,4 +1,4 @@
-"""Who is drawn: the places on the line, compared as integers with what the probabilities say.
+"""Which samples are drawn: places on the line are compared with inclusion probabilities, in integers.
 
 The n_uniform smallest places come first; the last of them is the cut. What lies above the cut is
 uniform again, v = (place - cut) / (1 - cut), and is drawn if v < p. Source: permanent random
@@ -29,7 +29,7 @@ class Drawn:
 
 
 def draw(inclusion: npt.ArrayLike, line: npt.ArrayLike, *, n_uniform: int) -> Drawn:
-    """The samples that the line draws; the same frame always gives the same draw.
+    """Draw samples by their places on the line; the same frame always gives the same draw.
 
     inclusion
         (N,) float64 in (0, 1], from `inclusion_probabilities` with the same n_uniform
@@ -65,7 +65,7 @@ def draw(inclusion: npt.ArrayLike, line: npt.ArrayLike, *, n_uniform: int) -> Dr
 
 
 def uniform_cut(line: npt.ArrayLike, *, n_uniform: int) -> int | None:
-    """The n_uniform-th smallest place, inclusive; None for 0, the line's end for more than N."""
+    """The n_uniform-th smallest place; None if n_uniform is 0, the end of the line if it exceeds N."""
     places = np.asarray(line, dtype=np.int64)
     if n_uniform <= 0:
         return None

@@ -1,4 +1,4 @@
-"""How likely each sample of a frame is to be drawn, so that uncertain ones are drawn more often.
+"""Inclusion probabilities that draw the samples with an uncertain risk more often.
 
 Until n_uniform places are passed the draw is a simple random sample; every other sample is drawn
 with a probability p in proportion to the expected deviation sqrt(f (1 - f)) of its risk f, capped

@@ -1,4 +1,4 @@
-"""A frame as one queue after another draws from it.
+"""What remains of a frame after each queue has drawn from it.
 
 Every queue takes the smallest places among what matches and is left. A row that survived a cut has a
 place that is uniform above it, so its place is stretched back to the whole line before the next queue
@@ -38,7 +38,7 @@ class Drawing:
 
 
 def likely_cut(budget: int | None, n_left: int) -> int:
-    """A cut under which, but for one time in a billion, at least `budget` of `n_left` rows lie.
+    """A cut below which at least `budget` of `n_left` rows lie, except once in a billion times.
 
     >>> likely_cut(None, 10) == likely_cut(10, 10) == LINE_END - 1
     True
@@ -67,11 +67,11 @@ class Remaining:
         return frozenset(pattern for _, _, pattern in self._counts)
 
     def n(self, matches: Matches) -> int:
-        """How many rows match and are left."""
+        """The number of rows that match and were not drawn yet."""
         return sum(n for (_, _, pattern), n in self._counts.items() if matches(pattern))
 
     def spans(self, matches: Matches, cut: int) -> list[Span]:
-        """Where the matching rows lie whose stretched place is at most `cut`."""
+        """The spans of the matching rows whose stretched place is at most `cut`."""
         return [
             Span(
                 pattern=cell[2],
@@ -85,9 +85,9 @@ class Remaining:
         ]
 
     def draw(self, matches: Matches, rows: Sequence[Candidate], budget: int | None) -> Drawing:
-        """Draw from `rows`, which hold at least `budget` of what matches and is left, or all of it.
+        """Draw `budget` rows, or all if it is None, and take them out of what remains.
 
-        The rows drawn are gone from what remains.
+        `rows` hold at least `budget` of the rows that match and are left, or all of them.
         """
         eligible = self.eligible(matches)
         n_left = sum(c.n for c in eligible)
@@ -107,9 +107,9 @@ class Remaining:
         return Drawing(tuple(drawn), cut if drawn else None, inclusion, eligible)
 
     def take(self, rows: Sequence[Candidate], cuts: Mapping[tuple[str, int], int]) -> None:
-        """Note that `rows` were drawn: all of each (class, risk bin) up to its cut, inclusive.
+        """Take out `rows`: all rows of each (class, risk bin) up to its cut, inclusive.
 
-        Only before any other queue drew.
+        Call it before any other queue draws.
         """
         self._by_cell = True
         self._floors = {
@@ -119,7 +119,7 @@ class Remaining:
         self._forget(rows)
 
     def eligible(self, matches: Matches) -> tuple[Count, ...]:
-        """The rows that match and are left, by class and risk bin."""
+        """The number of rows that match and are left, by class and risk bin."""
         summed: dict[tuple[str, int], int] = {}
         for (name, bin_number, pattern), n in self._counts.items():
             if matches(pattern) and n:

@@ -194,7 +194,7 @@ def _method(found: Share, n_rounds: int, fresh: bool) -> str:
 
 
 def share_right(rounds: Sequence[BlindRound], *, level: float, fresh: bool = False) -> Share:
-    """The mean score, estimated from what is lacking to 1 or from the scores, whichever sums to less."""
+    """The mean score, estimated from the scores or from 1 - score, whichever has the smaller sum."""
     score = np.concatenate([r.score[r.answered] for r in rounds])
     errors_fewer = 2 * float(score.sum()) >= score.size
     drawn, cells = stacked(rounds, [1 - r.score if errors_fewer else r.score for r in rounds])
@@ -205,7 +205,7 @@ def share_right(rounds: Sequence[BlindRound], *, level: float, fresh: bool = Fal
 
 
 def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> tuple[Labelled, Cells]:
-    """The rounds as strata of one population, inclusion in proportion to the labels there are.
+    """The rounds as strata of one population; inclusion is scaled to the number of labels.
 
     Fewer labels than the inclusion probabilities sum to, by missing answers or by the luck of the
     draw, mean that each sample's chance was lower, given how many came back: the variance must

@@ -1,4 +1,4 @@
-"""The tests behind a certificate: how far along a list sorted by risk the audit allows to go.
+"""The tests behind a certificate: which beginning of a list sorted by risk the audit allows.
 
 Let a prefix hold T wrong labels, k of them audited and found, U = T - k unaudited. If U > c then T
 >= k + c + 1, and so few findings have at most the probability P(X <= k) with X the number of
@@ -23,7 +23,7 @@ _SLACK = 90 / 58.4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prefixes:
-    """Growing beginnings of a list sorted by risk, least risky first: (G,) counts in each.
+    """Prefixes of a list sorted by risk, least risky first: (G,) counts in each.
 
     size
         samples, rising
@@ -45,7 +45,7 @@ class Prefixes:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How a list was audited, and how sure the test must be.
+    """The audit of a list, and the level of the test.
 
     n, n_used
         samples in the list, and audits that count
@@ -124,7 +124,7 @@ class Audit:
 
 
 def tested(sizes: Ints, audit: Audit, max_error: float, human_labels: int) -> Ints:
-    """Which prefixes are tested: indices into rising `sizes`, a hundredth of the list apart.
+    """The prefixes that are tested: indices into rising `sizes`, a hundredth of the list apart.
 
     From the first in which enough audits are expected; the last is always among them. Counts alone
     decide, so the grid is fixed before any label is seen.
@@ -138,7 +138,7 @@ def tested(sizes: Ints, audit: Audit, max_error: float, human_labels: int) -> In
 
 
 def _hypergeometric(k: int, size: int, errors: int, counted: int) -> float:
-    """P(X <= k), X the errors among `counted` samples drawn of `size` that hold `errors`."""
+    """P(X <= k), where X is the number of errors among `counted` of `size` samples with `errors`."""
     from scipy.special import gammaln
 
     i = np.arange(max(0, counted + errors - size), k + 1)

@@ -1,4 +1,4 @@
-"""Accuracy from blind uniform draws: one frame or several, with what is missing."""
+"""Accuracy from blind uniform draws of one or several frames, some of them unanswered."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ def uniform_accuracy(strata: Sequence[Stratum], *, level: float = 0.95) -> Estim
 
 
 def _worst(strata: Sequence[Stratum], level: float, bound: Callable[[Interval], float]) -> float:
-    """The smallest `bound` over what the missing answers may be.
+    """The smallest `bound` over all possible missing answers.
 
     For one frame that is where all are right, or all wrong. Over several, an answer also changes the
     effective size, so from both ends each frame's missing answers are tried in turn until nothing

@@ -1,4 +1,4 @@
-"""Which of the model's own labels may be kept, with a proven bound on how many of them are wrong.
+"""The model labels that may be kept, with a proven bound on how many of them are wrong.
 
 Three promises, each with probability at least 1 - failure_probability over the audit:
 
@@ -27,7 +27,7 @@ from labelloop.statistics.audit import Audit, Prefixes, first_grid_place, tested
 
 
 class Promise(StrEnum):
-    """What a certificate bounds; see the module."""
+    """What a certificate bounds; the module explains each."""
 
     TRAINING_SET = "training-set"
     MODEL_LABELS = "model-labels"
@@ -36,7 +36,7 @@ class Promise(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Certificate:
-    """Which model labels to keep, and what is promised of them.
+    """The model labels to keep, and the bound on their errors.
 
     accepted
         (N,) bool: model labels to keep; audited samples are never among them
@@ -183,7 +183,7 @@ def marked(size: int, places: Ints) -> Bools:
 def _thinned(
     chosen: Ints, frames: npt.NDArray[np.generic], places: Ints | None
 ) -> tuple[Ints, float, bool]:
-    """The audits that count, the least chance to be one, and whether all is one frame."""
+    """The audits that count, the least chance of being one, and whether there is only one frame."""
     numbers, inverse = np.unique(frames, return_inverse=True)
     sizes = np.bincount(inverse, minlength=numbers.size)
     drawn = np.bincount(inverse[chosen], minlength=numbers.size)
@@ -205,7 +205,7 @@ def _thinned(
 
 
 def _mixed(places: Ints | None, size: int) -> npt.NDArray[np.uint64]:
-    """A number a sample that tells nothing of its place's size (the finaliser of splitmix64)."""
+    """A hash of each place, to break ties independently of the place (the finaliser of splitmix64)."""
     x = (np.arange(size) if places is None else places).astype(np.uint64)
     with np.errstate(over="ignore"):
         x = x + np.uint64(0x9E3779B97F4A7C15)
@@ -286,7 +286,7 @@ def _audits(audited: npt.ArrayLike, wrong: npt.ArrayLike, size: int) -> tuple[In
 
 
 def check_bounds(max_error: float, alpha: float, human_labels: int, kind: Promise) -> None:
-    """Refuse bounds that no promise can have."""
+    """Raise ArgumentError for bounds that no promise can have."""
     for name, value in (("max_error", max_error), ("failure_probability", alpha)):
         if not 0 < value < 1:
             raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Certificates from counts, for lists of any size: what `certify` decides sample by sample.
+"""Certificates from counts by bin of risk, for lists of any size.
 
 An engine counts the list by bins of risk; only the audits are looked at one by one. Prefixes end
 where a bin ends, so samples of one bin are kept together or not at all, and ties need no breaking.

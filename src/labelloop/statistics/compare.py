@@ -17,7 +17,7 @@ from labelloop.statistics.greg import Share, share
 
 
 class Verdict(StrEnum):
-    """What an interval for the gain says about the gain that was asked for."""
+    """Whether an interval for the gain lies above, below or around the gain that was asked for."""
 
     PASS = "PASS"  # noqa: S105  a verdict, no password
     FAIL = "FAIL"
@@ -155,7 +155,7 @@ def _part(rounds: list[BlindRound], scores: list[Floats], level: float) -> Share
 
 
 def _difference_bounds(gained: Share, lost: Share) -> tuple[float, float]:
-    """Bounds of gained - lost from those of each; they exclude each other, so correlate below 0."""
+    """Bounds of gained - lost from the bounds of each; the two exclude each other: negative correlation."""
     g, k = gained.value, lost.value
     spread = math.sqrt(g * (1 - g) * k * (1 - k))
     correlation = -g * k / spread if spread > 0 else 0.0

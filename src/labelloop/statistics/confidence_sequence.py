@@ -1,4 +1,4 @@
-"""An interval that may be looked at after every label."""
+"""A confidence sequence: an interval that stays valid when it is looked at after every label."""
 
 import math
 from statistics import NormalDist
@@ -77,7 +77,7 @@ class ConfidenceSequence:
         limit = -math.log(1 - self._level)
 
         def excess(p: float) -> float:
-            """Above 0 where p is refuted."""
+            """Above 0 if p is rejected."""
             likelihood = (k * math.log(p) if k else 0.0) + (
                 (n - k) * math.log1p(-p) if n > k else 0.0
             )

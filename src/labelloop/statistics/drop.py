@@ -1,4 +1,4 @@
-"""Has the accuracy fallen? A test that may be asked after every window."""
+"""A test for a fall of the accuracy, which may be repeated after every window."""
 
 import math
 from bisect import bisect_left
@@ -40,7 +40,7 @@ def level_spent(alpha: float, look: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """What one look says.
+    """The result of one test.
 
     alarm
         whether the accuracy surely fell: whether `bound` is above 0
@@ -69,7 +69,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """The labels of some rounds, laid together once: each round counts with its traffic."""
+    """The labels of some rounds together; each round counts with its traffic."""
 
     n: int
     score: Floats
@@ -78,7 +78,7 @@ class Window:
 
     @classmethod
     def of(cls, rounds: Sequence[BlindRound]) -> "Window":
-        """The window of all rounds that have labels; it may be none."""
+        """The window of all rounds that have labels, which may be none."""
         used = [r for r in rounds if r.answered.any()]
         if not used:
             none = np.zeros(0)
@@ -127,7 +127,7 @@ def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
 
 
 def splits(n_windows: int) -> list[int]:
-    """How many of the newest windows stand against the earlier ones, each time twice as many.
+    """The numbers of newest windows that are compared with the earlier ones: 1, 2, 4, ...
 
     >>> splits(2), splits(9)
     ([1], [1, 2, 4])
@@ -138,7 +138,7 @@ def splits(n_windows: int) -> list[int]:
 def looks_to_show(
     fall: float, *, accuracy: float, labels: float, n_before: int, spent: float
 ) -> int | None:
-    """After how many windows a fall shows with probability one half, about; None: not within 520.
+    """The number of windows after which a fall is found with probability 1/2; None: more than 520.
 
     fall, accuracy
         the size of the fall, and the accuracy before it
@@ -182,7 +182,7 @@ def _shows(
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The accuracy behind some windows: `size` random labels of fresh traffic are as precise."""
+    """The accuracy behind some windows, as precise as `size` random labels of fresh traffic."""
 
     value: float
     size: float

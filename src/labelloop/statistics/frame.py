@@ -1,4 +1,4 @@
-"""A frame as the estimators see it, and the blind draws that were labelled from it."""
+"""The input of the estimators: the histogram of a frame, and its labelled blind draws."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Accuracy of a part of the traffic that is known only for the draws: a day, a slice."""
+"""Accuracy of a part of the traffic, such as a day, whose size is known only from the draws."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How wide an interval will be, before anything is labelled."""
+"""The expected width of an interval, before anything is labelled."""
 
 import math
 from collections.abc import Callable

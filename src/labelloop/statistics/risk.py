@@ -132,7 +132,7 @@ class RiskModel:
         return np.clip(risk, 0.0, 1.0)
 
     def to_json(self) -> str:
-        """All that `predict` depends on, as text; the same model gives the same text."""
+        """The model as JSON; the same model gives the same text."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
@@ -159,7 +159,7 @@ def _confidences(confidence: npt.ArrayLike) -> Floats:
 
 
 def _logit(confidence: Floats) -> Floats:
-    """The log odds, 0 for NaN; six nines at most, or one sample would rule the fit."""
+    """The log odds, 0 for NaN; capped at six nines, or one sample would dominate the fit."""
     inside = np.clip(np.nan_to_num(confidence, nan=0.5), 1e-6, 1 - 1e-6)
     result: Floats = np.log(inside / (1 - inside))
     return result
@@ -183,9 +183,10 @@ def _log_odds(p: float) -> float:
 
 
 def _logistic(x: Floats, y: Floats, w: Floats) -> tuple[float, float]:
-    """Intercept and slope by Newton's method, with two made-up labels at the mean so that all
-    right, or all wrong, has an answer, and a weak pull of the slope towards -1: what a calibrated
-    model would have.
+    """Intercept and slope by Newton's method.
+
+    Two made-up labels at the mean give an answer even if all are right, or all wrong. The slope is
+    drawn weakly towards -1, that of a calibrated model.
     """
     design = np.column_stack([np.ones_like(x), x])
     start = np.array([0.0, -1.0])
@@ -206,7 +207,7 @@ def _logistic(x: Floats, y: Floats, w: Floats) -> tuple[float, float]:
 
 
 def _isotonic(x: Floats, y: Floats, w: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The falling curve through the labels: its corners as rising logits, and risks."""
+    """The falling isotonic curve: the logits of its corners, rising, and their risks."""
     from scipy.optimize import isotonic_regression
 
     places, inverse = np.unique(x, return_inverse=True)

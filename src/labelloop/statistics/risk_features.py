@@ -1,4 +1,4 @@
-"""What predicted class, margin and attributes say of the risk beyond the confidence."""
+"""The part of the risk that predicted class, margin and attributes tell beyond the confidence."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class FeatureModel:
 
     @classmethod
     def from_dict(cls, read: Mapping[str, Any]) -> "FeatureModel":
-        """The model from what its JSON held."""
+        """The model from its parsed JSON."""
         encoding = [Column(**c | {"categories": tuple(c["categories"])}) for c in read["encoding"]]
         return cls(tuple(encoding), tuple(read["coefficients"]))
 
@@ -161,7 +161,7 @@ def _log_losses(risk: Floats, wrong: Bools, weight: Floats) -> Floats:
 
 
 def _encoding(features: "pa.Table") -> tuple[Column, ...]:
-    """How each column can be used; those that say nothing are left out."""
+    """The encoding of each column; columns without information are left out."""
     import pyarrow.types as kinds
 
     found = []

@@ -1,4 +1,4 @@
-"""maintain: the prediction log stays quick to ask, however many runs wrote to it.
+"""maintain: keep the prediction log fast to read, however many runs wrote to it.
 
 Under the lease of `index`: nobody else writes to the log meanwhile, and who reads isn't disturbed. What a
 killed run had begun to write is finished first, so that no file of it is taken for one that nobody needs.
@@ -28,7 +28,7 @@ def maintain(
     progress: Progress,
     dry_run: bool = False,
 ) -> Upkeep:
-    """Tidy the log; with `dry_run` tell what there is to do, and write nothing.
+    """Maintain the log; with `dry_run` only say what there is to do.
 
     Raises:
         LeaseHeld: `index` is running; nothing was done.
@@ -66,7 +66,7 @@ def maintain(
 def maintain_if_due(
     ledger: Ledger, log: PredictionLog, *, timezone: str, clock: Clock, progress: Progress
 ) -> Upkeep | None:
-    """Tidy the log where that is worth its while; None where it isn't, or another process writes to it."""
+    """Maintain the log if that is worth its cost; None if it isn't, or if another process writes to it."""
     now = clock.now()
     shape = log.shape(closed_before=_midnight(now, timezone), unused_before=now - GRACE)
     if not shape.is_due:

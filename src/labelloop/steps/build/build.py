@@ -29,7 +29,7 @@ _PAGE_OF_TEXTS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltDataset:
-    """What became of one dataset. `version` None: there is nothing to release yet."""
+    """The result for one dataset. `version` is None if there is nothing to release yet."""
 
     name: str
     version: int | None
@@ -62,7 +62,7 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class _Sources:
-    """All that the training set is made of, and what stays out of it."""
+    """The labels that the training set is made of, and the samples left out of it."""
 
     human: Sequence[Row]
     parts: Sequence[LabelPart]
@@ -95,7 +95,7 @@ class Build:
         self._with_texts = with_texts
 
     def run(self) -> Built:
-        """Release a new version of each dataset whose content changed; else nothing."""
+        """Release a new version of each dataset whose content changed."""
         with self._ledger.lease("build") as lease:
             sources = self._sources()
             states = sources.certificates
@@ -148,7 +148,7 @@ class Build:
         return True
 
     def _described(self, states: Sequence[CertificateState]) -> Mapping[str, object]:
-        """What a training set says of itself."""
+        """The description of a training set."""
         return {
             "settings": {"confidence": self._min_confidence},
             "guarantee": guarantee(states, self._min_confidence),
@@ -163,7 +163,7 @@ class Build:
         return manifest_file.from_rows(rows)
 
     def _sources(self) -> _Sources:
-        """People's labels and the parts of the log, without what evaluation drew, or a twin of it."""
+        """People's labels and parts of the log, without samples drawn for evaluation and their twins."""
         with self._ledger.read() as tx:
             evaluated = {
                 sample for sample, why in _purposes(tx).items() if Purpose.EVALUATION in why
@@ -199,14 +199,14 @@ class Build:
     def _by_confidence(
         self, every: Sequence[Round], found: Sequence[Certified]
     ) -> Iterator[LabelPart]:
-        """The frames that no certificate keeps labels of, where the settings name a confidence."""
+        """The frames without certified labels, if the settings name a minimum confidence."""
         covered = {number for c in found if c.part is not None for number in c.state.rounds}
         frames = _merged([(r.frame, r.extra) for r in every if r.round not in covered])
         if self._min_confidence is not None and frames:
             yield LabelPart(frames=tuple(frames), min_confidence=self._min_confidence)
 
     def _keep(self, lease: Lease, states: Sequence[CertificateState]) -> None:
-        """Note in the ledger what was decided, where it changed."""
+        """Store the decisions on certificates that changed."""
         with self._ledger.read() as tx:
             before = certificates.results(tx)
         changed = [s for s in states if s.closed and before.get(s.id) != s.to_json()]
@@ -351,7 +351,7 @@ def _purposes(tx: Any) -> dict[str, set[Purpose]]:
 
 
 def _merged(frames: Sequence[tuple[FrameRange, bool]]) -> list[FrameRange]:
-    """The ranges of all rounds with as few as possible: regular ones follow on each other."""
+    """The frames of all rounds in as few ranges as possible: regular rounds adjoin."""
     merged: list[FrameRange] = []
     for frame, extra in frames:
         before = merged[-1] if merged and not extra else None

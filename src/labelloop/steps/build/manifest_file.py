@@ -135,7 +135,7 @@ def read(path: Path, columns: Sequence[str], filters: list[Any] | None = None) -
 
 
 def verify(version: DatasetVersion) -> None:
-    """Return where a version's manifest holds what it was released with.
+    """Raise unless a version's manifest holds what it was released with.
 
     Raises:
         DatasetError: it is gone, damaged or altered.

@@ -1,4 +1,4 @@
-"""The folder of a dataset version: what it holds, and how it is written so that it lasts."""
+"""The folder of a dataset version, written durably."""
 
 import json
 import os
@@ -17,13 +17,13 @@ def write_description(path: Path, described: Mapping[str, object]) -> None:
 
 
 def clear(home: Path) -> None:
-    """Remove what killed runs left half-written of a dataset's versions."""
+    """Remove half-written versions of a dataset that killed runs left."""
     for left in home.glob(".writing-*"):
         shutil.rmtree(left)
 
 
 def sync(folder: Path) -> None:
-    """Make renames in a folder lasting."""
+    """Make renames in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""A candidate and its answers: out of a file, or of the prediction log."""
+"""A candidate and its answers, from a file or from the prediction log."""
 
 import csv
 from collections import Counter
@@ -24,10 +24,10 @@ COLUMNS = ("sample_id", "predicted_class", "confidence")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A model that may be shipped, by what it said.
+    """A model that may be shipped, with its answers.
 
     digest
-        what tells it from other candidates
+        the hash that identifies it among candidates
     answers
         its class for each sample_id
     must_answer_all
@@ -158,7 +158,7 @@ def _check_columns(path: Path, held: "pa.Schema", expected: str) -> None:
 
 
 def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Candidate:
-    """The model whose answers stand in the log beside those that were served.
+    """The candidate whose answers are in the log beside those that were served.
 
     Those are predictions of shadow models, and of models whose answer was served to the same sample
     later; of two answers the first counts.

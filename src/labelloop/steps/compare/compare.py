@@ -23,7 +23,7 @@ from labelloop.steps.build import manifest_file
 from labelloop.steps.compare.candidate import Candidate
 
 MANY_CANDIDATES = 5
-"""Beyond this many candidates one label set starts to flatter the best of them."""
+"""With more candidates than this, repeated testing inflates the best result noticeably."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Compared:
 
     @property
     def many_candidates(self) -> bool:
-        """Whether these labels have judged so many that the best of them flatters itself."""
+        """True if these labels judged so many candidates that the best result is inflated."""
         return self.n_candidates > MANY_CANDIDATES
 
 
@@ -140,7 +140,7 @@ def compare(
 def _judged_by(
     frames: Sequence[BlindFrame], candidate: Candidate
 ) -> tuple[list[BlindFrame], tuple[LeftOut, ...]]:
-    """The rounds that judge, and those of which the candidate answered too little."""
+    """The rounds that judge, and the rounds left out because answers of the candidate are missing."""
     used: list[BlindFrame] = []
     left_out: list[LeftOut] = []
     absent: list[Placed] = []
@@ -170,7 +170,7 @@ def _judged_by(
 
 
 def judges(ledger: Ledger) -> list[BlindFrame]:
-    """The regular rounds with answers whose blind draws the newest serving model made, all of them."""
+    """The regular rounds with answers in which the newest serving model made every prediction drawn."""
     every = [_without_forgotten(f) for f in blind_frames(ledger)]
     regular = [f for f in every if not f.round.extra and f.n_reached]
     if not regular:
@@ -180,7 +180,7 @@ def judges(ledger: Ledger) -> list[BlindFrame]:
 
 
 def _without_forgotten(frame: BlindFrame) -> BlindFrame:
-    """The same with forgotten samples unlabelled: no candidate can be asked about them."""
+    """The frame with forgotten samples unlabelled: no candidate can be asked about them."""
     draws = tuple(replace(d, label=None) if d.forgotten else d for d in frame.draws)
     return replace(frame, draws=draws)
 
@@ -293,7 +293,7 @@ def _unchecked(
 def _record(
     ledger: Ledger, candidate: Candidate, frames: Sequence[BlindFrame], clock: Clock
 ) -> int:
-    """Note that these rounds judged this candidate; returns how many any of them has judged.
+    """Record that these rounds judged this candidate; return how many candidates any of them judged.
 
     Counted round by round: one more round doesn't undo that a candidate was chosen by the others.
     """

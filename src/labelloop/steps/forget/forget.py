@@ -88,7 +88,7 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What is to be erased, and what the ledger's part of it rests on."""
+    """What is to be erased, and the ledger's traces of it."""
 
     erasure: Erasure
     held: tuple[tuple[int, int], ...]
@@ -158,7 +158,7 @@ class Forget:
     # --- looking ------------------------------------------------------------------------------
 
     def _look(self, names: Sequence[str], unknown_too: bool) -> _Found:
-        """What there is of samples, anywhere but in dataset versions.
+        """Look for samples everywhere but in dataset versions.
 
         Raises:
             ArgumentError: a sample is unknown.
@@ -214,7 +214,7 @@ class Forget:
         return [uri for uri, there in zip(uris, found, strict=True) if there]
 
     def _told(self, found: _Found) -> Forgotten:
-        """What would go: the versions are read, and nothing is written."""
+        """What would be erased; versions are read, and nothing is written."""
         redacted = [
             Redacted(
                 name=version.name,
@@ -236,7 +236,7 @@ class Forget:
     # --- the ledger's part --------------------------------------------------------------------
 
     def _begin(self, lease: Lease, names: Sequence[str], unknown_too: bool) -> int:
-        """Note what is to be done and do the ledger's part; returns how many were forgotten before."""
+        """Record the erasure and do the ledger's part; return how many were forgotten before."""
         found = self._look(names, unknown_too)
         now = self._clock.now()
         with self._ledger.write(lease) as tx:
@@ -252,7 +252,7 @@ class Forget:
     # --- what lies elsewhere ------------------------------------------------------------------
 
     def _finish(self, lease: Lease, index: Lease, begun: Begun) -> Erasure:
-        """Delete what lies elsewhere; one part in trouble doesn't stop the others."""
+        """Delete what is outside of the ledger; an error in one part doesn't stop the others."""
         if begun.erasure is not None:
             erasure = begun.erasure
             troubles: list[LabelloopError] = []
@@ -368,7 +368,7 @@ class Forget:
 
 @contextmanager
 def _noted(troubles: list[LabelloopError]) -> Iterator[None]:
-    """What goes wrong inside is noted, and the next part goes on."""
+    """Record an error inside the block, and go on after it."""
     try:
         yield
     except LeaseLost:
@@ -383,6 +383,6 @@ def _event(change: Redacted, at: datetime) -> events.Event:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names for a message: the first of many."""
+    """Names for a message; of many only the first."""
     first = ", ".join(repr(name) for name in names[:10])
     return first if len(names) <= 10 else f"{first} and {len(names) - 10:,} more"

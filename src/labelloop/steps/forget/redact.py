@@ -62,7 +62,7 @@ def redaction(folder: Path, sample_ids: Sequence[str]) -> "Iterator[Redaction]":
 
 
 class Redaction:
-    """What a version holds once samples are taken out of it."""
+    """The content of a version once samples are removed from it."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Redaction:
         self._content_hash = content_hash
 
     def change(self, n_rows: int) -> Redacted | None:
-        """What changes; None where the version's description says it already."""
+        """The change; None if the version's description has it already."""
         before = str(self._described["content_hash"])
         if before == self._content_hash:
             return None

@@ -64,7 +64,7 @@ _REASON = "found when the ledger was rebuilt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """What was found again.
+    """The result of a rebuild.
 
     n_unknown
         the annotator's tasks whose sample the log doesn't hold; they are left alone
@@ -110,7 +110,7 @@ class Rebuild:
         self._progress = progress
 
     def run(self) -> Rebuilt:
-        """Find what is left, and write it. Killed, nothing was written.
+        """Find what is left, and write it in one transaction.
 
         Raises:
             LedgerError: the ledger isn't empty.
@@ -167,7 +167,7 @@ class Rebuild:
     # --- what is left -------------------------------------------------------------------------
 
     def _samples(self, whole: FrameRange, keys: set[str]) -> dict[str, tuple[str, Purpose]]:
-        """The sample and the purpose behind those of the keys that the log explains."""
+        """The sample and the purpose of each task key whose sample is in the log."""
         found: dict[str, tuple[str, Purpose]] = {}
         n = 0
         for batch in self._log.scan(whole, (), ()) if keys else ():
@@ -209,7 +209,7 @@ class Rebuild:
         held: Mapping[str, SurvivingLabel],
         now: datetime,
     ) -> None:
-        """An extra round of all that is left of one purpose; no draw of it has a probability."""
+        """An extra round of all tasks of one purpose; its draws have no inclusion probability."""
         number = rounds.next_number(tx)
         made = Round(
             round=number,

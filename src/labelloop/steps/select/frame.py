@@ -23,7 +23,7 @@ _Kind = tuple[str, int]
 
 
 class Framed(Protocol):
-    """The two questions of a selection."""
+    """A frame that can be counted and read, as a selection needs it."""
 
     def counts(self) -> Sequence[Count]:
         """The frame's rows by predicted class, risk bin and pattern."""

@@ -28,7 +28,7 @@ from labelloop.steps.select.shared_tasks import with_shared_tasks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePlan:
-    """What a queue draws in a round: how many match, how many are drawn, and why.
+    """The draws of one queue in a round: how many match, how many are drawn, and why.
 
     `n_matching` counts what matched and was left by the queues before it. `inclusion` is the chance of
     each, None where it isn't known or isn't the same for all; `chances` are then the smallest and the
@@ -46,7 +46,7 @@ class QueuePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """What one `select` decided.
+    """The result of one `select`.
 
     `round` is None where none was drawn: not yet due, or nothing new. `n_skipped` counts predictions
     that are older than the first window. `already_trained` names the released training versions that
@@ -65,7 +65,7 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that a round writes."""
+    """Everything that is written with a round."""
 
     frame: FrameRange
     n_frame: int
@@ -262,7 +262,7 @@ class Select:
         number: int,
         draws: dict[str, Draw],
     ) -> QueuePlan:
-        """What feedback brought in since the last round, however old the predictions are."""
+        """Draw what feedback was received on since the last round, however old the prediction."""
         assert queue.where is not None  # noqa: S101  on_feedback says so
         received = self._log.received(frame.batch_after, frame.batch_to, queue.where)
         matching = [r for r in received if r.sample_id not in draws]
@@ -318,7 +318,7 @@ class Select:
         )
 
     def _not_evaluated(self, tx: Transaction, rows: Sequence[Candidate]) -> list[Candidate]:
-        """The rows without those that an earlier round took for evaluation: the wall."""
+        """The rows that no earlier round drew for evaluation."""
         purposes = rounds.purposes_of(tx, [r.sample_id for r in rows])
         return [r for r in rows if Purpose.EVALUATION not in purposes.get(r.sample_id, set())]
 
@@ -391,7 +391,7 @@ class Select:
 def _already_trained(
     tx: Transaction, plan: _Plan, blind: frozenset[str]
 ) -> tuple[tuple[str, int], ...]:
-    """The training versions that hold what is drawn for evaluation, with how many of it.
+    """The training versions that hold samples drawn for evaluation, and how many.
 
     Only an extra round can draw what was released before: other rounds draw what is new.
     """
@@ -410,7 +410,7 @@ def _already_trained(
 
 
 def _draw_framed(left: Remaining, queue: Queue, traffic: Framed, bit: int | None) -> Drawing:
-    """The smallest places of what matches and is left; bit: of the pattern, None where all match."""
+    """Draw the smallest places of the rows that match bit `bit` of the pattern; None: all rows match."""
 
     def matches(pattern: int) -> bool:
         return bit is None or bool(pattern >> bit & 1)
@@ -428,7 +428,7 @@ def _draw_framed(left: Remaining, queue: Queue, traffic: Framed, bit: int | None
 
 
 def _draw_blind(left: Remaining, queue: Queue, traffic: Framed) -> _Blind:
-    """More labels where they tell most: probabilities first, then the rows below their cuts."""
+    """Draw with unequal probabilities: first compute these, then read the rows below their cuts."""
     assert queue.budget is not None  # noqa: S101  the settings ask for one
     counts = left.eligible(lambda _pattern: True)
     design = BlindDesign(counts, queue.budget)
