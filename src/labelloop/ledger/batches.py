@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
+from labelloop.ledger.queries import largest
 
 WRITING, COMMITTED, VOID = "writing", "committed", "void"
 
@@ -69,28 +70,14 @@ def lessen(tx: Transaction, batch: int, n_rows: int) -> None:
 
 def newest_held(tx: Transaction) -> int:
     """The newest committed batch that has rows; 0 where there is none."""
-    return int(
-        tx.execute(
-            sa.select(sa.func.coalesce(sa.func.max(t.batches.c.batch), 0)).where(
-                t.batches.c.state == COMMITTED, t.batches.c.n_rows > 0
-            )
-        ).scalar_one()
-    )
+    return largest(tx, t.batches.c.batch, t.batches.c.state == COMMITTED, t.batches.c.n_rows > 0)
 
 
 def highest(tx: Transaction) -> int:
     """The highest number ever given; 0 where there is none."""
-    return int(
-        tx.execute(sa.select(sa.func.coalesce(sa.func.max(t.batches.c.batch), 0))).scalar_one()
-    )
+    return largest(tx, t.batches.c.batch)
 
 
 def newest(tx: Transaction) -> int:
     """The newest committed batch; 0 where there is none."""
-    return int(
-        tx.execute(
-            sa.select(sa.func.coalesce(sa.func.max(t.batches.c.batch), 0)).where(
-                t.batches.c.state == COMMITTED
-            )
-        ).scalar_one()
-    )
+    return largest(tx, t.batches.c.batch, t.batches.c.state == COMMITTED)

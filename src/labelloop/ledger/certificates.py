@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from labelloop.core.certificate import RegisteredCertificate
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
+from labelloop.ledger.queries import largest
 
 OPEN, CLOSED = "open", "closed"
 
@@ -26,8 +27,7 @@ def open_one(tx: Transaction) -> RegisteredCertificate | None:
 
 def next_id(tx: Transaction) -> int:
     """The number that the next certificate gets."""
-    highest = sa.func.coalesce(sa.func.max(t.certificates.c.id), 0)
-    return 1 + int(tx.execute(sa.select(highest)).scalar_one())
+    return 1 + largest(tx, t.certificates.c.id)
 
 
 def register(tx: Transaction, made: RegisteredCertificate) -> None:

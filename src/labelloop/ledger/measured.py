@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
+from labelloop.ledger.queries import largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,7 @@ class Changes:
 
 def last_event(tx: Transaction) -> int:
     """The newest event; 0 before the first."""
-    newest = sa.select(sa.func.coalesce(sa.func.max(t.events.c.id), 0))
-    return int(tx.execute(newest).scalar_one())
+    return largest(tx, t.events.c.id)
 
 
 def changes(tx: Transaction, after: int) -> Changes:

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from labelloop.core.sample import Reject, RejectReason
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
-
-_CHUNK = 500
+from labelloop.ledger.queries import chunks
 
 OUTSIDE_FRAMES = (
     RejectReason.UNTAGGED,
@@ -73,15 +72,14 @@ def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> int:
 
 def clear(tx: Transaction, uris: Sequence[str]) -> None:
     """Remove rows that could be read at last."""
-    for start in range(0, len(uris), _CHUNK):
-        tx.execute(t.rejects.delete().where(t.rejects.c.uri.in_(uris[start : start + _CHUNK])))
+    for chunk in chunks(uris):
+        tx.execute(t.rejects.delete().where(t.rejects.c.uri.in_(chunk)))
 
 
 def naming(tx: Transaction, names: Sequence[str]) -> list[str]:
     """The URIs of rows rejected at one of `names`, or because of a value among `names`."""
     found: list[str] = []
-    for start in range(0, len(names), _CHUNK):
-        chunk = names[start : start + _CHUNK]
+    for chunk in chunks(names):
         either = t.rejects.c.uri.in_(chunk) | t.rejects.c.value.in_(chunk)
         found += tx.execute(sa.select(t.rejects.c.uri).where(either)).scalars()
     return list(dict.fromkeys(found))
@@ -110,10 +108,8 @@ def _is_below(root: str) -> sa.ColumnElement[bool]:
 def existing(tx: Transaction, uris: Sequence[str]) -> Mapping[str, SetAside]:
     """Those of `uris` that are rejected."""
     found: dict[str, SetAside] = {}
-    for start in range(0, len(uris), _CHUNK):
-        rows = tx.execute(
-            sa.select(t.rejects).where(t.rejects.c.uri.in_(uris[start : start + _CHUNK]))
-        )
+    for chunk in chunks(uris):
+        rows = tx.execute(sa.select(t.rejects).where(t.rejects.c.uri.in_(chunk)))
         found.update((s.uri, s) for s in _set_aside(rows))
     return found
 
@@ -127,13 +123,8 @@ def of_file(tx: Transaction, file_uri: str) -> list[str]:
 
 def every(tx: Transaction) -> list[SetAside]:
     """All rejected rows, newest first."""
-    return list(
-        _set_aside(
-            tx.execute(
-                sa.select(t.rejects).order_by(t.rejects.c.first_seen_at.desc(), t.rejects.c.uri)
-            )
-        )
-    )
+    query = sa.select(t.rejects).order_by(t.rejects.c.first_seen_at.desc(), t.rejects.c.uri)
+    return list(_set_aside(tx.execute(query)))
 
 
 def by_reason(tx: Transaction) -> dict[str, int]:

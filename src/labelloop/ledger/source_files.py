@@ -1,15 +1,14 @@
 """The files of a table of predictions that were read completely."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
-
-_CHUNK = 500
+from labelloop.ledger.queries import chunks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +35,11 @@ def put(tx: Transaction, files: Sequence[FileRead], now: datetime) -> None:
     if files:
         tx.execute(
             t.source_files.insert(),
-            [
-                {
-                    "uri": f.uri,
-                    "version": f.version,
-                    "n_rows": f.n_rows,
-                    "n_set_aside": f.n_set_aside,
-                    "read_at": now,
-                }
-                for f in files
-            ],
+            [asdict(f) | {"read_at": now} for f in files],
         )
 
 
 def forget(tx: Transaction, uris: Sequence[str]) -> None:
     """Remove files from the list."""
-    for start in range(0, len(uris), _CHUNK):
-        chunk = uris[start : start + _CHUNK]
+    for chunk in chunks(uris):
         tx.execute(t.source_files.delete().where(t.source_files.c.uri.in_(chunk)))

@@ -1,6 +1,6 @@
 """Forgotten samples: what the ledger holds of a sample, and what stays of it for the estimates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,8 +11,8 @@ from labelloop.core.tombstone import Tombstones, sample_hash
 from labelloop.ledger import annotations, held_counts, tasks
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
+from labelloop.ledger.queries import chunks
 
-_CHUNK = 500
 _UNSETTLED = OPEN | {TaskState.DRAWN, TaskState.SENDING}
 
 
@@ -35,9 +35,9 @@ def every(tx: Transaction) -> Tombstones:
 
 def traces(tx: Transaction, sample_ids: Sequence[str]) -> Traces:
     """What the ledger holds of some samples."""
-    held = [task for chunk in _chunks(sample_ids) for task in tasks.of_samples(tx, chunk)]
+    held = [task for chunk in chunks(sample_ids) for task in tasks.of_samples(tx, chunk)]
     drawn: dict[str, int] = {}
-    for chunk in _chunks(sample_ids):
+    for chunk in chunks(sample_ids):
         rows = tx.execute(
             sa.select(t.draws.c.sample_id, sa.func.count().label("n"))
             .where(t.draws.c.sample_id.in_(chunk))
@@ -66,7 +66,7 @@ def bury(tx: Transaction, sample_ids: Sequence[str], held: Sequence[Task], at: d
     keys = [task.task_key for task in held]
     held_counts.gone(tx, [task for task in held if task.remote_id is not None])
     annotations.make_nameless(tx, keys, at)
-    for chunk in _chunks(keys):
+    for chunk in chunks(keys):
         tx.execute(t.events.update().where(t.events.c.subject.in_(chunk)).values(detail=""))
     for sample_id in sample_ids:
         name = sample_hash(sample_id, salt)
@@ -86,8 +86,3 @@ def bury(tx: Transaction, sample_ids: Sequence[str], held: Sequence[Task], at: d
         there = t.tombstones.c.sample_hash == name
         if tx.execute(sa.select(t.tombstones.c.sample_hash).where(there)).first() is None:
             tx.execute(t.tombstones.insert().values(sample_hash=name, forgotten_at=at))
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]
