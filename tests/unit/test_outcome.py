@@ -22,6 +22,7 @@ OTHER_COMPARISONS = {
     ("steps", "label != label_before"),
     ("steps", "d.label != label"),
     ("steps", "d.label == label"),
+    ("statistics", "true == label"),
     # an annotation with the one that the ledger has, and with what most people said
     ("steps", "known.answer != present"),
     ("core", "a.answer == winner"),

@@ -13,9 +13,10 @@ HASHED = ("sample_id", "content_hash", "label", "origin")
 
 
 class ContentHash:
-    """SHA-256 over the (sample_id, content_hash, label, origin) of rows, as `core.dataset` defines it.
+    """SHA-256 over the (sample_id, content_hash, label, origin) of rows, which the caller sorts.
 
-    It depends on the rows and their order only, not on the batches in which they come.
+    Each field is preceded by its length in eight bytes, so that no two lists of rows share a hash
+    because of where a field ends. It doesn't depend on the batches in which the rows come.
     """
 
     def __init__(self) -> None:

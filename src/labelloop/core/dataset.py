@@ -1,10 +1,8 @@
 """A dataset version: a content-hashed list of samples, labels, and where each came from."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 
 MANIFEST, DESCRIPTION = "manifest.parquet", "dataset.json"
 """The files of a version's folder: its rows, and what it says of itself."""
@@ -60,21 +58,3 @@ class DatasetVersion:
     n_certified: int
     created_at: datetime
     redacted_from: str | None = None
-
-
-def content_hash(rows: Iterable[tuple[str, str, str, str]]) -> str:
-    """SHA-256 over (sample_id, content_hash, label, origin), sorted by the caller: 64 hex digits.
-
-    Each field is preceded by its length, so that no two lists of rows share a hash by accident
-    of where a field ends.
-
-    >>> content_hash([("a", "h", "cat", "human")]) == content_hash([("a", "h", "ca", "thuman")])
-    False
-    """
-    digest = sha256()
-    for row in rows:
-        for text in row:
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "big"))
-            digest.update(data)
-    return digest.hexdigest()

@@ -12,7 +12,7 @@ from labelloop.core.arrays import Floats, check_level, same_length, truths
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.frame import BlindRound, Frame
-from labelloop.statistics.greg import Cells, Labelled, Share, share
+from labelloop.statistics.greg import Cells, Labelled, Share, share_by_fewer
 from labelloop.statistics.interval import Interval, pooled_note
 from labelloop.statistics.people import Corrected, Missed, by_looks, by_recapture
 
@@ -194,14 +194,9 @@ def _method(found: Share, n_rounds: int, fresh: bool) -> str:
 
 
 def share_right(rounds: Sequence[BlindRound], *, level: float, fresh: bool = False) -> Share:
-    """The mean score, estimated from the scores or from 1 - score, whichever has the smaller sum."""
-    score = np.concatenate([r.score[r.answered] for r in rounds])
-    errors_fewer = 2 * float(score.sum()) >= score.size
-    drawn, cells = stacked(rounds, [1 - r.score if errors_fewer else r.score for r in rounds])
-    if not errors_fewer:
-        return share(drawn, cells, level=level, fresh=fresh)
-    wrong = share(drawn, cells, level=level, fresh=fresh)
-    return replace(wrong, value=1 - wrong.value, low=1 - wrong.high, high=1 - wrong.low)
+    """The mean score over the pooled frames of rounds."""
+    drawn, cells = stacked(rounds, [r.score for r in rounds])
+    return share_by_fewer(drawn, cells, level=level, fresh=fresh)
 
 
 def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> tuple[Labelled, Cells]:

@@ -9,12 +9,11 @@ from itertools import groupby
 
 import numpy as np
 
-from labelloop.core.arrays import Floats
 from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
 from labelloop.statistics.frame import BlindRound
-from labelloop.statistics.greg import Cells, Labelled, exact_bounds, share
+from labelloop.statistics.greg import Cells, Labelled, exact_bounds, share_by_fewer
 
 
 def level_spent(alpha: float, look: int) -> float:
@@ -71,8 +70,6 @@ class Drop:
 class Window:
     """The labels of some rounds together; each round counts with its traffic."""
 
-    n: int
-    score: Floats
     drawn: Labelled
     cells: Cells
 
@@ -82,10 +79,13 @@ class Window:
         used = [r for r in rounds if r.answered.any()]
         if not used:
             none = np.zeros(0)
-            return cls(0, none, Labelled(none, none, none, none), Cells(none, none, none, none))
-        score = np.concatenate([r.score[r.answered] for r in used])
-        drawn, cells = stacked(used, [r.score for r in used])
-        return cls(score.size, score, drawn, cells)
+            return cls(Labelled(none, none, none, none), Cells(none, none, none, none))
+        return cls(*stacked(used, [r.score for r in used]))
+
+    @property
+    def n(self) -> int:
+        """How many labels there are."""
+        return int(self.drawn.score.size)
 
 
 def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
@@ -191,23 +191,21 @@ class Side:
 
 def side(windows: Sequence[Window]) -> Side:
     """The accuracy behind windows that have labels, all of them as one stratum."""
-    score = np.concatenate([w.score for w in windows])
-    errors_fewer = 2 * float(score.sum()) >= score.size
-    risk, inclusion = (
-        np.concatenate([getattr(w.drawn, name) for w in windows]) for name in ("risk", "inclusion")
+    score, risk, inclusion = (
+        np.concatenate([getattr(w.drawn, name) for w in windows])
+        for name in ("score", "risk", "inclusion")
     )
     n, frame_risk, chances = (
         np.concatenate([getattr(w.cells, name) for w in windows])
         for name in ("n", "risk", "inclusion")
     )
-    found = share(
-        Labelled(1 - score if errors_fewer else score, np.zeros(score.size), risk, inclusion),
+    found = share_by_fewer(
+        Labelled(score, np.zeros(score.size), risk, inclusion),
         Cells(n, np.zeros(n.size), frame_risk, chances),
         level=0.95,
         fresh=True,
     )
-    value = min(1.0, max(0.0, 1 - found.value if errors_fewer else found.value))
-    return Side(value, found.n_effective, int(score.size))
+    return Side(found.value, found.n_effective, int(score.size))
 
 
 def _drop(before: Side, now: Side, spent: float, n_windows: int) -> Drop:

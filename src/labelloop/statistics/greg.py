@@ -18,7 +18,7 @@ data").
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,6 +107,14 @@ def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -
         size = 1 / (1 / size + 1 / population)
     low, high = exact_bounds(value * size, size, level)
     return Share(value, low, high, mean * (1 - mean) / size, size, few=True)
+
+
+def share_by_fewer(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -> Share:
+    """`share`, estimated from the scores or from 1 - score, whichever has the smaller sum."""
+    if 2 * float(drawn.score.sum()) < drawn.score.size:
+        return share(drawn, cells, level=level, fresh=fresh)
+    wrong = share(replace(drawn, score=1 - drawn.score), cells, level=level, fresh=fresh)
+    return replace(wrong, value=1 - wrong.value, low=1 - wrong.high, high=1 - wrong.low)
 
 
 def _regressors(drawn: Labelled, cells: Cells) -> tuple[Floats, Floats]:
