@@ -66,8 +66,8 @@ def test_enough_audits_of_a_good_model_keep_its_labels_under_a_promise(
     assert not {r.sample_id for r in found} & {d.sample_id for d in world.draws()}
     n = state.n_accepted + state.human_labels
     assert built.guarantee == (
-        f"at most 5% of the {n} certified model labels and people's labels of the same rounds are "
-        "wrong, with 97.0% confidence"
+        f"guarantee (97.0% confidence): at most 5% of these {n} labels are wrong: certified model "
+        "labels and people's labels of the same rounds"
     )
     described = json.loads((Path(world.loop.dataset("training").uri) / "dataset.json").read_text())
     assert described["guarantee"] == built.guarantee

@@ -7,7 +7,7 @@ from labelloop.measuring.certificates import CertificateState
 _OF = {
     "training-set": "certified model labels and people's labels of the same rounds",
     "model-labels": "certified model labels",
-    "frame": "samples of the traffic whose certified labels stand beside people's",
+    "frame": "the traffic's labels, certified ones and people's",
 }
 
 
@@ -65,4 +65,5 @@ def _promised(
     share = max(s.max_error for s in own)
     # which certificates keep labels depends on the answers, so the chances of all of them count
     sure = 1 - sum(s.failure_probability for s in states if s.closed)
-    return f"at most {100 * share:.3g}% of the {n:,} {_OF[promise]} are wrong, with {sure:.1%} confidence"
+    bound = f"at most {100 * share:.3g}% of these {n:,} labels are wrong"
+    return f"guarantee ({sure:.1%} confidence): {bound}: {_OF[promise]}"
