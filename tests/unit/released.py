@@ -8,13 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelloop.core.dataset import DatasetVersion, Origin, Row, content_hash
+from labelloop.core.dataset import DatasetVersion, Origin, Row
 from labelloop.exports import formats
 from labelloop.exports.exported import Exported
 from labelloop.exports.imagefolder import FolderKind
 from labelloop.ports.clock import silent
 from labelloop.steps.build.manifest_file import manifest_schema
 from labelloop.testing import MemoryStore
+from tests.unit.test_content_hash import plain_hash
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ROW = Row(
@@ -47,7 +48,7 @@ def release(folder: Path, name: str, rows: Sequence[Row], *, version: int = 1) -
     return DatasetVersion(
         name=name,
         version=version,
-        content_hash=content_hash(
+        content_hash=plain_hash(
             (r.sample_id, r.content_hash, r.label, r.origin.value) for r in rows
         ),
         parent=version - 1 or None,

@@ -15,7 +15,7 @@ from labelloop.core.dataset import Origin, Row
 from labelloop.steps.build import manifest_file
 from labelloop.steps.build.manifest_file import manifest_schema
 from tests.unit.released import MODEL, NOBODY, ROW
-from tests.unit.test_content_hash import plainly
+from tests.unit.test_content_hash import plain_hash
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 some_rows = st.lists(
@@ -55,7 +55,7 @@ def test_the_hash_is_that_of_the_rows_whatever_the_batches(
     digest = ContentHash()
     for batch in cut(rows, cuts):
         digest.update(batch)
-    wanted = plainly((r.sample_id, r.content_hash, r.label, r.origin.value) for r in rows)
+    wanted = plain_hash((r.sample_id, r.content_hash, r.label, r.origin.value) for r in rows)
     assert digest.hexdigest() == wanted
 
 
@@ -99,4 +99,6 @@ def test_a_manifest_is_written_as_it_comes_and_counted(tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / "m")
     assert table.schema.equals(manifest_schema())
     assert table.to_pylist() == [{**asdict(r), "origin": r.origin.value} for r in rows]
-    assert digest == plainly((r.sample_id, r.content_hash, r.label, r.origin.value) for r in rows)
+    assert digest == plain_hash(
+        (r.sample_id, r.content_hash, r.label, r.origin.value) for r in rows
+    )
