@@ -121,7 +121,7 @@ def insert(tx: Transaction, annotations: Iterable[Annotation]) -> None:
 def mark_deleted(
     tx: Transaction, annotations: Iterable[Annotation], deleted_at: datetime | None
 ) -> None:
-    """Note, on every revision, that annotations were deleted where people answer; None: they are back."""
+    """Mark every revision of annotations as deleted where people answer; None: as there again."""
     for a in annotations:
         tx.execute(
             t.annotations.update()

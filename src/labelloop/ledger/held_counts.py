@@ -1,4 +1,4 @@
-"""How many annotations, strays included, are believed to stand in a labelling project.
+"""The number of annotations, strays included, that each labelling project should hold.
 
 collect compares it with what the annotator says, each time. To count them joins every task of the project
 with its annotations; so the count is kept in a cursor, and changed by whatever changes what it counts.
@@ -18,7 +18,7 @@ _CHUNK = 500
 
 
 def in_project(tx: Transaction, project_ref: str, *, anew: bool = False) -> int:
-    """The count of a project; `anew`, or where it isn't kept yet, counted and kept."""
+    """The count of a project; it is counted and stored if `anew` or if there is none yet."""
     kept = None if anew else cursors.get(tx, _name(project_ref))
     if kept is not None:
         return int(kept)
@@ -41,7 +41,7 @@ def standing(annotations: Iterable[Annotation]) -> int:
 
 
 def add(tx: Transaction, project_ref: str, more: int) -> None:
-    """More, or fewer, stand in a project, where they are counted yet."""
+    """Add to the count of a project, if it has one; a negative number subtracts."""
     kept = cursors.get(tx, _name(project_ref))
     if kept is not None and more:
         cursors.put(tx, _name(project_ref), str(int(kept) + more))

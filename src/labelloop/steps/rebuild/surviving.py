@@ -1,4 +1,4 @@
-"""What survives of a lost ledger elsewhere: tasks and answers where people gave them, versions in folders."""
+"""What is left of a lost ledger: tasks and answers where people gave them, and version folders."""
 
 import json
 from collections.abc import Iterator
