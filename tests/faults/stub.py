@@ -2,12 +2,15 @@
 
 import json
 import socketserver
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,9 @@ class QuietServer(ThreadingHTTPServer):
 
 
 class Stub:
-    """A server that answers each request as `answer` says, and remembers it."""
+    """A server that answers each request as `answer` says, and remembers it; `tls`: key and certificate."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Path | None = None) -> None:
         self.asked: list[Asked] = []
         self.answer: Callable[[Asked], Reply] = lambda _: Reply(200, b"")
         stub = self
@@ -71,14 +74,31 @@ class Stub:
                 pass
 
         self.server = QuietServer(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.server.server_port}"
 
     def stop(self) -> None:
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 that its own key signed: with the key, in one file."""
+    file = folder / "own.pem"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+        " -subj /CN=own -addext subjectAltName=IP:127.0.0.1 -keyout own.pem -out cert.pem"
+    )
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    file.write_bytes(file.read_bytes() + (folder / "cert.pem").read_bytes())
+    return file
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorUnavailable
 from labelloop.ports.annotator import Annotator
 from tests.contract.test_annotator import spec, task_data
-from tests.programs import output_of
+from tests.faults.stub import certificate as own_certificate
 
 HOP_BY_HOP = {"connection", "content-length", "host", "transfer-encoding", "content-encoding"}
 
@@ -76,14 +76,7 @@ def front(server: LabelStudio, *, path: str = "", tls: Path | None = None) -> It
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 that its own key signed: with the key, in one file."""
-    file = tmp_path / "own.pem"
-    asked = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        " -subj /CN=own -addext subjectAltName=IP:127.0.0.1 -keyout own.pem -out cert.pem"
-    )
-    output_of(asked.split(), cwd=tmp_path)
-    file.write_bytes(file.read_bytes() + (tmp_path / "cert.pem").read_bytes())
-    return file
+    return own_certificate(tmp_path)
 
 
 def labels(annotator: Annotator) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from labelloop.adapters.iceberg.files import IcebergFiles
 from labelloop.doctor import page, state
 from labelloop.doctor.examination import checks, diagnose
 from labelloop.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, fail, ok
@@ -17,6 +18,7 @@ from labelloop.errors import (
     ArgumentError,
     ConfigError,
     InputTooLarge,
+    LogError,
     StoreDenied,
     StoreUnavailable,
 )
@@ -405,6 +407,17 @@ def test_a_log_of_another_ledger_is_named(world: World) -> None:
     finding = found(diagnose(subject(world, log_identity=lambda: Identity("f00", b"salt"))), "log")
     assert finding.outcome is Outcome.FAIL
     assert "belongs to ledger f00, not to this one" in finding.says
+
+
+def test_a_warehouse_that_cannot_be_written_is_named(world: World) -> None:
+    class Refusing(IcebergFiles):
+        def check_writable(self) -> None:
+            raise LogError("Writing s3://b/log/labelloop-check failed: HTTP 411", remedy="mend it")
+
+    refusing = Refusing(warehouse="s3://b/log", catalog="sqlite:///catalog.db")
+    finding = found(diagnose(subject(world, log_files=refusing)), "log")
+    assert finding.outcome is Outcome.FAIL
+    assert "411" in finding.says
 
 
 def test_a_damaged_ledger_is_named(world: World) -> None:

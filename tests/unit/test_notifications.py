@@ -17,9 +17,10 @@ ODD, QUOTED = "a b/ü+&#%.png", "a+b/%C3%BC%2B%26%23%25.png"
 
 
 def record(
-    event: str = "ObjectCreated:Put", key: str = QUOTED, bucket: str = "b"
+    event: str = "ObjectCreated:Put", key: str = QUOTED, bucket: str = "b", source: str = "aws:s3"
 ) -> dict[str, Any]:
-    return {"eventName": event, "s3": {"bucket": {"name": bucket}, "object": {"key": key}}}
+    named = {"bucket": {"name": bucket}, "object": {"key": key}}
+    return {"eventSource": source, "eventName": event, "s3": named}
 
 
 # after docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
@@ -28,7 +29,7 @@ S3 = {"Records": [record()]}
 MINIO = {
     "EventName": "s3:ObjectCreated:Put",
     "Key": f"b/{QUOTED}",
-    "Records": [record("s3:ObjectCreated:Put")],
+    "Records": [record("s3:ObjectCreated:Put", source="minio:s3")],
 }
 SNS = {"Type": "Notification", "Message": json.dumps(S3)}
 SQS = {"Messages": [{"Body": json.dumps(S3)}, {"Body": json.dumps(SNS)}]}
@@ -37,6 +38,10 @@ EVENT_BRIDGE = {
     "detail-type": "Object Created",
     "detail": {"bucket": {"name": "b"}, "object": {"key": ODD}},
 }
+
+
+def of_ceph(key: str) -> dict[str, Any]:
+    return {"Records": [record("ObjectCreated:Put", key, source="ceph:s3")]}
 
 
 def seaweedfs(kind: str, path: str = f"/buckets/b/{ODD}", **entry: object) -> dict[str, Any]:
@@ -55,6 +60,11 @@ def seaweedfs(kind: str, path: str = f"/buckets/b/{ODD}", **entry: object) -> di
     ("said", "names"),
     [
         (S3, [ODD]),
+        # Ceph's RADOS gateway 16.2 doesn't quote: n ew+é%.png is a key, and might be a quoted one
+        (of_ceph("n ew+é%.png"), ["n ew+é%.png", "n ew é%.png"]),
+        (of_ceph(QUOTED), [QUOTED, ODD]),
+        (of_ceph("plain/1.png"), ["plain/1.png"]),
+        (of_ceph("%ff.png"), ["%ff.png"]),
         (MINIO, [ODD]),
         (SNS, [ODD]),
         (SQS, [ODD, ODD]),

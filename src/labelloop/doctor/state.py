@@ -44,6 +44,9 @@ def _ledger(subject: Subject) -> Iterator[Finding]:
 
 
 def _log(subject: Subject) -> Iterator[Finding]:
+    # another catalog may lend keys of its own
+    if subject.log_files is not None and "://" in subject.settings.state.catalog.get_secret_value():
+        subject.log_files.check_writable()
     found = subject.log_identity()
     own = subject.ledger.identity() if subject.ledger is not None else None
     warehouse = subject.settings.state.warehouse

@@ -44,6 +44,9 @@ class Machine:
 class LogFiles(Protocol):
     """The files of a log that lies in files, as the adapter looks at them and mends them."""
 
+    def check_writable(self) -> None:
+        """Return if files can be written and deleted where the log lies; raise why if they can't."""
+
     def unreadable(self) -> str | None:
         """Why the catalog or its tables can't be read; None where they can, or where there are none."""
 

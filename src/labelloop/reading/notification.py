@@ -8,6 +8,9 @@ from urllib.parse import unquote_plus
 SEAWEEDFS_BUCKETS = "/buckets/"
 """The folder of SeaweedFS's filer that holds the buckets."""
 
+_QUOTING = frozenset({"aws:s3", "minio:s3"})
+"""Servers whose records hold keys as a form does, "a+b" for "a b". Ceph's hold them as they are."""
+
 _WITH_KEYS = ("ObjectCreated:", "ObjectTagging:", "Object Created", "Object Tags ")
 
 
@@ -15,9 +18,10 @@ def named_in(text: str | bytes, bucket: str) -> list[str]:
     """The keys of `bucket` that a notification names, in its order.
 
     It is a record of S3, MinIO, Ceph and others (`Records`), also as SNS, SQS (`Message`, `Body`) and
-    EventBridge (`detail`) wrap it, or an event of SeaweedFS's filer. Deletions name none.
+    EventBridge (`detail`) wrap it, or an event of SeaweedFS's filer. Deletions name none. Where a server
+    may write keys quoted or plain, both are named: whoever looks finds the one that is there.
 
-    >>> named_in('{"Records": [{"eventName": "ObjectCreated:Put", '
+    >>> named_in('{"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", '
     ...          '"s3": {"bucket": {"name": "b"}, "object": {"key": "a+b%2B.png"}}}]}', "b")
     ['a b+.png']
     >>> named_in('{"event_type": "create", "key": "/buckets/b/x/a b+.png", '
@@ -55,8 +59,18 @@ def _named(said: Any) -> Iterator[tuple[str, str]]:
 
 def _of_record(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if record["eventName"].removeprefix("s3:").startswith(_WITH_KEYS):
-        s3 = record["s3"]
-        yield _text(s3["bucket"]["name"]), unquote_plus(s3["object"]["key"], errors="strict")
+        bucket, key = _text(record["s3"]["bucket"]["name"]), _text(record["s3"]["object"]["key"])
+        quoted = record.get("eventSource") in _QUOTING
+        if not quoted:
+            yield bucket, key
+        try:
+            plain = unquote_plus(key, errors="strict")
+        except UnicodeDecodeError:
+            if quoted:
+                raise
+            return
+        if quoted or plain != key:
+            yield bucket, plain
 
 
 def _of_filer(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

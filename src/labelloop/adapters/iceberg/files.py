@@ -12,6 +12,7 @@ from labelloop.adapters.iceberg.batches import HeldFile, Name, batches_at, held
 from labelloop.adapters.iceberg.damage import damage
 from labelloop.adapters.iceberg.tables import KINDS, IcebergTables, sqlite_file, translated
 from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.client import resolved
 from labelloop.errors import LogError
 from labelloop.ports.log import BatchKind, VisibleBatch
 
@@ -33,6 +34,24 @@ class IcebergFiles:
         for tables in self._opened.values():
             tables.close()
         self._opened.clear()
+
+    def check_writable(self) -> None:
+        """Return if files can be written and deleted where the log lies: a tiny one is, as batches are.
+
+        Raises:
+            LogError: they can't.
+            StoreDenied: there are no credentials for a warehouse on S3.
+        """
+        from labelloop.adapters.iceberg.file_io import TrustingFileIO, s3_settings
+
+        if "://" not in self._warehouse:
+            return  # the disk is looked at as such
+        path = f"{self._warehouse.rstrip('/')}/labelloop-check"
+        io = TrustingFileIO(s3_settings(resolved(self._s3 or S3Access())))
+        with translated(f"Writing {path}"):
+            with io.new_output(path).create(overwrite=True) as stream:
+                stream.write(b"labelloop")
+            io.delete(path)
 
     def unreadable(self) -> str | None:
         """Why the catalog or its tables can't be read; None where they can, or where there are none."""

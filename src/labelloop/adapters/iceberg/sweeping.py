@@ -105,9 +105,9 @@ class _Files:
     """The files below a table's place, by their path in its file system."""
 
     def __init__(self, table: "Table") -> None:
-        from pyiceberg.io.pyarrow import PyArrowFileIO
+        from labelloop.adapters.iceberg.file_io import TrustingFileIO
 
-        self._io = PyArrowFileIO(table.io.properties)
+        self._io = TrustingFileIO(table.io.properties)
         scheme, netloc, self._place = self._io.parse_location(table.location())
         self._system: Any = self._io.fs_by_scheme(scheme, netloc)
 

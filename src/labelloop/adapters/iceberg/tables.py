@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pyiceberg.catalog import Catalog
-    from pyiceberg.io.pyarrow import PyArrowFileIO
     from pyiceberg.table import Table
+
+    from labelloop.adapters.iceberg.file_io import TrustingFileIO
 
 FORMAT = "1"
 MEND = "`labelloop doctor --repair` mends what can be mended, and names the rest"
@@ -111,17 +112,15 @@ class IcebergTables:
     @classmethod
     def connect(cls, *, warehouse: str, catalog: str, s3: S3Access | None) -> "IcebergTables":
         """The tables behind a catalog URI, or behind a catalog that pyiceberg's settings name."""
+        from labelloop.adapters.iceberg.file_io import s3_settings
+
         access = s3 or S3Access()
         if "://" in warehouse:
             # other catalogs may lend keys of their own
             access = resolved(access, required=catalog.startswith(("sqlite", "postgresql")))
         else:
             warehouse = str(Path(warehouse).absolute())
-        settings = {
-            "warehouse": warehouse,
-            "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-            **s3_settings(access),
-        }
+        settings = {"warehouse": warehouse, **s3_settings(access)}
         with translated(f"Opening the catalog {without_password(catalog)}"):
             if catalog.startswith("sqlite:///"):
                 sqlite_file(catalog).parent.mkdir(parents=True, exist_ok=True)
@@ -334,11 +333,11 @@ class IcebergTables:
         with translated(f"Dropping the table {kind}"), suppress(NoSuchTableError):
             self._catalog.drop_table((NAMESPACE, kind))
 
-    def file_io(self) -> "PyArrowFileIO":
+    def file_io(self) -> "TrustingFileIO":
         """How files are reached where no table can be read."""
-        from pyiceberg.io.pyarrow import PyArrowFileIO
+        from labelloop.adapters.iceberg.file_io import TrustingFileIO
 
-        return PyArrowFileIO(self._catalog.properties)
+        return TrustingFileIO(self._catalog.properties)
 
     def data_files(self, kind: BatchKind) -> "dict[str, datetime]":
         """Every file beside the batches of a kind, whether the table knows it or not: when it was written.
@@ -413,20 +412,6 @@ def _visible(table: "Table", kind: BatchKind, batch: int) -> str | None:
         if batch in batches_of(table.io, file):
             return file.path
     return None
-
-
-def s3_settings(access: S3Access) -> dict[str, str]:
-    """How pyiceberg is told to reach a server."""
-    given = {
-        "s3.endpoint": access.endpoint_url,
-        "s3.access-key-id": access.access_key,
-        "s3.secret-access-key": access.secret_key,
-        "s3.session-token": access.session_token,
-        "s3.proxy-uri": access.proxy,
-        "s3.force-virtual-addressing": "true" if access.addressing == "virtual" else None,
-        "s3.region": access.region or ("us-east-1" if access.endpoint_url else None),
-    }
-    return {name: value for name, value in given.items() if value}
 
 
 def without_password(catalog: str) -> str:

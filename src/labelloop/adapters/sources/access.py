@@ -8,10 +8,10 @@ from dataclasses import replace
 from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from labelloop.adapters.folder.files import SCHEME, path_of
-from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access
+from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.arrow import s3_file_system
 from labelloop.adapters.s3.client import resolved
 from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports.source import SourceRows
@@ -26,24 +26,7 @@ def file_system(uri: str, s3: S3Access | None) -> tuple[Any, str, str]:
     from pyarrow import fs
 
     if uri.startswith("s3://"):
-        access = resolved(s3 or S3Access())
-        given: dict[str, Any] = {
-            "access_key": access.access_key,
-            "secret_key": access.secret_key,
-            "session_token": access.session_token,
-            "region": access.region or DEFAULT_REGION,
-            "proxy_options": access.proxy,
-            "tls_ca_file_path": access.ca_file,
-        }
-        if access.endpoint_url:
-            parts = urlsplit(access.endpoint_url)
-            given |= {"endpoint_override": parts.netloc + parts.path, "scheme": parts.scheme}
-        store = fs.S3FileSystem(
-            connect_timeout=5.0,
-            request_timeout=30.0,
-            force_virtual_addressing=access.addressing == "virtual",
-            **{name: value for name, value in given.items() if value},
-        )
+        store = s3_file_system(resolved(s3 or S3Access()))
         return store, uri.removeprefix("s3://").rstrip("/"), "s3://"
     path = path_of(uri) if uri.startswith(SCHEME) else uri
     if "://" in path:

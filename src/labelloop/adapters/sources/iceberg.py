@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from labelloop.adapters.iceberg.tables import s3_settings, sqlite_file, without_password
+from labelloop.adapters.iceberg.tables import sqlite_file, without_password
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.client import resolved
 from labelloop.adapters.sources.access import checked, readable
@@ -118,10 +118,9 @@ class IcebergSource:
 
 
 def _opened(catalog: str, name: str, access: S3Access) -> "Catalog":
-    settings = {
-        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-        **s3_settings(resolved(access, required=False)),  # files may be local, or lent keys
-    }
+    from labelloop.adapters.iceberg.file_io import s3_settings
+
+    settings = s3_settings(resolved(access, required=False))  # files may be local, or lent keys
     if catalog.startswith("sqlite:///") and not sqlite_file(catalog).exists():
         raise ConfigError(
             f"[source] catalog = {catalog!r}: there is no such file", remedy="correct its path"
