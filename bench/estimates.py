@@ -478,7 +478,7 @@ def main() -> None:
         (
             f"Made by `make bench-statistics`: {given.runs} runs a cell unless said otherwise, "
             "with the seeds that stand in bench/estimates.py: the same numbers come out again "
-            "with the same versions of NumPy, SciPy and scikit-learn."
+            "with the same versions of NumPy and SciPy."
         ),
     ]
     for name in given.only.split(","):

@@ -1,6 +1,5 @@
 """plan: labels needed, checked against intervals of simulated draws."""
 
-import json
 import random
 from itertools import pairwise
 
@@ -9,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from labelloop.charts.plan import labels_and_width
-from labelloop.charts.theme import DARK, LIGHT
 from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
@@ -204,9 +202,8 @@ def test_half_widths_by_the_number_of_labels_end_at_a_census(make_world: MakeWor
         assert isinstance(more.uniform, float)
         assert few.uniform > more.uniform
     assert plan.expected[-1].uniform == 0
-    picture = labels_and_width(plan, LIGHT)
-    assert picture.chart is not None
-    drawn = json.dumps(picture.chart.to_dict())
+    picture = labels_and_width(plan)
+    drawn = picture.svg
     for part in ("uniform draw", "uncertainty draw of", "tells nothing", "budget 60"):
         assert part in drawn, part
     assert "endless" not in drawn
@@ -214,9 +211,8 @@ def test_half_widths_by_the_number_of_labels_end_at_a_census(make_world: MakeWor
 
 
 def test_before_any_round_the_picture_shows_a_random_sample(make_world: MakeWorld) -> None:
-    picture = labels_and_width(make_world().loop.plan(), DARK)
-    assert picture.chart is not None
-    drawn = json.dumps(picture.chart.to_dict())
+    picture = labels_and_width(make_world().loop.plan())
+    drawn = picture.svg
     assert "random sample of endless traffic" in drawn
     assert "uniform draw" not in drawn
     assert "accuracy of 50%" in picture.says
@@ -227,8 +223,8 @@ def test_a_round_smaller_than_a_few_labels_has_no_picture(make_world: MakeWorld)
     world.traffic(20)
     world.loop.index()
     world.loop.select()
-    picture = labels_and_width(world.loop.plan(), LIGHT)
-    assert picture.chart is None
+    picture = labels_and_width(world.loop.plan())
+    assert picture.drawing is None
     assert "a round has 20 inputs" in picture.says
 
 
@@ -244,6 +240,6 @@ def test_the_command_writes_a_page_and_a_picture(
     assert said.output.splitlines() == ["written: out/plan.html", "written: plan.png"]
     text = (world.folder / "out" / "plan.html").read_text()
     assert "pets: how many labels?" in text
-    assert text.count("<svg ") == 2
+    assert text.count("<svg ") == 1
     assert "±2 points" in text
     assert (world.folder / "plan.png").read_bytes().startswith(b"\x89PNG")

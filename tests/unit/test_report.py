@@ -8,13 +8,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import resvg_py
 from click.testing import CliRunner
 
-from labelloop.charts import drawing, over_time
+from labelloop.charts import over_time
 from labelloop.charts.by_class import confusion as confusion_picture
+from labelloop.charts.picture import png
+from labelloop.charts.report import PICTURES, pictures
+from labelloop.charts.svg import Drawing
 from labelloop.charts.theme import DARK, LIGHT
 from labelloop.cli import files as cli
 from labelloop.cli.main import group
@@ -160,7 +165,7 @@ def test_draws_of_unequal_chances_are_weighted(make_world: MakeWorld) -> None:
     assert only.mean_confidence == pytest.approx(
         (0.98 + 0.55) / 2, abs=0.05
     )  # and half the traffic
-    assert "unequal chances" in confusion_picture(found, LIGHT).says
+    assert "unequal chances" in confusion_picture(found).says
 
 
 def test_without_recent_labels_the_newest_number_is_still_shown(
@@ -178,12 +183,12 @@ def test_without_recent_labels_the_newest_number_is_still_shown(
 def test_of_many_classes_only_what_was_confused_twice_is_shown(past: MakeHistory) -> None:
     found = past(8, classes=tuple(f"class {i}" for i in range(60)))
     most = max(c.n for c in found.measured.confusion if c.label != c.predicted_class)
-    picture = confusion_picture(found, LIGHT)
-    assert (picture.chart is not None) == (most > 1)
+    picture = confusion_picture(found)
+    assert (picture.drawing is not None) == (most > 1)
     once = [c for c in found.measured.confusion if c.label == c.predicted_class or c.n == 1]
     alone = replace(found, measured=replace(found.measured, confusion=tuple(once)))
-    bare = confusion_picture(alone, LIGHT)
-    assert bare.chart is None
+    bare = confusion_picture(alone)
+    assert bare.drawing is None
     assert "were wrong, no two in the same way" in bare.says
 
 
@@ -193,11 +198,11 @@ def test_a_fall_stands_in_a_table_and_in_its_picture(past: MakeHistory) -> None:
     assert alarm is not None
     (looks,) = (t for t in of_report(found) if t.title.startswith("Has the accuracy fallen?"))
     assert {row[-1] for row in looks.rows} == {"fallen", "not sure"}
-    picture = over_time.by_round(found, DARK)
-    assert picture.chart is not None
-    text = json.dumps(picture.chart.to_dict())
+    text = over_time.by_round(found).svg
     assert f"fallen by more than {points(alarm.drop.bound)}" in text
-    assert all(f'"mean": {m.mean}' in text for m in found.measured.trend.means)
+    (root,) = drawn(text)
+    boxes = [e for e in root if e.get("fill") == "var(--muted)" and e.tag.endswith("rect")]
+    assert len(boxes) == len(found.measured.trend.means)
 
 
 # --- the page and the pictures --------------------------------------------------------------------
@@ -245,8 +250,8 @@ def test_the_page_holds_everything_and_fetches_nothing(case: str, past: MakeHist
     )
     text = page(found)
     assert fetched(text) == []
-    pictures = list(drawing.pictures(found, LIGHT))
-    assert len(drawn(text)) == 2 * sum(p.chart is not None for p in pictures)
+    shown = list(pictures(found))
+    assert len(drawn(text)) == sum(p.drawing is not None for p in shown)
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     for used in re.findall(r"url\(#([^)]+)\)", text):
@@ -257,9 +262,9 @@ def test_the_page_holds_everything_and_fetches_nothing(case: str, past: MakeHist
     if n == 0:
         assert isinstance(estimate, Undefined)
         assert estimate.reason in text
-        (plan,) = (p for p in pictures if p.chart is not None)
+        (plan,) = (p for p in shown if p.drawing is not None)
         assert plan.name == "labels-and-width"
-        others = [p for p in pictures if p is not plan]
+        others = [p for p in shown if p is not plan]
         assert all(p.says.startswith("Nothing to show") for p in others)
     else:
         assert isinstance(estimate, Estimate)
@@ -268,7 +273,7 @@ def test_the_page_holds_everything_and_fetches_nothing(case: str, past: MakeHist
         assert estimate.method in text
         assert f"{100 * estimate.worst_low:.1f}" in text
         few = len(classes) <= WIDEST_MATRIX
-        assert all(p.chart is not None for p in pictures if few or p.name != "confusion")
+        assert all(p.drawing is not None for p in shown if few or p.name != "confusion")
     alarm = found.measured.trend.alarm
     assert (alarm is not None) == (n == 50)
     if alarm is not None:
@@ -281,17 +286,78 @@ def test_the_page_holds_everything_and_fetches_nothing(case: str, past: MakeHist
 
 def test_class_names_stand_in_the_pictures_as_they_are(past: MakeHistory) -> None:
     found = past(3, HOSTILE)
-    chart = next(p.chart for p in drawing.pictures(found, DARK) if p.name == "confusion")
-    assert chart is not None
-    (root,) = drawn(drawing.svg(chart, DARK, name="x"))
+    (root,) = drawn(confusion_picture(found).svg)
     texts = {"".join(e.itertext()) for e in root.iter() if e.tag.endswith("text")}
     long = {name for name in HOSTILE if len(name) > 30}
     assert set(HOSTILE) - long <= texts
+    titles = "\n".join(e.text or "" for e in root.iter() if e.tag.endswith("title"))
+    assert all(name in titles for name in HOSTILE)
+
+
+def test_a_class_name_may_hold_what_no_screen_shows(past: MakeHistory) -> None:
+    found = past(2, ("cat\x1b[31m\x00", "dog\n", "\u2028"))
+    assert len(drawn(page(found))) == len(PICTURES)
+
+
+def test_each_point_says_its_numbers_under_the_pointer(past: MakeHistory) -> None:
+    found = past(20)
+    for picture in (over_time.by_day(found), over_time.by_round(found)):
+        (root,) = drawn(picture.svg)
+        titles = [e.text or "" for e in root.iter() if e.tag.endswith("title")]
+        periods = found.days if picture.name == "accuracy-by-day" else found.rounds
+        assert len(titles) == len(periods) + 1  # and the model's
+        for p in periods:
+            assert isinstance(p.accuracy.estimate, Estimate)
+            assert any(f"{p.accuracy.estimate.value:.1%}" in title for title in titles)
+
+
+def test_a_day_far_off_the_others_takes_no_room_from_them(past: MakeHistory) -> None:
+    found = past(5)
+    first, *others = found.days
+    assert first.day is not None
+    far = replace(first, day=first.day.replace(year=2001))
+    text = over_time.by_day(replace(found, days=(far, *others))).svg
+    (root,) = drawn(text)
+    at = [float(e.get("cx", "")) for e in root.iter() if e.tag.endswith("circle")]
+    assert at[-1] - at[-2] > 60
+    assert "2001" in text
+
+
+def test_pictures_are_drawn_in_light_and_in_dark(past: MakeHistory) -> None:
+    for picture in pictures(past(2)):
+        assert LIGHT.css() in picture.svg
+        assert (
+            f"@media screen and (prefers-color-scheme:dark){{.chart{{{DARK.css()}}}}}"
+            in picture.svg
+        )
+        used = set(re.findall(r"var\(--(\w+)\)", picture.svg))
+        assert used <= set(LIGHT.colours())
+
+
+def test_a_png_has_letters_where_the_machine_has_no_font(
+    past: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = over_time.by_round(past(2))
+    assert picture.drawing is not None
+    bare = Drawing(
+        width=picture.drawing.width,
+        height=picture.drawing.height,
+        inside=tuple(e for e in picture.drawing.inside if not e.startswith("<text")),
+    )
+    draw = resvg_py.svg_to_bytes
+
+    def without_fonts(**given: Any) -> bytes:
+        found: bytes = draw(**given, skip_system_fonts=True)
+        return found
+
+    monkeypatch.setattr(resvg_py, "svg_to_bytes", without_fonts)
+    untitled = replace(picture, title="", says="", drawing=bare)
+    assert len(png(picture)) > len(png(untitled)) + 4_000
 
 
 def test_each_picture_has_a_table_with_its_numbers(past: MakeHistory) -> None:
     found = past(2)
-    assert len(of_report(found)) == len(drawing.PICTURES)
+    assert len(of_report(found)) == len(PICTURES)
     for table in of_report(found):
         assert all(len(row) == len(table.columns) for row in table.rows)
     counted = sum(
@@ -301,13 +367,6 @@ def test_each_picture_has_a_table_with_its_numbers(past: MakeHistory) -> None:
         if cell != "·"
     )
     assert counted == found.measured.last_seven_days.n_labelled
-
-
-@pytest.mark.parametrize("n_rounds", [1, 20])
-def test_each_chart_is_valid_vega_lite(n_rounds: int, past: MakeHistory) -> None:
-    for picture in drawing.pictures(past(n_rounds), LIGHT):
-        assert picture.chart is not None
-        picture.chart.to_dict(validate=True)
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -349,7 +408,7 @@ def test_it_writes_a_page_and_pictures(project: World) -> None:
     assert (project.folder / "out" / "report.html").read_text().startswith("<!doctype html>")
     written = sorted(p.stem for p in (project.folder / "png").iterdir())
     assert "not drawn: labels-and-width. Nothing to show: a round has" in said.output
-    assert len(written) == len(drawing.PICTURES) - 1
+    assert len(written) == len(PICTURES) - 1
     for path in (project.folder / "png").iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
 
@@ -370,8 +429,8 @@ def test_without_the_extra_it_says_what_to_install(
     project: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "find_spec", lambda _name: None)
-    with pytest.raises(ReportError, match="altair, vl_convert") as found:
+    with pytest.raises(ReportError, match="resvg_py, font_roboto") as found:
         CliRunner().invoke(
-            group, ["report", "--html", "x.html"], standalone_mode=False, catch_exceptions=False
+            group, ["report", "--png", "x"], standalone_mode=False, catch_exceptions=False
         )
     assert "labelloop[report]" in found.value.remedy

@@ -30,6 +30,7 @@ from labelloop.statistics import (
 )
 from labelloop.statistics.drop import splits
 from labelloop.statistics.greg import exact_bounds
+from labelloop.statistics.risk_features import _fitted
 from tests.programs import output_of
 
 FRAME = Frame.from_arrays([0.1] * 100, [0.2] * 100)
@@ -400,3 +401,20 @@ def test_a_running_interval_before_any_label_is_undefined() -> None:
     assert first.high == 1.0
     assert 0.4 < first.low < 0.95
     assert RoundsSequence(rho=0.1).interval() == (0.0, 1.0)
+
+
+def test_the_logistic_regression_is_the_one_of_scikit_learn() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        n, k = int(rng.integers(20, 1000)), int(rng.integers(1, 9))
+        x = rng.normal(size=(n, k)) * rng.choice([0.1, 1, 5], size=k)
+        wrong = rng.random(n) < 1 / (1 + np.exp(2 - x @ rng.normal(size=k)))
+        wrong[:2] = True, False
+        weight = rng.gamma(1, 1, n) + 0.01
+        for penalty in (0.01, 1.0):
+            theirs = LogisticRegression(C=penalty, solver="newton-cholesky", tol=1e-8)
+            theirs.fit(x, wrong, sample_weight=weight)
+            expected = [theirs.intercept_[0], *theirs.coef_[0]]
+            assert _fitted(x, wrong, weight, penalty) == pytest.approx(expected, rel=1e-5, abs=1e-5)

@@ -1,4 +1,1 @@
-"""The pictures of a report, drawn with Vega-Altair: one function a picture.
-
-Importing a module of this package imports Altair; the extra `report` brings it.
-"""
+"""Views -> SVG: one function a picture, in milliseconds. Hover titles; light and dark; no script."""

@@ -1,30 +1,26 @@
 """What the model confuses, and how good it is by what it said."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import cos, radians, sin
 
-import altair as alt
+from markupsafe import Markup
 
-from labelloop.charts.picture import (
-    Chart,
-    Picture,
-    Row,
-    accuracy_domain,
-    data,
-    layered,
-    whole_ticks,
-)
-from labelloop.charts.theme import WIDTH, Theme
+from labelloop.charts.axes import Scale, accuracy_domain, bottom_axis, ticks, whole_ticks
+from labelloop.charts.picture import Picture
+from labelloop.charts.svg import Drawing, fitted, group, line, rect, tag, width_of, words
+from labelloop.charts.theme import WIDTH
 from labelloop.core.estimate import Estimate
 from labelloop.measuring.measured import Confusion
 from labelloop.views.quality import Quality
-from labelloop.views.tables.confusion import MOST_PAIRS, is_matrix
+from labelloop.views.tables.confusion import MOST_PAIRS, classes_of, is_matrix, mixed_up
 from labelloop.views.wording import DASH, estimated, percent
 
 _MOST_CLASSES = 30
 _ROW = 26
+_WIDEST_NAME = 200
 
 
-def accuracy_by_class(q: Quality, theme: Theme) -> Picture:
+def accuracy_by_class(q: Quality) -> Picture:
     """Accuracy by predicted class, the worst first."""
     name, title = "accuracy-by-class", "Accuracy by predicted class, last 7 days"
     known = [(a.name, a.estimate) for a in q.measured.by_class]
@@ -32,12 +28,7 @@ def accuracy_by_class(q: Quality, theme: Theme) -> Picture:
         ((c, e) for c, e in known if isinstance(e, Estimate)), key=lambda f: (f[1].value, f[0])
     )
     if not found:
-        return Picture(
-            name=name,
-            title=title,
-            says="Nothing to show: no blind label in the last 7 days.",
-            chart=None,
-        )
+        return _nothing(name, title)
     worst, e = found[0]
     says = (
         "When the model says a class, how often is it right? The bars are intervals: classes whose bars "
@@ -47,183 +38,180 @@ def accuracy_by_class(q: Quality, theme: Theme) -> Picture:
         says += f" Shown are the {_MOST_CLASSES} lowest of {len(found)} classes."
     if len(found) < len(known):
         says += f" {len(known) - len(found)} predicted without a label yet."
-    shown = found[:_MOST_CLASSES]
-    return Picture(name=name, title=title, says=says, chart=_dots(shown, q, theme))
+    if isinstance(q.measured.last_seven_days.estimate, Estimate):
+        says += " The dashed line is all traffic."
+    return Picture(name=name, title=title, says=says, drawing=_dots(found[:_MOST_CLASSES], q))
 
 
-def _dots(found: list[tuple[str, Estimate]], q: Quality, theme: Theme) -> Chart:
+def _nothing(name: str, title: str) -> Picture:
+    says = "Nothing to show: no blind label in the last 7 days."
+    return Picture(name=name, title=title, says=says, drawing=None)
+
+
+def _dots(found: Sequence[tuple[str, Estimate]], q: Quality) -> Drawing:
+    said = [
+        f"{percent(e.value)} ({100 * e.low:.0f}{DASH}{100 * e.high:.0f}%, n = {e.n:,})"
+        for _, e in found
+    ]
+    left = _name_column([name for name, _ in found])
+    right = max(map(width_of, said)) + 14
     low, high = accuracy_domain([e.low for _, e in found], [e.high for _, e in found])
-    rows: list[Row] = [
-        {
-            "class": name,
-            "value": e.value,
-            "low": e.low,
-            "high": e.high,
-            "text": f"{percent(e.value)}  ({100 * e.low:.0f}{DASH}{100 * e.high:.0f}%, n = {e.n:,})",
-        }
-        for name, e in found
-    ]
-    base = alt.Chart(data(rows)).encode(
-        y=alt.Y(
-            "class:N",
-            sort=None,
-            axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=8),
-        )
-    )
-    x = alt.X(
-        "value:Q",
-        scale=alt.Scale(domain=[low, high], nice=False),
-        axis=alt.Axis(title="share right", format=".0%", tickCount=6),
-    )
-    layers: list[alt.Chart] = []
+    x = Scale(low, high, left, WIDTH - right)
+    bottom = _ROW * len(found) + 6
+    shares = {at: f"{at:.0%}" for at in ticks(low, high)}
+    inside = [line(x(at), 0, x(at), bottom, "grid") for at in shares]
+    inside += bottom_axis(x, shares, y=bottom, title="share right")
     overall = q.measured.last_seven_days.estimate
-    if isinstance(overall, Estimate):
-        layers.append(
-            alt.Chart(data([{"value": overall.value}]))
-            .mark_rule(color=theme.muted, strokeDash=[4, 4])
-            .encode(x=x)
+    if isinstance(overall, Estimate) and low <= overall.value <= high:
+        at = x(overall.value)
+        inside.append(line(at, 0, at, bottom, "muted", stroke_dasharray="4 4"))
+    for i, ((name, e), text) in enumerate(zip(found, said, strict=True)):
+        y = _ROW * (i + 0.5) + 3
+        inside.append(
+            group(
+                rect(0, y - _ROW / 2, WIDTH, _ROW, "transparent"),
+                words(left - 10, y + 4, fitted(name, left - 12), text_anchor="end"),
+                line(x(e.low), y, x(e.high), y, "right", stroke_width=2),
+                tag("circle", cx=x(e.value), cy=y, r=4.5, fill="var(--right)"),
+                words(WIDTH - 2, y + 4, text, text_anchor="end"),
+                title=f"{name}: {estimated(e)}",
+            )
         )
-    layers += [
-        base.mark_rule(color=theme.right, strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q"),
-        base.mark_point(color=theme.right, filled=True, size=60, opacity=1).encode(x=x),
-        base.mark_text(align="left", color=theme.ink, fontSize=11).encode(
-            x=alt.value(WIDTH - 170 + 12), text="text:N"
-        ),
-    ]
-    return layered(*layers, width=WIDTH - 170, height=_ROW * len(rows))
+    return Drawing(width=WIDTH, height=bottom + 44, inside=tuple(inside))
 
 
-def confusion(q: Quality, theme: Theme) -> Picture:
+def _name_column(names: Sequence[str]) -> float:
+    return min(_WIDEST_NAME, max(map(width_of, names))) + 14
+
+
+def confusion(q: Quality) -> Picture:
     """The confusion matrix; where it has many classes, the pairs that were mixed up most."""
     name, title = "confusion", "What is confused with what, last 7 days"
     found = q.measured.confusion
     if not found:
-        return Picture(
-            name=name,
-            title=title,
-            says="Nothing to show: no blind label in the last 7 days.",
-            chart=None,
-        )
-    wrong = sorted(
-        (c for c in found if c.is_wrong),
-        key=lambda c: (-c.n, c.predicted_class, c.label),
-    )
-    total = sum(c.n for c in found)
-    says = f"Counts of the {total:,} labelled blind draws. "
-    if wrong and wrong[0].n > 1:
-        of = sum(c.n for c in found if c.predicted_class == wrong[0].predicted_class)
-        says += (
-            f"Most often the model said {wrong[0].predicted_class} where people said {wrong[0].label}: "
-            f"{wrong[0].n:,} of the {of:,} times that it said so. "
-        )
-    elif wrong:
-        says += (
-            "One of them was wrong. "
-            if len(wrong) == 1
-            else f"{len(wrong):,} of them were wrong, no two in the same way. "
-        )
-    else:
-        says += "None of them was wrong. "
+        return _nothing(name, title)
+    wrong = mixed_up(found)
+    says = f"Counts of the {sum(c.n for c in found):,} labelled blind draws. {_most(found, wrong)}"
     if not q.measured.even:
         says += "Draws had unequal chances, so what the model is unsure of counts for more here. "
-    names = sorted({c.label for c in found} | {c.predicted_class for c in found})
-    if not is_matrix(found):
-        shown = [c for c in wrong if c.n > 1][:MOST_PAIRS]
-        if not shown:
-            return Picture(name=name, title=title, says=says.strip(), chart=None)
-        says += f"With {len(names)} classes, the pairs confused most are shown."
-        if len(shown) < len(wrong):
-            n = len(wrong) - len(shown)
-            says += f" {n:,} more were confused {_times(max(c.n for c in wrong[len(shown) :]))}."
-        return Picture(name=name, title=title, says=says, chart=_pairs(q, shown, theme))
-    says += "Blue is right, orange is wrong; the darker, the larger a share of the row."
-    if theme.name == "dark":
-        says = says.replace("darker", "brighter")
-    return Picture(name=name, title=title, says=says, chart=_matrix(q, names, theme))
+    if is_matrix(found):
+        says += "Blue is right, orange is wrong; the stronger, the larger a share of the row."
+        return Picture(name=name, title=title, says=says, drawing=_matrix(found))
+    shown = [c for c in wrong if c.n > 1][:MOST_PAIRS]
+    if not shown:
+        return Picture(name=name, title=title, says=says.strip(), drawing=None)
+    says += f"With {len(classes_of(found))} classes, the pairs confused most are shown."
+    if len(shown) < len(wrong):
+        most = max(c.n for c in wrong[len(shown) :])
+        times = "once" if most == 1 else f"up to {most:,} times"
+        says += f" {len(wrong) - len(shown):,} more were confused {times}."
+    return Picture(name=name, title=title, says=says, drawing=_pairs(found, shown))
 
 
-def _matrix(q: Quality, names: list[str], theme: Theme) -> Chart:
-    said: dict[str, int] = {}
-    for c in q.measured.confusion:
-        said[c.predicted_class] = said.get(c.predicted_class, 0) + c.n
-    rows: list[Row] = [
-        {
-            "said": c.predicted_class,
-            "label": c.label,
-            "n": c.n,
-            "right": not c.is_wrong,
-            "share": c.n / said[c.predicted_class],
-            "full": c.n / said[c.predicted_class] > 0.7,  # where ink stops being readable
-        }
-        for c in q.measured.confusion
-    ]
-    cell = max(30, min(64, 560 // len(names)))
-    kept = [name for name in names if name in said]
-    turned = max(map(len, names)) * 7 > cell
-    x = alt.X(
-        "label:N",
-        sort=names,
-        scale=alt.Scale(domain=names),
-        axis=alt.Axis(
-            title="people said",
-            orient="top",
-            labelAngle=-40 if turned else 0,
-            labelAlign="left" if turned else "center",
-            ticks=False,
-            domain=False,
-            labelPadding=8,
+def _most(found: Sequence[Confusion], wrong: Sequence[Confusion]) -> str:
+    """What was confused most, in a sentence."""
+    if not wrong:
+        return "None of them was wrong. "
+    worst = wrong[0]
+    if worst.n > 1:
+        of = _said(found)[worst.predicted_class]
+        return (
+            f"Most often the model said {worst.predicted_class} where people said {worst.label}: "
+            f"{worst.n:,} of the {of:,} times that it said so. "
+        )
+    if len(wrong) == 1:
+        return "One of them was wrong. "
+    return f"{len(wrong):,} of them were wrong, no two in the same way. "
+
+
+def _said(found: Sequence[Confusion]) -> dict[str, int]:
+    """How often the model said each class."""
+    counts: dict[str, int] = {}
+    for c in found:
+        counts[c.predicted_class] = counts.get(c.predicted_class, 0) + c.n
+    return counts
+
+
+_TURN = 40
+"""Degrees by which names above columns are turned where they have no room."""
+
+
+def _matrix(found: Sequence[Confusion]) -> Drawing:
+    labels, said = classes_of(found), _said(found)
+    rows = [name for name in labels if name in said]
+    cells = {(c.predicted_class, c.label): c for c in found}
+    left = _name_column(rows)
+    cell = max(28.0, min(64.0, (WIDTH - left - 30) / len(labels)))
+    tall = min(cell, 40.0)
+    longest = max(map(width_of, labels))
+    turned = longest > cell - 6
+    top = 26 + (min(_WIDEST_NAME, longest) * sin(radians(_TURN)) + 16 if turned else 20)
+    caption = "rows: the model said; columns: people said"
+    inside = [words(0, 12, caption, fill="var(--muted)")]
+    for i, name in enumerate(labels):
+        inside.append(_heading(name, left + cell * (i + 0.5), top - 8, turned=turned))
+    for j, row in enumerate(rows):
+        y = top + tall * j
+        name = fitted(row, left - 12)
+        inside.append(words(left - 10, y + tall / 2 + 4, name, text_anchor="end"))
+        for i, label in enumerate(labels):
+            c = cells.get((row, label))
+            inside += _cell(c, left + cell * i, y, cell, tall, said[row])
+    reach = min(_WIDEST_NAME, width_of(labels[-1])) * cos(radians(_TURN)) if turned else 0
+    width = max(left + cell * len(labels), left + cell * (len(labels) - 0.5) + reach + 8)
+    return Drawing(width=max(width, 290), height=top + tall * len(rows) + 4, inside=tuple(inside))
+
+
+def _heading(name: str, x: float, y: float, *, turned: bool) -> Markup:
+    short = fitted(name, _WIDEST_NAME)
+    if not turned:
+        return words(x, y, short, text_anchor="middle")
+    return group(words(x, y, short, transform=f"rotate(-{_TURN} {x:.1f} {y:.1f})"), title=name)
+
+
+def _cell(
+    c: Confusion | None, x: float, y: float, width: float, height: float, of: int
+) -> Iterator[Markup]:
+    box = (x + 1, y + 1, width - 2, height - 2)
+    if c is None:
+        yield rect(*box, "var(--grid)", fill_opacity=0.35)
+        return
+    colour = "var(--wrong)" if c.is_wrong else "var(--right)"
+    share = c.n / of
+    full = share > 0.5  # where ink stops being readable
+    strength = 0.08 + 0.92 * share**0.5
+    yield group(
+        rect(*box, "var(--surface)"),
+        rect(*box, colour, fill_opacity=strength),
+        words(
+            x + width / 2,
+            y + height / 2 + 4,
+            f"{c.n:,}",
+            text_anchor="middle",
+            fill="var(--surface)" if full else "var(--ink)",
         ),
+        title=f"the model said {c.predicted_class}, people said {c.label}: {c.n:,} of {of:,} ({share:.0%})",
     )
-    y = alt.Y(
-        "said:N",
-        sort=kept,
-        scale=alt.Scale(domain=kept),
-        # names are wider in a browser than where the picture is laid out
-        axis=alt.Axis(
-            title="the model said", titlePadding=24, ticks=False, domain=False, labelPadding=8
-        ),
-    )
-    base = alt.Chart(data(rows)).encode(x=x, y=y)
-    every: list[Row] = [{"said": a, "label": b} for a in kept for b in names]
-    empty = (
-        alt.Chart(data(every))
-        .mark_rect(color=theme.grid, opacity=0.35, stroke=theme.surface, strokeWidth=2)
-        .encode(x=x, y=y)
-    )
-    cells = base.mark_rect(stroke=theme.surface, strokeWidth=2).encode(
-        color=alt.when("datum.right")
-        .then(alt.value(theme.right))
-        .otherwise(alt.value(theme.wrong)),
-        fillOpacity=alt.FillOpacity(
-            "share:Q", scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.08, 1]), legend=None
-        ),
-    )
-    counts = base.mark_text(fontSize=12).encode(
-        text=alt.Text("n:Q", format=",d"),
-        color=alt.when("datum.full").then(alt.value(theme.surface)).otherwise(alt.value(theme.ink)),
-    )
-    return layered(empty, cells, counts, width=cell * len(names), height=min(cell, 44) * len(kept))
 
 
-def _times(most: int) -> str:
-    return "once" if most == 1 else f"up to {most:,} times"
-
-
-def _pairs(q: Quality, shown: Sequence[Confusion], theme: Theme) -> Chart:
-    said: dict[str, int] = {}
-    for c in q.measured.confusion:
-        said[c.predicted_class] = said.get(c.predicted_class, 0) + c.n
+def _pairs(found: Sequence[Confusion], shown: Sequence[Confusion]) -> Drawing:
+    said = _said(found)
+    names = [f"{c.predicted_class} › {c.label}" for c in shown]
+    left = min(2 * _WIDEST_NAME, max(map(width_of, names))) + 14
     most = max(c.n for c in shown)
-    rows: list[Row] = []
-    for c in shown:
-        pair = f"{c.predicted_class}  →  {c.label}"
-        rows.append({"pair": pair, "n": c.n, "text": f"{c.n:,} of {said[c.predicted_class]:,}"})
-    base = alt.Chart(data(rows)).encode(
-        y=alt.Y("pair:N", sort=None, axis=alt.Axis(title=None, ticks=False, labelPadding=8)),
-        x=alt.X(
-            "n:Q", axis=alt.Axis(title="labels", format=",d", values=whole_ticks(most, count=5))
-        ),
-    )
-    bars = base.mark_bar(color=theme.wrong, height=14)
-    counts = base.mark_text(align="left", dx=6, color=theme.ink, fontSize=11).encode(text="text:N")
-    return layered(bars, counts, width=WIDTH - 260, height=_ROW * len(rows))
+    x = Scale(0, most, left, WIDTH - 90)
+    bottom = _ROW * len(shown) + 22
+    inside = [words(0, 12, "the model said › people said", fill="var(--muted)")]
+    inside += bottom_axis(x, {at: f"{at:,}" for at in whole_ticks(most)}, y=bottom, title="labels")
+    for i, (c, name) in enumerate(zip(shown, names, strict=True)):
+        y = 20 + _ROW * (i + 0.5)
+        of = f"{c.n:,} of {said[c.predicted_class]:,}"
+        inside.append(
+            group(
+                words(left - 10, y + 4, fitted(name, left - 12), text_anchor="end"),
+                rect(left, y - 7, x(c.n) - left, 14, "var(--wrong)"),
+                words(x(c.n) + 7, y + 4, of),
+                title=f"the model said {c.predicted_class}, people said {c.label}: {of}",
+            )
+        )
+    return Drawing(width=WIDTH, height=bottom + 44, inside=tuple(inside))

@@ -1,198 +1,193 @@
 """What the training set consists of, and what became of the labels that were asked for."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import altair as alt
+from markupsafe import Markup
 
-from labelloop.charts.picture import (
-    Chart,
-    Picture,
-    Row,
-    data,
-    layered,
-    stacked,
-    whole_ticks,
-    words_axis,
-)
-from labelloop.charts.theme import WIDTH, Theme
+from labelloop.charts.axes import Scale, bottom_axis, left_axis, legend, thinned, whole_ticks
+from labelloop.charts.picture import Picture
+from labelloop.charts.svg import Drawing, group, rect, words
+from labelloop.charts.theme import N_PARTS, WIDTH, part
 from labelloop.core.queue import Purpose
 from labelloop.views.quality import Quality, QueueLabels
 from labelloop.views.training import TrainingVersion
+from labelloop.views.wording import counted
 
 _COUNTED = 14
 """Bars up to which each carries its total."""
-_UNKNOWN = "queue not known"
-_REST = "other queues"
-_KEPT = ("the model, certified", "the model, no guarantee")
+_LEFT, _HEIGHT = 54, 170
+_OTHER, _UNKNOWN = "other queues", "queue not known"
 
 
-def training(q: Quality, theme: Theme) -> Picture:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bars:
+    """Bars with their parts, the lowest first; `colours` in the order of the legend.
+
+    of, counts
+        what a bar is, and what it counts, in words
+    """
+
+    of: str
+    counts: str
+    names: Sequence[str]
+    parts: Sequence[Mapping[str, int]]
+    colours: Mapping[str, str]
+
+
+def training(q: Quality) -> Picture:
     """People's labels by queue and the model's, over the versions of the training set."""
     name, title = "training-set", "What the training set consists of"
     if not q.training:
-        return Picture(
-            name=name,
-            title=title,
-            says="Nothing to show: no version of the training set has been released yet.",
-            chart=None,
-        )
+        says = "Nothing to show: no version of the training set has been released yet."
+        return Picture(name=name, title=title, says=says, drawing=None)
     last = q.training[-1]
     says = (
         f"Each bar is a released version. The newest, v{last.version}, holds {last.n_human:,} labels by "
         f"people and {last.n_model:,} by the model"
     )
     says += f" ({last.guarantee})." if last.guarantee and last.n_model else "."
+    parts = [_by_people(q.training)]
     if any(v.n_model for v in q.training):
         says += " The two parts have scales of their own."
-    return Picture(name=name, title=title, says=says, chart=_training(q.training, theme))
+        parts.append(_by_model(q.training))
+    return Picture(name=name, title=title, says=says, drawing=_stacked(parts))
 
 
-def _training(versions: Sequence[TrainingVersion], theme: Theme) -> Chart:
+def _by_people(versions: Sequence[TrainingVersion]) -> _Bars:
     totals: Counter[str] = Counter()
     for v in versions:
         totals.update(v.human_by_queue or {})
-    named = [queue for queue, _ in totals.most_common(len(theme.parts))]
-    if len(totals) > len(theme.parts):
+    named = [queue for queue, _ in totals.most_common(N_PARTS)]
+    if len(totals) > N_PARTS:
         named = named[:-1]
-    rows: list[Row] = []
-    for i, v in enumerate(versions):
-        parts: Counter[str] = Counter()
+    colours = {queue: part(i) for i, queue in enumerate(named)}
+    if len(totals) > len(named):
+        colours[_OTHER] = "var(--other)"
+    if any(v.human_by_queue is None for v in versions):
+        colours[_UNKNOWN] = "var(--grid)"
+    found: list[Counter[str]] = []
+    for v in versions:
+        counts: Counter[str] = Counter()
         if v.human_by_queue is None:
-            parts[_UNKNOWN] = v.n_human
+            counts[_UNKNOWN] = v.n_human
         for queue, n in (v.human_by_queue or {}).items():
-            parts[queue if queue in named else _REST] += n
-        rows += [{"at": i, "part": part, "n": n} for part, n in parts.items() if n]
-    present = {str(r["part"]) for r in rows}
-    order = [*named, *(extra for extra in (_REST, _UNKNOWN) if extra in present)]
-    colours = [*theme.parts[: len(named)], theme.other, theme.grid][: len(order)]
-    names = {i: f"v{v.version}" for i, v in enumerate(versions)}
-    sums: list[Row] = [{"at": i, "n": v.n_human} for i, v in enumerate(versions)]
-    kept: list[Row] = [
-        {"at": i, "n": n, "part": part}
-        for i, v in enumerate(versions)
-        for part, n in zip(_KEPT, (v.n_certified, v.n_model - v.n_certified), strict=True)
-    ]
-    model_sums: list[Row] = [{"at": i, "n": v.n_model} for i, v in enumerate(versions)]
-    has_model = any(v.n_model for v in versions)
-    people = _bars(
-        rows,
-        sums,
-        names,
-        theme,
-        title="labels by people",
-        colours=(order, colours),
-        axis_title=None if has_model else "version",
+            counts[queue if queue in named else _OTHER] += n
+        found.append(counts)
+    return _Bars(
+        of="version",
+        counts="labels by people",
+        names=[f"v{v.version}" for v in versions],
+        parts=found,
+        colours=colours,
     )
-    if not has_model:
-        return people
-    model = _bars(
-        kept,
-        model_sums,
-        names,
-        theme,
-        title="labels by the model",
-        colours=(list(_KEPT), [theme.parts[3], theme.other]),
-        axis_title="version",
+
+
+def _by_model(versions: Sequence[TrainingVersion]) -> _Bars:
+    kept, rest = "the model, guaranteed", "the model, no guarantee"
+    return _Bars(
+        of="version",
+        counts="labels by the model",
+        names=[f"v{v.version}" for v in versions],
+        parts=[{kept: v.n_certified, rest: v.n_model - v.n_certified} for v in versions],
+        colours={kept: part(3), rest: "var(--other)"},
     )
-    return stacked(people, model, spacing=16)
 
 
-_PARTS = ("answered, evaluation", "answered, training", "skipped or lost", "open")
+_PARTS = {
+    "answered, evaluation": part(0),
+    "answered, training": part(2),
+    "skipped or lost": part(3),
+    "open": "var(--other)",
+}
 
 
-def asked(q: Quality, theme: Theme) -> Picture:
+def asked(q: Quality) -> Picture:
     """Labels asked for in each round, by what became of them."""
     name, title = "labels", "Labels asked for, and answered"
     every = [queue for r in q.labels for queue in r.queues]
     if not every:
-        return Picture(
-            name=name,
-            title=title,
-            says="Nothing to show: no round has drawn anything yet.",
-            chart=None,
-        )
+        says = "Nothing to show: no round has drawn anything yet."
+        return Picture(name=name, title=title, says=says, drawing=None)
     n_asked = sum(queue.n_asked for queue in every)
     n_answered = sum(queue.n_answered for queue in every)
     n_open = sum(queue.n_open for queue in every)
     says = (
-        f"Of {n_asked:,} labels asked for, {n_answered:,} are answered ({n_answered / n_asked:.0%}) and "
-        f"{n_open:,} are open. Evaluation labels measure the model, training labels teach the next one."
+        f"Of {counted(n_asked, 'label')} asked for, {n_answered:,} are answered "
+        f"({n_answered / n_asked:.0%}) and {n_open:,} are open. Evaluation labels measure the model, "
+        "training labels teach the next one."
     )
-    rows: list[Row] = []
-    sums: list[Row] = []
-    for i, r in enumerate(q.labels):
-        parts = _parts(r.queues)
-        rows += [{"at": i, "part": part, "n": n} for part, n in parts.items() if n]
-        sums.append({"at": i, "n": sum(parts.values())})
-    colours = [theme.parts[0], theme.parts[2], theme.parts[3], theme.other]
-    chart = _bars(
-        rows,
-        sums,
-        {i: f"{r.round}" for i, r in enumerate(q.labels)},
-        theme,
-        title="labels",
-        colours=(list(_PARTS), colours),
-        axis_title="round",
+    bars = _Bars(
+        of="round",
+        counts="labels",
+        names=[f"{r.round}" for r in q.labels],
+        parts=[_became(r.queues) for r in q.labels],
+        colours=_PARTS,
     )
-    return Picture(name=name, title=title, says=says, chart=chart)
+    return Picture(name=name, title=title, says=says, drawing=_stacked([bars]))
 
 
-def _parts(queues: Sequence[QueueLabels]) -> dict[str, int]:
-    parts = dict.fromkeys(_PARTS, 0)
+def _became(queues: Sequence[QueueLabels]) -> dict[str, int]:
+    counts = dict.fromkeys(_PARTS, 0)
     for queue in queues:
         blind = queue.purpose is Purpose.EVALUATION
-        parts["answered, evaluation" if blind else "answered, training"] += queue.n_answered
-        parts["skipped or lost"] += queue.n_skipped
-        parts["open"] += queue.n_open
-    return parts
+        counts["answered, evaluation" if blind else "answered, training"] += queue.n_answered
+        counts["skipped or lost"] += queue.n_skipped
+        counts["open"] += queue.n_open
+    return counts
 
 
-def _bars(
-    rows: Sequence[Row],
-    sums: Sequence[Row],
-    names: dict[int, str],
-    theme: Theme,
-    *,
-    title: str,
-    colours: tuple[list[str], list[str]],
-    axis_title: str | None,
-) -> alt.LayerChart:
-    """Stacked bars with their totals above."""
-    wide = max(len(names), 4)
-    domain = [-0.5 - (wide - len(names)) / 2, wide - 0.5 - (wide - len(names)) / 2]
-    x = alt.X(
-        "at:Q",
-        scale=alt.Scale(domain=domain, nice=False, zero=False),
-        axis=words_axis(names, most=16, title=axis_title),
-    )
-    counted = len(names) <= _COUNTED
-    most = max((float(s["n"]) for s in sums), default=1.0)
-    # a total above the highest bar would stand in the legend
-    y_scale = alt.Scale(domain=[0, max(1.0, most * (1.12 if counted else 1))], nice=False)
-    y_axis = alt.Axis(title=title, format=",d", values=whole_ticks(most, count=5))
-    order, ranged = colours
-    bars = (
-        alt.Chart(data([{**r, "rank": order.index(str(r["part"]))} for r in rows]))
-        .mark_bar(size=min(46.0, 0.76 * WIDTH / wide))
-        .encode(
-            x=x,
-            y=alt.Y("n:Q", axis=y_axis, scale=y_scale, stack="zero"),
-            color=alt.Color(
-                "part:N",
-                scale=alt.Scale(domain=order, range=ranged),
-                legend=alt.Legend(title=None, orient="top") if len(order) > 1 else None,
-            ),
-            order=alt.Order("rank:Q"),
-        )
-    )
-    layers = [bars]
-    if counted:
-        layers.append(
-            alt.Chart(data(sums))
-            .mark_text(dy=-8, color=theme.ink, fontSize=11)
-            .encode(
-                x=x, y=alt.Y("n:Q", axis=y_axis, scale=y_scale), text=alt.Text("n:Q", format=",d")
-            )
-        )
-    return layered(*layers, width=WIDTH, height=170)
+def _stacked(panels: Sequence[_Bars]) -> Drawing:
+    """Panels of bars below each other; the lowest says what a bar is."""
+    inside: list[Markup] = []
+    top = 0.0
+    for panel in panels:
+        last = panel is panels[-1]
+        drawn, height = _panel(panel, top, title=panel.of if last else "")
+        inside += drawn
+        top += height
+    return Drawing(width=WIDTH, height=top, inside=tuple(inside))
+
+
+def _panel(bars: _Bars, top: float, *, title: str) -> tuple[list[Markup], float]:
+    squares, height = legend(bars.colours, x=_LEFT, to=WIDTH, y=top + 2)
+    if len(bars.colours) < 2:
+        squares, height = [], 0
+    top_of_bars = top + height + 28
+    n = len(bars.names)
+    wide = max(n, 4)
+    edge = (wide - n) / 2
+    x = Scale(-0.5 - edge, wide - 0.5 - edge, _LEFT, WIDTH - 4)
+    totals = [sum(parts.values()) for parts in bars.parts]
+    most = max(1, *totals)
+    y = Scale(0, most, top_of_bars + _HEIGHT, top_of_bars)
+    names = thinned(dict(enumerate(bars.names)), x.end - x.start)
+    inside = [
+        *squares,
+        *left_axis(
+            y, {at: f"{at:,}" for at in whole_ticks(most)}, x=x.start, to=x.end, title=bars.counts
+        ),
+        *bottom_axis(x, names, y=y.start, title=title),
+    ]
+    width = min(46.0, 0.76 * (x.end - x.start) / wide)
+    for i, (parts, total) in enumerate(zip(bars.parts, totals, strict=True)):
+        inside += _bar(bars, i, parts, x(i) - width / 2, width, y)
+        if n <= _COUNTED:
+            inside.append(words(x(i), y(total) - 6, f"{total:,}", text_anchor="middle"))
+    return inside, y.start + (46 if title else 34) - top
+
+
+def _bar(
+    bars: _Bars, i: int, parts: Mapping[str, int], left: float, width: float, y: Scale
+) -> list[Markup]:
+    found: list[Markup] = []
+    below = 0
+    for name, colour in bars.colours.items():
+        n = parts.get(name, 0)
+        if n:
+            box = rect(left, y(below + n), width, y(below) - y(below + n), colour)
+            title = f"{bars.of} {bars.names[i]}, {name}: {counted(n, 'label')}"
+            found.append(group(box, title=title))
+            below += n
+    return found

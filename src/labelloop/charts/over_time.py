@@ -1,92 +1,126 @@
 """Accuracy over time, by day and by round, with the model versions that served."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import altair as alt
+from markupsafe import Markup
 
-from labelloop.charts.picture import (
-    Chart,
-    Picture,
-    Row,
+from labelloop.charts.axes import (
+    Scale,
     accuracy_domain,
-    data,
-    layered,
-    stacked,
-    words_axis,
+    bottom_axis,
+    left_axis,
+    thinned,
+    ticks,
 )
-from labelloop.charts.theme import WIDTH, Theme
+from labelloop.charts.picture import Picture
+from labelloop.charts.svg import Drawing, fitted, group, line, path, rect, tag, words
+from labelloop.charts.theme import WIDTH
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.measuring.trend import Trend
 from labelloop.views.quality import Period, Quality
-from labelloop.views.wording import counted, day, estimated, percent, points
+from labelloop.views.wording import counted, day, estimated, models, percent, points
 
-_LETTER = 6.3
-"""Pixels a letter takes, about, at the size of the strip."""
 _DIRECT = 8
 """Periods up to which each point carries its number; with more, the last one does."""
 _COUNTED = 16
 """Periods up to which the count of labels stands below each."""
-
-
-_SIDES: dict[bool, tuple[Literal["left", "right"], int]] = {
-    True: ("right", -6),
-    False: ("left", 6),
-}
-"""Where words stand beside a line, by whether they are to its left."""
+_CROWDED = 31
+"""Periods beyond which points and bars are drawn fainter."""
+_LONGEST_GAP, _CUT_TO = 14, 4
+"""Days without traffic that a gap shows; of a longer one, so many are left and the axis is broken."""
+_LEFT, _RIGHT, _TOP, _HEIGHT = 54, 52, 30, 230
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A period on the axis."""
+    """A period on the axis; `cut`: the axis is broken before it."""
 
     at: int
     name: str
     period: Period
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """What the weekly looks add: the mean so far, a box a week, and where a fall began."""
+class _Known:
+    """A period with its number."""
 
-    means: tuple[Row, ...] = ()
-    fell: Row | None = None
-
-
-_NOT_LOOKED = _Looked()
+    place: _Place
+    estimate: Estimate
 
 
-def by_day(q: Quality, theme: Theme) -> Picture:
+@dataclass(frozen=True, slots=True)
+class _Week:
+    """The mean of a model's weeks so far, over the rounds of one week."""
+
+    at: float
+    to: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Fall:
+    """Where a sure fall began, and how far it reaches at least."""
+
+    at: float
+    says: str
+
+
+def by_day(q: Quality) -> Picture:
     """Accuracy day by day; a day without traffic leaves a gap."""
-    first = q.days[0].day.toordinal() if q.days and q.days[0].day else 0
-    places = [_Place(p.day.toordinal() - first, day(p.day), p) for p in q.days if p.day]
-    return _picture("accuracy-by-day", "Accuracy by day", "day", places, theme)
+    return _picture("accuracy-by-day", "Accuracy by day", "day", _days(q.days))
 
 
-def by_round(q: Quality, theme: Theme) -> Picture:
+def by_round(q: Quality) -> Picture:
     """Accuracy round by round."""
     places = [_Place(i, f"{p.number}", p) for i, p in enumerate(q.rounds)]
-    looked = _looked(q.measured.trend, places)
-    return _picture("accuracy-by-round", "Accuracy by round", "round", places, theme, looked)
+    trend = q.measured.trend
+    return _picture(
+        "accuracy-by-round",
+        "Accuracy by round",
+        "round",
+        places,
+        weeks=_weeks(trend, places),
+        fall=_fall(trend, places),
+    )
 
 
-def _looked(trend: Trend, places: Sequence[_Place]) -> _Looked:
+def _days(periods: Sequence[Period]) -> list[_Place]:
+    """Each day in its distance from the one before, so long as that isn't years."""
+    found: list[_Place] = []
+    days = [(p, p.day) for p in periods if p.day is not None]
+    years = len({each.year for _, each in days}) > 1
+    before, at = None, 0
+    for p, each in days:
+        gap = 0 if before is None else (each - before).days
+        cut = gap > _LONGEST_GAP
+        at += _CUT_TO if cut else gap
+        name = f"{day(each)} {each.year}" if years else day(each)
+        found.append(_Place(at, name, p, cut))
+        before = each
+    return found
+
+
+def _weeks(trend: Trend, places: Sequence[_Place]) -> list[_Week]:
     at = {p.period.number: p.at for p in places}
-    boxes: list[Row] = []
+    found: list[_Week] = []
     for m in trend.means:
         own = [at[number] for number in m.rounds if number in at]
         if own:
-            ends = {"at": min(own) - 0.5, "to": max(own) + 0.5}
-            boxes.append({**ends, "mean": m.mean, "low": m.low, "high": m.high})
-    fell: Row | None = None
-    if trend.alarm is not None:
-        since = [at[number] for number in trend.alarm.rounds if number in at]
-        bound = points(trend.alarm.drop.bound)
-        if since:
-            right = min(since) > (places[0].at + places[-1].at) / 2
-            fell = {"at": min(since) - 0.5, "text": f"fallen by more than {bound}", "left": right}
-    return _Looked(tuple(boxes), fell)
+            found.append(_Week(min(own) - 0.5, max(own) + 0.5, m.mean, m.low, m.high))
+    return found
+
+
+def _fall(trend: Trend, places: Sequence[_Place]) -> _Fall | None:
+    if trend.alarm is None:
+        return None
+    since = [p.at for p in places if p.period.number in trend.alarm.rounds]
+    if not since:
+        return None
+    return _Fall(min(since) - 0.5, f"fallen by more than {points(trend.alarm.drop.bound)}")
 
 
 def _picture(
@@ -94,199 +128,201 @@ def _picture(
     title: str,
     unit: str,
     places: Sequence[_Place],
-    theme: Theme,
-    looked: _Looked = _NOT_LOOKED,
+    *,
+    weeks: Sequence[_Week] = (),
+    fall: _Fall | None = None,
 ) -> Picture:
-    known = [(p, p.period.accuracy.estimate) for p in places]
-    estimates = [(p, e) for p, e in known if isinstance(e, Estimate)]
-    if not estimates:
-        reasons = {e.reason for _, e in known if isinstance(e, Undefined)}
+    of_all = [(p, p.period.accuracy.estimate) for p in places]
+    known = [_Known(p, e) for p, e in of_all if isinstance(e, Estimate)]
+    if not known:
+        reasons = {e.reason for _, e in of_all if isinstance(e, Undefined)}
         why = ", ".join(sorted(reasons)) or "no round has been drawn yet"
-        return Picture(name=name, title=title, says=f"Nothing to show: {why}.", chart=None)
-    last_place, last = estimates[-1]
+        return Picture(name=name, title=title, says=f"Nothing to show: {why}.", drawing=None)
+    last = known[-1]
     says = (
         "The points are the share of predictions that were right, the bars and the band their "
-        f"{last.level:.0%} intervals: a change smaller than the band may be chance. "
-        f"Last: {_named(unit, last_place.name)}, {estimated(last)}."
+        f"{last.estimate.level:.0%} intervals: a change smaller than the band may be chance. "
+        f"Last: {_named(unit, last.place.name)}, {estimated(last.estimate)}."
     )
-    counts = [e.n for _, e in estimates]
+    counts = [k.estimate.n for k in known]
     if len(places) > _COUNTED:
         says += f" Each {unit} has {min(counts):,} to {counted(max(counts), 'label')}."
-    if len(estimates) < len(places):
+    if len(known) < len(places):
         says += f" A gap is a {unit} without a blind label."
-    if looked.means:
+    if any(p.cut for p in places):
+        says += " Where the axis is broken, weeks without traffic are left out."
+    if weeks:
         says += (
             " Grey boxes, a week each: the mean of the model's weeks so far, in bounds that hold at every "
             "look, where a single interval does not."
         )
-    if looked.fell:
+    if fall:
         says += " From the dashed line on, the accuracy has surely fallen."
-    return Picture(name=name, title=title, says=says, chart=_chart(unit, places, theme, looked))
+    return Picture(
+        name=name, title=title, says=says, drawing=_drawing(unit, places, known, weeks, fall)
+    )
 
 
 def _named(unit: str, name: str) -> str:
     return f"round {name}" if unit == "round" else name
 
 
-def _chart(unit: str, places: Sequence[_Place], theme: Theme, looked: _Looked) -> Chart:
-    low, high = places[0].at - 0.5, places[-1].at + 0.5
-    if len(places) == 1:
-        low, high = low - 0.5, high + 0.5
-    x_scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    axis = words_axis(
-        {p.at: p.name for p in places}, most=13, title=unit if unit == "round" else None
+def _drawing(
+    unit: str,
+    places: Sequence[_Place],
+    known: Sequence[_Known],
+    weeks: Sequence[_Week],
+    fall: _Fall | None,
+) -> Drawing:
+    room = 0.5 if len(places) > 1 else 1.0
+    x = Scale(places[0].at - room, places[-1].at + room, _LEFT, WIDTH - _RIGHT)
+    low, high = accuracy_domain(
+        [*(k.estimate.low for k in known), *(w.low for w in weeks)],
+        [*(k.estimate.high for k in known), *(w.high for w in weeks)],
     )
-    rows = _rows(places)
-    x = alt.X("at:Q", scale=x_scale, axis=axis)
-    main = _main(rows, x, theme, crowded=len(places) > 31, looked=looked)
-    strips = [_models(places, x_scale, WIDTH / (high - low), theme)]
+    y = Scale(low, high, _TOP + _HEIGHT, _TOP)
+    below = y.start
+    names = thinned({p.at: p.name for p in places}, x.end - x.start)
+    strip = below + (48 if unit == "round" else 30)
+    inside = [
+        *left_axis(
+            y,
+            {at: f"{at:.0%}" for at in ticks(low, high)},
+            x=x.start,
+            to=x.end,
+            title="share right",
+        ),
+        *bottom_axis(x, names, y=below, title=unit if unit == "round" else ""),
+        *_breaks(places, x, below),
+        *_boxes(weeks, x, y),
+        *_line(known, x, y, crowded=len(places) > _CROWDED),
+        *_said(known, x, y, direct=len(places) <= _DIRECT),
+        *(_fallen(fall, x) if fall else ()),
+        *_strip(places, x, strip),
+    ]
+    height = strip + 22
     if len(places) <= _COUNTED:
-        strips.append(_counts(places, x_scale, theme))
-    return stacked(main, *strips, spacing=8)
+        inside.append(_beside(x.start, height, "labels"))
+        for p in places:
+            n = f"{p.period.accuracy.n_labelled:,}"
+            inside.append(words(x(p.at), height + 15, n, text_anchor="middle", fill="var(--muted)"))
+        height += 22
+    inside += _hovered(unit, places, x)
+    return Drawing(width=WIDTH, height=height, inside=tuple(inside))
 
 
-def _rows(places: Sequence[_Place]) -> list[Row]:
-    found: list[Row] = []
-    segment, before = 0, None
-    for p in places:
-        e = p.period.accuracy.estimate
-        if isinstance(e, Undefined):
-            segment += 1
-            continue
-        if before is not None and p.at != before + 1:
-            segment += 1
-        before = p.at
-        row: Row = {"at": p.at, "value": e.value, "low": e.low, "high": e.high, "segment": segment}
-        found.append({**row, "text": percent(e.value), "said": ""})
-    # a number stands on the side that the line leaves free
-    for row, after in zip(found, [*found[1:], None], strict=True):
-        rises = after is not None and float(after["value"]) > float(row["value"])
-        if after is None or len(places) <= _DIRECT:
-            row["said"] = "below" if rises else "above"
-    return found
+def _beside(x: float, top: float, said: str) -> Markup:
+    """What a strip shows, to the left of it."""
+    return words(x - 8, top + 15, said, text_anchor="end", fill="var(--muted)")
 
 
-def _main(
-    rows: list[Row],
-    x: alt.X,
-    theme: Theme,
-    *,
-    crowded: bool,
-    looked: _Looked,
-) -> alt.LayerChart:
-    lows = [float(r["low"]) for r in (*rows, *looked.means)]
-    highs = [float(r["high"]) for r in (*rows, *looked.means)]
-    scale = alt.Scale(domain=list(accuracy_domain(lows, highs)), nice=False, zero=False)
-    axis = alt.Axis(title="share right", format=".0%", tickCount=6)
-    base = alt.Chart(data(rows)).encode(x=x, y=alt.Y("value:Q", scale=scale, axis=axis))
-    bounds = {"y": alt.Y("low:Q", scale=scale, axis=axis), "y2": alt.Y2("high:Q")}
-    band = base.mark_area(color=theme.right, opacity=0.16).encode(detail="segment:N", **bounds)
-    bars = base.mark_rule(
-        color=theme.right, strokeWidth=1 if crowded else 1.5, opacity=0.45 if crowded else 0.8
-    ).encode(**bounds)
-    line = base.mark_line(color=theme.right, strokeWidth=2).encode(detail="segment:N")
-    dots = base.mark_point(color=theme.right, filled=True, size=22 if crowded else 50, opacity=1)
-    numbers: list[alt.Chart] = []
-    for side, dy in (("above", -10), ("below", 12)):
-        said = base.transform_filter(f"datum.said == '{side}'").encode(text="text:N")
-        numbers += [  # the first is a halo that keeps lines off the letters
-            said.mark_text(
-                align="left", dx=7, dy=dy, fontWeight="bold", stroke=theme.surface, strokeWidth=4
-            ),
-            said.mark_text(align="left", dx=7, dy=dy, fontWeight="bold", color=theme.ink),
-        ]
-    below = _means(looked.means, x, scale, axis, theme)
-    above = _fall(looked.fell, x, theme)
-    return layered(*below, band, bars, line, dots, *numbers, *above, width=WIDTH, height=230)
+def _segments(known: Sequence[_Known]) -> Iterator[list[_Known]]:
+    """Runs without a gap."""
+    run: list[_Known] = []
+    for k in known:
+        if run and (k.place.cut or k.place.at != run[-1].place.at + 1):
+            yield run
+            run = []
+        run.append(k)
+    yield run
 
 
-def _means(
-    boxes: Sequence[Row], x: alt.X, scale: alt.Scale, axis: alt.Axis, theme: Theme
-) -> list[alt.Chart]:
+def _line(known: Sequence[_Known], x: Scale, y: Scale, *, crowded: bool) -> Iterator[Markup]:
+    for run in _segments(known):
+        upper = [(x(k.place.at), y(k.estimate.high)) for k in run]
+        lower = [(x(k.place.at), y(k.estimate.low)) for k in run]
+        if len(run) > 1:
+            yield path([*upper, *lower[::-1]], fill="var(--right)", fill_opacity=0.16)
+        for k in run:
+            yield line(
+                x(k.place.at),
+                y(k.estimate.low),
+                x(k.place.at),
+                y(k.estimate.high),
+                "right",
+                stroke_width=1 if crowded else 1.5,
+                stroke_opacity=0.45 if crowded else 0.8,
+            )
+        middle = [(x(k.place.at), y(k.estimate.value)) for k in run]
+        yield path(middle, fill="none", stroke="var(--right)", stroke_width=2)
+        for cx, cy in middle:
+            yield tag("circle", cx=cx, cy=cy, r=2.6 if crowded else 4, fill="var(--right)")
+
+
+def _said(known: Sequence[_Known], x: Scale, y: Scale, *, direct: bool) -> Iterator[Markup]:
+    """Numbers beside points, on the side that the line leaves free."""
+    for k, after in zip(known, [*known[1:], None], strict=True):
+        if after is None or direct:
+            rises = after is not None and after.estimate.value > k.estimate.value
+            aside = 4 if after is None else 17 if rises else -8
+            yield words(
+                x(k.place.at) + 8,
+                y(k.estimate.value) + aside,
+                percent(k.estimate.value),
+                halo=True,
+                font_weight="bold",
+            )
+
+
+def _boxes(weeks: Sequence[_Week], x: Scale, y: Scale) -> Iterator[Markup]:
     """The mean so far in its bounds, a box a week."""
-    if not boxes:
-        return []
-    base = alt.Chart(data(boxes)).encode(x=x, x2="to:Q")
-    return [
-        base.mark_rect(color=theme.muted, opacity=0.22).encode(
-            y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q"
-        ),
-        base.mark_rule(color=theme.muted, strokeWidth=2).encode(
-            y=alt.Y("mean:Q", scale=scale, axis=axis)
-        ),
-    ]
+    for w in weeks:
+        left, width = x(w.at), x(w.to) - x(w.at)
+        yield rect(left, y(w.high), width, y(w.low) - y(w.high), "var(--muted)", fill_opacity=0.2)
+        yield line(left, y(w.mean), left + width, y(w.mean), "muted", stroke_width=2)
 
 
-def _fall(fell: Row | None, x: alt.X, theme: Theme) -> list[alt.Chart]:
+def _fallen(fall: _Fall, x: Scale) -> Iterator[Markup]:
     """A line where a sure fall began."""
-    if fell is None:
-        return []
-    base = alt.Chart(data([fell])).encode(x=x)
-    said = base.encode(y=alt.value(10), text="text:N")
-    align, dx = _SIDES[bool(fell["left"])]
-    return [
-        base.mark_rule(color=theme.wrong, strokeDash=[5, 4], strokeWidth=1.5),
-        said.mark_text(align=align, dx=dx, fontWeight="bold", stroke=theme.surface, strokeWidth=4),
-        said.mark_text(align=align, dx=dx, fontWeight="bold", color=theme.wrong),
-    ]
+    at = x(fall.at)
+    on_left = at > (x.start + x.end) / 2
+    yield line(at, _TOP, at, _TOP + _HEIGHT, "wrong", stroke_width=1.5, stroke_dasharray="5 4")
+    yield words(
+        at + (-6 if on_left else 6),
+        _TOP + 14,
+        fall.says,
+        halo=True,
+        fill="var(--wrong)",
+        font_weight="bold",
+        text_anchor="end" if on_left else "start",
+    )
 
 
-def _models(
-    places: Sequence[_Place], scale: alt.Scale, step: float, theme: Theme
-) -> alt.LayerChart:
-    """A strip that changes colour where the model versions change, with their names where they fit."""
-    runs: list[tuple[int, int, str]] = []
+def _breaks(places: Sequence[_Place], x: Scale, y: float) -> Iterator[Markup]:
+    """Two strokes through the axis where weeks are left out."""
+    for p in places:
+        if p.cut:
+            at = x(p.at - _CUT_TO / 2)
+            yield rect(at - 4, y - 6, 8, 12, "var(--surface)")
+            for side in (-4, 4):
+                yield line(at + side - 3, y + 6, at + side + 3, y - 6, "muted", stroke_width=1.5)
+
+
+def _strip(places: Sequence[_Place], x: Scale, top: float) -> Iterator[Markup]:
+    """Boxes that change colour where the models change, with their names where they fit."""
+    yield _beside(x.start, top, "model")
+    runs: list[tuple[int, int, str, int]] = []
     for p in places:
         served = " + ".join(sorted(s.model for s in p.period.models)) or "-"
-        if runs and runs[-1][2] == served and runs[-1][1] + 1 == p.at:
-            runs[-1] = (runs[-1][0], p.at, served)
+        start, end, before, colour = runs[-1] if runs else (p.at, p.at, served, 1)
+        if runs and before == served and end + 1 == p.at:
+            runs[-1] = (start, p.at, served, colour)
         else:
-            runs.append((p.at, p.at, served))
-    rows: list[Row] = [
-        {
-            "from": start - 0.5,
-            "to": end + 0.5,
-            "middle": (start + end) / 2,
-            "odd": i % 2 == 1,
-            "text": _fitted(served, (end - start + 1) * step),
-        }
-        for i, (start, end, served) in enumerate(runs)
-    ]
-    base = alt.Chart(data(rows))
-    fill = alt.when("datum.odd").then(alt.value(theme.strip[1]))
-    boxes = base.mark_rect(stroke=theme.surface, strokeWidth=1).encode(
-        x=alt.X("from:Q", scale=scale, axis=None),
-        x2="to:Q",
-        color=fill.otherwise(alt.value(theme.strip[0])),
-    )
-    names = base.mark_text(color=theme.ink, fontSize=11).encode(
-        x=alt.X("middle:Q", scale=scale, axis=None), text="text:N"
-    )
-    return layered(boxes, names, _title("model", theme), width=WIDTH, height=22)
+            runs.append((p.at, p.at, served, colour if before == served else 3 - colour))
+    for start, end, served, colour in runs:
+        left, width = x(start - 0.5), x(end + 0.5) - x(start - 0.5)
+        box = rect(left, top, width, 21, f"var(--strip{colour})", stroke="var(--surface)")
+        name = words(left + width / 2, top + 15, fitted(served, width - 8), text_anchor="middle")
+        yield group(box, name, title=served)
 
 
-def _fitted(text: str, width: float) -> str:
-    room = int((width - 8) / _LETTER)
-    if len(text) <= room:
-        return text
-    return f"{text[: room - 1]}…" if room >= 5 else ""  # four letters say nothing
-
-
-def _counts(places: Sequence[_Place], scale: alt.Scale, theme: Theme) -> alt.LayerChart:
-    rows: list[Row] = [{"at": p.at, "text": f"{p.period.accuracy.n_labelled:,}"} for p in places]
-    counts = (
-        alt.Chart(data(rows))
-        .mark_text(color=theme.muted, fontSize=11)
-        .encode(x=alt.X("at:Q", scale=scale, axis=None), text="text:N")
-    )
-    return layered(counts, _title("labels", theme), width=WIDTH, height=14)
-
-
-def _title(text: str, theme: Theme) -> alt.Chart:
-    """What a strip shows, to the left of it."""
-    title: alt.Chart = (
-        alt.Chart(data([{"text": text}]))
-        .mark_text(align="right", dx=-8, fontSize=11, color=theme.muted)
-        .encode(x=alt.value(0), text="text:N")
-    )
-    return title
+def _hovered(unit: str, places: Sequence[_Place], x: Scale) -> Iterator[Markup]:
+    """A column a period that nobody sees, with what it says under the pointer."""
+    width = x(1) - x(0)
+    for p in places:
+        said = f"{_named(unit, p.name)}: {estimated(p.period.accuracy.estimate)}"
+        served = models(p.period.models)
+        yield group(
+            rect(x(p.at) - width / 2, _TOP, width, _HEIGHT, "transparent"),
+            title=f"{said}; {served}",
+        )

@@ -1,32 +1,44 @@
 """Labels against the width of the interval that they lead to."""
 
-import altair as alt
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from labelloop.charts.picture import Chart, Picture, Row, data, layered
-from labelloop.charts.theme import WIDTH, Theme
+from markupsafe import Markup
+
+from labelloop.charts.axes import Scale, bottom_axis, left_axis, ticks
+from labelloop.charts.picture import Picture
+from labelloop.charts.svg import Drawing, group, line, path, tag, width_of, words
+from labelloop.charts.theme import WIDTH
 from labelloop.core.estimate import Undefined
 from labelloop.views.plan import Plan
 from labelloop.views.quality import Quality
 from labelloop.views.wording import counted, percent, within
 
-_ENDLESS = "random sample of endless traffic"
-_UNIFORM = "uniform draw of a round"
-_UNCERTAINTY = "uncertainty draw of a round"
-_AT_WORST = "uncertainty draw, if the risk tells nothing"
 _TICKS = (30, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+_LEFT, _HEIGHT = 54, 260
 
 
-def of_report(q: Quality, theme: Theme) -> Picture:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """The half widths that one way of drawing leads to, by the number of labels."""
+
+    name: str
+    colour: str
+    dashes: str | None
+    widths: list[tuple[int, float]]
+
+
+def of_report(q: Quality) -> Picture:
     """The picture of a report's plan."""
-    return labels_and_width(q.plan, theme)
+    return labels_and_width(q.plan)
 
 
-def labels_and_width(plan: Plan, theme: Theme) -> Picture:
+def labels_and_width(plan: Plan) -> Picture:
     """Half the width of the interval by the number of labels, drawn one way and the other."""
     name, title = "labels-and-width", "How many labels for how narrow an interval?"
     if len(plan.expected) < 2:
         says = f"Nothing to show: a round has {plan.n_traffic:,} inputs. Label them all: no doubt is left."
-        return Picture(name=name, title=title, says=says, chart=None)
+        return Picture(name=name, title=title, says=says, drawing=None)
     if plan.accuracy is None:
         says = (
             "No blind label is answered yet, so this reckons with an accuracy of 50%, where most labels "
@@ -38,12 +50,7 @@ def labels_and_width(plan: Plan, theme: Theme) -> Picture:
     if plan.round is not None:
         says += f"A round has {plan.n_traffic:,} inputs, as round {plan.round}; label all: no doubt is left. "
     says += _bought(plan)
-    return Picture(
-        name=name,
-        title=title,
-        says=says.strip(),
-        chart=_chart(plan, theme),
-    )
+    return Picture(name=name, title=title, says=says.strip(), drawing=_drawing(plan))
 
 
 def _bought(plan: Plan) -> str:
@@ -60,86 +67,89 @@ def _bought(plan: Plan) -> str:
     )
 
 
-def _chart(plan: Plan, theme: Theme) -> Chart:
-    rows = _rows(plan)
-    shown = [
-        k for k in (_ENDLESS, _UNIFORM, _UNCERTAINTY, _AT_WORST) if any(r["by"] == k for r in rows)
-    ]
-    colours = {
-        _ENDLESS: theme.muted,
-        _UNIFORM: theme.right,
-        _UNCERTAINTY: theme.wrong,
-        _AT_WORST: theme.wrong,
-    }
-    dashes = {_ENDLESS: [2, 3], _UNIFORM: [1, 0], _UNCERTAINTY: [1, 0], _AT_WORST: [6, 4]}
+def _lines(plan: Plan) -> Iterator[_Line]:
+    """The ways of drawing that are known: of a round, or of endless traffic before there is one."""
+    ways: tuple[tuple[str, str, str, str | None], ...] = (
+        ("uniform", "uniform draw of a round", "right", None),
+        ("uncertainty", "uncertainty draw of a round", "wrong", None),
+        ("at_worst", "uncertainty draw, if the risk tells nothing", "wrong", "6 4"),
+    )
+    if plan.round is None:
+        ways = (("random_sample", "random sample of endless traffic", "muted", "2 3"),)
+    for of, name, colour, dashes in ways:
+        known = [(e.labels, getattr(e, of)) for e in plan.expected]
+        widths = [(n, 100 * width) for n, width in known if not isinstance(width, Undefined)]
+        if widths:
+            yield _Line(name=name, colour=colour, dashes=dashes, widths=widths)
+
+
+def _drawing(plan: Plan) -> Drawing:
+    lines = list(_lines(plan))
     low, high = plan.expected[0].labels, plan.expected[-1].labels
-    x = alt.X(
-        "labels:Q",
-        scale=alt.Scale(type="log", domain=[low, max(high, 2 * low)], nice=False),
-        axis=alt.Axis(title="labels", format=",d", values=list(_TICKS), grid=False),
-    )
-    widest = max(float(r["width"]) for r in rows)
-    scale = alt.Scale(domain=[0, widest * 1.05], nice=False)
-    y = alt.Y(
-        "width:Q",
-        scale=scale,
-        axis=alt.Axis(title="points on either side", tickCount=6),
-    )
-    legend = alt.Legend(
-        title=None,
-        orient="top",
-        symbolType="stroke",
-        symbolSize=300,
-        columns=2,
-        labelLimit=0,
-    )
-    lines = (
-        alt.Chart(data(rows))
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color(
-                "by:N",
-                scale=alt.Scale(domain=shown, range=[colours[k] for k in shown]),
-                legend=legend,
-            ),
-            strokeDash=alt.StrokeDash(
-                "by:N",
-                scale=alt.Scale(domain=shown, range=[dashes[k] for k in shown]),
-                legend=legend,
-            ),
+    x = Scale(low, max(high, 2 * low), _LEFT, WIDTH - 20, by_log=True)
+    widest = max(width for each in lines for _, width in each.widths) * 1.05
+    top = 20 * len(lines) + 34
+    y = Scale(0, widest, top + _HEIGHT, top)
+    counts = {float(n): f"{n:,}" for n in _TICKS if low <= n <= x.high}
+    inside = [
+        *_legend(lines),
+        *left_axis(
+            y,
+            {at: f"{at:g}" for at in ticks(0, widest)},
+            x=x.start,
+            to=x.end,
+            title="points on either side",
+        ),
+        *bottom_axis(x, counts, y=y.start, title="labels"),
+        *_budget(plan, x, top),
+    ]
+    for each in lines:
+        points = [(x(n), y(width)) for n, width in each.widths]
+        inside.append(
+            path(
+                points,
+                fill="none",
+                stroke=f"var(--{each.colour})",
+                stroke_width=2,
+                stroke_dasharray=each.dashes,
+            )
         )
-    )
-    return layered(lines, *_budget(plan, x, theme), width=WIDTH, height=260)
+        inside += _hovered(each, x, y)
+    return Drawing(width=WIDTH, height=y.start + 44, inside=tuple(inside))
 
 
-def _rows(plan: Plan) -> list[Row]:
-    rows: list[Row] = []
-    for e in plan.expected:
-        known = plan.round is not None
-        widths = {
-            _UNIFORM: e.uniform,
-            _UNCERTAINTY: e.uncertainty,
-            _AT_WORST: e.at_worst,
-        }
-        if not known:
-            widths = {_ENDLESS: e.random_sample}
-        rows += [
-            {"labels": e.labels, "by": by, "width": 100 * width}
-            for by, width in widths.items()
-            if not isinstance(width, Undefined)
-        ]
-    return rows
+def _legend(lines: list[_Line]) -> Iterator[Markup]:
+    for i, each in enumerate(lines):
+        y = 10 + 20 * i
+        yield line(
+            _LEFT,
+            y,
+            _LEFT + 30,
+            y,
+            each.colour,
+            stroke_width=2,
+            stroke_dasharray=each.dashes,
+        )
+        yield words(_LEFT + 38, y + 4, each.name)
 
 
-def _budget(plan: Plan, x: alt.X, theme: Theme) -> list[alt.Chart]:
+def _hovered(each: _Line, x: Scale, y: Scale) -> Iterator[Markup]:
+    """Places under the pointer, each with its numbers."""
+    for n, width in each.widths:
+        yield group(
+            tag("circle", cx=x(n), cy=y(width), r=7, fill="transparent"),
+            title=f"{each.name}: {counted(n, 'label')}, ±{width:.3g} points",
+        )
+
+
+def _budget(plan: Plan, x: Scale, top: float) -> Iterator[Markup]:
     """A line at the budget, where it lies inside the picture."""
     b = plan.budget
-    if b is None or not plan.expected[0].labels <= b.labels <= plan.expected[-1].labels:
-        return []
-    base = alt.Chart(data([{"labels": b.labels, "text": f"budget {b.labels:,}"}])).encode(x=x)
-    return [
-        base.mark_rule(color=theme.muted, strokeDash=[4, 4]),
-        base.mark_text(align="left", dx=6, color=theme.ink).encode(y=alt.value(8), text="text:N"),
-    ]
+    if b is None or not x.low <= b.labels <= plan.expected[-1].labels:
+        return
+    at, said = x(b.labels), f"budget {b.labels:,}"
+    to_left = at + width_of(said) > x.end
+    yield line(at, top, at, top + _HEIGHT, "muted", stroke_dasharray="4 4")
+    yield words(
+        at + (-6 if to_left else 6), top + 12, said, text_anchor="end" if to_left else "start"
+    )

@@ -1,25 +1,29 @@
 """The reliability diagram: the model's confidence against how often it was right."""
 
-from typing import Literal
+from collections.abc import Sequence
 
-import altair as alt
+from markupsafe import Markup
 
-from labelloop.charts.picture import Chart, Picture, Row, data, layered
-from labelloop.charts.theme import Theme
+from labelloop.charts.axes import Scale, bottom_axis, left_axis, ticks
+from labelloop.charts.picture import Picture
+from labelloop.charts.svg import Drawing, group, line, path, rect, tag, words
 from labelloop.core.estimate import Estimate
 from labelloop.measuring.calibration import ConfidenceBin
 from labelloop.views.quality import Quality
+from labelloop.views.wording import estimated, percent
 
-_SIDE = 400
+_SIDE, _LEFT, _TOP = 400, 54, 30
+
+_Bin = tuple[ConfidenceBin, Estimate]
 
 
-def reliability(q: Quality, theme: Theme) -> Picture:
+def reliability(q: Quality) -> Picture:
     """Confidence bins with their intervals, beside the line where confidence keeps its word."""
     name, title = "reliability", "Can its confidence be believed? Last 7 days"
     found = [(b, b.estimate) for b in q.calibration.bins if isinstance(b.estimate, Estimate)]
     if not found:
         why = "no labelled prediction of the last 7 days came with a confidence"
-        return Picture(name=name, title=title, says=f"Nothing to show: {why}.", chart=None)
+        return Picture(name=name, title=title, says=f"Nothing to show: {why}.", drawing=None)
     much = sum(b.off < 0 for b, _ in found)
     little = sum(b.off > 0 for b, _ in found)
     says = (
@@ -38,64 +42,50 @@ def reliability(q: Quality, theme: Theme) -> Picture:
         says += "In no group is it further off than the interval reaches."
     if q.calibration.n_without:
         says += f" {q.calibration.n_without:,} labelled predictions came without a confidence."
-    return Picture(name=name, title=title, says=says, chart=_chart(found, theme))
+    return Picture(name=name, title=title, says=says, drawing=_drawing(found))
 
 
-def _chart(found: list[tuple[ConfidenceBin, Estimate]], theme: Theme) -> Chart:
-    rows: list[Row] = [
-        {
-            "claimed": b.mean_confidence,
-            "from": b.low,
-            "to": b.high,
-            "right": e.value,
-            "low": e.low,
-            "high": e.high,
-            "off": b.off != 0,
-            "n": e.n,
-        }
-        for b, e in found
-    ]
+def _drawing(found: Sequence[_Bin]) -> Drawing:
     least = min(min(b.low, e.low) for b, e in found)
     start = min(0.8, int(10 * least) / 10)
+    x = Scale(start, 1, _LEFT, _LEFT + _SIDE)
+    y = Scale(start, 1, _TOP + _SIDE, _TOP)
     counts = [e.n for _, e in found]
     n = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    each = f"each point: {n} labels" if len(rows) > 1 else f"{n} labels"
-    scale = alt.Scale(domain=[start, 1], nice=False)
-    x = alt.X(
-        "claimed:Q",
-        scale=scale,
-        axis=alt.Axis(title=f"confidence ({each})", format=".0%", tickCount=6),
-    )
-    y = alt.Y("right:Q", scale=scale, axis=alt.Axis(title="share right", format=".0%", tickCount=6))
-    ends: list[Row] = [{"claimed": start, "right": start}, {"claimed": 1, "right": 1}]
-    ideal = (
-        alt.Chart(data(ends)).mark_line(color=theme.muted, strokeDash=[5, 4], strokeWidth=1.5)
-    ).encode(x=x, y=y)
-    base = alt.Chart(data(rows)).encode(x=x, y=y)
-    colour = alt.when("datum.off").then(alt.value(theme.wrong)).otherwise(alt.value(theme.right))
-    widths = base.mark_rule(strokeWidth=5, opacity=0.22).encode(
-        x=alt.X("from:Q"), x2="to:Q", color=colour
-    )
-    bars = base.mark_rule(strokeWidth=1.5).encode(
-        y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), color=colour
-    )
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        color=colour,
-        shape=alt.when("datum.off").then(alt.value("diamond")).otherwise(alt.value("circle")),
-    )
-    corners = (
-        _corner("claims too little", theme, align="left", x=14, y=18),
-        _corner("claims too much", theme, align="right", x=_SIDE - 14, y=_SIDE - 16),
-    )
-    return layered(*corners, ideal, widths, bars, points, width=_SIDE, height=_SIDE)
+    each = f"each point: {n} labels" if len(found) > 1 else f"{n} labels"
+    shares = {at: f"{at:.0%}" for at in ticks(start, 1)}
+    inside = [
+        *left_axis(y, shares, x=x.start, to=x.end, title="share right"),
+        *bottom_axis(x, shares, y=y.start, title=f"confidence ({each})"),
+        _corner(x.start + 14, _TOP + 20, "claims too little", "start"),
+        _corner(x.end - 14, y.start - 14, "claims too much", "end"),
+        line(x.start, y.start, x.end, y.end, "muted", stroke_width=1.5, stroke_dasharray="5 4"),
+    ]
+    for b, e in found:
+        colour = "wrong" if b.off else "right"
+        at, right = x(b.mean_confidence), y(e.value)
+        inside.append(
+            group(
+                rect(at - 12, y(e.high), 24, y(e.low) - y(e.high), "transparent"),
+                line(
+                    x(b.low), right, x(b.high), right, colour, stroke_width=5, stroke_opacity=0.25
+                ),
+                line(at, y(e.low), at, y(e.high), colour, stroke_width=1.5),
+                _diamond(at, right) if b.off else _circle(at, right),
+                title=f"confidence {percent(b.mean_confidence)} on average: {estimated(e)} right",
+            )
+        )
+    return Drawing(width=_LEFT + _SIDE + 24, height=_TOP + _SIDE + 44, inside=tuple(inside))
 
 
-def _corner(
-    text: str, theme: Theme, *, align: Literal["left", "right"], x: int, y: int
-) -> alt.Chart:
-    found: alt.Chart = (
-        alt.Chart(data([{"text": text}]))
-        .mark_text(align=align, fontSize=12, fontStyle="italic", color=theme.muted)
-        .encode(x=alt.value(x), y=alt.value(y), text="text:N")
-    )
-    return found
+def _corner(x: float, y: float, said: str, anchor: str) -> Markup:
+    return words(x, y, said, text_anchor=anchor, font_style="italic", fill="var(--muted)")
+
+
+def _circle(x: float, y: float) -> Markup:
+    return tag("circle", cx=x, cy=y, r=5, fill="var(--right)")
+
+
+def _diamond(x: float, y: float) -> Markup:
+    corners = [(x, y - 7), (x + 7, y), (x, y + 7), (x - 7, y), (x, y - 7)]
+    return path(corners, fill="var(--wrong)")

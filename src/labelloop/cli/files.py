@@ -6,14 +6,13 @@ from pathlib import Path
 from labelloop.errors import ReportError
 
 
-def need_pictures(options: str, command: str) -> None:
-    """Raise ReportError unless pictures can be drawn here."""
-    missing = [name for name in ("altair", "vl_convert") if find_spec(name) is None]
+def need_png(command: str) -> None:
+    """Raise ReportError unless PNG files can be made here."""
+    missing = [name for name in ("resvg_py", "font_roboto") if find_spec(name) is None]
     if missing:
         raise ReportError(
-            f"pictures need packages that aren't installed: {', '.join(missing)}",
-            remedy=f"pip install 'labelloop[report]'; without {options}, `labelloop {command}` prints "
-            "the same numbers as text",
+            f"PNG files need packages that aren't installed: {', '.join(missing)}",
+            remedy=f"pip install 'labelloop[report]'; `labelloop {command} --html` needs none of them",
         )
 
 

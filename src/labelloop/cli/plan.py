@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labelloop.cli.common import opened, print_json, with_config
-from labelloop.cli.files import need_pictures, write_file
+from labelloop.cli.files import need_png, write_file
 from labelloop.cli.screen import print_tables, wrapped
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def command(
     """How many blind labels an accuracy of a wanted precision needs.
 
     Reckons from the newest accuracy and the newest round's traffic. With --html or --png it writes
-    the picture of labels against precision instead; those need the extra `report`:
+    the picture of labels against precision instead; --png needs the extra `report`:
     pip install 'labelloop[report]'
     """
-    if html or png:
-        need_pictures("--html and --png", "plan")
+    if png:
+        need_png("plan")
     with opened(config, quiet=as_json) as loop:
         plan = loop.plan(half_width)
         project = loop.settings.project.name
@@ -55,11 +55,10 @@ def command(
 
         write_file(html, plan_page(plan, project).encode("utf-8", "replace"))
     if png:
-        from labelloop.charts import drawing
+        from labelloop.charts import picture
         from labelloop.charts.plan import labels_and_width
-        from labelloop.charts.theme import LIGHT
 
-        write_file(png, drawing.png(labels_and_width(plan, LIGHT), LIGHT))
+        write_file(png, picture.png(labels_and_width(plan)))
     for path in (html, png) if not as_json else ():
         if path:
             click.echo(f"written: {path}")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labelloop.cli.common import Watch, opened, print_json, with_config
-from labelloop.cli.files import need_pictures, write_file
+from labelloop.cli.common import opened, print_json, with_config
+from labelloop.cli.files import need_png, write_file
 from labelloop.cli.screen import print_tables, wrapped
 
 if TYPE_CHECKING:
@@ -30,22 +30,21 @@ if TYPE_CHECKING:
 def command(config: Path, as_json: bool, html: Path | None, png: Path | None) -> None:
     """How good the model is, over time and by class, and what its labels went into.
 
-    Prints the numbers. With --html or --png it writes pictures instead; those need the extra
+    Prints the numbers. With --html or --png it writes pictures instead; --png needs the extra
     `report`: pip install 'labelloop[report]'
     """
-    if html or png:
-        need_pictures("--html and --png", "report")
+    if png:
+        need_png("report")
     with opened(config, quiet=as_json) as loop:
         quality = loop.report()
     if as_json:
         print_json(quality)
     elif not (html or png):
         _print(quality)
-    with Watch() as watch:
-        written = [
-            *(_write_page(quality, html, watch) if html else ()),
-            *(_write_pictures(quality, png, watch) if png else ()),
-        ]
+    written = [
+        *(_write_page(quality, html) if html else ()),
+        *(_write_pictures(quality, png) if png else ()),
+    ]
     for said in written if not as_json else ():
         click.echo(said)
 
@@ -61,24 +60,23 @@ def _print(quality: "Quality") -> None:
     print_tables(of_report(quality))
 
 
-def _write_page(quality: "Quality", path: Path, watch: Watch) -> list[str]:
+def _write_page(quality: "Quality", path: Path) -> list[str]:
     from labelloop.pages.report import page
 
-    write_file(path, page(quality, progress=watch).encode("utf-8", "replace"))
+    write_file(path, page(quality).encode("utf-8", "replace"))
     return [f"written: {path}"]
 
 
-def _write_pictures(quality: "Quality", folder: Path, watch: Watch) -> list[str]:
-    from labelloop.charts import drawing
-    from labelloop.charts.theme import LIGHT
+def _write_pictures(quality: "Quality", folder: Path) -> list[str]:
+    from labelloop.charts.picture import png
+    from labelloop.charts.report import pictures
 
     said: list[str] = []
-    for done, picture in enumerate(drawing.pictures(quality, LIGHT)):
-        watch("PNG files", done, len(drawing.PICTURES))
+    for picture in pictures(quality):
         path = folder / f"{picture.name}.png"
-        if picture.chart is None:
+        if picture.drawing is None:
             said.append(f"not drawn: {picture.name}. {picture.says}")
             continue
-        write_file(path, drawing.png(picture, LIGHT))
+        write_file(path, png(picture))
         said.append(f"written: {path}")
     return said

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 
 from labelloop.charts.plan import labels_and_width
-from labelloop.charts.theme import DARK, FONT, LIGHT
-from labelloop.pages.pictures import drawn
 from labelloop.pages.rendering import render
 from labelloop.views.plan import Plan
 from labelloop.views.sentences import assumptions, starting_point
@@ -16,11 +14,8 @@ def plan_page(plan: Plan, project: str) -> str:
     return render(
         "plan.html",
         title=f"{project}: how many labels?",
-        font=FONT,
-        light=LIGHT,
-        dark=DARK,
         start=_sentences(starting_point(plan)),
-        picture=drawn(labels_and_width(plan, LIGHT), labels_and_width(plan, DARK)),
+        picture=labels_and_width(plan),
         needs=needs(plan),
         rest=_sentences(assumptions(plan)),
     )

@@ -3,6 +3,8 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from labelloop.charts.theme import DARK, FONT, LIGHT
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -16,10 +18,12 @@ def render(template: str, **values: object) -> str:
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("labelloop.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"font": FONT, "light": LIGHT, "dark": DARK}
+    return environment

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labelloop.charts import drawing
-from labelloop.charts.theme import DARK, FONT, LIGHT
+from labelloop.charts.picture import Picture
+from labelloop.charts.report import pictures
 from labelloop.core.estimate import Estimate
-from labelloop.pages.pictures import Drawn, drawn
 from labelloop.pages.rendering import render
-from labelloop.ports.clock import Progress
 from labelloop.views.quality import Quality
 from labelloop.views.sentences import fallen, headline, over_time, worst_case
 from labelloop.views.table import Table
@@ -16,20 +14,16 @@ from labelloop.views.tables.accuracy import by_picture
 from labelloop.views.wording import dated, percent, span
 
 
-def _unwatched(what: str, done: int, total: int | None) -> None:
-    """A Progress that nobody watches."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
     """A picture, more words, and its numbers."""
 
-    picture: Drawn
+    picture: Picture
     says: str
     tables: list[Table]
 
 
-def page(q: Quality, *, progress: Progress = _unwatched) -> str:
+def page(q: Quality) -> str:
     """The report as HTML, for a browser in a light or a dark scheme."""
     alarm = q.measured.trend.alarm
     said = "" if alarm is None else f"{fallen(alarm)} points."
@@ -37,9 +31,6 @@ def page(q: Quality, *, progress: Progress = _unwatched) -> str:
     return render(
         "report.html",
         title=f"{q.project}: how good is the model?",
-        font=FONT,
-        light=LIGHT,
-        dark=DARK,
         quality=q,
         made=dated(q.made_at, q.timezone),
         number=_number(q),
@@ -52,7 +43,7 @@ def page(q: Quality, *, progress: Progress = _unwatched) -> str:
             ("rows rejected", recent.n_set_aside),
             ("predictions they speak for", recent.n_traffic),
         ),
-        sections=list(_sections(q, progress)),
+        sections=list(_sections(q)),
     )
 
 
@@ -68,16 +59,13 @@ def _number(q: Quality) -> dict[str, str] | None:
     }
 
 
-def _sections(q: Quality, progress: Progress) -> Iterator[_Section]:
+def _sections(q: Quality) -> Iterator[_Section]:
     """A section a picture, with its numbers in tables."""
     beside = by_picture(q)
-    n = len(drawing.PICTURES)
-    both = zip(drawing.pictures(q, LIGHT), drawing.pictures(q, DARK), strict=True)
-    for done, (light, dark) in enumerate(both):
-        progress("pictures", done, n)
-        timed = light.name == "accuracy-by-round"
+    for picture in pictures(q):
+        timed = picture.name == "accuracy-by-round"
         yield _Section(
-            picture=drawn(light, dark),
+            picture=picture,
             says=" ".join(over_time(q.measured.trend, q.timezone)) if timed else "",
-            tables=[table for table in beside[light.name] if table.rows],
+            tables=[table for table in beside[picture.name] if table.rows],
         )

@@ -1,0 +1,24 @@
+"""The pictures of a report, in its order."""
+
+from collections.abc import Iterator
+
+from labelloop.charts import by_class, labels, over_time, plan, reliability
+from labelloop.charts.picture import Picture
+from labelloop.views.quality import Quality
+
+PICTURES = (
+    over_time.by_day,
+    over_time.by_round,
+    by_class.accuracy_by_class,
+    by_class.confusion,
+    reliability.reliability,
+    plan.of_report,
+    labels.training,
+    labels.asked,
+)
+
+
+def pictures(q: Quality) -> Iterator[Picture]:
+    """Every picture of a report."""
+    for draw in PICTURES:
+        yield draw(q)
