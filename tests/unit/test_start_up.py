@@ -11,10 +11,10 @@ from tests.unit.conftest import MakeWorld
 
 NEVER = {
     *("aiohttp", "alembic", "boto3", "botocore", "duckdb", "httpx", "numpy", "pandas"),
-    *("psycopg", "pyarrow", "pycurl", "pyiceberg", "scipy", "sklearn"),
+    *("psycopg", "pyarrow", "pycurl", "pyiceberg", "scipy", "sklearn", "sqlglot"),
 }
 """Heavier than what it is imported for in these commands."""
-FOR_STATUS = {"asyncio", "pydantic", "rich", "sqlalchemy", "sqlglot"}
+FOR_STATUS = {"asyncio", "pydantic", "rich", "sqlalchemy"}
 """What reading the settings and the ledger takes, and printing a table."""
 RUN = """
 import atexit, json, sys

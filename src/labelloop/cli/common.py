@@ -42,16 +42,28 @@ def with_config_alone(command: F) -> F:
 
 
 @contextmanager
-def opened(config: Path, *, quiet: bool = False, watch: "Watch | None" = None) -> Iterator["Loop"]:
+def opened(
+    config: Path,
+    *,
+    quiet: bool = False,
+    watch: "Watch | None" = None,
+    parse_conditions: bool = True,
+) -> Iterator["Loop"]:
     """The loop of a config, with progress on standard error.
+
+    `parse_conditions`: whether each `where` is checked, which takes longer than the rest.
 
     A bar stays until this is left: print results afterwards, or clear `watch` before.
     """
-    from labelloop.loop import open_loop
+    from labelloop.loop import Loop
     from labelloop.ports.clock import silent
+    from labelloop.project import Project
 
-    with watch or Watch() as shown, open_loop(config, progress=silent if quiet else shown) as loop:
-        yield loop
+    with watch or Watch() as shown:
+        progress = silent if quiet else shown
+        project = Project.open(config, progress=progress, parse_conditions=parse_conditions)
+        with Loop(project) as loop:
+            yield loop
 
 
 class Watch:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @with_config
 def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bool) -> None:
     """What waits for whom and since when, what blocks, and what was rejected."""
-    with opened(config, quiet=as_json) as loop:
+    with opened(config, quiet=as_json, parse_conditions=False) as loop:
         timezone = loop.settings.project.timezone
         if waiting:
             _print_waits(loop, as_json)

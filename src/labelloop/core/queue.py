@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from labelloop.core.line import chosen
-from labelloop.core.where import Where
+
+if TYPE_CHECKING:
+    from labelloop.core.where import Where
 
 
 class Purpose(StrEnum):
@@ -25,7 +28,7 @@ class Queue:
 
     name: str
     purpose: Purpose
-    where: Where | None = None
+    where: "Where | None" = None
     budget: int | None = None
     show: tuple[str, ...] = ()
     draw: str = "uniform"

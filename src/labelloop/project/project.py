@@ -19,6 +19,7 @@ from labelloop.steps.prepare import prepare, refuse_lost, refuse_other_project
 if TYPE_CHECKING:
     from labelloop.adapters.notifications.listener import NotificationListener
     from labelloop.adapters.s3.store import S3Store
+    from labelloop.core.queue import Queue
     from labelloop.doctor.subject import LogFiles
     from labelloop.ports.annotator import Annotator, BucketAccess
     from labelloop.ports.clock import Clock, Progress
@@ -50,7 +51,6 @@ class Project:
         notifications: "Notifications | None" = None,
     ) -> None:
         self.settings = settings
-        self.queues = settings.queues()
         self.clock: Clock = clock or SystemClock()
         self.progress = progress
         self._store = store
@@ -68,13 +68,22 @@ class Project:
         *,
         clock: "Clock | None" = None,
         progress: "Progress" = silent,
+        parse_conditions: bool = True,
     ) -> Self:
         """The project that the labelloop.toml at `path` describes.
+
+        `parse_conditions`: whether each `where` is checked now, or when `queues` are first needed.
 
         Raises:
             ConfigError: the file is missing, or holds what can't be used.
         """
-        return cls(load(Path(path)), clock=clock, progress=progress)
+        settings = load(Path(path), parse_conditions=parse_conditions)
+        return cls(settings, clock=clock, progress=progress)
+
+    @cached_property
+    def queues(self) -> "tuple[Queue, ...]":
+        """The queues, evaluation first, else in the order of the file."""
+        return self.settings.queues()
 
     def __enter__(self) -> Self:
         return self

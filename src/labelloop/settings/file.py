@@ -6,20 +6,19 @@ import tomllib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError, create_model
 
 from labelloop.errors import ConfigError, without_frames
 from labelloop.settings.project import ClassSettings
-from labelloop.settings.queue import QueueSettings
+from labelloop.settings.queue import UNPARSED, QueueSettings
 from labelloop.settings.settings import Settings
 from labelloop.settings.source import ColumnSettings, SourceSettings
 from labelloop.settings.store import TagSettings
-from labelloop.settings.values import SECONDS_OF, Section, Unset
+from labelloop.settings.values import SECONDS_OF, Section, Unset, taking_unset
 
 FILE_NAME = "labelloop.toml"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -34,20 +33,29 @@ _SECRETS = (
 )
 
 
-def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+def load(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    parse_conditions: bool = True,
+) -> Settings:
     """The settings in the file at `path`; `${NAME}` stands for an environment variable.
 
     One that isn't set is an error once the setting is used, in sections that say how others are reached;
     elsewhere at once. Relative paths in [store] and [state] become absolute, from the file's folder.
 
+    parse_conditions
+        whether each `where` is checked, which takes longer than the rest
+
     Raises:
         ConfigError: the file is missing, isn't TOML, or holds what can't be used.
     """
     with without_frames():
-        return _load(path, os.environ if environment is None else environment)
+        own = os.environ if environment is None else environment
+        return _load(path, own, None if parse_conditions else UNPARSED)
 
 
-def _load(path: Path, environment: Mapping[str, str]) -> Settings:
+def _load(path: Path, environment: Mapping[str, str], context: str | None) -> Settings:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
@@ -62,13 +70,26 @@ def _load(path: Path, environment: Mapping[str, str]) -> Settings:
     filled = _fill(raw, environment, path, ())
     folder = path.resolve().parent
     _place_folders(filled, folder)
+    for name in _MAY_BE_LEFT_OUT:
+        filled.setdefault(name, {})  # quicker than a default, which is checked by itself
     try:
-        settings = Settings.model_validate(filled)
+        settings = _kind(filled).model_validate(filled, context=context)
     except ValidationError as exc:
         raise _explain(exc, path, filled) from exc
     anchored = _anchored(settings, folder)
     anchored.set_apart_unset()
     return anchored
+
+
+def _kind(raw: Mapping[str, Any]) -> type[Settings]:
+    """The kind of settings that takes `raw`, in which the variables of some aren't set."""
+    loose: dict[str, Any] = {}
+    for name in _REACHED & raw.keys():
+        section = _section_at((name,))
+        kind = taking_unset(section, raw[name]) if isinstance(raw[name], dict) else section
+        if kind is not section:
+            loose[name] = (kind, ...)
+    return create_model("Settings", __base__=Settings, **loose) if loose else Settings
 
 
 def _place_folders(raw: dict[str, Any], folder: Path) -> None:
@@ -106,6 +127,7 @@ def ledger_url(text: str, path: Path, environment: Mapping[str, str] | None = No
     return _anchored_url(filled, path.resolve().parent)
 
 
+_MAY_BE_LEFT_OUT = ("input", "state", "engine", "rounds", "training")
 _REACHED = {"store", "source", "label_studio", "engine", "state"}
 """The sections that say how others are reached."""
 
@@ -139,6 +161,8 @@ def _fill(value: Any, environment: Mapping[str, str], path: Path, where: tuple[s
 
 def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> ConfigError:
     """Every fault of the file in one error; the first one's remedy is the error's."""
+    from importlib.metadata import version
+
     lines: list[str] = []
     remedy = ""
     known_here = ""  # a mistyped key explains what is missing, so it is the better remedy
@@ -175,8 +199,8 @@ def _shown(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
     return ".".join(str(part) for part in loc)
 
 
-def _section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
-    section: type[BaseModel] = Settings
+def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
+    section: type[Section] = Settings
     for part in loc:
         if isinstance(part, int):
             continue
@@ -254,7 +278,7 @@ def reference() -> str:
     return "\n".join(parts)
 
 
-def _section_markdown(title: str, section: type[BaseModel]) -> list[str]:
+def _section_markdown(title: str, section: type[Section]) -> list[str]:
     lines = [f"## `{title}`", "", section.__doc__ or "", "", "| key | default | meaning |"]
     lines.append("| --- | --- | --- |")
     for key, field in section.model_fields.items():

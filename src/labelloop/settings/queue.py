@@ -5,17 +5,23 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     Field,
+    ValidationInfo,
     model_validator,
 )
 
-from labelloop.core.where import Where
 from labelloop.errors import WhereError
 from labelloop.settings.values import Section
 
+UNPARSED = "conditions stay unparsed"
+"""The context of a validation that takes no time for conditions; `Settings.queues` parses them."""
 SHOWABLE = ("predicted_class", "confidence", "corrected_class", "flagged")
 
 
-def _condition(value: str) -> str:
+def _condition(value: str, info: ValidationInfo) -> str:
+    if info.context == UNPARSED:
+        return value
+    from labelloop.core.where import Where
+
     try:
         Where.parse(value)
     except WhereError as exc:

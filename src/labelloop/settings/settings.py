@@ -9,7 +9,6 @@ from pydantic import (
 
 from labelloop.core.answers import Answers
 from labelloop.core.queue import Purpose, Queue
-from labelloop.core.where import Where
 from labelloop.settings.label_studio import LabelStudioSettings
 from labelloop.settings.project import ClassSettings, InputSettings, ProjectSettings
 from labelloop.settings.queue import QueueSettings
@@ -125,6 +124,8 @@ class Settings(Section):
 
     def queues(self) -> tuple[Queue, ...]:
         """The queues, evaluation first, else in the order of the file."""
+        from labelloop.core.where import Where
+
         made = [
             Queue(
                 name=q.name,

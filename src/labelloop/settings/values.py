@@ -1,7 +1,7 @@
 """The kinds of values that settings have: spans of time, addresses, places, variables that aren't set."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
@@ -11,8 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     PrivateAttr,
-    ValidatorFunctionWrapHandler,
-    field_validator,
+    create_model,
     model_validator,
 )
 
@@ -89,14 +88,14 @@ class Section(BaseModel):
     A setting that names a variable which isn't set raises ConfigError when it is read, not before.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # most sections are built as part of Settings alone
+    )
 
     _unset: dict[str, ConfigError] = PrivateAttr(default_factory=dict)
-
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _check_what_is_set(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-        return value if isinstance(value, Unset) else check(value)
 
     if not TYPE_CHECKING:  # else every name would pass for a setting
 
@@ -131,6 +130,12 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+
+
+def taking_unset(kind: type[S], raw: Mapping[str, Any]) -> type[S]:
+    """A section like `kind` for `raw`, in which the variables of some settings aren't set."""
+    loose: dict[str, Any] = {k: (Any, ...) for k, v in raw.items() if isinstance(v, Unset)}
+    return create_model(kind.__name__, __base__=kind, **loose) if loose else kind
 
 
 def when_complete(check: Callable[[S], S]) -> Any:
