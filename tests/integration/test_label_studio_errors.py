@@ -420,5 +420,5 @@ def test_results_that_are_not_ours_are_left_out(connect: Connect, fake: Stub) ->
     fake.answer = lambda _: Reply.of(200, {"tasks": [task]})
     [found] = connect(fake.url).find(1, ["k"])
     assert [a.choices for a in found.annotations] == [(), (), (), ("fig",), ()]
-    assert [a.annotator for a in found.annotations][:2] == ["unknown", "7"]
+    assert [a.annotator for a in found.annotations][:2] == ["unknown (1)", "7"]
     assert [a.skipped for a in found.annotations] == [False] * 4 + [True]

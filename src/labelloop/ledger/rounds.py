@@ -218,6 +218,7 @@ def placed(
             t.tasks.c.purpose,
             t.tasks.c.state,
             t.tasks.c.forgotten_at,
+            t.tasks.c.sample_id.label("asked_about"),
             t.labels.c.label,
             t.labels.c.first_at,
         )
@@ -253,19 +254,19 @@ def placed(
             labelled_at=r.first_at,
             margin=r.margin,
             attributes=json.loads(r.attributes_json or "{}"),
-            forgotten=r.forgotten_at is not None,
+            # a copy that shares the task of a forgotten sample is known all the same
+            forgotten=r.forgotten_at is not None and r.asked_about == r.sample_id,
         )
 
 
 def purposes_of(tx: Transaction, sample_ids: Sequence[str]) -> dict[str, set[Purpose]]:
-    """For those of `sample_ids` that have a task, the purposes they have one for."""
+    """For those of `sample_ids` that were drawn, the purposes they were drawn for."""
     found: dict[str, set[Purpose]] = {}
     for start in range(0, len(sample_ids), _CHUNK):
         rows = tx.execute(
-            sa.select(t.tasks.c.sample_id, t.tasks.c.purpose).where(
-                t.tasks.c.purpose.in_(list(Purpose)),  # the index begins with it
-                t.tasks.c.sample_id.in_(sample_ids[start : start + _CHUNK]),
-            )
+            sa.select(t.draws.c.sample_id, t.tasks.c.purpose)
+            .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+            .where(t.draws.c.sample_id.in_(sample_ids[start : start + _CHUNK]))
         )
         for sample_id, purpose in rows:
             found.setdefault(sample_id, set()).add(Purpose(purpose))
@@ -275,6 +276,23 @@ def purposes_of(tx: Transaction, sample_ids: Sequence[str]) -> dict[str, set[Pur
 def drawn_samples(tx: Transaction) -> list[str]:
     """Every sample that any round drew."""
     return list(tx.execute(sa.select(t.draws.c.sample_id).distinct()).scalars())
+
+
+def content_drawn(tx: Transaction, purpose: Purpose, content_hashes: Sequence[str]) -> set[str]:
+    """Those of some content hashes of which a sample was drawn for a purpose."""
+    found: set[str] = set()
+    for start in range(0, len(content_hashes), _CHUNK):
+        found.update(
+            tx.execute(
+                sa.select(t.draws.c.content_hash)
+                .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+                .where(
+                    t.draws.c.content_hash.in_(content_hashes[start : start + _CHUNK]),
+                    t.tasks.c.purpose == purpose.value,
+                )
+            ).scalars()
+        )
+    return found
 
 
 def content_of(tx: Transaction, purpose: Purpose) -> list[str]:

@@ -260,6 +260,33 @@ def keys_of(tx: Transaction, purpose: Purpose, sample_ids: Sequence[str]) -> dic
     return found
 
 
+def keys_by_content(
+    tx: Transaction, purpose: Purpose, content_hashes: Sequence[str]
+) -> dict[str, str]:
+    """The key of the oldest task that asks for a first answer to an input, by the input's hash.
+
+    Tasks whose own input is gone, which were given up or whose sample was forgotten are left out.
+    """
+    hashes = sorted({content for content in content_hashes if content})
+    given_up = (TaskState.UNAVAILABLE.value, TaskState.ABANDONED.value)
+    found: dict[str, str] = {}
+    for start in range(0, len(hashes), _CHUNK):
+        rows = tx.execute(
+            sa.select(t.draws.c.content_hash, t.draws.c.task_key)
+            .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+            .where(
+                t.draws.c.content_hash.in_(hashes[start : start + _CHUNK]),
+                t.tasks.c.purpose == purpose.value,
+                t.tasks.c.look == 0,
+                t.tasks.c.state.not_in(given_up),
+                t.tasks.c.forgotten_at.is_(None),
+            )
+            .order_by(t.draws.c.draw.desc())
+        )
+        found |= {r.content_hash: r.task_key for r in rows}
+    return found
+
+
 def several_answers(tx: Transaction) -> list[Task]:
     """The tasks that several people's votes decide, and that people can answer or have settled."""
     return _tasks(

@@ -92,7 +92,7 @@ class Annotation(Payload):
         return RemoteAnnotation(
             remote_id=str(self.id),
             updated_at=self.updated_at,
-            annotator=_user(self.completed_by),
+            annotator=_user(self.completed_by) or f"unknown ({self.id})",
             choices=_choices(self.result),
             skipped=self.was_cancelled,
         )
@@ -154,11 +154,14 @@ class Members(RootModel[list[Member]]):
     """The members of the account's organisation."""
 
 
-def _user(completed_by: object) -> str:
-    """The user's id; Label Studio names it plainly or, in some editions, inside an object."""
+def _user(completed_by: object) -> str | None:
+    """The user's id; Label Studio names it plainly or, in some editions, inside an object.
+
+    None where the account was deleted: two such answers are of two people, as far as anybody knows.
+    """
     if isinstance(completed_by, dict):
         completed_by = completed_by.get("id")
-    return _text(str(completed_by)) if completed_by is not None else "unknown"
+    return _text(str(completed_by)) if completed_by is not None else None
 
 
 def _text(text: str) -> str:

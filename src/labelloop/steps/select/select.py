@@ -1,6 +1,6 @@
 """select: decide which samples people label. A round, its cells and its draws are one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -245,7 +245,7 @@ class Select:
     def _take_framed(
         self, tx: Transaction, queue: Queue, drawing: Drawing, number: int, draws: dict[str, Draw]
     ) -> QueuePlan:
-        rows = drawing.rows if queue.blind else self._not_evaluated(tx, drawing.rows)
+        rows = drawing.rows if queue.blind else self._not_evaluated(tx, drawing.rows, draws)
         n_matching = _total(drawing.eligible)
         return self._take(
             *(queue, rows, number, draws),
@@ -266,7 +266,7 @@ class Select:
         assert queue.where is not None  # noqa: S101  on_feedback says so
         received = self._log.received(frame.batch_after, frame.batch_to, queue.where)
         matching = [r for r in received if r.sample_id not in draws]
-        matching = self._not_evaluated(tx, matching)
+        matching = self._not_evaluated(tx, matching, draws)
         matching.sort(key=lambda r: (r.line, r.sample_id))
         rows, n_matching = matching[: queue.budget], len(matching)
         return self._take(
@@ -317,10 +317,22 @@ class Select:
             chances=chances if rows and same is None else None,
         )
 
-    def _not_evaluated(self, tx: Transaction, rows: Sequence[Candidate]) -> list[Candidate]:
-        """The rows that no earlier round drew for evaluation."""
+    def _not_evaluated(
+        self, tx: Transaction, rows: Sequence[Candidate], draws: Mapping[str, Draw]
+    ) -> list[Candidate]:
+        """The rows that neither this round nor an earlier one drew for evaluation, nor a copy of them.
+
+        No label of a byte-identical copy could train.
+        """
         purposes = rounds.purposes_of(tx, [r.sample_id for r in rows])
-        return [r for r in rows if Purpose.EVALUATION not in purposes.get(r.sample_id, set())]
+        walled = {d.content_hash for d in draws.values() if d.queue in self._blind}
+        walled |= rounds.content_drawn(tx, Purpose.EVALUATION, [r.content_hash for r in rows])
+        return [
+            r
+            for r in rows
+            if Purpose.EVALUATION not in purposes.get(r.sample_id, set())
+            and r.content_hash not in walled
+        ]
 
     def _draw(
         self,
