@@ -4,7 +4,7 @@ UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup browser postgresql demo test spark fuzz chaos soak faults bench-scale bench-statistics check format docs lock clean
+.PHONY: help setup browser postgresql demo test spark ceph fuzz chaos soak faults bench-scale bench-statistics check format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -56,6 +56,16 @@ spark: .spark/.ready  ## the selections on Spark, which is 460 MB and needs Java
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends openjdk-17-jre-headless; \
 	  else echo "  that needs apt-get and root: install Java 17 by hand" >&2; fi; }
 	@PYTHONPATH=.spark $(RUN)/python -m pytest tests/contract/test_prediction_log.py tests/integration/test_spark.py -k spark --timeout 900 $(ARGS)
+
+ceph: setup  ## the tests of the bucket on a second server, Ceph's RADOS gateway: [ARGS='-k presign']
+	@command -v radosgw >/dev/null && command -v ceph-mon >/dev/null && command -v ceph-osd >/dev/null || { \
+	  echo "ceph: installing, as an S3 server"; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends radosgw ceph-mon ceph-osd; \
+	  else echo "  that needs apt-get and root: install radosgw, ceph-mon and ceph-osd by hand" >&2; fi; }
+	@LABELLOOP_S3_SERVER=ceph $(RUN)/python -m pytest tests/contract/test_store.py tests/contract/test_notifications.py \
+	  tests/integration/test_presign.py tests/integration/test_rights.py tests/integration/test_s3_errors.py \
+	  tests/integration/test_s3_access.py tests/integration/test_loop.py $(ARGS)
 
 fuzz: setup  ## hostile input, 50 times as much as in a test run: [ARGS=--hypothesis-seed=1]
 	@LABELLOOP_FUZZ=50 $(RUN)/python -m pytest tests/unit/test_hostile_input.py --timeout 3600 --hypothesis-show-statistics $(ARGS)

@@ -1,6 +1,7 @@
 """The real servers that the tests share: one SeaweedFS, PostgreSQL and Label Studio a session."""
 
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labelloop.demo.servers import LABEL_STUDIO_VERSION, LabelStudio, SeaweedFS, template_home
+from tests.ceph import RadosGateway, open_to
 from tests.postgres import PostgreSQL
 from tests.spark import spark_session as spark_session
 
@@ -21,6 +23,15 @@ READER = "reader"
 NO_LISTER, NO_READER, NO_WRITER = "no-lister", "no-reader", "no-writer"
 """The same without one of its rights."""
 """A key that may only read the buckets of inputs, with the same password."""
+
+_READ, _LIST = ("s3:GetObject", "s3:GetObjectTagging"), ("s3:ListBucket", "s3:ListBucketVersions")
+CEPH_RIGHTS = {
+    READER: (*_READ, *_LIST),
+    NO_LISTER: _READ,
+    NO_READER: _LIST,
+    NO_WRITER: (*_READ, *_LIST),
+}
+"""What each may do there; all but the last also write to buckets of copies."""
 
 LABEL_STUDIOS = {"label_studio": LABEL_STUDIO_VERSION, "older_label_studio": "1.20.0"}
 """The versions of Label Studio that tests run against, each by the fixture that provides it."""
@@ -99,8 +110,17 @@ def older_label_studio(request: pytest.FixtureRequest) -> LabelStudio:
 
 
 @pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A running S3 server of the session; tests share it, so each uses buckets of its own."""
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS | RadosGateway]:
+    """A running S3 server of the session; tests share it, so each uses buckets of its own.
+
+    It is Ceph's if LABELLOOP_S3_SERVER says so.
+    """
+    if os.environ.get("LABELLOOP_S3_SERVER") == "ceph":
+        with RadosGateway(
+            tmp_path_factory.mktemp("ceph"), secret_key=PASSWORD, people=[*CEPH_RIGHTS]
+        ) as gateway:
+            yield gateway
+        return
     folder = tmp_path_factory.mktemp("seaweedfs")
     identities = folder / "identities.json"
     everything = ["Admin", "Read", "Write", "List", "Tagging"]
@@ -130,7 +150,7 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
-def s3(seaweedfs: SeaweedFS) -> Iterator["S3Client"]:
+def s3(seaweedfs: SeaweedFS | RadosGateway) -> Iterator["S3Client"]:
     """A plain boto3 client of the session's S3 server."""
     import boto3
     from botocore.config import Config
@@ -141,23 +161,33 @@ def s3(seaweedfs: SeaweedFS) -> Iterator["S3Client"]:
         aws_access_key_id=seaweedfs.access_key,
         aws_secret_access_key=seaweedfs.secret_key,
         region_name="us-east-1",
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, proxies={}),
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            proxies={},
+            request_checksum_calculation="when_required",
+        ),
     )
     yield client
     client.close()
 
 
 @pytest.fixture
-def bucket(s3: "S3Client") -> str:
+def bucket(s3: "S3Client", seaweedfs: SeaweedFS | RadosGateway) -> str:
     """The name of a fresh, empty bucket."""
-    name = f"t-{uuid.uuid4().hex[:16]}"
-    s3.create_bucket(Bucket=name)
-    return name
+    return _bucket(s3, seaweedfs, "t-")
 
 
 @pytest.fixture
-def blind_bucket(s3: "S3Client") -> str:
+def blind_bucket(s3: "S3Client", seaweedfs: SeaweedFS | RadosGateway) -> str:
     """The name of a second fresh bucket, for blind copies."""
-    name = f"b-{uuid.uuid4().hex[:16]}"
+    return _bucket(s3, seaweedfs, "b-")
+
+
+def _bucket(s3: "S3Client", server: SeaweedFS | RadosGateway, prefix: str) -> str:
+    name = f"{prefix}{uuid.uuid4().hex[:16]}"
     s3.create_bucket(Bucket=name)
+    if isinstance(server, RadosGateway):  # SeaweedFS has rights by key, and lets all origins read
+        writers = {READER, NO_LISTER, NO_READER} if prefix == "b-" else frozenset()
+        open_to(s3, name, CEPH_RIGHTS, writers)
     return name

@@ -172,6 +172,15 @@ def test_a_page_of_a_listing_is_read() -> None:
     assert page.after == "t/="
 
 
+def test_a_token_that_is_no_xml_gives_way_to_the_last_key() -> None:
+    token = "<NextContinuationToken>a +\x01</NextContinuationToken>"
+    page = page_of(PAGE.format(more="true", token=token).replace("%0A", "%01").encode())
+    assert page is not None
+    assert (page.after, page.by_key) == ("a +\x01", True)
+    bare = PAGE.format(more="true", token=token).replace("<EncodingType>url</EncodingType>", "")
+    assert page_of(bare.encode()) is None
+
+
 @pytest.mark.parametrize(
     "body",
     [

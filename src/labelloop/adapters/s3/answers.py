@@ -9,6 +9,9 @@ from xml.etree import ElementTree
 
 from labelloop.adapters.s3.curl import headers_of
 
+CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
+"""Characters that no XML may hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -23,15 +26,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a listing; the next one follows `after`, "" where this is the last."""
+    """A page of a listing; the next one follows `after`, "" where this is the last.
+
+    `after` is a token of the server's, or, if `by_key`, the last key: the token couldn't be read.
+    """
 
     entries: list[Entry]
     after: str
+    by_key: bool = False
 
 
 def page_of(body: bytes) -> Page | None:
     """The page that an answer holds; None where it is no whole and plain one."""
     root = _root(body, "ListBucketResult")
+    mended = root is None
+    if mended:
+        # Ceph's gateway writes the token unquoted, though a key with such characters may be in it
+        root = _root(body.translate(None, CONTROL), "ListBucketResult")
     if root is None:
         return None
     known: dict[str, str] = {}
@@ -61,9 +72,12 @@ def page_of(body: bytes) -> Page | None:
         after = known.get("NextContinuationToken", "")
         if not after:
             return None
-    if known.get("EncodingType") == "url":
+    quoted = known.get("EncodingType") == "url"
+    if quoted:
         entries = [replace(e, key=unquote_plus(e.key)) for e in entries]
-    return Page(entries, after)
+    if mended and not (quoted and entries):
+        return None  # something else may have been in the keys
+    return Page(entries, entries[-1].key if mended and after else after, by_key=mended)
 
 
 def _listed_tags(said: str) -> Mapping[str, str] | None:

@@ -39,30 +39,28 @@ def pages(
     Raises:
         StoreDenied: nothing lies below the prefix, though something lies in the bucket.
     """
-    after = ""
+    page = Page([], "")
     empty = True
     while True:
-        page = _plain_page(gets, prefix, after, with_tags)
-        if page is None:
-            page = ask(request, partial(_page, client, request, prefix, after))
+        before = page
+        found = _plain_page(gets, prefix, before, with_tags)
+        page = found or ask(request, partial(_page, client, request, prefix, before))
         empty = empty and not page.entries
         yield page
         if not page.after:
             break
-        after = page.after
     if empty and prefix:
         _refuse_wrong_prefix(ask, client, request, prefix)
 
 
 def below(ask: Asking, client: "S3Client", request: Request, prefix: str) -> Iterator[list[Entry]]:
     """The objects whose keys begin with the prefix, in any bucket, page by page; none is no error."""
-    after = ""
+    page = Page([], "")
     while True:
-        page = ask(request, partial(_page, client, request, prefix, after))
+        page = ask(request, partial(_page, client, request, prefix, page))
         yield page.entries
         if not page.after:
             return
-        after = page.after
 
 
 def side_by_side(listings: Iterable[Iterator[T]]) -> Iterator[T]:
@@ -100,11 +98,11 @@ def tells_tags(client: "S3Client", bucket: str) -> bool:
     return said.get("server", "").casefold().startswith("minio")
 
 
-def _plain_page(gets: Gets, prefix: str, after: str, with_tags: bool) -> Page | None:
+def _plain_page(gets: Gets, prefix: str, before: Page, with_tags: bool) -> Page | None:
     """A page where all is well; None leaves it to boto3, which knows what else may come."""
     asked = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
-    if after:
-        asked["continuation-token"] = after
+    if before.after:
+        asked["start-after" if before.by_key else "continuation-token"] = before.after
     if with_tags:
         asked["metadata"] = "true"
     for answer in gets([""], urlencode(asked, quote_via=quote, safe="")):
@@ -112,8 +110,9 @@ def _plain_page(gets: Gets, prefix: str, after: str, with_tags: bool) -> Page | 
     return None
 
 
-def _page(client: "S3Client", request: Request, prefix: str, after: str) -> Page:
-    token: Any = {"ContinuationToken": after} if after else {}
+def _page(client: "S3Client", request: Request, prefix: str, before: Page) -> Page:
+    name = "StartAfter" if before.by_key else "ContinuationToken"
+    token: Any = {name: before.after} if before.after else {}
     said = client.list_objects_v2(Bucket=request.bucket, Prefix=prefix, **token)
     if "Name" not in said and "KeyCount" not in said:
         # A well-formed page of something else parses as an empty listing.
