@@ -42,7 +42,8 @@ postgresql: setup
 	  else echo "  that needs apt-get and root: install PostgreSQL by hand, or those tests fail" >&2; fi; }
 
 test: setup browser postgresql  ## every test, against real servers: make test [ARGS='-k line']
-	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
+	  $(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 .spark/.ready: requirements-spark.lock | setup
 	@echo "spark: installing what requirements-spark.lock names into .spark"
