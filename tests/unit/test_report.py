@@ -28,7 +28,7 @@ from labelloop.errors import ReportError
 from labelloop.measuring.calibration import FEWEST_LABELS
 from labelloop.pages.report import page
 from labelloop.views.quality import Quality, quality
-from labelloop.views.sentences import headline
+from labelloop.views.sentences import summary
 from labelloop.views.tables.accuracy import of_report
 from labelloop.views.tables.confusion import WIDEST_MATRIX, confusion
 from labelloop.views.wording import day, points
@@ -177,7 +177,7 @@ def test_without_recent_labels_the_newest_number_is_still_shown(
     assert isinstance(found.measured.last_seven_days.estimate, Undefined)
     newest = found.measured.rounds[-1].estimate
     assert isinstance(newest, Estimate)
-    assert f"Newest: round 2, {newest.value:.1%}" in headline(found)
+    assert f"Newest: round 2, {newest.value:.1%}" in summary(found)
 
 
 def test_of_many_classes_only_what_was_confused_twice_is_shown(past: MakeHistory) -> None:

@@ -50,10 +50,10 @@ def command(config: Path, as_json: bool, html: Path | None, png: Path | None) ->
 
 
 def _print(quality: "Quality") -> None:
-    from labelloop.views.sentences import headline, over_time, worst_case
+    from labelloop.views.sentences import over_time, summary, worst_case
     from labelloop.views.tables.accuracy import of_report
 
-    said = [headline(quality), worst_case(quality)]
+    said = [summary(quality), worst_case(quality)]
     for text in (*said, *over_time(quality.measured.trend, quality.timezone)):
         if text:
             click.echo(wrapped(text, 0))

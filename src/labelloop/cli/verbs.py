@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,8 +10,12 @@ from labelloop.cli.common import Watch, opened, print_json, with_config
 from labelloop.cli.screen import line, outcome, print_tables, wrapped
 from labelloop.core.where import instant
 from labelloop.errors import LabelloopError
+from labelloop.views.headline import too_much_unread
 from labelloop.views.tables.datasets import guarantees
 from labelloop.views.tables.plan import queues
+
+if TYPE_CHECKING:
+    from labelloop.loop import Ran
 
 
 class _Instant(click.ParamType[datetime]):
@@ -31,13 +35,21 @@ class _Instant(click.ParamType[datetime]):
             )
 
 
+UNREADABLE = 3
+"""The exit code of `run --strict` where too much of the traffic couldn't be read."""
+
+
 @click.command()
 @click.option("--now", is_flag=True, help="Close the round now, even if none is due.")
+@click.option(
+    "--strict", is_flag=True, help="Exit code 3 where over 5% of the traffic was rejected."
+)
 @with_config
-def run(config: Path, as_json: bool, now: bool) -> None:
+def run(config: Path, as_json: bool, now: bool, strict: bool) -> None:
     """All six verbs, once: index, collect, select, send, measure, build.
 
-    A verb that fails doesn't stop those that don't need it; the exit code is then 1.
+    A verb that fails doesn't stop those that don't need it; the exit code is then 1. With --strict it
+    is 3 where over 5% of the last seven days' predictions were rejected.
     """
     with Watch() as watch, opened(config, watch=watch, quiet=as_json) as loop:
         timezone = loop.settings.project.timezone
@@ -52,8 +64,17 @@ def run(config: Path, as_json: bool, now: bool) -> None:
         ran = loop.run(now=now, report=report)
     if as_json:
         print_json(ran)
+    code = exit_code(ran, strict=strict)
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def exit_code(ran: "Ran", *, strict: bool) -> int:
+    """1 where a verb failed; with `strict` 3 where too much of the last seven days was rejected."""
     if ran.failures:
-        raise click.exceptions.Exit(1)
+        return 1
+    unread = ran.measured is not None and too_much_unread(ran.measured.last_seven_days)
+    return UNREADABLE if strict and unread else 0
 
 
 @click.command()

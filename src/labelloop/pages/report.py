@@ -7,8 +7,9 @@ from labelloop.charts.picture import Picture
 from labelloop.charts.report import pictures
 from labelloop.core.estimate import Estimate
 from labelloop.pages.rendering import render
+from labelloop.views.headline import headline, worst_first
 from labelloop.views.quality import Quality
-from labelloop.views.sentences import fallen, headline, over_time, worst_case
+from labelloop.views.sentences import fallen, over_time, summary, worst_case
 from labelloop.views.table import Table
 from labelloop.views.tables.accuracy import by_picture
 from labelloop.views.wording import dated, percent, span
@@ -34,8 +35,9 @@ def page(q: Quality) -> str:
         quality=q,
         made=dated(q.made_at, q.timezone),
         number=_number(q),
+        warning=headline(recent).warning,
         fallen=said[:1].upper() + said[1:],
-        headline=f"{headline(q)} {worst_case(q)}",
+        headline=f"{summary(q)} {worst_case(q)}",
         facts=(
             ("blind labels", recent.n_labelled),
             ("still open", recent.n_waiting),
@@ -51,10 +53,11 @@ def _number(q: Quality) -> dict[str, str] | None:
     e = q.measured.last_seven_days.estimate
     if not isinstance(e, Estimate):
         return None
+    wide = worst_first(e)
     return {
         "value": percent(e.value),
-        "span": span(e.low, e.high),
-        "level": f"{e.level:.0%}",
+        "span": span(e.worst_low, e.worst_high) if wide else span(e.low, e.high),
+        "of": "at worst" if wide else f"{e.level:.0%} interval",
         "method": e.method,
     }
 

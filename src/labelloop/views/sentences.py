@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.views.headline import headline
 from labelloop.views.wording import counted, day, estimated, percent, points, span, within
 
 if TYPE_CHECKING:
@@ -14,10 +15,15 @@ if TYPE_CHECKING:
     from labelloop.views.quality import Quality
 
 
-def headline(q: "Quality") -> str:
-    """The accuracy of the last seven days in one sentence, with all that it rests on."""
+def summary(q: "Quality") -> str:
+    """The accuracy of the last seven days in sentences, with all that it rests on."""
     recent = q.measured.last_seven_days
-    e = recent.estimate
+    warning = headline(recent).warning
+    return (f"Beware: {warning}. " if warning else "") + _summary(q)
+
+
+def _summary(q: "Quality") -> str:
+    e = q.measured.last_seven_days.estimate
     if isinstance(e, Undefined):
         known = [p for p in q.rounds if isinstance(p.accuracy.estimate, Estimate)]
         says = f"No accuracy for the last 7 days: {e.reason}."

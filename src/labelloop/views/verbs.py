@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from labelloop.core.estimate import Undefined
+from labelloop.core.estimate import Estimate
+from labelloop.views.headline import headline
 from labelloop.views.sentences import fallen
-from labelloop.views.wording import counted, interval, moment
+from labelloop.views.wording import counted, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,14 +137,13 @@ def send_line(r: "Sent") -> str:
 def measure_line(r: "Measured") -> str:
     """The accuracy of the last seven days, in a line."""
     fall = f"; {fallen(r.trend.alarm)}" if r.trend.alarm else ""
-    estimate = r.last_seven_days.estimate
-    if isinstance(estimate, Undefined):
-        return f"no accuracy yet: {estimate.reason}{fall}"
-    text = f"{interval(estimate)}, {counted(estimate.n, 'blind label')}, last 7 days"
-    if r.n_random_sample is not None and not r.even:
-        text += f" (a plain random sample would have needed about {r.n_random_sample:,})"
-    if r.last_seven_days.n_waiting:
-        text += f", {r.last_seven_days.n_waiting:,} more waiting"
+    recent = r.last_seven_days
+    text = headline(recent).says
+    if isinstance(recent.estimate, Estimate):
+        if r.n_random_sample is not None and not r.even:
+            text += f" (a plain random sample would have needed about {r.n_random_sample:,})"
+        if recent.n_waiting:
+            text += f", {recent.n_waiting:,} more waiting"
     return text + fall
 
 

@@ -1,0 +1,80 @@
+"""The number that matters can't mislead: what could change it stands beside it, or before it."""
+
+from dataclasses import replace
+
+import pytest
+
+from labelloop.cli.verbs import exit_code
+from labelloop.core.estimate import Undefined
+from labelloop.measuring.accuracy import Accuracy
+from labelloop.pages.report import page
+from labelloop.statistics import wilson
+from labelloop.views.headline import headline
+from labelloop.views.sentences import summary
+from labelloop.views.verbs import measure_line
+from tests.world import World
+
+
+def accuracy(*, n_set_aside: int = 0, wider: float = 0.0, n_traffic: int = 2000) -> Accuracy:
+    e = wilson(336, 372)
+    assert not isinstance(e, Undefined)
+    return Accuracy(
+        name="last 7 days",
+        estimate=replace(e, worst_low=e.low - wider, worst_high=e.high),
+        n_drawn=372,
+        n_labelled=372,
+        n_skipped=0,
+        n_waiting=0,
+        n_set_aside=n_set_aside,
+        n_traffic=n_traffic,
+    )
+
+
+def test_a_number_that_nothing_could_change_stands_with_its_interval() -> None:
+    assert headline(accuracy()).says == (
+        "90.3% (95% interval 86.9–92.9%), 372 blind labels, last 7 days"
+    )
+
+
+@pytest.mark.parametrize(("wider", "told"), [(0.0099, False), (0.0101, True)])
+def test_a_worst_case_wider_by_a_point_stands_beside_the_number(wider: float, told: bool) -> None:
+    found = headline(accuracy(wider=wider))
+    assert found.worst_first == told
+    assert ("90.3% (at worst 85.9–92.9%; " in found.says) == told
+
+
+@pytest.mark.parametrize(("rejected", "told"), [(50, False), (51, True)])
+def test_a_line_begins_with_what_was_rejected_where_that_is_much(rejected: int, told: bool) -> None:
+    found = headline(accuracy(n_set_aside=rejected, n_traffic=950))
+    assert bool(found.warning) == told
+    if told:
+        assert found.says.startswith("5% of the traffic was rejected (51 of 1,001 predictions); 90")
+
+
+def test_without_an_accuracy_the_line_still_begins_with_what_was_rejected() -> None:
+    found = headline(
+        replace(accuracy(n_set_aside=99, n_traffic=1), estimate=Undefined("no labels"))
+    )
+    assert found.says == (
+        "99% of the traffic was rejected (99 of 100 predictions); no accuracy yet: no labels"
+    )
+
+
+@pytest.mark.parametrize("n_broken", [0, 9])
+def test_every_place_begins_with_it_and_a_strict_run_ends_with_3(
+    world: World, n_broken: int
+) -> None:
+    world.traffic(30)
+    for i in range(n_broken):
+        world.put(f"broken-{i}.png", confidence="very")
+    world.clock.at = world.clock.at.replace(hour=23)
+    world.loop.run()
+    world.answer_all()
+    ran = world.loop.run()
+    assert ran.measured is not None
+    warned = f"rejected ({n_broken} of {30 + n_broken} predictions)"
+    report = world.loop.report()
+    for text in (measure_line(ran.measured), summary(report), page(report)):
+        assert (warned in text) == (n_broken > 0)
+    assert exit_code(ran, strict=True) == (3 if n_broken else 0)
+    assert exit_code(ran, strict=False) == 0
