@@ -602,3 +602,32 @@ def test_texts_need_no_place_for_copies(world: World) -> None:
     assert healthy.n_failed == 0, healthy
     assert "hold the texts" in found(healthy, "blind copies").says
     assert "image links" not in {f.check for f in healthy.findings}
+
+
+def test_confidences_in_percent_are_explained(world: World) -> None:
+    for i in range(99):
+        world.put(f"percent{i}.png", confidence=f"{i}.5%")
+    finding = next(
+        f
+        for f in diagnose(subject(world)).findings
+        if f.check == "tags" and f.outcome is Outcome.FAIL
+    )
+    assert "confidences are in percent" in finding.says
+    assert "confidence_divisor = 100 in [store]" in finding.remedy
+
+
+def test_a_clock_that_runs_ahead_is_reported(world: World) -> None:
+    world.put("ahead.png", timestamp="2027-03-01T00:00:00Z")
+    finding = found(diagnose(subject(world)), "tags")
+    assert finding.outcome is Outcome.WARN
+    assert "1 of 61 predictions looked at are dated in the future" in finding.says
+
+
+def test_a_threshold_on_another_scale_is_a_warning(world: World) -> None:
+    world.configure(QUEUES.replace("confidence < 0.7", "confidence < 70"))
+    [finding] = [
+        f
+        for f in diagnose(subject(world)).findings
+        if f.check == "settings" and f.outcome is Outcome.WARN
+    ]
+    assert "compares confidence with 70" in finding.says

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -341,3 +341,57 @@ def test_a_batch_that_was_half_written_is_given_up(world: World) -> None:
         world.loop.index()
     assert world.restart().index().n_new == 3
     assert n_framed(world) == 3
+
+
+def test_an_object_that_replication_brought_with_its_old_time_is_found(world: World) -> None:
+    world.put("new.png")
+    world.loop.index()
+    world.clock.at += timedelta(days=30)
+    world.put("newer.png")
+    world.loop.index()
+    old = datetime(2026, 1, 1, tzinfo=UTC)
+    tags = {"predicted_class": "cat", "confidence": "0.5", "timestamp": "2026-01-01T00:00:00Z"}
+    world.store.put("copied.png", b"x", tags=tags, last_modified=old)
+    world.clock.at += timedelta(days=30)
+    asked = tags_read(world)
+    assert world.loop.index().n_new == 1
+    assert asked == ["copied.png"]
+    assert world.loop.index().n_new == 0
+    assert asked == ["copied.png"]
+
+
+def test_files_that_are_no_inputs_are_left_out(make_world: MakeWorld) -> None:
+    world = make_world()
+    for key in ("a.png", "b/readme.txt", "b/@eaDir/a.png/thumb.jpg", "Thumbs.db"):
+        world.put(key, predicted_class="cow")
+    assert world.loop.index().n_set_aside == 4
+    exclude = '[store]\nexclude = ["*.txt", "Thumbs.db", "@eaDir/**"]'
+    world.configure(QUEUES, head=HEAD.replace("[store]", exclude))
+    found = world.loop.index()
+    assert (found.n_listed, found.n_set_aside_in_all) == (1, 1)
+    assert reasons(world) == {"a.png": RejectReason.UNKNOWN_CLASS}
+
+
+def test_an_empty_object_is_no_input(world: World) -> None:
+    world.put("empty.png", b"")
+    assert world.loop.index().n_pending == 1
+    world.clock.at += timedelta(minutes=11)
+    world.loop.index()
+    assert [(r.reason, r.value) for r in world.loop.rejected()] == [
+        (RejectReason.UNREADABLE, "it is empty: 0 bytes")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("divisor", "texts"), [("100", ["44.5", "44.5%", "44,5 %"]), ("1", ["0,445", "0.445"])]
+)
+def test_confidences_in_percent_or_with_a_comma_are_read_where_the_settings_say_so(
+    make_world: MakeWorld, divisor: str, texts: list[str]
+) -> None:
+    head = HEAD.replace("[store]", f"[store]\nconfidence_divisor = {divisor}")
+    world = make_world(head=head)
+    for i, text in enumerate(texts):
+        world.put(f"{i}.png", confidence=text)
+    world.loop.index()
+    known = world.log.known([f"{i}.png" for i in range(len(texts))])
+    assert [k.confidence for k in known.values()] == [0.445] * len(texts)

@@ -92,9 +92,22 @@ def test_tags_are_recognised_by_name_or_by_what_they_hold(
 
 
 def test_a_tag_whose_values_cant_be_it_isnt_taken_for_it() -> None:
-    tagged = [{**tags, "confidence": f"{i} %"} for i, tags in enumerate(predictions(30))]
+    tagged = [{**tags, "confidence": f"{i} of 9"} for i, tags in enumerate(predictions(30))]
     _, missing = tag_names(tagged)
     assert missing == ("confidence",)
+
+
+@pytest.mark.parametrize(
+    ("written", "divisor"), [("{:.1f}", 100), ("{:.1f} %", 100), ("0,{:03.0f}", 1)]
+)
+def test_confidences_on_another_scale_are_recognised(written: str, divisor: int) -> None:
+    tagged = [
+        {**tags, "confidence": written.format(i / 2)} for i, tags in enumerate(predictions(200))
+    ]
+    seen = proposal(tagged)
+    assert (seen.missing, seen.confidence_divisor) == ((), divisor)
+    assert f"confidence_divisor = {divisor}" in text(answers(), seen)
+    assert seen.below[0.5] == pytest.approx(0.5 if divisor == 100 else 1, abs=0.02)
 
 
 def test_two_tags_that_could_be_the_class_are_left_to_the_person() -> None:

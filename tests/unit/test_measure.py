@@ -267,3 +267,20 @@ def test_a_period_without_draws_says_so_and_one_that_ends_before_it_begins_is_re
     assert isinstance(none.estimate, Undefined)
     with pytest.raises(ArgumentError, match="isn't before until"):
         world.loop.measure(since=world.clock.at, until=world.clock.at)
+
+
+def test_a_prediction_from_the_future_counts_when_its_time_comes(make_world: MakeWorld) -> None:
+    world = make_world(ACCURACY.replace("= 5", "= 50"))
+    for i in range(6):
+        world.put(f"{i}.png")
+    world.put("ahead.png", timestamp=(world.clock.at + timedelta(days=99)).isoformat())
+    world.loop.index()
+    world.loop.select(now=True)
+    world.loop.send()
+    world.answer_all("dog")
+    world.loop.collect()
+    assert world.loop.measure().last_seven_days.n_labelled == 6
+    world.clock.at += timedelta(days=50)
+    assert world.loop.measure().last_seven_days.n_labelled == 0
+    world.clock.at += timedelta(days=50)
+    assert world.loop.measure().last_seven_days.n_labelled == 1

@@ -73,8 +73,9 @@ def test_shadow_tags_may_be_called_otherwise() -> None:
         ),
         ({"predicted_class": None}, "no predicted class", ""),
         ({"predicted_class": ""}, "no predicted class", ""),
-        ({"predicted_class": "Cat"}, "unknown class", "Cat"),
-        ({"predicted_class": "cat "}, "unknown class", "cat "),
+        ({"predicted_class": "Cat"}, "unknown class", "Cat (meant: 'cat'?)"),
+        ({"predicted_class": "cat "}, "unknown class", "cat  (meant: 'cat'?)"),
+        ({"predicted_class": "cow"}, "unknown class", "cow"),
         *(
             ({"confidence": bad}, "confidence isn't a number in [0, 1]", bad)
             for bad in ("abc", "nan", "inf", "-inf", "1.2", "-0.1", "1_0", "0,5", "50%", "1e400")

@@ -6,7 +6,7 @@ no arithmetic. Nothing is ever evaluated as code.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -98,6 +98,15 @@ class Where:
         """Whether it names a column that users' feedback fills."""
         return bool(self.columns & FEEDBACK_COLUMNS)
 
+    @property
+    def confidence_bounds(self) -> tuple[float, ...]:
+        """The numbers that it compares confidences with.
+
+        >>> Where.parse("flagged or not confidence between 0.5 and 70").confidence_bounds
+        (0.5, 70.0)
+        """
+        return tuple(_compared_with(self._tree, "confidence"))
+
     def sql(self, dialect: str) -> str:
         """The condition for an engine; null where SQL makes it null.
 
@@ -126,6 +135,27 @@ def instant(text: str) -> datetime:
         return parsed.astimezone(UTC)
     except OverflowError as exc:
         raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from exc
+
+
+def _compared_with(node: Node, column: str) -> Iterator[float]:
+    """The numbers beside a column in the comparisons of a condition."""
+    if isinstance(node, Every | Some):
+        for part in node.parts:
+            yield from _compared_with(part, column)
+    elif isinstance(node, Not):
+        yield from _compared_with(node.part, column)
+    elif isinstance(node, Compare | Between | OneOf):
+        sides: tuple[Node, ...]
+        if isinstance(node, Compare):
+            sides = (node.left, node.right)
+        elif isinstance(node, Between):
+            sides = (node.subject, node.low, node.high)
+        else:
+            sides = (node.subject, *node.options)
+        if Column(column) in sides:
+            yield from (
+                s.value for s in sides if isinstance(s, Value) and isinstance(s.value, float)
+            )
 
 
 _Read = tuple[Node, Kind | None]

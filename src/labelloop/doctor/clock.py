@@ -12,6 +12,9 @@ NOTED = timedelta(minutes=1)
 REFUSED = timedelta(minutes=15)
 """S3 refuses requests whose time is further off."""
 
+AHEAD = timedelta(minutes=5)
+"""A prediction this far in the future was dated by a clock that runs ahead."""
+
 
 def checks(subject: Subject) -> list[Check]:
     """The check of the clocks."""
@@ -45,3 +48,14 @@ def _clocks(subject: Subject) -> Iterator[Finding]:
     else:
         agree = f"those of {' and '.join(skews)} agree" if len(skews) > 1 else f"{who}'s agrees"
         yield ok("clocks", f"{agree} with this one")
+
+
+def ahead(check: str, n: int, n_looked_at: int) -> Iterator[Finding]:
+    """A warning where `n` predictions are dated in the future."""
+    if n:
+        yield warn(
+            check,
+            f"{n:,} of {n_looked_at:,} predictions looked at are dated in the future",
+            "set the clock right (NTP) of what writes them; local time needs its offset, as it is UTC "
+            "without. They are drawn and labelled, and count in `last 7 days` when their time comes",
+        )

@@ -10,6 +10,7 @@ from labelloop.core.line import line
 from labelloop.ports.clock import Progress
 from labelloop.ports.source import Source
 from labelloop.ports.store import Store, StoredObject
+from labelloop.reading.exclude import Exclude
 
 OBJECTS = 300
 LISTED_AT_MOST = 20_000
@@ -29,7 +30,9 @@ class Glimpse:
         return f"{self.n_listed:,} objects" if self.whole else f"{self.n_listed:,} objects and more"
 
 
-def glimpse(store: Store, *, progress: Progress, n_objects: int = OBJECTS) -> Glimpse:
+def glimpse(
+    store: Store, *, progress: Progress, n_objects: int = OBJECTS, exclude: Exclude | None = None
+) -> Glimpse:
     """Objects chosen by their place on a line of their own: always the same ones.
 
     A listing is ordered by key, and keys may begin with the class. So many more objects are listed
@@ -37,7 +40,8 @@ def glimpse(store: Store, *, progress: Progress, n_objects: int = OBJECTS) -> Gl
     """
     chosen: list[StoredObject] = []
     n_listed, whole = 0, True
-    for page in store.objects():
+    for listed in store.objects():
+        page = [o for o in listed if exclude is None or not exclude.matches(o.sample_id)]
         n_listed += len(page)
         chosen = heapq.nsmallest(n_objects, [*chosen, *page], key=_place)
         progress("looking around: listed", n_listed, None)

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from secrets import token_hex
 
+from labelloop.core.sample import RejectReason
+from labelloop.doctor.clock import AHEAD, ahead
 from labelloop.doctor.finding import Check, Finding, fail, failed, ok, warn, you
 from labelloop.doctor.glimpse import unshown
 from labelloop.doctor.key_leak import telltale
 from labelloop.doctor.subject import Subject
 from labelloop.errors import StoreDenied
+from labelloop.reading.confidence import PERCENT, divisor_of
 from labelloop.reading.tags import TaggedObject, read_tags
 
 UNSHOWN = (
@@ -59,6 +62,9 @@ def _tags(subject: Subject) -> Iterator[Finding]:
     faults: Counter[str] = Counter()
     example: dict[str, str] = {}
     now = subject.clock.now()
+    own = subject.settings.store
+    said = [sure for _, tags in subject.tagged if (sure := tags.get(subject.names.confidence))]
+    n_ahead = 0
     for found, tags in subject.tagged:
         tagged = TaggedObject(
             sample_id=found.sample_id,
@@ -75,12 +81,15 @@ def _tags(subject: Subject) -> Iterator[Finding]:
             salt=b"",
             received_at=now,
             unusable_is_wrong=subject.settings.project.invalid_prediction == "wrong",
+            confidence_divisor=own.confidence_divisor,
         )
+        n_ahead += reading.prediction is not None and reading.prediction.predicted_at > now + AHEAD
         if reading.prediction is None and reading.reject is not None:
             faults[reading.reject.reason] += 1
             value = f" ({reading.reject.value})" if reading.reject.value else ""
             example.setdefault(reading.reject.reason, f"{found.sample_id}{value}")
     n, n_bad = len(subject.tagged), faults.total()
+    yield from ahead("tags", n_ahead, n)
     if not n_bad:
         yield ok("tags", f"tags can be read, and say what they should on all {n:,} looked at")
         return
@@ -90,7 +99,15 @@ def _tags(subject: Subject) -> Iterator[Finding]:
         f"{reason!s}, such as {example[reason]}"
     )
     listed = "`labelloop status --rejected` lists all after an index"
-    if n_bad == n:
+    divisor = divisor_of(said)
+    if reason == RejectReason.BAD_CONFIDENCE and divisor not in {None, own.confidence_divisor}:
+        what = "in percent" if divisor == PERCENT else "written with a decimal comma"
+        yield fail(
+            "tags",
+            f"{says}: confidences are {what}",
+            f"set confidence_divisor = {divisor:g} in [store]; thresholds in `where` stay between 0 and 1",
+        )
+    elif n_bad == n:
         yield fail(
             "tags",
             says,

@@ -18,6 +18,7 @@ from labelloop.ports.log import VisibleBatch
 from labelloop.ports.source import Source
 from labelloop.ports.store import Store, StoredObject
 from labelloop.reading.columns import HowToRead
+from labelloop.reading.exclude import Exclude
 from labelloop.reading.tag_names import TagNames
 from labelloop.settings.settings import Settings
 
@@ -151,7 +152,9 @@ class Subject:
     @cached_property
     def glimpse(self) -> Glimpse:
         """Some hundred objects of the store."""
-        return glimpse(self.store, progress=self.progress)
+        patterns = self.settings.store.exclude
+        exclude = Exclude(patterns) if patterns else None
+        return glimpse(self.store, progress=self.progress, exclude=exclude)
 
     @cached_property
     def tagged(self) -> list[tuple[StoredObject, Mapping[str, str]]]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from labelloop.doctor.clock import AHEAD, ahead
 from labelloop.doctor.finding import Check, Finding, fail, ok, warn
 from labelloop.doctor.subject import Subject
 from labelloop.errors import SourceFileBad
@@ -67,7 +68,7 @@ def _rows(subject: Subject) -> Iterator[Finding]:
     files = subject.source.files()
     reading = subject.reading
     faults: Counter[str] = Counter()
-    n = 0
+    n = n_ahead = 0
     newest: list[str] = []
     try:
         rows = subject.source.read(files[-1], reading.names.wanted()) if files else iter(())
@@ -81,12 +82,15 @@ def _rows(subject: Subject) -> Iterator[Finding]:
             )
             faults.update(r.reason.value for r in read.rejects)
             n = len(some.numbers)
+            latest = subject.clock.now() + AHEAD
+            n_ahead = sum(at > latest for at in read.table.column("predicted_at").to_pylist())
             newest = read.table.column("uri").to_pylist()[-LOOKED_FOR:]
     except SourceFileBad:
         return
     if not n:
         return
     yield from _inputs(subject, newest)
+    yield from ahead("rows", n_ahead, n)
     if not faults:
         yield ok("rows", f"all {n:,} looked at, of the newest file, can be read")
         return

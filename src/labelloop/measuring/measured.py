@@ -16,6 +16,7 @@ from labelloop.measuring.trend import Trend
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 
 WINDOW = timedelta(days=7)
+SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +77,11 @@ def measured(
 ) -> Measured:
     """Every number that `measure` shows, from the kept results and what has changed since."""
     asked = since is not None or until is not None
-    week = _within(now - WINDOW, None)
+    # what is dated later is counted when its time comes; clocks differ by a little
+    week = _within(now - WINDOW, now + SKEW)
     inside = _within(since, until) if asked else week
     regular = [r for r in kept.rounds if not r.round.extra]
-    lately = [r.frame for r in regular if r.reaches(now - WINDOW, None)]
+    lately = [r.frame for r in regular if r.reaches(now - WINDOW, now + SKEW)]
     last_seven_days = part_of("last 7 days", lately, week, level)
     frames = [r.frame for r in regular if r.reaches(since, until)] if asked else lately
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction, PredictionTable, Role
@@ -193,6 +193,9 @@ class PredictionLog(Protocol):
 
     def known(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
+
+    def places(self) -> Any:
+        """(N,) int64, sorted: the places on the line of all samples with a serving prediction."""
 
     def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""

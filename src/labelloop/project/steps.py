@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from labelloop.project.project import Project
+from labelloop.reading.exclude import Exclude
 from labelloop.reading.tag_names import TagNames
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def index_bucket(project: Project) -> "Index | None":
         classes=own.project.classes,
         renamed=project.renamed(),
         unusable_is_wrong=own.project.invalid_prediction == "wrong",
+        confidence_divisor=own.store.confidence_divisor,
+        exclude=Exclude(own.store.exclude) if own.store.exclude else None,
         feedback_horizon=own.rounds.feedback_horizon,
         clock=project.clock,
         progress=project.progress,

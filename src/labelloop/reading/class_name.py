@@ -1,5 +1,7 @@
 """The rule for a class: spelled as in `[project] classes`, or as it was called before."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +10,12 @@ import pyarrow as pa
 
 from labelloop.core.sample import NO_CLASS
 from labelloop.reading.column import Values, each, texts
+
+
+def _plain(name: str) -> str:
+    """A name without what looks the same: case, blanks, and how Unicode composes letters."""
+    composed = unicodedata.normalize("NFKC", name).casefold()
+    return re.sub(r"[\s_-]+", "", composed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,15 @@ class Classes:
         if name and name not in self.names:
             raise ValueError(f"{text!r} is no class")
         return name or None
+
+    def shown(self, text: str) -> str:
+        """What can't be used, beside the class that was likely meant.
+
+        >>> Classes(frozenset({"Hot dog"})).shown("hot_dog ")
+        "hot_dog  (meant: 'Hot dog'?)"
+        """
+        meant = [name for name in sorted(self.names) if _plain(name) == _plain(text)]
+        return f"{text} (meant: {meant[0]!r}?)" if meant and text not in self.names else text
 
     def corrected(self, text: str) -> str:
         """The class that a correction names; an empty one takes an earlier one back.

@@ -88,7 +88,7 @@ class TableRules:
     store_uri: str
     renamed: Mapping[str, str] = field(default_factory=dict)
     unusable_is_wrong: bool = False
-    confidence_divisor: float = 1.0
+    confidence_divisor: float | None = None
     predicted_at_unit: str | None = None
     max_text_bytes: int = 100_000
 

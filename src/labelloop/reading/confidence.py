@@ -1,27 +1,41 @@
 """The rule for a confidence: a number in [0, 1], or none."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from labelloop.core.probability import ROUNDING
-from labelloop.reading.column import Values, each, is_number, is_text, plain, texts, unfit
+from labelloop.reading.column import Values, each, fault_of, is_number, is_text, plain, texts, unfit
 from labelloop.reading.number import number
+
+PERCENT = 100.0
 
 _FLOAT32_DIGITS = 7
 
 
-def confidence(text: str, divisor: float = 1.0) -> float | None:
+def confidence(text: str, divisor: float | None = None) -> float | None:
     """The confidence that a text holds; None for a blank one.
 
-    >>> confidence("0.915"), confidence("91.5", divisor=100), confidence(" ")
+    divisor
+        what the settings say that it is divided by. Then a decimal comma is a point, and a sign of
+        percent is taken where it is 100; without it `0,5` could as well be two values
+
+    >>> confidence("0.915"), confidence("91,5 %", divisor=100), confidence(" ")
     (0.915, 0.915, None)
 
     Raises:
         ValueError: it holds no number in [0, divisor].
     """
-    return share(number(text) / divisor) if text.strip() else None
+    said = text.strip()
+    if not said:
+        return None
+    if divisor is None:
+        return share(number(said))
+    if divisor == PERCENT:
+        said = said.removesuffix("%")
+    return share(number(said.replace(",", ".")) / divisor)
 
 
 def share(value: float) -> float:
@@ -38,7 +52,21 @@ def share(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
-def confidences(column: Any, name: str, divisor: float) -> Values:
+def divisor_of(held: Sequence[str]) -> float | None:
+    """What most are to be divided by to be confidences; None where they are, or nothing helps.
+
+    >>> divisor_of(["44.5%", "91"]), divisor_of(["0,445"]), divisor_of(["0.445"]), divisor_of(["x"])
+    (100.0, 1.0, None, None)
+    """
+
+    def fit(divisor: float | None) -> bool:
+        n = sum(not fault_of(lambda text: confidence(text, divisor), text) for text in held)
+        return 2 * n > len(held)
+
+    return next((d for d in (None, 1.0, PERCENT) if fit(d)), None)
+
+
+def confidences(column: Any, name: str, divisor: float | None = None) -> Values:
     """The same for a column, as doubles.
 
     NaN in a column of numbers is no value, as in pandas. Single precision is rounded to its seven
@@ -52,7 +80,7 @@ def confidences(column: Any, name: str, divisor: float) -> Values:
         return each(texts(column, name), lambda text: confidence(text, divisor), pa.float64())
     if not is_number(column.type):
         raise unfit(name, column, "numbers")
-    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / divisor
+    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / (divisor or 1.0)
     if column.type in (pa.float32(), pa.float16()):
         values = np.round(values, _FLOAT32_DIGITS)
     bad = np.zeros(len(values), bool)

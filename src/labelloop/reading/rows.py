@@ -141,7 +141,8 @@ def read_rows(
     answers = classes.in_column(columns.of(names.predicted_class), names.predicted_class)
     if not rules.unusable_is_wrong:
         faults.note(answers.missing, RejectReason.NO_CLASS, lambda _: "")
-        faults.note(answers.bad, RejectReason.UNKNOWN_CLASS, columns.shown(names.predicted_class))
+        said = columns.shown(names.predicted_class)
+        faults.note(answers.bad, RejectReason.UNKNOWN_CLASS, lambda i: classes.shown(said(i)))
     sure = confidences(
         columns.of(names.confidence), str(names.confidence), rules.confidence_divisor
     )
@@ -167,8 +168,12 @@ def read_rows(
     flagged = flags(columns.of(names.flagged), str(names.flagged))
     faults.beside(flagged.bad, RejectReason.BAD_FLAG, columns.shown(names.flagged))
     corrected = classes.corrected_in(columns.of(names.corrected_class), str(names.corrected_class))
-    shown = columns.shown(names.corrected_class)
-    faults.beside(corrected.bad, RejectReason.UNKNOWN_CORRECTION, shown)
+    correction = columns.shown(names.corrected_class)
+    faults.beside(
+        corrected.bad,
+        RejectReason.UNKNOWN_CORRECTION,
+        lambda i: classes.shown(correction(i)),
+    )
 
     keep = faults.ok
     table = pa.table(

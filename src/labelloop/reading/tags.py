@@ -57,6 +57,7 @@ def read_tags(
     salt: bytes,
     received_at: datetime,
     unusable_is_wrong: bool = False,
+    confidence_divisor: float | None = None,
     renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Reading:
     """What the tags of one object say of its sample.
@@ -87,11 +88,11 @@ def read_tags(
             return _rejected(tagged, RejectReason.NO_CLASS, "")
     except ValueError:
         if not unusable_is_wrong:
-            return _rejected(tagged, RejectReason.UNKNOWN_CLASS, answer)
+            return _rejected(tagged, RejectReason.UNKNOWN_CLASS, named.shown(answer))
         predicted = None
         attributes[UNUSABLE] = answer[:SHOWN]
     try:
-        sure = confidence(said_sure)
+        sure = confidence(said_sure, confidence_divisor)
     except ValueError:
         return _rejected(tagged, RejectReason.BAD_CONFIDENCE, said_sure)
     prediction = Prediction(
@@ -134,7 +135,7 @@ def _shadows(
         except ValueError:
             predicted = None
         if predicted is None and not unusable_is_wrong:
-            value = f"{tag}={answer}"
+            value = f"{tag}={classes.shown(answer)}"
             reject = Reject(uri=tagged.uri, reason=RejectReason.UNKNOWN_SHADOW, value=value)
             continue
         found.append(
@@ -169,7 +170,8 @@ def _feedback(
             said = classes.corrected(corrected)
             found.append(_said(tagged, "corrected_class", said, received_at))
         except ValueError:
-            reject = Reject(uri=tagged.uri, reason=RejectReason.UNKNOWN_CORRECTION, value=corrected)
+            value = classes.shown(corrected)
+            reject = Reject(uri=tagged.uri, reason=RejectReason.UNKNOWN_CORRECTION, value=value)
     return tuple(found), reject
 
 

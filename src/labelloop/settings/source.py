@@ -80,8 +80,11 @@ class SourceSettings(Section):
         None, pattern=r"^[^.]+(\.[^.]+)+$", description="The Iceberg table: `namespace.name`."
     )
     with_tags: bool = Field(False, description="Read the bucket's tags as well.")
-    confidence_divisor: float = Field(
-        1.0, gt=0, description="What confidences are divided by: 100 for percent."
+    confidence_divisor: float | None = Field(
+        None,
+        gt=0,
+        description="What confidences are divided by: 100 for percent, `44.5` or, as text, `44.5%`. Where it "
+        "is set, 1 included, a decimal comma is taken for a point.",
     )
     predicted_at_unit: Literal["seconds", "milliseconds", "microseconds", "nanoseconds"] | None = (
         Field(None, description="What numbers in `predicted_at` count, since 1970.")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import (
@@ -98,6 +98,16 @@ class StoreSettings(Section):
         gt=timedelta(),
         description="How long an answer may take to begin. A copy of a large object is made before it is "
         "answered.",
+    )
+    exclude: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="Files that are no inputs, in any folder: `*.txt`, `Thumbs.db`, `@eaDir/**`.",
+    )
+    confidence_divisor: float | None = Field(
+        None,
+        gt=0,
+        description="What confidences in tags are divided by: 100 for percent, `44.5` or `44.5%`. Where it "
+        "is set, 1 included, a decimal comma is taken for a point.",
     )
     presign_life: Duration = Field(
         timedelta(days=7), description="How long an image URL in a task works; 7 days at most."

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from tomlkit import aot, array, comment, document, item, table
 from tomlkit.items import Array, Table
 
+from labelloop.reading.confidence import PERCENT
 from labelloop.reading.tag_names import TagNames
 from labelloop.setup.proposal import THRESHOLDS, Proposal, rounded
 from labelloop.setup.table_proposal import TableProposal
@@ -127,6 +128,10 @@ _STORE = ("uri", "endpoint_url", "access_key", "secret_key", "session_token", "r
 
 def _store(a: Answers, seen: Proposal) -> Table:
     found = _table(**{key: a.store.get(key) for key in _STORE})
+    if a.table is None and seen.confidence_divisor is not None:
+        found.add("confidence_divisor", int(seen.confidence_divisor))
+        in_words = "in percent" if seen.confidence_divisor == PERCENT else "with a decimal comma"
+        _note(found, "confidence_divisor", in_words)
     if a.is_folder:
         _say(found, *_served(seen))
     else:

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
-from labelloop.reading.confidence import confidence
+from labelloop.reading.confidence import confidence, divisor_of
 from labelloop.reading.flag import flag
 from labelloop.reading.number import number
 from labelloop.reading.tag_names import TagNames
@@ -51,6 +52,8 @@ class Proposal:
     """The share of the predictions with a confidence below each threshold."""
     flagged: float
     """The share with a flag or a correction."""
+    confidence_divisor: float | None = None
+    """What confidences are divided by, where they aren't numbers from 0 to 1 as they stand."""
     n_tagged: int = 0
     """How many of those looked at have any tag."""
     n_large: int = 0
@@ -90,8 +93,12 @@ def propose(
         for tags, at in zip(tagged, stored_at, strict=True)
     ]
     classes = Counter(t[names.predicted_class] for t in tagged if t.get(names.predicted_class))
-    sure = [c for t in tagged if (c := read(number, t.get(names.confidence, ""))) is not None]
-    said = sum(
+    said = [text for t in tagged if (text := t.get(names.confidence, "").strip())]
+    divisor = divisor_of(said)
+    sure = [
+        c for text in said if (c := read(partial(confidence, divisor=divisor), text)) is not None
+    ]
+    n_flagged = sum(
         bool(read(flag, t.get(names.flagged, "")) or t.get(names.corrected_class)) for t in tagged
     )
     n = len(tagged)
@@ -102,7 +109,8 @@ def propose(
         n_looked_at=n,
         per_day=per_day(moments, n_listed),
         below={at: sum(c < at for c in sure) / n if n else 0.0 for at in THRESHOLDS},
-        flagged=said / n if n else 0.0,
+        flagged=n_flagged / n if n else 0.0,
+        confidence_divisor=divisor,
         n_tagged=sum(map(bool, tagged)),
         n_large=n_large,
         could_be_classes=could_be_classes(tagged) if unknown else {},
@@ -135,6 +143,9 @@ def tag_names(
         rest = {n: v for n, v in values.items() if n not in chosen.values()}
         by_values = key in {"predicted_class", "confidence", "timestamp"}
         found = called((key, *OTHER_NAMES[key]), rest, FITS[key], by_values=by_values)
+        if found is None and key == "confidence":
+            named = (key, *OTHER_NAMES[key])
+            found = called(named, rest, lambda v: divisor_of(v) is not None, by_values=False)
         if found is not None:
             chosen[key] = found
     standard = asdict(TagNames())

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import (
@@ -250,6 +250,12 @@ class MemoryLog:
                 shadows=shadows.get(sample_id, {}),
             )
         return found
+
+    def places(self) -> Any:
+        """(N,) int64, sorted: the places on the line of all samples with a serving prediction."""
+        import numpy as np
+
+        return np.sort(np.array([p.line for p in self._first_serving().values()], np.int64))
 
     def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""

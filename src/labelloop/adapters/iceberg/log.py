@@ -319,6 +319,15 @@ class IcebergLog:
             )
             return {row["sample_id"]: _known(row) for row in reading.rows(statement)}
 
+    def places(self) -> Any:
+        """(N,) int64, sorted: the places on the line of all samples with a serving prediction."""
+        import numpy as np
+
+        with self._reading() as reading:
+            batches = reading.batches(log_sql.places(reading.source("predictions")))
+            found = [batch.column("line").to_numpy() for batch in batches]
+        return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
+
     def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
         if not sample_ids:

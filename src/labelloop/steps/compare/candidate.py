@@ -54,7 +54,7 @@ def from_file(
     table = _table(path)
     answers: dict[str, str] = {}
     column = table.column("confidence").combine_chunks()
-    bad = confidences(column, "confidence", 1.0).bad
+    bad = confidences(column, "confidence").bad
     for row, unread in zip(table.to_pylist(), bad, strict=True):
         sample_id, said, sure = (row[name] for name in COLUMNS)
         if sample_id is None:

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
+from labelloop.core.line import line
 from labelloop.core.sample import (
     HASH_OF_TEXT,
     HASH_OF_URI,
@@ -25,6 +27,7 @@ from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import LoggedSample, PredictionLog
 from labelloop.ports.notifications import Notifications
 from labelloop.ports.store import Store, StoredObject
+from labelloop.reading.exclude import Exclude
 from labelloop.reading.tag_names import TagNames
 from labelloop.reading.tags import Reading, TaggedObject, read_tags
 from labelloop.steps.index.batch_writer import recover_batches, write_batches
@@ -37,6 +40,8 @@ So does one whose metadata can't be read: it may be half written.
 
 SETTLED = timedelta(hours=1)
 """An object this much older than the last listing was seen by it, whatever the server's clocks."""
+
+EMPTY = "it is empty: 0 bytes"
 
 _CHUNK = 50_000
 """Objects of a listing for which the log is asked together: each time costs a look at all its names."""
@@ -133,6 +138,8 @@ class Index:
         classes: Sequence[str],
         renamed: Mapping[str, str],
         unusable_is_wrong: bool = False,
+        confidence_divisor: float | None = None,
+        exclude: Exclude | None = None,
         feedback_horizon: timedelta,
         clock: Clock,
         progress: Progress,
@@ -147,6 +154,8 @@ class Index:
         self._classes = frozenset(classes)
         self._renamed = renamed
         self._unusable_is_wrong = unusable_is_wrong
+        self._divisor = confidence_divisor
+        self._exclude = exclude
         self._horizon = feedback_horizon
         self._clock = clock
         self._progress = progress
@@ -261,7 +270,11 @@ class Index:
         notified = self._notifications.end() if self._notifications else None
         found = _Found()
         n_pending = 0
-        for objects in _chunks(self._store.objects()):
+        held = None if known_before is None else self._log.places()
+        for listed in _chunks(self._store.objects()):
+            objects = self._without_excluded(listed, found)
+            if not objects:
+                continue
             counts.n_listed += len(objects)
             newest = max([o.last_modified for o in objects] + ([newest] if newest else []))
             n_pending += self._read(
@@ -271,6 +284,7 @@ class Index:
                 known_before=known_before,
                 retry=retry,
                 forgotten=forgotten,
+                held=held,
             )
             self._progress("listed", counts.n_listed, None)
             if found.is_full:
@@ -291,7 +305,7 @@ class Index:
 
     def _digest(self) -> str:
         """What decides whether tags can be read: where it changes, rows set aside may be mended."""
-        rules = (self._names, self._unusable_is_wrong, sorted(self._renamed.items()))
+        rules = (self._names, self._unusable_is_wrong, sorted(self._renamed.items()), self._divisor)
         text = "\0".join([repr(rules), *sorted(self._classes)])
         return sha256(text.encode()).hexdigest()
 
@@ -307,10 +321,13 @@ class Index:
         retry: bool,
         forgotten: Tombstones,
         notified: bool = False,
+        held: Any = None,
     ) -> int:
         """Read what may be new of some objects; returns how many are pending.
 
-        Tags of objects that were `notified` may have changed at any age.
+        Tags of objects that were `notified` may have changed at any age. `held`: the places on the line
+        of what the log held when the listing began. An object that was stored long ago may be new all the
+        same: replication and backups keep the time of the first storing.
         """
         recent = {
             o.sample_id for o in objects if notified or now - o.last_modified <= self._horizon
@@ -325,6 +342,10 @@ class Index:
             or known_before is None
             or o.last_modified >= known_before
         ]
+        if held is not None and len(asked) < len(objects):
+            already = {o.sample_id for o in asked}
+            settled = [o for o in objects if o.sample_id not in already]
+            asked += self._not_among(held, settled)
         gone = forgotten.among(o.sample_id for o in asked)
         asked = [o for o in asked if o.sample_id not in gone]
         known = self._log.known([o.sample_id for o in asked])
@@ -340,12 +361,13 @@ class Index:
                     content_hash=stored.content_hash,
                     size_bytes=stored.size_bytes,
                     tags=tags,
-                    fault=stored.fault,
+                    fault=stored.fault or ("" if stored.size_bytes else EMPTY),
                 ),
                 self._names,
                 classes=self._classes | _said_before(known.get(stored.sample_id)),
                 renamed=self._renamed,
                 unusable_is_wrong=self._unusable_is_wrong,
+                confidence_divisor=self._divisor,
                 salt=self._log.salt,
                 received_at=now,
             )
@@ -356,6 +378,30 @@ class Index:
             else:
                 self._note_new(stored, reading, found, mended=stored.uri in aside)
         return n_pending
+
+    def _not_among(self, held: Any, objects: Sequence[StoredObject]) -> list[StoredObject]:
+        """The objects whose place on the line isn't among `held`, which is sorted."""
+        import numpy as np
+
+        salt = self._log.salt
+        places = np.fromiter((line(o.sample_id, salt) for o in objects), np.int64, len(objects))
+        at = np.searchsorted(held, places)
+        there = np.zeros(len(objects), bool)
+        inside = at < len(held)
+        there[inside] = held[at[inside]] == places[inside]
+        return [objects[i] for i in np.flatnonzero(~there).tolist()]
+
+    def _without_excluded(self, listed: list[StoredObject], found: _Found) -> list[StoredObject]:
+        """What of a listing is an input; what is none isn't set aside any longer."""
+        if self._exclude is None:
+            return listed
+        excluded = [o.uri for o in listed if self._exclude.matches(o.sample_id)]
+        if not excluded:
+            return listed
+        with self._ledger.read() as tx:
+            found.mended += rejects.existing(tx, excluded)
+        gone = set(excluded)
+        return [o for o in listed if o.uri not in gone]
 
     def _may_be_new(
         self,
