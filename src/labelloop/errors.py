@@ -118,6 +118,10 @@ class AnnotatorDenied(AnnotatorError):
     """The annotator refused the account."""
 
 
+class RequestTooLarge(AnnotatorError):
+    """A request is larger than the annotator, or a proxy before it, takes; nothing was carried out."""
+
+
 class BucketRefused(AnnotatorError):
     """The annotator can't, or won't, open the bucket that its tasks point into."""
 

@@ -15,6 +15,7 @@ from labelloop.errors import (
     AnnotatorUnavailable,
     LabelloopError,
     ProjectGone,
+    RequestTooLarge,
 )
 from labelloop.ports.annotator import ProjectSpec, TaskData
 from tests.faults.stub import Asked, Reply, Stub, dripping
@@ -219,6 +220,15 @@ def test_html_in_place_of_json_says_so(connect: Connect, fake: Stub) -> None:
         connect(fake.url).projects()
 
 
+def test_a_limit_of_a_proxy_is_named_and_nothing_was_carried_out(
+    connect: Connect, fake: Stub
+) -> None:
+    fake.answer = lambda _: Reply(413, b"<html>413 Request Entity Too Large</html>")
+    with pytest.raises(RequestTooLarge, match=r"takes no request of \d+ bytes") as caught:
+        connect(fake.url).import_tasks(1, TASKS)
+    assert "client_max_body_size" in caught.value.remedy
+
+
 def test_a_page_of_404_is_no_missing_project(connect: Connect, fake: Stub) -> None:
     fake.answer = lambda _: Reply(404, b"<html>no such app</html>", "text/html")
     for call in (
@@ -314,7 +324,7 @@ def test_an_expired_access_token_is_renewed_in_the_middle(connect: Connect, fake
     annotator = connect(fake.url, PERSONAL)
     annotator.projects()
     tokens.expire()
-    assert list(annotator.import_tasks(1, TASKS)) == [1]
+    assert list(annotator.import_tasks(1, TASKS)) == ["1"]
 
 
 @pytest.mark.mistake("token-refused")

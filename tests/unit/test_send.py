@@ -583,6 +583,31 @@ def test_a_project_of_another_name_is_no_obstacle(
     assert other.loop.send().n_sent > 0
 
 
+# --- a proxy that takes small requests only ----------------------------------------------------
+
+
+def test_a_request_that_is_too_large_is_sent_in_parts(drawn: World) -> None:
+    drawn.annotator.most_bytes = 500
+    n = len(drawn.draws())
+    assert drawn.loop.send().n_sent == n
+    assert drawn.states() == {TaskState.SENT: n}
+    imports = drawn.annotator.calls.count("import_tasks")
+    assert n // 3 < imports < 2 * n
+    assert max(Counter(drawn.remote_keys()).values()) == 1
+
+
+@pytest.mark.mistake("request-too-large")
+def test_a_task_that_is_too_large_alone_waits_and_the_limit_is_named(drawn: World) -> None:
+    drawn.annotator.most_bytes = 40
+    n = len(drawn.draws())
+    with pytest.raises(InputTooLarge, match="takes no request of") as caught:
+        drawn.loop.send()
+    assert caught.value.remedy == "raise its most_bytes"
+    assert drawn.states() == {TaskState.DRAWN: n}
+    drawn.annotator.most_bytes = None
+    assert drawn.loop.send().n_sent == n
+
+
 # --- images by way of Label Studio ------------------------------------------------------------
 
 OWN_LINKS = (ACCURACY + LOW).replace("budget", 'images = "label-studio"\nbudget')

@@ -48,7 +48,7 @@ name = "flagged"
 purpose = "training"
 where = "flagged or corrected_class is not null"
 budget = {flagged_budget}
-show = ["predicted_class", "corrected_class"]
+show = ["predicted_class", "confidence", "corrected_class"]
 
 [training]
 confidence = {min_confidence}

@@ -187,6 +187,7 @@ class Annotator(Protocol):
         Raises:
             ProjectGone: the project no longer exists.
             AnnotatorError: the project takes no such tasks.
+            RequestTooLarge: fewer at a time may be taken.
         """
 
     def find(self, project_ref: str, task_keys: Sequence[str]) -> Sequence[RemoteTask]:

@@ -263,7 +263,7 @@ def _flagged(seen: Proposal) -> Table:
         name="flagged",
         purpose="training",
         where="flagged or corrected_class is not null",
-        show=["predicted_class", "corrected_class"],
+        show=["predicted_class", "confidence", "corrected_class"],
     )
 
 

@@ -17,6 +17,7 @@ from labelloop.errors import (
     ArgumentError,
     BucketRefused,
     ProjectGone,
+    RequestTooLarge,
 )
 from labelloop.ports.annotator import (
     AnnotatorFacts,
@@ -103,6 +104,8 @@ class MemoryAnnotator:
         """The buckets that it won't open."""
         self.buckets: dict[str, dict[str, BucketAccess]] = {}
         """By project: the buckets that it may open."""
+        self.most_bytes: int | None = None
+        """The largest request that it takes; None: any."""
         self.access_expires_at: datetime | None = None
         self._timeout_s = timeout_s
         self._page_size = page_size
@@ -201,6 +204,11 @@ class MemoryAnnotator:
 
         def carry_out() -> Sequence[str]:
             self._require(project_ref)
+            size = len(json.dumps([dict(task.data) for task in tasks]))
+            if self.most_bytes is not None and size > self.most_bytes:
+                raise RequestTooLarge(
+                    f"it takes no request of {size} bytes", remedy="raise its most_bytes"
+                )
             kind = self._projects[project_ref].spec.kind
             if any(kind not in task.data for task in tasks):
                 raise AnnotatorError(

@@ -34,6 +34,7 @@ from labelloop.errors import (
     ArgumentError,
     BucketRefused,
     ProjectGone,
+    RequestTooLarge,
 )
 from labelloop.ports.annotator import (
     AnnotatorFacts,
@@ -262,7 +263,7 @@ class LabelStudioAnnotator:
             # Here Label Studio itself answers with a page of HTML: ask it in another way.
             self._require_project(project_ref)
             raise exc from None
-        except (AnnotatorUnavailable, AnnotatorDenied):
+        except (AnnotatorUnavailable, AnnotatorDenied, RequestTooLarge):
             raise
         except AnnotatorError as exc:
             mended = "mend its labelling config under Settings, Labeling Interface"

@@ -27,7 +27,13 @@ from labelloop.adapters.label_studio.address import (
     trust,
 )
 from labelloop.adapters.label_studio.payloads import Access
-from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable, frameless
+from labelloop.errors import (
+    AnnotatorDenied,
+    AnnotatorError,
+    AnnotatorUnavailable,
+    RequestTooLarge,
+    frameless,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -273,6 +279,13 @@ class LabelStudioApi:
         if status in {401, 403}:
             raise AnnotatorDenied(
                 f"Label Studio at {self.url} refused the token{said}", remedy=self._token_remedy()
+            )
+        if status == 413:
+            size = response.request.headers.get("content-length", "some")
+            raise RequestTooLarge(
+                f"{self.url} takes no request of {size} bytes{said}",
+                remedy="raise the limit of the proxy before Label Studio (client_max_body_size of nginx), "
+                "or Label Studio's DATA_UPLOAD_MAX_MEMORY_SIZE",
             )
         if status == 404 and _is_json(response):
             raise NotFound(f"Label Studio at {self.url} knows nothing at {asked}{said}")

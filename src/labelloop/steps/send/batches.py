@@ -10,7 +10,14 @@ from dataclasses import replace
 
 from labelloop.core.queue import Queue
 from labelloop.core.task import Task
-from labelloop.errors import AnnotatorDenied, AnnotatorError, AnnotatorUnavailable, ProjectGone
+from labelloop.errors import (
+    AnnotatorDenied,
+    AnnotatorError,
+    AnnotatorUnavailable,
+    InputTooLarge,
+    ProjectGone,
+    RequestTooLarge,
+)
 from labelloop.ledger import tasks
 from labelloop.ledger.tasks import SendableTask
 from labelloop.ports.annotator import Project
@@ -38,6 +45,7 @@ class Batches:
         self.n_sent = 0
         self.n_found = 0
         self.n_unavailable = 0
+        self._at_most = BATCH
 
     def send(self, queue: Queue) -> None:
         """Send what is drawn; while one batch is imported the inputs of the next are prepared."""
@@ -98,8 +106,17 @@ class Batches:
         if doubtful and fresh:
             fresh = self._without_held(queue, project, fresh)
         self.n_found += len(batch.tasks) - len(fresh)
-        if fresh:
-            self.n_sent += self._import(queue, project, replace(batch, tasks=fresh))
+        while fresh:
+            some = fresh[: self._at_most]
+            try:
+                self.n_sent += self._import(queue, project, replace(batch, tasks=some))
+            except RequestTooLarge as exc:
+                self._at_most = max(1, len(some) // 2)
+                if len(some) > 1:
+                    continue
+                key = some[0].task.task_key
+                self._inputs.too_large[key] = InputTooLarge(exc.args[0], remedy=exc.remedy)
+            fresh = fresh[len(some) :]
 
     def _import(
         self,
@@ -129,6 +146,9 @@ class Batches:
             self._take_back(sending, "the project is gone")
             raise
         except AnnotatorDenied:
+            raise
+        except RequestTooLarge:
+            self._take_back(sending, "the request was too large")
             raise
         except AnnotatorUnavailable as exc:
             if not exc.carried_out:
