@@ -4,10 +4,12 @@ import fcntl
 import os
 import struct
 import termios
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,12 +23,16 @@ from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.measuring.measured import Confusion
+from labelloop.views.sentences import over_time
 from labelloop.views.status import QueueStatus, Status
 from labelloop.views.table import Mark, Table, names, numbers
-from labelloop.views.tables.accuracy import accuracies, of_measure
+from labelloop.views.tables.accuracy import accuracies, at_a_glance, of_measure
 from labelloop.views.tables.confusion import confusion
 from labelloop.views.tables.status import of_status
+from labelloop.views.verbs import measure_line
+from tests.history import History
 from tests.unit.conftest import MakeWorld
+from tests.world import START
 
 AT = datetime(2026, 11, 25, 19, 12, tzinfo=UTC)
 
@@ -199,3 +205,20 @@ def test_an_accuracy_table_has_no_column_of_zeros() -> None:
 
 def test_before_anything_is_drawn_a_measure_has_no_empty_tables(make_world: MakeWorld) -> None:
     assert of_measure(make_world().loop.measure(), "UTC") == []
+
+
+def test_a_first_look_at_a_measure_fits_a_screen(make_world: MakeWorld, tmp_path: Path) -> None:
+    world = make_world()
+    classes = tuple(f"landscape {i}" for i in range(9))
+    History(world.loop.project.ledger, tmp_path / "sets", classes, now=START).write(30)
+    measured = world.loop.measure()
+    lines = [measure_line(measured), *over_time(measured.trend, "UTC")]
+    shown = [part for text in lines for part in textwrap.wrap(text, 80)]
+    for table in at_a_glance(measured):
+        shown += ["", table.title, *printed(table)]
+    assert len(shown) + 2 <= 24
+    assert "the newest 4 of 30" in "\n".join(shown)
+    assert "the lowest 3 of 9" in "\n".join(shown)
+    lowest = [float(row[1][:-1]) for row in at_a_glance(measured)[1].rows]
+    assert lowest == sorted(lowest)
+    assert len(of_measure(measured, "UTC")) > 4

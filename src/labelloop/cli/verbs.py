@@ -146,19 +146,30 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 @click.command()
 @click.option("--since", type=_Instant(), help="A period: predictions from this instant on.")
 @click.option("--until", type=_Instant(), help="A period: predictions before this instant.")
+@click.option("--all", "every", is_flag=True, help="Show every table.")
 @with_config
-def measure(config: Path, as_json: bool, since: datetime | None, until: datetime | None) -> None:
-    """The accuracy by round, day, class and model, each with its interval, and whether it fell."""
+def measure(
+    config: Path, as_json: bool, since: datetime | None, until: datetime | None, every: bool
+) -> None:
+    """The accuracy by round, day, class and model, each with its interval, and whether it fell.
+
+    Shows what fits a screen: the newest rounds, and the classes that are most often wrong.
+    """
     from labelloop.views.sentences import over_time
-    from labelloop.views.tables.accuracy import of_measure
+    from labelloop.views.tables.accuracy import at_a_glance, of_measure
 
     with opened(config, quiet=as_json) as loop:
         measured = loop.measure(since=since, until=until)
     _show("measure", measured, as_json)
-    if not as_json:
-        for text in over_time(measured.trend, loop.settings.project.timezone):
-            click.echo(wrapped(text, 0))
-        print_tables(of_measure(measured, loop.settings.project.timezone))
+    if as_json:
+        return
+    timezone = loop.settings.project.timezone
+    for text in over_time(measured.trend, timezone):
+        click.echo(wrapped(text, 0))
+    whole = of_measure(measured, timezone)
+    print_tables(whole if every else at_a_glance(measured))
+    if whole and not every:
+        click.echo("\nlabelloop measure --all shows every table")
 
 
 @click.command()

@@ -38,6 +38,31 @@ def of_measure(m: "Measured", timezone: str) -> list[Table]:
     return [table for table in found if table.rows]
 
 
+_NEWEST_ROUNDS, _LOWEST_CLASSES = 4, 3
+"""What a first look shows: with the lines above, it fits a screen of 24 lines."""
+
+
+def at_a_glance(m: "Measured") -> list[Table]:
+    """The newest rounds, or the period that was asked for, and the classes most often wrong."""
+    of = m.period.name if m.period else "last 7 days"
+    known = [a for a in m.by_class if isinstance(a.estimate, Estimate)]
+    lowest = sorted(known, key=lambda a: (_value(a.estimate), a.name))[:_LOWEST_CLASSES]
+    rounds = m.rounds[-_NEWEST_ROUNDS:]
+    newest = f"Accuracy by round, the newest {len(rounds)} of {len(m.rounds):,}"
+    least = f"Accuracy by predicted class, the lowest {len(lowest)} of {len(m.by_class):,}, {of}"
+    found = (
+        accuracies("Accuracy of the period", [m.period])
+        if m.period
+        else accuracies(newest, rounds),
+        accuracies(least, lowest, "the model said"),
+    )
+    return [table for table in found if table.rows]
+
+
+def _value(e: Estimate | Undefined) -> float:
+    return 1.0 if isinstance(e, Undefined) else e.value
+
+
 def of_report(q: "Quality") -> list[Table]:
     """Every table of a report that has a row, in its order."""
     return [table for table in chain.from_iterable(by_picture(q).values()) if table.rows]
