@@ -34,7 +34,6 @@ run dir = {home}
 log file = {home}/$name.log
 mon cluster log file = {home}/cluster.log
 rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
-rgw dns name = s3.localhost
 """
 
 

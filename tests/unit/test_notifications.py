@@ -65,6 +65,7 @@ def seaweedfs(kind: str, path: str = f"/buckets/b/{ODD}", **entry: object) -> di
         (of_ceph(QUOTED), [QUOTED, ODD]),
         (of_ceph("plain/1.png"), ["plain/1.png"]),
         (of_ceph("%ff.png"), ["%ff.png"]),
+        (of_ceph(500 * "%C3%BC"), [500 * "ü"]),
         (MINIO, [ODD]),
         (SNS, [ODD]),
         (SQS, [ODD, ODD]),

@@ -11,6 +11,9 @@ SEAWEEDFS_BUCKETS = "/buckets/"
 _QUOTING = frozenset({"aws:s3", "minio:s3"})
 """Servers whose records hold keys as a form does, "a+b" for "a b". Ceph's hold them as they are."""
 
+_LONGEST_KEY = 1024
+"""Bytes; servers refuse to look a longer one up."""
+
 _WITH_KEYS = ("ObjectCreated:", "ObjectTagging:", "Object Created", "Object Tags ")
 
 
@@ -61,7 +64,7 @@ def _of_record(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if record["eventName"].removeprefix("s3:").startswith(_WITH_KEYS):
         bucket, key = _text(record["s3"]["bucket"]["name"]), _text(record["s3"]["object"]["key"])
         quoted = record.get("eventSource") in _QUOTING
-        if not quoted:
+        if not quoted and len(key.encode()) <= _LONGEST_KEY:
             yield bucket, key
         try:
             plain = unquote_plus(key, errors="strict")
