@@ -265,3 +265,52 @@ def test_a_forgotten_audit_leaves_the_list_and_the_others_decide(make_world: Mak
     assert after.n_wrong == before.n_wrong - 2
     assert after.n_accepted == before.n_accepted - 1
     assert len(model_rows(world)) == after.n_accepted
+
+
+def test_skipped_audits_dont_wait_for_an_answer(make_world: MakeWorld) -> None:
+    world = make_world(queues(250), head=PLAIN)
+    round_of(world, 400, answer=False)
+    ids = [t.remote_id for p in world.annotator.projects() for page in world.annotator.tasks(p.project_ref)
+               for t in page]  # fmt: skip
+    for task in ids[:100]:
+        world.annotator.skip(task, by="ana")
+    world.loop.collect()
+    assert "150 of 250 audits wait for an answer, 100 were skipped" in world.loop.build().guarantee
+    for task in ids[100:]:
+        world.annotator.answer(task, "cat", by="ana")
+    world.loop.collect()
+    said = world.loop.build().guarantee
+    assert "100 of 250 audits were skipped or can't be answered and count as wrong" in said
+    assert "wait" not in said
+    assert "too often wrong" not in said
+
+
+@pytest.mark.mistake("no-guarantee")
+def test_a_model_that_is_too_often_wrong_is_told_so_while_answers_and_rounds_are_missing(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(queues(250), head=PLAIN)
+    world.traffic(330, predicted_class="dog", confidence="0.99")
+    world.loop.index()
+    world.loop.select()
+    world.loop.send()
+    ids = [t.remote_id for p in world.annotator.projects() for page in world.annotator.tasks(p.project_ref)
+               for t in page]  # fmt: skip
+    for task in ids[:-3]:
+        world.annotator.answer(task, "cat", by="ana")
+    world.loop.collect()
+    wrong = "the model is too often wrong even where it is surest"
+    assert f"round 1: none can be kept, {wrong}" in world.loop.build().guarantee
+    world.configure(queues(40), head=PLAIN)
+    world.clock.pass_(days=1)
+    world.traffic(200, predicted_class="dog", confidence="0.99")
+    world.loop.index()
+    world.loop.select()
+    world.loop.send()
+    world.answer_all("cat")
+    world.loop.collect()
+    built = world.loop.build()
+    assert [s.closed for s in built.certificates] == [True, False]
+    assert f"round 1: none can be kept, {wrong}" in built.guarantee
+    assert f"round 2: {wrong}: 20 errors in the 20 checked labels" in built.guarantee
+    assert built.certificates[1].n_audits_needed is None

@@ -33,14 +33,14 @@ def register_round(
     earlier = [r for r in rounds.every(tx) if r.round in open_one.rounds]
     n_people = rounds.n_draws_for_training(tx, [r.round for r in earlier]) + human
     sizes = [r.n_frame for r in earlier] + [made.n_frame]
-    more = audits_to_close(
+    audits = audits_to_close(
         list(zip(sizes, [*open_one.audits, n_audits], strict=True)),
         max_error=open_one.max_error,
         failure_probability=open_one.failure_probability,
         promise=open_one.promise,
         human_labels=n_people if open_one.promise == "training-set" else 0,
     )
-    certificates.add_round(tx, open_one, made.round, n_audits=n_audits, closed=more is None)
+    certificates.add_round(tx, open_one, made.round, n_audits=n_audits, closed=audits.enough)
 
 
 def _opened(tx: Transaction, terms: Terms, now: datetime) -> RegisteredCertificate:

@@ -9,17 +9,28 @@ import numpy as np
 
 from labelloop.core.arrays import risk_bins
 from labelloop.core.certificate import RegisteredCertificate
+from labelloop.core.estimate import Undefined
 from labelloop.core.outcome import is_wrong, outcome
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Round
 from labelloop.core.sample import RISK_BINS, risk_bin
+from labelloop.core.task import TaskState
 from labelloop.ledger import Transaction, risks, rounds
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.learned_risk import LearnedRisk
 from labelloop.ports.log import LabelCount, LabelPart, PredictionLog
 from labelloop.sampling.blind import Cell, by_confidence
-from labelloop.statistics.certify_counts import ListCounts, audits_to_close, certify_counts
+from labelloop.statistics.audit import TOO_WRONG
+from labelloop.statistics.certify_counts import (
+    CountsCertificate,
+    ListCounts,
+    audits_to_close,
+    certify_counts,
+)
 from labelloop.statistics.risk import RiskModel
+from labelloop.statistics.wilson import wilson
+
+_LOST = {TaskState.SKIPPED, TaskState.UNAVAILABLE, TaskState.ABANDONED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +43,8 @@ class CertificateState:
         model labels kept, of so many that could be; 0 while it is open
     human_labels
         people's training labels of its rounds, which its promise counts
+    n_lost
+        audits that nobody can answer any more, or that people skipped: they count as wrong
     reason, n_audits_needed
         why so many are kept, or none; about how many audits in all would help
     """
@@ -45,6 +58,7 @@ class CertificateState:
     risk_version: int | None
     n_audits: int
     n_answered: int
+    n_lost: int
     n_wrong: int
     human_labels: int
     n_accepted: int
@@ -127,38 +141,39 @@ def _certified(
         risk_version=c.risk_version,
         n_audits=len(every_audit),
         n_answered=sum(d.label is not None for d in every_audit),
+        n_lost=sum(d.label is None and d.state in _LOST for d in every_audit),
         n_wrong=0,
         human_labels=human_labels,
         n_accepted=0,
         n_listed=0,
-        reason="its audits are not complete: more rounds are needed",
+        reason="",
         n_audits_needed=None,
     )
     if not c.closed:
-        sizes = [(r.n_frame, n) for r, n in zip(frames, c.audits, strict=True)]
-        more = audits_to_close(
-            sizes,
+        return Certified(_open(tx, c, state, frames, every_audit), None)
+    bins = _bins(tx, c.risk_version, counts, every_audit)
+    listed = _contested_left_out(log, audits)
+
+    def decided(*, unanswered_wrong: bool) -> CountsCertificate:
+        return certify_counts(
+            [
+                _list(of_round, bins, drawn, unanswered_wrong=unanswered_wrong)
+                for of_round, drawn in zip(counts, listed, strict=True)
+            ],
             max_error=c.max_error,
             failure_probability=c.failure_probability,
             promise=c.promise,
             human_labels=human_labels,
         )
-        return Certified(replace(state, n_audits_needed=more), None)
-    bins = _bins(tx, c.risk_version, counts, every_audit)
-    listed = _contested_left_out(log, audits)
-    decision = certify_counts(
-        [_list(of_round, bins, drawn) for of_round, drawn in zip(counts, listed, strict=True)],
-        max_error=c.max_error,
-        failure_probability=c.failure_probability,
-        promise=c.promise,
-        human_labels=human_labels,
-    )
+
+    decision = decided(unanswered_wrong=True)
+    kept = bool(decision.n_accepted)
     state = replace(
         state,
         n_wrong=decision.n_wrong,
         n_accepted=decision.n_accepted,
         n_listed=decision.n_listed,
-        reason=decision.reason,
+        reason=decision.reason if kept else _not_kept(state, decided(unanswered_wrong=False)),
         n_audits_needed=decision.n_audits_needed,
     )
     if not decision.n_accepted:
@@ -167,6 +182,69 @@ def _certified(
     return Certified(
         state, LabelPart(frames=tuple(r.frame for r in frames), cells=cells, certificate=c.id)
     )
+
+
+def _open(
+    tx: Transaction,
+    c: RegisteredCertificate,
+    state: CertificateState,
+    frames: Sequence[Round],
+    audits: Sequence[Placed],
+) -> CertificateState:
+    """The state of a certificate whose audits don't suffice yet: how many would, if any would."""
+    n = sum(r.n_frame for r in frames)
+    audits_needed = audits_to_close(
+        [(r.n_frame, k) for r, k in zip(frames, c.audits, strict=True)],
+        max_error=c.max_error,
+        failure_probability=c.failure_probability,
+        promise=c.promise,
+        human_labels=state.human_labels,
+    ).n_needed
+    too_wrong = _surest_too_wrong(tx, c, n, state.human_labels, audits)
+    if too_wrong:
+        return replace(state, reason=f"{TOO_WRONG}: {too_wrong}")
+    lacking = (audits_needed or 0) - state.n_audits
+    help_ = (
+        f", about {lacking:,} more would do if the model is right where it is surest"
+        if lacking > 0
+        else ", more rounds are needed"
+    )
+    reason = f"{state.n_audits:,} audit labels are too few for a bound{help_}"
+    return replace(state, reason=reason, n_audits_needed=audits_needed)
+
+
+def _surest_too_wrong(
+    tx: Transaction,
+    c: RegisteredCertificate,
+    n: int,
+    human_labels: int,
+    audits: Sequence[Placed],
+) -> str:
+    """What the answers say against the half of the traffic that the model is surest of; empty: nothing.
+
+    That is a hint, not a test: more audits change nothing where errors are certainly too many.
+    """
+    bins = _bins(tx, c.risk_version, [], audits)
+    surest = sorted(audits, key=lambda d: (bins[_cell(d)], d.line))[: (len(audits) + 1) // 2]
+    answered = [d for d in surest if d.label is not None]
+    wrong = sum(is_wrong(outcome(d.label, d.predicted_class)) for d in answered)
+    rate = wilson(wrong, len(answered), level=0.9)
+    allowed = c.max_error * (1 + 2 * human_labels / n) if n else 1.0
+    if isinstance(rate, Undefined) or c.promise == "frame" or rate.low <= allowed:
+        return ""
+    return f"{wrong:,} errors in the {len(answered):,} checked labels of its surest half"
+
+
+def _not_kept(state: CertificateState, best: CountsCertificate) -> str:
+    """Why none is kept. `best`: what would be decided if every audit without an answer were right."""
+    if not best.n_accepted:
+        return f"none can be kept, {best.reason}"
+    waiting = state.n_audits - state.n_answered - state.n_lost
+    parts = [f"{waiting:,} of {state.n_audits:,} audits wait for an answer"] if waiting else []
+    if state.n_lost:
+        of = "" if waiting else f" of {state.n_audits:,} audits"
+        parts.append(f"{state.n_lost:,}{of} were skipped or can't be answered")
+    return f"{', '.join(parts)} and count as wrong"
 
 
 def _bins(
@@ -199,7 +277,11 @@ def _contested_left_out(
 
 
 def _list(
-    counts: Sequence[LabelCount], bins: Mapping[Cell, int], audits: Sequence[Placed]
+    counts: Sequence[LabelCount],
+    bins: Mapping[Cell, int],
+    audits: Sequence[Placed],
+    *,
+    unanswered_wrong: bool,
 ) -> ListCounts:
     n, n_kept = Counter[int](), Counter[int]()
     for c in counts:
@@ -211,7 +293,12 @@ def _list(
         np.array([n_kept[i] for i in range(RISK_BINS)]),
         bins=[bins[_cell(d)] for d in audits],
         lines=[d.line for d in audits],
-        wrong=[is_wrong(outcome(d.label, d.predicted_class)) for d in audits],
+        wrong=[
+            is_wrong(outcome(d.label, d.predicted_class))
+            if d.label is not None
+            else unanswered_wrong
+            for d in audits
+        ],
     )
 
 

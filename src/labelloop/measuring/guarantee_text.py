@@ -21,26 +21,15 @@ def guarantee(states: Sequence[CertificateState], min_confidence: float | None) 
         said.append(f"no guarantee: {other}model labels at confidence {min_confidence:g} or above")
     if not said:
         said.append("no model-made labels")
-    if rest:
-        said.append(_why_none(rest[-1]))
+    # a new one that waits for audits says nothing of why the last complete one failed
+    last = [[s for s in rest if s.closed is closed][-1:] for closed in (True, False)]
+    said += [_why_none(s) for of_kind in last for s in of_kind]
     return "; ".join(said)
 
 
 def _why_none(state: CertificateState) -> str:
-    """The reason why a certificate keeps no label yet, and what would help."""
-    of = _rounds(state)
-    waiting = state.n_audits - state.n_answered
-    if not state.closed:
-        lacking = (state.n_audits_needed or 0) - state.n_audits
-        help_ = f", about {lacking:,} more would do" if lacking > 0 else ", more rounds are needed"
-        return f"{of}: {state.n_audits:,} audit labels are too few for a bound{help_}"
-    if waiting:
-        return (
-            f"{of}: {waiting:,} of {state.n_audits:,} audits wait for an answer and count as wrong"
-        )
-    more = state.n_audits_needed
-    help_ = f"; about {more:,} audits in all would do" if more else ""
-    return f"{of}: none can be kept, {state.reason}{help_}"
+    """Why a certificate keeps no label yet, and what would help."""
+    return f"{_rounds(state)}: {state.reason}"
 
 
 def _rounds(state: CertificateState) -> str:

@@ -9,7 +9,9 @@ at most alpha, U <= c is proven.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from labelloop.core.arrays import Floats, Ints
 
 STEPS = 100
 """Prefixes that a frame is cut into."""
+TOO_WRONG = "the model is too often wrong even where it is surest"
 _SLACK = 90 / 58.4
 """90 audits where 58.4 without any error would do (5% at 95%): room for a few errors."""
 
@@ -87,14 +90,15 @@ class Audit:
         """How many prefixes to keep so that wrong ones are <= max_error (kept + human), and why.
 
         Each prefix is tested in turn, up to the first that fails; which ones are tested depends on
-        counts alone.
+        counts alone. One that would fail even without an error is passed over.
         """
+        too_few = (
+            f"{self.n_used} audits are too few to prove that at most {max_error:.1%} of kept "
+            "labels are wrong"
+        )
         if not prefixes.size.size:
-            return 0, (
-                f"{self.n_used} audits are too few to prove that at most {max_error:.1%} of kept "
-                "labels are wrong"
-            )
-        n_kept, last = 0, ""
+            return 0, too_few
+        n_tested, n_kept, last = 0, 0, ""
         for size, kept, used, k in zip(
             prefixes.size.tolist(),
             prefixes.kept.tolist(),
@@ -102,15 +106,23 @@ class Audit:
             prefixes.wrong.tolist(),
             strict=True,
         ):
-            errors = math.floor(max_error * (kept + human_labels)) + k + 1
-            if errors <= size and self._p_value(k, errors, size, used) > self.alpha:
+            allowed = math.floor(max_error * (kept + human_labels))
+            n_tested += 1
+            if self._fails(0, allowed, size, used):
+                continue  # it says nothing of the model: the labels had no say in that
+            if self._fails(k, allowed, size, used):
                 last = f"{k} errors in the {used} audits of the {size} least risky samples"
                 break
-            n_kept += 1
+            n_kept = n_tested
         if not n_kept:
-            return 0, f"the model is too often wrong even where it is surest: {last}"
+            return 0, f"{TOO_WRONG}: {last}" if last else too_few
         end = int(prefixes.size[n_kept - 1])
         return n_kept, f"kept the {end} least risky; then {last}" if last else "kept the whole list"
+
+    def _fails(self, k: int, allowed: int, size: int, used: int) -> bool:
+        """Whether k errors among the audits of a prefix don't prove that at most `allowed` are left."""
+        errors = allowed + k + 1
+        return errors <= size and self._p_value(k, errors, size, used) > self.alpha
 
     def _p_value(self, k: int, errors: int, size: int, used: int) -> float:
         """P(at most k audited) were `errors` of `size` wrong, `used` of them audited."""
@@ -153,24 +165,32 @@ def _hypergeometric(k: int, size: int, errors: int, counted: int) -> float:
     return float(min(1.0, np.exp(logs).sum()))
 
 
+def audits_for_half_of_more(
+    n: int, n_audits: int, max_error: float, alpha: float, human_labels: int
+) -> int | None:
+    """Audits with which tests start within the first half of a list that grows with its audits.
+
+    More audits come with more traffic, so the audited share stays what it is; `human_labels` stay as
+    they are. None: there is no audit yet, or all of the list is audited, so that nothing is left to
+    keep.
+    """
+    if not 0 < n_audits < n:
+        return None
+    enough = _enough(n_audits / n, max_error, alpha, human_labels)
+    return next(k for k in count(n_audits + 1) if enough(n * k // n_audits // 2))
+
+
 def first_grid_place(
     n: int, n_audits: int, max_error: float, alpha: float, human_labels: int
 ) -> int:
     """Where testing starts: the shortest prefix in which enough audits are expected; n + 1 if none
     is.
 
-    Enough is 90 at 5% and 95%, and in proportion to what an audit without any error needs
-    otherwise; human labels allow more errors and so need fewer audits. It depends on counts alone,
-    so it is fixed before any label is seen.
+    It depends on counts alone, so it is fixed before any label is seen.
     """
     if n_audits == 0 or n == 0:
         return n + 1
-    rate = n_audits / n
-
-    def enough(place: int) -> bool:
-        share = min(0.5, max_error * (place + human_labels) / place)
-        return place * rate >= _SLACK * math.log(alpha) / math.log1p(-share)
-
+    enough = _enough(n_audits / n, max_error, alpha, human_labels)
     if not enough(n):
         return n + 1
     # halving: any rule will do that looks at counts alone
@@ -179,3 +199,21 @@ def first_grid_place(
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return low
+
+
+def _enough(
+    rate: float, max_error: float, alpha: float, human_labels: int
+) -> Callable[[int], bool]:
+    """Whether a prefix has enough audits.
+
+    Enough is 90 at 5% and 95%, and in proportion to what an audit without any error needs
+    otherwise; human labels allow more errors and so need fewer audits.
+    """
+
+    def enough(place: int) -> bool:
+        if place < 1:
+            return False
+        share = min(0.5, max_error * (place + human_labels) / place)
+        return place * rate >= _SLACK * math.log(alpha) / math.log1p(-share)
+
+    return enough

@@ -223,19 +223,19 @@ def audits_needed(
         return None
     if first_grid_place(n, k, max_error, alpha, human_labels) <= n and k:
         return None
-    needed = audits_for_half(audit, max_error, human_labels)
-    return needed if needed > k else None
+    return audits_for_half(audit, max_error, human_labels)
 
 
-def audits_for_half(audit: Audit, max_error: float, human_labels: int) -> int:
-    """Audits with which tests start within the first half of the list, its present ones at least."""
+def audits_for_half(audit: Audit, max_error: float, human_labels: int) -> int | None:
+    """Audits with which tests start within the first half of the list; None: not even all would do."""
     low, high = audit.n_used, audit.n
     while low < high:
         middle = (low + high) // 2
         # half of the traffic kept is worth an audit
         place = first_grid_place(audit.n, middle, max_error, audit.alpha, human_labels)
         low, high = (low, middle) if place <= audit.n / 2 else (middle + 1, high)
-    return low
+    place = first_grid_place(audit.n, low, max_error, audit.alpha, human_labels)
+    return low if audit.n_used < low and place <= audit.n / 2 else None
 
 
 def _withheld(withheld: npt.ArrayLike | None, size: int) -> Bools:

@@ -14,10 +14,9 @@ import numpy.typing as npt
 from labelloop.core.arrays import Bools, Ints, same_length, truths
 from labelloop.core.sample import RISK_BINS
 from labelloop.errors import ArgumentError
-from labelloop.statistics.audit import Audit, Prefixes, first_grid_place
+from labelloop.statistics.audit import Audit, Prefixes, audits_for_half_of_more, first_grid_place
 from labelloop.statistics.certify import (
     Promise,
-    audits_for_half,
     audits_needed,
     check_bounds,
     decided,
@@ -190,6 +189,14 @@ def _summed(counts: Sequence[Ints]) -> Ints:
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class AuditsToClose:
+    """Whether a certificate's audits suffice; if not, how many in all would, where that is known."""
+
+    enough: bool
+    n_needed: int | None
+
+
 def audits_to_close(
     frames: Sequence[tuple[int, int]],
     *,
@@ -197,12 +204,12 @@ def audits_to_close(
     failure_probability: float,
     promise: str,
     human_labels: int,
-) -> int | None:
-    """About how many audits in all the frames, given as (samples, audits), need before it is worth
-    testing; None where they have enough.
+) -> AuditsToClose:
+    """Whether the audits of the frames, given as (samples, audits), suffice for a test; if not, how
+    many it takes in all, where rounds of this kind go on.
 
-    Enough is when tests can start within the first half of the list. Counts alone decide, so this
-    may say when a certificate's audits are complete.
+    They suffice when tests can start within the first half of the list. Counts alone decide, so
+    this may say when a certificate's audits are complete.
     """
     n = sum(size for size, _ in frames)
     share = audited_share(frames)
@@ -211,9 +218,18 @@ def audits_to_close(
     if kind is Promise.FRAME:
         # if none of so many is wrong, max_error is proven
         needed = math.ceil(math.log(failure_probability) / math.log1p(-max_error))
-        return None if used >= needed else needed
-    audit = Audit(n, used, None, failure_probability)
+        return AuditsToClose(used >= needed, _drawn(frames, needed, used))
     place = first_grid_place(n, used, max_error, failure_probability, human_labels)
     if used and place <= n / 2:
-        return None
-    return audits_for_half(audit, max_error, human_labels)
+        return AuditsToClose(enough=True, n_needed=None)
+    needed_used = audits_for_half_of_more(n, used, max_error, failure_probability, human_labels)
+    return AuditsToClose(
+        enough=False,
+        n_needed=None if needed_used is None else _drawn(frames, needed_used, used),
+    )
+
+
+def _drawn(frames: Sequence[tuple[int, int]], needed: int, used: int) -> int | None:
+    """How many audits to draw in all so that `needed` of them count: frames thin each other out."""
+    drawn = sum(k for _, k in frames)
+    return math.ceil(needed * drawn / used) if used else None
