@@ -12,11 +12,12 @@ from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.task import TaskState
-from labelloop.ledger import classes, task_counts
+from labelloop.ledger import classes, cursors, task_counts
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
 _CHUNK = 500
+_RELEASED = "rounds released before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,16 +296,47 @@ def content_drawn(tx: Transaction, purpose: Purpose, content_hashes: Sequence[st
     return found
 
 
-def content_of(tx: Transaction, purpose: Purpose) -> list[str]:
-    """The content hashes of every sample that was drawn for a purpose and not forgotten."""
-    return list(
-        tx.execute(
-            sa.select(t.draws.c.content_hash)
-            .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
-            .where(t.tasks.c.purpose == purpose.value, t.tasks.c.forgotten_at.is_(None))
-            .distinct()
-        ).scalars()
-    )
+def release_before(tx: Transaction, at: datetime) -> list[int]:
+    """Release the rounds that were made before `at`, for good; returns those that weren't yet.
+
+    The newest regular round stays, for there would be no judge left.
+    """
+    before, newest = released(tx), latest(tx)
+    if newest is None:
+        return []
+    until = min(at, newest.created_at)
+    made = [r.round for r in every(tx) if r.created_at < until and r.round not in before]
+    if made:
+        cursors.put(tx, _RELEASED, until.isoformat())
+    return made
+
+
+def released(tx: Transaction) -> frozenset[int]:
+    """The rounds whose evaluation labels may train, and so judge no more."""
+    value = cursors.get(tx, _RELEASED)
+    if value is None:
+        return frozenset()
+    until = datetime.fromisoformat(value)
+    return frozenset(r.round for r in every(tx) if r.created_at < until)
+
+
+def judging(tx: Transaction) -> tuple[set[str], set[str]]:
+    """The samples that rounds drew for evaluation, and their content hashes; released ones left out.
+
+    A sample that a released round and another one drew is the other one's. What forgotten samples
+    looked like isn't known any more.
+    """
+    rows = tx.execute(
+        sa.select(t.draws.c.sample_id, t.draws.c.content_hash, t.tasks.c.forgotten_at)
+        .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+        .where(
+            t.tasks.c.purpose == Purpose.EVALUATION.value,
+            t.draws.c.round.not_in(released(tx)),
+        )
+        .distinct()
+    ).all()
+    known = {r.content_hash for r in rows if r.forgotten_at is None}
+    return {r.sample_id for r in rows}, known
 
 
 def n_draws_for_training(tx: Transaction, numbers: Sequence[int]) -> int:

@@ -1,22 +1,25 @@
 """What the ledger's blind labels say now: accuracies by round, day, class and model, and the trend."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import is_wrong, outcome
-from labelloop.ledger import Transaction
+from labelloop.ledger import Transaction, rounds
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.accuracy import Accuracy, Keep, part_of
 from labelloop.measuring.agreement import Agreement, agreements
 from labelloop.measuring.kept_results import KeptResults
+from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.trend import Trend
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 
 WINDOW = timedelta(days=7)
 SKEW = timedelta(minutes=5)
+RELEASED = " (released)"
+"""Behind the name of a round whose evaluation labels may train by now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class Measured:
     period
         the accuracy of the period that was asked about; None: none was
     by_class, by_model, confusion
-        of that period, or else of the last seven days
+        of that period, or else of the last seven days, without the rounds that were released
     even
         whether all blind draws of the last seven days had the same chance within their rounds
     n_random_sample
@@ -84,23 +87,33 @@ def measured(
     lately = [r.frame for r in regular if r.reaches(now - WINDOW, now + SKEW)]
     last_seven_days = part_of("last 7 days", lately, week, level)
     frames = [r.frame for r in regular if r.reaches(since, until)] if asked else lately
+    released = rounds.released(tx)
+    judging = [f for f in frames if f.round.round not in released]
+
+    def marked(found: Sequence[MeasuredRound]) -> tuple[Accuracy, ...]:
+        return tuple(
+            replace(r.summary.accuracy, name=f"{r.summary.accuracy.name}{RELEASED}")
+            if r.round.round in released
+            else r.summary.accuracy
+            for r in found
+        )
 
     def split(of: Callable[[Placed], str]) -> tuple[Accuracy, ...]:
-        names = sorted({of(d) for f in frames for d in f.draws if inside(d)})
+        names = sorted({of(d) for f in judging for d in f.draws if inside(d)})
         return tuple(
-            part_of(name, frames, lambda d, name=name: inside(d) and of(d) == name, level)  # type: ignore[misc]
+            part_of(name, judging, lambda d, name=name: inside(d) and of(d) == name, level)  # type: ignore[misc]
             for name in names
         )
 
     return Measured(
         last_seven_days=last_seven_days,
         period=part_of(_named(since, until), frames, inside, level) if asked else None,
-        rounds=tuple(r.summary.accuracy for r in regular),
+        rounds=marked(regular),
         days=kept.days(),
         by_class=split(_predicted),
         by_model=split(lambda d: d.model),
-        confusion=_confusion(d for f in frames for d in f.draws if inside(d)),
-        extra_rounds=tuple(r.summary.accuracy for r in kept.rounds if r.round.extra),
+        confusion=_confusion(d for f in judging for d in f.draws if inside(d)),
+        extra_rounds=marked([r for r in kept.rounds if r.round.extra]),
         n_random_sample=_as_precise(last_seven_days.estimate),
         even=all(f.uniform for f in lately if any(week(d) for d in f.draws)),
         trend=kept.trend(now),

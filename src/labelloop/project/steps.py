@@ -156,6 +156,7 @@ def build(project: Project) -> "Build":
         clock=project.clock,
         progress=project.progress,
         with_texts=project.settings.input.kind == "text",
+        release_after=project.settings.training.release_evaluation_after,
     )
 
 

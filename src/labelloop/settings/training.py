@@ -1,5 +1,6 @@
 """[training]: which model labels may train."""
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import (
@@ -7,7 +8,7 @@ from pydantic import (
 )
 
 from labelloop.core.certificate import Terms
-from labelloop.settings.values import Section
+from labelloop.settings.values import Duration, Section
 
 
 class TrainingSettings(Section):
@@ -33,6 +34,13 @@ class TrainingSettings(Section):
         le=1,
         description="Keep the model's own label at or above this confidence where no certificate keeps "
         "any. No bound on how many are wrong comes with it. Left out: certified labels only.",
+    )
+
+    release_evaluation_after: Duration | None = Field(
+        None,
+        ge=timedelta(days=7),
+        description="Rounds older than this are released at the next `build`: their evaluation labels go "
+        "into the training set, and judge no model from then on. Left out: evaluation labels never train.",
     )
 
     def terms(self) -> Terms:

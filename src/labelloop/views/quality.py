@@ -14,7 +14,7 @@ from labelloop.ledger.rounds import Placed
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.calibration import Calibration, calibration
-from labelloop.measuring.measured import WINDOW, Measured
+from labelloop.measuring.measured import RELEASED, WINDOW, Measured
 from labelloop.ports.clock import Clock
 from labelloop.steps.measure import measure
 from labelloop.views.plan import Plan, plan
@@ -130,10 +130,9 @@ def quality(
 
 def _rounds(found: Sequence[Accuracy], regular: Sequence[BlindFrame]) -> tuple[Period, ...]:
     by_name = {f"round {f.round.round}": f for f in regular}
+    named = [(a, by_name.get(a.name.removesuffix(RELEASED))) for a in found]
     return tuple(
-        _period(a, by_name[a.name].draws, number=by_name[a.name].round.round)
-        for a in found
-        if a.name in by_name
+        _period(a, frame.draws, number=frame.round.round) for a, frame in named if frame is not None
     )
 
 

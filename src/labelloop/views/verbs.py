@@ -151,6 +151,10 @@ def build_line(r: "Built") -> str:
     """What `build` released, and below it what is promised of the model's labels."""
     text = f"{_dataset_text(r.training)}; {_dataset_text(r.evaluation)}"
     lines = [text]
+    if r.released:
+        of = "rounds " if len(r.released) > 1 else "round "
+        of += ", ".join(map(str, r.released))
+        lines.append(f"{of} released: evaluation labels may train now, and judge no more")
     if r.n_walled:
         whose = "its input is a copy" if r.n_walled == 1 else "their inputs are copies"
         lines.append(f"{counted(r.n_walled, 'label')} left out: {whose} of what evaluation drew")

@@ -5,15 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelloop.core.dataset import DESCRIPTION, MANIFEST, DatasetVersion, Row
 from labelloop.core.queue import Purpose
 from labelloop.core.round import FrameRange, Round
 from labelloop.errors import DatasetError
 from labelloop.ledger import Lease, Ledger, certificates, datasets, events, rounds
+from labelloop.ledger.datasets import in_order
 from labelloop.measuring.certificates import CertificateState, Certified, certified
 from labelloop.measuring.guarantee_text import guarantee
 from labelloop.ports.clock import Clock, Progress
@@ -51,6 +53,8 @@ class Built:
         every certificate of the project, as the answers stand now, oldest first
     n_walled
         labels of training queues that stay out: their inputs are byte-identical copies of evaluation's
+    released
+        rounds whose evaluation labels may train from now on
     """
 
     evaluation: BuiltDataset
@@ -58,6 +62,7 @@ class Built:
     guarantee: str
     certificates: tuple[CertificateState, ...]
     n_walled: int
+    released: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class Build:
         clock: Clock,
         progress: Progress,
         with_texts: bool = False,
+        release_after: timedelta | None = None,
     ) -> None:
         self._ledger = ledger
         self._log = log
@@ -93,10 +99,12 @@ class Build:
         self._clock = clock
         self._progress = progress
         self._with_texts = with_texts
+        self._release_after = release_after
 
     def run(self) -> Built:
         """Release a new version of each dataset whose content changed."""
         with self._ledger.lease("build") as lease:
+            released = self._release_rounds(lease)
             sources = self._sources()
             states = sources.certificates
             self._keep(lease, states)
@@ -104,7 +112,7 @@ class Build:
             described = self._described(states)
             training = self._release(lease, "training", self._training(sources), described)
         holds = guarantee(states, self._min_confidence)
-        return Built(evaluation, training, holds, tuple(states), sources.n_walled)
+        return Built(evaluation, training, holds, tuple(states), sources.n_walled, tuple(released))
 
     def again(self, damaged: Sequence[DatasetVersion]) -> list[DatasetVersion]:
         """Write released versions anew, each in its place, whose content is what a build gives now.
@@ -159,20 +167,39 @@ class Build:
 
     def _evaluation(self) -> "Iterator[pa.RecordBatch]":
         with self._ledger.read() as tx:
-            rows = list(datasets.human_rows(tx, Purpose.EVALUATION))
-        return manifest_file.from_rows(rows)
+            judging, _ = rounds.judging(tx)
+            rows = datasets.human_rows(tx, Purpose.EVALUATION)
+            return manifest_file.from_rows([row for row in rows if row.sample_id in judging])
+
+    def _release_rounds(self, lease: Lease) -> list[int]:
+        """Let the evaluation labels of old rounds train, where the settings say so."""
+        if self._release_after is None:
+            return []
+        now = self._clock.now()
+        with self._ledger.write(lease) as tx:
+            made = rounds.release_before(tx, now - self._release_after)
+            what = "its evaluation labels may train, and judge no more"
+            events.record(
+                tx, [events.Event(now, "build", "release", f"round {r}", what) for r in made]
+            )
+        return made
 
     def _sources(self) -> _Sources:
         """People's labels and parts of the log, without samples drawn for evaluation and their twins."""
         with self._ledger.read() as tx:
-            evaluated = {
-                sample for sample, why in _purposes(tx).items() if Purpose.EVALUATION in why
+            judging, walled = rounds.judging(tx)
+            trained = list(datasets.human_rows(tx, Purpose.TRAINING))
+            # a released answer was given without seeing the prediction, so it goes before another
+            released = {
+                row.sample_id: row
+                for row in datasets.human_rows(tx, Purpose.EVALUATION)
+                if row.sample_id not in judging
             }
-            walled = set(rounds.content_of(tx, Purpose.EVALUATION))
+            every_row = {row.sample_id: row for row in trained} | released
             usable = [
-                row
-                for row in datasets.human_rows(tx, Purpose.TRAINING)
-                if row.sample_id not in evaluated and not row.extra_answer
+                every_row[sample_id]
+                for sample_id in sorted(every_row, key=in_order)
+                if sample_id not in judging and not every_row[sample_id].extra_answer
             ]
             human = [row for row in usable if row.content_hash not in walled]
             drawn = rounds.drawn_samples(tx)
@@ -183,7 +210,12 @@ class Build:
                 certificates.every(tx),
                 without_samples=drawn,
                 without_content=sorted(walled),
-                human_by_round=Counter(row.round for row in human if row.round is not None),
+                # what a guarantee counts was fixed with its rounds: their training draws
+                human_by_round=Counter(
+                    row.round
+                    for row in human
+                    if row.round is not None and row.sample_id not in released
+                ),
             )
             every = rounds.every(tx)
         proven = [c.part for c in found if c.part is not None]
@@ -344,10 +376,6 @@ def _describe(path: Path, version: DatasetVersion, also: Mapping[str, object]) -
         **also,
     }
     write_description(path, described)
-
-
-def _purposes(tx: Any) -> dict[str, set[Purpose]]:
-    return rounds.purposes_of(tx, rounds.drawn_samples(tx))
 
 
 def _merged(frames: Sequence[tuple[FrameRange, bool]]) -> list[FrameRange]:

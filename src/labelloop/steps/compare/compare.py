@@ -11,7 +11,7 @@ import numpy as np
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
 from labelloop.errors import ArgumentError, DatasetError
-from labelloop.ledger import Ledger, comparisons, datasets
+from labelloop.ledger import Ledger, comparisons, datasets, rounds
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.ports.clock import Clock
@@ -170,8 +170,14 @@ def _judged_by(
 
 
 def judges(ledger: Ledger) -> list[BlindFrame]:
-    """The regular rounds with answers in which the newest serving model made every prediction drawn."""
-    every = [_without_forgotten(f) for f in blind_frames(ledger)]
+    """The regular rounds with answers in which the newest serving model made every prediction drawn.
+
+    Rounds that were released judge no more: models learn from them.
+    """
+    with ledger.read() as tx:
+        released = rounds.released(tx)
+    frames = [f for f in blind_frames(ledger) if f.round.round not in released]
+    every = [_without_forgotten(f) for f in frames]
     regular = [f for f in every if not f.round.extra and f.n_reached]
     if not regular:
         return []
