@@ -171,8 +171,18 @@ class Loop:
         step = steps.forget(self.project)
         return step.run(sample_ids, unknown_too=unknown_too, dry_run=dry_run)
 
-    def run(self, *, now: bool = False, report: Callable[[str, object], None] | None = None) -> Ran:
+    def run(
+        self,
+        *,
+        now: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        report: Callable[[str, object], None] | None = None,
+    ) -> Ran:
         """All six verbs, once. `report` hears each verb's result, or its error, as it ends.
+
+        `since`, `until`: a period in the past, which is drawn from once, in an extra round, in place of
+        a round that may be due.
 
         Where the store is down, no round is drawn: its traffic would be missing. At the end the log is
         tidied, where that is due; `report` hears of it then, as "log".
@@ -195,12 +205,24 @@ class Loop:
 
         indexed = attempt("index", self.index)
         collected = attempt("collect", self.collect)
-        selected = attempt("select", lambda: self.select(now=now)) if indexed else None
+        selected = attempt("select", lambda: self._select(now, since, until)) if indexed else None
         sent = attempt("send", self.send)
         measured = attempt("measure", self._measure_and_keep)
         built = attempt("build", self.build)
         maintained = attempt("log", self._maintain_if_due)
         return Ran(indexed, collected, selected, sent, measured, built, maintained, failures)
+
+    def _select(
+        self, now: bool, since: datetime | None, until: datetime | None
+    ) -> "Selected | None":
+        """What `run` draws; None where the extra round of the period is there already."""
+        from labelloop.ledger import rounds
+
+        with self.project.ledger.read() as tx:
+            periods = [(r.frame.since, r.frame.until) for r in rounds.every(tx) if r.extra]
+        if (since or until) and (since, until) in periods:
+            return None
+        return self.select(now=now, since=since, until=until)
 
     def maintain(self, *, dry_run: bool = False) -> "Upkeep":
         """Tidy the prediction log: merge small files, let go what nobody needs. No answer changes.

@@ -98,6 +98,17 @@ def test_images_that_browsers_dont_show_are_counted_and_named(world: World) -> N
     assert any(name in finding.says for name in ("a.TIF", "b.tiff", "c.heic"))
 
 
+def test_a_bucket_with_history_is_told_what_to_do(world: World) -> None:
+    world.clock.pass_(days=30)
+    finding = found(diagnose(subject(world)), "history")
+    assert finding.outcome is Outcome.WARN
+    assert "older than the first window (7 days)" in finding.says
+    assert "`labelloop run --since 20" in finding.remedy
+    world.put("new.png", predicted_class="cat")
+    world.loop.run()
+    assert [f for f in diagnose(subject(world)).findings if f.check == "history"] == []
+
+
 def test_it_leaves_everything_as_it_was(world: World) -> None:
     before = dict(world.store.objects_by_uri)
     diagnose(subject(world))

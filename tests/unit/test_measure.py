@@ -10,6 +10,8 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.statistics import wilson
+from labelloop.views.sentences import summary
+from labelloop.views.verbs import measure_line, select_line
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, World
 
@@ -284,3 +286,47 @@ def test_a_prediction_from_the_future_counts_when_its_time_comes(make_world: Mak
     assert world.loop.measure().last_seven_days.n_labelled == 0
     world.clock.at += timedelta(days=50)
     assert world.loop.measure().last_seven_days.n_labelled == 1
+
+
+# --- a bucket with history --------------------------------------------------------------------
+
+
+@pytest.fixture
+def history(make_world: MakeWorld) -> World:
+    """Traffic that ended a month ago."""
+    world = make_world(ACCURACY.replace("budget = 5", "budget = 40"))
+    world.traffic(200, predicted_class="cat", confidence="0.9")
+    world.clock.pass_(days=40)
+    return world
+
+
+@pytest.mark.mistake("history")
+def test_one_command_measures_a_past_period(history: World) -> None:
+    since = history.clock.at - timedelta(days=60)
+    drawn = history.loop.run(since=since).selected
+    assert drawn is not None
+    assert (drawn.extra, drawn.n_frame) == (True, 200)
+    history.answer_all("cat")
+    again = history.loop.run(since=since)
+    assert again.selected is None
+    assert not again.failures
+    assert again.measured is not None
+    [found] = again.measured.extra_rounds
+    assert isinstance(found.estimate, Estimate)
+    assert found.estimate.n == 40
+    assert measure_line(again.measured).startswith("round 1 (extra): 100.0%")
+
+
+def test_with_only_extra_rounds_every_screen_shows_them(history: World) -> None:
+    select = history.loop.run().selected
+    assert select is not None
+    assert "`labelloop run --since DATE`" in select_line(select, "UTC")
+    history.loop.run(since=history.clock.at - timedelta(days=60))
+    assert "round 1 (extra): no blind draw has an answer" in measure_line(history.loop.measure())
+    history.answer_all("cat")
+    history.loop.collect()
+    assert "Of a period of its own: round 1 (extra): 100.0%" in summary(history.loop.report())
+    planned = history.loop.plan()
+    assert planned.accuracy is not None
+    assert planned.accuracy.name == "round 1 (extra)"
+    assert (planned.round, planned.n_traffic) == (1, 200)

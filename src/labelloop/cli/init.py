@@ -1,6 +1,7 @@
 """init: a first labelloop.toml for a bucket or a folder, and a Label Studio."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,7 @@ def command(
     seen = by_tags if table is None else table.seen
     if table is None:
         _say_what_was_seen(by_tags)
+    _say_history(seen)
     named = _classes(asker, seen, classes)
     blind = init_store.blind_uri(asker, place, blind_bucket)
     studio, token = _label_studio(asker, label_studio_url)
@@ -90,6 +92,18 @@ def _say_what_was_seen(seen: "Proposal") -> None:
         say(f"{key + ':':<17}{found}")
     if seen.per_day is not None:
         say(f"{'traffic:':<17}{seen.expected(1.0)}")
+
+
+def _say_history(seen: "Proposal") -> None:
+    """Say so where the first round would skip most of what is there."""
+    from labelloop.doctor.glimpse import history
+    from labelloop.settings.rounds import RoundSettings
+
+    window = RoundSettings().first_window
+    found = history(seen.times, now=datetime.now(UTC), first_window=window)
+    if found is not None:
+        for text in found:
+            say(f"note: {text}")
 
 
 def _classes(asker: Asker, seen: "Proposal", given: tuple[str, ...]) -> list[str]:

@@ -41,12 +41,24 @@ UNREADABLE = 3
 
 @click.command()
 @click.option("--now", is_flag=True, help="Close the round now, even if none is due.")
+@click.option("--since", type=_Instant(), help="Measure a period: predictions from here on.")
+@click.option("--until", type=_Instant(), help="Measure a period: predictions before this instant.")
 @click.option(
     "--strict", is_flag=True, help="Exit code 3 where over 5% of the traffic was rejected."
 )
 @with_config
-def run(config: Path, as_json: bool, now: bool, strict: bool) -> None:
+def run(
+    config: Path,
+    as_json: bool,
+    now: bool,
+    since: datetime | None,
+    until: datetime | None,
+    strict: bool,
+) -> None:
     """All six verbs, once: index, collect, select, send, measure, build.
+
+    With --since or --until it draws from that period once, in an extra round; run again with the same
+    options, it brings the answers and says the accuracy of the period.
 
     A verb that fails doesn't stop those that don't need it; the exit code is then 1. With --strict it
     is 3 where over 5% of the last seven days' predictions were rejected.
@@ -61,7 +73,7 @@ def run(config: Path, as_json: bool, now: bool, strict: bool) -> None:
                 if verb == "index" and isinstance(result, LabelloopError):
                     line("select", "not run: without index, traffic would be missing")
 
-        ran = loop.run(now=now, report=report)
+        ran = loop.run(now=now, since=since, until=until, report=report)
     if as_json:
         print_json(ran)
     code = exit_code(ran, strict=strict)

@@ -4,6 +4,7 @@ import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from labelloop.core.image_kind import not_shown
 from labelloop.core.line import line
@@ -66,6 +67,34 @@ def unshown(objects: Sequence[StoredObject]) -> str | None:
         f"of {len(objects):,} objects looked at {kinds} can't be shown by most browsers, such as "
         f"{found[0][0]}"
     )
+
+
+def history(
+    moments: Sequence[datetime], *, now: datetime, first_window: timedelta
+) -> tuple[str, str] | None:
+    """What to say of predictions most of which the first round would skip, and what to do.
+
+    >>> from datetime import UTC
+    >>> days = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 5, 30)]
+    >>> history(days, now=datetime(2026, 3, 31, tzinfo=UTC), first_window=timedelta(days=7))[1]
+    '`labelloop run --since 2026-03-01 --until 2026-03-31` measures that time in a round of its own; or set first_window = "31 days" in [rounds], and the first round draws from all of it'
+    >>> history(days, now=datetime(2026, 3, 6, tzinfo=UTC), first_window=timedelta(days=7))
+    """  # noqa: E501  an output stands on one line
+    ordered = sorted(m for m in moments if m <= now)
+    if not ordered or ordered[len(ordered) // 2] >= now - first_window:
+        return None
+    first, last = ordered[0].date(), ordered[-1].date()
+    days = (now.date() - first).days + 1
+    says = (
+        f"most predictions looked at are older than the first window ({first_window.days} days), from "
+        f"{first} to {last}: the first round would skip them"
+    )
+    remedy = (
+        f"`labelloop run --since {first} --until {last + timedelta(days=1)}` measures that time in a "
+        f'round of its own; or set first_window = "{days} days" in [rounds], and the first round draws '
+        "from all of it"
+    )
+    return says, remedy
 
 
 def _place(found: StoredObject) -> int:

@@ -1,19 +1,21 @@
 """The store: is it there, what may we do, does it keep the inputs long enough, do its keys tell?"""
 
 from collections import Counter
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from secrets import token_hex
 
 from labelloop.core.sample import RejectReason
 from labelloop.doctor.clock import AHEAD, ahead
 from labelloop.doctor.finding import Check, Finding, fail, failed, ok, warn, you
-from labelloop.doctor.glimpse import unshown
+from labelloop.doctor.glimpse import history, unshown
 from labelloop.doctor.key_leak import telltale
 from labelloop.doctor.subject import Subject
 from labelloop.errors import StoreDenied
+from labelloop.ledger import rounds
 from labelloop.reading.confidence import PERCENT, divisor_of
 from labelloop.reading.tags import TaggedObject, read_tags
+from labelloop.reading.timestamp import timestamp
 
 UNSHOWN = (
     "let the application store JPEG, PNG, WebP or AVIF beside them, or expect that people skip them"
@@ -28,6 +30,7 @@ def checks(subject: Subject) -> list[Check]:
     return [
         Check("store", lambda: _store(subject)),
         Check("tags", lambda: _tags(subject), needs=needs),
+        Check("history", lambda: _history(subject), needs=(*needs, "tags")),
         Check("formats", lambda: _formats(subject), needs=needs),
         Check("notifications", lambda: _notifications(subject)),
         Check("blind copies", lambda: _blind_copies(subject), needs=needs),
@@ -116,6 +119,34 @@ def _tags(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield warn("tags", says, f"docs/bucket.md says what each tag may hold; {listed}")
+
+
+def _history(subject: Subject) -> Iterator[Finding]:
+    if subject.by_tags:
+        stamp = subject.names.timestamp
+        yield from old_predictions(
+            subject,
+            [_when(tags.get(stamp, "")) or o.last_modified for o, tags in subject.tagged],
+        )
+
+
+def _when(text: str) -> datetime | None:
+    try:
+        return timestamp(text)
+    except ValueError:
+        return None
+
+
+def old_predictions(subject: Subject, moments: Sequence[datetime]) -> Iterator[Finding]:
+    """Warn where the first round is still to come, and would skip most of what is there."""
+    if subject.ledger is not None:
+        with subject.ledger.read() as tx:
+            if rounds.latest(tx) is not None:
+                return
+    window = subject.settings.rounds.first_window
+    found = history(moments, now=subject.clock.now(), first_window=window)
+    if found is not None:
+        yield warn("history", *found)
 
 
 def _formats(subject: Subject) -> Iterator[Finding]:

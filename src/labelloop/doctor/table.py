@@ -3,13 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from labelloop.doctor.clock import AHEAD, ahead
 from labelloop.doctor.finding import Check, Finding, fail, ok, warn
+from labelloop.doctor.store import old_predictions
 from labelloop.doctor.subject import Subject
 from labelloop.errors import SourceFileBad
 from labelloop.reading.rows import read_rows
 from labelloop.steps.index.table import refuse_unknown_columns
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 LOOKED_FOR = 3
 
@@ -70,6 +75,7 @@ def _rows(subject: Subject) -> Iterator[Finding]:
     faults: Counter[str] = Counter()
     n = n_ahead = 0
     newest: list[str] = []
+    moments: list[datetime] = []
     try:
         rows = subject.source.read(files[-1], reading.names.wanted()) if files else iter(())
         for some in islice(rows, 1):
@@ -82,8 +88,9 @@ def _rows(subject: Subject) -> Iterator[Finding]:
             )
             faults.update(r.reason.value for r in read.rejects)
             n = len(some.numbers)
+            moments = read.table.column("predicted_at").to_pylist()
             latest = subject.clock.now() + AHEAD
-            n_ahead = sum(at > latest for at in read.table.column("predicted_at").to_pylist())
+            n_ahead = sum(at > latest for at in moments)
             newest = read.table.column("uri").to_pylist()[-LOOKED_FOR:]
     except SourceFileBad:
         return
@@ -91,6 +98,7 @@ def _rows(subject: Subject) -> Iterator[Finding]:
         return
     yield from _inputs(subject, newest)
     yield from ahead("rows", n_ahead, n)
+    yield from old_predictions(subject, moments)
     if not faults:
         yield ok("rows", f"all {n:,} looked at, of the newest file, can be read")
         return

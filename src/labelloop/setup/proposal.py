@@ -58,6 +58,8 @@ class Proposal:
     """How many of those looked at have any tag."""
     n_large: int = 0
     """How many of those looked at are too large to travel inside a task, where they would."""
+    times: tuple[datetime, ...] = ()
+    """When the first, the middle and the last of those looked at were predicted."""
     could_be_classes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Where no tag seems to hold the predicted class: those that might."""
 
@@ -113,6 +115,7 @@ def propose(
         confidence_divisor=divisor,
         n_tagged=sum(map(bool, tagged)),
         n_large=n_large,
+        times=tuple(sorted(moments)[i] for i in (0, n // 2, -1)) if n else (),
         could_be_classes=could_be_classes(tagged) if unknown else {},
     )
 

@@ -112,7 +112,9 @@ def plan(
         ArgumentError: a half width that isn't between 0 and 1.
     """
     accuracy, share = _known(measured)
-    frames = [f for f in blind_frames(ledger) if not f.round.extra and f.cells]
+    drawn = [f for f in blind_frames(ledger) if f.cells]
+    # a period of its own stands for the traffic as long as nothing better is known
+    frames = [f for f in drawn if not f.round.extra] or drawn
     traffic: _Traffic | None = None
     taught: tuple[int, ...] = ()
     if frames:
@@ -203,7 +205,8 @@ class _Traffic:
 
 def _known(measured: Measured) -> tuple[Accuracy | None, float]:
     """The newest accuracy, and the share to reckon with: never 0 or 1, as the next label may err."""
-    for found in (measured.last_seven_days, *reversed(measured.rounds)):
+    newest = (*reversed(measured.rounds), *reversed(measured.extra_rounds))
+    for found in (measured.last_seven_days, *newest):
         e = found.estimate
         if isinstance(e, Estimate):
             inside = 0 < e.value < 1

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
-from labelloop.views.headline import headline
+from labelloop.views.headline import headline, numbers
 from labelloop.views.wording import counted, day, estimated, percent, points, span, within
 
 if TYPE_CHECKING:
+    from labelloop.measuring.measured import Measured
     from labelloop.measuring.trend import Look, Trend
     from labelloop.views.plan import Plan
     from labelloop.views.quality import Quality
@@ -27,6 +28,9 @@ def _summary(q: "Quality") -> str:
     if isinstance(e, Undefined):
         known = [p for p in q.rounds if isinstance(p.accuracy.estimate, Estimate)]
         says = f"No accuracy for the last 7 days: {e.reason}."
+        extra = newest_extra(q.measured)
+        if extra is not None and not known:
+            return f"{says} Of a period of its own: {extra}."
         if known:
             newest = known[-1].accuracy
             says += f" Newest: {newest.name}, {estimated(newest.estimate)}."
@@ -36,6 +40,18 @@ def _summary(q: "Quality") -> str:
         f"interval is {span(e.low, e.high)}, from {counted(e.n, 'label')} given without seeing the "
         "prediction."
     )
+
+
+def newest_extra(m: "Measured") -> str | None:
+    """What the newest extra round says; None: there is none."""
+    if not m.extra_rounds:
+        return None
+    newest = m.extra_rounds[-1]
+    if isinstance(newest.estimate, Undefined):
+        return f"{newest.name}: {newest.estimate.reason}"
+    waiting = f", {newest.n_waiting:,} more waiting" if newest.n_waiting else ""
+    n = counted(newest.estimate.n, "blind label")
+    return f"{newest.name}: {numbers(newest.estimate)}, {n}{waiting}"
 
 
 def worst_case(q: "Quality") -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from labelloop.core.estimate import Estimate
 from labelloop.views.headline import headline
-from labelloop.views.sentences import fallen
+from labelloop.views.sentences import fallen, newest_extra
 from labelloop.views.wording import counted, moment
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def select_line(r: "Selected", timezone: str) -> str:
     if not r.due:
         return f"no round is due before {moment(r.due_at, timezone)} (--now closes one early)"
     skipped = f"; {r.n_skipped:,} older than the first window" if r.n_skipped else ""
+    if skipped and r.round is None:
+        skipped += ": `labelloop run --since DATE` draws from them, in a round of its own"
     if r.round is None:
         return f"nothing new to draw from{skipped}"
     drawn = ", ".join(
@@ -144,6 +146,8 @@ def measure_line(r: "Measured") -> str:
             text += f" (a plain random sample would have needed about {r.n_random_sample:,})"
         if recent.n_waiting:
             text += f", {recent.n_waiting:,} more waiting"
+    elif (extra := newest_extra(r)) is not None:
+        return f"{extra}; the last 7 days: {recent.estimate.reason}{fall}"
     return text + fall
 
 
