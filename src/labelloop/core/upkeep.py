@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-MANY_SMALL_FILES = 100
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogShape:
@@ -20,15 +18,6 @@ class LogShape:
     n_files: int = 0
     n_small: int = 0
     n_superseded: int = 0
-
-    @property
-    def is_due(self) -> bool:
-        """True if maintenance is worth its cost.
-
-        >>> LogShape(n_small=99).is_due, LogShape(n_small=100).is_due, LogShape(n_superseded=1).is_due
-        (False, True, True)
-        """
-        return self.n_small >= MANY_SMALL_FILES or self.n_superseded > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

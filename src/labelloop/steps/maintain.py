@@ -4,9 +4,7 @@ Under the lease of `index`: nobody else writes to the log meanwhile, and who rea
 killed run had begun to write is finished first, so that no file of it is taken for one that nobody needs.
 """
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
-
+from labelloop.core import due
 from labelloop.core.upkeep import Upkeep
 from labelloop.errors import LeaseHeld
 from labelloop.ledger import Ledger, events
@@ -14,9 +12,6 @@ from labelloop.ledger.events import Event
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import PredictionLog
 from labelloop.steps.index.batch_writer import recover_batches
-
-GRACE = timedelta(days=1)
-"""For so long a query may go on reading files that were replaced after it began."""
 
 
 def maintain(
@@ -35,11 +30,11 @@ def maintain(
         LogError: the log can't be read or written, or a file of it is damaged.
     """
     now = clock.now()
-    closed_before = _midnight(now, timezone)
+    closed_before, unused_before = due.day_began_at(now, timezone), due.files_unused_before(now)
     if dry_run:
         return log.maintain(
             closed_before=closed_before,
-            unused_before=now - GRACE,
+            unused_before=unused_before,
             allowed=lambda: None,
             progress=progress,
             dry_run=True,
@@ -53,7 +48,7 @@ def maintain(
 
         done = log.maintain(
             closed_before=closed_before,
-            unused_before=now - GRACE,
+            unused_before=unused_before,
             allowed=allowed,
             progress=progress,
         )
@@ -68,18 +63,15 @@ def maintain_if_due(
 ) -> Upkeep | None:
     """Maintain the log if that is worth its cost; None if it isn't, or if another process writes to it."""
     now = clock.now()
-    shape = log.shape(closed_before=_midnight(now, timezone), unused_before=now - GRACE)
-    if not shape.is_due:
+    shape = log.shape(
+        closed_before=due.day_began_at(now, timezone), unused_before=due.files_unused_before(now)
+    )
+    if not due.upkeep_is_due(shape):
         return None
     try:
         return maintain(ledger, log, timezone=timezone, clock=clock, progress=progress)
     except LeaseHeld:
         return None
-
-
-def _midnight(now: datetime, timezone: str) -> datetime:
-    """When the present day began."""
-    return now.astimezone(ZoneInfo(timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _detail(done: Upkeep) -> str:

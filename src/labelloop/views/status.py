@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from labelloop.core import due
 from labelloop.core.annotation import votes
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
@@ -126,7 +127,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
             waiting=waiting,
             drawn_at=min(drawn.values(), default=None),
         )
-    due_at = latest.created_at + every if latest else None
+    last_at = latest.created_at if latest else None
     queues: list[QueueStatus] = []
     for name in dict.fromkeys(w.queue for w in waiting):
         own = [w for w in waiting if w.queue == name]
@@ -146,8 +147,8 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         n_rejected=n_rejected,
         strays=strays,
         last_round=latest.round if latest else None,
-        due_at=due_at,
-        due=due_at is None or due_at <= now,
+        due_at=due.next_round_at(last_at, every),
+        due=due.round_is_due(last_at, every, now),
         indexed=indexed,
         n_rejected_last_day=fresh,
         running=running,

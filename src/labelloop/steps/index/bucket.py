@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from labelloop.core import due
 from labelloop.core.line import line
 from labelloop.core.sample import (
     HASH_OF_TEXT,
@@ -194,16 +195,12 @@ class Index:
             forgotten = tombstones.every(tx)
         retry = digest is not None and digest != self._digest()
         counts = _Counts()
-        due = (
-            list_store
-            or retry
-            or listed_at is None
-            or now - datetime.fromisoformat(listed_at) >= self._list_every
-        )
+        last_at = None if listed_at is None else datetime.fromisoformat(listed_at)
+        listed = list_store or retry or due.listing_is_due(last_at, self._list_every, now)
         settled = None
-        if self._notifications is not None and not due:
+        if self._notifications is not None and not listed:
             settled = self._take_notified(self._notifications, lease, counts, forgotten, now)
-        if self._notifications is None or due or counts.n_unreadable:
+        if self._notifications is None or listed or counts.n_unreadable:
             self._list(lease, counts, forgotten, now, retry=retry, settled=settled)
         return counts
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from labelloop.core import due
 from labelloop.core.certificate import Terms
 from labelloop.core.draw import Draw
 from labelloop.core.line import LINE_END
@@ -150,8 +151,9 @@ class Select:
         latest = rounds.latest(tx)
         newest = batches.newest(tx)
         extra = since is not None or until is not None
-        due_at = latest.created_at + self._every if latest else now
-        due = extra or close_now or due_at <= now
+        last_at = latest.created_at if latest else None
+        due_at = due.next_round_at(last_at, self._every) or now
+        is_due = extra or close_now or due.round_is_due(last_at, self._every, now)
         frame = FrameRange(batch_to=newest, since=since, until=until)
         n_skipped = 0
         if not extra:
@@ -162,7 +164,7 @@ class Select:
                     self._log.counts(frame, ())
                 )
         number = rounds.next_number(tx)
-        plan = self._draw_all(tx, frame, number, extra=extra) if due else None
+        plan = self._draw_all(tx, frame, number, extra=extra) if is_due else None
         empty = plan is None or (plan.n_frame == 0 and not plan.draws)
         made = Selected(
             round=None if empty else number,
@@ -171,7 +173,7 @@ class Select:
             n_frame=plan.n_frame if plan else 0,
             n_skipped=n_skipped,
             due_at=due_at if empty or extra else now + self._every,
-            due=due,
+            due=is_due,
             already_trained=_already_trained(tx, plan, self._blind) if plan and extra else (),
         )
         return made, None if empty else plan

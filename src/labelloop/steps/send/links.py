@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from labelloop.core import due
 from labelloop.core.queue import Queue
 from labelloop.core.task import Task
 from labelloop.errors import ProjectGone
@@ -13,9 +14,6 @@ from labelloop.steps.send.context import SendContext
 from labelloop.steps.send.doubts import still_there
 from labelloop.steps.send.inputs import Inputs, SendableBatch
 from labelloop.steps.send.projects import Projects
-
-COPY_KEPT = timedelta(days=7)
-"""How long a blind copy is kept after its task was resolved."""
 
 
 class Links:
@@ -41,11 +39,11 @@ class Links:
         if self._inputs.kind == "text":
             return []
         now = self._context.clock.now()
-        margin = self._life if everything else min(self._life / 2, timedelta(days=2))
+        until = due.links_renewed_until(now, self._life)
+        if everything:
+            until = now + self._life + timedelta(seconds=1)
         with self._context.read() as tx:
-            old = tasks.with_old_url(
-                tx, now + margin + timedelta(seconds=everything), lasting=everything
-            )
+            old = tasks.with_old_url(tx, until, lasting=everything)
             return old if self._store.inline else old + tasks.without_copy(tx)
 
     def renew(self, queues: Iterable[Queue], lapsing: Sequence[SendableTask]) -> int:
@@ -65,7 +63,7 @@ class Links:
     def remove_copies(self) -> int:
         """Remove the blind copies of tasks that were resolved a while ago or given up."""
         with self._context.read() as tx:
-            spent = tasks.with_spent_copy(tx, self._context.clock.now() - COPY_KEPT)
+            spent = tasks.with_spent_copy(tx, due.copies_removed_since(self._context.clock.now()))
         for task in spent:
             assert task.media_uri is not None  # noqa: S101  the query asks for it
             self._store.delete(task.media_uri)
