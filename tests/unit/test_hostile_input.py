@@ -5,7 +5,7 @@ import io
 import json
 import tomllib
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from labelloop.exports import manifest
 from labelloop.loop import Loop
 from labelloop.ports.annotator import ProjectSpec, RemoteTask
 from labelloop.project import Project
+from labelloop.reading.columns import ColumnNames, TableRules
+from labelloop.reading.rows import read_rows
 from labelloop.reading.tag_names import TagNames
 from labelloop.reading.tags import TaggedObject, read_tags
 from labelloop.settings.file import load
@@ -365,6 +367,59 @@ def test_a_file_of_predictions_is_read_or_set_aside(
         for rows in source.read(file, None):
             assert len(rows.numbers) == rows.batch.num_rows
             rows.batch.to_pylist()
+
+
+COLUMN = st.one_of(
+    st.lists(st.one_of(st.none(), TEXT), min_size=3, max_size=3).map(
+        lambda v: pa.array(v, pa.string())
+    ),
+    st.lists(st.one_of(st.none(), st.floats()), min_size=3, max_size=3).map(
+        lambda v: pa.array(v, pa.float64())
+    ),
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3).flatmap(
+        lambda v: st.sampled_from(
+            [pa.int64(), *map(pa.timestamp, ("s", "ms", "us", "ns")), pa.timestamp("s", tz="UTC")]
+        ).map(lambda kind: pa.array(v, pa.int64()).cast(kind))
+    ),
+    st.sampled_from(
+        [
+            pa.array([True, None, False]),
+            pa.array([b"\xff", b"cat", None]),
+            pa.array([[1], None, []]),
+            pa.array([None, {"a": 1}, {"a": None}]),
+            pa.array([2**31 - 1, -(2**31), None], pa.date32()),
+            pa.nulls(3),
+            pa.array(["a", None, "a"]).dictionary_encode(),
+        ]
+    ),
+)
+
+
+@tries(200)
+@given(
+    columns=st.dictionaries(
+        st.sampled_from([f.name for f in fields(ColumnNames)][:9]), COLUMN, min_size=1
+    ),
+    unit=st.sampled_from([None, "seconds", "nanoseconds"]),
+    divisor=st.sampled_from([None, 1.0, 100.0]),
+)
+def test_columns_of_any_type_are_read_or_refused(
+    columns: dict[str, Any], unit: str | None, divisor: float | None
+) -> None:
+    rules = TableRules(
+        classes=frozenset({"cat"}),
+        store_uri="s3://b",
+        confidence_divisor=divisor,
+        predicted_at_unit=unit,
+    )
+    batch = pa.RecordBatch.from_pydict(columns)
+    with suppress(ConfigError):
+        read = read_rows(batch, range(3), file_uri="f", names=ColumnNames(), rules=rules)
+        for row in read.table.to_pylist():
+            assert row["predicted_class"] == "cat"
+            assert 1990 <= row["predicted_at"].year < 2100
+            assert row["confidence"] is None or 0 <= row["confidence"] <= 1
+        assert all(isinstance(reject.value, str) for reject in read.rejects)
 
 
 def test_texts_that_are_not_utf_8_are_set_aside_and_never_reach_the_log(
