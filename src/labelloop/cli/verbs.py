@@ -176,7 +176,8 @@ def measure(
     if as_json:
         return
     timezone = loop.settings.project.timezone
-    for text in over_time(measured.trend, timezone):
+    sentences = list(over_time(measured.trend, timezone))
+    for text in sentences if every else sentences[:1]:
         click.echo(wrapped(text, 0))
     whole = of_measure(measured, timezone)
     print_tables(whole if every else at_a_glance(measured))

@@ -38,7 +38,7 @@ def of_measure(m: "Measured", timezone: str) -> list[Table]:
     return [table for table in found if table.rows]
 
 
-_NEWEST_ROUNDS, _LOWEST_CLASSES = 4, 3
+_NEWEST_ROUNDS, _LOWEST_CLASSES = 3, 3
 """What a first look shows: with the lines above, it fits a screen of 24 lines."""
 
 
