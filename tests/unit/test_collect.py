@@ -120,7 +120,9 @@ def test_an_answer_that_is_no_class_is_set_aside_and_reported(sent: World) -> No
     (stray,) = sent.loop.collect().strays
     assert (stray.value, stray.annotator) == ("cow", "ana")
     assert state(sent, "t1") is S.SENT
-    assert [s.value for s in sent.loop.status().strays] == ["cow"]
+    (listed,) = sent.loop.status().strays
+    assert (listed.value, listed.annotator, listed.queue) == ("cow", "ana", "low")
+    assert (listed.project_ref, listed.remote_id) == (sent.project_ref("low"), "t1")
     sent.annotator.edit(number, "dog")
     assert sent.loop.collect().strays == ()
     assert label(sent, "t1") == "dog"

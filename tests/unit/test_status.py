@@ -220,3 +220,11 @@ def test_rows_set_aside_are_listed_in_the_projects_time_zone(make_world: MakeWor
     [line] = command(world, "--rejected").output.splitlines()
     assert line.startswith(f"{there:%Y-%m-%d %H:%M}  ")
     assert not line.startswith(f"{utc:%Y-%m-%d %H:%M}")
+
+
+def test_an_answer_that_is_no_class_is_shown_with_its_page_and_its_person(world: World) -> None:
+    morning(world)
+    world.annotator.answer("t1", "a bird", by="ana")
+    world.loop.collect()
+    said = "An answer that is no class: 'a bird' by account ana, in accuracy: http://"
+    assert said in " ".join(command(world).output.split())

@@ -13,7 +13,7 @@ from labelloop.views.wording import day_and_time, moment, plain
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
-    from labelloop.views.status import Status, Tie, Wait
+    from labelloop.views.status import AnswerToMend, Status, Tie, Wait
 
 
 @click.command(name="status")
@@ -57,11 +57,12 @@ def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bo
             due = "due now" if status.due else f"due {moment(status.due_at, timezone)}"
             click.echo(f"round {status.last_round} is the newest; the next is {due}")
         print_tables(of_status(status, timezone))
-        _print_blocks(status, timezone)
+        _print_blocks(loop, status)
 
 
-def _print_blocks(status: "Status", timezone: str) -> None:
+def _print_blocks(loop: "Loop", status: "Status") -> None:
     """What runs now, and what stands in the way, each with its remedy."""
+    timezone = loop.settings.project.timezone
     for step, process in status.running.items():
         click.echo(f"{step} is running: {process}")
     lines = []
@@ -69,7 +70,10 @@ def _print_blocks(status: "Status", timezone: str) -> None:
         since = f", since {day_and_time(block.since, timezone)}" if block.since else ""
         lines.append(f"{block.says}{since}. {block.remedy[:1].upper()}{block.remedy[1:]}.")
     for stray in status.strays:
-        lines.append(f"An answer that is no class: {stray.value!r} by account {stray.annotator}.")
+        lines.append(
+            f"An answer that is no class: {stray.value!r} by account {stray.annotator}, in "
+            f"{stray.queue}: {_page(loop, stray)}"
+        )
     if lines:
         click.secho("\nWhat blocks", bold=True)
     for line in lines:
@@ -104,7 +108,7 @@ def _print_ties(loop: "Loop", as_json: bool) -> None:
         click.echo(wrapped(plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"), 4))
 
 
-def _page(loop: "Loop", task: "Wait | Tie") -> str:
+def _page(loop: "Loop", task: "Wait | Tie | AnswerToMend") -> str:
     """Where a task is answered, as far as labelloop.toml says where."""
     page = loop.project.task_page(task.project_ref, task.remote_id)
     return page or f"task {task.remote_id}"

@@ -9,8 +9,7 @@ from labelloop.core import due
 from labelloop.core.annotation import votes
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
-from labelloop.ledger import Ledger, annotations, batches, rejects, rounds, tasks
-from labelloop.ledger.annotations import Stray
+from labelloop.ledger import Ledger, Transaction, annotations, batches, rejects, rounds, tasks
 from labelloop.ledger.rejects import SetAside
 from labelloop.ports.clock import Clock
 from labelloop.views.blocks import Block, blocks
@@ -98,7 +97,7 @@ class Status:
 
     queues: tuple[QueueStatus, ...]
     n_rejected: Mapping[str, int]
-    strays: tuple[Stray, ...]
+    strays: tuple["AnswerToMend", ...]
     last_round: int | None
     due_at: datetime | None
     due: bool
@@ -119,7 +118,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         n_rejected = rejects.by_reason(tx)
         fresh = rejects.by_reason_after(tx, now - timedelta(days=1))
         indexed = bool(n_rejected or batches.highest(tx))
-        strays = tuple(annotations.strays(tx))
+        strays = _to_mend(tx)
         blocked = blocks(
             tx,
             now=now,
@@ -159,6 +158,33 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
 def _longest_first(queue: QueueStatus) -> tuple[bool, datetime, str]:
     at = queue.oldest_at or queue.drawn_at
     return at is None, at or datetime.max.replace(tzinfo=UTC), queue.queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerToMend:
+    """An answer that is no class: who gave it, as the annotator names people, and where it stands."""
+
+    value: str
+    annotator: str
+    queue: str
+    project_ref: str
+    remote_id: str
+
+
+def _to_mend(tx: Transaction) -> tuple[AnswerToMend, ...]:
+    found = annotations.strays(tx)
+    held = tasks.by_key(tx, [stray.task_key for stray in found])
+    return tuple(
+        AnswerToMend(
+            value=stray.value,
+            annotator=stray.annotator,
+            queue=task.queue,
+            project_ref=task.project_ref or "",
+            remote_id=task.remote_id or "",
+        )
+        for stray in found
+        if (task := held.get(stray.task_key)) is not None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
