@@ -1,7 +1,7 @@
 """Signed links to the objects of a bucket, at two hashes each.
 
 AWS Signature Version 4 (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
-What all links of a minute share is made once; botocore makes it anew for each. A test holds the links to
+What all links of a second share is made once; botocore makes it anew for each. A test holds the links to
 botocore's.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 
 
 def place_of(client: "S3Client", bucket: str) -> str:
@@ -49,8 +49,8 @@ class Links:
     def link(self, key: str) -> str:
         """The link to a key."""
         now = _now()
-        if not self._signed_at <= now < self._signed_at + MINUTE:
-            self._sign_anew(now.replace(second=0, microsecond=0))
+        if not self._signed_at <= now < self._signed_at + SECOND:
+            self._sign_anew(now.replace(microsecond=0))
         path = self._parts.path + quoted(key)
         request = hashlib.sha256(f"GET\n{path}\n{self._canonical}".encode()).hexdigest()
         signature = hmac.digest(self._key, f"{self._to_sign}{request}".encode(), "sha256").hex()

@@ -171,7 +171,8 @@ class S3Store:
             uri=f"s3://{bucket or self._bucket}/{entry.key}",
             content_hash=entry.etag,
             size_bytes=entry.size,
-            last_modified=entry.last_modified,
+            # in whole seconds, as a HEAD tells it: some servers' listings know fractions
+            last_modified=entry.last_modified.replace(microsecond=0),
             tags=entry.tags,
         )
 
