@@ -100,7 +100,8 @@ def _count(text: str) -> float | None:
 
 def _since_1970(counted: Any, unit: str) -> Values:
     values = counted.to_numpy(zero_copy_only=False)
-    us = np.rint(np.where(np.isfinite(values), values, 0.0) * UNITS_US[unit])
+    with np.errstate(over="ignore"):  # infinity lies outside too
+        us = np.rint(np.where(np.isfinite(values), values, 0.0) * UNITS_US[unit])
     low, high = ((t - _EPOCH) / _MICROSECOND for t in (EARLIEST, LATEST))
     unknown = ~((low <= us) & (us < high))
     found = pa.array(np.where(unknown, 0, us).astype(np.int64), pa.int64(), mask=unknown)
