@@ -33,6 +33,7 @@ class Held(Protocol):
     content_type: str
     tags: Mapping[str, str]
     metadata: Mapping[str, str]
+    content_encoding: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Seen:
     content_type: str
     tags: Mapping[str, str]
     metadata: Mapping[str, str]
+    content_encoding: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ def s3_bench(server: "SeaweedFS", s3: "S3Client", bucket: str, blind: str) -> Be
             content_type=got["ContentType"],
             tags={tag["Key"]: tag["Value"] for tag in tags},
             metadata=got["Metadata"],
+            content_encoding=got.get("ContentEncoding", ""),
         )
 
     def rule(days: int, *, below: str) -> None:
@@ -418,8 +421,13 @@ def test_an_encoding_goes_with_a_copy(bucket_bench: Bench) -> None:
     store = bucket_bench.store
     bucket_bench.put("a.png", gzip.compress(b"pixels"), content_encoding="gzip")
     [[found]] = store.objects()
-    store.copy(found.uri, f"{bucket_bench.blind}/c.png", content_hash=found.content_hash)
-    assert store.read(f"{bucket_bench.blind}/c.png") == b"pixels"
+    copy, blind = (f"{bucket_bench.blind}/{name}" for name in ("c.png", "0a1b"))
+    store.copy(found.uri, copy, content_hash=found.content_hash)
+    store.copy_blind(found.uri, blind)
+    for uri in (copy, blind):
+        held = bucket_bench.look(uri)
+        assert (held.body[:2], held.content_encoding) == (b"\x1f\x8b", "gzip")
+        assert store.read(uri) == b"pixels"
 
 
 def test_everything_below_a_uri_is_told_page_by_page(bench: Bench) -> None:

@@ -60,7 +60,7 @@ class MovedStore:
         self._store.copy(self.place_of(source_uri), target_uri, content_hash=content_hash)
 
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
-        """Copy the bytes and the content type, and nothing else."""
+        """Copy the bytes, their type and encoding, and nothing else."""
         self._store.copy_blind(self.place_of(source_uri), target_uri)
 
     def exists(self, uri: str) -> bool:

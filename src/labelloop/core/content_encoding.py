@@ -17,8 +17,7 @@ def decoded(body: bytes, encoding: str) -> bytes | None:
     >>> decoded(gzip.compress(b"image"), "gzip"), decoded(b"image", "gzip"), decoded(b"image", "br")
     (b'image', b'image', None)
     """
-    codings = [name.strip().lower() for name in encoding.split(",")]
-    for coding in reversed([c for c in codings if c not in {"", "identity", "aws-chunked"}]):
+    for coding in reversed(_codings(encoding)):
         if coding not in _WINDOWS:
             return None
         if coding != "deflate" and not body.startswith(_GZIP):
@@ -28,6 +27,20 @@ def decoded(body: bytes, encoding: str) -> bytes | None:
             return None
         body = found
     return body
+
+
+def lasting_encoding(encoding: str) -> str:
+    """What of a `Content-Encoding` tells how the bytes are stored, not how they were once uploaded.
+
+    >>> lasting_encoding("gzip,aws-chunked"), lasting_encoding("aws-chunked")
+    ('gzip', '')
+    """
+    return ", ".join(_codings(encoding))
+
+
+def _codings(encoding: str) -> list[str]:
+    codings = [name.strip().lower() for name in encoding.split(",")]
+    return [c for c in codings if c not in {"", "identity", "aws-chunked"}]
 
 
 def _inflated(body: bytes, window: int) -> bytes | None:

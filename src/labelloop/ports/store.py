@@ -89,7 +89,7 @@ class Store(Protocol):
         """
 
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
-        """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.
+        """Copy the bytes, their type and encoding, and nothing else: no tag, no metadata. Idempotent.
 
         Raises:
             InputGone: the source no longer exists.

@@ -190,7 +190,7 @@ class MemoryStore:
         self.objects_by_uri[target_uri] = replace(source, last_modified=self._now())
 
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
-        """Copy the bytes and the content type, and nothing else. Idempotent.
+        """Copy the bytes, their type and encoding, and nothing else. Idempotent.
 
         Raises:
             InputGone: the source no longer exists.
@@ -199,7 +199,10 @@ class MemoryStore:
         self._check_bucket(target_uri)
         source = self._held(source_uri)
         self.objects_by_uri[target_uri] = MemoryObject(
-            body=source.body, content_type=source.content_type, last_modified=self._now()
+            body=source.body,
+            content_type=source.content_type,
+            content_encoding=source.content_encoding,
+            last_modified=self._now(),
         )
 
     def exists(self, uri: str) -> bool:

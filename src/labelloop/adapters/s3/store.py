@@ -22,7 +22,7 @@ from labelloop.adapters.s3.errors import Request, concerns_one, translated
 from labelloop.adapters.s3.gets import FEW, Gets
 from labelloop.adapters.s3.links import Links, place_of
 from labelloop.adapters.s3.requests import Asking
-from labelloop.core.content_encoding import decoded
+from labelloop.core.content_encoding import decoded, lasting_encoding
 from labelloop.errors import (
     ArgumentError,
     ConfigError,
@@ -280,7 +280,7 @@ class S3Store:
         )
 
     def copy_blind(self, source_uri: str, target_uri: str) -> None:
-        """Copy the bytes and the content type, and nothing else: no tag, no metadata. Idempotent.
+        """Copy the bytes, their type and encoding, and nothing else: no tag, no metadata. Idempotent.
 
         Raises:
             InputGone: the source no longer exists.
@@ -288,6 +288,8 @@ class S3Store:
         (source_bucket, source), (target_bucket, target) = map(split_uri, (source_uri, target_uri))
         head = self._head(source_bucket, source)
         content_type = _content_type(head.get("ContentType", ""), source)
+        encoding = lasting_encoding(head.get("ContentEncoding", ""))
+        encoded: dict[str, Any] = {"ContentEncoding": encoding} if encoding else {}
         self._ask(
             self._request("copying", source_bucket, source),
             lambda: self._client.copy_object(
@@ -297,6 +299,7 @@ class S3Store:
                 MetadataDirective="REPLACE",
                 TaggingDirective="REPLACE",
                 ContentType=content_type,
+                **encoded,
             ),
         )
         copied = self._head(target_bucket, target)
