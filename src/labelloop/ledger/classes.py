@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from labelloop.core.answers import AnswerKind, Answers
 from labelloop.ledger import tables as t
-from labelloop.ledger.database import Transaction
+from labelloop.ledger.database import SETTINGS, Transaction
 
 
 def declared(tx: Transaction, named: Answers) -> bool:
@@ -81,11 +81,18 @@ def extra_answers(tx: Transaction) -> frozenset[str]:
 
 
 def renamed(tx: Transaction) -> dict[str, str]:
-    """The present name of each old one. What is stored under an old name is read under the present one."""
+    """The present name of each old one. What is stored under an old name is read under the present one.
+
+    A ledger that is only read doesn't know yet what the settings merged or took back since: they add it.
+    """
     merged = {
         r.name: r.merged_into
         for r in tx.execute(sa.select(t.classes).where(t.classes.c.merged_into.is_not(None)))
     }
+    named: Answers | None = tx.get_execution_options().get(SETTINGS)
+    if named is not None:
+        merged = {old: new for old, new in merged.items() if old not in named.kinds}
+        merged |= named.renamed
     return {name: _end(merged, name) for name in merged}
 
 

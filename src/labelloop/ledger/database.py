@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from labelloop.core.answers import Answers
 from labelloop.errors import LeaseHeld, LeaseLost, LedgerError, frameless
 from labelloop.ledger import holder
 from labelloop.ledger import tables as t
@@ -33,6 +34,10 @@ MOVED_TO = "ledger:moved to"
 """The cursor that a ledger which was moved leaves behind: where it is now."""
 
 
+SETTINGS = "labelloop_answers"
+"""The execution option that holds the answers of the settings, which a read-only ledger is read with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to write for one step. `token` rises at each takeover, so that older holders can't write."""
@@ -55,6 +60,7 @@ class Ledger:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._answers: Answers | None = None
         self._left: dict[str, int] = {}  # step -> token of the last lease that this one left
 
     @classmethod
@@ -146,6 +152,10 @@ class Ledger:
         opened = engine(sa.make_url("sqlite://"))
         t.metadata.create_all(opened)
         return cls(opened)
+
+    def read_with(self, answers: Answers) -> None:
+        """From now on, count stored classes as the settings do, which no verb has written here yet."""
+        self._answers = answers
 
     def identity(self) -> Identity | None:
         """The ledger's identity; None while it is new."""
@@ -247,7 +257,9 @@ class Ledger:
         """A transaction that only reads."""
         with (
             plainly(self._engine.url),
-            self._engine.connect().execution_options(labelloop_read=True) as tx,
+            self._engine.connect().execution_options(
+                labelloop_read=True, **{SETTINGS: self._answers}
+            ) as tx,
         ):
             yield tx
 

@@ -148,6 +148,7 @@ class Project:
             return None
         with self._keep(ledger).read() as tx:
             refuse_other_project(tx, self.settings)
+        ledger.read_with(self.settings.answers())
         return ledger
 
     @property
