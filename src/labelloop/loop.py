@@ -400,7 +400,7 @@ class Loop:
         return ties(self.project.ledger_to_read)
 
     def rejected(self) -> "list[SetAside]":
-        """The rows that were set aside, newest first."""
+        """The rows that were rejected, newest first."""
         from labelloop.views.status import rejected
 
         return rejected(self.project.ledger_to_read)

@@ -572,7 +572,7 @@ def test_a_table_is_looked_at_in_place_of_tags(world: World) -> None:
     rows = found(diagnose(with_table(world, source)), "rows")
     assert (rows.outcome, rows.says) == (
         Outcome.FAIL,
-        "1 of 1 rows looked at would be set aside, 1 for unknown class",
+        "1 of 1 rows looked at would be rejected, 1 for unknown class",
     )
     source.put("wednesday", [{"sample": "a"}])
     table = found(diagnose(with_table(world, source)), "table")

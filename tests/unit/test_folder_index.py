@@ -1,4 +1,4 @@
-"""index over a folder: what is being written waits, what stays broken is set aside, what is mended counts."""
+"""index over a folder: what is being written waits, what stays broken is rejected, what is mended counts."""
 
 import json
 import os

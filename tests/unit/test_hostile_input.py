@@ -1,4 +1,4 @@
-"""Whatever comes in ends in a row set aside or in an error that says so: no crash, no write elsewhere."""
+"""Whatever comes in ends in a rejected row or in an error that says so: no crash, no write elsewhere."""
 
 import gzip
 import io

@@ -40,7 +40,7 @@ def write(world: World, old: str, new: str) -> None:
 
 @pytest.fixture
 def half_sent(world: World) -> World:
-    """A round is in Label Studio, another one waits, and an object was set aside."""
+    """A round is in Label Studio, another one waits, and an object was rejected."""
     world.traffic(40)
     world.put("bad.png", confidence="high")
     world.loop.run()

@@ -14,7 +14,7 @@ class Estimate:
     method
         how it was computed, in words
     worst_low, worst_high
-        the interval widened by every answer that is missing and every row that was set aside,
+        the interval widened by every answer that is missing and every row that was rejected,
         each taken the worst way; equal to low and high where nothing is missing
     """
 

@@ -98,7 +98,7 @@ def _tags(subject: Subject) -> Iterator[Finding]:
         return
     reason, n_worst = faults.most_common(1)[0]
     says = (
-        f"{n_bad:,} of {n:,} objects looked at would be set aside, {n_worst:,} for "
+        f"{n_bad:,} of {n:,} objects looked at would be rejected, {n_worst:,} for "
         f"{reason!s}, such as {example[reason]}"
     )
     listed = "`labelloop status --rejected` lists all after an index"

@@ -45,7 +45,7 @@ def _table(subject: Subject) -> Iterator[Finding]:
         yield warn(
             "table",
             f"{files[-1].uri} can't be read: {exc.args[0]}",
-            "it is set aside until it changes; see that whole files are written",
+            "it is rejected until it changes; see that whole files are written",
         )
         return
     there = "1 file" if len(files) == 1 else f"{len(files):,} files"
@@ -103,9 +103,7 @@ def _rows(subject: Subject) -> Iterator[Finding]:
         yield ok("rows", f"all {n:,} looked at, of the newest file, can be read")
         return
     reason, n_worst = faults.most_common(1)[0]
-    says = (
-        f"{faults.total():,} of {n:,} rows looked at would be set aside, {n_worst:,} for {reason}"
-    )
+    says = f"{faults.total():,} of {n:,} rows looked at would be rejected, {n_worst:,} for {reason}"
     listed = "`labelloop status --rejected` lists all after an index"
     if faults.total() >= n:
         yield fail(

@@ -181,7 +181,7 @@ def next_number(tx: Transaction) -> int:
 
 
 def set_aside(tx: Transaction) -> dict[int, int]:
-    """How many predictions of each round's time were set aside when it was drawn."""
+    """How many predictions of each round's time were rejected when it was drawn."""
     return {
         r.round: r.n_set_aside
         for r in tx.execute(sa.select(t.rounds.c.round, t.rounds.c.n_set_aside))

@@ -77,11 +77,11 @@ class TableRules:
     """What a row must meet to be a prediction.
 
     unusable_is_wrong
-        an answer that is no class stays, and is wrong, instead of being set aside
+        an answer that is no class stays, and is wrong, instead of being rejected
     store_uri
         where a sample's object lies if the table doesn't say; uris must be of its kind
     max_text_bytes
-        longer texts are set aside
+        longer texts are rejected
     """
 
     classes: frozenset[str]

@@ -73,5 +73,5 @@ class InputSettings(Section):
     max_text_bytes: int = Field(
         100_000,
         ge=1,
-        description="A longer text is set aside, or unavailable where only its object tells.",
+        description="A longer text is rejected, or unavailable where only its object tells.",
     )

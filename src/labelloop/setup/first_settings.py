@@ -105,7 +105,7 @@ def _project(a: Answers, seen: Proposal) -> Table:
     _say(
         found,
         "Every class that the model can answer, spelled as in the predictions. One of",
-        "another class is set aside. Rare classes may be missing here: add them.",
+        "another class is rejected. Rare classes may be missing here: add them.",
     )
     found.add("classes", _classes(a.classes, seen))
     _say(found, 'timezone = "Europe/Zurich"  # where days are cut in reports; UTC if left out')

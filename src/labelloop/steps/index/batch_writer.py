@@ -22,7 +22,7 @@ def write_batches(
     now: datetime,
     also: Callable[[Transaction], None] = lambda _tx: None,
 ) -> int:
-    """Commit what was read; returns how many rows are newly set aside.
+    """Commit what was read; returns how many rows are newly rejected.
 
     One transaction decides, and `also` is part of it: killed before it, nothing was read; after it,
     all of it was. A prediction in the log without the feedback read beside it would not be read again.

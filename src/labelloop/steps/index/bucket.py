@@ -301,7 +301,7 @@ class Index:
                 cursors.put(tx, _NOTIFIED, passed)
 
     def _digest(self) -> str:
-        """What decides whether tags can be read: where it changes, rows set aside may be mended."""
+        """What decides whether tags can be read: where it changes, rejected rows may be mended."""
         rules = (self._names, self._unusable_is_wrong, sorted(self._renamed.items()), self._divisor)
         text = "\0".join([repr(rules), *sorted(self._classes)])
         return sha256(text.encode()).hexdigest()
@@ -389,7 +389,7 @@ class Index:
         return [objects[i] for i in np.flatnonzero(~there).tolist()]
 
     def _without_excluded(self, listed: list[StoredObject], found: _Found) -> list[StoredObject]:
-        """What of a listing is an input; what is none isn't set aside any longer."""
+        """What of a listing is an input; what is none isn't rejected any longer."""
         if self._exclude is None:
             return listed
         excluded = [o.uri for o in listed if self._exclude.matches(o.sample_id)]

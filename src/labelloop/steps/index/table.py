@@ -148,7 +148,7 @@ class IndexTable:
         )
 
     def _digest(self) -> str:
-        """What decides whether rows can be read: where it changes, rows set aside may be mended."""
+        """What decides whether rows can be read: where it changes, rejected rows may be mended."""
         rules = self._rules
         text = "\0".join(
             [

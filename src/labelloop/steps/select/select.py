@@ -387,7 +387,7 @@ class Select:
             snapshot=self._log.snapshot(),
             created_at=now,
         )
-        # what was set aside may belong to any time, so an extra round has to reckon with all of it
+        # what was rejected may belong to any time, so an extra round has to reckon with all of it
         since = None if selected.extra or latest is None else latest.created_at
         if plan.risk is not None:
             version = risks.put(tx, plan.risk.rounds, plan.risk.model.to_json(), now)
