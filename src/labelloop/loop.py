@@ -387,11 +387,11 @@ class Loop:
             half_width=half_width,
         )
 
-    def waits(self) -> "list[Wait]":
-        """The tasks that wait for a person, the longest first."""
+    def waits(self, *, skipped: bool = False) -> "list[Wait]":
+        """The tasks that wait for a person, the longest first; or those that everybody skipped."""
         from labelloop.views.status import waits
 
-        return waits(self.project.ledger_to_read)
+        return waits(self.project.ledger_to_read, skipped=skipped)
 
     def ties(self) -> "list[Tie]":
         """The tasks on which people disagree, by queue and sample."""

@@ -212,6 +212,19 @@ def test_the_screen_shows_ages_blocks_and_the_tasks_with_their_pages(make_world:
     assert '"by_age"' in command(world, "--json").output
 
 
+def test_skipped_tasks_are_listed_with_their_pages(world: World) -> None:
+    world.traffic(6)
+    world.loop.run()
+    [ref] = {task.project_ref for task in world.loop.waits()[:1]}
+    first = world.loop.waits()[0]
+    world.annotator.skip(first.remote_id, by="ana")
+    assert command(world, "--skipped").output == "nothing was skipped\n", "not collected yet"
+    world.loop.collect()
+    [line] = command(world, "--skipped").output.replace("\n  ", " ").splitlines()
+    assert first.sample_id in line
+    assert "/tasks/" in line or ref in line
+
+
 def test_rows_set_aside_are_listed_in_the_projects_time_zone(make_world: MakeWorld) -> None:
     world = make_world(head=HEAD.replace("[project]", '[project]\ntimezone = "Asia/Tokyo"'))
     world.put("odd.png", confidence="much")

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 @click.option("--rejected", is_flag=True, help="List the rejected rows, and why each was rejected.")
 @click.option("--ties", is_flag=True, help="List the tasks on which people disagree.")
 @click.option("--waiting", is_flag=True, help="List the tasks that wait for people, oldest first.")
+@click.option(
+    "--skipped", is_flag=True, help="List the tasks that everybody skipped, oldest first."
+)
 @with_config
-def command(config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bool) -> None:
+def command(
+    config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bool, skipped: bool
+) -> None:
     """What waits for whom and since when, what blocks, and what was rejected."""
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
         timezone = loop.settings.project.timezone
-        if waiting:
-            _print_waits(loop, as_json)
+        if waiting or skipped:
+            _print_waits(loop, as_json, skipped)
             return
         if ties:
             _print_ties(loop, as_json)
@@ -80,13 +85,13 @@ def _print_blocks(loop: "Loop", status: "Status") -> None:
         click.echo(wrapped(plain(f"- {line}"), 2))
 
 
-def _print_waits(loop: "Loop", as_json: bool) -> None:
-    """Each task that waits for a person, with the page where it can be answered."""
-    found = loop.waits()
+def _print_waits(loop: "Loop", as_json: bool, skipped: bool) -> None:
+    """Each task that waits for a person, or was skipped, with the page where it can be answered."""
+    found = loop.waits(skipped=skipped)
     if as_json:
         print_json(found)
     elif not found:
-        click.echo("nothing waits for a person")
+        click.echo("nothing was skipped" if skipped else "nothing waits for a person")
     timezone = loop.settings.project.timezone
     for wait in found if not as_json else ():
         page = _page(loop, wait)

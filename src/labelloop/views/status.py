@@ -189,7 +189,7 @@ def _to_mend(tx: Transaction) -> tuple[AnswerToMend, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """A task that waits for a person, since when, and where it stands."""
+    """A task that waits for a person, or that people skipped; since when, and where it stands."""
 
     queue: str
     sample_id: str
@@ -199,10 +199,11 @@ class Wait:
     remote_id: str
 
 
-def waits(ledger: Ledger) -> list[Wait]:
-    """Every task that waits for a person, the longest first."""
+def waits(ledger: Ledger, *, skipped: bool = False) -> list[Wait]:
+    """Every task that waits for a person, or everybody skipped, the longest first."""
+    states = (TaskState.SKIPPED,) if skipped else WITH_PEOPLE
     with ledger.read() as tx:
-        found = tasks.oldest_first(tx, WITH_PEOPLE)
+        found = tasks.oldest_first(tx, states)
     return [
         Wait(
             queue=task.queue,
