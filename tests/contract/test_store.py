@@ -467,17 +467,44 @@ def test_what_was_overwritten_is_not_read_for_what_was_listed(bench: Bench) -> N
         assert store.read(old.uri, content_hash=of_a_row) == b"new"
 
 
+@pytest.mark.parametrize("few", [True, False])
+def test_what_was_overwritten_is_neither_copied_nor_linked(bench: Bench, few: bool) -> None:
+    store, names = bench.store, ["a.png", *([] if few else ODD_KEYS)]
+    for name in names:
+        bench.put(name, b"old", tags={"predicted_class": "7"})
+    was = bench.digest(b"old")
+    for i, name in enumerate(names):
+        uri, copy = bench.uri(name), f"{bench.blind}/{i}"
+        store.copy_blind(uri, copy, content_hash=was)
+        bench.put(name, b"new")
+        with pytest.raises(InputChanged):
+            store.copy_blind(uri, copy, content_hash=was)
+        assert bench.look(copy).body == b"old"
+        store.copy_blind(uri, copy, content_hash="uri:0f0f0f")
+        assert bench.look(copy).body == b"new"
+    now = bench.digest(b"new")
+    uris = [bench.uri(name) for name in names]
+    assert {type(loss) for loss in store.losses([(uri, was) for uri in uris])} == {InputChanged}
+    for unlike in (now, "", "uri:0f0f0f", "text:0f0f0f"):
+        assert set(store.losses([(uri, unlike) for uri in uris])) == {None}
+
+
 def test_many_are_looked_for_at_once(bench: Bench) -> None:
     for key in ODD_KEYS:
         bench.put(key)
     uris = [bench.uri(key) for key in ODD_KEYS]
-    there = dict.fromkeys(uris, True)
     missing = [bench.uri(f"gone {i}.png") for i in range(10)]
     elsewhere = f"{bench.blind}/gone.png"
     asked = [missing[0], *uris, *missing[1:], uris[0]]
-    assert list(bench.store.existing(asked)) == [there.get(uri, False) for uri in asked]
-    assert list(bench.store.existing([uris[0], elsewhere])) == [True, False]
-    assert list(bench.store.existing([])) == []
+    hashed = bench.digest(b"")
+    for known in ("", hashed):
+        losses = bench.store.losses([(uri, known) for uri in asked])
+        assert [loss is None for loss in losses] == [uri in uris for uri in asked]
+        assert {type(loss) for loss in losses} == {InputGone, type(None)}
+        [there, gone] = bench.store.losses([(uris[0], known), (elsewhere, known)])
+        assert there is None
+        assert type(gone) is InputGone
+    assert list(bench.store.losses([])) == []
 
 
 def test_a_missing_bucket_is_never_taken_for_a_missing_object(bench: Bench) -> None:
@@ -486,7 +513,7 @@ def test_a_missing_bucket_is_never_taken_for_a_missing_object(bench: Bench) -> N
     nowhere = f"{bench.nowhere}/a.png"
     for call in (
         lambda: store.exists(nowhere),
-        lambda: store.existing([f"{nowhere}{i}" for i in range(20)]),
+        lambda: store.losses([(f"{nowhere}{i}", "") for i in range(20)]),
         lambda: store.read(nowhere),
         lambda: store.delete(nowhere),
         lambda: store.copy_blind(nowhere, f"{bench.blind}/copy"),

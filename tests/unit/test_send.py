@@ -20,6 +20,7 @@ from labelloop.errors import (
 from labelloop.ledger import tasks
 from labelloop.ports.annotator import ProjectSpec
 from labelloop.testing import MemoryLog
+from labelloop.views.verbs import send_line
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, Killed, World, kill_at_write
 
@@ -465,9 +466,39 @@ def test_a_task_whose_input_is_gone_is_unavailable(drawn: World) -> None:
     assert drawn.states() == {TaskState.SENT: 7, TaskState.UNAVAILABLE: 2}
 
 
+def overwritten(world: World) -> list[str]:
+    """The samples, one of each queue, whose objects now hold something else."""
+    keys = [world.draws(queue)[0].sample_id for queue in ("accuracy", "low")]
+    for key in keys:
+        world.put(key, b"another image")
+    return keys
+
+
+def test_a_task_whose_input_was_overwritten_is_unavailable(drawn: World) -> None:
+    keys = overwritten(drawn)
+    drawn.loop.index()
+    found = drawn.loop.send()
+    assert (found.n_sent, found.n_unavailable) == (7, 2)
+    lost = {t.sample_id for t in drawn.tasks().values() if t.state is TaskState.UNAVAILABLE}
+    assert lost == set(keys)
+    assert "2 whose input is gone or overwritten" in send_line(found)
+
+
+def test_no_link_is_renewed_to_what_was_overwritten_since(drawn: World) -> None:
+    drawn.loop.send()
+    evaluated, trained = overwritten(drawn)
+    found = drawn.loop.send(refresh=True)
+    assert (found.n_refreshed, found.n_unavailable) == (8, 1)
+    now = {t.sample_id: t for t in drawn.tasks().values()}
+    assert now[trained].state is TaskState.UNAVAILABLE
+    copied = now[evaluated]
+    assert copied.state is TaskState.SENT
+    assert drawn.store.objects_by_uri[str(copied.media_uri)].body == evaluated.encode()
+
+
 @pytest.mark.mistake("key-rotated")
 @pytest.mark.parametrize("error", [StoreUnavailable, StoreDenied])
-@pytest.mark.parametrize("call", ["check_writable", "copy_blind", "presign", "exists"])
+@pytest.mark.parametrize("call", ["check_writable", "copy_blind", "presign", "losses"])
 def test_a_store_that_fails_in_the_middle_loses_and_repeats_nothing(
     drawn: World, call: str, error: type[StoreError]
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
+from labelloop.errors import InputGone
 from labelloop.ports.store import BrowserView, Store, StoredObject
 
 
@@ -47,9 +48,9 @@ class MovedStore:
         """How long a URL that is made now for `life` will work."""
         return self._store.lasting(life)
 
-    def presign(self, uri: str, life: timedelta) -> str:
+    def presign(self, uri: str, life: timedelta, *, content_hash: str | None = None) -> str:
         """A URL that an annotator's browser can open for `life`."""
-        return self._store.presign(self.place_of(uri), life)
+        return self._store.presign(self.place_of(uri), life, content_hash=content_hash)
 
     def below(self, uri: str) -> Iterator[Sequence[StoredObject]]:
         """Every object below `uri`, page by page."""
@@ -59,17 +60,19 @@ class MovedStore:
         """Copy an object as it is."""
         self._store.copy(self.place_of(source_uri), target_uri, content_hash=content_hash)
 
-    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+    def copy_blind(
+        self, source_uri: str, target_uri: str, *, content_hash: str | None = None
+    ) -> None:
         """Copy the bytes, their type and encoding, and nothing else."""
-        self._store.copy_blind(self.place_of(source_uri), target_uri)
+        self._store.copy_blind(self.place_of(source_uri), target_uri, content_hash=content_hash)
 
     def exists(self, uri: str) -> bool:
         """Whether an object stands at `uri`."""
         return self._store.exists(self.place_of(uri))
 
-    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
-        """Whether an object stands at each uri."""
-        return self._store.existing([self.place_of(uri) for uri in uris])
+    def losses(self, inputs: Sequence[tuple[str, str]]) -> Sequence[InputGone | None]:
+        """What became of each object."""
+        return self._store.losses([(self.place_of(uri), content) for uri, content in inputs])
 
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`."""

@@ -19,9 +19,10 @@ _CHUNK = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendableTask:
-    """A task beside what its draw knows: all that a queue may show."""
+    """A task beside what its draw knows: all that a queue may show, and the hash of what was predicted."""
 
     task: Task
+    content_hash: str
     predicted_class: str | None
     confidence: float | None
     corrected_class: str | None
@@ -463,6 +464,7 @@ def _shown(
     query = (
         sa.select(
             t.tasks,
+            t.draws.c.content_hash,
             t.draws.c.predicted_class,
             t.draws.c.confidence,
             t.draws.c.corrected_class,
@@ -477,6 +479,7 @@ def _shown(
     return [
         SendableTask(
             task=_task(r),
+            content_hash=r.content_hash,
             predicted_class=present.get(r.predicted_class, r.predicted_class),
             confidence=r.confidence,
             corrected_class=present.get(r.corrected_class, r.corrected_class),

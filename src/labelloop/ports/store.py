@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from labelloop.errors import InputGone
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
@@ -66,11 +68,12 @@ class Store(Protocol):
     def lasting(self, life: timedelta) -> timedelta:
         """How long a URL that is made now for `life` will work."""
 
-    def presign(self, uri: str, life: timedelta) -> str:
+    def presign(self, uri: str, life: timedelta, *, content_hash: str | None = None) -> str:
         """A URL that an annotator's browser can open for `life`; no request is made.
 
         Raises:
             InputGone: `inline` only: the object no longer exists.
+            InputChanged: `inline` only: it does, with a content whose hash isn't `content_hash`.
             InputTooLarge: `inline` only: it is too large to travel inside a task.
         """
 
@@ -88,18 +91,25 @@ class Store(Protocol):
             InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing.
         """
 
-    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+    def copy_blind(
+        self, source_uri: str, target_uri: str, *, content_hash: str | None = None
+    ) -> None:
         """Copy the bytes, their type and encoding, and nothing else: no tag, no metadata. Idempotent.
 
         Raises:
             InputGone: the source no longer exists.
+            InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing; what
+                stood at the target may be gone.
         """
 
     def exists(self, uri: str) -> bool:
         """Whether an object stands at `uri`."""
 
-    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
-        """Whether an object stands at each uri, in their order; many are looked for at once."""
+    def losses(self, inputs: Sequence[tuple[str, str]]) -> Sequence[InputGone | None]:
+        """Of each uri and `content_hash` of the listing, what became of the object; many at once.
+
+        None: it is there, with that content. InputChanged: it is, with another one.
+        """
 
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine."""

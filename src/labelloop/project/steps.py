@@ -132,6 +132,7 @@ def send(project: Project) -> "Send":
         ledger_id=project.ledger_id,
         project_name=own.project.name,
         classes=[*own.project.classes, *own.project.extra_answers],
+        listed=own.source is None,
         presign_life=store.lasting(own.store.presign_life),
         blind_uri=own.store.blind_uri,
         bucket_access=project.bucket_access,

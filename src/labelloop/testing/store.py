@@ -151,7 +151,7 @@ class MemoryStore:
         """How long a URL that is made now for `life` will work."""
         return life
 
-    def presign(self, uri: str, life: timedelta) -> str:
+    def presign(self, uri: str, life: timedelta, *, content_hash: str | None = None) -> str:
         """A URL that names the object and its life; each call's differs, as signed ones do."""
         if not timedelta(seconds=1) <= life <= LONGEST_LIFE:
             raise ArgumentError(
@@ -161,6 +161,7 @@ class MemoryStore:
         self.before("presign", uri)
         if self.inline:
             held = self._held(uri)
+            self._check_content(uri, held, content_hash)
             return f"data:{held.content_type};base64,{b64encode(held.body).decode()}"
         self._signed += 1
         path = quote(uri.removeprefix("s3://"))
@@ -189,15 +190,19 @@ class MemoryStore:
         self._check_content(source_uri, source, content_hash)
         self.objects_by_uri[target_uri] = replace(source, last_modified=self._now())
 
-    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+    def copy_blind(
+        self, source_uri: str, target_uri: str, *, content_hash: str | None = None
+    ) -> None:
         """Copy the bytes, their type and encoding, and nothing else. Idempotent.
 
         Raises:
             InputGone: the source no longer exists.
+            InputChanged: it does, and `content_hash` is one of the listing's, but not its.
         """
         self.before("copy_blind", source_uri)
         self._check_bucket(target_uri)
         source = self._held(source_uri)
+        self._check_content(source_uri, source, content_hash)
         self.objects_by_uri[target_uri] = MemoryObject(
             body=source.body,
             content_type=source.content_type,
@@ -211,9 +216,17 @@ class MemoryStore:
         self._check_bucket(uri)
         return uri in self.objects_by_uri
 
-    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
-        """Whether an object stands at each uri."""
-        return [self.exists(uri) for uri in uris]
+    def losses(self, inputs: Sequence[tuple[str, str]]) -> Sequence[InputGone | None]:
+        """Of each uri and `content_hash`, what became of the object; None: it is as it was."""
+        return [self._loss(uri, content_hash) for uri, content_hash in inputs]
+
+    def _loss(self, uri: str, content_hash: str) -> InputGone | None:
+        self.before("losses", uri)
+        try:
+            self._check_content(uri, self._held(uri), content_hash)
+        except InputGone as exc:
+            return exc
+        return None
 
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine."""

@@ -103,7 +103,7 @@ def _of_inputs(tx: Transaction, n: Mapping[TaskState, int]) -> Iterator[Block]:
     yield Block(
         kind="unavailable",
         n=gone,
-        says=f"{_tasks(gone)} whose input is gone, or can't be shown",
+        says=f"{_tasks(gone)} whose input is gone or overwritten, or can't be shown",
         remedy="they stay unlabelled, and each number says what they could mean at worst",
     )
     yield Block(

@@ -126,7 +126,7 @@ def send_line(r: "Sent") -> str:
     """What `send` did, in a line."""
     parts = [f"{counted(r.n_sent, 'task')}, {r.n_found:,} already there"]
     if r.n_unavailable:
-        parts.append(f"{r.n_unavailable:,} whose input is gone")
+        parts.append(f"{r.n_unavailable:,} whose input is gone or overwritten")
     if r.n_refreshed:
         parts.append(f"{r.n_refreshed:,} image URLs renewed")
     if r.n_asked_again:

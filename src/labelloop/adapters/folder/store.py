@@ -142,9 +142,25 @@ class FolderStore:
             self._check_mounted(path)
         return False
 
-    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
-        """Whether a file stands at each uri."""
-        return [self.exists(uri) for uri in uris]
+    def losses(self, inputs: Sequence[tuple[str, str]]) -> Sequence[InputGone | None]:
+        """Of each uri and SHA-256, what became of the file: each is read, several at once."""
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="folder-looking") as pool:
+            return list(pool.map(self._loss, inputs))
+
+    def _loss(self, known: tuple[str, str]) -> InputGone | None:
+        uri, content_hash = known
+        path = self._path(uri)
+        with self._translated("looking", path):
+            try:
+                if not SHA_256.fullmatch(content_hash):
+                    path.stat()
+                    return None
+                with open_inside(str(path), self._places) as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+            except FileNotFoundError:
+                self._check_mounted(path)
+                return _gone(path)
+        return None if found == content_hash else _changed(path)
 
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the file at `uri`.
@@ -160,16 +176,10 @@ class FolderStore:
                     body = file.read()
             except FileNotFoundError as exc:
                 self._check_mounted(path)
-                raise InputGone(
-                    f"there is no file {path}",
-                    remedy="it was deleted or moved since it was indexed; nothing to do",
-                ) from exc
+                raise _gone(path) from exc
         expected = content_hash or ""
         if SHA_256.fullmatch(expected) and hashlib.sha256(body).hexdigest() != expected:
-            raise InputChanged(
-                f"{path} holds another content than when it was indexed",
-                remedy="put back what was there, or leave the sample out",
-            )
+            raise _changed(path)
         return body
 
     # --- what annotators see ------------------------------------------------------------------
@@ -178,11 +188,18 @@ class FolderStore:
         """How long a link works: for good."""
         return FOR_EVER
 
-    def presign(self, uri: str, life: timedelta) -> str:  # noqa: ARG002  these links don't lapse
+    def presign(
+        self,
+        uri: str,
+        life: timedelta,  # noqa: ARG002  these links don't lapse
+        *,
+        content_hash: str | None = None,
+    ) -> str:
         """The address of the file where it is served, or the file itself as a data: URI.
 
         Raises:
             InputGone: it no longer exists.
+            InputChanged: it does, and `content_hash` is a SHA-256, but not its.
             InputTooLarge: it can't travel inside a task.
         """
         path = self._path(uri)
@@ -190,7 +207,7 @@ class FolderStore:
             below = quote(os.fsencode(os.path.relpath(path, self._shown)))
             joint = "" if self._public_url.endswith(("=", "/")) else "/"
             return f"{self._public_url}{joint}{below}"
-        body = self.read(uri)
+        body = self.read(uri, content_hash=content_hash)
         if len(body) > INLINE_BYTES:
             raise InputTooLarge(
                 f"{path} has {len(body):,} bytes, and {INLINE_BYTES:,} at most travel inside a task",
@@ -228,13 +245,16 @@ class FolderStore:
         """
         self.write(target_uri, self.read(source_uri, content_hash=content_hash), UNKNOWN_TYPE)
 
-    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+    def copy_blind(
+        self, source_uri: str, target_uri: str, *, content_hash: str | None = None
+    ) -> None:
         """Copy the bytes and nothing else. Idempotent.
 
         Raises:
             InputGone: the source no longer exists.
+            InputChanged: it does, and `content_hash` is a SHA-256, but not its.
         """
-        self.write(target_uri, self.read(source_uri), UNKNOWN_TYPE)
+        self.write(target_uri, self.read(source_uri, content_hash=content_hash), UNKNOWN_TYPE)
 
     def write(self, uri: str, body: bytes, content_type: str) -> None:  # noqa: ARG002  files have none
         """Put a file of ours at `uri`, in place of what stood there."""
@@ -329,6 +349,20 @@ def content_type(path: Path, body: bytes) -> str:
     if guessed is not None:
         return guessed
     return MEDIA_TYPES.get(kind_of(body) or "", UNKNOWN_TYPE)
+
+
+def _gone(path: Path) -> InputGone:
+    return InputGone(
+        f"there is no file {path}",
+        remedy="it was deleted or moved since it was indexed; nothing to do",
+    )
+
+
+def _changed(path: Path) -> InputChanged:
+    return InputChanged(
+        f"{path} holds another content than when it was indexed",
+        remedy="put back what was there, or leave the sample out",
+    )
 
 
 def _stored(found: Found) -> StoredObject:

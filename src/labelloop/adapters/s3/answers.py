@@ -95,12 +95,21 @@ def entry_of(key: str, head: bytes) -> Entry | None:
     try:
         return Entry(
             key,
-            said["etag"].strip('"'),
+            etag_of(said["etag"]),
             int(said["content-length"]),
             parsedate_to_datetime(said["last-modified"]).astimezone(UTC),
         )
     except (KeyError, ValueError):
         return None
+
+
+def etag_of(said: str) -> str:
+    """The ETag of an answer without quotes; a proxy that packs answers calls it weak.
+
+    >>> etag_of('"0f1e"'), etag_of('W/"0f1e"')
+    ('0f1e', '0f1e')
+    """
+    return said.removeprefix("W/").strip('"')
 
 
 def tags_of(body: bytes) -> Mapping[str, str] | None:

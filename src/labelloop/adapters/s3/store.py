@@ -16,7 +16,7 @@ from labelloop.adapters.http import browser_view
 from labelloop.adapters.http.retries import ATTEMPTS
 from labelloop.adapters.s3 import listing, retention
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.s3.answers import Entry, entry_of, tags_of
+from labelloop.adapters.s3.answers import Entry, entry_of, etag_of, tags_of
 from labelloop.adapters.s3.client import client_of, link_life, session_of
 from labelloop.adapters.s3.errors import Request, concerns_one, translated
 from labelloop.adapters.s3.gets import FEW, Gets
@@ -163,7 +163,7 @@ class S3Store:
         except InputGone:
             return None
         modified_at = head["LastModified"].astimezone(UTC)
-        return Entry(key, head["ETag"].strip('"'), head["ContentLength"], modified_at)
+        return Entry(key, etag_of(head["ETag"]), head["ContentLength"], modified_at)
 
     def _stored(self, entry: Entry, bucket: str | None = None) -> StoredObject:
         return StoredObject(
@@ -215,7 +215,13 @@ class S3Store:
         with translated(self._request("signing", self._bucket)):
             return link_life(self._session, life)
 
-    def presign(self, uri: str, life: timedelta) -> str:
+    def presign(
+        self,
+        uri: str,
+        life: timedelta,
+        *,
+        content_hash: str | None = None,  # noqa: ARG002  nobody looks at the object now
+    ) -> str:
         """A URL that opens the object for `life`, at most 7 days; no request is made.
 
         Raises:
@@ -266,8 +272,7 @@ class S3Store:
         unchanged: dict[str, Any] = {}
         if ETAG.fullmatch(content_hash):
             # some servers take no notice of the condition, so it is asked first
-            if self._head(source_bucket, source)["ETag"].strip('"') != content_hash:
-                raise _changed(source_uri)
+            self._unchanged(source_uri, content_hash)
             unchanged = {"CopySourceIfMatch": f'"{content_hash}"'}
         self._ask(
             self._request("copying", source_bucket, source),
@@ -279,17 +284,23 @@ class S3Store:
             ),
         )
 
-    def copy_blind(self, source_uri: str, target_uri: str) -> None:
+    def copy_blind(
+        self, source_uri: str, target_uri: str, *, content_hash: str | None = None
+    ) -> None:
         """Copy the bytes, their type and encoding, and nothing else: no tag, no metadata. Idempotent.
 
         Raises:
             InputGone: the source no longer exists.
+            InputChanged: it does, and `content_hash` is an ETag, but not its.
         """
         (source_bucket, source), (target_bucket, target) = map(split_uri, (source_uri, target_uri))
-        head = self._head(source_bucket, source)
+        head = self._unchanged(source_uri, content_hash)
         content_type = _content_type(head.get("ContentType", ""), source)
         encoding = lasting_encoding(head.get("ContentEncoding", ""))
-        encoded: dict[str, Any] = {"ContentEncoding": encoding} if encoding else {}
+        further: dict[str, Any] = {"ContentEncoding": encoding} if encoding else {}
+        compared = content_hash is not None and ETAG.fullmatch(content_hash)
+        if compared:
+            further["CopySourceIfMatch"] = f'"{content_hash}"'
         self._ask(
             self._request("copying", source_bucket, source),
             lambda: self._client.copy_object(
@@ -299,14 +310,28 @@ class S3Store:
                 MetadataDirective="REPLACE",
                 TaggingDirective="REPLACE",
                 ContentType=content_type,
-                **encoded,
+                **further,
             ),
         )
         copied = self._head(target_bucket, target)
         if copied.get("Metadata") or copied.get("TagCount"):
             # A server that ignores the directives: then the bytes go through here.
             self.delete(target_uri)
-            self._put(target_bucket, target, self.read(source_uri), content_type)
+            body = self.read(source_uri, content_hash=content_hash)
+            self._put(target_bucket, target, body, content_type)
+        elif compared and etag_of(copied["ETag"]) != content_hash:
+            # A copy of parts, or an encrypted one; or a server took no notice of the condition.
+            try:
+                self._unchanged(source_uri, content_hash)
+            except InputGone:
+                self.delete(target_uri)
+                raise
+
+    def _unchanged(self, uri: str, content_hash: str | None) -> "HeadObjectOutputTypeDef":
+        head = self._head(*split_uri(uri))
+        if _is_other(etag_of(head["ETag"]), content_hash):
+            raise _changed(uri)
+        return head
 
     def exists(self, uri: str) -> bool:
         """Whether an object stands at `uri`."""
@@ -318,19 +343,31 @@ class S3Store:
             return False
         return True
 
-    def existing(self, uris: Sequence[str]) -> Sequence[bool]:
-        """Whether an object stands at each uri, many looked for at once."""
-        keys = [key for bucket, key in map(split_uri, uris) if bucket == self._bucket]
-        there: set[str] = set()
-        if len(keys) == len(uris) > FEW:
-            for answer in self._gets.heads(keys):
-                if entry_of(answer.key, answer.body) is None:
+    def losses(self, inputs: Sequence[tuple[str, str]]) -> Sequence[InputGone | None]:
+        """Of each uri and ETag, what became of the object; None: it is as it was, or can't be read."""
+        own = [
+            key for bucket, key in (split_uri(uri) for uri, _ in inputs) if bucket == self._bucket
+        ]
+        etags: dict[str, str] = {}
+        if len(own) == len(inputs) > FEW:
+            for answer in self._gets.heads(own):
+                entry = entry_of(answer.key, answer.body)
+                if entry is None:
                     break
-                there.add(answer.key)
-        rest = [uri for uri in uris if split_uri(uri)[1] not in there]
+                etags[self.uri_of(answer.key)] = entry.etag
+
+        def loss(known: tuple[str, str]) -> InputGone | None:
+            uri, content_hash = known
+            try:
+                etag = etags.get(uri) or etag_of(self._head(*split_uri(uri))["ETag"])
+            except InputDenied:
+                return None
+            except InputGone as exc:
+                return exc
+            return _changed(uri) if _is_other(etag, content_hash) else None
+
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
-            looked = dict(zip(rest, pool.map(self.exists, rest), strict=True))
-        return [looked.get(uri, True) for uri in uris]
+            return list(pool.map(loss, inputs))
 
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine.
@@ -363,12 +400,8 @@ class S3Store:
             with answer["Body"] as body:
                 if "ETag" not in answer:
                     raise request.not_s3()
-                found = answer["ETag"].strip('"')
-                if (
-                    content_hash is not None
-                    and ETAG.fullmatch(content_hash)
-                    and found != content_hash
-                ):
+                found = etag_of(answer["ETag"])
+                if _is_other(found, content_hash):
                     raise _changed(uri)
                 read: bytes = body.read()
                 self._check_length(bucket, key, found, read)
@@ -547,6 +580,11 @@ def _hidden_prefix(hidden_uri: str | None, bucket: str) -> str | None:
         return None
     hidden_bucket, folder = split_uri(hidden_uri)
     return f"{folder.rstrip('/')}/" if hidden_bucket == bucket and folder else None
+
+
+def _is_other(etag: str, content_hash: str | None) -> bool:
+    """Whether a hash of the listing tells that another object stood there."""
+    return bool(content_hash and ETAG.fullmatch(content_hash)) and etag != content_hash
 
 
 def _changed(uri: str) -> InputChanged:

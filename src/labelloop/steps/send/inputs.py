@@ -15,9 +15,8 @@ from labelloop.ledger.tasks import SendableTask
 from labelloop.ports.annotator import InputKind, TaskData
 from labelloop.ports.store import Store
 from labelloop.steps.send.context import SendContext
-from labelloop.steps.send.texts import Texts, Unshowable
+from labelloop.steps.send.texts import Texts, Unshowable, lost
 
-GONE = Unshowable("the input is gone from the store")
 LINKED = ""
 """Of an input that is there and is shown by a link: nothing travels inside its task."""
 
@@ -47,13 +46,21 @@ class Inputs:
         store: Store,
         texts: Texts | None,
         *,
+        listed: bool,
         blind_uri: str | None,
         presign_life: timedelta,
     ) -> None:
-        """`texts` finds the inputs where they are texts; then nothing is copied or signed."""
+        """How inputs are found:
+
+        texts
+            finds them where they are texts; then nothing is copied or signed
+        listed
+            whether the content hashes are those of the store's listing: then no other content is shown
+        """
         self._context = context
         self._store = store
         self._texts = texts
+        self._listed = listed
         self._blind_uri = blind_uri
         self._life = presign_life
         self.too_large: dict[str, InputTooLarge] = {}
@@ -114,15 +121,17 @@ class Inputs:
 
     def fetch(self, queue: Queue, batch: Sequence[SendableTask]) -> Mapping[str, InputResult]:
         """By task key, what became of each input. Asks the store and the log alone: any thread may."""
+        if not self._listed:
+            batch = [replace(each, content_hash="") for each in batch]
         if self._texts is not None:
-            return self._texts.of([each.task for each in batch])
+            return self._texts.of(batch)
         if self._shows_copies(queue):
             found: Iterable[InputResult] = _many(self._copy, batch)
         elif self._store.inline:
             found = _many(self._embed, batch)
         else:
-            there = self._store.existing([each.task.uri for each in batch])
-            found = [LINKED if ok else GONE for ok in there]
+            losses = self._store.losses([(each.task.uri, each.content_hash) for each in batch])
+            found = [LINKED if loss is None else lost(loss) for loss in losses]
         return {each.task.task_key: result for each, result in zip(batch, found, strict=True)}
 
     def note(
@@ -183,17 +192,19 @@ class Inputs:
     def _copy(self, each: SendableTask) -> InputResult:
         assert each.task.media_uri is not None  # noqa: S101  named just before
         try:
-            self._store.copy_blind(each.task.uri, each.task.media_uri)
-        except InputGone:
-            return LINKED if self._store.exists(each.task.media_uri) else GONE
+            self._store.copy_blind(
+                each.task.uri, each.task.media_uri, content_hash=each.content_hash
+            )
+        except InputGone as exc:
+            return LINKED if self._store.exists(each.task.media_uri) else lost(exc)
         return LINKED
 
     def _embed(self, each: SendableTask) -> InputResult:
         """An image that travels inside its task."""
         try:
-            return self._store.presign(each.task.uri, self._life)
-        except InputGone:
-            return GONE
+            return self._store.presign(each.task.uri, self._life, content_hash=each.content_hash)
+        except InputGone as exc:
+            return lost(exc)
         except InputTooLarge as exc:
             return exc
 

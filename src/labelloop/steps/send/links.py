@@ -33,6 +33,7 @@ class Links:
         self._projects = projects
         self._inputs = inputs
         self._life = presign_life
+        self.n_unavailable = 0
 
     def lapsing(self, *, everything: bool) -> list[SendableTask]:
         """The open tasks whose link lapses soon, or whose copy was removed; texts have neither."""
@@ -80,6 +81,7 @@ class Links:
 
     def _replace(self, queue: Queue, batch: SendableBatch) -> int:
         n = 0
+        self.n_unavailable += batch.n_unavailable
         by_key = {each.task.task_key: each for each in batch.tasks}
         there = still_there(self._context, [each.task for each in batch.tasks])
         for done, task in enumerate(there, start=1):

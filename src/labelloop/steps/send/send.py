@@ -53,6 +53,7 @@ class Send:
         ledger_id: str,
         project_name: str,
         classes: Sequence[str],
+        listed: bool,
         presign_life: timedelta,
         blind_uri: str | None,
         bucket_access: Callable[[str | None], BucketAccess],
@@ -63,6 +64,8 @@ class Send:
     ) -> None:
         """How links are made:
 
+        listed
+            whether samples come from the store's listing, and have its content hashes
         bucket_access
             how the annotator opens the bucket of a uri, or of the inputs for None
         signed_by
@@ -75,6 +78,7 @@ class Send:
         self._ledger_id = ledger_id
         self._project_name = project_name
         self._classes = classes
+        self._listed = listed
         self._life = presign_life
         self._blind_uri = blind_uri
         self._access = bucket_access
@@ -100,6 +104,7 @@ class Send:
                 context,
                 self._store,
                 self._texts,
+                listed=self._listed,
                 blind_uri=self._blind_uri,
                 presign_life=self._life,
             )
@@ -150,7 +155,7 @@ class Send:
         sent = Sent(
             n_sent=batches.n_sent,
             n_found=n_found + batches.n_found,
-            n_unavailable=batches.n_unavailable,
+            n_unavailable=batches.n_unavailable + links.n_unavailable,
             n_refreshed=n_refreshed,
             n_asked_again=ask_people(context),
             n_copies_removed=links.remove_copies(),

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from labelloop.core.task import Task
-from labelloop.errors import InputGone
+from labelloop.errors import InputChanged, InputGone
+from labelloop.ledger.tasks import SendableTask
 from labelloop.ports.log import PredictionLog
 from labelloop.ports.store import Store
 
@@ -14,9 +14,16 @@ _WORKERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Unshowable:
-    """Why a text can't be shown, in words."""
+    """Why an input can't be shown, in words."""
 
     why: str
+
+
+def lost(exc: InputGone) -> Unshowable:
+    """That an input is no longer what was predicted."""
+    if isinstance(exc, InputChanged):
+        return Unshowable("the input was overwritten in the store since it was predicted")
+    return Unshowable("the input is gone from the store")
 
 
 class Texts:
@@ -27,24 +34,24 @@ class Texts:
         self._store = store
         self._max_bytes = max_bytes
 
-    def of(self, tasks: Sequence[Task]) -> Mapping[str, str | Unshowable]:
+    def of(self, batch: Sequence[SendableTask]) -> Mapping[str, str | Unshowable]:
         """The text of each task, by its key, whole or not at all."""
-        known = self._log.texts([task.sample_id for task in tasks])
+        known = self._log.texts([each.task.sample_id for each in batch])
 
-        def find(task: Task) -> str | Unshowable:
-            text = known.get(task.sample_id) or self._read(task.uri)
+        def find(each: SendableTask) -> str | Unshowable:
+            text = known.get(each.task.sample_id) or self._read(each.task.uri, each.content_hash)
             # PostgreSQL, where an annotator may keep its tasks, takes no such character
             return text.replace("\0", "\ufffd") if isinstance(text, str) else text
 
         with ThreadPoolExecutor(_WORKERS) as pool:
-            found = list(pool.map(find, tasks))
-        return {task.task_key: text for task, text in zip(tasks, found, strict=True)}
+            found = list(pool.map(find, batch))
+        return {each.task.task_key: text for each, text in zip(batch, found, strict=True)}
 
-    def _read(self, uri: str) -> str | Unshowable:
+    def _read(self, uri: str, content_hash: str) -> str | Unshowable:
         try:
-            data = self._store.read(uri)
-        except InputGone:
-            return Unshowable("the input is gone from the store")
+            data = self._store.read(uri, content_hash=content_hash)
+        except InputGone as exc:
+            return lost(exc)
         if len(data) > self._max_bytes:
             return Unshowable(f"the text has {len(data):,} bytes, of {self._max_bytes:,} allowed")
         try:
