@@ -10,6 +10,7 @@ import pytest
 from labelloop.core.line import LINE_END
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.sample import NO_CLASS, UNUSABLE, RejectReason
+from labelloop.core.task import TaskState
 from labelloop.core.where import Where
 from labelloop.errors import ConfigError
 from labelloop.ports.log import LabelPart
@@ -440,3 +441,14 @@ def test_rows_of_a_forgotten_sample_are_passed_by(make_world: MakeWorld) -> None
     assert (indexed.n_new, indexed.n_rows, indexed.n_set_aside) == (1, 6, 0)
     assert set(held(world)) == {"a.png", "c.png", "d.png"}
     assert world.log.held(["b.png", "late.png"]) == []
+
+
+def test_a_hash_that_a_table_gives_is_not_compared_with_the_object(make_world: MakeWorld) -> None:
+    world = tabled(make_world, SOURCE + '[source.columns]\ncontent_hash = "pixels"\n')
+    keys = [f"{i}.png" for i in range(8)]
+    for key in keys:
+        world.store.put(key, key.encode())
+    put(world, "monday", [row(key, pixels=f"{i:032x}") for i, key in enumerate(keys)])
+    world.loop.run(now=True)
+    assert world.loop.send().n_unavailable == 0
+    assert world.states().keys() == {TaskState.SENT}
