@@ -74,7 +74,7 @@ def test_an_empty_bucket_is_no_error(offline_project: Project) -> None:
     assert "nothing new to draw from" in offline_project.ok("select")
     assert "no accuracy yet: nothing was drawn" in offline_project.ok("measure")
     assert "nothing yet" in offline_project.ok("build")
-    assert "no round yet" in offline_project.ok("status")
+    assert "nothing indexed yet" in offline_project.ok("status")
 
 
 def test_a_bucket_that_does_not_exist(offline_project: Project) -> None:
