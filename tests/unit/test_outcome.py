@@ -29,7 +29,6 @@ OTHER_COMPARISONS = {
     # a prediction with a prediction: of the same sample, or of the same class
     ("steps", "prediction.predicted_class != before.predicted_class"),
     ("steps", "held != s.predicted_class"),
-    ("charts", "c.predicted_class == wrong[0].predicted_class"),
     # an answer with the truth that the demonstration knows
     ("demo", "choice != truth"),
     ("demo", "row.label != stage.served[row.sample_id].truth"),
