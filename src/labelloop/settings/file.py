@@ -50,9 +50,9 @@ def load(
     Raises:
         ConfigError: the file is missing, isn't TOML, or holds what can't be used.
     """
-    with without_frames():
-        own = os.environ if environment is None else environment
-        return _load(path, own, None if parse_conditions else UNPARSED)
+    context = None if parse_conditions else UNPARSED
+    with without_frames():  # no local may name the environment: a traceback could show it
+        return _load(path, os.environ if environment is None else environment, context)
 
 
 def _load(path: Path, environment: Mapping[str, str], context: str | None) -> Settings:
