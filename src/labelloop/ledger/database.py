@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -55,6 +55,16 @@ class Identity:
     salt: bytes
 
 
+@contextmanager
+def _opening(url: sa.URL) -> Iterator[ExitStack]:
+    """What to undo unless the ledger at `url` opens; what the database says is explained."""
+    try:
+        with ExitStack() as undo:
+            yield undo
+    except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
+        raise unopened(exc, url) from frameless(exc)
+
+
 class Ledger:
     """One project's ledger, on SQLite or PostgreSQL."""
 
@@ -73,22 +83,15 @@ class Ledger:
         from labelloop.ledger.migrations import upgrade
 
         made = database_url(url)
-        opened: sa.Engine | None = None
-        try:
+        with _opening(made) as undo:
             path = sqlite_path(made)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
             opened = engine(made)
+            undo.callback(opened.dispose)
             _refuse_other_encodings(opened)
             upgrade(opened)
-        except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
-            if opened is not None:
-                opened.dispose()
-            raise unopened(exc, made) from frameless(exc)
-        except BaseException:
-            if opened is not None:
-                opened.dispose()
-            raise
+            undo.pop_all()
         return cls(opened)
 
     @classmethod
@@ -104,15 +107,10 @@ class Ledger:
         path = sqlite_path(made)
         if path is not None and not path.exists():
             return None
-        looking: sa.Engine | None = None
-        try:
+        with _opening(made) as undo:
             looking = engine(made)
+            undo.callback(looking.dispose)
             there = revision(looking) is not None
-        except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
-            raise unopened(exc, made) from frameless(exc)
-        finally:
-            if looking is not None:
-                looking.dispose()
         return cls.open(url) if there else None
 
     @classmethod
@@ -128,22 +126,14 @@ class Ledger:
         path = sqlite_path(made)
         if path is not None and not path.exists():
             return None
-        opened: sa.Engine | None = None
-        try:
+        with _opening(made) as undo:
             opened = engine(made, read_only=True)
+            undo.callback(opened.dispose)
             if not refuse_other_version(opened):
-                opened.dispose()
                 return None
             found = cls(opened)
             found.identity()
-        except (ModuleNotFoundError, SQLAlchemyError, OSError) as exc:
-            if opened is not None:
-                opened.dispose()
-            raise unopened(exc, made) from frameless(exc)
-        except BaseException:
-            if opened is not None:
-                opened.dispose()
-            raise
+            undo.pop_all()
         return found
 
     @classmethod

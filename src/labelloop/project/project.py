@@ -212,8 +212,9 @@ class Project:
         ledger = self.existing_ledger()
         if ledger is None:
             return self.settings.answers().renamed
+        ledger.read_with(self.settings.answers())
         with ledger.read() as tx:
-            return {**classes.renamed(tx), **self.settings.answers().renamed}
+            return classes.renamed(tx)
 
     # --- the prediction log -----------------------------------------------------------------------
 
