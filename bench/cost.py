@@ -21,7 +21,7 @@ from bench import build, select_scale, source_rows
 
 T = TypeVar("T")
 MILLION = 1_000_000
-PAGE = Path(__file__).parent.parent / "docs" / "cost.md"
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "cost.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -100,7 +100,7 @@ def line(verb: str, found: Sequence[Measured]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--millions", type=float, nargs=3, default=[1, 10, 100])
-    parser.add_argument("--write", action="store_true", help=f"into docs/{PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"into docs/explanation/{PAGE.name}")
     asked = parser.parse_args()
     head = ["verb", "first", "second", "third", "start + each million", "at the third", "a billion"]
     table = [

@@ -1,4 +1,4 @@
-"""Coverage, width, labels saved and kept, repeated looks: docs/benchmarks-statistics.md.
+"""Coverage, width, labels saved and kept, repeated looks: docs/explanation/benchmarks-statistics.md.
 
 python -m bench.estimates [--write] [--runs N] [--only coverage,savings,...]
 """
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -460,22 +461,29 @@ PARTS: dict[str, tuple[str, Callable[[int], list[Table]]]] = {
 }
 
 
+def wrapped(words: str) -> str:
+    return textwrap.fill(words, 100, break_long_words=False, break_on_hyphens=False)
+
+
 def rendered(table: Table) -> str:
     words, heads, rows = table
-    lines = [words, "", " | ".join(["", *heads, ""]).strip(), "|" + " --- |" * len(heads)]
+    lines = [wrapped(words), "", " | ".join(["", *heads, ""]).strip(), "|" + " --- |" * len(heads)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--write", action="store_true", help="write docs/benchmarks-statistics.md")
+    asked.add_argument(
+        "--write", action="store_true", help="write docs/explanation/benchmarks-statistics.md"
+    )
     asked.add_argument("--runs", type=int, default=400, help="simulated draws a cell")
     asked.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     given = asked.parse_args()
     CACHE.mkdir(exist_ok=True)
     pages = [
         "# Benchmarks of the statistics",
-        (
+        "*Explanation*",
+        wrapped(
             f"Made by `make bench-statistics`: {given.runs} runs a cell unless said otherwise, "
             "with the seeds that stand in bench/estimates.py: the same numbers come out again "
             "with the same versions of NumPy and SciPy."
@@ -488,7 +496,9 @@ def main() -> None:
         print(f"{page}\n\n({time.monotonic() - began:.0f} s)\n", flush=True)
         pages.append(page)
     if given.write:
-        (HERE.parent / "docs" / "benchmarks-statistics.md").write_text("\n\n".join(pages) + "\n")
+        (HERE.parent / "docs" / "explanation" / "benchmarks-statistics.md").write_text(
+            "\n\n".join(pages) + "\n"
+        )
 
 
 if __name__ == "__main__":

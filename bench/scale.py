@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import build, index_bucket, ledger_size, scored_frame, select_scale, send_rate
 from bench.table import Row, lines
 
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks-scale.md"
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks-scale.md"
 HEAD = """# Sizes and speeds
 
 `make bench-scale ARGS=--write` writes this page; `--scale 0.1` makes every size a tenth. Each line
@@ -46,7 +46,9 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=PARTS, action="append", help="this part; more than once: these"
     )
-    parser.add_argument("--write", action="store_true", help=f"into docs/{PAGE.name}, part by part")
+    parser.add_argument(
+        "--write", action="store_true", help=f"into docs/explanation/{PAGE.name}, part by part"
+    )
     asked = parser.parse_args()
     rows: list[Row] = []
     for name in asked.only or PARTS:

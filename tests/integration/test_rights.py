@@ -1,4 +1,4 @@
-"""The rights that docs/rights.md names are those that each verb uses, and no others are needed."""
+"""The rights that docs/reference/rights.md names are those that each verb uses, and no others are needed."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from labelloop.demo.servers import LabelStudio, SeaweedFS
 
-PAGE = Path(__file__).parents[2] / "docs" / "rights.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "rights.md"
 SETTINGS = """
 [project]
 name = "rights"

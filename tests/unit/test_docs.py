@@ -48,7 +48,7 @@ def test_generated_parts_are_up_to_date(page: Path, generated: Callable[[str], s
 
 
 def test_every_table_of_the_ledger_is_described() -> None:
-    page = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "ledger.md").read_text(encoding="utf-8")
     assert set(re.findall(r"<!-- begin table (\w+) -->", page)) == set(metadata.tables)
 
 
@@ -84,9 +84,9 @@ def test_every_example_of_settings_loads(page: str, example: str, tmp_path: Path
 
 
 def test_the_full_example_shows_every_setting() -> None:
-    example = next(text for where, text in blocks("toml") if where == "docs/settings.md")
+    example = next(text for where, text in blocks("toml") if where == "docs/reference/settings.md")
     shown = tomllib.loads(example)
-    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     for section, table in re.findall(r"^## `\[+([\w.]+)\]+`\n(.*?)(?=^## |\Z)", page, re.M | re.S):
         if section in {"store.tags", "source.columns", "class"}:  # only where the names differ
             continue
@@ -168,9 +168,44 @@ def test_every_page_is_reachable_from_the_readme() -> None:
     assert set(PAGES) <= found
 
 
+# --- form -------------------------------------------------------------------------------------
+
+KINDS = {
+    "tutorial": "Tutorial",
+    "how-to": "How-to guide",
+    "reference": "Reference",
+    "explanation": "Explanation",
+}
+
+
+def test_every_page_says_its_kind_below_its_title() -> None:
+    for folder, kind in KINDS.items():
+        for page in (ROOT / "docs" / folder).rglob("*.md"):
+            title, blank, said = page.read_text(encoding="utf-8").splitlines()[:3]
+            assert (title[:2], blank, said) == ("# ", "", f"*{kind}*"), name(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_prose_is_wrapped_at_100_characters(page: Path) -> None:
+    """Tables, code and what is generated may be wider, and so may a single word."""
+    text = re.sub(
+        r"<!-- begin (.*?) -->.*?<!-- end \1 -->", "", page.read_text("utf-8"), flags=re.S
+    )
+    for line in FENCE.sub("", text).splitlines():
+        words = re.sub(r"`[^`]*`", "code", line).split()
+        if len(line) > 100 and len(words) > 1 and not line.startswith(("|", "    ")):
+            raise AssertionError(f"{name(page)}: {line}")
+
+
+def test_every_page_that_the_source_names_exists() -> None:
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for page in re.findall(r"(?<![\w/.])docs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+            assert (ROOT / page).exists(), f"{name(path)}: {page}"
+
+
 # --- mistakes ---------------------------------------------------------------------------------
 
-TROUBLE = ROOT / "docs" / "troubleshooting.md"
+TROUBLE = ROOT / "docs" / "how-to" / "troubleshooting.md"
 ROW = re.compile(r'^\| <a id="([\w-]+)"></a>(.*?) \|', re.MULTILINE)
 
 

@@ -65,12 +65,12 @@ def _kind(place: Place, uri: str, given: str) -> str:
         raise ArgumentError(
             f"{given} is an Iceberg table, and those are read by way of their catalog",
             remedy="leave --source out, name the classes (--class Bread --class Dessert), and write "
-            "catalog and table into [source]: docs/tables.md shows how",
+            "catalog and table into [source]: docs/how-to/tables.md shows how",
         )
     if not counts[kind]:
         raise ArgumentError(
             f"{given} holds no file of Parquet, JSON lines or CSV",
-            remedy="correct --source; docs/tables.md has the names that files may have, and Iceberg",
+            remedy="correct --source; docs/how-to/tables.md has the names that files may have, and Iceberg",
         )
     return kind
 

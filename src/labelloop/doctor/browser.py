@@ -173,7 +173,7 @@ def _seen(
         yield you(
             check,
             f"images are served by the annotator itself at {where}, to people who are logged in",
-            "open a task there; docs/folder.md says what to check if its image is missing",
+            "open a task there; docs/how-to/folder.md says what to check if its image is missing",
         )
     elif seen.status != 200:
         yield fail(
@@ -187,7 +187,7 @@ def _seen(
             check,
             f"images open at {where}, but CORS keeps the labelling page at {origin} from reading "
             "them: annotators see a red box",
-            f"let the bucket's CORS rules allow GET from {origin}; docs/doctor.md has a rule to copy",
+            f"let the bucket's CORS rules allow GET from {origin}; docs/how-to/doctor.md has a rule to copy",
         )
     elif not seen.content_type.startswith("image/") and not untyped:
         yield warn(

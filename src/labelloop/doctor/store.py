@@ -118,7 +118,7 @@ def _tags(subject: Subject) -> Iterator[Finding]:
             f"[project] classes; {listed}",
         )
     else:
-        yield warn("tags", says, f"docs/bucket.md says what each tag may hold; {listed}")
+        yield warn("tags", says, f"docs/reference/bucket.md says what each tag may hold; {listed}")
 
 
 def _history(subject: Subject) -> Iterator[Finding]:
@@ -167,7 +167,7 @@ def _notifications(subject: Subject) -> Iterator[Finding]:
         yield fail(
             "notifications",
             f"{path} can't be read: {exc.strerror}",
-            "name the file or folder that they are appended to: see docs/notifications.md",
+            "name the file or folder that they are appended to: see docs/how-to/notifications.md",
         )
         return
     silent_s = None if newest is None else subject.clock.now().timestamp() - newest

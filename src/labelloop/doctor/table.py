@@ -64,7 +64,7 @@ def _inputs(subject: Subject, uris: Sequence[str]) -> Iterator[Finding]:
             "inputs",
             f"no input of the newest {len(uris):,} rows is there, such as {gone[-1]}",
             "name the column that says where they lie, or a template, as uri in [source.columns]: "
-            "docs/tables.md",
+            "docs/how-to/tables.md",
         )
 
 
@@ -113,4 +113,4 @@ def _rows(subject: Subject) -> Iterator[Finding]:
             + listed,
         )
     else:
-        yield warn("rows", says, f"docs/tables.md says what each column may hold; {listed}")
+        yield warn("rows", says, f"docs/how-to/tables.md says what each column may hold; {listed}")

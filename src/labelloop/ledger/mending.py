@@ -33,8 +33,8 @@ def mend_indexes(url: str) -> Path | None:
     if said:
         raise LedgerError(
             f"the ledger {path} is damaged: {said}",
-            remedy="bring it back from a backup, as docs/reliability.md says; a copy of the file as it was "
-            f"is {copy}",
+            remedy="bring it back from a backup, as docs/explanation/reliability.md says; a copy of "
+            f"the file as it was is {copy}",
         )
     return copy
 

@@ -19,8 +19,8 @@ _POSTGRESQL = {
 }
 _DAMAGED = (
     "nothing more was written; `labelloop doctor --repair` mends what can be mended, the rest comes from "
-    "a backup: docs/reliability.md says how to put it back. Without one, move the file away and run "
-    "`labelloop ledger rebuild`"
+    "a backup: docs/explanation/reliability.md says how to put it back. Without one, move the file "
+    "away and run `labelloop ledger rebuild`"
 )
 _SQLITE = {
     "SQLITE_BUSY": "nothing was written; another process writes, or a backup or a shell holds the file: "

@@ -1,4 +1,4 @@
-"""The ledger's tables. docs/ledger.md says what each is for; migrations/ brings a database here."""
+"""The ledger's tables. docs/reference/ledger.md says what each is for; migrations/ brings a database here."""
 
 import re
 from datetime import UTC, datetime

@@ -179,7 +179,7 @@ def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> Conf
             )
         elif fault["type"] == "missing":
             lines.append(f"{name} is missing")
-            remedy = remedy or "add it; docs/settings.md says what each setting means"
+            remedy = remedy or "add it; docs/reference/settings.md says what each setting means"
         else:
             message = fault["msg"].removeprefix("Value error, ")
             value = "" if _secret(loc) else _value(loc, raw)
@@ -187,7 +187,7 @@ def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> Conf
     text = lines[0] if len(lines) == 1 else "".join(f"\n  - {line}" for line in lines)
     return ConfigError(
         f"{path}: {text}",
-        remedy=known_here or remedy or "docs/settings.md says what each setting may be",
+        remedy=known_here or remedy or "docs/reference/settings.md says what each setting may be",
     )
 
 

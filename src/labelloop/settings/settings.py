@@ -96,7 +96,7 @@ class Settings(Section):
             if q.images == "label-studio" and self.store.is_folder:
                 raise ValueError(
                     f"queue {q.name!r}: images = 'label-studio' needs a bucket, and the inputs lie in "
-                    "a folder; docs/folder.md shows how Label Studio serves one"
+                    "a folder; docs/how-to/folder.md shows how Label Studio serves one"
                 )
             if q.images == "label-studio" and self.store.access_key is None:
                 raise ValueError(

@@ -120,7 +120,7 @@ class StoreSettings(Section):
     notifications: Path | None = Field(
         None,
         description="A file, or a folder of files, to which the bucket's notifications are appended, a "
-        "line each. They take the place of most listings: see docs/notifications.md.",
+        "line each. They take the place of most listings: see docs/how-to/notifications.md.",
     )
     list_every: Duration = Field(
         timedelta(days=7),

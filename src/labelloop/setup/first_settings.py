@@ -52,7 +52,7 @@ def text(answers: Answers, seen: Proposal) -> str:
 
 def _sections(a: Answers, seen: Proposal) -> Iterator[str]:
     yield (
-        "# Written by `labelloop init`. Every setting: docs/settings.md\n"
+        "# Written by `labelloop init`. Every setting: docs/reference/settings.md\n"
         "# ${NAME} stands for an environment variable: no secret stands in this file.\n"
     )
     yield _section("project", _project(a, seen))
@@ -160,7 +160,7 @@ def _served(seen: Proposal) -> tuple[str, ...]:
     large = f"{n:,} of the {of:,} looked at are larger" if n else "all looked at are smaller"
     return (
         f"Images travel inside the tasks, up to 500,000 bytes each: {large}.",
-        "Larger ones must be served, together with a folder for copies: docs/folder.md",
+        "Larger ones must be served, together with a folder for copies: docs/how-to/folder.md",
         'public_endpoint_url = "https://images.example.com"',
         'blind_uri = "..."',
     )
@@ -185,7 +185,7 @@ def _source(given: TableAnswers) -> Table:
     columns = given.columns
     divisor = columns.confidence_divisor
     found = _table(
-        "The table of predictions, in place of tags: docs/tables.md",
+        "The table of predictions, in place of tags: docs/how-to/tables.md",
         kind=given.kind,
         uri=given.uri,
         confidence_divisor=None if divisor == 1 else int(divisor),

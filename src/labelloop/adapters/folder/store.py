@@ -212,7 +212,7 @@ class FolderStore:
             raise InputTooLarge(
                 f"{path} has {len(body):,} bytes, and {INLINE_BYTES:,} at most travel inside a task",
                 remedy="let a web server, or the annotator, serve the folder, and set "
-                "public_endpoint_url in [store]: docs/folder.md shows how",
+                "public_endpoint_url in [store]: docs/how-to/folder.md shows how",
             )
         return f"data:{content_type(path, body)};base64,{b64encode(body).decode()}"
 

@@ -185,7 +185,7 @@ def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Ca
             f"the log has no answer of model {model!r} to any of the {len(labelled):,} labelled samples",
             remedy=(f"do you mean {near[0]!r}? " if near else "")
             + (f"Models that answered some: {named}" if named else "No other model answered any")
-            + "; see docs/compare.md for how a shadow model's answers get into the log",
+            + "; see docs/how-to/compare.md for how a shadow model's answers get into the log",
         )
     digest = sha256(f"model in the log: {model}".encode()).hexdigest()
     return Candidate(name=model, digest=digest, answers=answers, must_answer_all=False)
