@@ -10,7 +10,7 @@ import pytest
 
 from labelloop.adapters.iceberg.files import IcebergFiles
 from labelloop.doctor import page, state
-from labelloop.doctor.examination import checks, diagnose
+from labelloop.doctor.examination import CHECKS, diagnose
 from labelloop.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, fail, ok
 from labelloop.doctor.subject import Machine, Subject
 from labelloop.errors import (
@@ -317,22 +317,23 @@ def test_a_store_that_cant_be_opened_hides_nothing_else(world: World) -> None:
     assert "blind copies" in diagnosis.not_made
 
 
-def test_what_needs_a_failed_check_is_not_made_and_named() -> None:
+def test_what_needs_a_failed_check_is_not_made_and_named(world: World) -> None:
     made = examine(
         [
-            Check("a", lambda: [fail("a", "no", "mend it")]),
-            Check("b", lambda: [ok("b", "yes")], needs=("a",)),
-            Check("c", lambda: [ok("c", "yes")], needs=("b",)),
-            Check("d", lambda: [ok("d", "yes")]),
-        ]
+            Check("a", lambda _: [fail("no", "mend it")]),
+            Check("b", lambda _: [ok("yes")], needs=("a",)),
+            Check("c", lambda _: [ok("yes")], needs=("b",)),
+            Check("d", lambda _: [ok("yes")]),
+        ],
+        subject(world),
     )
     assert [f.check for f in made.findings] == ["a", "d"]
     assert made.not_made == ("b", "c")
 
 
-def test_every_need_is_the_name_of_an_earlier_check(world: World) -> None:
+def test_every_need_is_the_name_of_an_earlier_check() -> None:
     seen = {"access"}  # the store's second finding
-    for check in checks(subject(world)):
+    for check in CHECKS:
         assert set(check.needs) <= seen, check.name
         seen.add(check.name)
 

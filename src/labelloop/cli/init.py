@@ -96,11 +96,11 @@ def _say_what_was_seen(seen: "Proposal") -> None:
 
 def _say_history(seen: "Proposal") -> None:
     """Say so where the first round would skip most of what is there."""
-    from labelloop.doctor.glimpse import history
+    from labelloop.doctor.glimpse import skipped_history
     from labelloop.settings.rounds import RoundSettings
 
     window = RoundSettings().first_window
-    found = history(seen.times, now=datetime.now(UTC), first_window=window)
+    found = skipped_history(seen.times, now=datetime.now(UTC), first_window=window)
     if found is not None:
         for text in found:
             say(f"note: {text}")

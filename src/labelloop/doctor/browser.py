@@ -2,28 +2,17 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from ipaddress import ip_address
 from secrets import token_hex
 from urllib.parse import urlsplit
 
-from labelloop.doctor.finding import Check, Finding, fail, ok, warn, you
+from labelloop.core.loopback import is_loopback
+from labelloop.doctor.finding import Finding, fail, ok, warn, you
 from labelloop.doctor.subject import Subject
 from labelloop.errors import InputTooLarge, StoreUnavailable
 from labelloop.ports.store import BrowserView
 
 LIFE = timedelta(minutes=5)
 AWS = "https://s3.amazonaws.com"
-
-
-def checks(subject: Subject) -> list[Check]:
-    """The checks of what browsers need, in their order."""
-    needs = ("store", "access")
-    return [
-        Check("addresses", lambda: _addresses(subject)),
-        Check("image links", lambda: _image_links(subject), needs=needs),
-        Check("blind links", lambda: _blind_links(subject), needs=("blind copies", *needs)),
-        Check("browser", lambda: _browser(subject), needs=needs),
-    ]
 
 
 def origin_of(url: str) -> str:
@@ -39,7 +28,8 @@ def origin_of(url: str) -> str:
 # --- addresses --------------------------------------------------------------------------------
 
 
-def _addresses(subject: Subject) -> Iterator[Finding]:
+def addresses(subject: Subject) -> Iterator[Finding]:
+    """Whether browsers can resolve and open the addresses of tasks and images."""
     own = subject.settings.store
     pages = subject.annotator_url
     # what travels inside the tasks comes from where the tasks do
@@ -52,7 +42,6 @@ def _addresses(subject: Subject) -> Iterator[Finding]:
     if pages.startswith("https://") and images.startswith("http://"):
         faults.append(
             fail(
-                "addresses",
                 f"tasks are opened at {origin_of(pages)} and images at {origin_of(images)}: "
                 "browsers block http images in https pages",
                 "serve the bucket over https, and name that address as public_endpoint_url in [store]",
@@ -60,50 +49,39 @@ def _addresses(subject: Subject) -> Iterator[Finding]:
         )
     also = "; images travel inside the tasks" if inside else f", and images at {images}"
     also = "" if subject.by_text else also
-    yield from faults or [ok("addresses", f"browsers open {pages}{also}")]
+    yield from faults or [ok(f"browsers open {pages}{also}")]
 
 
 def _host_faults(url: str, setting: str, pages: str) -> Iterator[Finding]:
     host = urlsplit(url).hostname or ""
-    if _is_local(host):
-        if not _is_local(urlsplit(pages).hostname or ""):
+    if is_loopback(url):
+        if not is_loopback(pages):
             yield warn(
-                "addresses",
                 f"{origin_of(url)} is this machine itself: browsers elsewhere can't open it",
                 f"set {setting} to the address that annotators' browsers reach",
             )
     elif "_" in host:
         yield fail(
-            "addresses",
             f"{host} holds an underscore, which host names must not: it may be refused",
             "give the host another name, with a hyphen say",
         )
     elif "." not in host and ":" not in host:
         yield warn(
-            "addresses",
             f"{host} is a name without a dot: containers of one network know it, annotators' "
             "browsers rarely do",
             f"set {setting} to the address that annotators' browsers reach",
         )
 
 
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 # --- links ------------------------------------------------------------------------------------
 
 
-def _image_links(subject: Subject) -> Iterator[Finding]:
+def image_links(subject: Subject) -> Iterator[Finding]:
+    """Whether a training queue's image opens by its link."""
     if subject.store.inline and subject.glimpse.objects:
         yield from _inside(subject)
     elif subject.any_open and subject.glimpse.objects:
-        yield from _link(subject, "image links", subject.glimpse.objects[0].uri)
+        yield from _link(subject, subject.glimpse.objects[0].uri)
 
 
 def _inside(subject: Subject) -> Iterator[Finding]:
@@ -118,28 +96,28 @@ def _inside(subject: Subject) -> Iterator[Finding]:
             refusals.append(exc)
     if refusals:
         yield fail(
-            "image links",
             f"{len(refusals):,} of {len(found):,} images looked at would wait and never be seen: "
             f"{refusals[0].args[0]}",
             refusals[0].remedy,
         )
     else:
-        yield ok("image links", "not needed: images travel inside the tasks")
+        yield ok("not needed: images travel inside the tasks")
 
 
-def _blind_links(subject: Subject) -> Iterator[Finding]:
+def blind_links(subject: Subject) -> Iterator[Finding]:
+    """Whether a blind copy opens by its link."""
     place = subject.settings.store.blind_uri
     if not subject.any_blind or place is None or subject.store.inline:
         return
     uri = f"{place.rstrip('/')}/labelloop-check-{token_hex(8)}"
     try:
         subject.store.write(uri, PIXEL, "image/gif")
-        yield from _link(subject, "blind links", uri)
+        yield from _link(subject, uri)
     finally:
         subject.store.delete(uri)
 
 
-def _link(subject: Subject, check: str, uri: str) -> Iterator[Finding]:
+def _link(subject: Subject, uri: str) -> Iterator[Finding]:
     own = subject.settings.store
     origin = origin_of(subject.annotator_url)
     url = subject.store.presign(uri, LIFE)
@@ -149,60 +127,52 @@ def _link(subject: Subject, check: str, uri: str) -> Iterator[Finding]:
         if own.public_endpoint_url in {None, own.endpoint_url}:
             raise
         yield you(
-            check,
             f"this machine can't open the public endpoint ({exc.args[0]}); browsers may",
             "open the page that `labelloop doctor --page` prints, where annotators sit",
         )
         return
-    yield from _seen(seen, check, url, origin, untyped=own.is_folder)
+    yield from _seen(seen, url, origin, untyped=own.is_folder)
     if "X-Amz-Security-Token" in url:
         yield warn(
-            check,
             "links are signed with temporary credentials, and lapse with them, long before "
             "presign_life",
             "give labelloop a key of its own that doesn't expire",
         )
 
 
-def _seen(
-    seen: BrowserView, check: str, url: str, origin: str, *, untyped: bool
-) -> Iterator[Finding]:
+def _seen(seen: BrowserView, url: str, origin: str, *, untyped: bool) -> Iterator[Finding]:
     """What a link gave. `untyped`: copies in a folder have no ending; browsers look into them."""
     where = origin_of(url)
     if seen.status in {302, 401, 403} and where == origin:
         yield you(
-            check,
             f"images are served by the annotator itself at {where}, to people who are logged in",
             "open a task there; docs/how-to/folder.md says what to check if its image is missing",
         )
     elif seen.status != 200:
         yield fail(
-            check,
             f"a link to an image answers {seen.status} at {where}",
             "see that public_endpoint_url in [store] is the bucket's own server: a proxy that changes "
             "host or path breaks signatures",
         )
     elif seen.allowed_origin not in {"*", origin}:
         yield fail(
-            check,
             f"images open at {where}, but CORS keeps the labelling page at {origin} from reading "
             "them: annotators see a red box",
             f"let the bucket's CORS rules allow GET from {origin}; docs/how-to/doctor.md has a rule to copy",
         )
     elif not seen.content_type.startswith("image/") and not untyped:
         yield warn(
-            check,
             f"an image is served as {seen.content_type or 'nothing in particular'} at {where}",
             "upload images with their content type, image/jpeg say",
         )
     else:
-        yield ok(check, f"a link opens at {where} ({seen.content_type}), for pages of {origin} too")
+        yield ok(f"a link opens at {where} ({seen.content_type}), for pages of {origin} too")
 
 
-def _browser(subject: Subject) -> Iterator[Finding]:
+def only_people_see(subject: Subject) -> Iterator[Finding]:
+    """A word on what only a person's browser can show."""
     if subject.settings.store.blind_uri is not None and subject.glimpse.objects:
         yield you(
-            "browser",
             "only a person's browser shows whether images arrive there",
             "run `labelloop doctor --page`, and let an annotator open what it prints",
         )

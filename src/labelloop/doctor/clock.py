@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from labelloop.doctor.browser import origin_of
-from labelloop.doctor.finding import Check, Finding, fail, ok, warn
+from labelloop.doctor.finding import Finding, fail, ok, warn
 from labelloop.doctor.subject import Subject
 from labelloop.errors import LabelloopError
 
@@ -16,12 +16,8 @@ AHEAD = timedelta(minutes=5)
 """A prediction this far in the future was dated by a clock that runs ahead."""
 
 
-def checks(subject: Subject) -> list[Check]:
-    """The check of the clocks."""
-    return [Check("clocks", lambda: _clocks(subject))]
-
-
-def _clocks(subject: Subject) -> Iterator[Finding]:
+def clocks(subject: Subject) -> Iterator[Finding]:
+    """Whether the clocks of the store and the annotator agree with this machine's."""
     skews: dict[str, timedelta] = {}
     place = f"{subject.settings.store.uri.rstrip('/')}/labelloop-clock"
     try:
@@ -42,19 +38,18 @@ def _clocks(subject: Subject) -> Iterator[Finding]:
     way = "ahead of" if worst > timedelta(0) else "behind"
     says = f"the clock of {who} is {seconds:,.0f} s {way} this one"
     if abs(worst) >= REFUSED:
-        yield fail("clocks", says, "set the clocks right (NTP); S3 refuses what is 15 minutes off")
+        yield fail(says, "set the clocks right (NTP); S3 refuses what is 15 minutes off")
     elif abs(worst) >= NOTED:
-        yield warn("clocks", says, "set the clocks right (NTP): links lapse early or late")
+        yield warn(says, "set the clocks right (NTP): links lapse early or late")
     else:
         agree = f"those of {' and '.join(skews)} agree" if len(skews) > 1 else f"{who}'s agrees"
-        yield ok("clocks", f"{agree} with this one")
+        yield ok(f"{agree} with this one")
 
 
-def ahead(check: str, n: int, n_looked_at: int) -> Iterator[Finding]:
+def dated_ahead(n: int, n_looked_at: int) -> Iterator[Finding]:
     """A warning where `n` predictions are dated in the future."""
     if n:
         yield warn(
-            check,
             f"{n:,} of {n_looked_at:,} predictions looked at are dated in the future",
             "set the clock right (NTP) of what writes them; local time needs its offset, as it is UTC "
             "without. They are drawn and labelled, and count in `last 7 days` when their time comes",

@@ -5,19 +5,14 @@ from collections.abc import Iterator
 
 from labelloop.core.task import OPEN, Task
 from labelloop.core.token import project_marker
-from labelloop.doctor.finding import Check, Finding, fail, failed, ok, warn
-from labelloop.doctor.label_studio import REACHED
+from labelloop.doctor.finding import Finding, fail, failed, ok, warn
 from labelloop.doctor.subject import Subject
 from labelloop.ledger import Ledger, tasks
 from labelloop.steps.collect.whereabouts import refuse_another, why_hidden
 
 
-def checks(subject: Subject) -> list[Check]:
-    """The check of drift."""
-    return [Check("drift", lambda: _drift(subject), needs=("ledger", REACHED))]
-
-
-def _drift(subject: Subject) -> Iterator[Finding]:
+def drift(subject: Subject) -> Iterator[Finding]:
+    """Whether the tasks are where the ledger says."""
     there = {p.project_ref: p for p in subject.annotator.projects()}
     ledger = subject.ledger
     sent = _projects(ledger)
@@ -34,7 +29,6 @@ def _drift(subject: Subject) -> Iterator[Finding]:
     if n_doubtful:
         findings.append(
             warn(
-                "drift",
                 f"{n_doubtful:,} tasks may or may not have reached {subject.annotator.name}",
                 "run `labelloop send`: it finds out",
             )
@@ -48,10 +42,9 @@ def _drift(subject: Subject) -> Iterator[Finding]:
             why = why_hidden(ledger, subject.annotator, project_ref, queue, marker)
             n = sum(task.state in OPEN for task in believed)
             findings.append(
-                failed("drift", why)
+                failed(why)
                 if why is not None
                 else warn(
-                    "drift",
                     f"project {project_ref} of queue {queue!r} is gone from "
                     f"{subject.annotator.name}, with {n:,} open tasks",
                     "run `labelloop collect`, then `labelloop send`: open tasks go to a new project",
@@ -60,7 +53,7 @@ def _drift(subject: Subject) -> Iterator[Finding]:
         else:
             findings += _tasks(subject, project_ref, queue, believed)
     yield from findings or [
-        ok("drift", f"{n_tasks:,} tasks in {len(sent)} projects are where the ledger says")
+        ok(f"{n_tasks:,} tasks in {len(sent)} projects are where the ledger says")
     ]
 
 
@@ -85,19 +78,16 @@ def _tasks(
     where = f"in project {project_ref} ({queue})"
     if gone:
         yield warn(
-            "drift",
             f"{len(gone):,} open tasks are gone {where}",
             "run `labelloop collect`, then `labelloop send`: they are sent again",
         )
     if twice:
         yield warn(
-            "drift",
             f"{len(twice):,} tasks are there more than once {where}",
             "run `labelloop collect`: it folds them into one",
         )
     if n_foreign:
         yield warn(
-            "drift",
             f"{n_foreign:,} tasks {where} are not this ledger's: others imported or copied them",
             f"labelloop leaves them alone; delete them in {subject.annotator.name} if nobody needs "
             "them",
@@ -109,11 +99,10 @@ def _foreign(subject: Subject, titles: list[str]) -> Iterator[Finding]:
     named = [t for t in titles if t.startswith(f"{subject.settings.project.name}: ")]
     if named:
         yield fail(
-            "drift",
             f"this ledger has sent nothing, and {subject.annotator.name} holds {named[0]!r}, made by another "
             "one",
             "restore the ledger that made it, or rebuild what is left: `labelloop ledger rebuild`; to start "
             f"over, delete that project in {subject.annotator.name}, or give [project] another name",
         )
     else:
-        yield ok("drift", "nothing was sent yet")
+        yield ok("nothing was sent yet")

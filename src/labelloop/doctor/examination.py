@@ -2,41 +2,68 @@
 
 from collections.abc import Iterator, Sequence
 
-from labelloop.core.queue import Queue
 from labelloop.doctor import browser, clock, drift, files, label_studio, page, state, store, table
 from labelloop.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, ok, warn
 from labelloop.doctor.subject import Subject
 
-
-def checks(subject: Subject) -> list[Check]:
-    """Every check, in order."""
-    groups = (store, table, browser, page, label_studio, clock, state, files, drift)
-    return [check for group in groups for check in group.checks(subject)]
+LISTED = ("store", "access")
+COPIED = (*LISTED, "blind copies")
 
 
-def diagnose(subject: Subject, *, after: Sequence[Finding] = ()) -> Diagnosis:
-    """Examine everything; nothing that is broken stops the rest. `after`: what was found before."""
+def settings(subject: Subject) -> Iterator[Finding]:
+    """What the settings name, and each condition on another scale than confidences have."""
     project = subject.settings.project
     queues = ", ".join(q.name for q in subject.queues)
-    settings = ok("settings", f"{project.name}: {len(project.classes)} classes, queues {queues}")
-    found = examine(checks(subject))
-    # what fails in both, once
-    every = dict.fromkeys((*after, settings, *_thresholds(subject.queues), *found.findings))
-    return Diagnosis(tuple(every), found.not_made)
-
-
-def _thresholds(queues: Sequence[Queue]) -> Iterator[Finding]:
-    """A warning for each condition on another scale than confidences have."""
-    for queue in queues:
+    yield ok(f"{project.name}: {len(project.classes)} classes, queues {queues}")
+    for queue in subject.queues:
         bounds = queue.where.confidence_bounds if queue.where else ()
         outside = [bound for bound in bounds if not 0 <= bound <= 1]
         if outside:
             yield warn(
-                "settings",
                 f"queue {queue.name!r} compares confidence with {outside[0]:g}, and confidences are kept "
                 "as numbers from 0 to 1: the comparison always says the same",
                 "write 0.7 for 70%, whatever confidence_divisor is",
             )
+
+
+CHECKS = (
+    Check("settings", settings),
+    Check("store", store.listing),
+    Check("tags", store.tags, needs=LISTED),
+    Check("history", store.history, needs=(*LISTED, "tags")),
+    Check("formats", store.formats, needs=LISTED),
+    Check("notifications", store.notifications),
+    Check("blind copies", store.blind_copies, needs=LISTED),
+    Check("blindness", store.blindness, needs=(*LISTED, "tags")),
+    Check("retention", store.inputs_kept, needs=LISTED),
+    Check("copies kept", store.copies_kept, needs=COPIED),
+    Check("table", table.table),
+    Check("rows", table.rows, needs=("table",)),
+    Check("addresses", browser.addresses),
+    Check("image links", browser.image_links, needs=LISTED),
+    Check("blind links", browser.blind_links, needs=COPIED),
+    Check("browser", browser.only_people_see, needs=LISTED),
+    Check("old page", page.remove_lapsed, needs=COPIED),
+    Check("Label Studio", label_studio.reached),
+    Check("token", label_studio.token, needs=("Label Studio",)),
+    Check("private bucket", label_studio.private_bucket, needs=("Label Studio",)),
+    Check("clocks", clock.clocks),
+    Check("ledger", state.ledger),
+    Check("log", state.log, needs=("ledger",)),
+    Check("disk", state.disk),
+    Check("engine", state.engine),
+    Check("ledger's file", files.ledger_file, needs=("ledger",)),
+    Check("batches", files.log_batches, needs=("ledger",)),
+    Check("datasets", files.dataset_files, needs=("ledger", "ledger's file")),
+    Check("drift", drift.drift, needs=("ledger", "Label Studio")),
+)
+
+
+def diagnose(subject: Subject, *, after: Sequence[Finding] = ()) -> Diagnosis:
+    """Examine everything; nothing that is broken stops the rest. `after`: what was found before."""
+    found = examine(CHECKS, subject)
+    # what fails in both, once
+    return Diagnosis(tuple(dict.fromkeys((*after, *found.findings))), found.not_made)
 
 
 def unusable(error: str, remedy: str) -> Diagnosis:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from labelloop.core.dataset import DatasetVersion
-from labelloop.doctor.finding import Check, Finding, fail, failed, ok
+from labelloop.doctor.finding import Finding, fail, failed, ok
 from labelloop.doctor.subject import LogFiles, Subject
 from labelloop.errors import DatasetError
 from labelloop.exports import manifest
@@ -14,28 +14,21 @@ REPAIR = "run `labelloop doctor --repair`"
 _BACKUP = "bring that one file back from a backup of [state] warehouse"
 
 
-def checks(subject: Subject) -> list[Check]:
-    """The checks of the files, in their order."""
-    return [
-        Check("ledger's file", lambda: _ledger(subject), needs=("ledger",)),
-        Check("batches", lambda: _batches(subject), needs=("ledger",)),
-        Check("datasets", lambda: _datasets(subject), needs=("ledger", "ledger's file")),
-    ]
-
-
-def _ledger(subject: Subject) -> Iterator[Finding]:
+def ledger_file(subject: Subject) -> Iterator[Finding]:
+    """Whether the ledger's SQLite file is whole."""
     says = mending.damage(subject.settings.state.ledger.get_secret_value())
     if says is not None:
-        yield fail("ledger's file", f"it is damaged: {says}", f"{REPAIR}: indexes are made anew")
+        yield fail(f"it is damaged: {says}", f"{REPAIR}: indexes are made anew")
 
 
-def _batches(subject: Subject) -> Iterator[Finding]:
+def log_batches(subject: Subject) -> Iterator[Finding]:
+    """Whether every batch of the log is there, and whole."""
     files, known = subject.log_files, known_batches(subject)
     if files is None:
         return
     why = files.unreadable()
     if why is not None:
-        yield fail("batches", why, f"{REPAIR}: the catalog is made anew from the batches")
+        yield fail(why, f"{REPAIR}: the catalog is made anew from the batches")
         return
     lost = lost_batches(files, known)
     if lost:
@@ -43,9 +36,9 @@ def _batches(subject: Subject) -> Iterator[Finding]:
     n_damaged = 0
     for says in files.damaged(whole=subject.thorough):
         n_damaged += 1
-        yield fail("batches", says, _BACKUP)
+        yield fail(says, _BACKUP)
     if not lost and not n_damaged and known:
-        yield ok("batches", f"{len(known):,} batches are there, each whole")
+        yield ok(f"{len(known):,} batches are there, each whole")
 
 
 def _lost(
@@ -53,26 +46,26 @@ def _lost(
 ) -> Iterator[Finding]:
     wrong = files.not_whole(lost)
     for says in wrong.values():
-        yield fail("batches", says, _BACKUP)
+        yield fail(says, _BACKUP)
     if len(lost) > len(wrong):
         n = len(lost) - len(wrong)
         yield fail(
-            "batches",
             f"the catalog doesn't know {n:,} of {len(known):,} batches, whose files are there",
             f"{'bring back what is gone, then ' if wrong else ''}{REPAIR}: it takes them in",
         )
 
 
-def _datasets(subject: Subject) -> Iterator[Finding]:
+def dataset_files(subject: Subject) -> Iterator[Finding]:
+    """Whether every released dataset version is there, and whole."""
     released = versions(subject)
     damaged = 0
     for version in released:
         error = damage(version, thorough=subject.thorough)
         if error is not None:
             damaged += 1
-            yield failed("datasets", error)
+            yield failed(error)
     if released and not damaged:
-        yield ok("datasets", f"{len(released):,} released versions are there, each whole")
+        yield ok(f"{len(released):,} released versions are there, each whole")
 
 
 def known_batches(subject: Subject) -> list[VisibleBatch]:

@@ -1,10 +1,14 @@
 """What a check finds, and how checks are made: each by itself, so that one can't stop the next."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from labelloop.errors import LabelloopError
+
+if TYPE_CHECKING:
+    from labelloop.doctor.subject import Subject
 
 
 class Outcome(StrEnum):
@@ -23,12 +27,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor."""
+    """One line of the doctor, under the name of the check that found it."""
 
     check: str
     outcome: Outcome
     says: str
     remedy: str = ""
+
+    def under(self, check: str) -> "Finding":
+        """The same line under the name of another check than the one that found it."""
+        return replace(self, check=check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class Check:
     """A check by name. It is made only where none of the checks that it `needs` failed."""
 
     name: str
-    make: Callable[[], Iterable[Finding]]
+    make: "Callable[[Subject], Iterable[Finding]]"
     needs: tuple[str, ...] = ()
 
 
@@ -53,37 +61,37 @@ class Diagnosis:
         return sum(f.outcome is Outcome.FAIL for f in self.findings)
 
 
-def ok(check: str, says: str) -> Finding:
+def ok(says: str) -> Finding:
     """It works."""
-    return Finding(check, Outcome.OK, says)
+    return Finding("", Outcome.OK, says)
 
 
-def warn(check: str, says: str, remedy: str) -> Finding:
+def warn(says: str, remedy: str) -> Finding:
     """It works, and something may surprise."""
-    return Finding(check, Outcome.WARN, says, remedy)
+    return Finding("", Outcome.WARN, says, remedy)
 
 
-def fail(check: str, says: str, remedy: str) -> Finding:
+def fail(says: str, remedy: str) -> Finding:
     """It doesn't work."""
-    return Finding(check, Outcome.FAIL, says, remedy)
+    return Finding("", Outcome.FAIL, says, remedy)
 
 
-def fixed(check: str, says: str) -> Finding:
+def fixed(says: str) -> Finding:
     """It didn't work, and was mended just now."""
-    return Finding(check, Outcome.FIXED, says)
+    return Finding("", Outcome.FIXED, says)
 
 
-def you(check: str, says: str, remedy: str) -> Finding:
+def you(says: str, remedy: str) -> Finding:
     """A person must try."""
-    return Finding(check, Outcome.YOU, says, remedy)
+    return Finding("", Outcome.YOU, says, remedy)
 
 
-def failed(check: str, error: LabelloopError) -> Finding:
+def failed(error: LabelloopError) -> Finding:
     """It doesn't work, as an error says."""
-    return fail(check, str(error.args[0]), error.remedy)
+    return fail(str(error.args[0]), error.remedy)
 
 
-def examine(checks: Sequence[Check]) -> Diagnosis:
+def examine(checks: Sequence[Check], subject: "Subject") -> Diagnosis:
     """Make the checks in their order."""
     findings: list[Finding] = []
     not_made: list[str] = []
@@ -91,18 +99,21 @@ def examine(checks: Sequence[Check]) -> Diagnosis:
         broken = {f.check for f in findings if f.outcome is Outcome.FAIL} | set(not_made)
         if broken & set(check.needs):
             not_made.append(check.name)
-            continue
-        findings += _made(check)
+        else:
+            findings += named(check.name, _made(check, subject))
     return Diagnosis(tuple(findings), tuple(not_made))
 
 
-def _made(check: Check) -> list[Finding]:
+def named(check: str, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings of a check under its name; those that have another one keep it."""
+    return [found if found.check else found.under(check) for found in findings]
+
+
+def _made(check: Check, subject: "Subject") -> Iterator[Finding]:
     try:
-        return list(check.make())
+        yield from check.make(subject)
     except LabelloopError as exc:
-        return [failed(check.name, exc)]
+        yield failed(exc)
     except Exception as exc:  # noqa: BLE001  one broken check must not hide the others
         said = f"{type(exc).__name__}: {exc}"
-        return [
-            fail(check.name, f"the check itself failed: {said}", "please report it with this line")
-        ]
+        yield fail(f"the check itself failed: {said}", "please report it with this line")

@@ -69,16 +69,16 @@ def unshown(objects: Sequence[StoredObject]) -> str | None:
     )
 
 
-def history(
+def skipped_history(
     moments: Sequence[datetime], *, now: datetime, first_window: timedelta
 ) -> tuple[str, str] | None:
     """What to say of predictions most of which the first round would skip, and what to do.
 
     >>> from datetime import UTC
     >>> days = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 5, 30)]
-    >>> history(days, now=datetime(2026, 3, 31, tzinfo=UTC), first_window=timedelta(days=7))[1]
+    >>> skipped_history(days, now=datetime(2026, 3, 31, tzinfo=UTC), first_window=timedelta(days=7))[1]
     '`labelloop run --since 2026-03-01 --until 2026-03-31` measures that time in a round of its own; or set first_window = "31 days" in [rounds], and the first round draws from all of it'
-    >>> history(days, now=datetime(2026, 3, 6, tzinfo=UTC), first_window=timedelta(days=7))
+    >>> skipped_history(days, now=datetime(2026, 3, 6, tzinfo=UTC), first_window=timedelta(days=7))
     """  # noqa: E501  an output stands on one line
     ordered = sorted(m for m in moments if m <= now)
     if not ordered or ordered[len(ordered) // 2] >= now - first_window:

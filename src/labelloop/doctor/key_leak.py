@@ -8,16 +8,16 @@ ENOUGH = 20
 """Below this many samples nothing is said."""
 
 
-def telltale(predictions: Iterable[tuple[str, str]]) -> str | None:
+def key_leak(predictions: Iterable[tuple[str, str]]) -> str | None:
     """How the keys tell the class, for (key, predicted class) pairs; None where they don't seem to.
 
-    >>> telltale([(f"{c}/{i}.png", c) for c in ("cat", "dog") for i in range(20)])
+    >>> key_leak([(f"{c}/{i}.png", c) for c in ("cat", "dog") for i in range(20)])
     'keys name the predicted class, as in cat/0.png'
-    >>> telltale([(f"c{i % 3}/{i}.png", "abc"[i % 3]) for i in range(60)])
+    >>> key_leak([(f"c{i % 3}/{i}.png", "abc"[i % 3]) for i in range(60)])
     'the part c0 of a key goes with one predicted class, as in c0/0.png'
-    >>> telltale([(f"in/{c}/{i}.png", c) for c in ("pet/cat", "pet/dog") for i in range(20)])
+    >>> key_leak([(f"in/{c}/{i}.png", c) for c in ("pet/cat", "pet/dog") for i in range(20)])
     'keys name the predicted class, as in in/pet/cat/0.png'
-    >>> telltale([(f"{i % 7}/{i}.png", "abc"[i % 3]) for i in range(210)])
+    >>> key_leak([(f"{i % 7}/{i}.png", "abc"[i % 3]) for i in range(210)])
     """
     pairs = list(predictions)
     if len(pairs) < ENOUGH:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from labelloop.doctor.finding import Check, Finding, fail, ok, warn
+from labelloop.doctor.finding import Finding, fail, ok, warn
 from labelloop.doctor.subject import Subject
 
 OLDEST, NEWEST = (1, 20, 0), (1, 23, 2)
@@ -15,22 +15,9 @@ OLDEST, NEWEST = (1, 20, 0), (1, 23, 2)
 GUARDED = (1, 23, 1)
 """Since then Label Studio refuses private addresses, unless SSRF_PROTECTION_ENABLED is false."""
 
-REACHED = "Label Studio"
-"""The check that all others of it need."""
-
 SOON = timedelta(days=14)
 FAR = timedelta(days=3652)
 SKEW = timedelta(minutes=2)
-
-
-def checks(subject: Subject) -> list[Check]:
-    """The checks of Label Studio, in their order."""
-    needs = (REACHED,)
-    return [
-        Check(REACHED, lambda: _label_studio(subject)),
-        Check("token", lambda: _token(subject), needs=needs),
-        Check("private bucket", lambda: _private_bucket(subject), needs=needs),
-    ]
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -47,42 +34,43 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _label_studio(subject: Subject) -> Iterator[Finding]:
+def reached(subject: Subject) -> Iterator[Finding]:
+    """Whether Label Studio answers, and in a version that was tested."""
     facts = subject.facts
     subject.annotator.check_account()
     says = f"{facts.version} at {subject.settings.label_studio.url}, as {facts.user}"
     if version(facts.version) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        yield warn("Label Studio", f"{says}: older than any that was tested", f"install {wanted}")
+        yield warn(f"{says}: older than any that was tested", f"install {wanted}")
     elif version(facts.version) > NEWEST:
-        yield ok("Label Studio", f"{says}; newer than any that was tested")
+        yield ok(f"{says}; newer than any that was tested")
     else:
-        yield ok("Label Studio", says)
+        yield ok(says)
 
 
-def _token(subject: Subject) -> Iterator[Finding]:
+def token(subject: Subject) -> Iterator[Finding]:
+    """For how long the token works."""
     facts = subject.facts
     if facts.access == "legacy token":
-        yield ok(
-            "token", "a legacy token: it doesn't expire, and an administrator may switch it off"
-        )
+        yield ok("a legacy token: it doesn't expire, and an administrator may switch it off")
         return
     if facts.access_expires_at is None:
-        yield ok("token", "a personal access token that doesn't say when it expires")
+        yield ok("a personal access token that doesn't say when it expires")
         return
     left = facts.access_expires_at - subject.clock.now()
     account = f"make a new one in Label Studio: {subject.annotator_url}/user/account"
     lasts = f"{left.days:,} days left" if left < FAR else "more than ten years left"
     says = f"a personal access token, {lasts}"
     if left <= timedelta(0):
-        yield fail("token", "the personal access token has expired", account)
+        yield fail("the personal access token has expired", account)
     elif left < SOON:
-        yield warn("token", says, account)
+        yield warn(says, account)
     else:
-        yield ok("token", says)
+        yield ok(says)
 
 
-def _private_bucket(subject: Subject) -> Iterator[Finding]:
+def private_bucket(subject: Subject) -> Iterator[Finding]:
+    """Whether Label Studio would refuse to open the bucket."""
     facts = subject.facts
     own = subject.settings.store
     host = urlsplit(own.public_endpoint_url or own.endpoint_url or "").hostname
@@ -94,10 +82,9 @@ def _private_bucket(subject: Subject) -> Iterator[Finding]:
     )
     signing = [q.name for q in subject.queues if q.images == "annotator"]
     if not signing:
-        yield ok("private bucket", f"{refuses}; no queue has it open the bucket")
+        yield ok(f"{refuses}; no queue has it open the bucket")
         return
     yield warn(
-        "private bucket",
         f"{refuses}; queue {signing[0]!r} has it sign the links",
         'set it so, if you trust everyone who has an account there, or images = "presign" in the queue',
     )

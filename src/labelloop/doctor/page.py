@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from labelloop.doctor.browser import origin_of
-from labelloop.doctor.finding import Check, Finding, ok
+from labelloop.doctor.finding import Finding, ok
 from labelloop.doctor.subject import Subject
 from labelloop.errors import ArgumentError, StoreUnavailable
 from labelloop.pages.rendering import render
@@ -51,13 +51,8 @@ def write(subject: Subject) -> str:
     return store.presign(page, LIFE)
 
 
-def checks(subject: Subject) -> list[Check]:
-    """The check for a page whose link has lapsed."""
-    needs = ("store", "access", "blind copies")
-    return [Check("old page", lambda: _remove_old(subject), needs=needs)]
-
-
-def _remove_old(subject: Subject) -> Iterator[Finding]:
+def remove_lapsed(subject: Subject) -> Iterator[Finding]:
+    """Remove a test page whose link has lapsed."""
     place = subject.settings.store.blind_uri
     if place is None or subject.store.inline:
         return
@@ -71,7 +66,7 @@ def _remove_old(subject: Subject) -> Iterator[Finding]:
     if seen.status == 200 and old:
         subject.store.delete(page)
         subject.store.delete(copy)
-        yield ok("old page", f"the test page in {place} had lapsed, and was removed")
+        yield ok(f"the test page in {place} had lapsed, and was removed")
 
 
 def uris(place: str) -> tuple[str, str]:

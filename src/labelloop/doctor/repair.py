@@ -4,41 +4,33 @@ from collections.abc import Callable, Iterator, Sequence
 
 from labelloop.core.dataset import DatasetVersion
 from labelloop.doctor.files import damage, known_batches, lost_batches, versions
-from labelloop.doctor.finding import Finding, failed, fixed
+from labelloop.doctor.finding import Check, Finding, examine, fixed
 from labelloop.doctor.subject import LogFiles, Subject
-from labelloop.errors import LabelloopError
 from labelloop.ledger import batches, mending
 
 Rebuild = Callable[[Sequence[DatasetVersion]], Sequence[DatasetVersion]]
 """Writes versions anew whose content is still the present one; returns which they were."""
 
 
-def repair(subject: Subject, *, finish: Callable[[], int], rebuild: Rebuild) -> list[Finding]:
+def repair(subject: Subject, *, finish: Callable[[], int], rebuild: Rebuild) -> Sequence[Finding]:
     """Mend ledger, log and datasets, in this order; one that fails doesn't stop the next.
 
     finish
         brings ledger and log together as `index` does; returns how many batches were unfinished
     """
-    findings: list[Finding] = []
-    steps: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
-        ("ledger's file", lambda: _ledger(subject)),
-        ("batches", lambda: _batches(subject, finish)),
-        ("datasets", lambda: _datasets(subject, rebuild)),
+    readable = ("ledger's file",)
+    steps = [
+        Check("ledger's file", _ledger),
+        Check("batches", lambda _: _batches(subject, finish), needs=readable),
+        Check("datasets", lambda _: _datasets(subject, rebuild), needs=readable),
     ]
-    for name, mend in steps:
-        try:
-            findings += mend()
-        except LabelloopError as exc:
-            findings.append(failed(name, exc))
-            if name == "ledger's file":
-                break
-    return findings
+    return examine(steps, subject).findings
 
 
 def _ledger(subject: Subject) -> Iterator[Finding]:
     copy = mending.mend_indexes(subject.settings.state.ledger.get_secret_value())
     if copy is not None:
-        yield fixed("ledger's file", f"its indexes were damaged; the file as it was is {copy}")
+        yield fixed(f"its indexes were damaged; the file as it was is {copy}")
 
 
 def _batches(subject: Subject, finish: Callable[[], int]) -> Iterator[Finding]:
@@ -52,12 +44,12 @@ def _batches(subject: Subject, finish: Callable[[], int]) -> Iterator[Finding]:
         return  # the examination names what is missing; nothing may be removed until it is back
     n_unfinished = finish()
     if n_unfinished:
-        yield fixed("batches", f"{n_unfinished:,} batches were begun and not finished")
+        yield fixed(f"{n_unfinished:,} batches were begun and not finished")
     with ledger.lease("index"):
         with ledger.read() as tx:
             void = [b.batch for b in batches.in_state(tx, batches.VOID)]
         for path in files.remove_left(void):
-            yield fixed("batches", f"{path} was left half-way, and is removed")
+            yield fixed(f"{path} was left half-way, and is removed")
 
 
 def _catalog(subject: Subject, files: LogFiles, ledger_id: str, salt: bytes) -> Iterator[Finding]:
@@ -71,16 +63,14 @@ def _catalog(subject: Subject, files: LogFiles, ledger_id: str, salt: bytes) -> 
             return
         aside = files.begin_anew(ledger_id, salt)
         put = f"; the damaged one is {aside}" if aside else ""
-        yield fixed("batches", f"the catalog is made anew: {why or 'it held no batch'}{put}")
+        yield fixed(f"the catalog is made anew: {why or 'it held no batch'}{put}")
     there = [batch for batch in lost if batch.batch not in wrong]
     if there:
         files.adopt(there)
-        yield fixed("batches", f"{len(there):,} batches are back in the catalog")
+        yield fixed(f"{len(there):,} batches are back in the catalog")
 
 
 def _datasets(subject: Subject, rebuild: Rebuild) -> Iterator[Finding]:
     damaged = [v for v in versions(subject) if damage(v, thorough=True) is not None]
     for version in rebuild(damaged) if damaged else ():
-        yield fixed(
-            "datasets", f"{version.name} v{version.version} is written anew in {version.uri}"
-        )
+        yield fixed(f"{version.name} v{version.version} is written anew in {version.uri}")

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from labelloop.doctor.finding import Check, Finding, fail, ok, warn
+from labelloop.doctor.finding import Finding, fail, ok, warn
 from labelloop.doctor.subject import Machine, Subject
 
 LITTLE_BYTES, NOTHING_BYTES = 2 * 10**9, 200 * 10**6
@@ -14,36 +14,27 @@ CONTAINERS_OWN = frozenset({"overlay", "aufs", "fuse-overlayfs"})
 NETWORKED = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs"})
 
 
-def checks(subject: Subject) -> list[Check]:
-    """The checks of the state, in their order."""
-    return [
-        Check("ledger", lambda: _ledger(subject)),
-        Check("log", lambda: _log(subject), needs=("ledger",)),
-        Check("disk", lambda: _disk(subject)),
-        *([Check("engine", lambda: _engine(subject))] if _spark(subject) else []),
-    ]
-
-
-def _spark(subject: Subject) -> bool:
-    return subject.settings.engine.kind == "spark"
-
-
-def _engine(subject: Subject) -> Iterator[Finding]:
+def engine(subject: Subject) -> Iterator[Finding]:
+    """Whether Spark can be begun, where it is the engine."""
+    if subject.settings.engine.kind != "spark":
+        return
     subject.check_engine()
     at = subject.settings.engine.master or "its default master"
-    yield ok("engine", f"pyspark and Java are here; selections run on {at}")
+    yield ok(f"pyspark and Java are here; selections run on {at}")
 
 
-def _ledger(subject: Subject) -> Iterator[Finding]:
+def ledger(subject: Subject) -> Iterator[Finding]:
+    """Whether the ledger can be opened."""
     ledger = subject.ledger
     if ledger is None:
-        yield ok("ledger", "none yet: the first run makes it")
+        yield ok("none yet: the first run makes it")
         return
     identity = ledger.identity()
-    yield ok("ledger", f"ledger {identity.ledger_id}" if identity else "new and empty")
+    yield ok(f"ledger {identity.ledger_id}" if identity else "new and empty")
 
 
-def _log(subject: Subject) -> Iterator[Finding]:
+def log(subject: Subject) -> Iterator[Finding]:
+    """Whether the prediction log belongs to the ledger."""
     # another catalog may lend keys of its own
     if subject.log_files is not None and "://" in subject.settings.state.catalog.get_secret_value():
         subject.log_files.check_writable()
@@ -51,10 +42,9 @@ def _log(subject: Subject) -> Iterator[Finding]:
     own = subject.ledger.identity() if subject.ledger is not None else None
     warehouse = subject.settings.state.warehouse
     if found is None:
-        yield ok("log", "none yet: the first run makes it")
+        yield ok("none yet: the first run makes it")
     elif own is None:
         yield fail(
-            "log",
             f"the prediction log at {warehouse} belongs to ledger {found.ledger_id}, and there is no ledger: "
             "it was lost, or [state] ledger names another one",
             "restore the ledger, or point [state] ledger to it; where there is no backup, `labelloop ledger "
@@ -62,19 +52,19 @@ def _log(subject: Subject) -> Iterator[Finding]:
         )
     elif found != own:
         yield fail(
-            "log",
             f"the prediction log at {warehouse} belongs to ledger {found.ledger_id}, not to this one",
             "name the ledger that belongs to this log in [state] ledger, or another [state] warehouse "
             "and catalog to begin a new log",
         )
     else:
-        yield ok("log", f"the prediction log at {warehouse} belongs to this ledger")
+        yield ok(f"the prediction log at {warehouse} belongs to this ledger")
 
 
 # --- the disk ---------------------------------------------------------------------------------
 
 
-def _disk(subject: Subject) -> Iterator[Finding]:
+def disk(subject: Subject) -> Iterator[Finding]:
+    """Whether there is room, on a disk that lasts."""
     state = subject.settings.state
     named = {
         "ledger": _sqlite_folder(state.ledger.get_secret_value()),
@@ -101,7 +91,6 @@ def _outermost(folder: Path, folders: Iterable[Path]) -> Path:
 def _folder(folder: Path, what: str, machine: Machine) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK):
         yield fail(
-            "disk",
             f"{folder} ({what}) can't be written",
             "give this user the right to, or name another place in [state]",
         )
@@ -110,24 +99,22 @@ def _folder(folder: Path, what: str, machine: Machine) -> Iterator[Finding]:
     says = f"{folder} ({what}) has {free / 1e9:,.1f} GB free"
     kind = file_system(folder, machine.mounts)
     if free < NOTHING_BYTES:
-        yield fail("disk", says, "make room: labelloop stops where it can't write")
+        yield fail(says, "make room: labelloop stops where it can't write")
     elif kind in PASSING or (machine.in_container and kind in CONTAINERS_OWN):
         why = "memory" if kind in PASSING else "the container's own disk"
         yield fail(
-            "disk",
             f"{folder} ({what}) lies on {why}, and is lost when that ends",
             "mount a lasting volume there, or name another place in [state]",
         )
     elif kind in NETWORKED and {"ledger", "catalog"} & set(what.split(", ")):
         yield warn(
-            "disk",
             f"{folder} ({what}) lies on a network drive ({kind}), where SQLite isn't safe",
             "keep it on a local disk, or the ledger in PostgreSQL",
         )
     elif free < LITTLE_BYTES:
-        yield warn("disk", says, "make room soon: a million predictions take about 100 MB")
+        yield warn(says, "make room soon: a million predictions take about 100 MB")
     else:
-        yield ok("disk", says)
+        yield ok(says)
 
 
 def there(folder: Path) -> Path:

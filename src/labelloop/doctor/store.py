@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from secrets import token_hex
 
 from labelloop.core.sample import RejectReason
-from labelloop.doctor.clock import AHEAD, ahead
-from labelloop.doctor.finding import Check, Finding, fail, failed, ok, warn, you
-from labelloop.doctor.glimpse import history, unshown
-from labelloop.doctor.key_leak import telltale
+from labelloop.doctor.clock import AHEAD, dated_ahead
+from labelloop.doctor.finding import Finding, fail, failed, ok, warn, you
+from labelloop.doctor.glimpse import skipped_history, unshown
+from labelloop.doctor.key_leak import key_leak
 from labelloop.doctor.subject import Subject
 from labelloop.errors import StoreDenied
 from labelloop.ledger import rounds
@@ -20,45 +20,31 @@ from labelloop.reading.timestamp import timestamp
 UNSHOWN = (
     "let the application store JPEG, PNG, WebP or AVIF beside them, or expect that people skip them"
 )
+LISTED = "`labelloop status --rejected` lists all after an index"
 QUIET = timedelta(days=1)
 """How long no notification may come before that is strange."""
 
 
-def checks(subject: Subject) -> list[Check]:
-    """The checks of the store, in their order."""
-    own, needs = subject.settings.store, ("store", "access")
-    return [
-        Check("store", lambda: _store(subject)),
-        Check("tags", lambda: _tags(subject), needs=needs),
-        Check("history", lambda: _history(subject), needs=(*needs, "tags")),
-        Check("formats", lambda: _formats(subject), needs=needs),
-        Check("notifications", lambda: _notifications(subject)),
-        Check("blind copies", lambda: _blind_copies(subject), needs=needs),
-        Check("blindness", lambda: _blindness(subject), needs=(*needs, "tags")),
-        Check("retention", lambda: _retention(subject, "inputs", own.uri), needs=needs),
-        Check("copies kept", lambda: _copies_kept(subject), needs=("blind copies", *needs)),
-    ]
-
-
-def _store(subject: Subject) -> Iterator[Finding]:
+def listing(subject: Subject) -> Iterator[Finding]:
+    """Whether the store can be listed, and holds anything."""
     own = subject.settings.store
     try:
         seen = subject.glimpse
     except StoreDenied as exc:
-        yield ok("store", f"{own.endpoint_url or 'AWS'} answers")
-        yield failed("access", exc)
+        yield ok(f"{own.endpoint_url or 'AWS'} answers")
+        yield failed(exc).under("access")
         return
     if not seen.n_listed:
         yield warn(
-            "store",
             f"{own.uri} can be listed, and is empty",
             "see that [store] uri is where the application writes to, prefix included",
         )
         return
-    yield ok("store", f"{own.uri} can be listed: {seen.listed}")
+    yield ok(f"{own.uri} can be listed: {seen.listed}")
 
 
-def _tags(subject: Subject) -> Iterator[Finding]:
+def tags(subject: Subject) -> Iterator[Finding]:
+    """Whether the tags say what they should."""
     if not subject.glimpse.objects or not subject.by_tags:
         return
     classes = frozenset(subject.settings.project.classes)
@@ -92,36 +78,34 @@ def _tags(subject: Subject) -> Iterator[Finding]:
             value = f" ({reading.reject.value})" if reading.reject.value else ""
             example.setdefault(reading.reject.reason, f"{found.sample_id}{value}")
     n, n_bad = len(subject.tagged), faults.total()
-    yield from ahead("tags", n_ahead, n)
+    yield from dated_ahead(n_ahead, n)
     if not n_bad:
-        yield ok("tags", f"tags can be read, and say what they should on all {n:,} looked at")
+        yield ok(f"tags can be read, and say what they should on all {n:,} looked at")
         return
     reason, n_worst = faults.most_common(1)[0]
     says = (
         f"{n_bad:,} of {n:,} objects looked at would be rejected, {n_worst:,} for "
         f"{reason!s}, such as {example[reason]}"
     )
-    listed = "`labelloop status --rejected` lists all after an index"
     divisor = divisor_of(said)
     if reason == RejectReason.BAD_CONFIDENCE and divisor not in {None, own.confidence_divisor}:
         what = "in percent" if divisor == PERCENT else "written with a decimal comma"
         yield fail(
-            "tags",
             f"{says}: confidences are {what}",
             f"set confidence_divisor = {divisor:g} in [store]; thresholds in `where` stay between 0 and 1",
         )
     elif n_bad == n:
         yield fail(
-            "tags",
             says,
             "name the tags in [store.tags] as the application does, and list every class in "
-            f"[project] classes; {listed}",
+            f"[project] classes; {LISTED}",
         )
     else:
-        yield warn("tags", says, f"docs/reference/bucket.md says what each tag may hold; {listed}")
+        yield warn(says, f"docs/reference/bucket.md says what each tag may hold; {LISTED}")
 
 
-def _history(subject: Subject) -> Iterator[Finding]:
+def history(subject: Subject) -> Iterator[Finding]:
+    """Whether the first round would skip most of what is there."""
     if subject.by_tags:
         stamp = subject.names.timestamp
         yield from old_predictions(
@@ -144,19 +128,20 @@ def old_predictions(subject: Subject, moments: Sequence[datetime]) -> Iterator[F
             if rounds.latest(tx) is not None:
                 return
     window = subject.settings.rounds.first_window
-    found = history(moments, now=subject.clock.now(), first_window=window)
+    found = skipped_history(moments, now=subject.clock.now(), first_window=window)
     if found is not None:
-        yield warn("history", *found)
+        yield warn(*found).under("history")
 
 
-def _formats(subject: Subject) -> Iterator[Finding]:
+def formats(subject: Subject) -> Iterator[Finding]:
+    """Whether browsers show the images."""
     says = None if subject.by_text else unshown(subject.glimpse.objects)
     if says is not None:
-        yield warn("formats", says, UNSHOWN)
+        yield warn(says, UNSHOWN)
 
 
-def _notifications(subject: Subject) -> Iterator[Finding]:
-    """When the last one came: a sender that gave up is silent."""
+def notifications(subject: Subject) -> Iterator[Finding]:
+    """When the last notification came: a sender that gave up is silent."""
     path = subject.settings.store.notifications
     if path is None:
         return
@@ -165,7 +150,6 @@ def _notifications(subject: Subject) -> Iterator[Finding]:
         newest = max((file.stat().st_mtime for file in files), default=None)
     except OSError as exc:
         yield fail(
-            "notifications",
             f"{path} can't be read: {exc.strerror}",
             "name the file or folder that they are appended to: see docs/how-to/notifications.md",
         )
@@ -174,13 +158,12 @@ def _notifications(subject: Subject) -> Iterator[Finding]:
     if silent_s is None or silent_s > QUIET.total_seconds():
         how_long = "yet" if silent_s is None else f"for {silent_s / 3600:.0f} hours"
         yield warn(
-            "notifications",
             f"nothing was appended to {path} {how_long}",
             "see that the bucket sends them, and that what takes them runs; until then new inputs are "
             "found by the listing of every [store] list_every",
         )
         return
-    yield ok("notifications", f"the last one came to {path} {_ago(silent_s)}")
+    yield ok(f"the last one came to {path} {_ago(silent_s)}")
 
 
 def _ago(seconds: float) -> str:
@@ -188,79 +171,83 @@ def _ago(seconds: float) -> str:
     return f"{minutes} minutes ago" if minutes < 120 else f"{minutes // 60} hours ago"
 
 
-def _blind_copies(subject: Subject) -> Iterator[Finding]:
+def blind_copies(subject: Subject) -> Iterator[Finding]:
+    """Whether blind copies can be written and removed."""
     place = subject.settings.store.blind_uri
     if not subject.any_blind:
         why = "tasks hold the texts themselves" if subject.by_text else "no queue is blind"
-        yield ok("blind copies", f"not needed: {why}")
+        yield ok(f"not needed: {why}")
         return
     if subject.store.inline:
-        yield ok("blind copies", "not needed: images travel inside the tasks")
+        yield ok("not needed: images travel inside the tasks")
         return
     if place is None:
         yield fail(
-            "blind copies",
             "the evaluation queue has no place for them: [store] blind_uri is not set",
             'add blind_uri = "s3://a-writable-bucket" to [store]',
         )
         return
     subject.store.check_writable(place)
     if not subject.glimpse.objects:
-        yield ok("blind copies", f"{place} can be written")
+        yield ok(f"{place} can be written")
         return
     copy = f"{place.rstrip('/')}/labelloop-check-{token_hex(8)}"
     try:
         subject.store.copy_blind(subject.glimpse.objects[0].uri, copy)
     finally:
         subject.store.delete(copy)
-    yield ok("blind copies", f"an image was copied to {place}, and removed again")
+    yield ok(f"an image was copied to {place}, and removed again")
 
 
-def _blindness(subject: Subject) -> Iterator[Finding]:
+def blindness(subject: Subject) -> Iterator[Finding]:
+    """Whether the keys tell the predicted class."""
     if subject.by_text or not subject.by_tags:
         return
     name = subject.names.predicted_class
     pairs = [(o.sample_id, tags[name]) for o, tags in subject.tagged if tags.get(name)]
     if len({predicted for _, predicted in pairs}) < 2:
         return
-    says = telltale(pairs)
+    says = key_leak(pairs)
     if says is None:
-        yield ok("blindness", "keys don't seem to tell the predicted class")
+        yield ok("keys don't seem to tell the predicted class")
     elif subject.store.inline:
-        yield ok("blindness", f"{says}; images travel inside the tasks, without their names")
+        yield ok(f"{says}; images travel inside the tasks, without their names")
     elif subject.any_blind and subject.settings.store.blind_uri is None:
-        yield fail("blindness", says, "set [store] blind_uri: blind queues then show copies")
+        yield fail(says, "set [store] blind_uri: blind queues then show copies")
     else:
-        yield ok("blindness", f"{says}; blind queues show copies with random names")
+        yield ok(f"{says}; blind queues show copies with random names")
 
 
-def _copies_kept(subject: Subject) -> Iterator[Finding]:
+def copies_kept(subject: Subject) -> Iterator[Finding]:
+    """Whether blind copies are kept until people have labelled them."""
     place = subject.settings.store.blind_uri
     if subject.any_blind and place is not None and not subject.store.inline:
-        yield from _retention(subject, "blind copies", place)
+        yield from _kept(subject, "blind copies", place)
 
 
-def _retention(subject: Subject, what: str, uri: str) -> Iterator[Finding]:
+def inputs_kept(subject: Subject) -> Iterator[Finding]:
+    """Whether the inputs are kept until people have labelled them."""
+    yield from _kept(subject, "inputs", subject.settings.store.uri)
+
+
+def _kept(subject: Subject, what: str, uri: str) -> Iterator[Finding]:
     if subject.settings.store.is_folder:  # folders have no such rules
         return
-    check = "retention" if what == "inputs" else "copies kept"
     life = subject.settings.store.presign_life
     try:
         kept = subject.store.retention(uri)
     except StoreDenied:
         yield you(
-            check,
             f"this key may not read the lifecycle rules of {uri}",
             f"see that {what} are kept longer than it takes people to label them",
         )
         return
     if kept is None:
-        yield ok(check, f"no rule of {uri} deletes {what}")
+        yield ok(f"no rule of {uri} deletes {what}")
     elif kept >= life:
-        yield ok(check, f"{uri} keeps {what} for {_span(kept)}; links live {_span(life)}")
+        yield ok(f"{uri} keeps {what} for {_span(kept)}; links live {_span(life)}")
     else:
         yield warn(
-            check,
             f"{uri} deletes {what} after {_span(kept)}, while links live {_span(life)}: what isn't "
             "labelled by then can't be seen any more",
             "let the bucket keep them longer, or see that people are quicker",

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from labelloop.doctor.clock import AHEAD, ahead
-from labelloop.doctor.finding import Check, Finding, fail, ok, warn
-from labelloop.doctor.store import old_predictions
+from labelloop.doctor.clock import AHEAD, dated_ahead
+from labelloop.doctor.finding import Finding, fail, named, ok, warn
+from labelloop.doctor.store import LISTED, old_predictions
 from labelloop.doctor.subject import Subject
 from labelloop.errors import SourceFileBad
 from labelloop.reading.rows import read_rows
@@ -19,22 +19,14 @@ if TYPE_CHECKING:
 LOOKED_FOR = 3
 
 
-def checks(subject: Subject) -> list[Check]:
-    """The checks of the table, in their order; none where the settings name none."""
+def table(subject: Subject) -> Iterator[Finding]:
+    """Whether the table's newest file has the columns that the settings name."""
     if subject.settings.source is None:
-        return []
-    return [
-        Check("table", lambda: _table(subject)),
-        Check("rows", lambda: _rows(subject), needs=("table",)),
-    ]
-
-
-def _table(subject: Subject) -> Iterator[Finding]:
+        return
     source, names = subject.source, subject.reading.names
     files = source.files()
     if not files:
         yield warn(
-            "table",
             "there is no file in it yet",
             "see that [source] names what the application writes, and kind what it writes",
         )
@@ -43,13 +35,12 @@ def _table(subject: Subject) -> Iterator[Finding]:
         refuse_unknown_columns(names, source.columns(files[-1]), files[-1].uri)
     except SourceFileBad as exc:
         yield warn(
-            "table",
             f"{files[-1].uri} can't be read: {exc.args[0]}",
             "it is rejected until it changes; see that whole files are written",
         )
         return
     there = "1 file" if len(files) == 1 else f"{len(files):,} files"
-    yield ok("table", f"{there}; the newest has the columns that the settings name")
+    yield ok(f"{there}; the newest has the columns that the settings name")
 
 
 def _inputs(subject: Subject, uris: Sequence[str]) -> Iterator[Finding]:
@@ -58,18 +49,19 @@ def _inputs(subject: Subject, uris: Sequence[str]) -> Iterator[Finding]:
         return
     gone = [uri for uri in uris if not subject.store.exists(uri)]
     if len(gone) < len(uris):
-        yield ok("inputs", "those of the newest rows are where the table says")
+        yield ok("those of the newest rows are where the table says")
     else:
         yield fail(
-            "inputs",
             f"no input of the newest {len(uris):,} rows is there, such as {gone[-1]}",
             "name the column that says where they lie, or a template, as uri in [source.columns]: "
             "docs/how-to/tables.md",
         )
 
 
-def _rows(subject: Subject) -> Iterator[Finding]:
+def rows(subject: Subject) -> Iterator[Finding]:
     """Whether the first rows of the newest file can be read."""
+    if subject.settings.source is None:
+        return
     files = subject.source.files()
     reading = subject.reading
     faults: Counter[str] = Counter()
@@ -96,21 +88,19 @@ def _rows(subject: Subject) -> Iterator[Finding]:
         return
     if not n:
         return
-    yield from _inputs(subject, newest)
-    yield from ahead("rows", n_ahead, n)
+    yield from named("inputs", _inputs(subject, newest))
+    yield from dated_ahead(n_ahead, n)
     yield from old_predictions(subject, moments)
     if not faults:
-        yield ok("rows", f"all {n:,} looked at, of the newest file, can be read")
+        yield ok(f"all {n:,} looked at, of the newest file, can be read")
         return
     reason, n_worst = faults.most_common(1)[0]
     says = f"{faults.total():,} of {n:,} rows looked at would be rejected, {n_worst:,} for {reason}"
-    listed = "`labelloop status --rejected` lists all after an index"
     if faults.total() >= n:
         yield fail(
-            "rows",
             says,
             "correct [source] and [source.columns], and list every class in [project] classes; "
-            + listed,
+            f"{LISTED}",
         )
     else:
-        yield warn("rows", says, f"docs/how-to/tables.md says what each column may hold; {listed}")
+        yield warn(says, f"docs/how-to/tables.md says what each column may hold; {LISTED}")

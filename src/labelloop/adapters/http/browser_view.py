@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from labelloop.adapters.http.retries import instant
+from labelloop.core.loopback import is_loopback
 from labelloop.errors import StoreUnavailable
 from labelloop.ports.store import BrowserView
 
@@ -20,12 +21,11 @@ def view(
     import httpx
 
     parts = urlsplit(url)
-    local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
     verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
     try:
         with (
             httpx.Client(
-                timeout=timeout_s, verify=verify, proxy=proxy, trust_env=not local
+                timeout=timeout_s, verify=verify, proxy=proxy, trust_env=not is_loopback(url)
             ) as client,
             client.stream("GET", url, headers={"Origin": origin}) as answer,
         ):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 
-from labelloop.adapters.http.loopback import is_loopback
 from labelloop.adapters.http.patience import Patience
 from labelloop.adapters.http.redaction import redact_logs
 from labelloop.adapters.http.retries import (
@@ -27,6 +26,7 @@ from labelloop.adapters.label_studio.address import (
     trust,
 )
 from labelloop.adapters.label_studio.payloads import Access
+from labelloop.core.loopback import is_loopback
 from labelloop.errors import (
     AnnotatorDenied,
     AnnotatorError,

@@ -9,9 +9,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from labelloop.adapters.http.loopback import is_loopback
 from labelloop.adapters.http.patience import SLOWEST_BYTES_PER_S
 from labelloop.adapters.s3.access import S3Access
+from labelloop.core.loopback import is_loopback
 
 if TYPE_CHECKING:
     import pycurl
