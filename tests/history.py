@@ -14,6 +14,7 @@ from labelloop.core.dataset import DatasetVersion, Origin, Row
 from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
+from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
 from labelloop.ledger import Ledger, datasets, rounds
 from labelloop.ledger import tables as t
@@ -99,7 +100,7 @@ class History:
             created_at=at,
         )
         with self.ledger.lease("made") as lease, self.ledger.write(lease) as tx:
-            rounds.insert(tx, made, {}, n_set_aside=3)
+            rounds.insert(tx, made, {}, RowRange.exactly(3))
             rounds.insert_draws(tx, draws, PURPOSES)
             rounds.insert_cells(tx, number, self._cells(draws))
             labels: list[dict[str, object]] = []

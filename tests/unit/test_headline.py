@@ -6,6 +6,7 @@ import pytest
 
 from labelloop.cli.verbs import exit_code
 from labelloop.core.estimate import Undefined
+from labelloop.core.row_range import NO_ROWS, RowRange
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.pages.report import page
 from labelloop.statistics import wilson
@@ -15,7 +16,9 @@ from labelloop.views.verbs import measure_line
 from tests.world import World
 
 
-def accuracy(*, n_set_aside: int = 0, wider: float = 0.0, n_traffic: int = 2000) -> Accuracy:
+def accuracy(
+    *, rejected: RowRange = NO_ROWS, wider: float = 0.0, n_traffic: int = 2000
+) -> Accuracy:
     e = wilson(336, 372)
     assert not isinstance(e, Undefined)
     return Accuracy(
@@ -25,7 +28,8 @@ def accuracy(*, n_set_aside: int = 0, wider: float = 0.0, n_traffic: int = 2000)
         n_labelled=372,
         n_skipped=0,
         n_waiting=0,
-        n_set_aside=n_set_aside,
+        n_set_aside=rejected.least,
+        n_set_aside_most=rejected.most,
         n_traffic=n_traffic,
     )
 
@@ -45,15 +49,34 @@ def test_a_worst_case_wider_by_a_point_stands_beside_the_number(wider: float, to
 
 @pytest.mark.parametrize(("rejected", "told"), [(50, False), (51, True)])
 def test_a_line_begins_with_what_was_rejected_where_that_is_much(rejected: int, told: bool) -> None:
-    found = headline(accuracy(n_set_aside=rejected, n_traffic=950))
+    found = headline(accuracy(rejected=RowRange.exactly(rejected), n_traffic=950))
     assert bool(found.warning) == told
     if told:
         assert found.says.startswith("5% of the traffic was rejected (51 of 1,001 predictions); 90")
 
 
+@pytest.mark.parametrize(
+    ("rejected", "warning"),
+    [
+        (RowRange(1, 50), ""),
+        (
+            RowRange(1, 51),
+            "up to 5% of the traffic was rejected (1 to 51 of up to 1,001 predictions)",
+        ),
+        (RowRange(2, None), "nobody can tell how many rows were rejected (2 or more)"),
+    ],
+)
+def test_rows_that_files_hide_count_with_the_most_that_they_may_be(
+    rejected: RowRange, warning: str
+) -> None:
+    assert headline(accuracy(rejected=rejected, n_traffic=950)).warning == warning
+
+
 def test_without_an_accuracy_the_line_still_begins_with_what_was_rejected() -> None:
     found = headline(
-        replace(accuracy(n_set_aside=99, n_traffic=1), estimate=Undefined("no labels"))
+        replace(
+            accuracy(rejected=RowRange.exactly(99), n_traffic=1), estimate=Undefined("no labels")
+        )
     )
     assert found.says == (
         "99% of the traffic was rejected (99 of 100 predictions); no accuracy yet: no labels"

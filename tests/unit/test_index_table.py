@@ -9,6 +9,7 @@ import pytest
 
 from labelloop.core.line import LINE_END
 from labelloop.core.round import FrameRange, Span
+from labelloop.core.row_range import ONE
 from labelloop.core.sample import NO_CLASS, UNUSABLE, RejectReason
 from labelloop.core.task import TaskState
 from labelloop.core.where import Where
@@ -120,7 +121,7 @@ def test_a_bad_row_is_set_aside_with_its_file_and_place(
     with world.loop.project.ledger.read() as tx:
         from labelloop.ledger import rejects
 
-        assert rejects.outside_frames(tx, None) == 1
+        assert rejects.outside_frames(tx, None) == ONE
 
 
 def test_timestamps_come_as_text_too(make_world: MakeWorld) -> None:

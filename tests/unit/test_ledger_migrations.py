@@ -13,8 +13,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 import labelloop.ledger.migrations
+from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
-from labelloop.ledger import Ledger, datasets, tasks, tombstones
+from labelloop.ledger import Ledger, datasets, rejects, source_files, tasks, tombstones
 from labelloop.ledger.engine import database_url
 from labelloop.ledger.migrations import LARGE_INDEXES, newest
 
@@ -55,12 +56,26 @@ def first(empty: str) -> Iterator[sa.Engine]:
                 "0, 'drawn')"
             )
         )
+        at = AT if engine.dialect.name == "postgresql" else "2026-03-01 12:00:00"
+        connection.execute(
+            sa.text(
+                "INSERT INTO rejects (uri, reason, value, first_seen_at, last_read_at) VALUES "
+                "('f.csv', 'file can''t be read', '', :at, :at), "
+                "('g.csv#2', 'unknown class', 'cow', :at, :at)"
+            ).bindparams(at=at)
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO source_files (uri, version, n_rows, n_set_aside, read_at) VALUES "
+                "('f.csv', 'v1', 1, 1, :at), ('g.csv', 'v1', 9, 1, :at)"
+            ).bindparams(at=at)
+        )
         connection.execute(
             sa.text(
                 "INSERT INTO datasets (name, version, content_hash, uri, counts_json, state, "
                 "created_at) VALUES ('training', 1, 'h', '/d', "
                 """'{"human": 1, "model": 2, "certified": 0}', 'released', :at)"""
-            ).bindparams(at=AT if engine.dialect.name == "postgresql" else "2026-03-01 12:00:00")
+            ).bindparams(at=at)
         )
     yield engine
     engine.dispose()
@@ -85,6 +100,11 @@ def test_a_ledger_of_the_first_version_goes_on(first: sa.Engine, empty: str) -> 
     assert (task.state, task.uri, task.forgotten) == (TaskState.DRAWN, "s3://b/a.png", False)
     assert (version.n_human, version.n_model, version.redacted_from) == (1, 2, None)
     assert ledger.identity() is not None
+    with ledger.read() as tx:
+        hidden = {r.uri: r.rows for r in rejects.every(tx)}
+        read = source_files.every(tx)
+    assert hidden == {"f.csv": RowRange(1, None), "g.csv#2": RowRange(1, 1)}
+    assert list(read) == ["g.csv"], "a file that hides rows is read again, and says how many"
     ledger.close()
     with first.connect() as connection:
         assert MigrationContext.configure(connection).get_current_revision() == newest()

@@ -21,6 +21,7 @@ from labelloop.adapters.s3.errors import Request, answered
 from labelloop.cli.screen import laid_out, wrapped
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
+from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
 from labelloop.measuring.measured import Confusion
 from labelloop.views.sentences import over_time
@@ -192,7 +193,7 @@ def test_an_accuracy_table_has_no_column_of_zeros() -> None:
             n_labelled=0,
             n_waiting=35,
             n_skipped=0,
-            n_set_aside=n,
+            set_aside=RowRange.exactly(n),
         )
         for n in (0, 5)
     ]

@@ -8,8 +8,9 @@ import click
 
 from labelloop.cli.common import opened, print_json, with_config
 from labelloop.cli.screen import print_tables, wrapped
+from labelloop.core.row_range import ONE
 from labelloop.views.tables.status import of_status
-from labelloop.views.wording import day_and_time, moment, plain
+from labelloop.views.wording import day_and_time, moment, plain, row_count
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
@@ -44,6 +45,7 @@ def command(
                 click.echo("nothing is rejected")
             for row in rows if not as_json else ():
                 value = f" = {row.value}" if row.value else ""
+                value += "" if row.rows == ONE else f" (hides {row_count(row.rows)} rows)"
                 when = f"{row.first_seen_at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
                 text = plain(f"{when}  {row.uri}  {row.reason}{value}")
                 click.echo(wrapped(text, len(when) + 2))

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from labelloop.core.row_range import ONE, RowRange
+
 RISK_BINS = 1024
 
 NO_CLASS = ""
@@ -100,11 +102,16 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A row that can't be used, and the value that prevents it, cut if it is long."""
+    """A row that can't be used, and the value that prevents it, cut if it is long.
+
+    rows
+        how many rows it hides: more than one where a file, or a part of one, can't be read
+    """
 
     uri: str
     reason: RejectReason
     value: str
+    rows: RowRange = ONE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", self.value[:SHOWN])

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from labelloop.core.row_range import RowRange
 from labelloop.core.sample import Reject, RejectReason
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
@@ -33,16 +34,17 @@ OUTSIDE_FRAMES = (
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A rejected row, and since when."""
+    """A rejected row, or the rows that a file hides, and since when."""
 
     uri: str
     reason: RejectReason
     value: str
     first_seen_at: datetime
     last_read_at: datetime
+    rows: RowRange
 
 
-def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> int:
+def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> RowRange:
     """Record rejected rows, new ones or known ones that still can't be read; returns how many are new."""
     known = existing(tx, [r.uri for r in rejects])
     fresh = {r.uri: r for r in rejects if r.uri not in known}
@@ -54,6 +56,8 @@ def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> int:
                     "uri": r.uri,
                     "reason": r.reason.value,
                     "value": r.value,
+                    "n_least": r.rows.least,
+                    "n_most": r.rows.most,
                     "first_seen_at": now,
                     "last_read_at": now,
                 }
@@ -65,9 +69,15 @@ def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> int:
             tx.execute(
                 t.rejects.update()
                 .where(t.rejects.c.uri == r.uri)
-                .values(reason=r.reason.value, value=r.value, last_read_at=now)
+                .values(
+                    reason=r.reason.value,
+                    value=r.value,
+                    n_least=r.rows.least,
+                    n_most=r.rows.most,
+                    last_read_at=now,
+                )
             )
-    return len(fresh)
+    return RowRange.total(r.rows for r in fresh.values())
 
 
 def clear(tx: Transaction, uris: Sequence[str]) -> None:
@@ -127,35 +137,47 @@ def every(tx: Transaction) -> list[SetAside]:
     return list(_set_aside(tx.execute(query)))
 
 
-def by_reason(tx: Transaction) -> dict[str, int]:
-    """The number of rejected rows for each reason, most first."""
-    n = sa.func.count()
-    rows = tx.execute(
-        sa.select(t.rejects.c.reason, n).group_by(t.rejects.c.reason).order_by(n.desc())
-    )
-    return {reason: count for reason, count in rows}  # noqa: C416  the rows are no plain pairs
+def by_reason(tx: Transaction, *, after: datetime | None = None) -> dict[str, RowRange]:
+    """The number of rejected rows for each reason, most first; of those first rejected after a moment."""
+    n = _least()
+    query = sa.select(t.rejects.c.reason, n, *_most()).group_by(t.rejects.c.reason)
+    if after is not None:
+        query = query.where(t.rejects.c.first_seen_at > after)
+    rows = tx.execute(query.order_by(n.desc(), t.rejects.c.reason))
+    return {reason: _row_range(*counts) for reason, *counts in rows}
 
 
-def by_reason_after(tx: Transaction, at: datetime) -> dict[str, int]:
-    """The number of rows first rejected after a moment, for each reason."""
-    rows = tx.execute(
-        sa.select(t.rejects.c.reason, sa.func.count().label("n"))
-        .where(t.rejects.c.first_seen_at > at)
-        .group_by(t.rejects.c.reason)
-    )
-    return {r.reason: r.n for r in rows}
-
-
-def outside_frames(tx: Transaction, since: datetime | None) -> int:
+def outside_frames(tx: Transaction, since: datetime | None) -> RowRange:
     """The number of predictions first rejected after `since`, which are in no frame."""
-    query = sa.select(sa.func.count()).where(
+    query = sa.select(_least(), *_most()).where(
         t.rejects.c.reason.in_([r.value for r in OUTSIDE_FRAMES])
     )
     if since is not None:
         query = query.where(t.rejects.c.first_seen_at > since)
-    return int(tx.execute(query).scalar_one())
+    return _row_range(*tx.execute(query).one())
+
+
+def _least() -> sa.Function[int]:
+    return sa.func.coalesce(sa.func.sum(t.rejects.c.n_least), 0)
+
+
+def _most() -> tuple[sa.Function[int], sa.ColumnElement[int]]:
+    """The sum of what is known, and how many rejects hide a number of rows that nobody knows."""
+    n_unknown = sa.func.count() - sa.func.count(t.rejects.c.n_most)
+    return sa.func.coalesce(sa.func.sum(t.rejects.c.n_most), 0), n_unknown
+
+
+def _row_range(least: int, most: int, n_unknown: int) -> RowRange:
+    return RowRange(int(least), None if n_unknown else int(most))
 
 
 def _set_aside(rows: Iterable[sa.Row[tuple[object, ...]]]) -> Iterable[SetAside]:
     for r in rows:
-        yield SetAside(r.uri, RejectReason(r.reason), r.value, r.first_seen_at, r.last_read_at)
+        yield SetAside(
+            uri=r.uri,
+            reason=RejectReason(r.reason),
+            value=r.value,
+            first_seen_at=r.first_seen_at,
+            last_read_at=r.last_read_at,
+            rows=RowRange(r.n_least, r.n_most),
+        )

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
+from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
 from labelloop.ledger import classes, cursors, task_counts
 from labelloop.ledger import tables as t
@@ -53,7 +54,7 @@ class Placed:
     forgotten: bool = False
 
 
-def insert(tx: Transaction, made: Round, rules: Mapping[str, str], n_set_aside: int) -> None:
+def insert(tx: Transaction, made: Round, rules: Mapping[str, str], set_aside: RowRange) -> None:
     """Write a round; its cells and draws follow in the same transaction."""
     tx.execute(
         t.rounds.insert().values(
@@ -67,7 +68,8 @@ def insert(tx: Transaction, made: Round, rules: Mapping[str, str], n_set_aside: 
             risk_version=made.risk_version,
             snapshot=made.snapshot,
             n_frame=made.n_frame,
-            n_set_aside=n_set_aside,
+            n_set_aside=set_aside.least,
+            n_set_aside_most=set_aside.most,
             created_at=made.created_at,
         )
     )
@@ -180,12 +182,11 @@ def next_number(tx: Transaction) -> int:
     )
 
 
-def set_aside(tx: Transaction) -> dict[int, int]:
+def set_aside(tx: Transaction) -> dict[int, RowRange]:
     """How many predictions of each round's time were rejected when it was drawn."""
-    return {
-        r.round: r.n_set_aside
-        for r in tx.execute(sa.select(t.rounds.c.round, t.rounds.c.n_set_aside))
-    }
+    c = t.rounds.c
+    rows = tx.execute(sa.select(c.round, c.n_set_aside, c.n_set_aside_most))
+    return {number: RowRange(least, most) for number, least, most in rows}
 
 
 def cells_of(tx: Transaction, round_number: int) -> list[Cell]:

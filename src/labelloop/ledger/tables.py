@@ -91,6 +91,8 @@ rejects = sa.Table(
     sa.Column("uri", sa.Text, primary_key=True),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("value", Said, nullable=False),
+    sa.Column("n_least", sa.BigInteger, nullable=False, server_default=sa.text("1")),
+    sa.Column("n_most", sa.BigInteger),
     sa.Column("first_seen_at", Instant, nullable=False),
     sa.Column("last_read_at", Instant, nullable=False),
 )
@@ -119,6 +121,7 @@ rounds = sa.Table(
     sa.Column("snapshot", sa.BigInteger),
     sa.Column("n_frame", sa.BigInteger, nullable=False),
     sa.Column("n_set_aside", sa.BigInteger, nullable=False),
+    sa.Column("n_set_aside_most", sa.BigInteger),
     sa.Column("created_at", Instant, nullable=False),
 )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
+from labelloop.core.row_range import RowRange
 from labelloop.core.task import WITHOUT_ANSWER
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.blind_frame import BlindFrame
@@ -21,8 +22,9 @@ class Accuracy:
 
     n_drawn, n_labelled, n_skipped, n_waiting
         blind draws: all; with a label; skipped or unavailable; open, or not sent yet
-    n_set_aside
-        predictions of its rounds that could not be read
+    n_set_aside, n_set_aside_most
+        predictions of its rounds that could not be read: at least so many, and at most; None where
+        nobody can tell how many a file hides
     n_traffic
         serving predictions it speaks for; for a part of the traffic, as estimated from the draws
     """
@@ -35,6 +37,12 @@ class Accuracy:
     n_waiting: int
     n_set_aside: int
     n_traffic: int
+    n_set_aside_most: int | None
+
+    @property
+    def set_aside(self) -> RowRange:
+        """The predictions that could not be read."""
+        return RowRange(self.n_set_aside, self.n_set_aside_most)
 
 
 def part_of(name: str, frames: Sequence[BlindFrame], keep: Keep, level: float) -> Accuracy:
@@ -50,6 +58,7 @@ def accuracy_of(
     estimate = _estimate(frames, keep, level)
     n_traffic = sum(_n_traffic(f, keep) for f in frames)
     n_labelled = sum(d.label is not None for d in of_all)
+    set_aside = RowRange.total(f.set_aside for f in frames)
     n_skipped = sum(d.state in WITHOUT_ANSWER for d in of_all)
     return Accuracy(
         name=name,
@@ -58,7 +67,8 @@ def accuracy_of(
         n_labelled=n_labelled,
         n_skipped=n_skipped,
         n_waiting=len(of_all) - n_labelled - n_skipped,
-        n_set_aside=sum(f.n_set_aside for f in frames),
+        n_set_aside=set_aside.least,
+        n_set_aside_most=set_aside.most,
         n_traffic=n_traffic,
     )
 
@@ -83,7 +93,7 @@ def _stratum(frame: BlindFrame, keep: Keep | None) -> Stratum:
         n_labelled=len(labelled),
         n_missing=len(reached) - len(labelled),
         population=max(_n_traffic(frame, keep), len(reached)),
-        n_set_aside=frame.n_set_aside,
+        n_set_aside=frame.set_aside.at_worst,
     )
 
 
@@ -98,7 +108,7 @@ def _part(frame: BlindFrame, keep: Keep) -> PartRound:
         correct=[outcome(d.label, d.predicted_class) for d, _ in kept],
         answered=[d.label is not None for d, _ in kept],
         inclusion=[chance for _, chance in kept],
-        n_set_aside=frame.n_set_aside,
+        n_set_aside=frame.set_aside.at_worst,
     )
 
 

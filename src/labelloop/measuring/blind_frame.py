@@ -10,6 +10,7 @@ import numpy.typing as npt
 from labelloop.core.outcome import outcome
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, Round
+from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RISK_BINS
 from labelloop.ledger import Ledger, Transaction, rounds
 from labelloop.ledger.rounds import Placed
@@ -23,7 +24,7 @@ class BlindFrame:
 
     round: Round
     draws: tuple[Placed, ...]
-    n_set_aside: int
+    set_aside: RowRange
     cells: tuple[Cell, ...]
 
     @property
@@ -64,7 +65,7 @@ class BlindFrame:
             self.chances([d.inclusion or 1.0 for d in self.reached]),
             histogram,
             answered=[d.label is not None for d in self.reached],
-            n_set_aside=self.n_set_aside,
+            n_set_aside=self.set_aside.at_worst,
         )
 
     def chances(self, inclusion: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -91,15 +92,15 @@ def blind_frames(ledger: Ledger) -> list[BlindFrame]:
         ]
 
 
-def blind_frame(tx: Transaction, of: Round, n_set_aside: int) -> BlindFrame:
+def blind_frame(tx: Transaction, of: Round, set_aside: RowRange) -> BlindFrame:
     """One round with its blind draws."""
-    return _blind_frame(tx, of, rounds.placed(tx, Purpose.EVALUATION, of.round), n_set_aside)
+    return _blind_frame(tx, of, rounds.placed(tx, Purpose.EVALUATION, of.round), set_aside)
 
 
 def _blind_frame(
-    tx: Transaction, of: Round, draws: Iterable[Placed], n_set_aside: int
+    tx: Transaction, of: Round, draws: Iterable[Placed], set_aside: RowRange
 ) -> BlindFrame:
     # of a rebuilt ledger: how likely a draw was is lost
     known = tuple(d for d in draws if d.inclusion is not None)
     cells = tuple(c for c in rounds.cells_of(tx, of.round) if c.inclusion is not None)
-    return BlindFrame(of, known, n_set_aside, cells)
+    return BlindFrame(of, known, set_aside, cells)

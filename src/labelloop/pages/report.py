@@ -12,7 +12,7 @@ from labelloop.views.quality import Quality
 from labelloop.views.sentences import fallen, over_time, summary, worst_case
 from labelloop.views.table import Table
 from labelloop.views.tables.accuracy import by_picture
-from labelloop.views.wording import dated, percent, span
+from labelloop.views.wording import dated, percent, row_count, span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +39,11 @@ def page(q: Quality) -> str:
         fallen=said[:1].upper() + said[1:],
         headline=f"{summary(q)} {worst_case(q)}",
         facts=(
-            ("blind labels", recent.n_labelled),
-            ("still open", recent.n_waiting),
-            ("skipped or lost", recent.n_skipped),
-            ("rows rejected", recent.n_set_aside),
-            ("predictions they speak for", recent.n_traffic),
+            ("blind labels", f"{recent.n_labelled:,}"),
+            ("still open", f"{recent.n_waiting:,}"),
+            ("skipped or lost", f"{recent.n_skipped:,}"),
+            ("rows rejected", row_count(recent.set_aside)),
+            ("predictions they speak for", f"{recent.n_traffic:,}"),
         ),
         sections=list(_sections(q)),
     )

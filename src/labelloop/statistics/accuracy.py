@@ -26,7 +26,7 @@ def accuracy(
     uniform: npt.ArrayLike | None = None,
     level: float = 0.95,
     answered: npt.ArrayLike | None = None,
-    n_set_aside: int = 0,
+    n_set_aside: float = 0,
     agreed: npt.ArrayLike | None = None,
     recapture: npt.ArrayLike | None = None,
     missed: Missed | None = None,
@@ -45,7 +45,7 @@ def accuracy(
         (n,) bool: which belong to the simple random part; checked only, the estimator needs none
     answered, n_set_aside
         draws before the furthest reached that have no answer, and rows of the traffic that no draw
-        could reach: they widen worst_low and worst_high
+        could reach, `math.inf` where nobody knows how many: they widen worst_low and worst_high
     agreed, recapture, missed
         of rounds with second looks, where `correct` is False for confirmed errors alone: (n,) bool,
         whether the first answer was the prediction; (n,) float, for confirmed errors 1.0 if a further

@@ -21,14 +21,15 @@ class Stratum:
     population
         rows of the frame (for a part of it, a day or a class: rows of that part)
     n_set_aside
-        rows that belong to it but could not be read, so that no draw could reach them
+        rows that belong to it but could not be read, so that no draw could reach them; `math.inf`
+        where nobody knows how many
     """
 
     n_correct: float
     n_labelled: int
     population: int
     n_missing: int = 0
-    n_set_aside: int = 0
+    n_set_aside: float = 0
 
 
 def uniform_accuracy(strata: Sequence[Stratum], *, level: float = 0.95) -> Estimate | Undefined:

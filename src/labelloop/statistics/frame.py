@@ -124,7 +124,7 @@ class BlindRound:
     inclusion: Floats
     frame: Frame
     answered: Bools
-    n_set_aside: int = 0
+    n_set_aside: float = 0
     agreed: Bools | None = None
     recapture: Floats | None = None
 
@@ -137,7 +137,7 @@ class BlindRound:
         frame: Frame,
         *,
         answered: npt.ArrayLike | None = None,
-        n_set_aside: int = 0,
+        n_set_aside: float = 0,
         agreed: npt.ArrayLike | None = None,
         recapture: npt.ArrayLike | None = None,
     ) -> "BlindRound":

@@ -21,7 +21,7 @@ class Interval(NamedTuple):
         method: str,
         worst: tuple[float, float] = (1.0, 0.0),
         n_read: float = 1,
-        n_unread: int = 0,
+        n_unread: float = 0,
     ) -> Estimate:
         """The estimate from `n` labels.
 

@@ -25,13 +25,14 @@ class PartRound:
     inclusion
         (n,) float64 in (0, 1], of the furthest position reached
     n_set_aside
-        rows of the round that could not be read; any of them may belong to the part
+        rows of the round that could not be read, `math.inf` where nobody knows how many; any of
+        them may belong to the part
     """
 
     correct: npt.ArrayLike
     answered: npt.ArrayLike
     inclusion: npt.ArrayLike
-    n_set_aside: int = 0
+    n_set_aside: float = 0
 
 
 def part_accuracy(rounds: Sequence[PartRound], *, level: float = 0.95) -> Estimate | Undefined:

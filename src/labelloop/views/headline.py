@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labelloop.core.estimate import Estimate, Undefined
-from labelloop.views.wording import counted, interval, percent, span
+from labelloop.views.wording import counted, interval, percent, row_count, span
 
 if TYPE_CHECKING:
     from labelloop.measuring.accuracy import Accuracy
@@ -61,13 +61,19 @@ def worst_first(e: Estimate) -> bool:
 
 def too_much_unread(a: "Accuracy") -> bool:
     """Whether more of the traffic couldn't be read than a number should be given beside."""
-    every = a.n_set_aside + a.n_traffic
-    return every > 0 and a.n_set_aside / every > MUCH
+    if a.n_set_aside_most is None:
+        return True
+    return a.n_set_aside_most > MUCH * (a.n_set_aside_most + a.n_traffic)
 
 
 def _warning(a: "Accuracy") -> str:
     if not too_much_unread(a):
         return ""
-    every = a.n_set_aside + a.n_traffic
-    share = a.n_set_aside / every
-    return f"{share:.0%} of the traffic was rejected ({a.n_set_aside:,} of {every:,} predictions)"
+    if a.n_set_aside_most is None:
+        return f"nobody can tell how many rows were rejected ({row_count(a.set_aside)})"
+    every = a.n_set_aside_most + a.n_traffic
+    up_to = "" if a.n_set_aside == a.n_set_aside_most else "up to "
+    return (
+        f"{up_to}{a.n_set_aside_most / every:.0%} of the traffic was rejected "
+        f"({row_count(a.set_aside)} of {up_to}{every:,} predictions)"
+    )

@@ -7,7 +7,16 @@ from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.views.headline import headline, numbers
-from labelloop.views.wording import counted, day, estimated, percent, points, span, within
+from labelloop.views.wording import (
+    counted,
+    day,
+    estimated,
+    percent,
+    points,
+    row_count,
+    span,
+    within,
+)
 
 if TYPE_CHECKING:
     from labelloop.measuring.measured import Measured
@@ -65,7 +74,7 @@ def worst_case(q: "Quality") -> str:
     return (
         f"At worst {span(e.worst_low, e.worst_high)}: if each answer that is missing up to the furthest "
         "one given, and each row that could not be read "
-        f"({recent.n_set_aside:,}), were wrong, or were right."
+        f"({row_count(recent.set_aside)}), were wrong, or were right."
     )
 
 

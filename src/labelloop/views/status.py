@@ -84,7 +84,9 @@ class Status:
     queues
         that whose oldest task has waited for a person the longest first
     n_rejected, n_rejected_last_day
-        rejected rows, by reason; those first seen in the last 24 hours
+        rejected rows, by reason, at least so many; those first seen in the last 24 hours
+    n_rejected_most
+        the same at most; None where nobody can tell how many a file hides
     indexed
         whether any prediction came in yet
     due_at
@@ -102,6 +104,7 @@ class Status:
     due_at: datetime | None
     due: bool
     indexed: bool = True
+    n_rejected_most: Mapping[str, int | None] = field(default_factory=dict)
     n_rejected_last_day: Mapping[str, int] = field(default_factory=dict)
     running: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[Block, ...] = ()
@@ -115,9 +118,9 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         ages = tasks.ages(tx, WITH_PEOPLE, [now - edge for edge in AGES.values()])
         drawn = tasks.drawn_since(tx)
         latest = rounds.latest(tx)
-        n_rejected = rejects.by_reason(tx)
-        fresh = rejects.by_reason_after(tx, now - timedelta(days=1))
-        indexed = bool(n_rejected or batches.highest(tx))
+        rejected_rows = rejects.by_reason(tx)
+        fresh = rejects.by_reason(tx, after=now - timedelta(days=1))
+        indexed = bool(rejected_rows or batches.highest(tx))
         strays = _to_mend(tx)
         blocked = blocks(
             tx,
@@ -143,13 +146,14 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         )
     return Status(
         queues=tuple(sorted(queues, key=_longest_first)),
-        n_rejected=n_rejected,
+        n_rejected={reason: n.least for reason, n in rejected_rows.items()},
+        n_rejected_most={reason: n.most for reason, n in rejected_rows.items()},
         strays=strays,
         last_round=latest.round if latest else None,
         due_at=due.next_round_at(last_at, every),
         due=due.round_is_due(last_at, every, now),
         indexed=indexed,
-        n_rejected_last_day=fresh,
+        n_rejected_last_day={reason: n.least for reason, n in fresh.items()},
         running=running,
         blocks=blocked,
     )

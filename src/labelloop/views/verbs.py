@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from labelloop.core.estimate import Estimate
 from labelloop.views.headline import headline
 from labelloop.views.sentences import fallen, newest_extra
-from labelloop.views.wording import counted, moment
+from labelloop.views.wording import counted, moment, row_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ def index_line(r: "Indexed") -> str:
     if r.n_shadow:
         parts.append(f"{r.n_shadow:,} answers of shadow models")
     if r.n_set_aside_in_all:
-        parts.append(f"{r.n_set_aside:,} rejected ({r.n_set_aside_in_all:,} in all)")
+        parts.append(f"{row_count(r.set_aside)} rejected ({row_count(r.set_aside_in_all)} in all)")
     if r.n_pending:
         waits = "not tagged yet" if r.n_listed else "not written to its end yet"
         parts.append(f"{r.n_pending:,} {waits}")

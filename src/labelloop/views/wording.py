@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.row_range import RowRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +94,17 @@ def counted(n: int, what: str, several: str = "") -> str:
     ('1 label', '1,200 labels', '2 copies')
     """
     return f"{n:,} {what if n == 1 else several or what + 's'}"
+
+
+def row_count(found: RowRange) -> str:
+    """A number of rows, or the range that it lies in.
+
+    >>> row_count(RowRange(3, 3)), row_count(RowRange(1, 2400)), row_count(RowRange(1, None))
+    ('3', '1 to 2,400', '1 or more')
+    """
+    if found.most is None:
+        return f"{found.least:,} or more"
+    return f"{found.least:,}" if found.least == found.most else f"{found.least:,} to {found.most:,}"
 
 
 def models(shares: "Sequence[ModelShare]") -> str:

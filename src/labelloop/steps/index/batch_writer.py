@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from labelloop.core.row_range import RowRange
 from labelloop.core.sample import Feedback, Reject
 from labelloop.errors import LogError
 from labelloop.ledger import Lease, Ledger, Transaction, batches, events, rejects
@@ -21,7 +22,7 @@ def write_batches(
     mended: Sequence[str],
     now: datetime,
     also: Callable[[Transaction], None] = lambda _tx: None,
-) -> int:
+) -> RowRange:
     """Commit what was read; returns how many rows are newly rejected.
 
     One transaction decides, and `also` is part of it: killed before it, nothing was read; after it,
@@ -42,13 +43,13 @@ def write_batches(
         for batch, path in zip(numbers, paths, strict=True):
             batches.record_path(tx, batch, path)
         rejects.clear(tx, mended)
-        n_set_aside = rejects.put(tx, set_aside, now)
+        newly_rejected = rejects.put(tx, set_aside, now)
         also(tx)
     for batch, (kind, _), path in zip(numbers, parts, paths, strict=True):
         log.commit_batch(batch, kind, path)
         with ledger.write(lease) as tx:
             batches.finish(tx, batch, batches.COMMITTED)
-    return n_set_aside
+    return newly_rejected
 
 
 def recover_batches(ledger: Ledger, log: PredictionLog, lease: Lease, now: datetime) -> int:

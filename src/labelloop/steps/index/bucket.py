@@ -12,6 +12,7 @@ from typing import Any
 
 from labelloop.core import due
 from labelloop.core.line import line
+from labelloop.core.row_range import NO_ROWS, RowRange
 from labelloop.core.sample import (
     HASH_OF_TEXT,
     HASH_OF_URI,
@@ -59,6 +60,8 @@ _READING = "index:classes and tag names"
 class Indexed:
     """What one `index` found. `n_files` of a table were new or changed, and had `n_rows` rows.
 
+    `n_set_aside` rows at least were newly rejected, and `n_set_aside_in_all` are; the same with
+    `_most`: at most, None where nobody can tell how many a file hides.
     `n_batches_restored` of the log were unknown to the ledger: it is an older copy.
     Without a table `n_files` is None. `n_shadow` predictions of shadow models were new in tags.
     `n_notified` objects were named by notifications, of which `n_unreadable` can't be read: then, and
@@ -71,6 +74,8 @@ class Indexed:
     n_pending: int
     n_feedback: int
     n_set_aside_in_all: int
+    n_set_aside_most: int | None
+    n_set_aside_in_all_most: int | None
     n_files: int | None = None
     n_rows: int = 0
     n_shadow: int = 0
@@ -78,15 +83,28 @@ class Indexed:
     n_notified: int | None = None
     n_unreadable: int = 0
 
+    @property
+    def set_aside(self) -> RowRange:
+        """The newly rejected rows."""
+        return RowRange(self.n_set_aside, self.n_set_aside_most)
+
+    @property
+    def set_aside_in_all(self) -> RowRange:
+        """All rows that are rejected."""
+        return RowRange(self.n_set_aside_in_all, self.n_set_aside_in_all_most)
+
     def followed_by(self, later: "Indexed") -> "Indexed":
         """What a table and then the tags said."""
+        set_aside = self.set_aside + later.set_aside
         return Indexed(
             n_listed=self.n_listed + later.n_listed,
             n_new=self.n_new + later.n_new,
-            n_set_aside=self.n_set_aside + later.n_set_aside,
+            n_set_aside=set_aside.least,
+            n_set_aside_most=set_aside.most,
             n_pending=self.n_pending + later.n_pending,
             n_feedback=self.n_feedback + later.n_feedback,
             n_set_aside_in_all=later.n_set_aside_in_all,
+            n_set_aside_in_all_most=later.n_set_aside_in_all_most,
             n_files=self.n_files,
             n_rows=self.n_rows,
             n_shadow=later.n_shadow,
@@ -119,7 +137,7 @@ class _Counts:
     n_listed: int = 0
     n_new: int = 0
     n_shadow: int = 0
-    n_set_aside: int = 0
+    set_aside: RowRange = NO_ROWS
     n_pending: int = 0
     n_feedback: int = 0
     n_notified: int | None = None
@@ -173,14 +191,16 @@ class Index:
             n_restored = recover_batches(self._ledger, self._log, lease, self._clock.now())
             c = self._run(lease, list_store)
             with self._ledger.read() as tx:
-                in_all = sum(rejects.by_reason(tx).values())
+                in_all = RowRange.total(rejects.by_reason(tx).values())
         return Indexed(
             n_listed=c.n_listed,
             n_new=c.n_new,
-            n_set_aside=c.n_set_aside,
+            n_set_aside=c.set_aside.least,
+            n_set_aside_most=c.set_aside.most,
             n_pending=c.n_pending,
             n_feedback=c.n_feedback,
-            n_set_aside_in_all=in_all,
+            n_set_aside_in_all=in_all.least,
+            n_set_aside_in_all_most=in_all.most,
             n_shadow=c.n_shadow,
             n_batches_restored=n_restored,
             n_notified=c.n_notified,
@@ -466,7 +486,7 @@ class Index:
         counts.n_feedback += len(found.feedback)
         predictions = [*found.predictions, *found.shadows]
         if any((predictions, found.feedback, found.rejects, found.mended)):
-            counts.n_set_aside += write_batches(
+            counts.set_aside += write_batches(
                 self._ledger,
                 self._log,
                 lease,

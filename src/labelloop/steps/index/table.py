@@ -7,6 +7,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from hashlib import sha256
 
+from labelloop.core.row_range import NO_ROWS, RowRange
 from labelloop.core.sample import Reject, RejectReason
 from labelloop.core.tombstone import Tombstones
 from labelloop.errors import ConfigError, LabelloopError, SourceFileBad
@@ -52,7 +53,7 @@ class _Gathered:
 @dataclass(slots=True)
 class _Counts:
     new: int = 0
-    set_aside: int = 0
+    set_aside: RowRange = NO_ROWS
     feedback: int = 0
     rows: int = 0
 
@@ -135,14 +136,16 @@ class IndexTable:
             if self._source.rewrites:
                 _forget_replaced(tx, before, files)
             cursors.put(tx, _READING, self._digest())
-            in_all = sum(rejects.by_reason(tx).values())
+            in_all = RowRange.total(rejects.by_reason(tx).values())
         return Indexed(
             n_listed=0,
             n_new=counts.new,
-            n_set_aside=counts.set_aside,
+            n_set_aside=counts.set_aside.least,
+            n_set_aside_most=counts.set_aside.most,
             n_pending=len(self._unfinished),
             n_feedback=counts.feedback,
-            n_set_aside_in_all=in_all,
+            n_set_aside_in_all=in_all.least,
+            n_set_aside_in_all_most=in_all.most,
             n_files=len(wanted),
             n_rows=counts.rows,
         )

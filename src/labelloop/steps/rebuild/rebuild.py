@@ -14,6 +14,7 @@ from labelloop.core.answers import Answers
 from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Candidate, FrameRange, Round
+from labelloop.core.row_range import NO_ROWS
 from labelloop.core.task import TaskState
 from labelloop.core.token import task_key, unkeyed_task_key
 from labelloop.ledger import (
@@ -232,7 +233,8 @@ class Rebuild:
             )
             for i, key in enumerate(order)
         ]
-        rounds.insert(tx, made, dict.fromkeys(sorted(set(queue_of.values())), _REASON), 0)
+        rules = dict.fromkeys(sorted(set(queue_of.values())), _REASON)
+        rounds.insert(tx, made, rules, NO_ROWS)
         rounds.insert_draws(tx, draws, dict.fromkeys(queue_of.values(), purpose))
         self._sent(tx, there, now)
         self._settled(tx, held, now)

@@ -392,8 +392,7 @@ class Select:
         if plan.risk is not None:
             version = risks.put(tx, plan.risk.rounds, plan.risk.model.to_json(), now)
             made = replace(made, risk_version=version)
-        n_set_aside = rejects.outside_frames(tx, since)
-        rounds.insert(tx, made, plan.rules, n_set_aside)
+        rounds.insert(tx, made, plan.rules, rejects.outside_frames(tx, since))
         rounds.insert_cells(tx, made.round, plan.cells)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
         blind = next(iter(self._blind), None)

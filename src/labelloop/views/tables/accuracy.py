@@ -10,7 +10,7 @@ from labelloop.views.table import NONE, Column, Row, Table, names, numbers
 from labelloop.views.tables.confusion import confusion
 from labelloop.views.tables.labels import agreement, asked, training
 from labelloop.views.tables.plan import needs
-from labelloop.views.wording import bounds, counted, models, percent
+from labelloop.views.wording import bounds, counted, models, percent, row_count
 
 if TYPE_CHECKING:
     from labelloop.measuring.accuracy import Accuracy
@@ -127,8 +127,8 @@ def _interval(estimates: Iterable[Estimate | Undefined]) -> str:
 
 def _accuracy(a: "Accuracy") -> Row:
     value, interval, worst = _numbers(a.estimate)
-    counts = (f"{n:,}" for n in (a.n_labelled, a.n_waiting, a.n_skipped, a.n_set_aside))
-    return (value, interval, *counts, worst)
+    counts = (f"{n:,}" for n in (a.n_labelled, a.n_waiting, a.n_skipped))
+    return (value, interval, *counts, row_count(a.set_aside), worst)
 
 
 def _numbers(e: Estimate | Undefined) -> tuple[str, str, str]:

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from labelloop.core.row_range import RowRange
 from labelloop.views.table import NONE, Table, names, numbers
-from labelloop.views.wording import day_and_time
+from labelloop.views.wording import day_and_time, row_count
 
 if TYPE_CHECKING:
     from labelloop.views.status import Status
@@ -56,7 +57,11 @@ def _rejected(status: "Status") -> Table:
         title="Rejected (labelloop status --rejected lists them)",
         columns=(*names("reason"), *numbers("rows", "last 24 hours")),
         rows=tuple(
-            (reason, f"{n:,}", f"{fresh[reason]:,}" if fresh.get(reason) else NONE)
+            (
+                reason,
+                row_count(RowRange(n, status.n_rejected_most.get(reason, n))),
+                f"{fresh[reason]:,}" if fresh.get(reason) else NONE,
+            )
             for reason, n in status.n_rejected.items()
         ),
     )
