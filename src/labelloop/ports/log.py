@@ -9,10 +9,11 @@ from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction, PredictionTable, Role
 from labelloop.core.upkeep import LogShape, Upkeep
 from labelloop.core.where import Where
+from labelloop.errors import LogError
+from labelloop.ports.clock import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from labelloop.ports.clock import Progress
 
 Rows = Sequence[Prediction] | Sequence[Feedback] | PredictionTable
 """What a batch is written from."""
@@ -262,3 +263,17 @@ class PredictionLog(Protocol):
         """The serving predictions of each frame without flag or correction, counted; `frame` is the
         index of the first frame that holds them.
         """
+
+
+def refuse_feedback(conditions: Sequence[Where]) -> None:
+    """Return if conditions can be asked of a frame.
+
+    Raises:
+        LogError: one names feedback.
+    """
+    for condition in conditions:
+        if condition.names_feedback:
+            raise LogError(
+                f"where = {condition.text!r} names feedback, which has a clock of its own",
+                remedy="ask for what was received, not for a frame",
+            )

@@ -6,8 +6,8 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from labelloop.core.remote_id import order_given
 from labelloop.errors import (
@@ -29,6 +29,7 @@ from labelloop.ports.annotator import (
     TaskData,
 )
 
+P = ParamSpec("P")
 R = TypeVar("R")
 KEY = "labelloop"
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,6 +63,18 @@ class _Fault:
 class _Late:
     calls_left: int
     carry_out: Callable[[], object]
+
+
+def _call(
+    method: Callable[Concatenate["MemoryAnnotator", P], R],
+) -> Callable[Concatenate["MemoryAnnotator", P], R]:
+    """A call of the port: it is noted in `calls`, and may be made to fail."""
+
+    @wraps(method)
+    def called(self: "MemoryAnnotator", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._called(method.__name__, partial(method, self, *args, **kwargs))
+
+    return called
 
 
 class MemoryAnnotator:
@@ -124,38 +137,28 @@ class MemoryAnnotator:
         """After this long without an answer, a request that was received has been carried out."""
         return self._timeout_s
 
+    @_call
     def facts(self) -> AnnotatorFacts:
         """Its version, and the account of the token."""
-        return self._called(
-            "facts",
-            lambda: AnnotatorFacts(
-                version=self.version,
-                user="memory@labelloop.invalid",
-                access="personal access token" if self.personal else "legacy token",
-                access_expires_at=self.access_expires_at,
-                served_at=self._now(),
-            ),
+        return AnnotatorFacts(
+            version=self.version,
+            user="memory@labelloop.invalid",
+            access="personal access token" if self.personal else "legacy token",
+            access_expires_at=self.access_expires_at,
+            served_at=self._now(),
         )
 
+    @_call
     def check_account(self) -> None:
         """Return if the account is one that sees projects."""
+        if self.outside:
+            raise AnnotatorDenied("the account of the token belongs to no organisation")
 
-        def check() -> None:
-            if self.outside:
-                raise AnnotatorDenied("the account of the token belongs to no organisation")
-
-        self._called("check_account", check)
-
+    @_call
     def accounts(self) -> Mapping[str, str]:
         """The e-mail address of everybody who answered."""
-        return self._called(
-            "accounts",
-            lambda: {
-                a.annotator: f"{a.annotator}@labelloop.invalid"
-                for task in self._tasks.values()
-                for a in task.annotations.values()
-            },
-        )
+        answered = (a for task in self._tasks.values() for a in task.annotations.values())
+        return {a.annotator: f"{a.annotator}@labelloop.invalid" for a in answered}
 
     def project_url(self, project_ref: str) -> str:
         """Where a person would open the project."""
@@ -165,73 +168,54 @@ class MemoryAnnotator:
         """Where a person would open the task."""
         return f"{self.url}/projects/{project_ref}/tasks/{remote_id}"
 
+    @_call
     def projects(self) -> Sequence[Project]:
         """The projects that carry a marker of labelloop, oldest first."""
+        seen = () if self.outside else self._projects.items()
+        return [self._project(i) for i, held in seen if held.spec.marker]
 
-        def list_them() -> Sequence[Project]:
-            seen = () if self.outside else self._projects.items()
-            return [self._project(i) for i, held in seen if held.spec.marker]
-
-        return self._called("projects", list_them)
-
+    @_call
     def create_project(self, spec: ProjectSpec) -> Project:
         """Create a project; not idempotent."""
+        if spec.blind and spec.show:
+            raise ArgumentError(f"a blind project can't show {', '.join(spec.show)}")
+        project_ref = self._next("project")
+        self._projects[project_ref] = _Project(spec=spec, created_at=self._instant())
+        return self._project(project_ref)
 
-        def create() -> Project:
-            if spec.blind and spec.show:
-                raise ArgumentError(f"a blind project can't show {', '.join(spec.show)}")
-            project_ref = self._next("project")
-            self._projects[project_ref] = _Project(spec=spec, created_at=self._instant())
-            return self._project(project_ref)
-
-        return self._called("create_project", create)
-
+    @_call
     def open_bucket(self, project_ref: str, access: BucketAccess) -> None:
         """See that the project can show s3:// links into a bucket. Idempotent."""
+        self._require(project_ref)
+        if access.bucket in self.refused_buckets:
+            raise BucketRefused(
+                f"bucket {access.bucket!r} was refused", remedy='set images = "presign"'
+            )
+        self.buckets.setdefault(project_ref, {})[access.bucket] = access
 
-        def open_it() -> None:
-            self._require(project_ref)
-            if access.bucket in self.refused_buckets:
-                raise BucketRefused(
-                    f"bucket {access.bucket!r} was refused", remedy='set images = "presign"'
-                )
-            self.buckets.setdefault(project_ref, {})[access.bucket] = access
-
-        self._called("open_bucket", open_it)
-
+    @_call
     def import_tasks(self, project_ref: str, tasks: Sequence[TaskData]) -> Sequence[str]:
         """Import all tasks or none; their ids in the same order. Not idempotent."""
+        self._require(project_ref)
+        size = len(json.dumps([dict(task.data) for task in tasks]))
+        if self.most_bytes is not None and size > self.most_bytes:
+            raise RequestTooLarge(
+                f"it takes no request of {size} bytes", remedy="raise its most_bytes"
+            )
+        kind = self._projects[project_ref].spec.kind
+        if any(kind not in task.data for task in tasks):
+            raise AnnotatorError(
+                f'"{kind}" key is expected in task data', remedy="mend the project"
+            )
+        return [self._add(project_ref, {**task.data, KEY: task.task_key}) for task in tasks]
 
-        def carry_out() -> Sequence[str]:
-            self._require(project_ref)
-            size = len(json.dumps([dict(task.data) for task in tasks]))
-            if self.most_bytes is not None and size > self.most_bytes:
-                raise RequestTooLarge(
-                    f"it takes no request of {size} bytes", remedy="raise its most_bytes"
-                )
-            kind = self._projects[project_ref].spec.kind
-            if any(kind not in task.data for task in tasks):
-                raise AnnotatorError(
-                    f'"{kind}" key is expected in task data', remedy="mend the project"
-                )
-            return [
-                self._add(project_ref, {**task.data, KEY: task.task_key}, self._instant())
-                for task in tasks
-            ]
-
-        return self._called("import_tasks", carry_out)
-
+    @_call
     def find(self, project_ref: str, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
         """The tasks that carry one of `task_keys`; a key may be found more than once."""
-        wanted = set(task_keys)
-
-        def look() -> Sequence[RemoteTask]:
-            self._require(project_ref)
-            if self.outside:
-                raise AnnotatorDenied(f"the account may not see project {project_ref}")
-            return [task for task in self._listed(project_ref) if task.task_key in wanted]
-
-        return self._called("find", look)
+        self._require(project_ref)
+        if self.outside:
+            raise AnnotatorDenied(f"the account may not see project {project_ref}")
+        return [task for task in self._listed(project_ref) if task.task_key in set(task_keys)]
 
     def tasks(
         self, project_ref: str, updated_after: datetime | None = None
@@ -257,54 +241,36 @@ class MemoryAnnotator:
                 return
             last_id = found[-1].remote_id
 
+    @_call
     def replace_data(self, remote_id: str, data: Mapping[str, Any]) -> bool:
         """Replace a task's data; False where the task is gone. Idempotent."""
         if not isinstance(data.get(KEY), str):
             raise ArgumentError(f"the new data of task {remote_id} lacks its key")
+        return self._change(remote_id, data=_stored(data))
 
-        def replace_it() -> bool:
-            if remote_id not in self._tasks:
-                return False
-            self._tasks[remote_id].data = _stored(data)
-            self._touch(remote_id)
-            return True
-
-        return self._called("replace_data", replace_it)
-
+    @_call
     def ask_people(self, remote_id: str, people: int, *, done: bool) -> bool:
         """Let a task ask this many different people, and say whether they have answered."""
+        return self._change(remote_id, people=people, done=done)
 
-        def ask() -> bool:
-            if remote_id not in self._tasks:
-                return False
-            task = self._tasks[remote_id]
-            task.people, task.done = people, done
-            task.updated_at = self._instant()
-            return True
-
-        return self._called("ask_people", ask)
-
+    @_call
     def set_choices(self, project_ref: str, choices: Sequence[str]) -> None:
         """Make `choices` what a project's annotators choose from; answers stay as they are."""
-
-        def set_them() -> None:
-            self._require(project_ref)
-            held = self._projects[project_ref]
-            if not held.spec.classes:
-                raise AnnotatorError(
-                    f"the labelling config of project {project_ref} has no Choices named 'label'"
-                )
-            held.spec = replace(held.spec, classes=tuple(choices))
-
-        self._called("set_choices", set_them)
+        self._require(project_ref)
+        if not self._projects[project_ref].spec.classes:
+            raise AnnotatorError(
+                f"the labelling config of project {project_ref} has no Choices named 'label'"
+            )
+        self._edit(project_ref, classes=tuple(choices))
 
     def choices(self, project_ref: str) -> Sequence[str]:
         """What a project's annotators choose from."""
         return self._projects[project_ref].spec.classes
 
+    @_call
     def delete_task(self, remote_id: str) -> None:
         """Delete a task; one that is not there is fine."""
-        self._called("delete_task", lambda: self._tasks.pop(remote_id, None))
+        self._tasks.pop(remote_id, None)
 
     # --- people ------------------------------------------------------------------------------
 
@@ -344,24 +310,21 @@ class MemoryAnnotator:
             for i, task in self._tasks.items()
             if task.project_ref == project_ref
             and not task.done
-            and by not in {a.annotator for a in task.annotations.values() if not a.skipped}
+            and by not in _answered_by(task)
             and sum(not a.skipped for a in task.annotations.values()) < task.people
         ]
 
     def offer(self, project_ref: str, choices: Sequence[str] | None) -> None:
         """Edit what annotators choose from, in the labelling config; None: our control is gone."""
-        held = self._projects[project_ref]
-        held.spec = replace(held.spec, classes=tuple(choices or ()))
+        self._edit(project_ref, classes=tuple(choices or ()))
 
     def remove_marker(self, project_ref: str) -> None:
         """Edit a project's description, so that it holds no marker."""
-        held = self._projects[project_ref]
-        held.spec = replace(held.spec, marker="")
+        self._edit(project_ref, marker="")
 
     def rename_project(self, project_ref: str, title: str) -> None:
         """Give a project another title."""
-        held = self._projects[project_ref]
-        held.spec = replace(held.spec, title=title)
+        self._edit(project_ref, title=title)
 
     def delete_project(self, project_ref: str) -> None:
         """Delete a project with its tasks."""
@@ -371,7 +334,7 @@ class MemoryAnnotator:
     def duplicate_task(self, remote_id: str) -> str:
         """The id of an unanswered copy of a task, key included."""
         task = self._tasks[remote_id]
-        return self._add(task.project_ref, task.data, self._instant())
+        return self._add(task.project_ref, task.data)
 
     def task_ids(self, project_ref: str) -> Sequence[str]:
         """The ids of a project's tasks, in order."""
@@ -460,18 +423,28 @@ class MemoryAnnotator:
             people=held.spec.people,
         )
 
-    def _add(self, project_ref: str, data: Mapping[str, Any], at: datetime) -> str:
+    def _add(self, project_ref: str, data: Mapping[str, Any]) -> str:
         remote_id = self._next("task")
         self._tasks[remote_id] = _Task(
             project_ref=project_ref,
             data=_stored(data),
-            updated_at=at,
+            updated_at=self._instant(),
             people=self._projects[project_ref].spec.people,
         )
         return remote_id
 
-    def _touch(self, remote_id: str) -> None:
-        self._tasks[remote_id].updated_at = self._instant()
+    def _change(self, remote_id: str, **changes: Any) -> bool:
+        """Whether the task is there, and so was changed."""
+        if remote_id not in self._tasks:
+            return False
+        self._tasks[remote_id] = replace(
+            self._tasks[remote_id], updated_at=self._instant(), **changes
+        )
+        return True
+
+    def _edit(self, project_ref: str, **changes: Any) -> None:
+        held = self._projects[project_ref]
+        held.spec = replace(held.spec, **changes)
 
     def _count(self, task: _Task) -> None:
         """Whether enough people have answered is found out when an answer changes, and only then."""

@@ -1,7 +1,7 @@
 """A prediction log in memory."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from labelloop.ports.log import (
     Recorded,
     Rows,
     VisibleBatch,
+    refuse_feedback,
 )
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ class MemoryLog:
 
     def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
         """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
-        _without_feedback(conditions)
+        refuse_feedback(conditions)
         cells = Counter(
             (p.predicted_class, risk_bin(_confidence(p)), _pattern(p, conditions))
             for p in self._framed(frame)
@@ -301,7 +302,7 @@ class MemoryLog:
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
     ) -> Sequence[Candidate]:
         """The frame's rows that lie in a span of their pattern, in order of their place."""
-        _without_feedback(conditions)
+        refuse_feedback(conditions)
         found = [
             _candidate(p, pattern, _Said())
             for p in self._framed(frame)
@@ -316,7 +317,7 @@ class MemoryLog:
         """Every row of the frame, a batch at a time."""
         import pyarrow as pa
 
-        _without_feedback(conditions)
+        refuse_feedback(conditions)
         framed = list(self._framed(frame))
         schema = pa.schema(
             [
@@ -348,7 +349,7 @@ class MemoryLog:
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:
         """The frame's rows of these samples, in order of their place."""
-        _without_feedback(conditions)
+        refuse_feedback(conditions)
         wanted = set(sample_ids)
         found = [
             _candidate(p, _pattern(p, conditions), _Said())
@@ -391,10 +392,7 @@ class MemoryLog:
                 parts[i].certificate,
             )
             for i, p in self._uncontested([part.frames for part in parts])
-            if _admits(parts[i], p)
-            and p.predicted_class != NO_CLASS
-            and p.sample_id not in samples
-            and p.content_hash not in contents
+            if _admits(parts[i], p) and _may_label(p, samples, contents)
         ]
         if page:
             page.sort(key=lambda label: label[0])
@@ -420,20 +418,11 @@ class MemoryLog:
         for i, p in self._uncontested([(frame,) for frame in frames]):
             cell = (i, p.predicted_class, risk_bin(_confidence(p)))
             n[cell] += 1
-            kept[cell] += (
-                p.predicted_class != NO_CLASS
-                and p.sample_id not in samples
-                and p.content_hash not in contents
-            )
+            kept[cell] += _may_label(p, samples, contents)
         return [
-            LabelCount(
-                frame=cell[0],
-                predicted_class=cell[1],
-                risk_bin=cell[2],
-                n=n[cell],
-                n_kept=kept[cell],
-            )
+            LabelCount(frame=i, predicted_class=name, risk_bin=risk, n=n[cell], n_kept=kept[cell])
             for cell in sorted(n)
+            for i, name, risk in [cell]
         ]
 
     def _uncontested(
@@ -511,6 +500,12 @@ def _admits(part: LabelPart, p: Prediction) -> bool:
     return confidence is not None and confidence >= part.min_confidence
 
 
+def _may_label(p: Prediction, samples: Collection[str], contents: Collection[str]) -> bool:
+    """Whether it names a class, and is in neither list of what may not be a label."""
+    named = p.predicted_class != NO_CLASS
+    return named and p.sample_id not in samples and p.content_hash not in contents
+
+
 def _confidence(p: Prediction) -> float | None:
     return None if p.confidence is None or p.confidence != p.confidence else p.confidence
 
@@ -555,12 +550,3 @@ def _lies_in(p: Prediction, pattern: int, span: Span) -> bool:
     if span.predicted_class is None:
         return True
     return (p.predicted_class, risk_bin(_confidence(p))) == (span.predicted_class, span.risk_bin)
-
-
-def _without_feedback(conditions: Sequence[Where]) -> None:
-    for condition in conditions:
-        if condition.names_feedback:
-            raise LogError(
-                f"where = {condition.text!r} names feedback, which has a clock of its own",
-                remedy="ask for what was received, not for a frame",
-            )

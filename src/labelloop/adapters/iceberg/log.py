@@ -6,6 +6,7 @@ may be Spark's.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from labelloop.adapters.iceberg import erasure as iceberg_erasure
@@ -40,6 +41,7 @@ from labelloop.ports.log import (
     Recorded,
     Rows,
     VisibleBatch,
+    refuse_feedback,
 )
 
 if TYPE_CHECKING:
@@ -276,27 +278,25 @@ class IcebergLog:
 
     # --- reading ----------------------------------------------------------------------------
 
-    def held(self, sample_ids: Sequence[str]) -> Sequence[HeldRows]:
-        """The visible rows of `sample_ids`, counted by sample and batch, in their order."""
+    def _rows_about(
+        self, sample_ids: Sequence[str], statement: Callable[..., str], *kinds: BatchKind
+    ) -> list[dict[str, Any]]:
+        """The rows of a statement over the tables of `kinds` and a list of samples."""
         if not sample_ids:
             return []
         with self._reading() as reading:
-            statement = log_sql.held(
-                reading.source("predictions"),
-                reading.source("feedback"),
-                reading.listed("sample_id", sample_ids),
-            )
-            return [HeldRows(**row) for row in reading.rows(statement)]
+            sources = [reading.source(kind) for kind in kinds]
+            wanted = reading.listed("sample_id", sample_ids)
+            return list(reading.rows(statement(*sources, wanted)))
+
+    def held(self, sample_ids: Sequence[str]) -> Sequence[HeldRows]:
+        """The visible rows of `sample_ids`, counted by sample and batch, in their order."""
+        return [HeldRows(**row) for row in self._rows_about(sample_ids, log_sql.held, *KINDS)]
 
     def twins(self, sample_ids: Sequence[str], limit: int) -> Sequence[str]:
         """Other samples with the content of one of `sample_ids`, sorted, `limit` at most."""
-        if not sample_ids:
-            return []
-        with self._reading() as reading:
-            statement = log_sql.twins(
-                reading.source("predictions"), reading.listed("sample_id", sample_ids), limit
-            )
-            return [row["sample_id"] for row in reading.rows(statement)]
+        statement = partial(log_sql.twins, limit=limit)
+        return [r["sample_id"] for r in self._rows_about(sample_ids, statement, "predictions")]
 
     def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""
@@ -309,15 +309,8 @@ class IcebergLog:
 
     def known(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
-        if not sample_ids:
-            return {}
-        with self._reading() as reading:
-            statement = log_sql.known(
-                reading.source("predictions"),
-                reading.source("feedback"),
-                reading.listed("sample_id", sample_ids),
-            )
-            return {row["sample_id"]: _known(row) for row in reading.rows(statement)}
+        rows = self._rows_about(sample_ids, log_sql.known, *KINDS)
+        return {row["sample_id"]: _logged_sample(row) for row in rows}
 
     def places(self) -> Any:
         """(N,) int64, sorted: the places on the line of all samples with a serving prediction."""
@@ -330,27 +323,13 @@ class IcebergLog:
 
     def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
-        if not sample_ids:
-            return []
-        with self._reading() as reading:
-            statement = log_sql.recorded(
-                reading.source("predictions"),
-                reading.source("feedback"),
-                reading.listed("sample_id", sample_ids),
-            )
-            return [
-                Recorded(**row | {"role": Role(row["role"])}) for row in reading.rows(statement)
-            ]
+        rows = self._rows_about(sample_ids, log_sql.recorded, *KINDS)
+        return [Recorded(**row | {"role": Role(row["role"])}) for row in rows]
 
     def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
         """The texts of those of `sample_ids` whose serving prediction has one."""
-        if not sample_ids:
-            return {}
-        with self._reading() as reading:
-            statement = log_sql.texts(
-                reading.source("predictions"), reading.listed("sample_id", sample_ids)
-            )
-            return {row["sample_id"]: row["text"] for row in reading.rows(statement)}
+        rows = self._rows_about(sample_ids, log_sql.texts, "predictions")
+        return {row["sample_id"]: row["text"] for row in rows}
 
     def attributes(self) -> frozenset[str]:
         """The names of the attributes that any prediction carries."""
@@ -366,7 +345,7 @@ class IcebergLog:
 
     def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
         """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
-        _without_feedback(conditions)
+        refuse_feedback(conditions)
         with self._selecting() as reading:
             source = reading.source("predictions", frame)
             statement = log_sql.counts(source, frame, conditions)
@@ -376,7 +355,7 @@ class IcebergLog:
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
     ) -> Sequence[Candidate]:
         """The frame's rows that lie in a span of their pattern, in order of their place."""
-        _without_feedback(conditions)
+        refuse_feedback(conditions)
         if not spans:
             return []
         with self._selecting() as reading:
@@ -390,7 +369,7 @@ class IcebergLog:
         self, frame: FrameRange, conditions: Sequence[Where], attributes: Sequence[str]
     ) -> "Iterator[pa.RecordBatch]":
         """Every row of the frame, a batch at a time, in no order."""
-        _without_feedback(conditions)
+        refuse_feedback(conditions)
         with self._reading() as reading:
             source = reading.source("predictions", frame)
             for batch in reading.batches(log_sql.scan(source, frame, conditions, attributes)):
@@ -401,7 +380,7 @@ class IcebergLog:
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:
         """The frame's rows of these samples, in order of their place."""
-        _without_feedback(conditions)
+        refuse_feedback(conditions)
         if not sample_ids:
             return []
         with self._reading() as reading:
@@ -482,15 +461,6 @@ def _candidate(row: dict[str, Any]) -> Candidate:
     return Candidate(**row | {"attributes": dict(row["attributes"])})
 
 
-def _known(row: Mapping[str, Any]) -> LoggedSample:
+def _logged_sample(row: Mapping[str, Any]) -> LoggedSample:
     lists = {"repeated": frozenset(row["repeated"] or ()), "shadows": dict(row["shadows"] or ())}
     return LoggedSample(**{**row, **lists})
-
-
-def _without_feedback(conditions: Sequence[Where]) -> None:
-    for condition in conditions:
-        if condition.names_feedback:
-            raise LogError(
-                f"where = {condition.text!r} names feedback, which has a clock of its own",
-                remedy="ask for what was received, not for a frame",
-            )
