@@ -4,7 +4,7 @@ UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup browser postgresql demo test spark ceph fuzz chaos soak faults bench-scale bench-statistics check format docs lock clean
+.PHONY: help setup browser postgresql demo test spark ceph fuzz chaos soak faults bench-scale bench-statistics check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -98,12 +98,24 @@ format: setup  ## mend what can be mended
 docs: setup  ## write the parts of docs/ that the code holds
 	@$(RUN)/python docs/generate.py
 
+.sphinx/.ready: requirements-site.lock | setup
+	@echo "sphinx: installing what requirements-site.lock names into .sphinx"
+	@$(UV) pip install --quiet --python $(RUN)/python --target .sphinx --require-hashes -r requirements-site.lock
+	@touch $@
+
+site: docs .sphinx/.ready  ## the documentation as a site in .site; a broken link fails
+	@PYTHONPATH=src:.sphinx $(RUN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d .site/.doctrees . .site
+	@echo '<meta http-equiv="refresh" content="0; url=README.html">' >.site/index.html
+	@echo "site: open .site/index.html"
+
 lock: $(UV)  ## resolve the dependencies afresh into requirements.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --all-extras --group dev --no-emit-package pyspark --no-emit-package py4j \
 	  pyproject.toml --output-file requirements.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group spark --output-file requirements-spark.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --constraint requirements.lock --group site --output-file requirements-site.lock
 
 clean:  ## delete the environment and the tools
-	rm -rf .venv .tools .spark
+	rm -rf .venv .tools .spark .sphinx .site

@@ -17,7 +17,7 @@ class RoundsSequence:
 
     Source: the normal mixture boundary, Robbins 1970; Howard, Ramdas, McAuliffe, Sekhon 2021,
     "Time-uniform, nonparametric, nonasymptotic confidence sequences", equation 14:
-    |sum (m_t - theta_t)| <= sqrt((V + rho^2) log((V + rho^2) / (rho^2 alpha^2))), V = sum v_t.
+    abs(sum (m_t - theta_t)) <= sqrt((V + rho^2) log((V + rho^2) / (rho^2 alpha^2))), V = sum v_t.
 
     rho
         fixed ahead: the interval is tightest where V is about rho squared; sqrt(7 v_t) suits a
