@@ -33,7 +33,7 @@ html_show_sphinx = False
 
 def contents(index: str) -> str:
     """The table of contents that the site shows: the links of the index, kind by kind."""
-    parts = ["```{toctree}\n:hidden:\n\n/README\n```"]
+    parts = ["```{toctree}\n:hidden:\n\n/README\n/CONTRIBUTING\n/CHANGELOG\n/SECURITY\n```"]
     for title, below in re.findall(r"^## (.*)\n((?:(?!^## ).*\n)*)", index, re.MULTILINE):
         pages = re.findall(r"\]\(([\w./-]+)\.md\)", below)
         if pages:

@@ -16,8 +16,8 @@ BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -
 
 
 def pages() -> Iterator[Path]:
-    """Every page of the documentation, the README first."""
-    yield ROOT / "README.md"
+    """Every page of the documentation."""
+    yield from sorted(ROOT.glob("*.md"))
     yield from sorted((ROOT / "docs").rglob("*.md"))
 
 

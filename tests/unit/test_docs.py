@@ -14,7 +14,7 @@ from labelloop.ledger.tables import metadata
 from labelloop.settings.file import load
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 ENVIRONMENT = {
     "MINIO_URL": "http://127.0.0.1:9000",
     "MINIO_USER": "user",
