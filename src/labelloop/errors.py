@@ -94,6 +94,10 @@ class SourceFileBad(StoreError):
     """A file of a table of predictions can't be read; the others may be."""
 
 
+class SourceFileDenied(SourceFileBad):
+    """A file of a table of predictions is listed, but this one alone can't be opened for now."""
+
+
 class LogError(LabelloopError):
     """The prediction log can't be read or written."""
 

@@ -13,10 +13,18 @@ import pyarrow.parquet
 import pytest
 
 from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.sources.access import opening
 from labelloop.adapters.sources.delta import DeltaSource, storage_options
 from labelloop.adapters.sources.files import FilesSource, Kind
 from labelloop.adapters.sources.iceberg import IcebergSource
-from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable
+from labelloop.core.row_range import RowRange
+from labelloop.errors import (
+    ConfigError,
+    SourceFileBad,
+    SourceFileDenied,
+    StoreDenied,
+    StoreUnavailable,
+)
 from labelloop.ports.source import Source, SourceFile
 from labelloop.testing import MemorySource
 from tests.conftest import ON_SERVERS
@@ -176,6 +184,13 @@ def test_files_are_listed_and_read_row_by_row(table: Table) -> None:
     assert (row["id"], row["said"]) == ("x", "Füchse")
 
 
+def test_a_file_says_how_many_rows_it_has(table: Table) -> None:
+    table.write("a", [{"id": f"r{i}"} for i in range(5)])
+    (file,) = table.source.files()
+    assert table.source.n_rows(file) == RowRange.exactly(5)
+    assert file.size_bytes > 0
+
+
 def test_rows_have_their_places(table: Table) -> None:
     table.write("a", [{"id": f"r{i}"} for i in range(5)])
     (file,) = table.source.files()
@@ -312,7 +327,7 @@ def test_one_file_is_a_table_too(tmp_path: Path) -> None:
 
 def unreadable(source: Source) -> list[tuple[int, str]]:
     (file,) = source.files()
-    return [bad for rows in source.read(file, None) for bad in rows.unreadable]
+    return [(bad.number, bad.why) for rows in source.read(file, None) for bad in rows.unreadable]
 
 
 def test_lines_that_are_no_json_are_told_and_the_others_read(tmp_path: Path) -> None:
@@ -374,6 +389,40 @@ def test_a_broken_file_is_told_from_a_broken_store(tmp_path: Path, name: str, da
     (file,) = table.source.files()
     with pytest.raises(SourceFileBad):
         read(table.source, file)
+    known = {"altered.parquet": RowRange.exactly(9), "open.csv": RowRange.exactly(1)}
+    assert table.source.n_rows(file) == known.get(name, RowRange(1, None))
+
+
+def test_a_row_group_that_breaks_off_costs_its_own_rows(tmp_path: Path) -> None:
+    rows = pa.table({"id": [f"{i:03}" * 30 for i in range(30)]})
+    out = pa.BufferOutputStream()
+    pa.parquet.write_table(rows, out, row_group_size=10, use_dictionary=False, compression="snappy")
+    whole = out.getvalue().to_pybytes()
+    second = pa.parquet.read_metadata(pa.BufferReader(whole)).row_group(1).column(0)
+    at = second.data_page_offset
+    table = in_folder(tmp_path, "parquet")
+    table.put("a.parquet", whole[:at] + b"\xff" * 20 + whole[at + 20 :])
+    (file,) = table.source.files()
+    assert [row["#"] for row in read(table.source, file)] == [*range(1, 11), *range(21, 31)]
+    (hidden,) = [bad for some in table.source.read(file, None) for bad in some.unreadable]
+    assert (hidden.number, hidden.n_rows) == (11, 10)
+    assert hidden.why.startswith("row group 2 of 3 breaks off: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (PermissionError(13, "Permission denied"), "access is denied"),
+        (FileNotFoundError(2, "No such file"), "it is not there any more"),
+        (OSError("AWS Error ACCESS_DENIED during GetObject operation"), "access is denied"),
+        (OSError("AWS Error INVALID_OBJECT_STATE during GetObject"), "it is archived"),
+    ],
+)
+def test_what_one_file_alone_is_refused_for_is_told_from_a_refused_key(
+    error: OSError, why: str
+) -> None:
+    with pytest.raises(SourceFileDenied, match=why), opening("s3://logs/a.parquet"):
+        raise error
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:

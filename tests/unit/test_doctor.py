@@ -19,6 +19,7 @@ from labelloop.errors import (
     ConfigError,
     InputTooLarge,
     LogError,
+    SourceFileBad,
     StoreDenied,
     StoreUnavailable,
 )
@@ -581,7 +582,7 @@ def test_a_table_is_looked_at_in_place_of_tags(world: World) -> None:
         Outcome.FAIL,
         "did you mean 'sample'? it has sample",
     )
-    source.put("thursday", "no footer")
+    source.put("thursday", SourceFileBad("no footer"))
     assert found(diagnose(with_table(world, source)), "table").outcome is Outcome.WARN
 
 

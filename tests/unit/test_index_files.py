@@ -1,5 +1,6 @@
 """index, from files as people have them: one that can't be read costs itself, not the others."""
 
+import gzip
 import json
 import os
 from datetime import timedelta
@@ -12,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop.adapters.sources.files import FilesSource
+from labelloop.core.estimate import Undefined
 from labelloop.core.line import LINE_END
 from labelloop.core.round import FrameRange, Span
+from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RejectReason
 from labelloop.errors import ConfigError
 from labelloop.reading.columns import ColumnNames, TableRules
 from labelloop.reading.rows import read_rows
+from labelloop.views.headline import headline
 from tests.hostile import tries
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, World
@@ -53,6 +57,11 @@ class Log:
         """The samples in the log."""
         line = [Span(pattern=0, above=-1, up_to=LINE_END)]
         return {c.sample_id for c in self.world.log.rows(FrameRange(batch_to=99), [], line)}
+
+    def hidden(self) -> dict[str, RowRange]:
+        """How many rows each reject stands for, by file and place."""
+        told = self.world.loop.rejected()
+        return {r.uri.removeprefix(f"{self.folder.as_uri()}/"): r.rows for r in told}
 
     def rejected(self) -> dict[str, tuple[RejectReason, str]]:
         """The reason and the value of each reject, by file and place."""
@@ -145,6 +154,107 @@ def test_one_json_document_is_said_to_be_none_of_lines(
     assert log.world.loop.index().n_new == 1
     assert set(log.rejected()) == {"2.json", "3.json", "4.json"}
     assert all("one JSON document" in value for _, value in log.rejected().values())
+
+
+def many(kind: str, n: int, begin: str = "") -> bytes:
+    """A text file of n rows of one length."""
+    ids = [f"{begin}{i:04}" for i in range(n)]
+    if kind == "csv":
+        return (COLUMNS + "".join(f"{i},cat,{AT}\n" for i in ids)).encode()
+    rows = [{"sample_id": i, "predicted_class": "cat", "predicted_at": AT} for i in ids]
+    return "".join(json.dumps(r) + "\n" for r in rows).encode()
+
+
+def test_a_row_group_that_breaks_off_hides_as_many_rows_as_it_has(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    log = Log(make_world, tmp_path, "parquet")
+    rows = good(*(f"{i:03}" * 30 for i in range(30)))
+    pq.write_table(rows, tmp_path / "whole", row_group_size=10, use_dictionary=False)
+    whole = (tmp_path / "whole").read_bytes()
+    at = pq.read_metadata(tmp_path / "whole").row_group(1).column(0).data_page_offset
+    log.put("a.parquet", whole[:at] + b"\xff" * 20 + whole[at + 20 :])
+    found = log.world.loop.index()
+    assert (found.n_new, found.n_set_aside, found.n_set_aside_most) == (20, 10, 10)
+    assert log.hidden() == {"a.parquet#11": RowRange.exactly(10)}
+
+
+def test_a_file_without_a_footer_hides_as_many_rows_as_its_size_allows(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    log = Log(make_world, tmp_path, "parquet")
+    log.put("1.parquet", good(*(f"a{i}" for i in range(40))))
+    log.put("2.parquet", good(*(f"b{i}" for i in range(40))))
+    whole = (log.folder / "2.parquet").read_bytes()
+    log.put("2.parquet", whole[:-20])
+    found = log.world.loop.index()
+    assert (found.n_new, found.n_set_aside) == (40, 1)
+    hidden = log.hidden()["2.parquet"]
+    assert hidden.least == 1
+    assert hidden.most is not None
+    assert 40 <= hidden.most <= 2 * 40 + 1
+    assert found.n_set_aside_most == hidden.most
+
+
+def test_a_file_that_breaks_off_hides_what_follows_its_readable_rows(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    log = Log(make_world, tmp_path, "jsonl")
+    log.put("1.jsonl.gz", gzip.compress(many("jsonl", 20_000, "a"), mtime=0))
+    zipped = gzip.compress(many("jsonl", 20_000, "b"), mtime=0)
+    log.put("2.jsonl.gz", zipped[: len(zipped) * 9 // 10])
+    found = log.world.loop.index()
+    n_hidden = 40_000 - found.n_new
+    assert 0 < n_hidden < 20_000
+    hidden = log.hidden()["2.jsonl.gz"]
+    assert hidden.most is not None
+    assert hidden.least <= n_hidden <= hidden.most <= 40_000 - found.n_new + 20_000
+
+
+def test_a_file_with_a_column_of_no_use_hides_the_rows_that_it_has(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    log = Log(make_world, tmp_path, "parquet")
+    log.put("1.parquet", good("a"))
+    log.put("2.parquet", good("x", "y", "z", confidence=[[0.5]] * 3))
+    found = log.world.loop.index()
+    assert (found.n_new, found.n_set_aside, found.n_set_aside_most) == (1, 3, 3)
+
+
+@pytest.mark.parametrize("readable", [False, True])
+def test_rows_that_nobody_can_count_leave_the_worst_case_open(
+    make_world: MakeWorld, tmp_path: Path, readable: bool
+) -> None:
+    log = Log(make_world, tmp_path, "jsonl")
+    log.put("1.jsonl", many("jsonl", 60))
+    as_list = json.dumps([json.loads(row) for row in many("jsonl", 200, "b").splitlines()])
+    log.put("2.jsonl", as_list)
+    if readable:
+        log.put("3.jsonl", many("jsonl", 180, "c"))
+    world = log.world
+    for name in log_ids(world, log):
+        world.store.put(name, name.encode())
+    world.loop.run(now=True)
+    world.answer_all("cat")
+    recent = world.loop.run().measured.last_seven_days  # type: ignore[union-attr]
+    estimate = recent.estimate
+    assert not isinstance(estimate, Undefined)
+    if readable:
+        assert recent.n_set_aside_most is not None
+        assert 200 <= recent.n_set_aside_most <= 440
+        share = 240 / (240 + recent.n_set_aside_most)
+        assert estimate.worst_low == pytest.approx(estimate.low * share)
+        return
+    assert (recent.n_set_aside, recent.n_set_aside_most) == (1, None)
+    assert (estimate.worst_low, estimate.worst_high) == (0.0, 1.0)
+    assert headline(recent).warning == "nobody can tell how many rows were rejected (1 or more)"
+    assert world.loop.status().n_rejected_most == {"file can't be read": None}
+
+
+def log_ids(world: World, log: Log) -> set[str]:
+    """The samples that index finds."""
+    world.loop.index()
+    return log.held()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from labelloop.core.row_range import ONE
 from labelloop.core.sample import NO_CLASS, UNUSABLE, RejectReason
 from labelloop.core.task import TaskState
 from labelloop.core.where import Where
-from labelloop.errors import ConfigError
+from labelloop.errors import ConfigError, SourceFileBad, SourceFileDenied, StoreDenied
 from labelloop.ports.log import LabelPart
 from labelloop.steps.index import table as index_table
 from labelloop.testing import MemorySource
@@ -44,7 +44,7 @@ def tabled(make_world: MakeWorld, source: str = SOURCE, *, project: str = "") ->
     return make_world(QUEUES, head=head + source, source=MemorySource(rows_at_a_time=3))
 
 
-def put(world: World, name: str, rows: Sequence[dict[str, object]] | str) -> None:
+def put(world: World, name: str, rows: Sequence[dict[str, object]] | SourceFileBad) -> None:
     assert world.source is not None
     world.source.put(name, rows)
 
@@ -292,7 +292,7 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_the_others_are_read(
     make_world: MakeWorld,
 ) -> None:
     world = tabled(make_world)
-    put(world, "broken", "no footer")
+    put(world, "broken", SourceFileBad("no footer"))
     put(world, "good", [row("a")])
     found = world.loop.index()
     assert (found.n_new, found.n_set_aside) == (1, 1)
@@ -300,6 +300,43 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_the_others_are_read(
     put(world, "broken", [row("b")])
     found = world.loop.index()
     assert (found.n_new, found.n_set_aside_in_all) == (1, 0)
+
+
+def test_a_file_that_is_denied_is_set_aside_and_tried_each_time(make_world: MakeWorld) -> None:
+    world = tabled(make_world)
+    put(world, "good", [row("a")])
+    put(world, "closed", SourceFileDenied("access is denied"))
+    for n_new in (1, 0):
+        found = world.loop.index()
+        assert (found.n_new, found.n_set_aside_in_all) == (n_new, 1)
+        assert reasons(world) == {"closed": RejectReason.BAD_FILE}
+    put(world, "closed", [row("b")])
+    found = world.loop.index()
+    assert (found.n_new, found.n_set_aside_in_all) == (1, 0)
+
+
+def test_a_denied_file_that_is_gone_hides_nothing_any_more(make_world: MakeWorld) -> None:
+    world = tabled(make_world)
+    put(world, "good", [row("a")])
+    put(world, "closed", SourceFileDenied("it is not there any more"))
+    assert world.loop.index().n_set_aside_in_all == 1
+    assert world.source is not None
+    world.source.drop("closed")
+    assert world.loop.index().n_set_aside_in_all == 0
+
+
+def test_a_key_that_may_open_no_file_stops_the_verb(make_world: MakeWorld) -> None:
+    world = tabled(make_world)
+    denied = SourceFileDenied("access is denied")
+    put(world, "one", denied)
+    put(world, "two", denied)
+    with pytest.raises(StoreDenied, match=r"none of 2 listed files .* access is denied"):
+        world.loop.index()
+    put(world, "one", [row("a")])
+    assert world.loop.index().n_new == 1
+    put(world, "one", denied)
+    with pytest.raises(StoreDenied, match="access is denied"):
+        world.loop.index()
 
 
 def test_what_was_rewritten_into_other_files_is_counted_once(make_world: MakeWorld) -> None:

@@ -9,9 +9,10 @@ from labelloop.doctor.clock import AHEAD, dated_ahead
 from labelloop.doctor.finding import Finding, fail, named, ok, warn
 from labelloop.doctor.store import LISTED, old_predictions
 from labelloop.doctor.subject import Subject
-from labelloop.errors import SourceFileBad
+from labelloop.errors import SourceFileBad, SourceFileDenied
 from labelloop.reading.rows import read_rows
 from labelloop.steps.index.table import refuse_unknown_columns
+from labelloop.views.wording import row_count
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,10 +34,17 @@ def table(subject: Subject) -> Iterator[Finding]:
         return
     try:
         refuse_unknown_columns(names, source.columns(files[-1]), files[-1].uri)
+    except SourceFileDenied as exc:
+        yield warn(
+            f"{files[-1].uri} can't be opened: {exc.args[0]}",
+            f"it is rejected with {row_count(source.n_rows(files[-1]))} rows, and tried again each time",
+        )
+        return
     except SourceFileBad as exc:
         yield warn(
             f"{files[-1].uri} can't be read: {exc.args[0]}",
-            "it is rejected until it changes; see that whole files are written",
+            f"it is rejected with {row_count(source.n_rows(files[-1]))} rows until it changes; see that "
+            "whole files are written",
         )
         return
     there = "1 file" if len(files) == 1 else f"{len(files):,} files"

@@ -131,6 +131,13 @@ def of_file(tx: Transaction, file_uri: str) -> list[str]:
     return list(tx.execute(query).scalars())
 
 
+def with_reason(tx: Transaction, reason: RejectReason) -> set[str]:
+    """The URIs of what was rejected for a reason."""
+    return set(
+        tx.execute(sa.select(t.rejects.c.uri).where(t.rejects.c.reason == reason.value)).scalars()
+    )
+
+
 def every(tx: Transaction) -> list[SetAside]:
     """All rejected rows, newest first."""
     query = sa.select(t.rejects).order_by(t.rejects.c.first_seen_at.desc(), t.rejects.c.uri)

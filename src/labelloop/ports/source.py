@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from labelloop.core.row_range import RowRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +14,7 @@ class SourceFile:
 
     uri: str
     version: str
+    size_bytes: int
     changed_at: datetime | None = None
 
 
@@ -23,6 +26,14 @@ class SourceColumns:
     sparse: bool = False
 
 
+class UnreadableRows(NamedTuple):
+    """The place of a row that can't be read, or of the first of several; and why."""
+
+    number: int
+    why: str
+    n_rows: int = 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRows:
     """Some rows of a file, in order.
@@ -32,14 +43,14 @@ class SourceRows:
     numbers
         the place of each row in the file, 1 first; of text files the line
     unreadable
-        the places of rows that can't be read, and why
+        the rows that can't be read
     cut
         the one row here is the file's last, and has no end: it may still be being written
     """
 
     batch: Any
     numbers: Sequence[int]
-    unreadable: tuple[tuple[int, str], ...] = ()
+    unreadable: tuple[UnreadableRows, ...] = ()
     cut: bool = False
 
 
@@ -61,6 +72,13 @@ class Source(Protocol):
 
         Raises:
             SourceFileBad: it can't be read.
+            SourceFileDenied: this one alone can't be opened for now.
+        """
+
+    def n_rows(self, file: SourceFile) -> RowRange:
+        """How many rows a file has, as far as that can be told without reading them all.
+
+        It is asked of files that can't be read: from 1 to nobody knows is an answer.
         """
 
     def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
@@ -68,4 +86,5 @@ class Source(Protocol):
 
         Raises:
             SourceFileBad: it can't be read, or not to its end.
+            SourceFileDenied: this one alone can't be opened for now.
         """

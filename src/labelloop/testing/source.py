@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
+from labelloop.core.row_range import RowRange
 from labelloop.errors import SourceFileBad
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
 
@@ -19,15 +20,15 @@ class MemorySource:
     """
 
     def __init__(self, *, rewrites: bool = False, rows_at_a_time: int = 1000) -> None:
-        self._files: dict[str, tuple[str, Sequence[Row] | str]] = {}
+        self._files: dict[str, tuple[str, Sequence[Row] | SourceFileBad]] = {}
         self._rewrites = rewrites
         self._rows_at_a_time = rows_at_a_time
         self._versions = count(1)
 
     # --- for tests -----------------------------------------------------------------------------
 
-    def put(self, name: str, rows: Sequence[Row] | str) -> None:
-        """Write a file anew: its rows, or, as text, why it can't be read."""
+    def put(self, name: str, rows: Sequence[Row] | SourceFileBad) -> None:
+        """Write a file anew: its rows, or why it can't be read."""
         self._files.pop(name, None)
         self._files[name] = (f"v{next(self._versions)}", rows)
 
@@ -45,13 +46,20 @@ class MemorySource:
     def files(self) -> Sequence[SourceFile]:
         """The files there are now, the newest last."""
         return [
-            SourceFile(uri=f"memory://{name}", version=version)
-            for name, (version, _) in self._files.items()
+            SourceFile(uri=f"memory://{name}", version=version, size_bytes=len(repr(rows)))
+            for name, (version, rows) in self._files.items()
         ]
 
     def columns(self, file: SourceFile) -> SourceColumns:
         """The columns that any row of the file has."""
         return SourceColumns(names=tuple(dict.fromkeys(n for row in self._held(file) for n in row)))
+
+    def n_rows(self, file: SourceFile) -> RowRange:
+        """How many rows a file has; of one that can't be read nobody knows."""
+        _, rows = self._files[file.uri.removeprefix("memory://")]
+        if isinstance(rows, SourceFileBad):
+            return RowRange(1, None)
+        return RowRange.exactly(len(rows))
 
     def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
         """The rows of a file, some at a time."""
@@ -72,6 +80,6 @@ class MemorySource:
 
     def _held(self, file: SourceFile) -> Sequence[Row]:
         _, rows = self._files[file.uri.removeprefix("memory://")]
-        if isinstance(rows, str):
-            raise SourceFileBad(rows)
+        if isinstance(rows, SourceFileBad):
+            raise rows
         return rows

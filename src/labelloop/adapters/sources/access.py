@@ -2,7 +2,7 @@
 
 import csv
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from gzip import BadGzipFile
@@ -13,8 +13,15 @@ from labelloop.adapters.folder.files import SCHEME, path_of
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.arrow import s3_file_system
 from labelloop.adapters.s3.client import resolved
-from labelloop.errors import ConfigError, SourceFileBad, StoreDenied, StoreUnavailable, frameless
-from labelloop.ports.source import SourceRows
+from labelloop.errors import (
+    ConfigError,
+    SourceFileBad,
+    SourceFileDenied,
+    StoreDenied,
+    StoreUnavailable,
+    frameless,
+)
+from labelloop.ports.source import SourceRows, UnreadableRows
 
 
 def file_system(uri: str, s3: S3Access | None) -> tuple[Any, str, str]:
@@ -38,6 +45,7 @@ def file_system(uri: str, s3: S3Access | None) -> tuple[Any, str, str]:
 
 
 _DENIED = ("ACCESS_DENIED", "HTTP code 403", "InvalidAccessKey", "SignatureDoesNotMatch")
+_ARCHIVED = ("INVALID_OBJECT_STATE", "InvalidObjectState")
 
 
 @contextmanager
@@ -64,6 +72,28 @@ def translated(doing: str) -> Iterator[None]:
 
 
 @contextmanager
+def opening(uri: str) -> Iterator[None]:
+    """Turns what goes wrong with one listed file into the error that names its kind.
+
+    SourceFileBad: its content; SourceFileDenied: this file alone isn't given; else as in `translated`.
+    """
+    with translated(f"Reading {uri}"), readable():
+        try:
+            yield
+        except OSError as exc:
+            said = str(exc)
+            if any(sign in said for sign in _ARCHIVED):
+                why = "it is archived: bring it back from the archive, or keep it out of the table"
+            elif isinstance(exc, FileNotFoundError):
+                why = "it is not there any more"
+            elif isinstance(exc, PermissionError) or any(sign in said for sign in _DENIED):
+                why = "access is denied: grant the right to read it"
+            else:
+                raise
+            raise SourceFileDenied(why) from frameless(exc)
+
+
+@contextmanager
 def readable() -> Iterator[None]:
     """Turns what is wrong with the content of a file, and not with the way to it, into SourceFileBad."""
     from pyarrow import ArrowException
@@ -79,6 +109,14 @@ def readable() -> Iterator[None]:
             raise
         said = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise SourceFileBad(said[:300]) from exc
+
+
+def skipping(number: int, why: str, n_rows: int, names: Sequence[str]) -> SourceRows:
+    """No row, and so many that can't be read, the first of them at `number`."""
+    import pyarrow as pa
+
+    batch = pa.RecordBatch.from_pydict({name: pa.nulls(0) for name in names})
+    return SourceRows(batch=batch, numbers=[], unreadable=(UnreadableRows(number, why, n_rows),))
 
 
 def checked(rows: SourceRows) -> SourceRows:
@@ -101,7 +139,9 @@ def checked(rows: SourceRows) -> SourceRows:
     good = pa.array([i for i in range(len(rows.batch)) if i not in bad], pa.int64())
     batch = rows.batch.take(good)
     batch.validate(full=True)
-    told = tuple((rows.numbers[i], f"{name} isn't UTF-8") for i, name in sorted(bad.items()))
+    told = tuple(
+        UnreadableRows(rows.numbers[i], f"{name} isn't UTF-8") for i, name in sorted(bad.items())
+    )
     numbers = [rows.numbers[i] for i in good.to_pylist()]
     return replace(rows, batch=batch, numbers=numbers, unreadable=(*rows.unreadable, *told))
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access
 from labelloop.adapters.s3.client import resolved
-from labelloop.adapters.sources.access import checked, file_system, readable, translated
+from labelloop.adapters.sources.access import checked, file_system, opening
+from labelloop.core.row_range import RowRange
 from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
 
@@ -27,6 +28,7 @@ class DeltaSource:
         self._options = storage_options(s3 or S3Access()) if uri.startswith("s3://") else None
         self._schema: Any = None
         self._fragments: Mapping[str, Any] = {}
+        self._n_rows: Mapping[str, int | None] = {}
 
     def files(self) -> Sequence[SourceFile]:
         """The files that the table has now, in the order of their writing."""
@@ -41,6 +43,8 @@ class DeltaSource:
         paths = added["path"].to_pylist()
         fragments = {f.path: f for f in dataset.get_fragments()}
         self._fragments = {self._place(path): fragments[path] for path in fragments}
+        counts = added["num_records"].to_pylist() if "num_records" in added.schema.names else ()
+        self._n_rows = {self._place(p): n for p, n in zip(paths, counts, strict=False)}
         found = zip(
             added["modification_time"].to_pylist(),
             paths,
@@ -48,7 +52,7 @@ class DeltaSource:
             strict=True,
         )
         return [
-            SourceFile(uri=self._place(path), version=f"{size} bytes")
+            SourceFile(uri=self._place(path), version=f"{size} bytes", size_bytes=size)
             for _, path, size in sorted(found)
         ]
 
@@ -57,6 +61,11 @@ class DeltaSource:
         if self._schema is None:
             self.files()
         return SourceColumns(names=tuple(self._schema.names))
+
+    def n_rows(self, file: SourceFile) -> RowRange:
+        """How many rows a file has, if the table's log says so."""
+        n = self._n_rows.get(file.uri)
+        return RowRange(1, None) if n is None else RowRange.exactly(n)
 
     def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
         """The rows of a file, some at a time.
@@ -67,7 +76,7 @@ class DeltaSource:
         there = self.columns(file).names
         wanted = [n for n in there if columns is None or n in columns]
         n = 0
-        with translated(f"Reading {file.uri}"), readable():
+        with opening(file.uri):
             scanner = self._fragments[file.uri].scanner(
                 schema=self._schema, columns=wanted, batch_size=_ROWS
             )

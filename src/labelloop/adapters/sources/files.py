@@ -6,14 +6,23 @@ import io
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.sources.access import checked, file_system, readable, translated
+from labelloop.adapters.sources.access import (
+    checked,
+    file_system,
+    opening,
+    readable,
+    skipping,
+    translated,
+)
+from labelloop.core.row_range import RowRange
 from labelloop.errors import SourceFileBad
-from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
+from labelloop.ports.source import SourceColumns, SourceFile, SourceRows, UnreadableRows
 from labelloop.reading.json_object import NotAnObject, json_object
 
 Kind = Literal["parquet", "jsonl", "csv"]
@@ -74,6 +83,7 @@ class FilesSource:
             SourceFile(
                 uri=self._scheme + i.path,
                 version=f"{i.size} bytes of {i.mtime_ns}",
+                size_bytes=i.size,
                 changed_at=i.mtime,
             )
             for i in infos
@@ -102,6 +112,21 @@ class FilesSource:
                 row, _ = _json_row(line)
                 found.update(dict.fromkeys(row or ()))
             return SourceColumns(names=(*found, *partition) if found else (), sparse=True)
+
+    def n_rows(self, file: SourceFile) -> RowRange:
+        """How many rows a file has: as its footer says, or as many as its text has records."""
+        try:
+            with self._opened(file) as stream:
+                if self._kind == "parquet":
+                    import pyarrow.parquet as pq
+
+                    return RowRange.exactly(pq.read_metadata(stream).num_rows)
+                if self._kind == "csv":
+                    n_records = sum(1 for _ in _CsvRecords(stream).records())
+                    return RowRange.exactly(max(0, n_records - 1))  # the first is the header
+                return RowRange.exactly(sum(1 for _ in _json_lines(stream)))
+        except SourceFileBad:
+            return RowRange(1, None)
 
     def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
         """The rows of a file, some at a time.
@@ -144,7 +169,7 @@ class FilesSource:
     def _opened(self, file: SourceFile) -> Iterator[Any]:
         """The file's bytes; what is wrong with them is SourceFileBad."""
         path = file.uri.removeprefix(self._scheme)
-        with translated(f"Reading {file.uri}"), readable():
+        with opening(file.uri):
             if self._kind == "parquet":
                 with self._fs.open_input_file(path) as stream:
                     yield stream
@@ -166,12 +191,9 @@ class FilesSource:
             _refuse_twins(there, columns)
             wanted = there if columns is None else [n for n in there if n in set(columns)]
             partition = self._partition(file)
-            n = 0
-            for batch in parquet.iter_batches(_ROWS, columns=wanted):
-                numbers = range(n + 1, n + 1 + batch.num_rows)
-                n += batch.num_rows
-                whole = _with_partition(batch, partition, columns)
-                yield checked(SourceRows(batch=whole, numbers=numbers))
+            for rows in _by_group(parquet, wanted):
+                whole = _with_partition(rows.batch, partition, columns)
+                yield replace(rows, batch=whole)
 
     # --- text ---------------------------------------------------------------------------------
 
@@ -243,9 +265,36 @@ class FilesSource:
         return SourceRows(
             batch=_with_partition(batch, partition, columns),
             numbers=[row.number for row in some if row.values is not None],
-            unreadable=tuple((row.number, row.why) for row in some if row.values is None),
+            unreadable=tuple(
+                UnreadableRows(row.number, row.why) for row in some if row.values is None
+            ),
             cut=cut,
         )
+
+
+def _by_group(parquet: Any, wanted: Sequence[str]) -> Iterator[SourceRows]:
+    """The rows of a Parquet file; of a row group that breaks off, how many rows are missing.
+
+    Raises:
+        SourceFileBad: no row of any group can be read.
+    """
+    n_read = end = 0
+    broken: list[SourceRows] = []
+    for group in range(parquet.num_row_groups):
+        n, end = end, end + parquet.metadata.row_group(group).num_rows
+        try:
+            with readable():
+                for batch in parquet.iter_batches(_ROWS, row_groups=[group], columns=wanted):
+                    numbers = range(n + 1, n + 1 + batch.num_rows)
+                    yield checked(SourceRows(batch=batch, numbers=numbers))
+                    n += batch.num_rows
+                    n_read += batch.num_rows
+        except SourceFileBad as exc:
+            why = f"row group {group + 1} of {parquet.num_row_groups} breaks off: {exc.args[0]}"
+            broken.append(skipping(n + 1, why, end - n, wanted))
+    if broken and not n_read:
+        raise SourceFileBad(broken[0].unreadable[0].why)
+    yield from broken
 
 
 def _lines(stream: Any) -> Iterator[Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from labelloop.adapters.iceberg.tables import sqlite_file, without_password
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.client import resolved
-from labelloop.adapters.sources.access import checked, readable
+from labelloop.adapters.sources.access import checked, opening
+from labelloop.core.row_range import RowRange
 from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
 
@@ -51,13 +52,19 @@ class IcebergSource:
             order = _order(self._table)
         self._tasks = {task.file.file_path: task for task in tasks}
         return [
-            SourceFile(uri=path, version=_version(task))
+            SourceFile(uri=path, version=_version(task), size_bytes=task.file.file_size_in_bytes)
             for path, task in sorted(self._tasks.items(), key=lambda t: (order.get(t[0], 0), t[0]))
         ]
 
     def columns(self, file: SourceFile) -> SourceColumns:  # noqa: ARG002  all have the table's
         """The columns of the table."""
         return SourceColumns(names=tuple(f.name for f in self._loaded().schema().fields))
+
+    def n_rows(self, file: SourceFile) -> RowRange:
+        """How many rows a data file has; those that were deleted are among them."""
+        task = self._tasks[file.uri]
+        n = task.file.record_count
+        return RowRange(1, n) if task.delete_files else RowRange.exactly(n)
 
     def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
         """The rows of a data file that weren't deleted.
@@ -73,7 +80,7 @@ class IcebergSource:
         wanted = [n for n in there if columns is None or n in columns]
         schema = table.schema().select(*(wanted or there))  # without a column there are no rows
         n = 0
-        with self._translated(), readable():
+        with self._translated(), opening(file.uri):
             scan = ArrowScan(table.metadata, table.io, schema, AlwaysTrue())
             for batch in scan.to_record_batches([self._tasks[file.uri]]):
                 numbers = range(n + 1, n + 1 + batch.num_rows)

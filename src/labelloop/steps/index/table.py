@@ -10,7 +10,7 @@ from hashlib import sha256
 from labelloop.core.row_range import NO_ROWS, RowRange
 from labelloop.core.sample import Reject, RejectReason
 from labelloop.core.tombstone import Tombstones
-from labelloop.errors import ConfigError, LabelloopError, SourceFileBad
+from labelloop.errors import ConfigError, SourceFileBad, SourceFileDenied, StoreDenied
 from labelloop.ledger import (
     Lease,
     Ledger,
@@ -29,6 +29,7 @@ from labelloop.reading.rows import TableReading, read_rows
 from labelloop.steps.index.batch_writer import recover_batches, write_batches
 from labelloop.steps.index.bucket import PENDING, Indexed
 from labelloop.steps.index.dedupe import once
+from labelloop.steps.index.hidden_rows import Density, hidden_rows
 
 BATCH_ROWS = 200_000
 BATCH_BYTES = 256 << 20
@@ -58,6 +59,14 @@ class _Counts:
     rows: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a file can't be read, or not beyond its `n_read` first rows."""
+
+    why: ConfigError | SourceFileBad
+    n_read: int = 0
+
+
 class IndexTable:
     """Indexes one table of predictions into one log."""
 
@@ -81,6 +90,7 @@ class IndexTable:
         self._progress = progress
         self._rejected: defaultdict[str, set[str]] = defaultdict(set)
         self._unfinished: set[str] = set()
+        self._faults: dict[str, _Fault] = {}
         self._forgotten = Tombstones(b"", frozenset())
 
     def run(self) -> Indexed:
@@ -100,41 +110,46 @@ class IndexTable:
         now = self._clock.now()
         with self._ledger.read() as tx:
             before = source_files.every(tx)
+            hidden_before = rejects.with_reason(tx, RejectReason.BAD_FILE)
             digest = cursors.get(tx, _READING)
             self._forgotten = tombstones.every(tx)
         retry = digest is not None and digest != self._digest()
         files = self._source.files()
         wanted = [f for f in files if _is_new(before.get(f.uri), f, retry)]
+        density = Density()
+        for file in files:
+            if file.uri in before:
+                density.note(file, before[file.uri].n_rows)
         proven = bool(before) and digest == self._digest()
-        unfit = self._without_columns(wanted, proven=proven)
-        known_before = before.keys() if digest == self._digest() else {f.uri for f in files}
+        self._faults = self._without_columns(wanted, proven=proven)
+        known_before = (
+            {*before, *hidden_before} if digest == self._digest() else {f.uri for f in files}
+        )
         counts, gathered = _Counts(), _Gathered()
         for file in wanted:
-            if file.uri in unfit:
+            if file.uri in self._faults:
                 continue
             n_before = counts.rows
-            for reading, unreadable in self._readings(file, now, unfit):
+            for reading, unreadable in self._readings(file, now):
                 gathered.readings.append(reading)
                 gathered.set_aside += [*reading.rejects, *unreadable]
-                counts.rows += len(reading.where) + len(reading.rejects) + len(unreadable)
+                counts.rows += len(reading.where) + len(reading.rejects)
+                counts.rows += sum(r.rows.least for r in unreadable)
                 self._progress("rows read", counts.rows, None)
                 if gathered.is_full:
                     self._write(lease, gathered, counts, known_before, now)
                     gathered = _Gathered()
-            if file.uri not in unfit:
-                proven = True
+            density.note(file, counts.rows - n_before)
+            if file.uri not in self._faults:
                 gathered.ended.append((file, counts.rows - n_before))
-        if unfit and not proven:
-            raise next(iter(unfit.values()))
-        for file in wanted:
-            if file.uri in unfit:
-                gathered.readings.append(TableReading.empty())
-                gathered.set_aside.append(_bad_file(file, unfit[file.uri]))
-                gathered.ended.append((file, 1))
+        self._refuse_what_concerns_all(wanted, files, before, proven=proven)
+        self._reject_bad_files(wanted, gathered, counts, density)
         self._write(lease, gathered, counts, known_before, now)
         with self._ledger.write(lease) as tx:
             if self._source.rewrites:
                 _forget_replaced(tx, before, files)
+            # a file that was denied, and so never noted as read, is gone
+            rejects.clear(tx, sorted(hidden_before - before.keys() - {f.uri for f in files}))
             cursors.put(tx, _READING, self._digest())
             in_all = RowRange.total(rejects.by_reason(tx).values())
         return Indexed(
@@ -168,7 +183,7 @@ class IndexTable:
 
     def _without_columns(
         self, wanted: Sequence[SourceFile], *, proven: bool
-    ) -> dict[str, ConfigError]:
+    ) -> "dict[str, _Fault]":
         """The newest files that lack a column which the settings name, up to the first that has all.
 
         Older files may lack columns that came later.
@@ -176,7 +191,7 @@ class IndexTable:
         Raises:
             ConfigError: no file has it; `proven`: files that were read before had.
         """
-        lacking: dict[str, ConfigError] = {}
+        lacking: dict[str, _Fault] = {}
         for file in reversed(wanted):
             try:
                 found = self._source.columns(file)
@@ -186,20 +201,21 @@ class IndexTable:
             except SourceFileBad:
                 continue
             except ConfigError as exc:
-                lacking[file.uri] = exc
+                lacking[file.uri] = _Fault(exc)
         if lacking and not proven:
-            raise next(iter(lacking.values()))
+            raise next(iter(lacking.values())).why
         return lacking
 
     def _readings(
-        self, file: SourceFile, now: datetime, unfit: dict[str, ConfigError]
+        self, file: SourceFile, now: datetime
     ) -> Iterator[tuple[TableReading, list[Reject]]]:
         """What a file says, some rows at a time, each beside the rows that can't be read at all.
 
-        A last row without its end waits, while the file is young. A file with a column of another
-        type than it should have is noted in `unfit`.
+        A last row without its end waits, while the file is young. What is wrong with the file itself,
+        or with the type of a column, is noted as its fault.
         """
         self._unfinished.discard(file.uri)
+        n_read = 0
         try:
             for rows in self._source.read(file, self._names.wanted()):
                 if rows.cut and file.changed_at and now - file.changed_at < PENDING:
@@ -213,14 +229,68 @@ class IndexTable:
                     rules=self._rules,
                 )
                 unreadable = [
-                    Reject(uri=f"{file.uri}#{n}", reason=RejectReason.BAD_ROW, value=why)
-                    for n, why in rows.unreadable
+                    Reject(
+                        uri=f"{file.uri}#{bad.number}",
+                        reason=RejectReason.BAD_ROW,
+                        value=bad.why,
+                        rows=RowRange.exactly(bad.n_rows),
+                    )
+                    for bad in rows.unreadable
                 ]
+                n_read += len(rows.numbers) + sum(bad.n_rows for bad in rows.unreadable)
                 yield reading, unreadable
-        except ConfigError as exc:
-            unfit[file.uri] = exc
-        except SourceFileBad as exc:
-            yield TableReading.empty(), [_bad_file(file, exc)]
+        except (ConfigError, SourceFileBad) as exc:
+            self._faults[file.uri] = _Fault(exc, n_read)
+
+    def _refuse_what_concerns_all(
+        self,
+        wanted: Sequence[SourceFile],
+        files: Sequence[SourceFile],
+        before: Mapping[str, FileRead],
+        *,
+        proven: bool,
+    ) -> None:
+        """Refuse settings or a key that no file goes with.
+
+        Raises:
+            ConfigError: a column is of no use in any file.
+            StoreDenied: no file is given to this key.
+        """
+        faults = [self._faults.get(file.uri) for file in wanted]
+        unfit = [f.why for f in faults if f and isinstance(f.why, ConfigError)]
+        denied = [f.why for f in faults if f and isinstance(f.why, SourceFileDenied)]
+        if unfit and not proven and len(unfit) + len(denied) == len(faults):
+            raise unfit[0]
+        if not denied or len(denied) < len(faults):
+            return
+        try:
+            known = next(f for f in reversed(files) if f.uri in before)
+            self._source.columns(known)
+        except (StopIteration, SourceFileDenied):
+            raise StoreDenied(
+                f"none of {len(files):,} listed files can be opened: {denied[0].args[0]}",
+                remedy="let the key in [store], or on files this user, read what [source] uri names",
+            ) from None
+        except SourceFileBad:
+            return
+
+    def _reject_bad_files(
+        self, wanted: Sequence[SourceFile], gathered: _Gathered, counts: _Counts, density: Density
+    ) -> None:
+        """Reject the files that have a fault. One that is denied is tried again each time."""
+        for file in wanted:
+            fault = self._faults.get(file.uri)
+            if fault is None:
+                continue
+            rows = hidden_rows(self._source.n_rows(file), file, fault.n_read, density)
+            bad = Reject(
+                uri=file.uri, reason=RejectReason.BAD_FILE, value=fault.why.args[0], rows=rows
+            )
+            gathered.readings.append(TableReading.empty())
+            gathered.set_aside.append(bad)
+            if not isinstance(fault.why, SourceFileDenied):
+                gathered.ended.append((file, fault.n_read + rows.least))
+                counts.rows += rows.least
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -270,10 +340,6 @@ class IndexTable:
             now=now,
             also=lambda tx: source_files.put(tx, ended, now),
         )
-
-
-def _bad_file(file: SourceFile, why: LabelloopError) -> Reject:
-    return Reject(uri=file.uri, reason=RejectReason.BAD_FILE, value=why.args[0])
 
 
 def refuse_unknown_columns(names: ColumnNames, found: SourceColumns, uri: str) -> None:
