@@ -37,7 +37,7 @@ def with_config_alone(command: F) -> F:
         default=Path("labelloop.toml"),
         envvar="LABELLOOP_CONFIG",
         show_default=True,
-        help="The settings.",
+        help="The settings file.",
     )(command)
 
 

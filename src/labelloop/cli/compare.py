@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 @click.option(
     "--shadow",
     metavar="MODEL",
-    help="A model whose answers stand in the log beside the served ones, in place of a file.",
+    help="Compare a shadow model, whose predictions are in the log, instead of a file.",
 )
 @click.option(
     "--min-gain",
     type=float,
     default=0.0,
     show_default=True,
-    help="The gain to show, 0.01: 1 point.",
+    help="The gain that the candidate must prove; 0.01 is 1 point.",
 )
 @click.option(
     "--trained-on",
     "trained_on",
     multiple=True,
     metavar="NAME@N",
-    help="A dataset version that the candidate learned from; may be given again.",
+    help="A dataset version that the candidate was trained on; repeat it for several.",
 )
 @click.option(
     "--write-samples",
     type=click.Path(path_type=Path),
-    help="Write the samples that the candidate must answer, and compare nothing.",
+    help="Only write the list of samples that the candidate must predict.",
 )
 @with_config
 def command(
@@ -54,8 +54,8 @@ def command(
 ) -> None:
     """Compare a candidate with the model that serves, on the same blind labels.
 
-    CANDIDATE is a Parquet or CSV file with the columns sample_id and predicted_class, such as the one of
-    --write-samples with a column more.
+    CANDIDATE is a Parquet or CSV file with the columns sample_id and predicted_class. --write-samples
+    writes the sample_ids: add predicted_class to that file.
     """
     with opened(config, quiet=as_json) as loop:
         if write_samples is not None:

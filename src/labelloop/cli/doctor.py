@@ -23,15 +23,15 @@ INDENT = 21
 @click.option(
     "--repair",
     is_flag=True,
-    help="Mend damaged or half-written files of ledger, log and datasets; read every file whole.",
+    help="Read every file of ledger, log and datasets, and repair what is damaged.",
 )
 @with_config
 def command(config: Path, as_json: bool, page: bool, repair: bool) -> None:
-    """Check every connection, right, clock and address, and say the remedy.
+    """Check connections, rights, clocks and addresses, and say what to do.
 
-    A line a check: ok; warn, it works and may surprise; FAIL, it doesn't work; you, a person must try.
-    Exit code 1 where a check failed. Writes nothing that stays, but the test page, for a day; and with
-    --repair what it mends, each with a line `fixed`.
+    Each check prints one line: ok; warn (it works, but read this); FAIL (it doesn't work); you (only a
+    person can try it). The exit code is 1 if a check failed. Without --page and --repair, nothing that
+    the doctor writes stays. --repair prints a line `fixed` for each repair.
     """
     if page:
         with opened(config, quiet=as_json) as loop:

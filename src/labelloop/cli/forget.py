@@ -25,15 +25,15 @@ _SHOWN = 20
     "--from",
     "file",
     type=click.File("rb"),
-    help="A file with a sample_id a line; - is standard input.",
+    help="A file with one sample_id on each line; - is standard input.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would go, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be erased, and erase nothing.")
 @click.option(
     "--unknown-too",
     is_flag=True,
-    help="Also samples that labelloop has never seen: it won't take them in.",
+    help="Also refuse samples that labelloop hasn't seen yet, for ever.",
 )
-@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@click.option("-y", "--yes", is_flag=True, help="Erase without asking.")
 @with_config
 def command(
     config: Path,
@@ -44,10 +44,11 @@ def command(
     unknown_too: bool,
     yes: bool,
 ) -> None:
-    """Erase samples for good, wherever labelloop keeps them: a person asked for it.
+    """Erase samples for good from everything that labelloop keeps.
 
-    Accuracies stay as they are. Your own objects and tables aren't touched: delete them yourself.
-    Without SAMPLE, finish what was begun and interrupted.
+    Use it when a person asks for erasure. Accuracies stay as they are. labelloop doesn't touch your
+    own objects and tables: delete them yourself.
+    Without SAMPLE, it finishes an erasure that was interrupted.
     """
     names = [*samples, *(_lines(file.read(), file.name) if file else ())]
     if file is not None and not names:

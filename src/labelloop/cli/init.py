@@ -17,18 +17,25 @@ if TYPE_CHECKING:
 
 
 @click.command(name="init")
-@click.option("--yes", is_flag=True, help="Ask nothing: take what is found and suggested.")
+@click.option("--yes", is_flag=True, help="Ask nothing: accept every suggestion.")
 @click.option("--bucket", help="The bucket of the inputs, or s3://bucket/prefix.")
-@click.option("--folder", help="The folder of the inputs, in place of a bucket.")
+@click.option("--folder", help="The folder of the inputs, instead of a bucket.")
 @click.option(
     "--source",
-    help="A table of predictions in place of tags: a folder, s3://bucket/prefix, or a file.",
+    help="A table of predictions, instead of tags: a folder, s3://bucket/prefix, or a file.",
 )
 @click.option("--blind-bucket", help="A writable bucket for copies with random names.")
-@click.option("--endpoint-url", help="The S3 server.")
-@click.option("--label-studio-url", help="Label Studio.")
-@click.option("--name", help="What people see in Label Studio; the bucket's name if left out.")
-@click.option("--class", "classes", multiple=True, help="A class that the model can answer.")
+@click.option("--endpoint-url", help="The URL of the S3 server.")
+@click.option("--label-studio-url", help="The URL of Label Studio.")
+@click.option(
+    "--name", help="The project name that people see in Label Studio. [default: the bucket's name]"
+)
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    help="A class that the model can predict; repeat it for each.",
+)
 @with_config
 def command(
     config: Path,
@@ -45,8 +52,8 @@ def command(
 ) -> None:
     """Write a labelloop.toml for a bucket or a folder, and a Label Studio.
 
-    Asks only for what it can't find out from the environment, the inputs and Label Studio. Secrets are
-    written as ${NAME}. An existing file is never overwritten; the inputs are only read.
+    It asks only for what the environment, the inputs and Label Studio don't tell. It writes secrets as
+    ${NAME}. It never overwrites a file, and only reads the inputs.
     """
     from labelloop.setup import first_settings
 

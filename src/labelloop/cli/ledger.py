@@ -18,14 +18,14 @@ def command() -> None:
     "--to",
     required=True,
     metavar="URL",
-    help="An empty database, as [state] ledger would name it; ${NAME} is an environment variable.",
+    help="The URL of an empty database, as in [state] ledger; ${NAME} is an environment variable.",
 )
 @with_config
 def migrate(config: Path, as_json: bool, to: str) -> None:
-    """Copy the ledger to another database, verify it, and leave the old one behind, refused.
+    """Copy the ledger to another database and verify it; labelloop then refuses the old one.
 
-    Stop what runs labelloop on a schedule first. Nothing may be written meanwhile, and a copy that
-    isn't the same, row by row, is undone.
+    First stop what runs labelloop on a schedule: nothing may write to the ledger meanwhile. If a row
+    of the copy differs, the copy is deleted and the old ledger stays in use.
     """
     from labelloop.settings.file import ledger_url
 
@@ -45,7 +45,8 @@ def migrate(config: Path, as_json: bool, to: str) -> None:
 def rebuild(config: Path, as_json: bool) -> None:
     """Rebuild a lost ledger from the log, Label Studio and the released dataset versions.
 
-    [state] ledger must name an empty place. A backup holds more: what can't be found again is listed.
+    [state] ledger must name an empty database or a new file. Restore a backup if you have one: it holds
+    more. The command lists what it couldn't recover.
     """
     with opened(config, quiet=as_json) as loop:
         found = loop.rebuild_ledger()

@@ -12,10 +12,10 @@ from labelloop.cli.common import opened, with_config_alone
 @click.option("--port", type=click.IntRange(0, 65535), default=9321, show_default=True)
 @with_config_alone
 def command(config: Path, host: str, port: int) -> None:
-    """Take the bucket's notifications as webhooks, and append them to [store] notifications.
+    """Receive the bucket's notifications as webhooks, and append them to [store] notifications.
 
-    One is answered once it is on the disk. End it with Ctrl-C; while it is down, senders try again or the
-    next listing finds what they gave up.
+    It answers a notification after writing it to disk. End it with Ctrl-C. While it is down, senders
+    retry, and the next listing of the bucket finds what they gave up on.
     """
     with opened(config) as loop, loop.listener(host=host, port=port) as listener:
         where = f"http://{host}:{listener.server_address[1]}/"

@@ -10,16 +10,17 @@ from labelloop.cli.screen import wrapped
 
 @click.group(name="log")
 def command() -> None:
-    """Keep the prediction log quick to ask."""
+    """Tidy the prediction log, so that reading it stays fast."""
 
 
 @command.command("maintain")
-@click.option("--dry-run", is_flag=True, help="Show what there is to do, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and write nothing.")
 @with_config
 def maintain(config: Path, as_json: bool, dry_run: bool) -> None:
-    """Merge small files of closed days, let old versions go, remove files that nothing needs.
+    """Merge small files of past days, and delete old snapshots and unused files.
 
-    No answer changes, and nobody who reads is disturbed. `labelloop run` does it when it is due.
+    The content stays the same, and other processes can read meanwhile. `labelloop run` does this
+    by itself when it is due.
     """
     with opened(config, quiet=as_json) as loop:
         done = loop.maintain(dry_run=dry_run)

@@ -12,25 +12,25 @@ from labelloop.cli.screen import wrapped
 from labelloop.errors import LabelloopError
 
 COMMANDS = {
-    "run": ("verbs", "all six verbs, once: index, collect, select, send, measure, build"),
-    "index": ("verbs", "take new objects and their tags into the prediction log"),
-    "collect": ("verbs", "bring people's answers home from Label Studio"),
+    "run": ("verbs", "do all six steps once: index, collect, select, send, measure, build"),
+    "index": ("verbs", "add new objects and their tags to the prediction log"),
+    "collect": ("verbs", "fetch people's answers from Label Studio"),
     "select": ("verbs", "decide which samples people label"),
-    "send": ("verbs", "send what was selected to Label Studio"),
-    "measure": ("verbs", "the model's accuracy, with its interval, from blind labels"),
+    "send": ("verbs", "send the selected samples to Label Studio"),
+    "measure": ("verbs", "estimate the model's accuracy, with its interval, from blind labels"),
     "build": ("verbs", "release new versions of the evaluation and the training set"),
-    "status": ("status", "what waits for whom"),
-    "compare": ("compare", "a candidate against the serving model on the same blind labels"),
-    "plan": ("plan", "how many blind labels a narrower interval needs"),
-    "report": ("report", "the numbers over time and by class, as text, a page or pictures"),
+    "status": ("status", "show the open tasks, what blocks them, and what was rejected"),
+    "compare": ("compare", "compare a candidate with the serving model on the same blind labels"),
+    "plan": ("plan", "say how many blind labels a narrower interval needs"),
+    "report": ("report", "show the numbers over time and by class, as text, a page or pictures"),
     "datasets": ("datasets", "list, show, compare and export dataset versions"),
-    "forget": ("forget", "erase samples that a person asked to be erased"),
-    "log": ("log", "keep the prediction log quick to ask"),
-    "listen": ("listen", "take the bucket's notifications as webhooks send them"),
+    "forget": ("forget", "erase samples because a person asked for it"),
+    "log": ("log", "tidy the prediction log, so that reading it stays fast"),
+    "listen": ("listen", "receive the bucket's notifications as webhooks"),
     "init": ("init", "write a labelloop.toml for a bucket or a folder"),
     "ledger": ("ledger", "move the ledger to another database, or rebuild a lost one"),
-    "doctor": ("doctor", "check every connection, right, clock and address, with the remedy"),
-    "demo": ("demo", "everything, on real servers, with real images"),
+    "doctor": ("doctor", "check connections, rights, clocks and addresses, and say what to do"),
+    "demo": ("demo", "try everything on this machine, with real servers and real images"),
 }
 
 
@@ -70,13 +70,13 @@ class _Commands(click.Group):
 def group() -> None:
     """Close the feedback loop of a model in production.
 
-    labelloop reads what the model said about production inputs, has the right ones labelled in Label
-    Studio, and turns the answers into an honest accuracy and a dataset to train the next model on.
+    labelloop reads what the model said about production inputs, chooses which of them people label in
+    Label Studio, and turns the answers into an honest accuracy and a dataset to train the next model on.
     """
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 an error that is explained, 2 wrong usage."""
+    """Run the command line. Exit codes: 0 done, 1 an error with its message, 2 wrong usage."""
     _start_quickly()
     try:
         code = group(standalone_mode=False)

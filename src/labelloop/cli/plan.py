@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 @click.option(
     "--half-width",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
-    help="The interval wanted on either side of the accuracy, 0.02: 2 points. A few where left out.",
+    help="Half the width of the interval that you want; 0.02 is 2 points. [default: several]",
 )
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write one page with the picture and the numbers; it opens without a network.",
+    help="Write one page with the chart and the numbers, which needs no network to open.",
 )
 @click.option(
     "--png",
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 def command(
     config: Path, as_json: bool, half_width: float | None, html: Path | None, png: Path | None
 ) -> None:
-    """How many blind labels an accuracy of a wanted precision needs.
+    """Say how many blind labels an accuracy estimate of a given precision needs.
 
-    Reckons from the newest accuracy and the newest round's traffic. With --html or --png it writes
-    the picture of labels against precision instead; --png needs the extra `report`:
+    It uses the newest accuracy and the traffic of the newest round. --html and --png write a chart of
+    labels against precision instead. --png needs the extra `report`:
     pip install 'labelloop[report]'
     """
     if png:

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write one page with pictures, tables and words; it opens without a network.",
+    help="Write one page with charts and tables, which needs no network to open.",
 )
 @click.option(
     "--png",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write each picture as a PNG file.",
+    help="Write each chart as a PNG file.",
 )
 @with_config
 def command(config: Path, as_json: bool, html: Path | None, png: Path | None) -> None:
-    """How good the model is, over time and by class, and what its labels went into.
+    """Show how good the model is, over time and by class, and the datasets made so far.
 
-    Prints the numbers. With --html or --png it writes pictures instead; --png needs the extra
-    `report`: pip install 'labelloop[report]'
+    It prints the numbers. --html and --png write charts instead. --png needs the extra `report`:
+    pip install 'labelloop[report]'
     """
     if png:
         need_png("report")

@@ -1,4 +1,4 @@
-"""status: what waits for whom."""
+"""status: open tasks, what blocks them, and what was rejected."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def command(
     config: Path, as_json: bool, rejected: bool, ties: bool, waiting: bool, skipped: bool
 ) -> None:
-    """What waits for whom and since when, what blocks, and what was rejected."""
+    """Show how many tasks wait and how long, what blocks them, and what was rejected."""
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
         timezone = loop.settings.project.timezone
         if waiting or skipped:

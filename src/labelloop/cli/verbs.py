@@ -40,12 +40,10 @@ UNREADABLE = 3
 
 
 @click.command()
-@click.option("--now", is_flag=True, help="Close the round now, even if none is due.")
-@click.option("--since", type=_Instant(), help="Measure a period: predictions from here on.")
-@click.option("--until", type=_Instant(), help="Measure a period: predictions before this instant.")
-@click.option(
-    "--strict", is_flag=True, help="Exit code 3 where over 5% of the traffic was rejected."
-)
+@click.option("--now", is_flag=True, help="Draw a round now, even if none is due yet.")
+@click.option("--since", type=_Instant(), help="Measure a period: its first instant.")
+@click.option("--until", type=_Instant(), help="Measure a period: the first instant after it.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if over 5% of the traffic was rejected.")
 @with_config
 def run(
     config: Path,
@@ -55,13 +53,13 @@ def run(
     until: datetime | None,
     strict: bool,
 ) -> None:
-    """All six verbs, once: index, collect, select, send, measure, build.
+    """Do all six steps once: index, collect, select, send, measure, build.
 
-    With --since or --until it draws from that period once, in an extra round; run again with the same
-    options, it brings the answers and says the accuracy of the period.
+    --since and --until measure a period: the first run draws samples of the period in an extra round.
+    Later runs with the same options fetch the answers and print the period's accuracy.
 
-    A verb that fails doesn't stop those that don't need it; the exit code is then 1. With --strict it
-    is 3 where over 5% of the last seven days' predictions were rejected.
+    If a step fails, the steps that don't need it still run, and the exit code is 1. With --strict the
+    exit code is 3 if over 5% of the last seven days' predictions were rejected.
     """
     with Watch() as watch, opened(config, watch=watch, quiet=as_json) as loop:
         timezone = loop.settings.project.timezone
@@ -91,7 +89,10 @@ def exit_code(ran: "Ran", *, strict: bool) -> int:
 
 @click.command()
 @click.option(
-    "--list", "list_store", is_flag=True, help="List the bucket though notifications would do."
+    "--list",
+    "list_store",
+    is_flag=True,
+    help="List the whole bucket, even if notifications are on.",
 )
 @with_config
 def index(config: Path, as_json: bool, list_store: bool) -> None:
@@ -106,21 +107,25 @@ def index(config: Path, as_json: bool, list_store: bool) -> None:
 
 @click.command()
 @click.option(
-    "--anew", is_flag=True, help="Projects that aren't at this address are gone: send anew."
+    "--anew", is_flag=True, help="Send open tasks again if their Label Studio projects are gone."
 )
 @with_config
 def collect(config: Path, as_json: bool, anew: bool) -> None:
-    """Bring answers, edits, skips and deletions home from Label Studio."""
+    """Fetch new answers, edits, skips and deletions from Label Studio."""
     with opened(config, quiet=as_json) as loop:
         collected = loop.collect(anew=anew)
     _show("collect", collected, as_json)
 
 
 @click.command()
-@click.option("--now", is_flag=True, help="Close the round now, even if none is due.")
+@click.option("--now", is_flag=True, help="Draw a round now, even if none is due yet.")
 @click.option("--dry-run", is_flag=True, help="Show what would be drawn, and write nothing.")
-@click.option("--since", type=_Instant(), help="An extra round: predictions from this instant on.")
-@click.option("--until", type=_Instant(), help="An extra round: predictions before this instant.")
+@click.option(
+    "--since", type=_Instant(), help="Draw an extra round for a period: its first instant."
+)
+@click.option(
+    "--until", type=_Instant(), help="Draw an extra round: the first instant after the period."
+)
 @with_config
 def select(
     config: Path,
@@ -149,23 +154,24 @@ def select(
 @click.option("--refresh", is_flag=True, help="Renew the image URL of every open task.")
 @with_config
 def send(config: Path, as_json: bool, refresh: bool) -> None:
-    """Send what was selected to Label Studio: each task exactly once."""
+    """Send the selected samples to Label Studio, each exactly once."""
     with opened(config, quiet=as_json) as loop:
         sent = loop.send(refresh=refresh)
     _show("send", sent, as_json)
 
 
 @click.command()
-@click.option("--since", type=_Instant(), help="A period: predictions from this instant on.")
-@click.option("--until", type=_Instant(), help="A period: predictions before this instant.")
+@click.option("--since", type=_Instant(), help="Measure a period: its first instant.")
+@click.option("--until", type=_Instant(), help="Measure a period: the first instant after it.")
 @click.option("--all", "every", is_flag=True, help="Show every table.")
 @with_config
 def measure(
     config: Path, as_json: bool, since: datetime | None, until: datetime | None, every: bool
 ) -> None:
-    """The accuracy by round, day, class and model, each with its interval, and whether it fell.
+    """Estimate the accuracy by round, day, class and model, and test whether it fell.
 
-    Shows what fits a screen: the newest rounds, and the classes that are most often wrong.
+    Each number has its interval. Prints one screen: the newest rounds, and the classes that are
+    most often wrong. --all prints the rest.
     """
     from labelloop.views.sentences import over_time
     from labelloop.views.tables.accuracy import at_a_glance, of_measure
@@ -188,7 +194,7 @@ def measure(
 @click.command()
 @with_config
 def build(config: Path, as_json: bool) -> None:
-    """Release a new version of the evaluation and of the training set, where they changed."""
+    """Release a new version of the evaluation set and of the training set, if they changed."""
     with opened(config, quiet=as_json) as loop:
         built = loop.build()
     _show("build", built, as_json)
