@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from bench.default_draw import default_draw
 from bench.real_predictions import CHUNKS, Course, Traffic, courses, employment, installed
 from tests.property.populations import KINDS, Design, Population, population
 
@@ -454,6 +455,7 @@ def glide(package: Path, traffic: Population, n: int, runs: int) -> tuple[float,
 PARTS: dict[str, tuple[str, Callable[[int], list[Table]]]] = {
     "coverage": ("Coverage and width", coverage),
     "savings": ("Labels saved", savings),
+    "draw": ("The default draw", default_draw),
     "years": ("Employment over the years, against an estimate without labels", over_years),
     "kept": ("Model labels kept under a promise", labels_kept),
     "looks": ("Sixty looks", repeated_looks),

@@ -3,14 +3,15 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.core.line import LINE_END, line
 from labelloop.core.round import Candidate, Count, Span
 from labelloop.core.sample import RISK_BINS, risk_bin
-from labelloop.sampling import draw, inclusion_probabilities
-from labelloop.sampling.blind import BlindDesign, BlindDraw
+from labelloop.sampling import auto_inclusion, draw, inclusion_probabilities, risk_bins
+from labelloop.sampling.blind import UNEVEN, BlindDesign, BlindDraw
 from labelloop.sampling.remaining import Remaining, likely_cut
 from tests.property.populations import sending_order
 
@@ -52,9 +53,9 @@ def within(rows: list[Candidate], spans: list[Span]) -> list[Candidate]:
 
 
 def drawn_from(
-    left: Remaining, rows: list[Candidate], budget: int
+    left: Remaining, rows: list[Candidate], budget: int, rule: str = "uncertainty"
 ) -> tuple[BlindDesign, BlindDraw]:
-    design = BlindDesign(left.eligible(lambda _pattern: True), budget)
+    design = BlindDesign(left.eligible(lambda _pattern: True), budget, UNEVEN[rule])
     likely = likely_cut(design.n_uniform, design.n)
     while True:
         found = design.draw(within(rows, design.spans(sorted(left.patterns), likely)), likely)
@@ -72,22 +73,28 @@ def drawn_from(
         max_size=60,
     ),
     budget=st.integers(1, 40),
+    rule=st.sampled_from(sorted(UNEVEN)),
     data=st.data(),
 )
 def test_cuts_draw_what_the_arrays_define(
-    confidences: list[float | None], budget: int, data: st.DataObject
+    confidences: list[float | None], budget: int, rule: str, data: st.DataObject
 ) -> None:
     n = len(confidences)
     places = data.draw(st.lists(st.integers(0, LINE_END - 1), min_size=n, max_size=n, unique=True))
     rows = [candidate(i, c, p) for i, (c, p) in enumerate(zip(confidences, places, strict=True))]
-    design, found = drawn_from(Remaining(counted(rows)), rows, budget)
+    design, found = drawn_from(Remaining(counted(rows)), rows, budget, rule)
     risk = [(risk_bin(c) + 0.5) / RISK_BINS for c in confidences]
-    n_uniform = round(0.3 * budget)
+    n_uniform = round(0.3 * budget) if rule == "uncertainty" else 0
     if n <= budget:
         assert len(found.rows) == n
         assert {design.inclusion((r.predicted_class, r.risk_bin)) for r in rows} == {1.0}
         return
-    chances = inclusion_probabilities(risk, budget=budget, n_uniform=n_uniform)
+    if rule == "uncertainty":
+        chances = inclusion_probabilities(risk, budget=budget, n_uniform=n_uniform)
+    else:
+        bins = risk_bins(risk)
+        chances = auto_inclusion(np.bincount(bins, minlength=RISK_BINS), budget=budget)[bins]
+        assert chances.sum() == pytest.approx(budget)
     wanted = draw(chances, places, n_uniform=n_uniform)
     order = sending_order(chances, places, n_uniform=n_uniform)
     assert [int(r.sample_id) for r in found.rows] == order.tolist()
@@ -98,7 +105,8 @@ def test_cuts_draw_what_the_arrays_define(
         assert design.inclusion((r.predicted_class, r.risk_bin)) == chance
 
 
-def test_each_sample_is_drawn_as_often_as_stated_also_by_the_queue_behind() -> None:
+@pytest.mark.parametrize("rule", sorted(UNEVEN))
+def test_each_sample_is_drawn_as_often_as_stated_also_by_the_queue_behind(rule: str) -> None:
     n, salts, budget, behind = 200, 700, 30, 15
     rng = np.random.default_rng(5)
     confidence = [None if x < 0.05 else round(float(x) ** 0.3, 3) for x in rng.random(n)]
@@ -113,7 +121,7 @@ def test_each_sample_is_drawn_as_often_as_stated_also_by_the_queue_behind() -> N
             for i, r in enumerate(rows)
         ]
         left = Remaining(counted(rows))
-        design, blind = drawn_from(left, rows, budget)
+        design, blind = drawn_from(left, rows, budget, rule)
         chances = np.array([design.inclusion(("cat", risk_bin(c))) for c in confidence])
         taken = np.array([int(r.sample_id) for r in blind.rows])
         drawn[0, taken] += 1

@@ -24,7 +24,7 @@ where = "confidence < 0.5"
 
 
 def queues(budget: int) -> str:
-    return ACCURACY.replace("budget = 5", f"budget = {budget}") + LOW
+    return ACCURACY.replace("budget = 5", f'draw = "uniform"\nbudget = {budget}') + LOW
 
 
 def serve(world: World, n: int, *, n_wrong: int) -> None:

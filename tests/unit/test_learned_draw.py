@@ -116,9 +116,9 @@ def test_a_plan_reckons_with_the_risk_that_the_round_went_by(world: World) -> No
     assert (plan.risk_rounds, plan.n_traffic) == ((1, 2), 800)
     # one confidence, two risks: only the learned bins tell that uneven draws save labels here
     assert len({c.risk_bin for c in cells}) == 2
-    assert isinstance(plan.needs[0].uncertainty, int)
+    assert isinstance(plan.needs[0].uneven, int)
     assert isinstance(plan.needs[0].uniform, int)
-    assert plan.needs[0].uncertainty < 0.9 * plan.needs[0].uniform
+    assert plan.needs[0].uneven < 0.9 * plan.needs[0].uniform
 
 
 def test_an_extra_round_over_what_taught_goes_by_the_confidence_alone(world: World) -> None:

@@ -121,7 +121,7 @@ def test_a_round_without_answers_knows_the_traffic_only(make_world: MakeWorld) -
     assert (plan.accuracy, plan.round, plan.n_traffic) == (None, 1, 300)
     assert isinstance(plan.needs[0].uniform, int)
     assert plan.needs[0].uniform < 300 < plan.needs[0].random_sample
-    assert plan.needs[0].uncertainty == Undefined("no blind label is answered yet")
+    assert plan.needs[0].uneven == Undefined("no blind label is answered yet")
 
 
 def test_a_learned_risk_saves_labels_and_few_labels_promise_nothing(make_world: MakeWorld) -> None:
@@ -130,7 +130,7 @@ def test_a_learned_risk_saves_labels_and_few_labels_promise_nothing(make_world: 
     early = world.loop.plan()
     assert early.accuracy is not None
     assert isinstance(early.accuracy.estimate, Estimate)
-    assert all(isinstance(n.uncertainty, Undefined) for n in early.needs)
+    assert all(isinstance(n.uneven, Undefined) for n in early.needs)
     for seed in (2, 3, 4):
         day(world, seed)
     plan = world.loop.plan()
@@ -138,14 +138,14 @@ def test_a_learned_risk_saves_labels_and_few_labels_promise_nothing(make_world: 
     assert plan.risk_rounds == (1, 2, 3)
     assert [n.half_width for n in plan.needs] == [0.01, 0.02, 0.03, 0.05]
     for need in plan.needs:
-        assert isinstance(need.uncertainty, int)
+        assert isinstance(need.uneven, int)
         assert isinstance(need.uniform, int)
         assert isinstance(need.at_worst, int)
-        assert need.uncertainty <= need.uniform <= need.at_worst <= plan.n_traffic == 400
+        assert need.uneven <= need.uniform <= need.at_worst <= plan.n_traffic == 400
     assert plan.budget is not None
     assert (plan.budget.queue, plan.budget.labels) == ("accuracy", 60)
-    assert isinstance(plan.budget.uncertainty, float)
-    assert plan.budget.uncertainty < plan.budget.uniform < plan.budget.at_worst
+    assert isinstance(plan.budget.uneven, float)
+    assert plan.budget.uneven < plan.budget.uniform < plan.budget.at_worst
 
 
 def test_all_right_so_far_does_not_mean_always_right(make_world: MakeWorld) -> None:
@@ -204,7 +204,7 @@ def test_half_widths_by_the_number_of_labels_end_at_a_census(make_world: MakeWor
     assert plan.expected[-1].uniform == 0
     picture = labels_and_width(plan)
     drawn = picture.svg
-    for part in ("uniform draw", "uncertainty draw of", "tells nothing", "budget 60"):
+    for part in ("uniform draw", "uneven draw of", "tells nothing", "budget 60"):
         assert part in drawn, part
     assert "endless" not in drawn
     assert "The 60 labels a round of accuracy buy" in picture.says

@@ -172,7 +172,7 @@ def test_a_report_shows_long_headings_and_every_number_on_eighty_columns() -> No
             *numbers(
                 "random sample, endless traffic",
                 "uniform, one round",
-                "uncertainty, one round",
+                "uneven, one round",
                 "the same if the risk tells nothing",
             ),
         ),

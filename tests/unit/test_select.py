@@ -284,7 +284,9 @@ def test_draws_name_what_they_were_drawn_by(world: World) -> None:
     world.loop.index()
     world.loop.select()
     rows = _draws_with_line(world)
-    assert {r.reason for r in rows} == {"uniform 5 of all traffic: 5 of 20"}
+    assert {r.reason for r in rows} == {
+        "auto 5 of all traffic: 5 of 20, at random until a risk is learned"
+    }
     assert {r.inclusion for r in rows} == {0.25}
     assert all(r.risk == pytest.approx(0.9, abs=1e-3) for r in rows)
     with world.loop.project.ledger.read() as tx:

@@ -59,10 +59,10 @@ def _bought(plan: Plan) -> str:
     if b is None:
         return ""
     says = f"The {counted(b.labels, 'label')} a round of {b.queue} buy {within(b.uniform)} drawn uniformly"
-    if isinstance(b.uncertainty, Undefined):
-        return f"{says}. What uncertainty draws would buy isn't known: {b.uncertainty.reason}."
+    if isinstance(b.uneven, Undefined):
+        return f"{says}. What uneven draws would buy isn't known: {b.uneven.reason}."
     return (
-        f"{says}, and {within(b.uncertainty)} by uncertainty ({within(b.at_worst)} if the risk tells "
+        f"{says}, and {within(b.uneven)} drawn unevenly ({within(b.at_worst)} if the risk tells "
         "nothing)."
     )
 
@@ -71,8 +71,8 @@ def _lines(plan: Plan) -> Iterator[_Line]:
     """The ways of drawing that are known: of a round, or of endless traffic before there is one."""
     ways: tuple[tuple[str, str, str, str | None], ...] = (
         ("uniform", "uniform draw of a round", "right", None),
-        ("uncertainty", "uncertainty draw of a round", "wrong", None),
-        ("at_worst", "uncertainty draw, if the risk tells nothing", "wrong", "6 4"),
+        ("uneven", "uneven draw of a round", "wrong", None),
+        ("at_worst", "uneven draw, if the risk tells nothing", "wrong", "6 4"),
     )
     if plan.round is None:
         ways = (("random_sample", "random sample of endless traffic", "muted", "2 3"),)

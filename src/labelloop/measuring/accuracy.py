@@ -1,7 +1,7 @@
 """The accuracy over rounds, or over a part of their traffic, with the counts shown beside it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
@@ -14,6 +14,9 @@ from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.part import PartRound, part_accuracy
 
 Keep = Callable[[Placed], bool]
+
+LEAST_FOR_REGRESSION = 100
+"""Labels of uniform draws from which regressing on the risk pays; with fewer, Wilson's is as narrow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,32 @@ def part_of(name: str, frames: Sequence[BlindFrame], keep: Keep, level: float) -
     return accuracy_of(name, [f for f in frames if any(keep(d) for d in f.draws)], keep, level)
 
 
+def of_class(name: str, frames: Sequence[BlindFrame], keep: Keep, level: float) -> Accuracy:
+    """The accuracy of what was predicted as the class `name`, of the draws that `keep` names.
+
+    Of whole rounds by regression on the risk of the class's own traffic, whose histogram is known.
+    """
+
+    def inside(d: Placed) -> bool:
+        return keep(d) and named(d.predicted_class) == name
+
+    found = part_of(name, frames, inside, level)
+    parts = [f for f in frames if any(inside(d) for d in f.draws)]
+    if all(f.uniform for f in parts) or not all(keep(d) for f in parts for d in f.draws):
+        return found
+    rounds = [f.blind_round(name) for f in parts if f.n_reached]
+    return replace(
+        found,
+        estimate=pooled(rounds, level=level),
+        n_traffic=sum(c.n for f in parts for c in f.cells if c.predicted_class == name),
+    )
+
+
+def named(predicted_class: str | None) -> str:
+    """The predicted class, as reports name it."""
+    return predicted_class or "no class"
+
+
 def accuracy_of(
     name: str, frames: Sequence[BlindFrame], keep: Keep | None, level: float
 ) -> Accuracy:
@@ -76,13 +105,22 @@ def accuracy_of(
 def _estimate(
     frames: Sequence[BlindFrame], keep: Keep | None, level: float
 ) -> Estimate | Undefined:
-    """Wilson's estimate if all draws had the same inclusion probability, else a weighted one."""
+    """Of whole rounds by regression on the risk, whose histogram is known; of a part of them without.
+
+    Few uniform draws, and a part whose draws had the same inclusion probability, are Wilson's.
+    """
     parts = [f for f in frames if any(keep is None or keep(d) for d in f.draws)]
-    if all(f.uniform for f in parts):
-        return uniform_accuracy([_stratum(f, keep) for f in parts], level=level)
-    if keep is None or all(keep(d) for f in parts for d in f.draws):
+    uniform = all(f.uniform for f in parts)
+    whole = keep is None or all(keep(d) for f in parts for d in f.draws)
+    if whole and (not uniform or _n_labelled(parts) >= LEAST_FOR_REGRESSION):
         return pooled([f.blind_round() for f in parts if f.n_reached], level=level)
+    if uniform or keep is None:
+        return uniform_accuracy([_stratum(f, keep) for f in parts], level=level)
     return part_accuracy([_part(f, keep) for f in parts if f.n_reached], level=level)
+
+
+def _n_labelled(frames: Sequence[BlindFrame]) -> int:
+    return sum(d.label is not None for f in frames for d in f.draws)
 
 
 def _stratum(frame: BlindFrame, keep: Keep | None) -> Stratum:

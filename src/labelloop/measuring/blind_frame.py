@@ -52,19 +52,24 @@ class BlindFrame:
             ),
         )
 
-    def blind_round(self) -> BlindRound:
-        """The input of the estimators: the draws reached, with the probabilities of being reached."""
+    def blind_round(self, predicted_class: str | None = None) -> BlindRound:
+        """The input of the estimators: the draws reached, with the probabilities of being reached.
+
+        With `predicted_class` only the draws and the traffic of this class.
+        """
+        cells = [c for c in self.cells if predicted_class in (None, c.predicted_class)]
+        reached = [d for d in self.reached if predicted_class in (None, d.predicted_class)]
         histogram = Frame(
-            np.array([c.n for c in self.cells], dtype=np.int64),
-            np.array([int((c.risk or 0.0) * RISK_BINS) for c in self.cells], dtype=np.int64),
-            self.chances([c.inclusion or 1.0 for c in self.cells]),
+            np.array([c.n for c in cells], dtype=np.int64),
+            np.array([int((c.risk or 0.0) * RISK_BINS) for c in cells], dtype=np.int64),
+            self.chances([c.inclusion or 1.0 for c in cells]),
         )
         return BlindRound.checked(
-            [outcome(d.label, d.predicted_class) for d in self.reached],
-            [d.risk or 0.0 for d in self.reached],
-            self.chances([d.inclusion or 1.0 for d in self.reached]),
+            [outcome(d.label, d.predicted_class) for d in reached],
+            [d.risk or 0.0 for d in reached],
+            self.chances([d.inclusion or 1.0 for d in reached]),
             histogram,
-            answered=[d.label is not None for d in self.reached],
+            answered=[d.label is not None for d in reached],
             n_set_aside=self.set_aside.at_worst,
         )
 

@@ -9,7 +9,7 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import is_wrong, outcome
 from labelloop.ledger import Transaction, rounds
 from labelloop.ledger.rounds import Placed
-from labelloop.measuring.accuracy import Accuracy, Keep, part_of
+from labelloop.measuring.accuracy import Accuracy, Keep, named, of_class, part_of
 from labelloop.measuring.agreement import Agreement, agreements
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured_round import MeasuredRound
@@ -98,20 +98,19 @@ def measured(
             for r in found
         )
 
-    def split(of: Callable[[Placed], str]) -> tuple[Accuracy, ...]:
-        names = sorted({of(d) for f in judging for d in f.draws if inside(d)})
-        return tuple(
-            part_of(name, judging, lambda d, name=name: inside(d) and of(d) == name, level)  # type: ignore[misc]
-            for name in names
-        )
+    def names(of: Callable[[Placed], str]) -> list[str]:
+        return sorted({of(d) for f in judging for d in f.draws if inside(d)})
 
     return Measured(
         last_seven_days=last_seven_days,
         period=part_of(_named(since, until), frames, inside, level) if asked else None,
         rounds=marked(regular),
         days=kept.days(),
-        by_class=split(_predicted),
-        by_model=split(lambda d: d.model),
+        by_class=tuple(of_class(name, judging, inside, level) for name in names(_predicted)),
+        by_model=tuple(
+            part_of(name, judging, lambda d, name=name: inside(d) and d.model == name, level)  # type: ignore[misc]
+            for name in names(lambda d: d.model)
+        ),
         confusion=_confusion(d for f in judging for d in f.draws if inside(d)),
         extra_rounds=marked([r for r in kept.rounds if r.round.extra]),
         n_random_sample=_as_precise(last_seven_days.estimate),
@@ -143,8 +142,7 @@ def _confusion(draws: Iterable[Placed]) -> tuple[Confusion, ...]:
 
 
 def _predicted(draw: Placed) -> str:
-    """The predicted class, as reports name it."""
-    return draw.predicted_class or "no class"
+    return named(draw.predicted_class)
 
 
 def _as_precise(estimate: Estimate | Undefined) -> int | None:

@@ -1,6 +1,7 @@
 """Counts of a frame -> cuts and draws, one file a rule. Pure; places on the line are integers."""
 
 from labelloop.core.arrays import BIN_RISKS, risk_bins
+from labelloop.sampling.auto import auto_inclusion
 from labelloop.sampling.drawing import (
     Drawn,
     bin_cuts,
@@ -13,6 +14,7 @@ from labelloop.sampling.inclusion import bin_inclusion, inclusion_probabilities
 __all__ = [
     "BIN_RISKS",
     "Drawn",
+    "auto_inclusion",
     "bin_cuts",
     "bin_inclusion",
     "draw",

@@ -1,23 +1,28 @@
-"""The blind draw of a round, from counts: a simple random part, then more where risk is uncertain.
+"""The blind draw of a round with unequal chances, from counts.
 
-The rule of `inclusion_probabilities` and `draw` for frames of any size: rows are counted by class and
-risk bin, the probabilities are computed here, and the rows below their cell's cut are drawn.
+What `draw` does with arrays, for frames of any size: rows are counted by class and risk bin, a rule
+makes the probabilities of them, and the rows below their cell's cut are drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from labelloop.core.arrays import BIN_RISKS
+from labelloop.core.arrays import BIN_RISKS, Ints
 from labelloop.core.line import LINE_END
 from labelloop.core.round import Candidate, Count, Span
 from labelloop.core.sample import RISK_BINS
+from labelloop.sampling.auto import auto
 from labelloop.sampling.drawing import bin_cuts
-from labelloop.sampling.inclusion import bin_inclusion
+from labelloop.sampling.rule import Chances
+from labelloop.sampling.uncertainty import uncertainty
 
-UNIFORM_SHARE = 0.3
-"""The part of the budget that is a simple random sample of the frame."""
+Rule = Callable[[Ints, int], Chances]
+"""The chances of a frame from its counts by risk bin and the budget."""
+
+UNEVEN: dict[str, Rule] = {"auto": auto, "uncertainty": uncertainty}
+"""The rules that draw with unequal chances, by the name that `draw` gives them."""
 
 Cell = tuple[str, int]
 """Predicted class and risk bin."""
@@ -39,16 +44,15 @@ class BlindDraw:
 class BlindDesign:
     """The inclusion probabilities of a frame's cells, computed before any row is read."""
 
-    def __init__(self, counts: Sequence[Count], budget: int) -> None:
+    def __init__(self, counts: Sequence[Count], budget: int, rule: Rule) -> None:
         self._cells = {(c.predicted_class, c.risk_bin): c.n for c in counts}
         self.n = sum(self._cells.values())
         self.budget = budget
-        self.n_uniform = min(round(UNIFORM_SHARE * budget), self.n)
-        sizes = np.zeros(RISK_BINS, dtype=np.int64)
+        sizes: Ints = np.zeros(RISK_BINS, dtype=np.int64)
         for (_, bin_number), n in self._cells.items():
             sizes[bin_number] += n
-        if self.n:
-            self._by_bin = bin_inclusion(sizes, budget=budget, n_uniform=self.n_uniform)
+        chances = rule(sizes, budget)
+        self._by_bin, self.n_uniform = chances.by_bin, chances.n_uniform
 
     def inclusion(self, cell: Cell) -> float:
         """The probability with which each row of a cell is drawn."""
@@ -56,7 +60,7 @@ class BlindDesign:
 
     def spans(self, patterns: Sequence[int], likely: int) -> list[Span]:
         """The spans that hold every row drawn, if the random part ends at or before `likely`."""
-        cuts = self._cuts(likely)
+        cuts = self._cuts(likely if self.n_uniform else None)
         return [
             Span(
                 pattern=pattern,

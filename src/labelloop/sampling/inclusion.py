@@ -52,14 +52,8 @@ def bin_inclusion(counts: npt.ArrayLike, *, budget: int, n_uniform: int) -> Floa
         ArgumentError: counts that are negative or not 1,024, and as `inclusion_probabilities`.
     """
     sizes = np.asarray(counts)
-    if sizes.shape != (RISK_BINS,) or sizes.dtype.kind not in "iu" or (sizes < 0).any():
-        raise ArgumentError(
-            f"counts: expected {RISK_BINS} counts of 0 or more, got {_shown(sizes)}",
-            remedy="count the frame's samples by min(1023, floor(1024 risk))",
-        )
+    check_counts(sizes, budget)
     wanted, alike = operator.index(budget), operator.index(n_uniform)
-    if wanted < 1:
-        raise ArgumentError(f"budget = {wanted}: expected 1 or more", remedy="ask for labels")
     if not 0 <= alike <= wanted:
         raise ArgumentError(
             f"n_uniform = {alike}: expected 0 to the budget of {wanted}",
@@ -69,12 +63,23 @@ def bin_inclusion(counts: npt.ArrayLike, *, budget: int, n_uniform: int) -> Floa
     if n <= wanted:
         return np.ones(RISK_BINS)
     share = alike / n
-    return share + (1 - share) * _capped(sizes, (wanted - alike) / (1 - share))
-
-
-def _capped(sizes: npt.NDArray[np.integer], total: float) -> Floats:
-    """p per bin in proportion to the deviation, at most 1, with sum over samples = total."""
     deviation = np.sqrt(BIN_RISKS * (1 - BIN_RISKS))
+    return share + (1 - share) * in_proportion(deviation, sizes, (wanted - alike) / (1 - share))
+
+
+def check_counts(sizes: npt.NDArray[np.integer], budget: int) -> None:
+    """Refuse counts that aren't 1,024 numbers from 0, and a budget below 1."""
+    if sizes.shape != (RISK_BINS,) or sizes.dtype.kind not in "iu" or (sizes < 0).any():
+        raise ArgumentError(
+            f"counts: expected {RISK_BINS} counts of 0 or more, got {_shown(sizes)}",
+            remedy="count the frame's samples by min(1023, floor(1024 risk))",
+        )
+    if operator.index(budget) < 1:
+        raise ArgumentError(f"budget = {budget}: expected 1 or more", remedy="ask for labels")
+
+
+def in_proportion(deviation: Floats, sizes: npt.NDArray[np.integer], total: float) -> Floats:
+    """p per bin in proportion to its deviation, at most 1, with sum over samples = total."""
     capped = np.zeros(RISK_BINS, dtype=bool)
     while True:
         free = float((sizes * deviation)[~capped].sum())

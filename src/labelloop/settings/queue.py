@@ -47,10 +47,12 @@ class QueueSettings(Section):
         "Tags without a column are `attributes.NAME`. One that names `flagged` or `corrected_class` "
         "draws feedback as it arrives.",
     )
-    draw: Literal["uniform", "uncertainty"] = Field(
-        "uniform",
-        description="How an evaluation queue draws. `uncertainty`: 30% at random, the rest more often "
-        "where the model is likely to be wrong; as precise with fewer labels.",
+    draw: Literal["auto", "uniform", "uncertainty"] = Field(
+        "auto",
+        description="How an evaluation queue draws. `auto`: at random until labels have taught where "
+        "the model is likely to be wrong, then more often there; as precise with fewer labels. "
+        "`uncertainty`: 30% at random, the rest by that risk alone. `uniform`: always at random. A "
+        "training queue draws at random among what matches.",
     )
     budget: int | None = Field(
         None, ge=1, description="Labels a round. A training queue without one takes every match."
@@ -81,7 +83,11 @@ class QueueSettings(Section):
 
     @model_validator(mode="after")
     def _purpose_allows(self) -> "QueueSettings":
-        if self.purpose == "training" and self.draw != "uniform":
+        if (
+            self.purpose == "training"
+            and self.draw != "uniform"
+            and "draw" in self.model_fields_set
+        ):
             raise ValueError("draw is for evaluation queues; a training queue takes by `where`")
         if self.overlap and self.annotators_per_sample > 1:
             raise ValueError(

@@ -133,7 +133,7 @@ class Settings(Section):
                 where=Where.parse(q.where) if q.where is not None else None,
                 budget=q.budget,
                 show=tuple(q.show),
-                draw=q.draw,
+                draw=q.draw if q.purpose == "evaluation" else "uniform",
                 annotators=q.annotators_per_sample,
                 overlap=q.overlap,
                 images="annotator" if q.images == "label-studio" else q.images,

@@ -13,8 +13,8 @@ from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.learned_risk import learn
 from labelloop.measuring.measured import Measured
-from labelloop.sampling import BIN_RISKS, bin_inclusion, risk_bins
-from labelloop.sampling.blind import UNIFORM_SHARE, by_confidence
+from labelloop.sampling import BIN_RISKS, risk_bins
+from labelloop.sampling.blind import UNEVEN, Rule, by_confidence
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 from labelloop.statistics.frame import Frame
 from labelloop.statistics.plan import expected_half_width, fewest, shifted_to, uniform_half_width
@@ -35,8 +35,9 @@ class Need:
         a simple random sample of endless traffic
     uniform
         uniform draws of one round like the newest, which is no more than all of it
-    uncertainty
-        uncertain ones more often, by the risk that the newest round went by, or else what was
+    uneven
+        more often where the model is likely to be wrong, by the rule of the evaluation queue ("auto"
+        where it draws uniformly) and the risk that the newest round went by, or else what was
         learned since
     at_worst
         the same if the risk told nothing at all
@@ -45,7 +46,7 @@ class Need:
     half_width: float
     random_sample: int
     uniform: int | Undefined
-    uncertainty: int | Undefined
+    uneven: int | Undefined
     at_worst: int | Undefined
 
 
@@ -56,7 +57,7 @@ class Budget:
     queue: str
     labels: int
     uniform: float
-    uncertainty: float | Undefined
+    uneven: float | Undefined
     at_worst: float
 
 
@@ -67,7 +68,7 @@ class Expected:
     labels: int
     random_sample: float
     uniform: float | Undefined
-    uncertainty: float | Undefined
+    uneven: float | Undefined
     at_worst: float | Undefined
 
 
@@ -122,6 +123,7 @@ def plan(
         traffic = _Traffic(
             bins,
             np.array([c.n for c in frames[-1].cells], dtype=np.int64),
+            rule=next((UNEVEN[q.draw] for q in queues if q.draw in UNEVEN), UNEVEN["auto"]),
             learned=bool(taught),
             share=share if accuracy else None,
             level=level,
@@ -166,10 +168,12 @@ class _Traffic:
         bins: Ints,
         sizes: Ints,
         *,
+        rule: Rule,
         learned: bool,
         share: float | None,
         level: float,
     ) -> None:
+        self._rule = rule
         counts = np.zeros(BIN_RISKS.size, dtype=np.int64)
         np.add.at(counts, bins, sizes)
         self._counts: Ints = counts
@@ -188,7 +192,7 @@ class _Traffic:
         """The half width that n uniform draws lead to."""
         return uniform_half_width(self.share, min(n, self.n), self.n, level=self._level)
 
-    def uncertainty(self, n: int) -> float:
+    def uneven(self, n: int) -> float:
         """The half width that n uneven draws lead to, if the risk is right."""
         return expected_half_width(self._frame(n), self._errors, level=self._level)
 
@@ -198,9 +202,7 @@ class _Traffic:
         return expected_half_width(self._frame(n), flat, level=self._level)
 
     def _frame(self, n: int) -> Frame:
-        n_uniform = min(round(UNIFORM_SHARE * n), self.n)
-        chances = bin_inclusion(self._counts, budget=n, n_uniform=n_uniform)
-        return Frame.from_counts(self._counts, chances)
+        return Frame.from_counts(self._counts, self._rule(self._counts, n).by_bin)
 
 
 def _known(measured: Measured) -> tuple[Accuracy | None, float]:
@@ -225,14 +227,14 @@ def _need(half_width: float, share: float, traffic: _Traffic | None, level: floa
             half_width=half_width,
             random_sample=endless,
             uniform=nothing,
-            uncertainty=nothing,
+            uneven=nothing,
             at_worst=nothing,
         )
     return Need(
         half_width=half_width,
         random_sample=endless,
         uniform=fewest(traffic.uniform, half_width, at_most=traffic.n),
-        uncertainty=traffic.unsure or fewest(traffic.uncertainty, half_width, at_most=traffic.n),
+        uneven=traffic.unsure or fewest(traffic.uneven, half_width, at_most=traffic.n),
         at_worst=fewest(traffic.at_worst, half_width, at_most=traffic.n),
     )
 
@@ -252,14 +254,12 @@ def _expected(n: int, share: float, traffic: _Traffic | None, level: float) -> E
     endless = uniform_half_width(share, n, ENDLESS, level=level)
     if traffic is None:
         none = Undefined("no round yet")
-        return Expected(
-            labels=n, random_sample=endless, uniform=none, uncertainty=none, at_worst=none
-        )
+        return Expected(labels=n, random_sample=endless, uniform=none, uneven=none, at_worst=none)
     return Expected(
         labels=n,
         random_sample=endless,
         uniform=traffic.uniform(n),
-        uncertainty=traffic.unsure or traffic.uncertainty(n),
+        uneven=traffic.unsure or traffic.uneven(n),
         at_worst=traffic.at_worst(n),
     )
 
@@ -274,6 +274,6 @@ def _budget(queues: Sequence[Queue], traffic: _Traffic | None) -> Budget | None:
         queue=blind[0].name,
         labels=n,
         uniform=traffic.uniform(n),
-        uncertainty=traffic.unsure or traffic.uncertainty(n),
+        uneven=traffic.unsure or traffic.uneven(n),
         at_worst=traffic.at_worst(n),
     )

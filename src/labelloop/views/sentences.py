@@ -175,9 +175,9 @@ def assumptions(r: "Plan") -> list[str]:
     if r.budget is not None:
         b = r.budget
         parts = [f"{within(b.uniform)} uniform"]
-        if not isinstance(b.uncertainty, Undefined):
-            parts.append(f"{within(b.uncertainty)} by uncertainty")
-        parts.append(f"{within(b.at_worst)} by uncertainty if the risk tells nothing")
+        if not isinstance(b.uneven, Undefined):
+            parts.append(f"{within(b.uneven)} uneven")
+        parts.append(f"{within(b.at_worst)} uneven if the risk tells nothing")
         lines.append(f"the {b.labels:,} labels a round of {b.queue!r} give {', '.join(parts)}")
     if r.round is not None:
         lines.append(
@@ -187,8 +187,8 @@ def assumptions(r: "Plan") -> list[str]:
         if r.risk_rounds:
             n = len(r.risk_rounds)
             lines.append(f"the risk was learned from {n} round{'s' if n > 1 else ''}")
-        elif isinstance(need.uncertainty, Undefined) and r.round is not None:
-            lines.append(f"uncertainty: {need.uncertainty.reason}")
+        elif isinstance(need.uneven, Undefined) and r.round is not None:
+            lines.append(f"uneven draws: {need.uneven.reason}")
     if r.accuracy is not None and isinstance(r.accuracy.estimate, Estimate):
         lines.append(
             "a plan, no promise: in simulations intervals came out up to a fifth wider or narrower"

@@ -19,7 +19,7 @@ from labelloop.measuring.certificate_registration import register_round
 from labelloop.measuring.learned_risk import LearnedRisk, learn_for
 from labelloop.ports.clock import Clock
 from labelloop.ports.log import PredictionLog
-from labelloop.sampling.blind import BlindDesign, BlindDraw
+from labelloop.sampling.blind import UNEVEN, BlindDesign, BlindDraw
 from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
 from labelloop.steps.build import manifest_file
 from labelloop.steps.purpose import refuse_changed_purpose
@@ -194,8 +194,11 @@ class Select:
 
     def _draw_all(self, tx: Transaction, frame: FrameRange, number: int, *, extra: bool) -> _Plan:
         conditions = tuple(q.where for q in self._queues if q.where and not q.on_feedback)
-        uneven = any(q.blind and q.draw == "uncertainty" for q in self._queues)
-        risk = learn_for(tx, frame) if uneven else None
+        risk = (
+            learn_for(tx, frame)
+            if any(q.blind and q.draw in UNEVEN for q in self._queues)
+            else None
+        )
         with framed(self._log, frame, conditions, risk) as traffic:
             counts = traffic.counts()
             left = Remaining(counts)
@@ -207,7 +210,7 @@ class Select:
                     if not extra:
                         plans.append(self._take_feedback(tx, queue, frame, number, draws))
                     continue
-                if queue.blind and queue.draw == "uncertainty":
+                if queue.blind and _is_uneven(queue, risk):
                     blind = _draw_blind(left, queue, traffic)
                     cells += _blind_cells(queue, blind)
                     plans.append(self._take_blind(queue, blind, number, draws))
@@ -235,10 +238,11 @@ class Select:
         design, n_uniform = blind.design, blind.drawn.n_uniform
         chances = [design.inclusion((c.predicted_class, c.risk_bin)) for c in blind.counts]
         n_drawn = len(blind.drawn.rows)
+        how = f"of which {n_uniform} at random" if n_uniform else "more where it may be wrong"
         return self._take(
             *(queue, blind.drawn.rows, number, draws),
             n_matching=design.n,
-            reason=f"{queue.rule}: {n_drawn} of {design.n}, of which {n_uniform} at random",
+            reason=f"{queue.rule}: {n_drawn} of {design.n}, {how}",
             chances=(min(chances, default=1.0), max(chances, default=1.0)),
             inclusion=lambda row: design.inclusion((row.predicted_class, row.risk_bin)),
             n_uniform=n_uniform,
@@ -249,10 +253,11 @@ class Select:
     ) -> QueuePlan:
         rows = drawing.rows if queue.blind else self._not_evaluated(tx, drawing.rows, draws)
         n_matching = _total(drawing.eligible)
+        how = ", at random until a risk is learned" if queue.draw == "auto" else ""
         return self._take(
             *(queue, rows, number, draws),
             n_matching=n_matching,
-            reason=f"{queue.rule}: {len(rows)} of {n_matching}",
+            reason=f"{queue.rule}: {len(rows)} of {n_matching}{how}",
             chances=(drawing.inclusion, drawing.inclusion),
         )
 
@@ -440,11 +445,16 @@ def _draw_framed(left: Remaining, queue: Queue, traffic: Framed, bit: int | None
     return left.draw(matches, rows, queue.budget)
 
 
+def _is_uneven(queue: Queue, risk: LearnedRisk | None) -> bool:
+    """True if the queue's rule draws with unequal chances; "auto" does once a risk is learned."""
+    return queue.draw in UNEVEN and (queue.draw != "auto" or risk is not None)
+
+
 def _draw_blind(left: Remaining, queue: Queue, traffic: Framed) -> _Blind:
     """Draw with unequal probabilities: first compute these, then read the rows below their cuts."""
     assert queue.budget is not None  # noqa: S101  the settings ask for one
     counts = left.eligible(lambda _pattern: True)
-    design = BlindDesign(counts, queue.budget)
+    design = BlindDesign(counts, queue.budget, UNEVEN[queue.draw])
     if design.n == 0:
         return _Blind(design, counts, BlindDraw((), 0, {}))
     likely = likely_cut(design.n_uniform, design.n)

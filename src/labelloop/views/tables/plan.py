@@ -20,7 +20,7 @@ def needs(plan: "Plan") -> Table:
             *numbers(
                 "random sample, endless traffic",
                 "uniform, one round",
-                "uncertainty, one round",
+                "uneven, one round",
                 "the same if the risk tells nothing",
             ),
         ),
@@ -29,7 +29,7 @@ def needs(plan: "Plan") -> Table:
                 within(need.half_width),
                 *(
                     NONE if isinstance(n, Undefined) else f"{n:,}"
-                    for n in (need.random_sample, need.uniform, need.uncertainty, need.at_worst)
+                    for n in (need.random_sample, need.uniform, need.uneven, need.at_worst)
                 ),
             )
             for need in plan.needs
