@@ -5,13 +5,17 @@ replaced by what the code says. The rest of the page is written by hand.
 """
 
 import ast
+import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = ROOT / "docs" / "reference" / "json.schema.json"
 BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 
 
@@ -133,6 +137,56 @@ def rooms(_: str) -> str:
     return "\n".join(lines)
 
 
+def json_schema() -> dict[str, Any]:
+    """The schema of what commands print with --json."""
+    from labelloop.cli.kinds import KINDS
+    from labelloop.views.json_schema import schema
+
+    return schema({kind: of for kind, (_, of) in KINDS.items()})
+
+
+def json_kinds(_: str) -> str:
+    """The kinds of documents, the commands that print them, and what their results are."""
+    from labelloop.cli.kinds import KINDS
+
+    lines = ["| kind | printed by | result |", "| --- | --- | --- |"]
+    made = {each["title"]: each["properties"]["result"] for each in json_schema()["oneOf"]}
+    for kind, (command, _) in KINDS.items():
+        lines.append(f"| `{kind}` | `labelloop {command}` | {_json_type(made[kind])} |")
+    return "\n".join(lines).replace("`labelloop any command that fails`", "a command that fails")
+
+
+def json_types(_: str) -> str:
+    """The fields of every type that a result is made of."""
+    lines: list[str] = []
+    for name, held in json_schema()["$defs"].items():
+        lines += [f"### {name}", "", held["description"], "", "| field | type | |"]
+        lines.append("| --- | --- | --- |")
+        for field, of in held["properties"].items():
+            lines.append(f"| `{field}` | {_json_type(of)} | {of.get('description', '')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _json_type(of: dict[str, Any]) -> str:
+    """A type in a few words."""
+    if "$ref" in of:
+        name = of["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in of:
+        return " or ".join(_json_type(each) for each in of["anyOf"])
+    if "enum" in of:
+        return ", ".join(f"`{value}`" for value in of["enum"])
+    if "prefixItems" in of:
+        return f"[{', '.join(_json_type(each) for each in of['prefixItems'])}]"
+    if of["type"] == "array":
+        return f"list of {_json_type(of['items'])}"
+    if of["type"] == "object":
+        return f"by name: {_json_type(of['additionalProperties'])}"
+    named = of["type"] if isinstance(of["type"], list) else [of["type"]]
+    return " or ".join(named) + (f" ({of['format']})" if "format" in of else "")
+
+
 PARTS: dict[str, Callable[[str], str]] = {
     "settings": settings,
     "table": ledger_table,
@@ -141,6 +195,8 @@ PARTS: dict[str, Callable[[str], str]] = {
     "log": log_table,
     "manifest": manifest_columns,
     "rooms": rooms,
+    "json-kinds": json_kinds,
+    "json-types": json_types,
     "usage": usage,
 }
 
@@ -153,7 +209,32 @@ def main() -> None:
         if after != before:
             path.write_text(after, encoding="utf-8")
             click.echo(f"rewritten: {path.relative_to(ROOT)}")
+    write_schema(SCHEMA, json_schema())
+
+
+def write_schema(path: Path, now: dict[str, Any]) -> None:
+    """Bring the JSON Schema up to date.
+
+    Raises:
+        click.ClickException: programs that read the JSON would break, and CONTRACT is as it was.
+    """
+    from labelloop.views.json_schema import breaks
+
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else now
+    if found := breaks(before, now):
+        told = "\n".join(f"  - {each}" for each in found)
+        raise click.ClickException(
+            f"programs that read the JSON of --json would break:\n{told}\n"
+            "Keep these fields, or raise CONTRACT in labelloop/views/json_form.py."
+        )
+    if before != now or not path.exists():
+        path.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        click.echo(f"rewritten: {path.name}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(1)

@@ -16,6 +16,7 @@ import pytest
 
 from labelloop.demo.servers import LabelStudio, SeaweedFS
 from tests.integration.commands import Commands
+from tests.json_documents import result_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -125,7 +126,7 @@ class Project:
 
     def json(self, *args: str) -> Any:
         """The JSON result of a command that must succeed."""
-        return json.loads(self.ok(*args, "--json"))
+        return result_of(self.ok(*args, "--json"))
 
     def interrupt(self, *args: str, after_s: float) -> int:
         """Start a command, press Ctrl-C after a while, and return its exit code."""

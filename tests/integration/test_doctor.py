@@ -1,6 +1,5 @@
 """`labelloop doctor` on real servers, healthy and broken, as a user reads it."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,6 +11,7 @@ from labelloop.project import Project as OpenedProject
 from labelloop.settings.file import load
 from tests.conftest import PASSWORD, READER
 from tests.integration.conftest import CLASSES, Project
+from tests.json_documents import result_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,7 +33,7 @@ def examined(project: Project, **environment: str) -> tuple[int, dict[str, dict[
     """The exit code, and the last finding of each check."""
     done = project.run("doctor", "--json", **environment)
     assert "Traceback" not in done.stderr
-    return done.returncode, {f["check"]: f for f in json.loads(done.stdout)["findings"]}
+    return done.returncode, {f["check"]: f for f in result_of(done.stdout, "doctor")["findings"]}
 
 
 def test_least_rights_are_enough_and_a_dead_label_studio_is_one_line(filled: Project) -> None:

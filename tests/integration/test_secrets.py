@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.integration.conftest import People, Project
 from tests.integration.test_loop import fill, plain_classes
+from tests.json_documents import result_of
 
 
 def command_lines(pid: int) -> str:
@@ -35,7 +36,7 @@ def test_a_real_run_leaves_and_shows_no_secret(project: Project, people: People)
             titles += command_lines(running.pid)
         assert running.stdout is not None
         shown = running.stdout.read().decode()
-    assert json.loads(shown)["sent"]["n_sent"] >= 12
+    assert result_of(shown, "run")["sent"]["n_sent"] >= 12
     assert "labelloop" in titles
     shown += titles
     for args in (["status"], ["doctor"], ["report"], ["plan"], ["datasets", "list"]):

@@ -28,6 +28,7 @@ from labelloop.ledger import events
 from labelloop.ledger import tables as t
 from labelloop.steps.forget.forget import OTHERS
 from labelloop.views.tables.datasets import versions
+from tests.json_documents import result_of
 from tests.postgres import PostgreSQL
 from tests.remains import holding
 from tests.unit.conftest import MakeWorld
@@ -435,7 +436,7 @@ def test_the_command_says_what_went_and_what_is_left_to_do(make_world: MakeWorld
     listed.write_text("\n")
     nothing = command(world, "forget", "--from", str(listed), "--yes")
     assert "names no sample" in str(nothing.exception)
-    again = json.loads(command(world, "forget", PERSON, "--yes", "--json").output)
+    again = result_of(command(world, "forget", PERSON, "--yes", "--json").output)
     assert (again["n_again"], again["n_predictions"]) == (1, 0)
     told_again = command(world, "forget", PERSON, "--yes").output
     assert told_again.startswith("1 sample, forgotten before\n")

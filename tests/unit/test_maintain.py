@@ -1,6 +1,5 @@
 """`labelloop log maintain`, and `run` when it is due: under the lease, told, and harmless."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from labelloop.core.upkeep import Upkeep
 from labelloop.errors import LeaseHeld, LogError
 from labelloop.ledger import batches
 from labelloop.views.verbs import upkeep_line
+from tests.json_documents import result_of
 from tests.lasting import LastingWorld
 from tests.unit.test_damage import end
 from tests.world import World
@@ -84,7 +84,7 @@ def test_the_command_says_what_there_is_to_do_and_what_was_done(lasting: Lasting
     assert "small files to merge into 1; the log has" in told.output
     lasting.clock.at = datetime.now(UTC)
     found = CliRunner().invoke(group, [*command, "--json"])
-    assert json.loads(found.output)["n_merged"] == 1
+    assert result_of(found.output)["n_merged"] == 1
     again = CliRunner().invoke(group, command)
     assert again.output == "nothing to tidy; the log has 1 file\n"
 

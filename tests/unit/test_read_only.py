@@ -19,6 +19,7 @@ from labelloop.cli.main import group
 from labelloop.core.sample import Reject, RejectReason
 from labelloop.errors import LabelloopError, LedgerError
 from labelloop.ledger import Ledger, rejects
+from tests.json_documents import result_of
 from tests.lasting import Kept, LastingWorld
 from tests.unit.conftest import MakeWorld
 from tests.world import START
@@ -93,7 +94,7 @@ def test_reading_needs_no_variable_and_no_server_and_changes_no_byte(
         assert done.exit_code == 0, done.exception
         assert done.stdout
         if as_json:
-            json.loads(done.stdout)
+            result_of(done.stdout)
     assert held(folder) == before
 
 
@@ -258,7 +259,7 @@ def test_before_the_first_run_status_says_so_and_makes_nothing(make_world: MakeW
             done = ran(world.folder, *arguments)
             assert done.exit_code == 0, (arguments, done.exception)
     assert "nothing indexed yet" in ran(world.folder, "status").stdout
-    found = json.loads(ran(world.folder, "status", "--json").stdout)
+    found = result_of(ran(world.folder, "status", "--json").stdout)
     assert (found["indexed"], found["queues"], found["due_at"]) == (False, [], None)
     done = ran(world.folder, "datasets", "show", "training")
     assert isinstance(done.exception, LabelloopError)

@@ -1,6 +1,5 @@
 """The report: what it reads out of the ledger, and that its page and pictures hold for any project."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from labelloop.views.tables.accuracy import of_report
 from labelloop.views.tables.confusion import WIDEST_MATRIX, confusion
 from labelloop.views.wording import day, points
 from tests.history import History
+from tests.json_documents import result_of
 from tests.unit.conftest import MakeWorld
 from tests.world import START, World
 
@@ -395,7 +395,7 @@ def test_it_prints_the_numbers(project: World) -> None:
 
 def test_json_holds_the_same(project: World) -> None:
     said = CliRunner().invoke(group, ["report", "--json"], catch_exceptions=False)
-    found = json.loads(said.output)
+    found = result_of(said.output)
     assert found["measured"]["last_seven_days"]["n_labelled"] == 5
     assert found["training"][-1]["human_by_queue"] == {"low": 4}
 

@@ -332,7 +332,7 @@ def test_nothing_that_is_kept_or_shown_holds_a_secret(make_world: MakeWorld) -> 
     loop = world.loop
     shown = [loop.status(), loop.report(), loop.measure(), loop.plan(0.02), loop.doctor()]
     shown += [loop.datasets(), loop.ties(), loop.rejected(), world.data("accuracy")]
-    from labelloop.cli.common import plain
+    from labelloop.views.json_form import plain
 
     assert MARK not in json.dumps([plain(s) for s in shown], default=str)
     files = [p for p in (world.folder / ".labelloop").rglob("*") if p.is_file()]

@@ -1,19 +1,15 @@
 """What every command shares: the config option, --json, progress, and times on a screen."""
 
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from labelloop.errors import DatasetError, LabelloopError
+from labelloop.errors import DatasetError
 
 if TYPE_CHECKING:
     from labelloop.loop import Loop
@@ -125,32 +121,11 @@ class Watch:
         self._bar.update(self._task, completed=done, total=total, count=count)
 
 
-def print_json(result: object) -> None:
-    """Print a result as JSON."""
-    click.echo(json.dumps(plain(result), indent=2, ensure_ascii=False))
+def print_json(kind: str, result: object) -> None:
+    """Print a result as the JSON document of its kind; `kinds` lists them."""
+    from labelloop.views.json_form import document
 
-
-def plain(value: Any) -> Any:
-    """A result as what JSON knows: instants as ISO 8601, an Undefined as its reason."""
-    if isinstance(value, LabelloopError):
-        return {"error": value.args[0], "remedy": value.remedy}
-    if is_dataclass(value) and not isinstance(value, type):
-        name = type(value).__name__
-        found = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-        return {"undefined": found["reason"]} if name == "Undefined" else found
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(plain(k)): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(v) for v in value]
-    if isinstance(value, float) and value == float("inf"):
-        return None
-    return value
+    click.echo(document(kind, result))
 
 
 def name_and_version(text: str) -> tuple[str, int | None]:

@@ -1,5 +1,6 @@
 """compare: shall we ship it?"""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,14 @@ from labelloop.views.wording import gained, interval, plain
 
 if TYPE_CHECKING:
     from labelloop.steps.compare.compare import Compared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplesWritten:
+    """The file with the samples that a candidate must answer, and how many it holds."""
+
+    n: int
+    target: Path
 
 
 @click.command(name="compare")
@@ -59,8 +68,11 @@ def command(
     """
     with opened(config, quiet=as_json) as loop:
         if write_samples is not None:
-            n = loop.write_judges(write_samples)
-            click.echo(f"{n:,} labelled samples in {write_samples}")
+            written = SamplesWritten(n=loop.write_judges(write_samples), target=write_samples)
+            if as_json:
+                print_json("samples", written)
+            else:
+                click.echo(f"{written.n:,} labelled samples in {written.target}")
             return
         learned = [_version(text) for text in trained_on]
         if shadow is not None and candidate is None:
@@ -73,7 +85,7 @@ def command(
                 "--write-samples FILE"
             )
     if as_json:
-        print_json(compared)
+        print_json("compare", compared)
     else:
         _show(compared)
 

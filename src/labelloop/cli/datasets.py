@@ -1,6 +1,5 @@
 """datasets: list, show, compare and export versions."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ def list_versions(config: Path, as_json: bool) -> None:
     with opened(config, quiet=as_json) as loop:
         versions = loop.datasets()
         if as_json:
-            print_json(versions)
+            print_json("datasets", versions)
             return
         if not versions:
             click.echo("no version yet: `labelloop build` releases one when there are labels")
@@ -40,15 +39,14 @@ def list_versions(config: Path, as_json: bool) -> None:
 @with_config
 def show(config: Path, as_json: bool, name: str) -> None:
     """Show one version: its folder, its content and its guarantee."""
-    from labelloop.exports import manifest
+    from labelloop.views.dataset import contents
 
     with opened(config, quiet=as_json) as loop:
-        version = loop.dataset(*name_and_version(name))
-        described = json.loads((Path(version.uri) / "dataset.json").read_text(encoding="utf-8"))
-        by_label = manifest.by_label(version)
+        found = contents(loop.dataset(*name_and_version(name)))
         if as_json:
-            print_json({**described, "uri": version.uri, "by_label": by_label})
+            print_json("dataset", found)
             return
+        version = found.version
         click.echo(f"{version.name} v{version.version} in {version.uri}")
         click.echo(f"content hash {version.content_hash}")
         if version.redacted_from is not None:
@@ -57,9 +55,9 @@ def show(config: Path, as_json: bool, name: str) -> None:
             f"{version.n_human:,} labels by people, {version.n_model:,} by the model "
             f"({version.n_certified:,} certified)"
         )
-        if "guarantee" in described:
-            click.echo(wrapped(f"model labels: {described['guarantee']}", 2))
-        for label, n in by_label.items():
+        if found.guarantee is not None:
+            click.echo(wrapped(f"model labels: {found.guarantee}", 2))
+        for label, n in found.by_label.items():
             click.echo(f"  {n:>9,}  {label}")
 
 
@@ -73,7 +71,7 @@ def diff(config: Path, as_json: bool, old: str, new: str) -> None:
         versions = [loop.dataset(*name_and_version(name)) for name in (old, new)]
         found = loop.diff(*versions)
     if as_json:
-        print_json(found)
+        print_json("diff", found)
     elif not found.changes:
         click.echo(f"{found.old} and {found.new} hold the same {found.n_same:,} samples and labels")
     else:
@@ -144,7 +142,7 @@ def export(
         )
         timezone = loop.settings.project.timezone
     if as_json:
-        print_json(done)
+        print_json("export", done)
         return
     what = "rows" if to in FILES else "samples"
     parts = [f"{done.n_written:,} {what} written to {done.target}"]

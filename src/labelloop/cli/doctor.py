@@ -1,5 +1,6 @@
 """doctor: what works and what doesn't, with the remedy."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
 COLOURS = {"ok": "green", "fixed": "green", "warn": "yellow", "FAIL": "red", "you": "cyan"}
 INDENT = 21
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageWritten:
+    """The URL of a page that tests an annotator's browser."""
+
+    url: str
 
 
 @click.command(name="doctor")
@@ -37,14 +45,14 @@ def command(config: Path, as_json: bool, page: bool, repair: bool) -> None:
         with opened(config, quiet=as_json) as loop:
             url = loop.test_page()
         if as_json:
-            print_json({"url": url})
+            print_json("page", PageWritten(url=url))
         else:
             click.echo(url)
             click.echo("open it where annotators sit; it works for a day", err=True)
         return
     diagnosis = _diagnosis(config, quiet=as_json, repair=repair)
     if as_json:
-        print_json(diagnosis)
+        print_json("doctor", diagnosis)
     else:
         for finding in diagnosis.findings:
             _show(finding)

@@ -69,7 +69,7 @@ def command(
                 raise click.exceptions.Exit(1)
         done = loop.forget(names, unknown_too=unknown_too, dry_run=dry_run)
         if as_json:
-            print_json(done)
+            print_json("forget", done)
         else:
             _show(done, loop.settings.project.timezone)
 

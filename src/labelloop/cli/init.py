@@ -1,6 +1,7 @@
 """init: a first labelloop.toml for a bucket or a folder, and a Label Studio."""
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,15 @@ from labelloop.errors import ArgumentError, LabelloopError
 
 if TYPE_CHECKING:
     from labelloop.setup.proposal import Proposal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initialized:
+    """The file that was written, the variables that it names and that aren't set, and what was seen."""
+
+    config: Path
+    to_export: tuple[str, ...]
+    seen: "Proposal"
 
 
 @click.command(name="init")
@@ -83,7 +93,8 @@ def command(
     )
     _write(config, first_settings.text(answers, seen), asker.to_export)
     if as_json:
-        print_json({"config": config, "to_export": asker.to_export, "seen": seen})
+        exported = tuple(asker.to_export)
+        print_json("init", Initialized(config=config, to_export=exported, seen=seen))
         return
     for variable in asker.to_export:
         say(f"set {variable} before you run labelloop: the file names it", err=False)

@@ -32,7 +32,7 @@ def migrate(config: Path, as_json: bool, to: str) -> None:
     with opened(config, quiet=as_json) as loop:
         moved = loop.move_ledger(ledger_url(to, config))
     if as_json:
-        print_json(moved)
+        print_json("migrate", moved)
         return
     n_rows = sum(m.n_rows for m in moved)
     click.echo(f"{n_rows:,} rows of {len(moved)} tables: each table's count and checksum agree")
@@ -51,7 +51,7 @@ def rebuild(config: Path, as_json: bool) -> None:
     with opened(config, quiet=as_json) as loop:
         found = loop.rebuild_ledger()
     if as_json:
-        print_json(found)
+        print_json("rebuild", found)
         return
     click.echo(f"ledger {found.ledger_id}, rebuilt from {found.n_batches:,} batches of the log")
     for queue, n in found.n_tasks.items():

@@ -25,7 +25,7 @@ def maintain(config: Path, as_json: bool, dry_run: bool) -> None:
     with opened(config, quiet=as_json) as loop:
         done = loop.maintain(dry_run=dry_run)
     if as_json:
-        print_json(done)
+        print_json("maintain", done)
     else:
         from labelloop.views.verbs import upkeep_line
 

@@ -76,15 +76,25 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 an error with its message, 2 wrong usage."""
+    """Run the command line. Exit codes: 0 done, 1 an error with its message, 2 wrong usage.
+
+    With --json an error is a document on standard output, as a result is.
+    """
     _start_quickly()
+    as_json = "--json" in sys.argv
     try:
         code = group(standalone_mode=False)
     except LabelloopError as exc:
-        show_error(exc)
+        if as_json:
+            _print_as_json(exc)
+        else:
+            show_error(exc)
         sys.exit(1)
     except click.UsageError as exc:
-        exc.show()
+        if as_json:
+            _print_as_json(exc)
+        else:
+            exc.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nstopped: nothing is lost; run the same command again", err=True)
@@ -100,6 +110,18 @@ def _start_quickly() -> None:
     gc.set_threshold(50_000, 20, 20)  # imports make hundreds of thousands of objects, and all stay
     # pydantic would look into every installed package for plugins
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
+def _print_as_json(error: LabelloopError | click.UsageError) -> None:
+    """Print an error as the document that it is with --json."""
+    from labelloop.views.json_form import document, failure
+
+    if isinstance(error, LabelloopError):
+        click.echo(document("error", error))
+        return
+    command = error.ctx.command_path if error.ctx else "labelloop"
+    remedy = f"`{command} --help` says how it is called"
+    click.echo(document("error", failure("UsageError", error.format_message(), remedy)))
 
 
 def show_error(error: LabelloopError) -> None:

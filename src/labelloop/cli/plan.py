@@ -43,11 +43,11 @@ def command(
     """
     if png:
         need_png("plan")
-    with opened(config, quiet=as_json) as loop:
+    with opened(config, quiet=as_json, parse_conditions=False) as loop:
         plan = loop.plan(half_width)
         project = loop.settings.project.name
     if as_json:
-        print_json(plan)
+        print_json("plan", plan)
     elif not (html or png):
         _print(plan)
     if html:

@@ -35,10 +35,10 @@ def command(config: Path, as_json: bool, html: Path | None, png: Path | None) ->
     """
     if png:
         need_png("report")
-    with opened(config, quiet=as_json) as loop:
+    with opened(config, quiet=as_json, parse_conditions=False) as loop:
         quality = loop.report()
     if as_json:
-        print_json(quality)
+        print_json("report", quality)
     elif not (html or png):
         _print(quality)
     written = [

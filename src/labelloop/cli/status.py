@@ -40,7 +40,7 @@ def command(
         if rejected:
             rows = loop.rejected()
             if as_json:
-                print_json(rows)
+                print_json("rejected", rows)
             elif not rows:
                 click.echo("nothing is rejected")
             for row in rows if not as_json else ():
@@ -52,7 +52,7 @@ def command(
             return
         status = loop.status()
         if as_json:
-            print_json(status)
+            print_json("status", status)
             return
         if not status.indexed:
             click.echo(
@@ -91,7 +91,7 @@ def _print_waits(loop: "Loop", as_json: bool, skipped: bool) -> None:
     """Each task that waits for a person, or was skipped, with the page where it can be answered."""
     found = loop.waits(skipped=skipped)
     if as_json:
-        print_json(found)
+        print_json("skipped" if skipped else "waiting", found)
     elif not found:
         click.echo("nothing was skipped" if skipped else "nothing waits for a person")
     timezone = loop.settings.project.timezone
@@ -106,7 +106,7 @@ def _print_ties(loop: "Loop", as_json: bool) -> None:
     """Each tie with its votes and the page where one more answer, or an edit, settles it."""
     found = loop.ties()
     if as_json:
-        print_json(found)
+        print_json("ties", found)
     elif not found:
         click.echo("nothing is tied")
     for tie in found if not as_json else ():

@@ -73,7 +73,7 @@ def run(
 
         ran = loop.run(now=now, since=since, until=until, report=report)
     if as_json:
-        print_json(ran)
+        print_json("run", ran)
     code = exit_code(ran, strict=strict)
     if code:
         raise click.exceptions.Exit(code)
@@ -139,7 +139,7 @@ def select(
     with opened(config, quiet=as_json) as loop:
         selected = loop.select(now=now, dry_run=dry_run, since=since, until=until)
     if as_json:
-        print_json(selected)
+        print_json("select", selected)
         return
     if dry_run:
         says = f"nothing was written; a round drawn now has {selected.n_frame:,} predictions"
@@ -176,7 +176,7 @@ def measure(
     from labelloop.views.sentences import over_time
     from labelloop.views.tables.accuracy import at_a_glance, of_measure
 
-    with opened(config, quiet=as_json) as loop:
+    with opened(config, quiet=as_json, parse_conditions=False) as loop:
         measured = loop.measure(since=since, until=until)
     _show("measure", measured, as_json)
     if as_json:
@@ -204,7 +204,7 @@ def build(config: Path, as_json: bool) -> None:
 
 def _show(verb: str, result: object, as_json: bool) -> None:
     if as_json:
-        print_json(result)
+        print_json(verb, result)
     else:
         outcome(verb, result)
 

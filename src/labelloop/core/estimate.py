@@ -1,6 +1,10 @@
 """An estimate with its interval, or the reason why there is none."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+MAY_BE_INFINITE = "may be infinite"
+"""Marks a number that JSON then shows as null."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,7 +14,8 @@ class Estimate:
     value, low, high
         the estimate and its confidence interval at `level`
     n, n_effective
-        labels it rests on; size of the simple random sample (with replacement) that would be as precise
+        labels it rests on; size of the simple random sample (with replacement) that would be as precise,
+        infinite where every sample has a label
     method
         how it was computed, in words
     worst_low, worst_high
@@ -23,7 +28,7 @@ class Estimate:
     high: float
     level: float
     n: int
-    n_effective: float
+    n_effective: Annotated[float, MAY_BE_INFINITE]
     method: str
     worst_low: float
     worst_high: float

@@ -1,0 +1,62 @@
+"""Every document that a command prints with --json, by its kind, and the type of its result."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from labelloop.cli.compare import SamplesWritten
+from labelloop.cli.doctor import PageWritten
+from labelloop.cli.init import Initialized
+from labelloop.core.dataset import DatasetVersion
+from labelloop.core.upkeep import Upkeep
+from labelloop.doctor.finding import Diagnosis
+from labelloop.errors import LabelloopError
+from labelloop.exports.exported import Exported
+from labelloop.ledger.move import Moved
+from labelloop.ledger.rejects import SetAside
+from labelloop.loop import Ran
+from labelloop.measuring.measured import Measured
+from labelloop.steps.build.build import Built
+from labelloop.steps.collect.tally import Collected
+from labelloop.steps.compare.compare import Compared
+from labelloop.steps.forget.forget import Forgotten
+from labelloop.steps.index.bucket import Indexed
+from labelloop.steps.rebuild.rebuild import Rebuilt
+from labelloop.steps.select.select import Selected
+from labelloop.steps.send.send import Sent
+from labelloop.views.dataset import DatasetContents
+from labelloop.views.dataset_diff import DatasetDiff
+from labelloop.views.plan import Plan
+from labelloop.views.quality import Quality
+from labelloop.views.status import Status, Tie, Wait
+
+KINDS: Mapping[str, tuple[str, Any]] = {
+    "run": ("run", Ran),
+    "index": ("index", Indexed),
+    "collect": ("collect", Collected),
+    "select": ("select", Selected),
+    "send": ("send", Sent),
+    "measure": ("measure", Measured),
+    "build": ("build", Built),
+    "status": ("status", Status),
+    "rejected": ("status --rejected", list[SetAside]),
+    "ties": ("status --ties", list[Tie]),
+    "waiting": ("status --waiting", list[Wait]),
+    "skipped": ("status --skipped", list[Wait]),
+    "report": ("report", Quality),
+    "plan": ("plan", Plan),
+    "compare": ("compare", Compared),
+    "samples": ("compare --write-samples", SamplesWritten),
+    "datasets": ("datasets list", list[DatasetVersion]),
+    "dataset": ("datasets show", DatasetContents),
+    "diff": ("datasets diff", DatasetDiff),
+    "export": ("datasets export", Exported),
+    "forget": ("forget", Forgotten),
+    "maintain": ("log maintain", Upkeep),
+    "migrate": ("ledger migrate", list[Moved]),
+    "rebuild": ("ledger rebuild", Rebuilt),
+    "init": ("init", Initialized),
+    "doctor": ("doctor", Diagnosis),
+    "page": ("doctor --page", PageWritten),
+    "error": ("any command that fails", LabelloopError),
+}
+"""By kind: the command that prints it, and the type of its result."""
