@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from labelloop.core.queue import Purpose
 from labelloop.errors import AnnotatorError, ConfigError, LabelloopError
 from labelloop.ports.clock import silent
 from labelloop.project import Project, steps
@@ -373,19 +374,23 @@ class Loop:
             clock=self.project.clock,
             project=project.name,
             timezone=project.timezone,
-            queues=self.project.queues,
+            queues=self.settings.queues(Purpose.EVALUATION),
         )
 
     def plan(self, half_width: float | None = None) -> "Plan":
         """How many blind labels an accuracy of this precision needs; of a few where it is None."""
+        from labelloop.measuring.blind_frame import blind_frames
         from labelloop.views.plan import plan
 
-        return plan(
-            self.project.ledger_to_read,
-            self.measure(),
-            queues=self.project.queues,
-            half_width=half_width,
-        )
+        measured = self.measure()
+        with self.project.ledger_to_read.read() as tx:
+            return plan(
+                tx,
+                measured,
+                blind_frames(tx),
+                queues=self.settings.queues(Purpose.EVALUATION),
+                half_width=half_width,
+            )
 
     def waits(self, *, skipped: bool = False) -> "list[Wait]":
         """The tasks that wait for a person, the longest first; or those that everybody skipped."""

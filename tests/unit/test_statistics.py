@@ -30,6 +30,7 @@ from labelloop.statistics import (
 )
 from labelloop.statistics.drop import splits
 from labelloop.statistics.greg import exact_bounds
+from labelloop.statistics.risk import _falling
 from labelloop.statistics.risk_features import _fitted
 from tests.programs import output_of
 
@@ -401,6 +402,17 @@ def test_a_running_interval_before_any_label_is_undefined() -> None:
     assert first.high == 1.0
     assert 0.4 < first.low < 0.95
     assert RoundsSequence(rho=0.1).interval() == (0.0, 1.0)
+
+
+def test_the_falling_curve_is_the_one_of_scipy() -> None:
+    from scipy.optimize import isotonic_regression
+
+    rng = np.random.default_rng(1)
+    for n in (1, 2, 5, 50, 3000):
+        for _ in range(10):
+            mean, weight = rng.random(n).round(2), rng.random(n) + 0.1
+            theirs = isotonic_regression(mean, weights=weight, increasing=False).x
+            assert _falling(mean, weight) == pytest.approx(theirs, abs=1e-12)
 
 
 def test_the_logistic_regression_is_the_one_of_scikit_learn() -> None:

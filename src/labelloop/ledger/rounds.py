@@ -191,12 +191,23 @@ def set_aside(tx: Transaction) -> dict[int, RowRange]:
 
 def cells_of(tx: Transaction, round_number: int) -> list[Cell]:
     """The histogram kept with a round, in an order that is the same on every database."""
+    return _cells(tx, t.cells.c.round == round_number).get(round_number, [])
+
+
+def cells_by_round(tx: Transaction) -> dict[int, list[Cell]]:
+    """The histograms of all rounds that have one."""
+    return _cells(tx, sa.true())
+
+
+def _cells(tx: Transaction, where: sa.ColumnElement[bool]) -> dict[int, list[Cell]]:
     present = classes.renamed(tx)
     c = t.cells.c
-    columns = (c.queue, c.predicted_class, c.risk_bin, c.n, c.cut, c.risk, c.inclusion)
-    rows = tx.execute(sa.select(*columns).where(c.round == round_number)).all()
-    found = [
-        Cell(
+    columns = (c.round, c.queue, c.predicted_class, c.risk_bin, c.n, c.cut, c.risk, c.inclusion)
+    found: dict[int, list[Cell]] = {}
+    for number, queue, predicted_class, risk_bin, n, cut, risk, inclusion in tx.execute(
+        sa.select(*columns).where(where)
+    ):
+        cell = Cell(
             queue=queue,
             predicted_class=present.get(predicted_class, predicted_class),
             risk_bin=risk_bin,
@@ -205,9 +216,10 @@ def cells_of(tx: Transaction, round_number: int) -> list[Cell]:
             risk=risk,
             inclusion=inclusion,
         )
-        for queue, predicted_class, risk_bin, n, cut, risk, inclusion in rows
-    ]
-    return sorted(found, key=lambda c: (c.queue, c.predicted_class, c.risk_bin))
+        found.setdefault(number, []).append(cell)
+    for cells in found.values():
+        cells.sort(key=lambda c: (c.queue, c.predicted_class, c.risk_bin))
+    return found
 
 
 def placed(

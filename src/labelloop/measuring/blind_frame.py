@@ -12,7 +12,7 @@ from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RISK_BINS
-from labelloop.ledger import Ledger, Transaction, rounds
+from labelloop.ledger import Transaction, rounds
 from labelloop.ledger.rounds import Placed
 from labelloop.sampling import reached_inclusion
 from labelloop.statistics.frame import BlindRound, Frame
@@ -84,28 +84,28 @@ class BlindFrame:
         )
 
 
-def blind_frames(ledger: Ledger) -> list[BlindFrame]:
-    """Every round with its blind draws, oldest first."""
-    with ledger.read() as tx:
-        draws: dict[int, list[Placed]] = {}
-        for placed in rounds.placed(tx, Purpose.EVALUATION):
-            draws.setdefault(placed.round, []).append(placed)
-        set_aside = rounds.set_aside(tx)
-        return [
-            _blind_frame(tx, r, draws.get(r.round, ()), set_aside[r.round])
-            for r in rounds.every(tx)
-        ]
+def blind_frames(tx: Transaction, placed: Iterable[Placed] | None = None) -> list[BlindFrame]:
+    """Every round with its blind draws, oldest first; `placed`: the draws, where they were read already."""
+    draws: dict[int, list[Placed]] = {}
+    for d in rounds.placed(tx, Purpose.EVALUATION) if placed is None else placed:
+        if d.purpose is Purpose.EVALUATION:
+            draws.setdefault(d.round, []).append(d)
+    set_aside, cells = rounds.set_aside(tx), rounds.cells_by_round(tx)
+    return [
+        _blind_frame(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()))
+        for r in rounds.every(tx)
+    ]
 
 
 def blind_frame(tx: Transaction, of: Round, set_aside: RowRange) -> BlindFrame:
     """One round with its blind draws."""
-    return _blind_frame(tx, of, rounds.placed(tx, Purpose.EVALUATION, of.round), set_aside)
+    draws = rounds.placed(tx, Purpose.EVALUATION, of.round)
+    return _blind_frame(of, draws, set_aside, rounds.cells_of(tx, of.round))
 
 
 def _blind_frame(
-    tx: Transaction, of: Round, draws: Iterable[Placed], set_aside: RowRange
+    of: Round, draws: Iterable[Placed], set_aside: RowRange, cells: Iterable[Cell]
 ) -> BlindFrame:
     # of a rebuilt ledger: how likely a draw was is lost
     known = tuple(d for d in draws if d.inclusion is not None)
-    cells = tuple(c for c in rounds.cells_of(tx, of.round) if c.inclusion is not None)
-    return BlindFrame(of, known, set_aside, cells)
+    return BlindFrame(of, known, set_aside, tuple(c for c in cells if c.inclusion is not None))

@@ -5,6 +5,7 @@ again: no task moves and no label changes without an event.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from functools import cache, partial
@@ -14,9 +15,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
 
+from labelloop.core.round import Round
 from labelloop.ledger import Ledger, Transaction, classes, measured, rounds
 from labelloop.measuring.accuracy import Accuracy, part_of
-from labelloop.measuring.blind_frame import blind_frame
+from labelloop.measuring.blind_frame import BlindFrame, blind_frame
 from labelloop.measuring.measured_round import MeasuredRound, RoundSummary
 from labelloop.measuring.trend import History, Trend, trend
 
@@ -30,9 +32,19 @@ T = TypeVar("T", Accuracy, RoundSummary, History)
 
 
 class KeptResults:
-    """The results that one reading of the ledger gives; `keep` writes the new ones afterwards."""
+    """The results that one reading of the ledger gives; `keep` writes the new ones afterwards.
 
-    def __init__(self, tx: Transaction, *, timezone: str, level: float) -> None:
+    `frames` are the rounds' where they were read already; others are read where they are needed.
+    """
+
+    def __init__(
+        self,
+        tx: Transaction,
+        *,
+        timezone: str,
+        level: float,
+        frames: Sequence[BlindFrame] = (),
+    ) -> None:
         self._timezone = timezone
         self._level = level
         kept = measured.every(tx)
@@ -47,10 +59,15 @@ class KeptResults:
             kept, event_before = {}, event
         changes = measured.changes(tx, event_before)
         set_aside = rounds.set_aside(tx)
+        read = {f.round.round: f for f in frames}
+
+        def load(made: Round) -> BlindFrame:
+            return read.get(made.round) or blind_frame(tx, made, set_aside[made.round])
+
         self.rounds = [
             MeasuredRound(
                 made,
-                partial(blind_frame, tx, made, set_aside[made.round]),
+                partial(load, made),
                 timezone=timezone,
                 level=level,
                 kept=_read(RoundSummary, kept.get(_of_round(made.round)))

@@ -122,8 +122,8 @@ class Settings(Section):
             renamed={old: c.name for c in self.renamed_classes for old in c.was},
         )
 
-    def queues(self) -> tuple[Queue, ...]:
-        """The queues, evaluation first, else in the order of the file."""
+    def queues(self, purpose: Purpose | None = None) -> tuple[Queue, ...]:
+        """The queues, or those of one purpose; evaluation first, else in the order of the file."""
         from labelloop.core.where import Where
 
         made = [
@@ -139,5 +139,6 @@ class Settings(Section):
                 images="annotator" if q.images == "label-studio" else q.images,
             )
             for q in self.queue
+            if purpose is None or q.purpose == purpose
         ]
         return tuple(sorted(made, key=lambda q: q.purpose is not Purpose.EVALUATION))

@@ -8,10 +8,10 @@ import numpy as np
 from labelloop.core.arrays import Floats, Ints
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.queue import Queue
-from labelloop.ledger import Ledger, risks
+from labelloop.ledger import Transaction, risks
 from labelloop.measuring.accuracy import Accuracy
-from labelloop.measuring.blind_frame import BlindFrame, blind_frames
-from labelloop.measuring.learned_risk import learn
+from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.measuring.learned_risk import learn_from
 from labelloop.measuring.measured import Measured
 from labelloop.sampling import BIN_RISKS, risk_bins
 from labelloop.sampling.blind import UNEVEN, Rule, by_confidence
@@ -100,8 +100,9 @@ class Plan:
 
 
 def plan(
-    ledger: Ledger,
+    tx: Transaction,
     measured: Measured,
+    frames: Sequence[BlindFrame],
     *,
     queues: Sequence[Queue],
     half_width: float | None = None,
@@ -109,20 +110,25 @@ def plan(
 ) -> Plan:
     """Labels needed for `half_width`, or for each of a few. Writes nothing.
 
+    frames
+        all rounds with their blind draws, oldest first
+    queues
+        those whose budget is shown, if they evaluate
+
     Raises:
         ArgumentError: a half width that isn't between 0 and 1.
     """
     accuracy, share = _known(measured)
-    drawn = [f for f in blind_frames(ledger) if f.cells]
+    drawn = [f for f in frames if f.cells]
     # a period of its own stands for the traffic as long as nothing better is known
-    frames = [f for f in drawn if not f.round.extra] or drawn
+    like = [f for f in drawn if not f.round.extra] or drawn
     traffic: _Traffic | None = None
     taught: tuple[int, ...] = ()
-    if frames:
-        bins, taught = _risk_of(ledger, frames[-1])
+    if like:
+        bins, taught = _risk_of(tx, like[-1], frames)
         traffic = _Traffic(
             bins,
-            np.array([c.n for c in frames[-1].cells], dtype=np.int64),
+            np.array([c.n for c in like[-1].cells], dtype=np.int64),
             rule=next((UNEVEN[q.draw] for q in queues if q.draw in UNEVEN), UNEVEN["auto"]),
             learned=bool(taught),
             share=share if accuracy else None,
@@ -132,7 +138,7 @@ def plan(
         level=level,
         accuracy=accuracy,
         share=share,
-        round=frames[-1].round.round if frames else None,
+        round=like[-1].round.round if like else None,
         n_traffic=traffic.n if traffic else 0,
         risk_rounds=taught,
         needs=tuple(
@@ -144,17 +150,19 @@ def plan(
     )
 
 
-def _risk_of(ledger: Ledger, frame: BlindFrame) -> tuple[Ints, tuple[int, ...]]:
+def _risk_of(
+    tx: Transaction, frame: BlindFrame, frames: Sequence[BlindFrame]
+) -> tuple[Ints, tuple[int, ...]]:
     """The risk bin of each cell, and the rounds that taught it.
 
     Cells of a round that was drawn by a learned risk are by its bins; other rounds' are by
     confidence, to which what was learned since is applied.
     """
-    with ledger.read() as tx:
-        if frame.round.risk_version is not None:
-            taught = risks.get(tx, frame.round.risk_version).rounds
-            return np.array([c.risk_bin for c in frame.cells], dtype=np.int64), taught
-        risk = learn(tx)
+    if frame.round.risk_version is not None:
+        taught = risks.get(tx, frame.round.risk_version).rounds
+        return np.array([c.risk_bin for c in frame.cells], dtype=np.int64), taught
+    labelled = [d for f in frames if not f.round.extra for d in f.draws if d.label is not None]
+    risk = learn_from(labelled)
     names = [(c.predicted_class, c.risk_bin) for c in frame.cells]
     bins = risk_bins(risk.of(names) if risk else by_confidence(names))
     return bins, risk.rounds if risk else ()

@@ -14,9 +14,9 @@ from labelloop.ledger.rounds import Placed
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.calibration import Calibration, calibration
-from labelloop.measuring.measured import RELEASED, WINDOW, Measured
+from labelloop.measuring.kept_results import KeptResults
+from labelloop.measuring.measured import RELEASED, WINDOW, Measured, measured
 from labelloop.ports.clock import Clock
-from labelloop.steps.measure import measure
 from labelloop.views.plan import Plan, plan
 from labelloop.views.training import TrainingVersion, training_versions
 
@@ -105,24 +105,26 @@ def quality(
 ) -> Quality:
     """The report as the ledger supports it now; `queues` are asked for their budget. Writes nothing."""
     zone = ZoneInfo(timezone)
-    measured = measure(ledger, clock=clock, timezone=timezone, level=level)
-    with ledger.read() as tx:
-        every = rounds.every(tx)
-        by_round: dict[int, list[Placed]] = {r.round: [] for r in every}
-        for d in rounds.placed(tx):
-            by_round[d.round].append(d)
-    regular = [f for f in blind_frames(ledger) if not f.round.extra]
     now = clock.now()
-    since = now - WINDOW
+    with ledger.read() as tx:
+        every, placed = rounds.every(tx), list(rounds.placed(tx))
+        frames = blind_frames(tx, placed)
+        kept = KeptResults(tx, timezone=timezone, level=level, frames=frames)
+        found = measured(tx, kept, now=now, level=level)
+        planned = plan(tx, found, frames, queues=queues, level=level)
+    by_round: dict[int, list[Placed]] = {r.round: [] for r in every}
+    for d in placed:
+        by_round[d.round].append(d)
+    regular = [f for f in frames if not f.round.extra]
     return Quality(
         project=project,
         timezone=timezone,
         made_at=now,
-        measured=measured,
-        rounds=_rounds(measured.rounds, regular),
-        days=_days(measured.days, regular, zone),
-        calibration=calibration(regular, since=since, level=level),
-        plan=plan(ledger, measured, queues=queues, level=level),
+        measured=found,
+        rounds=_rounds(found.rounds, regular),
+        days=_days(found.days, regular, zone),
+        calibration=calibration(regular, since=now - WINDOW, level=level),
+        plan=planned,
         labels=tuple(_labels(r, by_round[r.round]) for r in every),
         training=training_versions(ledger),
     )

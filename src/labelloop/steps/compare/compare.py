@@ -176,7 +176,7 @@ def judges(ledger: Ledger) -> list[BlindFrame]:
     """
     with ledger.read() as tx:
         released = rounds.released(tx)
-    frames = [f for f in blind_frames(ledger) if f.round.round not in released]
+        frames = [f for f in blind_frames(tx) if f.round.round not in released]
     every = [_without_forgotten(f) for f in frames]
     regular = [f for f in every if not f.round.extra and f.n_reached]
     if not regular:
