@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
+from labelloop.core.row_range import NO_ROWS
 from labelloop.core.task import TaskState
 from labelloop.ledger.rounds import Placed
 from labelloop.measuring.blind_frame import BlindFrame
@@ -60,7 +61,7 @@ def blind_frame(
     made = Round(
         round=number, frame=frame, extra=False, n_frame=n_frame, snapshot=None, created_at=at
     )
-    return BlindFrame(made, draws, 0, (cell,))
+    return BlindFrame(made, draws, NO_ROWS, (cell,))
 
 
 def trend_of(frames: Sequence[BlindFrame], *, now: datetime, timezone: str = "UTC") -> Trend:

@@ -17,7 +17,7 @@ from labelloop.statistics import (
     Undefined,
     accuracy,
     compare,
-    looks_to_show,
+    days_to_show,
     pooled,
     wilson,
 )
@@ -114,28 +114,35 @@ def test_weighted_rounds_hold_at_every_look_though_the_truth_moves() -> None:
     assert missed_runs / RUNS <= most(0.05, RUNS)
 
 
-def test_equal_windows_seldom_raise_an_alarm_in_a_year_and_a_deep_fall_does_soon() -> None:
+def test_equal_days_seldom_raise_an_alarm_in_a_year_and_a_deep_fall_does_soon() -> None:
+    """The pipeline's looks, on small frames: `bench/alarm.py` counts false alarms in 20,000 years."""
     rng = np.random.default_rng(5)
-    runs, alarms, found_after = 30, 0, []
+    runs, alarms, found_after = 8, 0, []
+    n_days, n_fallen = 182, 14
     for _ in range(runs):
-        weeks = [weekly(w, 0.03, rng) for w in range(52)]
-        fallen = [weekly(w, 0.13, rng) for w in range(52, 60)]
-        found = trend_of([*weeks, *fallen], now=FIRST_ROUND + timedelta(days=7 * 61))
+        steady = [daily(d, 0.1, rng) for d in range(n_days)]
+        fallen = [daily(n_days + d, 0.25, rng) for d in range(n_fallen)]
+        found = trend_of([*steady, *fallen], now=FIRST_ROUND + timedelta(days=n_days + n_fallen))
         turned_at = fallen[0].round.created_at
         alarms += any(k.drop.alarm for k in found.looks if k.at < turned_at)
         found_after += [
-            (k.at - turned_at).days // 7 + 1
-            for k in found.looks
-            if k.drop.alarm and k.at > turned_at
+            (k.at - turned_at).days + 1 for k in found.looks if k.drop.alarm and k.at > turned_at
         ][:1]
     assert alarms / runs <= most(0.05, runs)
     assert len(found_after) == runs
-    expected = looks_to_show(0.1, accuracy=0.97, labels=60, n_before=52, spent=0.05 / 52)
+    expected = days_to_show(0.15, accuracy=0.9, labels_a_week=7 * 40, n_weeks=26)
     assert expected is not None
     assert abs(float(np.median(found_after)) - expected) <= 1
 
 
 FIRST_ROUND = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def daily(day: int, error_rate: float, rng: np.random.Generator) -> BlindFrame:
+    """A uniform draw of 40 from a frame of 80: small frames are where a test of frames errs."""
+    right = rng.random(40) >= error_rate
+    at = FIRST_ROUND + timedelta(days=day)
+    return blind_frame(day + 1, at, [bool(said) for said in right], n_frame=80)
 
 
 def weekly(week: int, error_rate: float, rng: np.random.Generator) -> BlindFrame:

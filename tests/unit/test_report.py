@@ -193,7 +193,7 @@ def test_of_many_classes_only_what_was_confused_twice_is_shown(past: MakeHistory
 
 
 def test_a_fall_stands_in_a_table_and_in_its_picture(past: MakeHistory) -> None:
-    found = past(35, worse_from=22)
+    found = past(30, worse_from=22)
     alarm = found.measured.trend.alarm
     assert alarm is not None
     (looks,) = (t for t in of_report(found) if t.title.startswith("Has the accuracy fallen?"))
@@ -277,7 +277,8 @@ def test_the_page_holds_everything_and_fetches_nothing(case: str, past: MakeHist
     alarm = found.measured.trend.alarm
     assert (alarm is not None) == (n == 50)
     if alarm is not None:
-        said = f"he accuracy of v&amp;2 has fallen since the week of {day(alarm.since)}"
+        since = f"{'the week of ' if alarm.by == 'week' else ''}{day(alarm.since)}"
+        said = f"he accuracy of v&amp;2 has fallen since {since}"
         assert text.count(said) == 2  # on top, and below its picture
         assert f"fallen by more than {points(alarm.drop.bound)}" in text
     for wrong in ("nan", "undefined", "NaN", "null", "Infinity"):

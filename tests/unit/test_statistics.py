@@ -22,10 +22,11 @@ from labelloop.statistics import (
     accuracy,
     certify,
     compare,
+    days_to_show,
     latest_drop,
     level_spent,
-    looks_to_show,
     pooled,
+    sudden_drop,
     wilson,
 )
 from labelloop.statistics.drop import splits
@@ -168,10 +169,11 @@ def test_counts_and_arrays_give_the_same_frame() -> None:
         (lambda: certify([0.1] * 4, [0], [True], frame=[0, 0, 1, 1]), "line is missing"),
         (lambda: level_spent(0.05, 0), "look = 0"),
         (
-            lambda: looks_to_show(0.0, accuracy=0.9, labels=1, n_before=1, spent=0.001),
+            lambda: days_to_show(0.0, accuracy=0.9, labels_a_week=1, n_weeks=1),
             "fall = 0.0",
         ),
         (lambda: latest_drop([], spent=1.0), "spent = 1.0"),
+        (lambda: sudden_drop([], false_alarms=0.0), "false_alarms = 0.0"),
         (lambda: compare([simple_round(9, 10, 50)], []), "1 rounds, 0 lists"),
         (lambda: compare([simple_round(9, 10, 50)], [[True]]), "different length"),
     ],
@@ -187,22 +189,28 @@ def test_what_cannot_be_is_refused_by_name(call: object, named: str) -> None:
 @pytest.mark.parametrize("labels", [7.3, 60.0, 400.0])
 def test_no_shorter_wait_shows_a_fall(accuracy: float, labels: float) -> None:
     for fall, n_before in itertools.product([0.005, 0.02, 0.1, 0.5], [1, 6, 52]):
-        found = looks_to_show(
-            fall, accuracy=accuracy, labels=labels, n_before=n_before, spent=0.001
-        )
-        shown = (
+        found = days_to_show(fall, accuracy=accuracy, labels_a_week=labels, n_weeks=n_before)
+        by_day = (
             j
-            for j in range(1, 521)
-            if fall >= least_sure_fall(fall, accuracy, labels, n_before=n_before, n_now=j)
+            for j in (1, 2, 3, 4)
+            if fall >= least_sure_fall(fall, accuracy, labels, n_before, j / 7, spent=2.7e-5)
         )
-        assert found == next(shown, None)
+        by_week = (
+            7 * j
+            for j in range(1, 521)
+            if fall
+            >= least_sure_fall(
+                fall, accuracy, labels, n_before, j, spent=0.05 / 52 / len(splits(n_before + j))
+            )
+        )
+        assert found == next(by_day, next(by_week, None))
 
 
 def least_sure_fall(
-    fall: float, accuracy: float, labels: float, *, n_before: int, n_now: int
+    fall: float, accuracy: float, labels: float, n_before: int, n_now: float, *, spent: float
 ) -> float:
-    """What a fall must exceed to be sure, by the formula."""
-    level = 1 - 0.002 / len(splits(n_before + n_now))
+    """What a fall must exceed to be sure, by the formula; the numbers are of weeks."""
+    level = 1 - 2 * spent
     before, now, after = n_before * labels, n_now * labels, accuracy - fall
     low = exact_bounds(accuracy * before, before, level)[0]
     high = exact_bounds(after * now, now, level)[1]
@@ -392,6 +400,27 @@ def test_a_steep_fall_raises_the_alarm_and_no_labels_are_undefined() -> None:
     assert found.n_windows == 2
     assert found.bound > fallen.bound
     assert latest_drop([low], spent=0.001) == Undefined("two windows with labels are needed")
+
+
+def test_the_newest_days_stand_against_all_before_them() -> None:
+    high, low = (Window.of([simple_round(n, 70, 5_000)]) for n in (64, 50))
+    empty = Window.of([])
+    steady = sudden_drop([high] * 8)
+    assert not isinstance(steady, Undefined)
+    assert not steady.alarm
+    found = sudden_drop([*[high] * 28, low, empty, low, low])
+    assert not isinstance(found, Undefined)
+    assert found.alarm
+    assert (found.n_windows, found.n_now, found.n_before) == (3, 210, 28 * 70)
+    fewer = sudden_drop([*[high] * 28, low, low, low], false_alarms=0.001)
+    assert not isinstance(fewer, Undefined)
+    assert fewer.value == found.value
+    assert fewer.bound < found.bound
+    # more days than half of all are never the newest ones
+    short = sudden_drop([high, low, low])
+    assert not isinstance(short, Undefined)
+    assert short.n_windows == 1
+    assert sudden_drop([low, empty]) == Undefined("two days with labels are needed")
 
 
 def test_a_running_interval_before_any_label_is_undefined() -> None:

@@ -22,7 +22,7 @@ from labelloop.measuring.blind_frame import BlindFrame, blind_frame
 from labelloop.measuring.measured_round import MeasuredRound, RoundSummary
 from labelloop.measuring.trend import History, Trend, trend
 
-METHOD_VERSION = 5
+METHOD_VERSION = 6
 """Raise it with every change to what an estimate comes out as: results of another version aren't used."""
 
 _HEAD, _TREND = "head", "trend"

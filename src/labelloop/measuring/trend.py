@@ -1,22 +1,33 @@
-"""The trend: whether the accuracy has fallen, and its mean, tested once a week."""
+"""The trend: whether the accuracy has fallen, tested once a day, and its mean over weeks."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from hashlib import blake2b
+from itertools import groupby
 from math import sqrt
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Undefined
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.statistics.accuracy import share_right
-from labelloop.statistics.drop import Drop, Window, latest_drop, looks_to_show, side
+from labelloop.statistics.drop import (
+    Drop,
+    Window,
+    days_to_show,
+    latest_drop,
+    side,
+    sudden_drop,
+)
 from labelloop.statistics.rounds_sequence import RoundsSequence
 
-WEEK = timedelta(days=7)
-LOOKS_A_YEAR = 52
-MOST_WINDOWS = 52
-"""Weeks that a look goes back to, at most."""
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+WEEKS_A_YEAR = 52
+Windows = Literal["day", "week"]
+MOST: dict[Windows, int] = {"day": 56, "week": 52}
+"""Windows with labels that a look by day or by week goes back to, at most."""
 FALLS = (0.10, 0.05, 0.02)
 """Falls whose delay is told."""
 PRESENT = 8
@@ -25,22 +36,26 @@ TIGHT_AFTER = 8
 """Weeks after which the band of the mean is narrowest for its data."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Look:
-    """One test of whether a model's accuracy fell, made when a week closed.
+    """One test of whether a model's accuracy fell, made when a day closed.
 
     number
         of the looks at this model, from 1
     at
-        when the week closed; only answers given before count
+        when the day closed; only answers given before count
+    by
+        "day" or "week": what the windows of `drop` are. A look is by day; when a week closes it is
+        by day and by week, and this is the surer of the two
     since, rounds
-        the Monday of the first of the newest weeks, which are compared with all weeks before, and
-        the rounds of the newest weeks
+        the first day of the newest windows, which are compared with all before, and the rounds of
+        the newest windows
     """
 
     model: str
     number: int
     at: datetime
+    by: Windows
     since: date
     rounds: tuple[int, ...]
     drop: Drop
@@ -65,10 +80,10 @@ class MeanSoFar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delay:
-    """The number of weeks after which a fall is found in half of all cases; None: more than ten years."""
+    """The number of days after which a fall is found in half of all cases; None: more than ten years."""
 
     fall: float
-    weeks: int | None
+    days: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +99,7 @@ class Trend:
     n_mixed
         rounds that several models served; no look uses them
     next_at
-        when the present week closes
+        when the present day closes
     labels_a_week
         of the watched model at present, as a number of random labels that would be as precise
     """
@@ -104,19 +119,19 @@ class Trend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """The model that was watched when a week closed, and the look that was made then.
+    """The model that was watched when a day closed, and the look that was made then.
 
-    labelled
-        the number of labels of each of its weeks, by the week's Monday
+    seen
+        a digest of how many labels the windows had, by "day" and by "week", at the newest look
     look
         the look that was made, if one was
     rate, delays
-        `labels_a_week` and `delays` of that model then
+        `labels_a_week` and `delays` of that model when the last week closed
     """
 
     at: datetime
     watched: str
-    labelled: tuple[tuple[date, int], ...]
+    seen: dict[Windows, str]
     look: Look | None
     rate: float
     delays: tuple[Delay, ...]
@@ -160,13 +175,14 @@ def trend(
 ) -> tuple[Trend, History]:
     """The looks and means that the regular rounds support, and the history to pass as `known` next time.
 
-    A look is made of each week that has closed, Monday to Sunday in the time zone, of the model that
-    served last, if answers came since the look before. It sees the answers that were there when the
-    week closed: asking again, or late, gives the same looks. In any 52 looks, a year, a false alarm has
-    at most the chance 1 - level, however many models served. A week enters the means when the week
+    A look is made of each day that has closed in the time zone, of the model that served last, if
+    answers came since the look before: the last days against the days before; when a week has closed,
+    Monday to Sunday, the last weeks against the weeks before too. It sees the answers that were there
+    when the day closed: asking again, or late, gives the same looks. In a year of looks a false alarm
+    has at most the chance 1 - level, however many models served. A week enters the means when the week
     after it has closed, with the answers that were there by then.
 
-    Only the draws of weeks that `known` doesn't hold are read.
+    Only draws that what `known` doesn't hold needs are read.
     """
     history = known or History()
     zone = ZoneInfo(timezone)
@@ -190,7 +206,7 @@ def trend(
         looks=looks,
         means=tuple(k.mean for k in settled if k.mean is not None),
         n_mixed=len(regular) - sum(len(line.rounds) for line in lines.values()),
-        next_at=_closing(_monday(now, zone), zone),
+        next_at=_midnight(_day(now, zone) + DAY, zone),
         labels_a_week=present.rate if present else 0.0,
         delays=present.delays if present else (),
         false_alarms_a_year=1 - level,
@@ -200,44 +216,51 @@ def trend(
 
 
 def _closing_of(line: "_Line", at: datetime, before: Sequence[Closing], level: float) -> Closing:
-    found = line.windows(at)
-    windows = [w for _, w in found]
-    labelled = tuple((week, w.n) for week, w in found)
-    seen = next((c.labelled for c in reversed(before) if c.watched == line.model), None)
-    look: Look | None = None
-    if seen != labelled:
-        said = latest_drop(windows, spent=(1 - level) / LOOKS_A_YEAR)
+    last = next((c for c in reversed(before) if c.watched == line.model), None)
+    seen = dict(last.seen) if last else {}
+    rate, delays = (last.rate, last.delays) if last else (0.0, ())
+    looks: list[Look] = []
+    steps: tuple[Windows, ...] = ("day", "week") if line.closes_a_week(at) else ("day",)
+    for by in steps:
+        found = line.windows(at, by)
+        windows = [w for _, w in found]
+        digest = _digest([(first, w.n) for first, w in found])
+        if seen.get(by) == digest:
+            continue  # no answer came since
+        seen[by] = digest
+        if by == "day":
+            said = sudden_drop(windows, false_alarms=1 - level)
+        else:
+            said = latest_drop(windows, spent=(1 - level) / WEEKS_A_YEAR)
+            rate, delays = _delays(windows if len(windows) > 1 else [], level)
         if not isinstance(said, Undefined):
             since = found[-said.n_windows][0]
-            look = Look(
-                model=line.model,
-                number=1 + sum(c.look is not None and c.look.model == line.model for c in before),
-                at=at,
-                since=since,
-                rounds=line.numbers(since, at),
-                drop=said,
-            )
-    rate, delays = _delays(windows if len(windows) > 1 else [], level)
-    return Closing(
-        at=at, watched=line.model, labelled=labelled, look=look, rate=rate, delays=delays
-    )
+            number = 1 + sum(c.look is not None and c.watched == line.model for c in before)
+            rounds = line.numbers(since, at, by)
+            looks.append(Look(line.model, number, at, by, since, rounds, said))
+    surer = max(looks, key=lambda look: look.drop.bound, default=None)
+    return Closing(at=at, watched=line.model, seen=seen, look=surer, rate=rate, delays=delays)
+
+
+def _digest(labelled: object) -> str:
+    return blake2b(repr(labelled).encode(), digest_size=8).hexdigest()
 
 
 class _Line:
-    """The rounds that one model served alone, by week."""
+    """The rounds that one model served alone, by day."""
 
     def __init__(self, model: str, zone: ZoneInfo) -> None:
         self.model = model
         self.zone = zone
         self.rounds: list[MeasuredRound] = []
-        self.weeks: dict[date, list[MeasuredRound]] = {}
+        self.days: dict[date, list[MeasuredRound]] = {}
         self._labelled: dict[date, list[datetime]] = {}
         self._held: dict[date, Window] = {}
 
     def add(self, served: MeasuredRound) -> None:
-        week = _monday(served.round.created_at, self.zone)
+        day = _day(served.round.created_at, self.zone)
         self.rounds.append(served)
-        self.weeks.setdefault(week, []).append(served)
+        self.days.setdefault(day, []).append(served)
 
     def served_before(self, at: datetime) -> tuple[datetime, int]:
         """When its newest round before `at` was drawn, and the number of that round, which breaks ties."""
@@ -245,36 +268,51 @@ class _Line:
         last = max(past, key=lambda r: r.round, default=None)
         return (last.created_at, last.round) if last else (datetime.min.replace(tzinfo=UTC), 0)
 
-    def numbers(self, since: date, at: datetime) -> tuple[int, ...]:
-        """The numbers of its rounds in weeks from `since` on that closed by `at`."""
+    def closes_a_week(self, at: datetime) -> bool:
+        """Whether the day that closed at `at` was a Sunday."""
+        return _day(at, self.zone).weekday() == 0
+
+    def numbers(self, since: date, at: datetime, by: Windows) -> tuple[int, ...]:
+        """The numbers of its rounds in windows from `since` on that closed by `at`."""
         return tuple(
             r.round.round
-            for week, rounds in self.weeks.items()
-            if week >= since and _closing(week, self.zone) <= at
+            for day, rounds in self.days.items()
+            if day >= since and self._closes(day, by) <= at
             for r in rounds
         )
 
-    def windows(self, at: datetime) -> list[tuple[date, Window]]:
-        """Its newest weeks that closed by `at` and had labels before `at`, with these labels."""
+    def windows(self, at: datetime, by: Windows) -> list[tuple[date, Window]]:
+        """Its newest windows that closed by `at` and had labels before `at`, with these labels.
+
+        Each with its first day, oldest first.
+        """
+        closed = (day for day in reversed(self.days) if self._closes(day, by) <= at)
         found: list[tuple[date, Window]] = []
-        for week in reversed(self.weeks):
-            if _closing(week, self.zone) <= at:
-                window = self._window(week, at)
-                if window.n:
-                    found.append((week, window))
-                if len(found) == MOST_WINDOWS:
-                    break
+        for first, days in groupby(closed, _monday if by == "week" else None):
+            parts = [w for w in (self._window(day, at) for day in days) if w.n]
+            if parts:
+                found.append((first, Window.joined(parts[::-1])))
+            if len(found) == MOST[by]:
+                break
         return found[::-1]
 
-    def _window(self, week: date, at: datetime) -> Window:
-        if week not in self._labelled:
-            draws = (d for r in self.weeks[week] for d in r.frame.draws)
-            self._labelled[week] = sorted(d.labelled_at for d in draws if d.labelled_at is not None)
-        n = bisect_left(self._labelled[week], at)
-        if week not in self._held or self._held[week].n != n:
-            frames = [r.frame.as_of(at) for r in self.weeks[week]]
-            self._held[week] = Window.of([f.blind_round() for f in frames if f.n_reached])
-        return self._held[week]
+    def weeks(self) -> Iterator[tuple[date, list[MeasuredRound]]]:
+        """Its rounds by week, oldest first, each week with its Monday."""
+        for monday, days in groupby(self.days, _monday):
+            yield monday, [r for day in days for r in self.days[day]]
+
+    def _closes(self, day: date, by: Windows) -> datetime:
+        return _midnight(_monday(day) + WEEK if by == "week" else day + DAY, self.zone)
+
+    def _window(self, day: date, at: datetime) -> Window:
+        if day not in self._labelled:
+            draws = (d for r in self.days[day] for d in r.frame.draws)
+            self._labelled[day] = sorted(d.labelled_at for d in draws if d.labelled_at is not None)
+        n = bisect_left(self._labelled[day], at)
+        if day not in self._held or self._held[day].n != n:
+            frames = [r.frame.as_of(at) for r in self.days[day]]
+            self._held[day] = Window.of([f.blind_round() for f in frames if f.n_reached])
+        return self._held[day]
 
 
 def _lines(rounds: Sequence[MeasuredRound], zone: ZoneInfo) -> dict[str, _Line]:
@@ -286,31 +324,35 @@ def _lines(rounds: Sequence[MeasuredRound], zone: ZoneInfo) -> dict[str, _Line]:
     return lines
 
 
-def _monday(at: datetime, zone: ZoneInfo) -> date:
-    day = at.astimezone(zone).date()
+def _day(at: datetime, zone: ZoneInfo) -> date:
+    return at.astimezone(zone).date()
+
+
+def _monday(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def _closing(week: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(week + WEEK, time(), zone).astimezone(UTC)
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    """When the day begins."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def _closings(
     rounds: Sequence[MeasuredRound], zone: ZoneInfo, now: datetime, after: datetime | None
 ) -> Iterator[datetime]:
-    """When each week closed, from the first round with a single model on, or from `after` on."""
+    """When each day closed, from the first round with a single model on, or from `after` on."""
     first = min((r.round.created_at for r in rounds if len(r.summary.models) == 1), default=now)
-    week = _monday(first if after is None else after, zone)
-    while (at := _closing(week, zone)) <= now:
+    day = _day(first if after is None else after, zone)
+    while (at := _midnight(day + DAY, zone)) <= now:
         yield at
-        week += WEEK
+        day += DAY
 
 
 def _settled(line: _Line, history: History, now: datetime, level: float) -> Iterator[Settled]:
     known = {k.week: k for k in history.settled if k.model == line.model}
     sequence: RoundsSequence | None = None
-    for week, rounds in line.weeks.items():
-        at = _closing(week + WEEK, line.zone)
+    for week, rounds in line.weeks():
+        at = _midnight(week + 2 * WEEK, line.zone)
         if at > now:
             return
         if week in known:
@@ -350,12 +392,12 @@ def _delays(windows: Sequence[Window], level: float) -> tuple[float, tuple[Delay
     return rate, tuple(
         Delay(
             fall=fall,
-            weeks=looks_to_show(
+            days=days_to_show(
                 fall,
                 accuracy=accuracy,
-                labels=rate,
-                n_before=len(windows),
-                spent=(1 - level) / LOOKS_A_YEAR,
+                labels_a_week=rate,
+                n_weeks=len(windows),
+                false_alarms=1 - level,
             ),
         )
         for fall in FALLS

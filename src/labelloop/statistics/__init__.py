@@ -8,7 +8,14 @@ from labelloop.statistics.certify_counts import CountsCertificate, ListCounts, c
 from labelloop.statistics.classes import ClassRow, ClassTable, by_class
 from labelloop.statistics.compare import Difference, Verdict, compare
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
-from labelloop.statistics.drop import Drop, Window, latest_drop, level_spent, looks_to_show
+from labelloop.statistics.drop import (
+    Drop,
+    Window,
+    days_to_show,
+    latest_drop,
+    level_spent,
+    sudden_drop,
+)
 from labelloop.statistics.frame import BlindRound, Frame
 from labelloop.statistics.people import Missed, assuming_errors, missed
 from labelloop.statistics.risk import RiskModel
@@ -43,11 +50,12 @@ __all__ = [
     "certify",
     "certify_counts",
     "compare",
+    "days_to_show",
     "latest_drop",
     "level_spent",
-    "looks_to_show",
     "missed",
     "pooled",
+    "sudden_drop",
     "uniform_accuracy",
     "wilson",
 ]

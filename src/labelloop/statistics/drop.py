@@ -1,4 +1,4 @@
-"""A test for a fall of the accuracy, which may be repeated after every window."""
+"""Tests for a fall of the accuracy, which may be repeated after every week and every day."""
 
 import math
 from bisect import bisect_left
@@ -87,6 +87,22 @@ class Window:
         """How many labels there are."""
         return int(self.drawn.score.size)
 
+    @classmethod
+    def joined(cls, windows: Sequence["Window"]) -> "Window":
+        """Some windows, at least one, as one."""
+        score, risk, inclusion = (
+            np.concatenate([getattr(w.drawn, name) for w in windows])
+            for name in ("score", "risk", "inclusion")
+        )
+        n, frame_risk, chances = (
+            np.concatenate([getattr(w.cells, name) for w in windows])
+            for name in ("n", "risk", "inclusion")
+        )
+        return cls(
+            Labelled(score, np.zeros(score.size), risk, inclusion),
+            Cells(n, np.zeros(n.size), frame_risk, chances),
+        )
+
 
 def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
     """Whether the accuracy fell at some time: the newest 1, 2, 4, ... windows against all before.
@@ -119,11 +135,52 @@ def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
     if len(used) < 2:
         return Undefined("two windows with labels are needed")
     sizes = splits(len(used))
-    found = [
-        _drop(side(used[:-size]), side(used[-size:]), spent / len(sizes), size) for size in sizes
-    ]
-    surest = max(found, key=lambda one: (one.bound, one.value))
-    return replace(surest, spent=spent)
+    return replace(_surest(used, sizes, spent / len(sizes)), spent=spent)
+
+
+NEWEST_DAYS = (1, 2, 3, 4)
+"""How many of the newest days a look by day compares with the days before."""
+
+SPENT_BY_DAY = 5.4e-4
+"""The part of a year's chance of a false alarm that each comparison of a look by day may spend.
+
+Set by simulation, so that a look a day together with a look a week (`latest_drop`, each with a 52nd
+of that chance) raises a false alarm in at most the stated share of years: `bench/alarm.py`.
+"""
+
+
+def sudden_drop(days: Sequence[Window], *, false_alarms: float = 0.05) -> Drop | Undefined:
+    """Whether the accuracy fell in the last days: the newest 1, 2, 3, 4 days against all before.
+
+    It finds a deep fall within days; `latest_drop` by week finds a slow or small one. Estimand,
+    assumptions and bounds are those of `latest_drop`.
+
+    false_alarms
+        the chance of a false alarm in 365 looks by day and 52 by week, however many models they
+        watch. Looks at neighbouring days share most of their labels, so what each may spend is not
+        their even part of it but `SPENT_BY_DAY`, found by simulation.
+
+    Days without a label are passed over.
+
+    Raises:
+        ArgumentError: false_alarms outside (0, 1).
+    """
+    if not 0 < false_alarms < 1:
+        raise ArgumentError(
+            f"false_alarms = {false_alarms}: expected a number in (0, 1)",
+            remedy="0.05 for one false alarm in 20 years",
+        )
+    used = [w for w in days if w.n]
+    sizes = [size for size in NEWEST_DAYS if size <= len(used) // 2]
+    if not sizes:
+        return Undefined("two days with labels are needed")
+    return _surest(used, sizes, SPENT_BY_DAY * false_alarms)
+
+
+def _surest(used: Sequence[Window], sizes: Sequence[int], spent: float) -> Drop:
+    """The split whose fall is surest; each may spend `spent`."""
+    found = [_drop(side(used[:-size]), side(used[-size:]), spent, size) for size in sizes]
+    return max(found, key=lambda one: (one.bound, one.value))
 
 
 def splits(n_windows: int) -> list[int]:
@@ -135,40 +192,50 @@ def splits(n_windows: int) -> list[int]:
     return [1 << i for i in range(max(0, n_windows // 2).bit_length())]
 
 
-def looks_to_show(
-    fall: float, *, accuracy: float, labels: float, n_before: int, spent: float
+def days_to_show(
+    fall: float, *, accuracy: float, labels_a_week: float, n_weeks: int, false_alarms: float = 0.05
 ) -> int | None:
-    """The number of windows after which a fall is found with probability 1/2; None: more than 520.
+    """The days after which a look a day and a look a week find a fall, with probability 1/2.
+
+    None: more than ten years.
 
     fall, accuracy
         the size of the fall, and the accuracy before it
-    labels, n_before
-        labels a window (their effective number), and windows before the fall
-    spent
-        the chance of a false alarm that each look allows itself
+    labels_a_week, n_weeks
+        labels a week (their effective number), and weeks before the fall
+    false_alarms
+        the chance of a false alarm in a year
 
     Raises:
-        ArgumentError: a fall outside (0, accuracy], labels or n_before not above 0.
+        ArgumentError: a fall outside (0, accuracy], labels_a_week or n_weeks not above 0.
 
-    >>> looks_to_show(0.04, accuracy=0.9, labels=200, n_before=52, spent=0.05 / 52)
-    5
+    >>> days_to_show(0.04, accuracy=0.9, labels_a_week=200, n_weeks=52)
+    35
+    >>> days_to_show(0.1, accuracy=0.9, labels_a_week=490, n_weeks=52)
+    3
     """
-    if not 0 < fall <= accuracy <= 1 or not labels > 0 or n_before < 1:
+    if not 0 < fall <= accuracy <= 1 or not labels_a_week > 0 or n_weeks < 1:
         raise ArgumentError(
-            f"fall = {fall}, accuracy = {accuracy}, labels = {labels}, n_before = {n_before}: "
-            "expected 0 < fall <= accuracy <= 1, labels above 0 and a window before",
+            f"fall = {fall}, accuracy = {accuracy}, labels_a_week = {labels_a_week}, "
+            f"n_weeks = {n_weeks}: expected 0 < fall <= accuracy <= 1, labels above 0 and a week "
+            "before",
             remedy="0.04, 0.9, 200 and 52, say",
         )
-    before = n_before * labels
-    for n_splits, waits in groupby(range(1, 521), lambda j: len(splits(n_before + j))):
-        level = 1 - 2 * spent / n_splits
-        low = exact_bounds(accuracy * before, before, level)[0]
-        shows = partial(_shows, fall, accuracy - low, accuracy - fall, labels, level)
+    before, after = n_weeks * labels_a_week, accuracy - fall
+    level = 1 - 2 * SPENT_BY_DAY * false_alarms
+    below = accuracy - exact_bounds(accuracy * before, before, level)[0]
+    for n_days in NEWEST_DAYS:
+        if _shows(fall, below, after, labels_a_week / 7, level, n_days):
+            return n_days
+    for n_splits, waits in groupby(range(1, 521), lambda j: len(splits(n_weeks + j))):
+        level = 1 - 2 * false_alarms / 52 / n_splits
+        below = accuracy - exact_bounds(accuracy * before, before, level)[0]
+        shows = partial(_shows, fall, below, after, labels_a_week, level)
         # at one level a longer wait only sharpens the view: halve the waits instead of trying each
         alike = list(waits)
         found = bisect_left(alike, True, key=shows)
         if found < len(alike):
-            return alike[found]
+            return 7 * alike[found]
     return None
 
 
@@ -191,21 +258,9 @@ class Side:
 
 def side(windows: Sequence[Window]) -> Side:
     """The accuracy behind windows that have labels, all of them as one stratum."""
-    score, risk, inclusion = (
-        np.concatenate([getattr(w.drawn, name) for w in windows])
-        for name in ("score", "risk", "inclusion")
-    )
-    n, frame_risk, chances = (
-        np.concatenate([getattr(w.cells, name) for w in windows])
-        for name in ("n", "risk", "inclusion")
-    )
-    found = share_by_fewer(
-        Labelled(score, np.zeros(score.size), risk, inclusion),
-        Cells(n, np.zeros(n.size), frame_risk, chances),
-        level=0.95,
-        fresh=True,
-    )
-    return Side(found.value, found.n_effective, int(score.size))
+    together = Window.joined(windows)
+    found = share_by_fewer(together.drawn, together.cells, level=0.95, fresh=True)
+    return Side(found.value, found.n_effective, together.n)
 
 
 def _drop(before: Side, now: Side, spent: float, n_windows: int) -> Drop:

@@ -86,12 +86,13 @@ def fallen(look: "Look") -> str:
     >>> from labelloop.statistics import Drop
     >>> found = Drop(alarm=True, value=0.081, bound=0.012, before=0.921, now=0.84, n_before=900,
     ...              n_now=200, n_windows=1, spent=0.001)
-    >>> fallen(Look(model="v2", number=9, at=datetime(2026, 10, 12, tzinfo=UTC),
-    ...             since=date(2026, 10, 5), rounds=(61,), drop=found))
+    >>> at = datetime(2026, 10, 12, tzinfo=UTC)
+    >>> fallen(Look("v2", 9, at, "week", date(2026, 10, 5), rounds=(61,), drop=found))
     'the accuracy of v2 has fallen since the week of 5 Oct: by 8.1 points, surely more than 1.2'
     """
+    since = "the week of " if look.by == "week" else ""
     return (
-        f"the accuracy of {look.model} has fallen since the week of {day(look.since)}: by "
+        f"the accuracy of {look.model} has fallen since {since}{day(look.since)}: by "
         f"{points(look.drop.value)}, surely more than {100 * look.drop.bound:.1f}"
     )
 
@@ -103,7 +104,7 @@ def over_time(trend: "Trend", timezone: str) -> Iterator[str]:
     if trend.delays:
         shown = ", of ".join(
             f"{points(d.fall)} "
-            + (f"after about {counted(d.weeks, 'week')}" if d.weeks else "not within ten years")
+            + (f"after about {_days(d.days)}" if d.days else "not within ten years")
             for d in trend.delays
         )
         n = counted(round(trend.labels_a_week), "label")
@@ -124,19 +125,19 @@ def _looked(trend: "Trend", zone: ZoneInfo) -> str:
         f"{trend.false_alarms_a_year:.2g} at most."
     )
     if latest is None:
-        why = "two closed weeks with blind labels of one model are needed"
+        why = "two closed days with blind labels of one model are needed"
         if trend.model is None and trend.n_mixed:
             why += ", and each round so far was served by several"
         return f"Has the accuracy fallen? No look yet: {why}. {after}"
     d = latest.drop
     against = (
-        f"{percent(d.now)} in the last {_last(d.n_windows)}, {percent(d.before)} before "
+        f"{percent(d.now)} in the last {_last(latest)}, {percent(d.before)} before "
         f"(n = {d.n_now:,} and {d.n_before:,})"
     )
     if alarm is None:
         return (
-            f"No fall of {latest.model} is sure at {latest.number:,} weekly "
-            f"look{'' if latest.number == 1 else 's'}. On {_on(latest.at, zone)}: {against}. {after}"
+            f"No fall of {latest.model} is sure at "
+            f"{counted(latest.number, 'look')}. On {_on(latest.at, zone)}: {against}. {after}"
         )
     said = fallen(alarm)
     found = f"{said[0].upper()}{said[1:]} points. It was found on {_on(alarm.at, zone)}"
@@ -150,8 +151,13 @@ def _on(at: datetime, zone: ZoneInfo) -> str:
     return f"{local:%a} {local.day} {local:%b %Y}"
 
 
-def _last(n: int) -> str:
-    return "week" if n == 1 else counted(n, "week")
+def _last(look: "Look") -> str:
+    n = look.drop.n_windows
+    return look.by if n == 1 else counted(n, look.by)
+
+
+def _days(n: int) -> str:
+    return counted(n, "day") if n % 7 else counted(n // 7, "week")
 
 
 def starting_point(r: "Plan") -> list[str]:

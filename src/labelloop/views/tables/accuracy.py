@@ -138,14 +138,14 @@ def _numbers(e: Estimate | Undefined) -> tuple[str, str, str]:
 
 
 def looks(m: "Measured", timezone: str) -> Table:
-    """The newest weekly looks: has the accuracy fallen?"""
+    """The newest looks: has the accuracy fallen?"""
     found = m.trend.looks
     zone = ZoneInfo(timezone)
     rows = tuple(
         (
             k.at.astimezone(zone).date().isoformat(),
             k.model,
-            "week" if k.drop.n_windows == 1 else counted(k.drop.n_windows, "week"),
+            k.by if k.drop.n_windows == 1 else counted(k.drop.n_windows, k.by),
             percent(k.drop.before),
             percent(k.drop.now),
             f"{100 * k.drop.value:+.1f}",
@@ -157,7 +157,7 @@ def looks(m: "Measured", timezone: str) -> Table:
     )
     of = f", the newest {MOST_LOOKS} of {len(found):,}" if len(found) > MOST_LOOKS else ""
     return Table(
-        title=f"Has the accuracy fallen? Weekly looks{of}",
+        title=f"Has the accuracy fallen? A look a day{of}",
         columns=(
             *names("on", "model", "the last"),
             *numbers("before", "now", "fall, points", "surely above", "labels now", "verdict"),
