@@ -240,7 +240,7 @@ def test_what_was_never_written_is_neither_whole_nor_committed(log: PredictionLo
     path = log.write_batch(1, "predictions", [prediction("a")], NOON)
     gone = path.replace("000000000001", "000000000002")
     assert not log.is_whole(gone, 1)
-    with pytest.raises(LogError, match="no whole batch"):
+    with pytest.raises(LogError, match="isn't a complete batch"):
         log.commit_batch(2, "predictions", gone)
 
 
@@ -984,7 +984,7 @@ def test_a_batch_that_was_not_committed_is_given_up_by_erasing(log: PredictionLo
     path = log.write_batch(1, "predictions", [prediction("a"), prediction("b")], NOON)
     log.erase(["a"], allowed=lambda: None)
     assert not log.is_whole(path, 2)
-    with pytest.raises(LogError, match="no whole batch"):
+    with pytest.raises(LogError, match="isn't a complete batch"):
         log.commit_batch(1, "predictions", path)
 
 

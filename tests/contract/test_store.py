@@ -289,7 +289,7 @@ def test_a_prefix_that_matches_nothing_is_named(bench: Bench) -> None:
         (bench.uri("images"), ["imges"]),
     )
     for uri, prefixes in wrong:
-        with pytest.raises(StoreDenied, match=r"nothing lies below .*imges/") as caught:
+        with pytest.raises(StoreDenied, match=r"imges/") as caught:
             keys(bench.open(uri, prefixes=prefixes))
         assert "prefixes" in caught.value.remedy
     both = bench.open(bench.root, prefixes=["images/", "later/"])

@@ -73,7 +73,7 @@ def test_cors_rules_without_label_studio_are_named(filled: Project, s3: "S3Clien
     [
         ('blind_uri = "s3://no-such-blind-bucket"', "blind copies", "there is no such bucket"),
         ('uri = "s3://no-such-bucket"', "access", "there is no such bucket"),
-        ('secret_key = "wrong"', "access", "the secret key does not fit"),
+        ('secret_key = "wrong"', "access", "the secret key doesn't belong"),
         ('endpoint_url = "http://127.0.0.1:9"', "store", "no connection"),
     ],
 )

@@ -224,7 +224,7 @@ def test_a_limit_of_a_proxy_is_named_and_nothing_was_carried_out(
     connect: Connect, fake: Stub
 ) -> None:
     fake.answer = lambda _: Reply(413, b"<html>413 Request Entity Too Large</html>")
-    with pytest.raises(RequestTooLarge, match=r"takes no request of \d+ bytes") as caught:
+    with pytest.raises(RequestTooLarge, match=r"refused a request of \d+ bytes") as caught:
         connect(fake.url).import_tasks(1, TASKS)
     assert "client_max_body_size" in caught.value.remedy
 

@@ -87,7 +87,7 @@ def test_keys_and_region_are_found_in_a_profile(
     else:
         access = replace(anonymous, profile="food")
     assert "eu-central-2" in assert_all_works(access, full)
-    with pytest.raises(StoreDenied, match="not known"):
+    with pytest.raises(StoreDenied, match="doesn't know the access key"):
         list(S3Store(f"s3://{full}", replace(anonymous, profile="default")).objects())
 
 
@@ -115,7 +115,7 @@ def test_a_temporary_key_takes_its_session_token_along(
         for shown in (repr(access), str(store)):
             assert token not in shown
             assert lent["SecretAccessKey"] not in shown
-    with pytest.raises(StoreDenied, match=r"is not known|is not valid"):
+    with pytest.raises(StoreDenied, match=r"doesn't know the access key|is not valid"):
         list(S3Store(f"s3://{full}", replace(temporary, session_token="made-up")).objects())
 
 
@@ -278,7 +278,7 @@ def test_a_server_that_knows_no_virtual_hosts_names_the_setting(
 def test_an_endpoint_that_names_the_bucket_already_is_told(virtual: S3Access, full: str) -> None:
     port = (virtual.endpoint_url or "").rpartition(":")[2]
     doubled = replace(virtual, endpoint_url=f"http://{full}.s3.localhost:{port}", addressing="path")
-    with pytest.raises(StoreDenied, match="as if the bucket were an object") as caught:
+    with pytest.raises(StoreDenied, match="took the bucket for an object") as caught:
         list(S3Store(f"s3://{full}", doubled, attempts=1).objects())
     assert "without the bucket" in caught.value.remedy
 

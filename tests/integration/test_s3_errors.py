@@ -102,7 +102,7 @@ def test_an_unknown_access_key_is_named_as_such(
 ) -> None:
     s3.put_object(Bucket=bucket, Key="a.png")
     store = open_store(access_key="nobody", secret_key="never-show-this")
-    assert_all_raise(store, bucket, StoreDenied, "access key is not known", "access_key")
+    assert_all_raise(store, bucket, StoreDenied, "doesn't know the access key", "access_key")
 
 
 @pytest.mark.mistake("key-rotated")
@@ -111,7 +111,7 @@ def test_a_wrong_secret_is_told_from_a_wrong_key(
 ) -> None:
     s3.put_object(Bucket=bucket, Key="a.png")
     store = open_store(secret_key="never-show-this")
-    assert_all_raise(store, bucket, StoreDenied, "secret key does not fit", "secret_key")
+    assert_all_raise(store, bucket, StoreDenied, "secret key doesn't belong", "secret_key")
 
 
 @pytest.mark.mistake("bucket-missing")
@@ -189,7 +189,7 @@ def test_a_failing_server_may_be_asked_again(open_store: Opens, bucket: str, cod
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
     with answering(503, body.encode(), "application/xml") as url:
         store = open_store(endpoint_url=url)
-        assert_all_raise(store, bucket, StoreUnavailable, code, "try again")
+        assert_all_raise(store, bucket, StoreUnavailable, code, "run again")
 
 
 def test_a_missing_right_names_the_rights_that_are_needed(open_store: Opens, bucket: str) -> None:
@@ -233,7 +233,7 @@ def test_without_any_credentials_it_says_where_to_put_them(
 
 @pytest.mark.parametrize("uri", ["production", "http://production", "s3:///key", "s3://"])
 def test_what_is_no_s3_uri_is_refused_at_once(open_store: Opens, uri: str) -> None:
-    with pytest.raises(ConfigError, match="no S3 uri"):
+    with pytest.raises(ConfigError, match="isn't an S3 URI"):
         open_store(uri)
 
 

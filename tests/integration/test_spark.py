@@ -166,7 +166,7 @@ def test_executors_killed_in_mid_query_change_no_draw(
 @pytest.mark.parametrize(
     ("master", "path", "said"),
     [
-        ("local[2]", "/nowhere", "needs Java 17 or newer, and there is no java here"),
+        ("local[2]", "/nowhere", "needs Java 17 or newer, and no `java` was found"),
         ("spark://127.0.0.1:1", None, "no Spark master answers at spark://127.0.0.1:1"),
     ],
 )

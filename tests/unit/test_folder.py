@@ -293,7 +293,7 @@ def test_an_empty_folder_is_taken_for_a_disk_that_is_not_mounted(home: Home) -> 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     store = FolderStore((tmp_path / "production").as_uri())
-    with pytest.raises(StoreDenied, match=r"production/'.*no such folder") as caught:
+    with pytest.raises(StoreDenied, match=r"production/'.*doesn't exist") as caught:
         list(store.objects())
     assert "s3://" in caught.value.remedy
 
@@ -312,7 +312,7 @@ def test_copies_need_their_folder(home: Home) -> None:
 
 @pytest.mark.parametrize("uri", ["inputs", "file://inputs", "file:///a%00b"])
 def test_what_names_no_folder_is_refused_at_once(uri: str) -> None:
-    with pytest.raises(ConfigError, match="names no folder"):
+    with pytest.raises(ConfigError, match="isn't the name of a folder"):
         FolderStore(uri)
 
 

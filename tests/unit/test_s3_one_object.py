@@ -87,7 +87,7 @@ def objects(keys: list[str]) -> list[StoredObject]:
     [
         (error("AccessDenied"), r"access is denied \(AccessDenied\)"),
         (error("InvalidObjectState"), "archived"),
-        (EMPTY, "not S3's"),
+        (EMPTY, "doesn't come from S3"),
         (CUT, "the server failed"),
     ],
     ids=["denied", "archived", "empty", "cut"],
@@ -126,7 +126,7 @@ def test_a_server_that_answers_nothing_it_should_stops(stub: Stub) -> None:
     store = bucket(stub, keys, EMPTY)
     known = stub.answer
     stub.answer = lambda a: EMPTY if a.query == "tagging" else known(a)
-    with pytest.raises(StoreUnavailable, match="not S3's"):
+    with pytest.raises(StoreUnavailable, match="doesn't come from S3"):
         list(store.tags(objects(keys)))
 
 

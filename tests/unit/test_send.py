@@ -631,7 +631,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts(drawn: World) -> None:
 def test_a_task_that_is_too_large_alone_waits_and_the_limit_is_named(drawn: World) -> None:
     drawn.annotator.most_bytes = 40
     n = len(drawn.draws())
-    with pytest.raises(InputTooLarge, match="takes no request of") as caught:
+    with pytest.raises(InputTooLarge, match="refused a request of") as caught:
         drawn.loop.send()
     assert caught.value.remedy == "raise its most_bytes"
     assert drawn.states() == {TaskState.DRAWN: n}

@@ -200,7 +200,7 @@ class MemoryAnnotator:
         size = len(json.dumps([dict(task.data) for task in tasks]))
         if self.most_bytes is not None and size > self.most_bytes:
             raise RequestTooLarge(
-                f"it takes no request of {size} bytes", remedy="raise its most_bytes"
+                f"it refused a request of {size} bytes as too large", remedy="raise its most_bytes"
             )
         kind = self._projects[project_ref].spec.kind
         if any(kind not in task.data for task in tasks):

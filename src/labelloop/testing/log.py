@@ -135,7 +135,7 @@ class MemoryLog:
         """
         written = self._written.get(path)
         if written is None or written.kind != kind:
-            raise LogError(f"no whole batch of {kind} stands at {path}")
+            raise LogError(f"{path} isn't a complete batch of {kind}")
         if self._visible.setdefault((kind, batch), path) != path:
             raise LogError(f"batch {batch} of {kind} is in the log already")
 

@@ -299,8 +299,8 @@ class MemoryStore:
     def _check_prefix(self, root: str) -> None:
         if not any(uri.startswith(root) for uri in self.objects_by_uri):
             raise StoreDenied(
-                f"nothing lies below {root!r}",
-                remedy="correct uri or prefixes, or put something there",
+                f"there is no object below {root!r}",
+                remedy="correct uri or prefixes, or put an object there",
             )
 
     def _listed(self, uri: str) -> StoredObject:

@@ -56,7 +56,7 @@ def path_of(uri: str) -> str:
     path = os.fsdecode(unquote_to_bytes(uri.removeprefix(SCHEME)))
     if not uri.startswith(SCHEME) or not path.startswith("/") or "\0" in path:
         raise ConfigError(
-            f"{uri!r} names no folder", remedy="write it as file:///absolute/path, or as a path"
+            f"{uri!r} isn't the name of a folder", remedy="write a path, or file:///absolute/path"
         )
     return path
 

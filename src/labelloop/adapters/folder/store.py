@@ -210,9 +210,10 @@ class FolderStore:
         body = self.read(uri, content_hash=content_hash)
         if len(body) > INLINE_BYTES:
             raise InputTooLarge(
-                f"{path} has {len(body):,} bytes, and {INLINE_BYTES:,} at most travel inside a task",
-                remedy="let a web server, or the annotator, serve the folder, and set "
-                "public_endpoint_url in [store]: docs/how-to/folder.md shows how",
+                f"{path} has {len(body):,} bytes, which is too large to be sent inside a task (at "
+                f"most {INLINE_BYTES:,})",
+                remedy="serve the folder by a web server or by Label Studio, and set public_endpoint_url "
+                "in [store]: docs/how-to/folder.md shows how",
             )
         return f"data:{content_type(path, body)};base64,{b64encode(body).decode()}"
 
@@ -301,9 +302,9 @@ class FolderStore:
     def _check_standing(self, place: Path) -> None:
         if not place.is_dir():
             raise StoreDenied(
-                f"nothing lies below {f'{place}/'!r}: there is no such folder",
-                remedy="check uri, prefixes and blind_uri in [store], or make it; a bucket is "
-                "written s3://NAME",
+                f"the folder {f'{place}/'!r} doesn't exist",
+                remedy="check uri, prefixes and blind_uri in [store], or create the folder; for a bucket "
+                "write s3://NAME",
             )
 
     def _check_mounted(self, path: Path) -> None:
@@ -312,8 +313,8 @@ class FolderStore:
         self._check_standing(place)
         if not any(place.iterdir()):
             raise StoreUnavailable(
-                f"{place} is empty, and was not: is a disk not mounted?",
-                remedy="mount it; if the folder is meant to be empty, put any file there",
+                f"{place} is empty now, and held files before: perhaps a disk isn't mounted",
+                remedy="mount the disk; if the folder should be empty, put any file into it",
             )
 
     @contextmanager
@@ -323,18 +324,20 @@ class FolderStore:
             yield
         except Outside as exc:
             raise StoreDenied(
-                f"{doing} {path} failed: {exc}", remedy="only files inside the folder are read"
+                f"{doing} {path} failed: {exc}",
+                remedy="replace the link by the file: labelloop reads only files inside the folder",
             ) from exc
         except (FileNotFoundError, NotADirectoryError) as exc:
             self._check_standing(self._root)
             raise StoreDenied(
-                f"nothing lies below {f'{path}/'!r}: there is no such folder",
-                remedy="correct uri or prefixes in [store], or make the folder",
+                f"the folder {f'{path}/'!r} doesn't exist",
+                remedy="correct uri or prefixes in [store], or create the folder",
             ) from exc
         except PermissionError as exc:
             raise StoreDenied(
                 f"{doing} {exc.filename or path} failed: {exc.strerror}",
-                remedy="let the account that runs labelloop read the inputs and write the copies",
+                remedy="give the user that runs labelloop the right to read the inputs and to write the "
+                "copies",
             ) from exc
         except OSError as exc:
             raise StoreUnavailable(
@@ -360,8 +363,8 @@ def _gone(path: Path) -> InputGone:
 
 def _changed(path: Path) -> InputChanged:
     return InputChanged(
-        f"{path} holds another content than when it was indexed",
-        remedy="put back what was there, or leave the sample out",
+        f"the content of {path} has changed since it was indexed",
+        remedy="restore the old content, or accept that this sample is left out",
     )
 
 

@@ -40,5 +40,5 @@ def view(
         # the whole URL is a signed one, and stays out of messages
         raise StoreUnavailable(
             f"nothing answers at {parts.scheme}://{parts.netloc}: {exc or type(exc).__name__}",
-            remedy="check public_endpoint_url in [store], and what stands between",
+            remedy="check public_endpoint_url in [store], and the proxies and firewalls on the way",
         ) from exc

@@ -100,7 +100,7 @@ def batches_at(io: "FileIO", path: str) -> Mapping[int, int]:
     if said is None:
         raise LogError(
             f"{path} doesn't say which batches it holds",
-            remedy="it was not written by labelloop; take it out of the warehouse",
+            remedy="labelloop didn't write this file; move it out of the warehouse",
         )
     return {int(batch): n_rows for batch, n_rows in json.loads(said).items()}
 

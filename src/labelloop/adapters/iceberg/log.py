@@ -173,7 +173,8 @@ class IcebergLog:
         if self._tables.committed(batch, kind):
             raise LogError(
                 f"batch {batch} of {kind} is in the log already",
-                remedy="the log is ahead of the ledger: bring back the ledger that belongs to it",
+                remedy="the prediction log is newer than the ledger: restore a backup of the ledger that "
+                "is as new as the log",
             )
         with translated(f"Writing batch {batch} of {kind}"):
             table = arrow_rows(kind, rows, batch, indexed_at, self._tables.columns(kind))
@@ -188,8 +189,8 @@ class IcebergLog:
         """
         if self._tables.n_rows(path) is None:
             raise LogError(
-                f"no whole batch stands at {path}",
-                remedy="run index again: it writes the batch anew",
+                f"{path} isn't a complete batch",
+                remedy="run `labelloop index` again: it writes the batch again",
             )
         self._tables.commit(batch, kind, path)
 

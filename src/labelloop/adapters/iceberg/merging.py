@@ -118,8 +118,9 @@ def _written(
     found = tables.n_rows(path)
     if found != n_rows:
         raise LogError(
-            f"{path} has {found} rows, and the files that it was to replace {n_rows}",
-            remedy="nothing was replaced; run `labelloop doctor --repair`, which reads every file whole",
+            f"the merged file {path} has {found} rows, but the files that it should replace "
+            f"have {n_rows}",
+            remedy="nothing was replaced; run `labelloop doctor --repair`, which checks every file",
         )
     return path
 

@@ -181,8 +181,9 @@ class IcebergTables:
                 if not over_batches and self._holds_batches(kind):
                     raise LogError(
                         f"{self._warehouse} holds batches of {kind}, but the catalog has no log",
-                        remedy="`labelloop doctor --repair` makes the catalog anew from them, or bring it "
-                        "back from a backup; to begin a new log, name an empty [state] warehouse",
+                        remedy="run `labelloop doctor --repair`, which rebuilds the catalog from these "
+                        "files, or restore the catalog from a backup; to start a new log, set [state] "
+                        "warehouse to an empty folder",
                     )
                 self._catalog.create_table_if_not_exists(
                     (NAMESPACE, kind),
@@ -280,7 +281,7 @@ class IcebergTables:
             if there is not None:
                 raise LogError(
                     f"batch {batch} of {kind} is in the log already, as {there}",
-                    remedy="the log and the ledger don't belong together; check [state]",
+                    remedy="check [state]: this prediction log and this ledger belong to different projects",
                 )
             try:
                 with table.transaction() as transaction:
@@ -292,7 +293,7 @@ class IcebergTables:
             except ValueError as exc:
                 raise LogError(
                     f"{path} is no batch of {kind}: {str(exc).splitlines()[0]}",
-                    remedy="it was not written by labelloop; take it out of the warehouse",
+                    remedy="labelloop didn't write this file; move it out of the warehouse",
                 ) from exc
 
         self.change(kind, f"Committing batch {batch} of {kind}", add)
@@ -323,7 +324,7 @@ class IcebergTables:
             failure = exc.last_attempt.exception()
             raise LogError(
                 f"{doing} wasn't done in {COMMIT_ATTEMPTS} attempts: {failure}",
-                remedy="run again when no other process writes this log",
+                remedy="wait until no other process writes to this log, then run again",
             ) from failure
 
     def drop(self, kind: BatchKind) -> None:
@@ -374,11 +375,15 @@ def same_log(found: tuple[str, bytes], *, ledger_id: str, salt: bytes) -> None:
     )
     if found[0] != ledger_id:
         raise LogError(
-            f"the log belongs to the ledger {found[0]}, but this ledger is {ledger_id}",
+            f"the prediction log belongs to ledger {found[0]}, but this is ledger {ledger_id}",
             remedy=remedy,
         )
     if found[1] != salt:
-        raise LogError("the log and the ledger disagree about the line's salt", remedy=remedy)
+        raise LogError(
+            "the prediction log and the ledger have different salts, so their random numbers "
+            "differ",
+            remedy=remedy,
+        )
 
 
 def sqlite_file(catalog: str) -> Path:

@@ -52,8 +52,8 @@ def checked_key(api_key: str) -> str:
     key = api_key.strip()
     if not key or not re.fullmatch(r"[!-~]+", key):
         raise AnnotatorDenied(
-            "Label Studio's token is empty or holds characters that no token has",
-            remedy="copy it again from Label Studio's Account & Settings",
+            "the token of Label Studio is empty, or contains characters that a token can't have",
+            remedy="copy the token again from Account & Settings in Label Studio",
         )
     return key
 

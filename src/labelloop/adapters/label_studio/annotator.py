@@ -137,7 +137,8 @@ class LabelStudioAnnotator:
             raise AnnotatorDenied(
                 f"the account of the token belongs to no organisation in Label Studio at {self._api.url}, "
                 "so it sees no projects",
-                remedy="let a member invite it, under Organization, or use the token of a member",
+                remedy="ask a member to invite this account (Organization page), or use the token of a "
+                "member",
             )
 
     def accounts(self) -> Mapping[str, str]:
@@ -270,9 +271,9 @@ class LabelStudioAnnotator:
             raise AnnotatorError(exc.args[0], remedy=mended) from exc
         if len(imported.task_ids) != len(tasks):
             raise AnnotatorUnavailable(
-                f"Label Studio made {len(imported.task_ids)} tasks of {len(tasks)}"
-                f" in project {project_ref}",
-                remedy="run again: what is missing is found and sent",
+                f"Label Studio created only {len(imported.task_ids)} of {len(tasks)} tasks in "
+                f"project {project_ref}",
+                remedy="run again: labelloop finds the missing tasks and sends them",
             )
         return [str(number) for number in imported.task_ids]
 
@@ -344,10 +345,10 @@ class LabelStudioAnnotator:
             wanted = with_choices(held, choices)
             if wanted is None:
                 raise AnnotatorError(
-                    f"the labelling config of project {project_ref} has no Choices named {CONTROL!r}, so "
-                    "its answers can't be kept in step with the settings",
-                    remedy="put the control back under Settings, Labeling Interface, or delete the "
-                    "project: its open tasks go to a new one",
+                    f"the labelling config of project {project_ref} has no Choices named {CONTROL!r}, "
+                    "so labelloop can't update its choices from the settings",
+                    remedy="restore the control (Settings, Labeling Interface), or delete the project: "
+                    "labelloop then creates a new one for its open tasks",
                 )
             if wanted != held:
                 self._api.ask("PATCH", path, payloads.Nothing, body={"label_config": wanted})
@@ -402,7 +403,7 @@ class LabelStudioAnnotator:
     def _gone(self, project_ref: str) -> ProjectGone:
         return ProjectGone(
             f"project {project_ref} no longer exists in Label Studio at {self._api.url}",
-            remedy="run again: its open tasks go to a new project",
+            remedy="run again: labelloop creates a new project and sends the open tasks to it",
         )
 
 

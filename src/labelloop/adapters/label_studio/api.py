@@ -213,13 +213,13 @@ class LabelStudioApi:
         except httpx.TimeoutException as exc:
             error = AnnotatorUnavailable(
                 f"Label Studio at {self.url} gave no answer within {self._timeout_s:g} s",
-                remedy="see whether it is overloaded, then run again",
+                remedy="check whether Label Studio is overloaded, then run again",
             )
             raise PassingFailure(error, frameless(exc), attempts=ATTEMPTS_AFTER_TIMEOUT) from None
         except (httpx.TransportError, httpx.DecodingError) as exc:
             error = AnnotatorUnavailable(
                 f"the connection to Label Studio at {self.url} broke: {type(exc).__name__}",
-                remedy="see whether it restarts or a proxy cuts it off, then run again",
+                remedy="check whether Label Studio restarts or a proxy closes connections, then run again",
             )
             raise PassingFailure(error, frameless(exc)) from None
         date = response.headers.get("date", "")
@@ -283,28 +283,28 @@ class LabelStudioApi:
         if status == 413:
             size = response.request.headers.get("content-length", "some")
             raise RequestTooLarge(
-                f"{self.url} takes no request of {size} bytes{said}",
-                remedy="raise the limit of the proxy before Label Studio (client_max_body_size of nginx), "
-                "or Label Studio's DATA_UPLOAD_MAX_MEMORY_SIZE",
+                f"{self.url} refused a request of {size} bytes as too large{said}",
+                remedy="raise the limit of the proxy in front of Label Studio (nginx: "
+                "client_max_body_size), or DATA_UPLOAD_MAX_MEMORY_SIZE of Label Studio",
             )
         if status == 404 and _is_json(response):
             raise NotFound(f"Label Studio at {self.url} knows nothing at {asked}{said}")
         if status == 404:
             raise PageNotFound(
                 f"{self.url} answered 404 to {asked}, and not as Label Studio does",
-                remedy="correct [label_studio] url; see whether Label Studio runs behind it",
+                remedy="check [label_studio] url, and that Label Studio runs there",
             )
         if 300 <= status < 400:
             target = _without_query(response.headers.get("location", "elsewhere"))
             raise AnnotatorError(
-                f"{self.url} sends requests on to {target}",
-                remedy="set [label_studio] url to where Label Studio itself answers",
+                f"{self.url} redirects to {target}, and labelloop follows no redirects",
+                remedy="set [label_studio] url to the final address",
             )
         raise AnnotatorError(
             f"Label Studio at {self.url} answered {status} to {asked}{said}",
             remedy=""
             if _is_json(response)
-            else "correct [label_studio] url; see whether Label Studio runs behind it",
+            else "check [label_studio] url, and that Label Studio runs there",
         )
 
     def _parsed(self, response: "httpx.Response", shape: type[P]) -> P:
@@ -323,7 +323,7 @@ class LabelStudioApi:
         return AnnotatorUnavailable(
             f"{self.url} answered {response.request.method} {response.url.path} with {kind},"
             " not with Label Studio's JSON",
-            remedy="correct [label_studio] url, or see what stands between; then run again",
+            remedy="check [label_studio] url and the proxies on the way, then run again",
         )
 
     def _token_remedy(self) -> str:

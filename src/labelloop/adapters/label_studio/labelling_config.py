@@ -47,7 +47,9 @@ def labelling_config(spec: ProjectSpec) -> str:
             project that shows anything.
     """
     if not spec.classes:
-        raise ArgumentError("a project needs at least one class", remedy="list the classes")
+        raise ArgumentError(
+            "a project needs at least one class", remedy="list the classes in [project] classes"
+        )
     if spec.blind and spec.show:
         raise ArgumentError(
             f"a blind project can't show {', '.join(spec.show)}",

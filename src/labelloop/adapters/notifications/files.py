@@ -92,8 +92,8 @@ class NotificationFiles:
         except OSError as exc:
             raise StoreDenied(
                 f"[store] notifications: {path} can't be read: {exc.strerror}",
-                remedy="name the file, or the folder of files, to which the bucket's notifications are "
-                "appended, a line each; without this setting the bucket is listed",
+                remedy="name the file or folder to which the bucket's notifications are written, one on "
+                "each line; without this setting labelloop lists the bucket",
             ) from exc
 
 

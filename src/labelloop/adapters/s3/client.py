@@ -42,7 +42,7 @@ def session_of(access: S3Access) -> "boto3.Session":
         raise _unknown_profile(access) from exc
     except (exceptions.ConfigParseError, exceptions.InvalidConfigError) as exc:
         raise ConfigError(
-            f"the settings of AWS's tools can't be read: {exc}", remedy="mend that file"
+            f"the settings of AWS's tools can't be read: {exc}", remedy="correct that file"
         ) from exc
     return session
 
@@ -85,7 +85,7 @@ def client_of(
     except ValueError as exc:
         raise ConfigError(
             f"{url!r} can't be an S3 endpoint",
-            remedy="write it with http:// or https://, a host and, where needed, a port",
+            remedy="write http:// or https://, a host and, if needed, a port",
         ) from exc
     client.meta.events.register("before-call.s3.HeadBucket", _follow_no_further)
     redact_logs()

@@ -26,11 +26,11 @@ PRECONDITION_FAILED = 412
 # S3 error code -> what it means, and what to do about it.
 DENIED: Mapping[str, tuple[str, str]] = {
     "InvalidAccessKeyId": (
-        "the access key is not known there",
-        "check access_key in [store], and that endpoint_url is the server it belongs to",
+        "the server doesn't know the access key",
+        "check access_key and endpoint_url in [store]: the key must belong to that server",
     ),
     "SignatureDoesNotMatch": (
-        "the secret key does not fit the access key",
+        "the secret key doesn't belong to the access key",
         "check secret_key in [store]; a proxy that rewrites the host name breaks signatures too",
     ),
     "RequestTimeTooSkewed": (
@@ -41,14 +41,14 @@ DENIED: Mapping[str, tuple[str, str]] = {
         "there is no such bucket",
         "check the bucket's name in labelloop.toml, or create it; if it was renamed: `was` in [store]",
     ),
-    "ExpiredToken": ("the credentials have expired", "obtain new ones"),
-    "InvalidToken": ("the session token is not valid", "obtain new credentials"),
+    "ExpiredToken": ("the credentials have expired", "get new credentials"),
+    "InvalidToken": ("the session token is not valid", "get new credentials"),
     "AuthorizationHeaderMalformed": (
         "the request was signed for another region",
         "set region in [store] to the bucket's",
     ),
     "PermanentRedirect": (
-        "the bucket lives at another endpoint or in another region",
+        "the bucket is at another endpoint or in another region",
         "set endpoint_url and region in [store] to the bucket's",
     ),
     "SecondLevelDomainForbidden": (
@@ -56,7 +56,7 @@ DENIED: Mapping[str, tuple[str, str]] = {
         'set addressing = "virtual" in [store]',
     ),
     "InvalidBucketName": (
-        "that can't be a bucket's name",
+        "this name isn't allowed for a bucket",
         "check the bucket's name in labelloop.toml",
     ),
 }
@@ -70,7 +70,7 @@ FORBIDDEN = (
 )
 RETRYABLE = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException"})
 NOT_S3 = (
-    "the answer is not S3's, but another kind of page",
+    "the answer doesn't come from S3: it is another kind of page",
     (
         "check endpoint_url in [store]: it must be the S3 port, not a web console, a login page or"
         " a proxy"
@@ -102,7 +102,7 @@ class Request:
         """What to try where the bucket stands in the host name, and the server may not know that."""
         if self.access.addressing != "virtual":
             return ""
-        return '; where the server takes no buckets in the host name: addressing = "path"'
+        return '; if the server doesn\'t accept buckets in the host name, set addressing = "path"'
 
 
 @contextmanager
@@ -134,29 +134,30 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
         return StoreDenied(f"{request}: {meaning} ({code})", remedy=remedy)
     if 300 <= status < 400:
         return StoreDenied(
-            f"{request}: the server sends requests on to another address ({code})",
-            remedy="set endpoint_url in [store] to where S3 itself answers; often that is https://",
+            f"{request}: the server redirects to another address ({code})",
+            remedy="set endpoint_url in [store] to the address of S3 itself; often it begins with "
+            "https://",
         )
     is_page = "html" in str(headers.get("content-type", ""))
     passing = status >= 500 or status in {408, 429} or code in RETRYABLE
     if is_page and passing:
         return StoreUnavailable(
-            f"{request}: what stands before the server says that it failed ({status})",
-            remedy="see that the server runs behind its proxy; check endpoint_url in [store]",
+            f"{request}: a proxy in front of the server answered with an error ({status})",
+            remedy="check that the server behind the proxy runs, and check endpoint_url in [store]",
         )
     if is_page:
         # A page is never the word on an object: a login page's 404 must not read as "gone".
         return request.not_s3()
     if request.key is None and code in GONE:
         return StoreDenied(
-            f"{request}: it answers as if the bucket were an object ({code})",
-            remedy="endpoint_url in [store] names the server alone, without the bucket; where the"
-            ' bucket belongs into the host name set addressing = "virtual"',
+            f"{request}: the server took the bucket for an object ({code})",
+            remedy="write only the server into endpoint_url in [store], without the bucket; if the "
+            'server expects the bucket in the host name, set addressing = "virtual"',
         )
     if code == "InvalidObjectState":
         return InputDenied(
             f"{request}: the object is archived ({code})",
-            remedy="restore it (`aws s3api restore-object`), or leave it out",
+            remedy="restore the object (`aws s3api restore-object`), or accept that it is left out",
         )
     deleted = str(headers.get("x-amz-delete-marker", "")) == "true"
     if code in GONE or deleted or (request.head and status == NOT_FOUND):
@@ -166,15 +167,15 @@ def answered(exc: "ClientError", request: Request) -> StoreError:
         )
     if status == PRECONDITION_FAILED:
         return InputChanged(
-            f"{request}: it holds another content than when it was indexed",
-            remedy="put back what was there, or leave the sample out",
+            f"{request}: the content has changed since it was indexed",
+            remedy="restore the old content, or accept that this sample is left out",
         )
     if status == NOT_FOUND:
         return request.not_s3()
     if passing:
         return StoreUnavailable(
             f"{request}: the server failed ({_said(error)})",
-            remedy="try again; if it stays so, look into the server's log",
+            remedy="run again; if the error stays, read the server's log",
         )
     if status in {401, 403}:
         meaning, remedy = FORBIDDEN
@@ -204,20 +205,21 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
         )
     if isinstance(exc, boto.SSOError | boto.TokenRetrievalError):
         return StoreDenied(
-            f"{request}: the login has expired ({exc})", remedy="run `aws sso login`, then again"
+            f"{request}: the login has expired ({exc})",
+            remedy="run `aws sso login`, then run labelloop again",
         )
     if isinstance(exc, boto.CredentialRetrievalError | boto.MetadataRetrievalError):
         return StoreDenied(
             f"{request}: the credentials can't be fetched ({exc})",
-            remedy="check the profile: its credential_process, or the role that it names",
+            remedy="check credential_process or the role in the profile",
         )
     if isinstance(exc, boto.ParamValidationError):
         return StoreDenied(f"{request}: {exc}", remedy="check the uri in labelloop.toml")
     if isinstance(exc, boto.SSLError):
         return StoreDenied(
             f"{request}: no trusted TLS connection ({_cause(exc)})",
-            remedy="for a certificate of your own set ca_file in [store]; for a server without TLS"
-            " write http:// in endpoint_url",
+            remedy="if the server has its own certificate, set ca_file in [store]; if it has no TLS, "
+            "write http:// in endpoint_url",
         )
     if isinstance(exc, boto.ProxyConnectionError):
         return StoreUnavailable(
@@ -227,13 +229,13 @@ def unanswered(exc: Exception, request: Request) -> StoreError:
     if isinstance(exc, ResponseParserError):
         _, remedy = NOT_S3
         return StoreUnavailable(
-            f"{request}: the answer was cut short, or is not S3's",
-            remedy=f"try again; {remedy}{request.without_virtual()}",
+            f"{request}: the answer is incomplete, or doesn't come from S3",
+            remedy=f"run again; {remedy}{request.without_virtual()}",
         )
     if isinstance(exc, boto.IncompleteReadError | boto.ConnectionClosedError):
         return StoreUnavailable(
             f"{request}: the connection broke ({_cause(exc)})",
-            remedy="see whether the server restarts or a proxy cuts it off, then try again",
+            remedy="check whether the server restarts or a proxy closes connections, then run again",
         )
     if isinstance(exc, boto.ConnectTimeoutError) or is_slow(exc):
         return StoreUnavailable(

@@ -153,9 +153,9 @@ def nothing_below(place: str, prefix: str, above: str, names: list[str]) -> Stor
     more = " and others" if len(names) > NAMES_SHOWN else ""
     where = f"below {above!r}" if above else "in it"
     return StoreDenied(
-        f"nothing lies below {prefix!r} in {place}; {where} there are {listed}{more}",
-        remedy=f"{hint}correct uri or prefixes in [store]; where nothing has come in yet, put an "
-        f"empty object named {prefix!r} there",
+        f"{place} has no object below {prefix!r}; {where} it has {listed}{more}",
+        remedy=f"{hint}correct uri or prefixes in [store]; if no input has arrived yet, create an "
+        f"empty object named {prefix!r}",
     )
 
 

@@ -421,8 +421,8 @@ class S3Store:
         size = self._head(bucket, key).get("ContentLength")
         if size != len(body):
             raise StoreUnavailable(
-                f"{self._request('reading', bucket, key)}: {len(body)} bytes came of {size}",
-                remedy="see what stands between here and the server, then try again",
+                f"{self._request('reading', bucket, key)}: only {len(body)} of {size} bytes arrived",
+                remedy="check the proxies between labelloop and the server, then run again",
             )
 
     def check_writable(self, uri: str) -> None:
@@ -530,7 +530,8 @@ class S3Store:
         if not (own and self._answers_for_others(request, self._has_head)):
             return exc
         return InputDenied(
-            exc.args[0], remedy="grant the right to read this object too, or leave it out"
+            exc.args[0],
+            remedy="give the key the right to read this object, or accept that it is left out",
         )
 
     def _check_bucket(self, bucket: str) -> None:
@@ -571,7 +572,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     scheme, found, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not found or not bucket:
-        raise ConfigError(f"{uri!r} is no S3 uri", remedy="write it as s3://bucket/prefix")
+        raise ConfigError(f"{uri!r} isn't an S3 URI", remedy="write it as s3://bucket/prefix")
     return bucket, key
 
 
@@ -589,8 +590,8 @@ def _is_other(etag: str, content_hash: str | None) -> bool:
 
 def _changed(uri: str) -> InputChanged:
     return InputChanged(
-        f"{uri} holds another content than when it was indexed",
-        remedy="put back what was there, or leave the sample out",
+        f"the content of {uri} has changed since it was indexed",
+        remedy="restore the old content, or accept that this sample is left out",
     )
 
 
@@ -598,8 +599,8 @@ def _decoded(uri: str, body: bytes, encoding: str) -> bytes:
     found = decoded(body, encoding)
     if found is None:
         raise InputGone(
-            f"{uri} is stored with Content-Encoding {encoding!r}, which can't be undone here",
-            remedy="store it plain or with gzip",
+            f"{uri} is stored with Content-Encoding {encoding!r}, which labelloop can't decode",
+            remedy="store it without an encoding, or with gzip",
         )
     return found
 

@@ -62,8 +62,8 @@ def translated(doing: str) -> Iterator[None]:
         if isinstance(exc, PermissionError) or any(sign in said for sign in _DENIED):
             raise StoreDenied(
                 f"{doing} failed: access is denied",
-                remedy="grant the right to list and read it: to the key in [store], or on files to "
-                "this user",
+                remedy="give the right to list and read it: to the key in [store], or, for files, to this "
+                "user",
             ) from frameless(exc)
         raise StoreUnavailable(
             f"{doing} failed: {said[:300]}",

@@ -105,19 +105,20 @@ class DeltaSource:
             yield
         except TableNotFoundError as exc:
             raise StoreDenied(
-                f"no Delta table stands at {self._uri}",
-                remedy="correct [source] uri: it names the folder that holds _delta_log",
+                f"there is no Delta table at {self._uri}",
+                remedy="correct [source] uri: it must name the folder that contains _delta_log",
             ) from frameless(exc)
         except DeltaProtocolError as exc:
             raise ConfigError(
                 f"the Delta table at {self._uri} can't be read: {str(exc).splitlines()[0]}",
-                remedy="switch that feature off, or write the predictions as Parquet files too",
+                remedy="turn off that feature of the table, or also write the predictions as Parquet files",
             ) from frameless(exc)
         except (DeltaError, OSError) as exc:
             said = (str(exc).splitlines() or [type(exc).__name__])[0]
             raise StoreUnavailable(
                 f"reading the Delta table at {self._uri} failed: {said[:300]}",
-                remedy="see that it is reachable, and that the key in [store] may list and read it",
+                remedy="check that the table can be reached, and that the key in [store] may list and "
+                "read it",
             ) from frameless(exc)
 
 

@@ -114,13 +114,14 @@ class IcebergSource:
         except refused as exc:
             raise StoreDenied(
                 f"the catalog {self._shown} refused: {exc}",
-                remedy="give it the credentials that it asks for, in pyiceberg's own settings",
+                remedy="set the credentials of the catalog in pyiceberg's settings (.pyiceberg.yaml or "
+                "PYICEBERG_CATALOG__...)",
             ) from frameless(exc)
         except (SQLAlchemyError, OSError, exceptions.RESTError) as exc:
             said = (str(exc).splitlines() or [type(exc).__name__])[0]
             raise StoreUnavailable(
                 f"reading the table {self._name!r} of {self._shown} failed: {said}",
-                remedy="see that catalog and files are reachable",
+                remedy="check that the catalog and the table's files can be reached",
             ) from frameless(exc)
 
 

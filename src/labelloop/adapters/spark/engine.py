@@ -94,9 +94,9 @@ class SparkEngine:
             return
         if not _has_java():
             raise ConfigError(
-                'engine.kind = "spark" needs Java 17 or newer, and there is no java here',
-                remedy="install it (Debian: apt-get install openjdk-17-jre-headless), or name its folder "
-                "in JAVA_HOME",
+                'engine.kind = "spark" needs Java 17 or newer, and no `java` was found',
+                remedy="install Java (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME "
+                "to its folder",
             )
         _reach(self._master)
 
@@ -231,7 +231,7 @@ def said(doing: str) -> Iterator[None]:
         first = next((line for line in java.splitlines() if line.strip()), type(exc).__name__)
         raise LogError(
             f"{doing} failed: {first.strip()}",
-            remedy="what Spark wrote to stderr says more; check [engine] master and options, and that "
+            remedy="read what Spark wrote to stderr; check [engine] master and options, and that "
             "every executor can read [state] warehouse",
         ) from frameless(exc)
 
@@ -267,7 +267,8 @@ def _reach(master: str | None) -> None:
             failure = exc
     raise LogError(
         f"no Spark master answers at {master}: {failure}",
-        remedy="check [engine] master; the master's own page names its address (spark://HOST:PORT)",
+        remedy="check [engine] master; the web page of the Spark master shows its address "
+        "(spark://HOST:PORT)",
     )
 
 
