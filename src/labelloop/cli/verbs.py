@@ -10,7 +10,6 @@ from labelloop.cli.common import Watch, opened, print_json, with_config
 from labelloop.cli.screen import line, outcome, print_tables, wrapped
 from labelloop.core.where import instant
 from labelloop.errors import LabelloopError
-from labelloop.views.headline import too_much_unread
 from labelloop.views.tables.datasets import guarantees
 from labelloop.views.tables.plan import queues
 
@@ -35,15 +34,15 @@ class _Instant(click.ParamType[datetime]):
             )
 
 
-UNREADABLE = 3
-"""The exit code of `run --strict` where too much of the traffic couldn't be read."""
+MUCH_MISSING = 3
+"""The exit code of `run --strict` where the accuracy doesn't speak for much of the traffic."""
 
 
 @click.command()
 @click.option("--now", is_flag=True, help="Draw a round now, even if none is due yet.")
 @click.option("--since", type=_Instant(), help="Measure a period: its first instant.")
 @click.option("--until", type=_Instant(), help="Measure a period: the first instant after it.")
-@click.option("--strict", is_flag=True, help="Exit with 3 if over 5% of the traffic was rejected.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if over 5% of the traffic is missing.")
 @with_config
 def run(
     config: Path,
@@ -59,7 +58,8 @@ def run(
     Later runs with the same options fetch the answers and print the period's accuracy.
 
     If a step fails, the steps that don't need it still run, and the exit code is 1. With --strict the
-    exit code is 3 if over 5% of the last seven days' predictions were rejected.
+    exit code is 3 if over 5% of the last seven days' predictions are missing from their accuracy:
+    rejected, dated in the future, too old, or with a lost input.
     """
     with Watch() as watch, opened(config, watch=watch, quiet=as_json) as loop:
         timezone = loop.settings.project.timezone
@@ -80,11 +80,11 @@ def run(
 
 
 def exit_code(ran: "Ran", *, strict: bool) -> int:
-    """1 where a verb failed; with `strict` 3 where too much of the last seven days was rejected."""
+    """1 where a verb failed; with `strict` 3 where much of the last seven days is missing."""
     if ran.failures:
         return 1
-    unread = ran.measured is not None and too_much_unread(ran.measured.last_seven_days)
-    return UNREADABLE if strict and unread else 0
+    much = ran.measured is not None and ran.measured.missing.much
+    return MUCH_MISSING if strict and much else 0
 
 
 @click.command()

@@ -182,6 +182,28 @@ def next_number(tx: Transaction) -> int:
     )
 
 
+_SKIPPED = "skipped by the first round"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """How many predictions were too old for the first round, and when that was found."""
+
+    n: int
+    at: datetime
+
+
+def put_skipped(tx: Transaction, found: Skipped) -> None:
+    """Record how many predictions the first round skips; until one is drawn, again each time."""
+    cursors.put(tx, _SKIPPED, f"{found.n} {found.at.isoformat()}")
+
+
+def skipped(tx: Transaction) -> Skipped | None:
+    """How many predictions the first round skipped; None: none."""
+    n, _, at = (cursors.get(tx, _SKIPPED) or "").partition(" ")
+    return Skipped(int(n), datetime.fromisoformat(at)) if at else None
+
+
 def set_aside(tx: Transaction) -> dict[int, RowRange]:
     """How many predictions of each round's time were rejected when it was drawn."""
     c = t.rounds.c

@@ -85,7 +85,7 @@ def accuracy_of(
     """The accuracy over the pooled traffic of frames, or of the part of it that `keep` names."""
     of_all = [d for f in frames for d in f.draws if keep is None or keep(d)]
     estimate = _estimate(frames, keep, level)
-    n_traffic = sum(_n_traffic(f, keep) for f in frames)
+    n_traffic = sum(n_traffic_of(f, keep) for f in frames)
     n_labelled = sum(d.label is not None for d in of_all)
     set_aside = RowRange.total(f.set_aside for f in frames)
     n_skipped = sum(d.state in WITHOUT_ANSWER for d in of_all)
@@ -130,7 +130,7 @@ def _stratum(frame: BlindFrame, keep: Keep | None) -> Stratum:
         n_correct=sum(outcome(d.label, d.predicted_class) for d in labelled),
         n_labelled=len(labelled),
         n_missing=len(reached) - len(labelled),
-        population=max(_n_traffic(frame, keep), len(reached)),
+        population=max(n_traffic_of(frame, keep), len(reached)),
         n_set_aside=frame.set_aside.at_worst,
     )
 
@@ -150,8 +150,8 @@ def _part(frame: BlindFrame, keep: Keep) -> PartRound:
     )
 
 
-def _n_traffic(frame: BlindFrame, keep: Keep | None) -> int:
-    """Rows of the frame, or of the part that some of its draws stand for."""
+def n_traffic_of(frame: BlindFrame, keep: Keep | None) -> int:
+    """Predictions of the frame, or of the part that some of its draws stand for."""
     kept = [d for d in frame.draws if keep is None or keep(d)]
     if keep is None or len(kept) == len(frame.draws):
         return frame.round.n_frame

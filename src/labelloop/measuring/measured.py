@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import is_wrong, outcome
@@ -13,11 +13,10 @@ from labelloop.measuring.accuracy import Accuracy, Keep, named, of_class, part_o
 from labelloop.measuring.agreement import Agreement, agreements
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured_round import MeasuredRound
+from labelloop.measuring.missing import SKEW, WINDOW, Missing, missing
 from labelloop.measuring.trend import Trend
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 
-WINDOW = timedelta(days=7)
-SKEW = timedelta(minutes=5)
 RELEASED = " (released)"
 """Behind the name of a round whose evaluation labels may train by now."""
 
@@ -51,6 +50,8 @@ class Measured:
         days; None: not estimable
     trend
         whether the accuracy has fallen, and its mean so far
+    missing
+        what the accuracy of the last seven days doesn't speak for
     agreement
         a row for each queue that asks several people
     """
@@ -66,6 +67,7 @@ class Measured:
     n_random_sample: int | None
     even: bool
     trend: Trend
+    missing: Missing
     agreement: tuple[Agreement, ...] = ()
 
 
@@ -116,6 +118,7 @@ def measured(
         n_random_sample=_as_precise(last_seven_days.estimate),
         even=all(f.uniform for f in lately if any(week(d) for d in f.draws)),
         trend=kept.trend(now),
+        missing=missing(tx, regular, last_seven_days, now=now),
         agreement=agreements(tx, level=level),
     )
 

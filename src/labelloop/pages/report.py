@@ -35,7 +35,7 @@ def page(q: Quality) -> str:
         quality=q,
         made=dated(q.made_at, q.timezone),
         number=_number(q),
-        warning=headline(recent).warning,
+        warning=headline(recent, q.measured.missing).warning,
         fallen=said[:1].upper() + said[1:],
         headline=f"{summary(q)} {worst_case(q)}",
         facts=(

@@ -8,9 +8,8 @@ from labelloop.views.wording import counted, interval, percent, row_count, span
 
 if TYPE_CHECKING:
     from labelloop.measuring.accuracy import Accuracy
+    from labelloop.measuring.missing import Missing
 
-MUCH = 0.05
-"""The share of a period's traffic that may be unreadable before a headline begins with it."""
 _WIDER = 0.01
 """How much wider than the interval the worst case may be before it is told in its place."""
 
@@ -20,7 +19,7 @@ class Headline:
     """An accuracy as it is told.
 
     warning
-        what must be said first: much of the traffic couldn't be read; empty where it could
+        what must be said first: the number doesn't speak for much of the traffic; empty where it does
     worst_first
         the worst case is wider by more than a point, so it stands beside the number
     says
@@ -32,9 +31,9 @@ class Headline:
     says: str
 
 
-def headline(a: "Accuracy") -> Headline:
-    """How an accuracy is told in a line."""
-    e, warning = a.estimate, _warning(a)
+def headline(a: "Accuracy", missing: "Missing") -> Headline:
+    """How an accuracy is told in a line, with what it doesn't speak for."""
+    e, warning = a.estimate, _warning(missing)
     if isinstance(e, Undefined):
         says = f"no accuracy yet: {e.reason}"
     else:
@@ -59,21 +58,21 @@ def worst_first(e: Estimate) -> bool:
     return (e.worst_high - e.worst_low) - (e.high - e.low) > _WIDER
 
 
-def too_much_unread(a: "Accuracy") -> bool:
-    """Whether more of the traffic couldn't be read than a number should be given beside."""
-    if a.n_set_aside_most is None:
-        return True
-    return a.n_set_aside_most > MUCH * (a.n_set_aside_most + a.n_traffic)
-
-
-def _warning(a: "Accuracy") -> str:
-    if not too_much_unread(a):
+def _warning(m: "Missing") -> str:
+    if not m.much:
         return ""
-    if a.n_set_aside_most is None:
-        return f"nobody can tell how many rows were rejected ({row_count(a.set_aside)})"
-    every = a.n_set_aside_most + a.n_traffic
-    up_to = "" if a.n_set_aside == a.n_set_aside_most else "up to "
-    return (
-        f"{up_to}{a.n_set_aside_most / every:.0%} of the traffic was rejected "
-        f"({row_count(a.set_aside)} of {up_to}{every:,} predictions)"
-    )
+    if m.n_in_all is None or m.n_rejected_most is None:
+        return f"nobody can tell how many rows were rejected ({row_count(m.rejected)})"
+    up_to = "" if m.n_rejected == m.n_rejected_most else "up to "
+    share = f"{up_to}{(m.n_rejected_most + m.n_others) / m.n_in_all:.0%} of the traffic"
+    of = f"of {up_to}{m.n_in_all:,} predictions"
+    if not m.n_others:
+        return f"{share} was rejected ({row_count(m.rejected)} {of})"
+    counts = {
+        "rejected": row_count(m.rejected),
+        "dated in the future": f"{m.n_future:,}",
+        "too old": f"{m.n_too_old:,}",
+        "with a lost input": f"{m.n_lost:,}",
+    }
+    parts = [f"{n} {what}" for what, n in counts.items() if n != "0"]
+    return f"{share} is missing from this number ({', '.join(parts)}; {of})"

@@ -15,7 +15,8 @@ from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.calibration import Calibration, calibration
 from labelloop.measuring.kept_results import KeptResults
-from labelloop.measuring.measured import RELEASED, WINDOW, Measured, measured
+from labelloop.measuring.measured import RELEASED, Measured, measured
+from labelloop.measuring.missing import WINDOW
 from labelloop.ports.clock import Clock
 from labelloop.views.plan import Plan, plan
 from labelloop.views.training import TrainingVersion, training_versions

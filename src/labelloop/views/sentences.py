@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def summary(q: "Quality") -> str:
     """The accuracy of the last seven days in sentences, with all that it rests on."""
     recent = q.measured.last_seven_days
-    warning = headline(recent).warning
+    warning = headline(recent, q.measured.missing).warning
     return (f"Beware: {warning}. " if warning else "") + _summary(q)
 
 

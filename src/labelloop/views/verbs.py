@@ -140,7 +140,7 @@ def measure_line(r: "Measured") -> str:
     """The accuracy of the last seven days, in a line."""
     fall = f"; {fallen(r.trend.alarm)}" if r.trend.alarm else ""
     recent = r.last_seven_days
-    text = headline(recent).says
+    text = headline(recent, r.missing).says
     if isinstance(recent.estimate, Estimate):
         if r.n_random_sample is not None and not r.even:
             text += f" (a plain random sample would have needed about {r.n_random_sample:,})"

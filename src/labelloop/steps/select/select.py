@@ -137,6 +137,9 @@ class Select:
             with self._ledger.read() as tx:
                 selected, plan = self._plan_round(tx, close_now=close_now, since=since, until=until)
             if plan is None:
+                if selected.n_skipped:
+                    with self._ledger.write(lease) as tx:
+                        self._put_skipped(tx, selected)
                 return selected
             with self._ledger.write(lease) as tx:
                 self._write(tx, plan, selected)
@@ -380,6 +383,10 @@ class Select:
 
     # --- writing ------------------------------------------------------------------------------
 
+    def _put_skipped(self, tx: Transaction, selected: Selected) -> None:
+        if selected.n_skipped:
+            rounds.put_skipped(tx, rounds.Skipped(selected.n_skipped, self._clock.now()))
+
     def _write(self, tx: Transaction, plan: _Plan, selected: Selected) -> None:
         now = self._clock.now()
         assert selected.round is not None  # noqa: S101  a plan is only there with a round
@@ -398,6 +405,7 @@ class Select:
             version = risks.put(tx, plan.risk.rounds, plan.risk.model.to_json(), now)
             made = replace(made, risk_version=version)
         rounds.insert(tx, made, plan.rules, rejects.outside_frames(tx, since))
+        self._put_skipped(tx, selected)
         rounds.insert_cells(tx, made.round, plan.cells)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
         blind = next(iter(self._blind), None)
