@@ -1,6 +1,7 @@
 import stat
 from pathlib import Path
 
+from labelloop.adapters.s3.access import S3Access
 from labelloop.demo import project
 from labelloop.demo.digits import CLASSES
 from labelloop.settings.file import load
@@ -10,11 +11,7 @@ def test_the_demonstrations_settings_are_valid_and_private(tmp_path: Path) -> No
     path = tmp_path / "labelloop.toml"
     project.write(
         path,
-        bucket="production",
-        blind_bucket="labelloop-blind",
-        endpoint_url="http://127.0.0.1:1",
-        access_key="a",
-        secret_key="s",
+        store=S3Access(endpoint_url="http://127.0.0.1:1", access_key="a", secret_key="s"),
         label_studio_url="http://127.0.0.1:2",
         api_key="t",
     )

@@ -5,11 +5,11 @@ then they are wrong.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from labelloop.errors import LabelloopError
@@ -19,22 +19,12 @@ if TYPE_CHECKING:
 
 ERROR_RATE = 0.02
 WORKERS = 2
-PAGE_SIZE = 100
+PAGE_SIZE = 1_000
+"""More tasks than the demonstration has in one project."""
 
 
 class AnnotatorsError(LabelloopError):
     """The annotators of the demonstration could not work."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A task that nobody has answered, as an annotator's page shows it."""
-
-    task_id: int
-    image_url: str
-    control: str
-    input_name: str
-    choices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +49,15 @@ class Form:
             image_key=image.attrib["value"].removeprefix("$"),
             choices=tuple(choice.attrib["value"] for choice in choices.iter("Choice")),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A task that nobody has answered, as an annotator's page shows it."""
+
+    task_id: int
+    image_url: str
+    form: Form
 
 
 class Annotators:
@@ -92,25 +91,16 @@ class Annotators:
         """The tasks that nobody has answered, project by project."""
         found = []
         for project in self._projects():
-            form = Form.parse(str(project["label_config"]))
-            for task in self._unanswered(int(str(project["id"]))):
-                data = task["data"]
-                assert isinstance(data, dict)  # noqa: S101 - it always is, in Label Studio
-                found.append(
-                    Waiting(
-                        task_id=int(str(task["id"])),
-                        image_url=str(data[form.image_key]),
-                        control=form.control,
-                        input_name=form.input_name,
-                        choices=form.choices,
-                    )
-                )
+            form = Form.parse(project["label_config"])
+            for task in self._unanswered(project["id"]):
+                url = task["data"][form.image_key]
+                found.append(Waiting(task_id=task["id"], image_url=url, form=form))
         return found
 
     def n_waiting(self) -> int:
         """How many tasks nobody has answered: a quick count, for whoever watches."""
         return sum(
-            int(str(project["task_number"])) - int(str(project["num_tasks_with_annotations"]))
+            project["task_number"] - project["num_tasks_with_annotations"]
             for project in self._projects()
         )
 
@@ -119,21 +109,15 @@ class Annotators:
         tasks = self.waiting()
         on_progress(0, len(tasks))
         with ThreadPoolExecutor(WORKERS) as pool:
-            pending = [pool.submit(self.answer, task) for task in tasks]
-            try:
-                for done, future in enumerate(as_completed(pending), 1):
-                    future.result()
-                    on_progress(done, len(tasks))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for done, _ in enumerate(pool.map(self.answer, tasks), 1):
+                on_progress(done, len(tasks))
         return len(tasks)
 
     def answer(self, task: Waiting) -> None:
         """Look at the task's image and choose; a repeated call leaves the first answer alone."""
         picture = self._browser.get(task.image_url)
         self._expect(picture, 200)
-        choice = self.judge(picture.content, task.choices)
+        choice = self.judge(picture.content, task.form.choices)
         # The same answer has the same id: Label Studio refuses to store it twice.
         identity = uuid.UUID(bytes=self._digest(b"answer", str(task.task_id).encode()))
         body = {
@@ -141,8 +125,8 @@ class Annotators:
             "lead_time": 2.0,
             "result": [
                 {
-                    "from_name": task.control,
-                    "to_name": task.input_name,
+                    "from_name": task.form.control,
+                    "to_name": task.form.input_name,
                     "type": "choices",
                     "value": {"choices": [choice]},
                 }
@@ -166,43 +150,24 @@ class Annotators:
     def _digest(self, what: bytes, about: bytes) -> bytes:
         return blake2b(about, key=self._seed, person=what, digest_size=16).digest()
 
-    def _projects(self) -> Iterator[Mapping[str, object]]:
-        page = 1
-        while True:
-            answer = self._studio.get(
-                "/api/projects/", params={"page": page, "page_size": PAGE_SIZE}
-            )
-            self._expect(answer, 200)
-            listed = answer.json()
-            yield from listed["results"]
-            if not listed.get("next"):
-                return
-            page += 1
+    def _projects(self) -> "list[dict[str, Any]]":
+        answer = self._studio.get("/api/projects/", params={"page_size": 100})
+        self._expect(answer, 200)
+        projects: list[dict[str, Any]] = answer.json()["results"]
+        return projects
 
-    def _unanswered(self, project_id: int) -> Iterator[Mapping[str, object]]:
+    def _unanswered(self, project_id: int) -> "list[dict[str, Any]]":
+        import httpx
+
         query = (
             '{"filters": {"conjunction": "and", "items": [{"filter": "filter:tasks:completed_at",'
             ' "operator": "empty", "value": true, "type": "Datetime"}]}}'
         )
-        page = 1
-        while True:
-            answer = self._studio.get(
-                "/api/tasks",
-                params={
-                    "project": project_id,
-                    "page": page,
-                    "page_size": PAGE_SIZE,
-                    "query": query,
-                },
-            )
-            if answer.status_code == 404:  # a page past the end
-                return
-            self._expect(answer, 200)
-            listed = answer.json()["tasks"]
-            yield from listed
-            if len(listed) < PAGE_SIZE:
-                return
-            page += 1
+        params = httpx.QueryParams(project=project_id, page_size=PAGE_SIZE, query=query)
+        answer = self._studio.get("/api/tasks", params=params)
+        self._expect(answer, 200)
+        tasks: list[dict[str, Any]] = answer.json()["tasks"]
+        return tasks
 
     @staticmethod
     def _expect(answer: "httpx.Response", *statuses: int) -> None:

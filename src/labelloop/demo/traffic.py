@@ -5,10 +5,11 @@ What it writes is all that labelloop learns of it; the truth stays here, in memo
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from labelloop.core.outcome import is_wrong, outcome
 from labelloop.demo.digits import CLASSES, Digits, to_png
@@ -16,8 +17,6 @@ from labelloop.demo.model import Model
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-T = TypeVar("T")
 
 OPENS, OPEN_HOURS = time(7), 12
 WORKERS = 8
@@ -118,37 +117,14 @@ def serve(digits: Digits, model: Model, *, day: date, seed: int) -> tuple[Served
 class Bucket:
     """The application's bucket."""
 
-    def __init__(self, name: str, *, endpoint_url: str, access_key: str, secret_key: str) -> None:
-        import boto3
-        from botocore.config import Config
-
+    def __init__(self, name: str, client: "S3Client") -> None:
         self.name = name
-        self._client: S3Client = boto3.client(
-            "s3",
-            endpoint_url=endpoint_url,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            region_name="us-east-1",
-            config=Config(
-                s3={"addressing_style": "path"},
-                max_pool_connections=WORKERS,
-                proxies={},
-                retries={"mode": "standard", "total_max_attempts": 5},
-            ),
-        )
-
-    def close(self) -> None:
-        """Close the connections: the server waits for them when it stops."""
-        self._client.close()
-
-    def create(self) -> None:
-        """Create the bucket."""
-        self._client.create_bucket(Bucket=self.name)
+        self._client = client
 
     def store(self, served: Sequence[Served], on_progress: Callable[[int], None]) -> None:
         """Upload the inputs, each tagged a moment after; `on_progress` hears how many are done."""
 
-        def some(batch: Sequence[Served]) -> int:
+        def upload(batch: Sequence[Served]) -> int:
             for one in batch:
                 self._client.put_object(
                     Bucket=self.name, Key=one.key, Body=one.png, ContentType="image/png"
@@ -157,25 +133,28 @@ class Bucket:
                 self._tag(one, with_feedback=False)
             return len(batch)
 
-        _at_once(some, served, on_progress)
+        batches = [served[i : i + BATCH] for i in range(0, len(served), BATCH)]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for done in accumulate(pool.map(upload, batches)):
+                on_progress(done)
 
-    def hear(self, served: Iterable[Served]) -> int:
-        """Tag those of `served` of which a user said something; how many there were."""
-        heard = [one for one in served if one.has_feedback]
-        for one in heard:
-            self._tag(one, with_feedback=True)
-        return len(heard)
+    def hear(self, served: Iterable[Served]) -> None:
+        """Tag those of `served` of which a user said something."""
+        for one in served:
+            if one.has_feedback:
+                self._tag(one, with_feedback=True)
 
     def read(self, keys: Sequence[str], on_progress: Callable[[int], None]) -> dict[str, bytes]:
         """The bytes of each object."""
+
+        def download(key: str) -> bytes:
+            return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+
         found: dict[str, bytes] = {}
-
-        def some(batch: Sequence[str]) -> int:
-            for key in batch:
-                found[key] = self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
-            return len(batch)
-
-        _at_once(some, keys, on_progress)
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for key, body in zip(keys, pool.map(download, keys), strict=True):
+                found[key] = body
+                on_progress(len(found))
         return found
 
     def _tag(self, one: Served, *, with_feedback: bool) -> None:
@@ -185,19 +164,3 @@ class Bucket:
             Key=one.key,
             Tagging={"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]},
         )
-
-
-def _at_once(
-    some: Callable[[Sequence[T]], int], items: Sequence[T], on_progress: Callable[[int], None]
-) -> None:
-    """Call `some` on slices of `items` in several threads; the first error ends it."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        pending = [pool.submit(some, items[i : i + BATCH]) for i in range(0, len(items), BATCH)]
-        done = 0
-        try:
-            for future in as_completed(pending):
-                done += future.result()
-                on_progress(done)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -7,19 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labelloop.demo.screen import Screen
+from labelloop.demo.servers import LabelStudio
 
 LOOK_EVERY_S = 2.0
 
 
-def for_person(
-    screen: Screen, n_waiting: Callable[[], int], url: str, username: str, password: str
-) -> None:
+def for_person(screen: Screen, n_waiting: Callable[[], int], studio: LabelStudio) -> None:
     """Return once every task is answered, or at Enter or Ctrl-C; shows how many are."""
     total = n_waiting()
-    screen.say(
-        f"{total:,} images wait for you at [bold]{url}[/bold] "
-        f"(log in as [bold]{username}[/bold], password [bold]{password}[/bold])"
-    )
+    screen.say(f"{total:,} images wait for you at {_login(studio)}")
     screen.say("answer as many as you like; Enter ends the day early")
     with screen.step("your answers") as progress:
         try:
@@ -31,21 +27,25 @@ def for_person(
             return
 
 
-def stay(screen: Screen, url: str, username: str, password: str, config: Path) -> None:
+def stay(screen: Screen, studio: LabelStudio, config: Path) -> None:
     """Say where everything is, and return at Ctrl-C."""
     if config.is_relative_to(Path.cwd()):
         config = config.relative_to(Path.cwd())
     screen.say()
-    screen.say(
-        f"Label Studio listens at [bold]{url}[/bold]: "
-        f"log in as [bold]{username}[/bold], password [bold]{password}[/bold]"
-    )
+    screen.say(f"Label Studio listens at {_login(studio)}")
     screen.say(f"look around meanwhile: [bold]labelloop measure --config {config}[/bold]")
     screen.say("Ctrl-C ends the demonstration; `labelloop demo --clean` deletes what it wrote")
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
         screen.say()
+
+
+def _login(studio: LabelStudio) -> str:
+    return (
+        f"[bold]{studio.url}[/bold]: log in as [bold]{studio.username}[/bold], "
+        f"password [bold]{studio.password}[/bold]"
+    )
 
 
 def _enter_within(seconds: float) -> bool:
