@@ -3,7 +3,7 @@
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,11 +27,12 @@ Opens = Callable[..., S3Store]
 
 @pytest.fixture
 def open_store(seaweedfs: "SeaweedFS", bucket: str) -> Opens:
-    def opens(uri: str = f"s3://{bucket}", **changed: object) -> S3Store:
-        own = {"read_timeout_s", "prefixes"} & changed.keys()
-        quick = {"attempts": 1, "connect_timeout_s": 2.0, "read_timeout_s": 2.0}
-        access = replace(seaweedfs.access, **{k: v for k, v in changed.items() if k not in own})
-        return S3Store(uri, access, **(quick | {k: changed[k] for k in own}))
+    def opens(
+        uri: str = f"s3://{bucket}", *, prefixes: Sequence[str] = (), **changed: object
+    ) -> S3Store:
+        quick = {"connect_timeout_s": 2.0, "read_timeout_s": 2.0}
+        access = replace(seaweedfs.access, **(quick | changed))
+        return S3Store(uri, access, prefixes=prefixes, attempts=1)
 
     return opens
 

@@ -52,8 +52,10 @@ def pauses() -> list[float]:
 @pytest.fixture
 def opens(pauses: list[float]) -> Opens:
     def make(url: str, timeout_s: float = 5.0) -> S3Store:
-        access = S3Access(endpoint_url=url, access_key="a", secret_key="b")
-        return S3Store("s3://bkt", access, read_timeout_s=timeout_s, sleep=pauses.append)
+        access = S3Access(
+            endpoint_url=url, access_key="a", secret_key="b", read_timeout_s=timeout_s
+        )
+        return S3Store("s3://bkt", access, sleep=pauses.append)
 
     return make
 

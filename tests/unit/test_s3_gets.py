@@ -107,7 +107,7 @@ def test_libcurl_signs_as_botocore_does(asked: str, token: str | None) -> None:
         )
         session = session_of(access)
         client = client_of(access, session, url)
-        gets = Gets(client, session, access, "b", connections=2, connect_timeout_s=5, timeout_s=5)
+        gets = Gets(client, session, access, "b", connections=2)
         for head in (False, True):
             assert len(list(gets([*DOTTED, *ODD_KEYS], asked, head=head))) == len(ODD_KEYS)
     keys = [unquote(s.target.partition("?")[0]).removeprefix("/b/") for s in seen]

@@ -42,6 +42,8 @@ def s3_access(own: StoreSettings) -> "S3Access":
         addressing=own.addressing,
         proxy=_revealed(own.proxy),
         ca_file=str(own.ca_file) if own.ca_file else None,
+        connect_timeout_s=min(5.0, own.timeout.total_seconds()),
+        read_timeout_s=own.timeout.total_seconds(),
     )
 
 
@@ -86,8 +88,6 @@ def s3_store(own: StoreSettings) -> "S3Store":
         public_endpoint_url=own.public_endpoint_url,
         prefixes=own.prefixes,
         hidden_uri=own.blind_uri,
-        connect_timeout_s=min(5.0, own.timeout.total_seconds()),
-        read_timeout_s=own.timeout.total_seconds(),
     )
 
 

@@ -29,6 +29,8 @@ class S3Access:
     addressing: Addressing = "auto"
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | None = None
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 30.0
 
     def looked_for(self) -> Sequence[str]:
         """Where credentials were looked for, in the order of looking."""

@@ -47,14 +47,7 @@ def session_of(access: S3Access) -> "boto3.Session":
     return session
 
 
-def client_of(
-    access: S3Access,
-    session: "boto3.Session",
-    url: str | None,
-    *,
-    connect_timeout_s: float = 5.0,
-    read_timeout_s: float = 30.0,
-) -> "S3Client":
+def client_of(access: S3Access, session: "boto3.Session", url: str | None) -> "S3Client":
     """A client of the server at `url`; None is AWS. It tries nothing twice: `Asking` does.
 
     Raises:
@@ -89,10 +82,10 @@ def client_of(
         ) from exc
     client.meta.events.register("before-call.s3.HeadBucket", _follow_no_further)
     redact_logs()
-    reach = Reach.of(access, client.meta.endpoint_url, connect_timeout_s=connect_timeout_s)
+    reach = Reach.of(access, client.meta.endpoint_url)
     client.meta.events.register(
         "before-send.s3",
-        Transport(reach, read_timeout_s),  # type: ignore[arg-type]  # the stubs know no answer
+        Transport(reach, access.read_timeout_s),  # type: ignore[arg-type]  # the stubs know no answer
     )
     return client
 

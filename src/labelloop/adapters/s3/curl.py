@@ -33,7 +33,7 @@ class Reach:
     connect_timeout_s: float
 
     @classmethod
-    def of(cls, access: S3Access, url: str, *, connect_timeout_s: float) -> "Reach":
+    def of(cls, access: S3Access, url: str) -> "Reach":
         """As `access` says, or else as AWS's tools and the environment do."""
         import botocore.session
         from botocore.httpsession import where
@@ -44,7 +44,7 @@ class Reach:
         return cls(
             proxy=access.proxy or by_environment.get(urlsplit(url).scheme, ""),
             ca_file=access.ca_file or session.get_config_variable("ca_bundle") or where(),
-            connect_timeout_s=connect_timeout_s,
+            connect_timeout_s=access.connect_timeout_s,
         )
 
     def set_on(self, curl: "pycurl.Curl") -> None:

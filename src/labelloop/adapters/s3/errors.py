@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labelloop.adapters.s3.access import S3Access
 from labelloop.errors import (
@@ -92,6 +92,11 @@ class Request:
         where = f"bucket {self.bucket!r}" + (f", key {self.key!r}" if self.key is not None else "")
         server = self.access.endpoint_url or "AWS"
         return f"{self.doing} failed at {server}" + (f", {where}" if self.bucket else "")
+
+    @property
+    def at(self) -> Any:
+        """The object, as boto3 takes it."""
+        return {"Bucket": self.bucket, "Key": self.key}
 
     def not_s3(self) -> StoreUnavailable:
         """The error for an answer that S3 does not give."""

@@ -54,18 +54,14 @@ class Gets:
         bucket: str,
         *,
         connections: int,
-        connect_timeout_s: float,
-        timeout_s: float,
     ) -> None:
-        """`client` says where the bucket is; `timeout_s` is that of a whole request."""
+        """`client` says where the bucket is; the read time-out is that of a whole request here."""
         self._client = client
         self._session = session
         self._bucket = bucket
         self._connections = connections
-        self._reach = Reach.of(
-            access, client.meta.endpoint_url, connect_timeout_s=connect_timeout_s
-        )
-        self._timeout_s = timeout_s
+        self._reach = Reach.of(access, client.meta.endpoint_url)
+        self._timeout_s = access.read_timeout_s
         self._idle: deque[pycurl.CurlMulti] = deque()
 
     def heads(self, keys: Iterable[str]) -> Iterator[Answer]:

@@ -23,44 +23,69 @@ NAMES_SHOWN = 8
 AT_ONCE = 8
 
 
-def pages(
-    ask: Asking,
-    client: "S3Client",
-    gets: Gets,
-    request: Request,
-    prefix: str,
-    *,
-    with_tags: bool = False,
-) -> Iterator[Page]:
-    """The pages of the listing of `prefix`: each key's current version, none that is deleted.
+class Listing:
+    """What lies in one bucket, as `client` lists it; `request` names the bucket."""
 
-    `with_tags` asks for what MinIO alone gives.
+    def __init__(self, ask: Asking, client: "S3Client", request: Request) -> None:
+        self._ask = ask
+        self._client = client
+        self._request = request
 
-    Raises:
-        StoreDenied: nothing lies below the prefix, though something lies in the bucket.
-    """
-    page = Page([], "")
-    empty = True
-    while True:
-        before = page
-        found = _plain_page(gets, prefix, before, with_tags)
-        page = found or ask(request, partial(_page, client, request, prefix, before))
-        empty = empty and not page.entries
-        yield page
-        if not page.after:
-            break
-    if empty and prefix:
-        _refuse_wrong_prefix(ask, client, request, prefix)
+    def pages(
+        self, prefix: str, *, gets: Gets | None = None, with_tags: bool = False
+    ) -> Iterator[Page]:
+        """The pages of the listing of `prefix`: each key's current version, none that is deleted.
 
+        gets
+            asks for plain pages, which takes less time
+        with_tags
+            asks for what MinIO alone gives
+        """
+        page = Page([], "")
+        while True:
+            found = gets and _plain_page(gets, prefix, page, with_tags)
+            page = found or self._ask(self._request, partial(self._page, prefix, page))
+            yield page
+            if not page.after:
+                return
 
-def below(ask: Asking, client: "S3Client", request: Request, prefix: str) -> Iterator[list[Entry]]:
-    """The objects whose keys begin with the prefix, in any bucket, page by page; none is no error."""
-    page = Page([], "")
-    while True:
-        page = ask(request, partial(_page, client, request, prefix, page))
-        yield page.entries
-        if not page.after:
-            return
+    def _page(self, prefix: str, before: Page) -> Page:
+        name = "StartAfter" if before.by_key else "ContinuationToken"
+        token: Any = {name: before.after} if before.after else {}
+        said = self._client.list_objects_v2(Bucket=self._request.bucket, Prefix=prefix, **token)
+        if "Name" not in said and "KeyCount" not in said:
+            # A well-formed page of something else parses as an empty listing.
+            raise self._request.not_s3()
+        more = bool(said.get("IsTruncated"))
+        if more and "NextContinuationToken" not in said:
+            raise self._request.not_s3()  # ending here would pass a part off as the whole
+        entries = [
+            Entry(
+                entry["Key"],
+                entry["ETag"].strip('"'),
+                entry["Size"],
+                entry["LastModified"].astimezone(UTC),
+            )
+            for entry in said.get("Contents", ())
+        ]
+        return Page(entries, said["NextContinuationToken"] if more else "")
+
+    def refuse_wrong_prefix(self, prefix: str) -> None:
+        """Return where the bucket is empty.
+
+        Raises:
+            StoreDenied: it isn't: it says what stands where the prefix was looked for.
+        """
+        above = prefix
+        bucket = self._request.bucket
+        while above:
+            above = above.rstrip("/").rpartition("/")[0]
+            above = f"{above}/" if above else ""
+            look = partial(self._client.list_objects_v2, Bucket=bucket, Prefix=above, Delimiter="/")
+            page = self._ask(self._request, look)
+            names = [common["Prefix"] for common in page.get("CommonPrefixes", ())]
+            if names or page.get("Contents"):
+                raise nothing_below(f"s3://{bucket}", prefix, above, names)
 
 
 def side_by_side(listings: Iterable[Iterator[T]]) -> Iterator[T]:
@@ -110,41 +135,6 @@ def _plain_page(gets: Gets, prefix: str, before: Page, with_tags: bool) -> Page 
     return None
 
 
-def _page(client: "S3Client", request: Request, prefix: str, before: Page) -> Page:
-    name = "StartAfter" if before.by_key else "ContinuationToken"
-    token: Any = {name: before.after} if before.after else {}
-    said = client.list_objects_v2(Bucket=request.bucket, Prefix=prefix, **token)
-    if "Name" not in said and "KeyCount" not in said:
-        # A well-formed page of something else parses as an empty listing.
-        raise request.not_s3()
-    more = bool(said.get("IsTruncated"))
-    if more and "NextContinuationToken" not in said:
-        raise request.not_s3()  # ending here would pass a part off as the whole
-    entries = [
-        Entry(
-            entry["Key"],
-            entry["ETag"].strip('"'),
-            entry["Size"],
-            entry["LastModified"].astimezone(UTC),
-        )
-        for entry in said.get("Contents", ())
-    ]
-    return Page(entries, said["NextContinuationToken"] if more else "")
-
-
-def _refuse_wrong_prefix(ask: Asking, client: "S3Client", request: Request, prefix: str) -> None:
-    """Raise what stands where the prefix was looked for; return where the bucket is empty."""
-    above = prefix
-    while above:
-        above = above.rstrip("/").rpartition("/")[0]
-        above = f"{above}/" if above else ""
-        look = partial(client.list_objects_v2, Bucket=request.bucket, Prefix=above, Delimiter="/")
-        page = ask(request, look)
-        names = [common["Prefix"] for common in page.get("CommonPrefixes", ())]
-        if names or page.get("Contents"):
-            raise nothing_below(f"s3://{request.bucket}", prefix, above, names)
-
-
 def nothing_below(place: str, prefix: str, above: str, names: list[str]) -> StoreDenied:
     """The error for a prefix that matches nothing, where `above` it there are folders `names`."""
     near = get_close_matches(prefix, names, n=1, cutoff=0.5)
@@ -159,16 +149,14 @@ def nothing_below(place: str, prefix: str, above: str, names: list[str]) -> Stor
     )
 
 
-def delete_versions(ask: Asking, client: "S3Client", request: Request, key: str) -> None:
-    """Delete every version of the object at `key`, and its delete markers."""
-    bucket = request.bucket
+def delete_versions(ask: Asking, client: "S3Client", request: Request) -> None:
+    """Delete every version of the object of a request, and its delete markers."""
 
     def delete_them() -> None:
-        for page in client.get_paginator("list_object_versions").paginate(
-            Bucket=bucket, Prefix=key
-        ):
+        pages = client.get_paginator("list_object_versions")
+        for page in pages.paginate(Bucket=request.bucket, Prefix=request.key or ""):
             for held in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
-                if held["Key"] == key:
-                    client.delete_object(Bucket=bucket, Key=key, VersionId=held["VersionId"])
+                if held["Key"] == request.key:
+                    client.delete_object(**request.at, VersionId=held["VersionId"])
 
     ask(request, delete_them)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, timedelta
+from functools import partial
 from hashlib import md5
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -36,14 +37,11 @@ from labelloop.errors import (
 from labelloop.ports.store import BrowserView, StoredObject
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 LONGEST_LIFE = timedelta(days=7)  # SigV4 allows no more
 AT_ONCE = 128  # tags asked of boto3 before the first is yielded
-ETAG = re.compile(
-    r"[0-9a-f]{32}(-\d+)?"
-)  # other hashes come from tables, and are no business of S3
+ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
 UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
 
@@ -71,8 +69,6 @@ class S3Store:
         hidden_uri: str | None = None,
         workers: int = 16,
         connections: int = 128,
-        connect_timeout_s: float = 5.0,
-        read_timeout_s: float = 30.0,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -83,33 +79,21 @@ class S3Store:
         self._workers = workers
         self._access = access
         self._ask = Asking(attempts=attempts, sleep=sleep)
-        self._timeout_s = connect_timeout_s + read_timeout_s
         self._standing: set[str] = set()
         self._made_links: dict[tuple[str, int, object], Links] = {}
         self._session = session_of(access)
 
-        def client(url: str | None) -> "S3Client":
-            return client_of(
-                access,
-                self._session,
-                url,
-                connect_timeout_s=connect_timeout_s,
-                read_timeout_s=read_timeout_s,
-            )
-
         public = public_endpoint_url or access.endpoint_url
-        with translated(self._request("connecting", self._bucket)):
-            self._client = client(access.endpoint_url)
-            self._gets = Gets(
-                self._client,
-                self._session,
-                access,
-                self._bucket,
-                connections=connections,
-                connect_timeout_s=connect_timeout_s,
-                timeout_s=read_timeout_s,
+        with translated(self._request("connecting", self.uri_of(""))):
+            self._client = client_of(access, self._session, access.endpoint_url)
+            self._signer = (
+                self._client
+                if public == access.endpoint_url
+                else client_of(access, self._session, public)
             )
-            self._signer = self._client if public == access.endpoint_url else client(public)
+            self._gets = Gets(
+                self._client, self._session, access, self._bucket, connections=connections
+            )
 
     def place_of(self, uri: str) -> str:
         """Where the object of a uri lies: there."""
@@ -125,13 +109,15 @@ class S3Store:
         return listing.side_by_side(self._objects(name, with_tags) for name in self._prefixes)
 
     def _objects(self, prefix: str, with_tags: bool) -> Iterator[Sequence[StoredObject]]:
-        request = self._request("listing", self._bucket)
-        for page in listing.pages(
-            self._ask, self._client, self._gets, request, prefix, with_tags=with_tags
-        ):
+        own = self._listing(self._bucket)
+        empty = True
+        for page in own.pages(prefix, gets=self._gets, with_tags=with_tags):
+            empty = empty and not page.entries
             found = [self._stored(entry) for entry in page.entries if self._is_listed(entry.key)]
             if found:
                 yield found
+        if empty and prefix:
+            own.refuse_wrong_prefix(prefix)
 
     def found(self, keys: Sequence[str]) -> Sequence[StoredObject]:
         """Those of the keys that a listing would show, many looked for at once."""
@@ -140,25 +126,29 @@ class S3Store:
             for key in keys
             if self._is_listed(key) and any(key.startswith(prefix) for prefix in self._prefixes)
         ]
-        there: dict[str, Entry] = {}
-        if len(own) > FEW:
-            for answer in self._gets.heads(own):
-                entry = entry_of(answer.key, answer.body)
-                if entry is None:
-                    break
-                there[answer.key] = entry
+        there = self._entries_at_once(own)
         rest = [key for key in own if key not in there]
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
             looked = dict(zip(rest, pool.map(self._look, rest), strict=True))
         entries = [there.get(key) or looked.get(key) for key in own]
         return [self._stored(entry) for entry in entries if entry is not None]
 
+    def _entries_at_once(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Those of many keys of the bucket whose HEAD is answered plainly; the rest is for boto3."""
+        there: dict[str, Entry] = {}
+        if len(keys) > FEW:
+            for answer in self._gets.heads(keys):
+                entry = entry_of(answer.key, answer.body)
+                if entry is None:
+                    break
+                there[answer.key] = entry
+        return there
+
     def _look(self, key: str) -> Entry | None:
         try:
-            head = self._head(self._bucket, key)
+            head = self._head(self.uri_of(key))
         except InputDenied:
-            request = self._request("listing", self._bucket)
-            first = next(listing.below(self._ask, self._client, request, key), [])
+            first = next(self._listing(self._bucket).pages(key)).entries
             return next((entry for entry in first if entry.key == key), None)
         except InputGone:
             return None
@@ -212,7 +202,7 @@ class S3Store:
 
         One that was signed by the credentials of a role dies with them.
         """
-        with translated(self._request("signing", self._bucket)):
+        with translated(self._request("signing", self.uri_of(""))):
             return link_life(self._session, life)
 
     def presign(
@@ -233,7 +223,7 @@ class S3Store:
                 remedy="set presign_life in [store] to between 1 second and 7 days",
             )
         bucket, key = split_uri(uri)
-        with translated(self._request("signing", bucket, key)):
+        with translated(self._request("signing", uri)):
             return self._links(bucket, int(life.total_seconds())).link(key)
 
     def _links(self, bucket: str, life_s: int) -> Links:
@@ -255,9 +245,8 @@ class S3Store:
         """Every object below `uri`, of any bucket of the server, page by page; none is no error."""
         bucket, folder = split_uri(uri)
         prefix = f"{folder.rstrip('/')}/" if folder else ""
-        request = self._request("listing", bucket)
-        for entries in listing.below(self._ask, self._client, request, prefix):
-            found = [self._stored(e, bucket) for e in entries if not e.key.endswith("/")]
+        for page in self._listing(bucket).pages(prefix):
+            found = [self._stored(e, bucket) for e in page.entries if not e.key.endswith("/")]
             if found:
                 yield found
 
@@ -268,21 +257,17 @@ class S3Store:
             InputGone: the source no longer exists.
             InputChanged: it does, and `content_hash` is an ETag, but not its.
         """
-        (source_bucket, source), (target_bucket, target) = map(split_uri, (source_uri, target_uri))
-        unchanged: dict[str, Any] = {}
-        if ETAG.fullmatch(content_hash):
+        if _is_etag(content_hash):
             # some servers take no notice of the condition, so it is asked first
             self._unchanged(source_uri, content_hash)
-            unchanged = {"CopySourceIfMatch": f'"{content_hash}"'}
-        self._ask(
-            self._request("copying", source_bucket, source),
-            lambda: self._client.copy_object(
-                Bucket=target_bucket,
-                Key=target,
-                CopySource={"Bucket": source_bucket, "Key": source},
-                **unchanged,
-            ),
-        )
+        self._copy(source_uri, target_uri, content_hash)
+
+    def _copy(self, source_uri: str, target_uri: str, content_hash: str | None, **how: Any) -> None:
+        source, target = self._request("copying", source_uri), self._request("", target_uri)
+        if _is_etag(content_hash):
+            how["CopySourceIfMatch"] = f'"{content_hash}"'
+        copy = partial(self._client.copy_object, **target.at, CopySource=source.at, **how)
+        self._ask(source, copy)
 
     def copy_blind(
         self, source_uri: str, target_uri: str, *, content_hash: str | None = None
@@ -293,33 +278,25 @@ class S3Store:
             InputGone: the source no longer exists.
             InputChanged: it does, and `content_hash` is an ETag, but not its.
         """
-        (source_bucket, source), (target_bucket, target) = map(split_uri, (source_uri, target_uri))
         head = self._unchanged(source_uri, content_hash)
-        content_type = _content_type(head.get("ContentType", ""), source)
+        content_type = _content_type(head.get("ContentType", ""), source_uri)
         encoding = lasting_encoding(head.get("ContentEncoding", ""))
-        further: dict[str, Any] = {"ContentEncoding": encoding} if encoding else {}
-        compared = content_hash is not None and ETAG.fullmatch(content_hash)
-        if compared:
-            further["CopySourceIfMatch"] = f'"{content_hash}"'
-        self._ask(
-            self._request("copying", source_bucket, source),
-            lambda: self._client.copy_object(
-                Bucket=target_bucket,
-                Key=target,
-                CopySource={"Bucket": source_bucket, "Key": source},
-                MetadataDirective="REPLACE",
-                TaggingDirective="REPLACE",
-                ContentType=content_type,
-                **further,
-            ),
+        self._copy(
+            source_uri,
+            target_uri,
+            content_hash,
+            MetadataDirective="REPLACE",
+            TaggingDirective="REPLACE",
+            ContentType=content_type,
+            **({"ContentEncoding": encoding} if encoding else {}),
         )
-        copied = self._head(target_bucket, target)
+        copied = self._head(target_uri)
         if copied.get("Metadata") or copied.get("TagCount"):
             # A server that ignores the directives: then the bytes go through here.
             self.delete(target_uri)
             body = self.read(source_uri, content_hash=content_hash)
-            self._put(target_bucket, target, body, content_type)
-        elif compared and etag_of(copied["ETag"]) != content_hash:
+            self.write(target_uri, body, content_type)
+        elif _is_other(etag_of(copied["ETag"]), content_hash):
             # A copy of parts, or an encrypted one; or a server took no notice of the condition.
             try:
                 self._unchanged(source_uri, content_hash)
@@ -328,7 +305,7 @@ class S3Store:
                 raise
 
     def _unchanged(self, uri: str, content_hash: str | None) -> "HeadObjectOutputTypeDef":
-        head = self._head(*split_uri(uri))
+        head = self._head(uri)
         if _is_other(etag_of(head["ETag"]), content_hash):
             raise _changed(uri)
         return head
@@ -336,7 +313,7 @@ class S3Store:
     def exists(self, uri: str) -> bool:
         """Whether an object stands at `uri`."""
         try:
-            self._head(*split_uri(uri))
+            self._head(uri)
         except InputDenied:
             return True
         except InputGone:
@@ -345,21 +322,15 @@ class S3Store:
 
     def losses(self, inputs: Sequence[tuple[str, str]]) -> Sequence[InputGone | None]:
         """Of each uri and ETag, what became of the object; None: it is as it was, or can't be read."""
-        own = [
-            key for bucket, key in (split_uri(uri) for uri, _ in inputs) if bucket == self._bucket
-        ]
-        etags: dict[str, str] = {}
-        if len(own) == len(inputs) > FEW:
-            for answer in self._gets.heads(own):
-                entry = entry_of(answer.key, answer.body)
-                if entry is None:
-                    break
-                etags[self.uri_of(answer.key)] = entry.etag
+        places = [split_uri(uri) for uri, _ in inputs]
+        own = [key for bucket, key in places if bucket == self._bucket]
+        there = self._entries_at_once(own if len(own) == len(inputs) else [])
+        etags = {self.uri_of(key): entry.etag for key, entry in there.items()}
 
         def loss(known: tuple[str, str]) -> InputGone | None:
             uri, content_hash = known
             try:
-                etag = etags.get(uri) or etag_of(self._head(*split_uri(uri))["ETag"])
+                etag = etags.get(uri) or etag_of(self._head(uri)["ETag"])
             except InputDenied:
                 return None
             except InputGone as exc:
@@ -374,15 +345,14 @@ class S3Store:
 
         In a versioned bucket its versions go too, where the credentials may delete them.
         """
-        bucket, key = split_uri(uri)
-        request = self._request("deleting", bucket, key)
+        request = self._request("deleting", uri)
         try:
-            answer = self._ask(request, lambda: self._client.delete_object(Bucket=bucket, Key=key))
+            answer = self._ask(request, lambda: self._client.delete_object(**request.at))
         except InputGone:
             return
         if answer.get("DeleteMarker") or answer.get("VersionId"):
             with suppress(StoreDenied, InputGone):
-                listing.delete_versions(self._ask, self._client, request, key)
+                listing.delete_versions(self._ask, self._client, request)
 
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the object at `uri`, without its Content-Encoding.
@@ -392,11 +362,10 @@ class S3Store:
             InputChanged: it does, and `content_hash` is an ETag, but not its.
             InputDenied: this one alone is denied, or archived.
         """
-        bucket, key = split_uri(uri)
-        request = self._request("reading", bucket, key)
+        request = self._request("reading", uri)
 
         def whole() -> bytes:
-            answer = self._client.get_object(Bucket=bucket, Key=key)
+            answer = self._client.get_object(**request.at)
             with answer["Body"] as body:
                 if "ETag" not in answer:
                     raise request.not_s3()
@@ -404,38 +373,39 @@ class S3Store:
                 if _is_other(found, content_hash):
                     raise _changed(uri)
                 read: bytes = body.read()
-                self._check_length(bucket, key, found, read)
-                encoding = answer.get("ContentEncoding", "")
-                return _decoded(uri, read, encoding)
+                self._check_length(uri, found, read)
+                return _decoded(uri, read, answer.get("ContentEncoding", ""))
 
         try:
             return self._ask(request, whole)
         except StoreDenied as exc:
             raise self._refusal(exc, request) from exc.__cause__
 
-    def _check_length(self, bucket: str, key: str, etag: str, body: bytes) -> None:
+    def _check_length(self, uri: str, etag: str, body: bytes) -> None:
         """Return if `body` is the whole object: a length that a proxy made up fits what it cut off."""
         if md5(body, usedforsecurity=False).hexdigest() == etag:
             return
         # no MD5: of an object in parts, or an encrypted one
-        size = self._head(bucket, key).get("ContentLength")
+        size = self._head(uri).get("ContentLength")
         if size != len(body):
             raise StoreUnavailable(
-                f"{self._request('reading', bucket, key)}: only {len(body)} of {size} bytes arrived",
+                f"{self._request('reading', uri)}: only {len(body)} of {size} bytes arrived",
                 remedy="check the proxies between labelloop and the server, then run again",
             )
 
     def check_writable(self, uri: str) -> None:
         """Return if objects can be written and deleted below `uri`: a tiny one is, and is gone."""
-        bucket, folder = split_uri(uri)
         # always the same name: what is written so late that it stays is gone after the next check
-        key = f"{folder.rstrip('/')}/labelloop-check" if folder else "labelloop-check"
-        self._put(bucket, key, b"", "application/octet-stream")
-        self.delete(f"s3://{bucket}/{key}")
+        check = f"{uri.rstrip('/')}/labelloop-check"
+        self.write(check, b"", "application/octet-stream")
+        self.delete(check)
 
     def write(self, uri: str, body: bytes, content_type: str) -> None:
         """Put an object of ours at `uri`, in place of what stood there."""
-        self._put(*split_uri(uri), body, content_type)
+        request = self._request("writing", uri)
+        put = partial(self._client.put_object, **request.at, Body=body, ContentType=content_type)
+        if "ETag" not in self._ask(request, put):
+            raise request.not_s3()
 
     def buckets(self) -> list[str]:
         """The buckets that the key may list; not part of the port.
@@ -443,7 +413,7 @@ class S3Store:
         Raises:
             StoreDenied: it may not list them.
         """
-        request = self._request("listing the buckets", "*")
+        request = self._request("listing the buckets", "s3://*")
         answer = self._ask(request, self._client.list_buckets)
         return [b["Name"] for b in answer.get("Buckets", ()) if "Name" in b]
 
@@ -454,13 +424,13 @@ class S3Store:
             origin=origin,
             ca_file=self._access.ca_file,
             proxy=self._access.proxy,
-            timeout_s=self._timeout_s,
+            timeout_s=self._access.connect_timeout_s + self._access.read_timeout_s,
         )
 
     def retention(self, uri: str) -> timedelta | None:
         """How long after its upload a rule deletes what is stored at or below `uri`; None: no rule."""
         bucket, key = split_uri(uri)
-        request = self._request("reading the lifecycle rules", bucket)
+        request = self._request("reading the lifecycle rules", f"s3://{bucket}")
         return self._ask(request, lambda: retention.retention(self._client, bucket, key))
 
     def _is_listed(self, key: str) -> bool:
@@ -468,11 +438,10 @@ class S3Store:
         return not hidden and not key.endswith("/")
 
     def _tags_of(self, found: StoredObject) -> tuple[StoredObject, Mapping[str, str]] | None:
-        bucket, key = split_uri(found.uri)
-        request = self._request("reading tags", bucket, key)
+        request = self._request("reading tags", found.uri)
 
         def whole() -> Mapping[str, str]:
-            answer = self._client.get_object_tagging(Bucket=bucket, Key=key)
+            answer = self._client.get_object_tagging(**request.at)
             if "TagSet" not in answer:
                 raise request.not_s3()
             return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
@@ -510,13 +479,13 @@ class S3Store:
                             return True
         return False
 
-    def _head(self, bucket: str, key: str) -> "HeadObjectOutputTypeDef":
-        request = self._request("looking", bucket, key, head=True)
+    def _head(self, uri: str) -> "HeadObjectOutputTypeDef":
+        request = self._request("looking", uri, head=True)
         try:
-            answer = self._ask(request, lambda: self._client.head_object(Bucket=bucket, Key=key))
+            answer = self._ask(request, lambda: self._client.head_object(**request.at))
         except InputGone:
             # A HEAD has no body that would tell a missing bucket from a missing object.
-            self._check_bucket(bucket)
+            self._check_bucket(request.bucket)
             raise
         except StoreDenied as exc:
             raise self._refusal(exc, request) from exc.__cause__
@@ -537,27 +506,16 @@ class S3Store:
     def _check_bucket(self, bucket: str) -> None:
         if bucket in self._standing:
             return
-        self._ask(
-            self._request("listing", bucket),
-            lambda: self._client.list_objects_v2(Bucket=bucket, MaxKeys=1),
-        )
+        look = partial(self._client.list_objects_v2, Bucket=bucket, MaxKeys=1)
+        self._ask(self._request("listing", f"s3://{bucket}"), look)
         self._standing.add(bucket)
 
-    def _put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
-        request = self._request("writing", bucket, key)
-        answer = self._ask(
-            request,
-            lambda: self._client.put_object(
-                Bucket=bucket, Key=key, Body=body, ContentType=content_type
-            ),
-        )
-        if "ETag" not in answer:
-            raise request.not_s3()
+    def _listing(self, bucket: str) -> listing.Listing:
+        return listing.Listing(self._ask, self._client, self._request("listing", f"s3://{bucket}"))
 
-    def _request(
-        self, doing: str, bucket: str, key: str | None = None, *, head: bool = False
-    ) -> Request:
-        return Request(doing=doing, access=self._access, bucket=bucket, key=key, head=head)
+    def _request(self, doing: str, uri: str, *, head: bool = False) -> Request:
+        bucket, key = split_uri(uri)
+        return Request(doing=doing, access=self._access, bucket=bucket, key=key or None, head=head)
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -583,9 +541,14 @@ def _hidden_prefix(hidden_uri: str | None, bucket: str) -> str | None:
     return f"{folder.rstrip('/')}/" if hidden_bucket == bucket and folder else None
 
 
+def _is_etag(content_hash: str | None) -> bool:
+    """Whether a hash is a listing's; others come from tables, and are no business of S3."""
+    return ETAG.fullmatch(content_hash or "") is not None
+
+
 def _is_other(etag: str, content_hash: str | None) -> bool:
     """Whether a hash of the listing tells that another object stood there."""
-    return bool(content_hash and ETAG.fullmatch(content_hash)) and etag != content_hash
+    return _is_etag(content_hash) and etag != content_hash
 
 
 def _changed(uri: str) -> InputChanged:
