@@ -152,3 +152,12 @@ class DatasetError(LabelloopError):
 
 class ReportError(LabelloopError):
     """A report can't be drawn or written."""
+
+
+def first_line(exc: BaseException) -> str:
+    """The first line of what an error says; its kind where it says nothing.
+
+    >>> first_line(ValueError("bad\\nvery bad")), first_line(KeyError())
+    ('bad', 'KeyError')
+    """
+    return (str(exc).splitlines() or [type(exc).__name__])[0]

@@ -181,13 +181,15 @@ def label_studio_page(own: LabelStudioSettings, project_ref: str, remote_id: str
 
 def log_is_at_hand(settings: Settings) -> bool:
     """Whether the prediction log is in files on this machine, so that neither key nor server is needed."""
+    from labelloop.adapters.iceberg.catalog import sqlite_file
+
     try:
         state = settings.state
         warehouse, catalog = state.warehouse, state.catalog.get_secret_value()
     except ConfigError:
         return False
-    path = Path(catalog.removeprefix("sqlite:///"))
-    return "://" not in warehouse and catalog.startswith("sqlite:///") and path.exists()
+    file = sqlite_file(catalog)
+    return "://" not in warehouse and file is not None and file.exists()
 
 
 def log(settings: Settings, identity: "Identity") -> "IcebergLog":

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from labelloop.adapters.iceberg.batches import HeldFile
+from labelloop.errors import first_line
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
@@ -33,7 +34,7 @@ def damage(io: "FileIO", file: HeldFile, *, whole: bool = False) -> str | None:
     except FileNotFoundError:
         return "is gone"
     except (ArrowException, KeyError, OSError, UnicodeError) as exc:
-        return f"is damaged: {(str(exc).splitlines() or [type(exc).__name__])[0]}"
+        return f"is damaged: {first_line(exc)}"
     return None
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelloop.adapters.iceberg.batches import HeldFile, Name, batches_at, held
+from labelloop.adapters.iceberg.catalog import is_absent, sqlite_file
 from labelloop.adapters.iceberg.damage import damage
-from labelloop.adapters.iceberg.tables import KINDS, IcebergTables, sqlite_file, translated
+from labelloop.adapters.iceberg.tables import KINDS, IcebergTables, translated
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.client import resolved
 from labelloop.errors import LogError
@@ -131,9 +132,10 @@ class IcebergFiles:
             for kind in KINDS:
                 self._tables().drop(kind)
         except LogError:
-            if not self._catalog.startswith("sqlite:///"):
+            file = sqlite_file(self._catalog)
+            if file is None:
                 raise
-            aside = put_aside(sqlite_file(self._catalog))
+            aside = put_aside(file)
             self.close()
         self._tables().create(ledger_id, salt, over_batches=True)
         return None if aside is None else str(aside)
@@ -158,9 +160,7 @@ class IcebergFiles:
 
     def _there(self) -> bool:
         """Whether there are tables; a catalog isn't made for the asking."""
-        if self._catalog.startswith("sqlite:///") and not sqlite_file(self._catalog).exists():
-            return False
-        return self._tables().identity() is not None
+        return not is_absent(self._catalog) and self._tables().identity() is not None
 
     def _tables(self) -> IcebergTables:
         return self._connected(self._catalog)

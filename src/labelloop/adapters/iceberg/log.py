@@ -14,6 +14,7 @@ from labelloop.adapters.iceberg import merging as iceberg_merging
 from labelloop.adapters.iceberg import sql as log_sql
 from labelloop.adapters.iceberg import sweeping as iceberg_sweeping
 from labelloop.adapters.iceberg.batches import held
+from labelloop.adapters.iceberg.catalog import is_absent
 from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, Reading, engine
 from labelloop.adapters.iceberg.schema import arrow_rows
 from labelloop.adapters.iceberg.selecting import SelectingEngine, SelectingReading
@@ -22,7 +23,6 @@ from labelloop.adapters.iceberg.tables import (
     KINDS,
     IcebergTables,
     same_log,
-    sqlite_file,
     translated,
 )
 from labelloop.adapters.s3.access import S3Access
@@ -105,7 +105,7 @@ class IcebergLog:
         Raises:
             LogError: it can't be reached or has an unknown format.
         """
-        if catalog.startswith("sqlite:///") and not sqlite_file(catalog).exists():
+        if is_absent(catalog):
             return None
         tables = IcebergTables.connect(warehouse=warehouse, catalog=catalog, s3=s3)
         try:

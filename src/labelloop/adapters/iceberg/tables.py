@@ -12,12 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelloop.adapters.iceberg.batches import Name, batches_of, held
+from labelloop.adapters.iceberg.catalog import (
+    is_sql,
+    open_catalog,
+    sqlite_file,
+    without_password,
+)
 from labelloop.adapters.iceberg.damage import n_rows_at
 from labelloop.adapters.iceberg.schema import arrow_schema, schema
 from labelloop.adapters.iceberg.snapshots import beyond
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.client import resolved
-from labelloop.errors import LogError, frameless
+from labelloop.errors import LogError, first_line, frameless
 from labelloop.ports.log import BatchKind, VisibleBatch
 
 if TYPE_CHECKING:
@@ -65,8 +71,9 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except (*foreign, duckdb.Error, ArrowException, SQLAlchemyError, OSError, UnicodeError) as exc:
-        said = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise LogError(f"{doing} failed: {said}", remedy=_remedy(exc)) from frameless(exc)
+        raise LogError(f"{doing} failed: {first_line(exc)}", remedy=_remedy(exc)) from frameless(
+            exc
+        )
 
 
 _REFUSED = {
@@ -116,31 +123,21 @@ class IcebergTables:
 
         access = s3 or S3Access()
         if "://" in warehouse:
-            # other catalogs may lend keys of their own
-            access = resolved(access, required=catalog.startswith(("sqlite", "postgresql")))
+            access = resolved(access, required=is_sql(catalog))
         else:
             warehouse = str(Path(warehouse).absolute())
         settings = {"warehouse": warehouse, **s3_settings(access)}
         with translated(f"Opening the catalog {without_password(catalog)}"):
-            if catalog.startswith("sqlite:///"):
-                sqlite_file(catalog).parent.mkdir(parents=True, exist_ok=True)
-            if catalog.startswith(("sqlite", "postgresql")):
-                from pyiceberg.catalog.sql import SqlCatalog
+            file = sqlite_file(catalog)
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            if "://" not in catalog:
+                from pyiceberg.utils.config import Config
 
-                # the driver that labelloop brings, whichever name the URL has from elsewhere
-                uri = catalog.replace("postgresql://", "postgresql+psycopg://", 1)
-                return cls(SqlCatalog(NAMESPACE, uri=uri, **settings), warehouse)
-            from pyiceberg.catalog import load_catalog
-
-            if "://" in catalog:
-                return cls(load_catalog(NAMESPACE, uri=catalog, **settings), warehouse)
-            from pyiceberg.utils.config import Config
-
-            # many a REST catalog goes by a name of its own where others have a place
-            named = Config().get_catalog_config(catalog) or {}
-            if "warehouse" in named:
-                del settings["warehouse"]
-            return cls(load_catalog(catalog, **settings), warehouse)
+                # many a REST catalog goes by a name of its own where others have a place
+                if "warehouse" in (Config().get_catalog_config(catalog) or {}):
+                    del settings["warehouse"]
+            return cls(open_catalog(catalog, NAMESPACE, **settings), warehouse)
 
     def close(self) -> None:
         """Close the catalog's connections."""
@@ -292,7 +289,7 @@ class IcebergTables:
                     transaction.add_files([path], check_duplicate_files=False)
             except ValueError as exc:
                 raise LogError(
-                    f"{path} is no batch of {kind}: {str(exc).splitlines()[0]}",
+                    f"{path} is no batch of {kind}: {first_line(exc)}",
                     remedy="labelloop didn't write this file; move it out of the warehouse",
                 ) from exc
 
@@ -386,11 +383,6 @@ def same_log(found: tuple[str, bytes], *, ledger_id: str, salt: bytes) -> None:
         )
 
 
-def sqlite_file(catalog: str) -> Path:
-    """The file of a sqlite:///path catalog."""
-    return Path(catalog.removeprefix("sqlite:///"))
-
-
 def _lost_to_another(exc: BaseException) -> bool:
     """Whether a commit failed because another process committed, or holds the catalog's database."""
     from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
@@ -417,12 +409,6 @@ def _visible(table: "Table", kind: BatchKind, batch: int) -> str | None:
         if batch in batches_of(table.io, file):
             return file.path
     return None
-
-
-def without_password(catalog: str) -> str:
-    """A catalog's URI as it may be shown."""
-    scheme, _, rest = catalog.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else catalog
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -255,16 +256,15 @@ class LabelStudioAnnotator:
         body = [{"data": {**readable(task.data), KEY: task.task_key}} for task in tasks]
         path = f"/api/projects/{project_ref}/import"
         try:
-            imported = self._api.ask(
-                "POST", path, payloads.Imported, params={"return_task_ids": "true"}, body=body
-            )
-        except NotFound as exc:
-            raise self._gone(project_ref) from exc
+            with self._of_project(project_ref):
+                imported = self._api.ask(
+                    "POST", path, payloads.Imported, params={"return_task_ids": "true"}, body=body
+                )
         except PageNotFound as exc:
             # Here Label Studio itself answers with a page of HTML: ask it in another way.
             self._require_project(project_ref)
             raise exc from None
-        except (AnnotatorUnavailable, AnnotatorDenied, RequestTooLarge):
+        except (ProjectGone, AnnotatorUnavailable, AnnotatorDenied, RequestTooLarge):
             raise
         except AnnotatorError as exc:
             mended = "mend its labelling config under Settings, Labeling Interface"
@@ -311,19 +311,16 @@ class LabelStudioAnnotator:
                 f"the new data of task {remote_id} lacks its key",
                 remedy=f"keep {KEY!r} in the data: without it the task can't be found again",
             )
-        body = {"data": readable(data)}
-        try:
-            self._api.ask("PATCH", f"/api/tasks/{remote_id}/", payloads.Nothing, body=body)
-        except NotFound:
-            return False
-        return True
+        return self._patch_task(remote_id, {"data": readable(data)})
 
     def ask_people(self, remote_id: str, people: int, *, done: bool) -> bool:
         """Let a task ask this many different people, and say whether they have answered: a task that
         isn't done is offered to whoever hasn't answered it. False where it is gone. Idempotent.
         """
         # A new `overlap` alone leaves is_labeled as it was: nobody would be offered the task.
-        body = {"overlap": people, "is_labeled": done}
+        return self._patch_task(remote_id, {"overlap": people, "is_labeled": done})
+
+    def _patch_task(self, remote_id: str, body: Mapping[str, object]) -> bool:
         try:
             self._api.ask("PATCH", f"/api/tasks/{remote_id}/", payloads.Nothing, body=body)
         except NotFound:
@@ -340,7 +337,7 @@ class LabelStudioAnnotator:
             AnnotatorError: its labelling config has no place for them any more.
         """
         path = f"/api/projects/{project_ref}/"
-        try:
+        with self._of_project(project_ref):
             held = self._api.ask("GET", path, payloads.ProjectConfig).label_config
             wanted = with_choices(held, choices)
             if wanted is None:
@@ -352,15 +349,11 @@ class LabelStudioAnnotator:
                 )
             if wanted != held:
                 self._api.ask("PATCH", path, payloads.Nothing, body={"label_config": wanted})
-        except NotFound as exc:
-            raise self._gone(project_ref) from exc
 
     def delete_task(self, remote_id: str) -> None:
         """Delete a task; one that is not there is fine."""
-        try:
+        with suppress(NotFound):
             self._api.delete(f"/api/tasks/{remote_id}/")
-        except NotFound:
-            return
 
     def _pages(
         self, project_ref: str, *filters: Mapping[str, object]
@@ -384,10 +377,8 @@ class LabelStudioAnnotator:
                 # Label Studio unquotes this once more than it should.
                 "query": json.dumps(query, separators=(",", ":")).replace("%", "%25"),
             }
-            try:
+            with self._of_project(project_ref):
                 page = self._api.ask("GET", "/api/tasks", payloads.TaskPage, params=params)
-            except NotFound as exc:
-                raise self._gone(project_ref) from exc
             if page.tasks:
                 yield [task.remote() for task in page.tasks]
             if len(page.tasks) < self._page_size:
@@ -395,16 +386,19 @@ class LabelStudioAnnotator:
             last_id = page.tasks[-1].id
 
     def _require_project(self, project_ref: str) -> None:
-        try:
+        with self._of_project(project_ref):
             self._api.ask("GET", f"/api/projects/{project_ref}/", payloads.Nothing)
-        except NotFound as exc:
-            raise self._gone(project_ref) from exc
 
-    def _gone(self, project_ref: str) -> ProjectGone:
-        return ProjectGone(
-            f"project {project_ref} no longer exists in Label Studio at {self._api.url}",
-            remedy="run again: labelloop creates a new project and sends the open tasks to it",
-        )
+    @contextmanager
+    def _of_project(self, project_ref: str) -> Iterator[None]:
+        """What isn't found inside is the project."""
+        try:
+            yield
+        except NotFound as exc:
+            raise ProjectGone(
+                f"project {project_ref} no longer exists in Label Studio at {self._api.url}",
+                remedy="run again: labelloop creates a new project and sends the open tasks to it",
+            ) from exc
 
 
 def _project(project: payloads.Project, marker: str) -> Project:

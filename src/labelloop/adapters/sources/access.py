@@ -2,7 +2,7 @@
 
 import csv
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from gzip import BadGzipFile
@@ -19,6 +19,7 @@ from labelloop.errors import (
     SourceFileDenied,
     StoreDenied,
     StoreUnavailable,
+    first_line,
     frameless,
 )
 from labelloop.ports.source import SourceRows, UnreadableRows
@@ -54,7 +55,7 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        said = (str(exc).splitlines() or [type(exc).__name__])[0]
+        said = first_line(exc)
         if isinstance(exc, FileNotFoundError) or "NO_SUCH_BUCKET" in said:
             raise StoreDenied(
                 f"{doing} failed: it is not there", remedy="correct [source] uri"
@@ -107,8 +108,16 @@ def readable() -> Iterator[None]:
         failed = isinstance(exc, OSError) and (exc.errno is not None or "AWS Error" in str(exc))
         if failed and not isinstance(exc, BadGzipFile):
             raise
-        said = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise SourceFileBad(said[:300]) from exc
+        raise SourceFileBad(first_line(exc)[:300]) from exc
+
+
+def numbered(batches: Iterable[Any]) -> Iterator[SourceRows]:
+    """The rows of a file in Arrow's batches, each with its place in the file."""
+    n = 0
+    for batch in batches:
+        numbers = range(n + 1, n + 1 + batch.num_rows)
+        n += batch.num_rows
+        yield checked(SourceRows(batch=batch, numbers=numbers))
 
 
 def skipping(number: int, why: str, n_rows: int, names: Sequence[str]) -> SourceRows:

@@ -6,9 +6,9 @@ from typing import Any
 
 from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access
 from labelloop.adapters.s3.client import resolved
-from labelloop.adapters.sources.access import checked, file_system, opening
+from labelloop.adapters.sources.access import file_system, numbered, opening
 from labelloop.core.row_range import RowRange
-from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
+from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, first_line, frameless
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
 
 _ROWS = 16_384
@@ -40,17 +40,12 @@ class DeltaSource:
             dataset = table.to_pyarrow_dataset(filesystem=root)
             added = table.get_add_actions(flatten=True)
         self._schema = dataset.schema
+        self._fragments = {self._place(f.path): f for f in dataset.get_fragments()}
         paths = added["path"].to_pylist()
-        fragments = {f.path: f for f in dataset.get_fragments()}
-        self._fragments = {self._place(path): fragments[path] for path in fragments}
         counts = added["num_records"].to_pylist() if "num_records" in added.schema.names else ()
         self._n_rows = {self._place(p): n for p, n in zip(paths, counts, strict=False)}
-        found = zip(
-            added["modification_time"].to_pylist(),
-            paths,
-            added["size_bytes"].to_pylist(),
-            strict=True,
-        )
+        columns = ("modification_time", "path", "size_bytes")
+        found = zip(*(added[name].to_pylist() for name in columns), strict=True)
         return [
             SourceFile(uri=self._place(path), version=f"{size} bytes", size_bytes=size)
             for _, path, size in sorted(found)
@@ -75,15 +70,11 @@ class DeltaSource:
         """
         there = self.columns(file).names
         wanted = [n for n in there if columns is None or n in columns]
-        n = 0
         with opening(file.uri):
             scanner = self._fragments[file.uri].scanner(
                 schema=self._schema, columns=wanted, batch_size=_ROWS
             )
-            for batch in scanner.to_batches():
-                numbers = range(n + 1, n + 1 + batch.num_rows)
-                n += batch.num_rows
-                yield checked(SourceRows(batch=batch, numbers=numbers))
+            yield from numbered(scanner.to_batches())
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -110,13 +101,12 @@ class DeltaSource:
             ) from frameless(exc)
         except DeltaProtocolError as exc:
             raise ConfigError(
-                f"the Delta table at {self._uri} can't be read: {str(exc).splitlines()[0]}",
+                f"the Delta table at {self._uri} can't be read: {first_line(exc)}",
                 remedy="turn off that feature of the table, or also write the predictions as Parquet files",
             ) from frameless(exc)
         except (DeltaError, OSError) as exc:
-            said = (str(exc).splitlines() or [type(exc).__name__])[0]
             raise StoreUnavailable(
-                f"reading the Delta table at {self._uri} failed: {said[:300]}",
+                f"reading the Delta table at {self._uri} failed: {first_line(exc)[:300]}",
                 remedy="check that the table can be reached, and that the key in [store] may list and "
                 "read it",
             ) from frameless(exc)

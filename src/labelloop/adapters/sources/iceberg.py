@@ -5,12 +5,17 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from labelloop.adapters.iceberg.tables import sqlite_file, without_password
+from labelloop.adapters.iceberg.catalog import (
+    is_absent,
+    is_sql,
+    open_catalog,
+    without_password,
+)
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.client import resolved
-from labelloop.adapters.sources.access import checked, opening
+from labelloop.adapters.sources.access import numbered, opening
 from labelloop.core.row_range import RowRange
-from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, frameless
+from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, first_line, frameless
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
 
 if TYPE_CHECKING:
@@ -79,13 +84,10 @@ class IcebergSource:
         there = [f.name for f in table.schema().fields]
         wanted = [n for n in there if columns is None or n in columns]
         schema = table.schema().select(*(wanted or there))  # without a column there are no rows
-        n = 0
         with self._translated(), opening(file.uri):
             scan = ArrowScan(table.metadata, table.io, schema, AlwaysTrue())
-            for batch in scan.to_record_batches([self._tasks[file.uri]]):
-                numbers = range(n + 1, n + 1 + batch.num_rows)
-                n += batch.num_rows
-                yield checked(SourceRows(batch=batch.select(wanted), numbers=numbers))
+            batches = scan.to_record_batches([self._tasks[file.uri]])
+            yield from numbered(batch.select(wanted) for batch in batches)
 
     def close(self) -> None:
         """Close the catalog's connections."""
@@ -118,9 +120,8 @@ class IcebergSource:
                 "PYICEBERG_CATALOG__...)",
             ) from frameless(exc)
         except (SQLAlchemyError, OSError, exceptions.RESTError) as exc:
-            said = (str(exc).splitlines() or [type(exc).__name__])[0]
             raise StoreUnavailable(
-                f"reading the table {self._name!r} of {self._shown} failed: {said}",
+                f"reading the table {self._name!r} of {self._shown} failed: {first_line(exc)}",
                 remedy="check that the catalog and the table's files can be reached",
             ) from frameless(exc)
 
@@ -128,20 +129,14 @@ class IcebergSource:
 def _opened(catalog: str, name: str, access: S3Access) -> "Catalog":
     from labelloop.adapters.iceberg.file_io import s3_settings
 
-    settings = s3_settings(resolved(access, required=False))  # files may be local, or lent keys
-    if catalog.startswith("sqlite:///") and not sqlite_file(catalog).exists():
+    if is_absent(catalog):
         raise ConfigError(
             f"[source] catalog = {catalog!r}: there is no such file", remedy="correct its path"
         )
-    if catalog.startswith(("sqlite", "postgresql")):
-        from pyiceberg.catalog.sql import SqlCatalog
-
-        return SqlCatalog(name, uri=catalog, init_catalog_tables="false", **settings)
-    from pyiceberg.catalog import load_catalog
-
-    if "://" in catalog:
-        return load_catalog(name, uri=catalog, **settings)
-    return load_catalog(catalog, **settings)
+    settings = s3_settings(resolved(access, required=False))  # files may be local, or lent keys
+    if is_sql(catalog):
+        settings["init_catalog_tables"] = "false"
+    return open_catalog(catalog, name, **settings)
 
 
 def _order(table: "Table") -> dict[str, int]:
