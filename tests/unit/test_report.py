@@ -19,7 +19,7 @@ from labelloop.charts.by_class import confusion as confusion_picture
 from labelloop.charts.picture import png
 from labelloop.charts.report import PICTURES, pictures
 from labelloop.charts.svg import Drawing
-from labelloop.charts.theme import DARK, LIGHT
+from labelloop.charts.theme import DARK, LIGHT, css
 from labelloop.cli import files as cli
 from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
@@ -326,13 +326,12 @@ def test_a_day_far_off_the_others_takes_no_room_from_them(past: MakeHistory) -> 
 
 def test_pictures_are_drawn_in_light_and_in_dark(past: MakeHistory) -> None:
     for picture in pictures(past(2)):
-        assert LIGHT.css() in picture.svg
+        assert css(LIGHT) in picture.svg
         assert (
-            f"@media screen and (prefers-color-scheme:dark){{.chart{{{DARK.css()}}}}}"
-            in picture.svg
+            f"@media screen and (prefers-color-scheme:dark){{.chart{{{css(DARK)}}}}}" in picture.svg
         )
         used = set(re.findall(r"var\(--(\w+)\)", picture.svg))
-        assert used <= set(LIGHT.colours())
+        assert used <= set(LIGHT)
 
 
 def test_a_png_has_letters_where_the_machine_has_no_font(

@@ -43,7 +43,7 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Point:
     """A period with its number."""
 
     place: _Place
@@ -133,7 +133,7 @@ def _picture(
     fall: _Fall | None = None,
 ) -> Picture:
     of_all = [(p, p.period.accuracy.estimate) for p in places]
-    known = [_Known(p, e) for p, e in of_all if isinstance(e, Estimate)]
+    known = [_Point(p, e) for p, e in of_all if isinstance(e, Estimate)]
     if not known:
         reasons = {e.reason for _, e in of_all if isinstance(e, Undefined)}
         why = ", ".join(sorted(reasons)) or "no round has been drawn yet"
@@ -170,7 +170,7 @@ def _named(unit: str, name: str) -> str:
 def _drawing(
     unit: str,
     places: Sequence[_Place],
-    known: Sequence[_Known],
+    known: Sequence[_Point],
     weeks: Sequence[_Week],
     fall: _Fall | None,
 ) -> Drawing:
@@ -216,9 +216,9 @@ def _beside(x: float, top: float, said: str) -> Markup:
     return words(x - 8, top + 15, said, text_anchor="end", fill="var(--muted)")
 
 
-def _segments(known: Sequence[_Known]) -> Iterator[list[_Known]]:
+def _segments(known: Sequence[_Point]) -> Iterator[list[_Point]]:
     """Runs without a gap."""
-    run: list[_Known] = []
+    run: list[_Point] = []
     for k in known:
         if run and (k.place.cut or k.place.at != run[-1].place.at + 1):
             yield run
@@ -227,7 +227,7 @@ def _segments(known: Sequence[_Known]) -> Iterator[list[_Known]]:
     yield run
 
 
-def _line(known: Sequence[_Known], x: Scale, y: Scale, *, crowded: bool) -> Iterator[Markup]:
+def _line(known: Sequence[_Point], x: Scale, y: Scale, *, crowded: bool) -> Iterator[Markup]:
     for run in _segments(known):
         upper = [(x(k.place.at), y(k.estimate.high)) for k in run]
         lower = [(x(k.place.at), y(k.estimate.low)) for k in run]
@@ -249,7 +249,7 @@ def _line(known: Sequence[_Known], x: Scale, y: Scale, *, crowded: bool) -> Iter
             yield tag("circle", cx=cx, cy=cy, r=2.6 if crowded else 4, fill="var(--right)")
 
 
-def _said(known: Sequence[_Known], x: Scale, y: Scale, *, direct: bool) -> Iterator[Markup]:
+def _said(known: Sequence[_Point], x: Scale, y: Scale, *, direct: bool) -> Iterator[Markup]:
     """Numbers beside points, on the side that the line leaves free."""
     for k, after in zip(known, [*known[1:], None], strict=True):
         if after is None or direct:

@@ -47,12 +47,12 @@ def png(picture: Picture) -> bytes:
     if picture.drawing is None:
         raise ValueError(f"{picture.name} has no drawing")
     text = _standalone(picture.title, picture.says, picture.drawing)
-    for role, colour in LIGHT.colours().items():
+    for role, colour in LIGHT.items():
         text = text.replace(f"var(--{role})", colour)
     drawn: bytes = resvg_py.svg_to_bytes(
         svg_string=text,
         zoom=_ZOOM,
-        background=LIGHT.surface,
+        background=LIGHT["surface"],
         font_files=[font_roboto.Roboto, font_roboto.RobotoBold, font_roboto.RobotoItalic],
     )
     return drawn

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from labelloop.charts.theme import DARK, FONT, LIGHT
+from labelloop.charts.theme import DARK, FONT, LIGHT, css
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,5 +25,5 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"font": FONT, "light": LIGHT, "dark": DARK}
+    environment.globals |= {"font": FONT, "light": css(LIGHT), "dark": css(DARK)}
     return environment
