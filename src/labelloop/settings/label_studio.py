@@ -4,10 +4,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import (
-    Field,
-    SecretStr,
-)
+from pydantic import Field, SecretStr
 
 from labelloop.settings.values import Duration, Section, WebAddress, when_complete
 
@@ -33,9 +30,8 @@ class LabelStudioSettings(Section):
     )
 
     @when_complete
-    def _proxy_is_an_address(self) -> "LabelStudioSettings":
+    def _proxy_is_an_address(self) -> None:
         if self.proxy is not None and not re.match(
             r"https?://[^/\s]+", self.proxy.get_secret_value()
         ):
             raise ValueError("proxy: expected a URL that begins with http:// or https://")
-        return self

@@ -2,9 +2,7 @@
 
 from datetime import timedelta
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
 from labelloop.settings.values import Duration, Section
 

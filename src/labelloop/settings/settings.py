@@ -2,10 +2,7 @@
 
 from typing import Any
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from labelloop.core.answers import Answers
 from labelloop.core.queue import Purpose, Queue
@@ -73,23 +70,21 @@ class Settings(Section):
         return self
 
     @when_complete
-    def _copies_lie_apart(self) -> "Settings":
+    def _copies_lie_apart(self) -> None:
         for place in self.store.places():
             if self.store.blind_uri and inside(self.store.blind_uri, place):
                 raise ValueError(
                     f"store.blind_uri {self.store.blind_uri!r} lies inside store.uri "
                     f"{place!r}: copies would be indexed as inputs; use another bucket or prefix"
                 )
-        return self
 
     @when_complete
-    def _source_fits(self) -> "Settings":
+    def _source_fits(self) -> None:
         if self.source and self.source.columns.text and self.input.kind != "text":
             raise ValueError('source.columns.text is for [input] kind = "text"')
-        return self
 
     @when_complete
-    def _label_studio_can_sign(self) -> "Settings":
+    def _label_studio_can_sign(self) -> None:
         for q in self.queue:
             if q.images == "label-studio" and self.input.kind == "text":
                 raise ValueError(f"queue {q.name!r}: images is for images, and inputs are texts")
@@ -103,7 +98,6 @@ class Settings(Section):
                     f"queue {q.name!r}: images = 'label-studio' needs access_key and secret_key in "
                     "[store], as Label Studio is given them"
                 )
-        return self
 
     def require_variables(self) -> None:
         """Return if every variable that labelloop.toml names is set.

@@ -2,11 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    SecretStr,
-)
+from pydantic import AfterValidator, Field, SecretStr
 
 from labelloop.settings.values import Section, open_to_all, when_complete
 
@@ -96,7 +92,7 @@ class SourceSettings(Section):
     columns: ColumnSettings = Field(default_factory=lambda: ColumnSettings())
 
     @when_complete
-    def _names_a_table(self) -> "SourceSettings":
+    def _names_a_table(self) -> None:
         if self.kind == "iceberg":
             if self.uri or not self.catalog or not self.table:
                 raise ValueError('kind = "iceberg" needs catalog and table, and no uri')
@@ -104,4 +100,3 @@ class SourceSettings(Section):
             raise ValueError(f'catalog and table are for kind = "iceberg", not "{self.kind}"')
         elif not self.uri:
             raise ValueError(f'kind = "{self.kind}" needs a uri')
-        return self

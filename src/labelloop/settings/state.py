@@ -4,12 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from labelloop.settings.values import Section, open_to_all, when_complete
 
@@ -64,7 +59,7 @@ class EngineSettings(Section):
     )
 
     @when_complete
-    def _options_are_for_spark(self) -> "EngineSettings":
+    def _options_are_for_spark(self) -> None:
         if self.kind != "spark" and (self.master or self.options):
             raise ValueError('master and options are for kind = "spark"')
         for name in self.options:
@@ -75,4 +70,3 @@ class EngineSettings(Section):
                     f"option {name!r} would stand on Spark's command line for all to see: keep it in "
                     "spark-defaults.conf"
                 )
-        return self

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import (
-    Field,
-    SecretStr,
-)
+from pydantic import Field, SecretStr
 
 from labelloop.settings.values import (
     MAX_PRESIGN_LIFE,
@@ -131,24 +128,22 @@ class StoreSettings(Section):
     tags: TagSettings = Field(default_factory=lambda: TagSettings())
 
     @when_complete
-    def _only_buckets_notify(self) -> "StoreSettings":
+    def _only_buckets_notify(self) -> None:
         if self.notifications is not None and self.is_folder:
             raise ValueError(
                 f"notifications = {str(self.notifications)!r}: only buckets have any, and uri is a folder; "
                 "leave it out"
             )
-        return self
 
     @when_complete
-    def _life_is_possible(self) -> "StoreSettings":
+    def _life_is_possible(self) -> None:
         if not timedelta(seconds=1) <= self.presign_life <= MAX_PRESIGN_LIFE:
             raise ValueError(
                 f"presign_life is {self.presign_life}: S3 signatures last 1 second to 7 days"
             )
-        return self
 
     @when_complete
-    def _keys_fit_together(self) -> "StoreSettings":
+    def _keys_fit_together(self) -> None:
         if (self.access_key is None) != (self.secret_key is None):
             raise ValueError("access_key and secret_key go together: give both, or neither")
         if self.profile is not None and self.access_key is not None:
@@ -160,10 +155,9 @@ class StoreSettings(Section):
         proxy = self.proxy.get_secret_value() if self.proxy else "http://none"
         if not re.match(r"https?://[^/\s]+", proxy):
             raise ValueError("proxy: expected a URL that begins with http:// or https://")
-        return self
 
     @when_complete
-    def _prefixes_are_apart(self) -> "StoreSettings":
+    def _prefixes_are_apart(self) -> None:
         folders = sorted(f"{name.strip('/')}/" for name in self.prefixes)
         if "/" in folders:
             raise ValueError("a prefix is empty: name a folder below uri, such as 'images/'")
@@ -172,19 +166,17 @@ class StoreSettings(Section):
         for outer, inner in pairwise(folders):
             if inner.startswith(outer):
                 raise ValueError(f"prefix {inner!r} lies inside {outer!r}: it would count twice")
-        return self
 
     @when_complete
-    def _places_are_of_one_kind(self) -> "StoreSettings":
+    def _places_are_of_one_kind(self) -> None:
         if self.blind_uri and self.blind_uri.startswith("s3:") is self.is_folder:
             raise ValueError(
                 "uri and blind_uri: one is a bucket and the other a folder; both must be of one kind. "
                 "For inputs in a bucket name a second bucket, for those in a folder a second folder"
             )
-        return self
 
     @when_complete
-    def _was_another(self) -> "StoreSettings":
+    def _was_another(self) -> None:
         for before in self.was:
             if before.startswith("s3:") is self.is_folder:
                 raise ValueError(
@@ -192,7 +184,6 @@ class StoreSettings(Section):
                 )
             if self.root_of(before) == self.root_of(self.uri):
                 raise ValueError(f"was = {before!r} is what uri is: name what it was called before")
-        return self
 
     def signed_by(self) -> str:
         """What tells the signer and the address of links from others, and neither of them."""

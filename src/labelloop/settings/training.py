@@ -3,9 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
 from labelloop.core.certificate import Terms
 from labelloop.settings.values import Duration, Section

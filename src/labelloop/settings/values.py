@@ -138,11 +138,13 @@ def taking_unset(kind: type[S], raw: Mapping[str, Any]) -> type[S]:
     return create_model(kind.__name__, __base__=kind, **loose) if loose else kind
 
 
-def when_complete(check: Callable[[S], S]) -> Any:
+def when_complete(check: Callable[[S], None]) -> Any:
     """A model validator that lets a section pass while a variable that it names isn't set."""
 
     def checked(self: S) -> S:
-        return check(self) if self.is_complete else self
+        if self.is_complete:
+            check(self)
+        return self
 
     return model_validator(mode="after")(checked)
 
