@@ -90,13 +90,13 @@ class Drawing:
         )
 
 
-def width_of(text: str, size: float = SIZE) -> float:
+def width_of(text: str) -> float:
     """About how many pixels a text takes, in any of the fonts that may draw it.
 
     >>> width_of("ill") < width_of("cat") < width_of("WWW") < width_of("パンパン")
     True
     """
-    return size * sum(_em(letter) for letter in text)
+    return SIZE * sum(_em(letter) for letter in text)
 
 
 def _em(letter: str) -> float:
@@ -107,16 +107,16 @@ def _em(letter: str) -> float:
     return 0.95 if letter in "mwMW@%—" else 0.7 if letter.isupper() else 0.62
 
 
-def fitted(text: str, width: float, size: float = SIZE) -> str:
+def fitted(text: str, width: float) -> str:
     """As much of a text as fits, with an ellipsis; nothing where too little would be left.
 
     >>> fitted("landscape", 200), fitted("landscape", 40), fitted("landscape", 10)
     ('landscape', 'land…', '')
     """
-    if width_of(text, size) <= width:
+    if width_of(text) <= width:
         return text
     kept = text
-    while kept and width_of(f"{kept}…", size) > width:
+    while kept and width_of(f"{kept}…") > width:
         kept = kept[:-1]
     return f"{kept}…" if len(kept) >= 3 else ""
 

@@ -34,7 +34,6 @@ class SeaweedFS:
         self,
         folder: Path,
         *,
-        access_key: str = "labelloop",
         secret_key: str | None = None,
         identities: Path | None = None,
         notify: str | None = None,
@@ -49,7 +48,7 @@ class SeaweedFS:
         self._notify = notify
         self.folder = folder
         self._identities = identities
-        self.access_key = access_key
+        self.access_key = "labelloop"
         self.secret_key = secret_key or secrets.token_hex(16)
         # Another program may take a port between our look and its start.
         start = Retrying(

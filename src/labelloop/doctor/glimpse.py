@@ -101,7 +101,7 @@ def _place(found: StoredObject) -> int:
     return line(found.sample_id, b"glimpse")
 
 
-def first_rows(source: Source, *, n_rows: int = OBJECTS) -> tuple[str, list[dict[str, str]], int]:
+def first_rows(source: Source) -> tuple[str, list[dict[str, str]], int]:
     """The newest file, some rows spread over its beginning as text, and how many rows that has.
 
     Values that are none and columns of lists or records are left out.
@@ -116,7 +116,7 @@ def first_rows(source: Source, *, n_rows: int = OBJECTS) -> tuple[str, list[dict
         n = some.batch.num_rows
         if not n:
             continue
-        chosen = np.unique(np.linspace(0, n - 1, min(n, n_rows)).astype(int))
+        chosen = np.unique(np.linspace(0, n - 1, min(n, OBJECTS)).astype(int))
         batch = some.batch.take(pa.array(chosen))
         rows: list[dict[str, str]] = [{} for _ in chosen]
         for name, column in zip(batch.schema.names, batch.columns, strict=True):

@@ -57,9 +57,9 @@ class TableProposal:
         """The columns that are different in every row."""
         return tuple(name for name, held in _values(self.rows).items() if _are_ids(held))
 
-    def examples(self, column: str | None, n: int = 3) -> list[str]:
-        """The last values of a column."""
-        return [row[column] for row in self.rows if column is not None and row.get(column)][-n:]
+    def examples(self, column: str | None) -> list[str]:
+        """The last three values of a column."""
+        return [row[column] for row in self.rows if column is not None and row.get(column)][-3:]
 
     def with_uri(self, column: str | None) -> "TableProposal":
         """The same with the column that says where inputs lie; None: the sample's id does."""

@@ -32,6 +32,7 @@ from labelloop.errors import InputChanged, InputGone, InputTooLarge, StoreDenied
 from labelloop.ports.store import BrowserView, StoredObject
 
 PAGE = 1_000
+WORKERS = 8
 WINDOW = 256  # files whose metadata is read together
 FOR_EVER = timedelta(days=36_500)
 INLINE_BYTES = 500_000
@@ -59,7 +60,6 @@ class FolderStore:
         prefixes: Sequence[str] = (),
         blind_uri: str | None = None,
         public_url: str | None = None,
-        workers: int = 8,
     ) -> None:
         self._root = folder_of(uri)
         self._prefixes = [name.strip("/") for name in prefixes]
@@ -67,7 +67,6 @@ class FolderStore:
         self._places = (self._root, self._blind) if self._blind else (self._root,)
         self._shown = Path(os.path.commonpath(self._places))
         self._public_url = public_url
-        self._workers = workers
         self._lines = Lines(self._root)
 
     @property
@@ -113,7 +112,7 @@ class FolderStore:
         waiting = iter(objects)
         with self._translated("reading", self._root / "metadata.jsonl"):
             self._lines.refresh()
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="folder-tags") as pool:
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="folder-tags") as pool:
             while some := list(islice(waiting, WINDOW)):
                 yield from filter(None, pool.map(self._tagged, some))
 
@@ -144,7 +143,7 @@ class FolderStore:
 
     def losses(self, inputs: Sequence[tuple[str, str]]) -> Sequence[InputGone | None]:
         """Of each uri and SHA-256, what became of the file: each is read, several at once."""
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="folder-looking") as pool:
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="folder-looking") as pool:
             return list(pool.map(self._loss, inputs))
 
     def _loss(self, known: tuple[str, str]) -> InputGone | None:
@@ -244,7 +243,7 @@ class FolderStore:
             InputGone: the source no longer exists.
             InputChanged: it does, and `content_hash` is a SHA-256, but not its.
         """
-        self.write(target_uri, self.read(source_uri, content_hash=content_hash), UNKNOWN_TYPE)
+        self.copy_blind(source_uri, target_uri, content_hash=content_hash)
 
     def copy_blind(
         self, source_uri: str, target_uri: str, *, content_hash: str | None = None

@@ -1,7 +1,6 @@
 """How long the whole of an answer may take."""
 
 import time
-from collections.abc import Callable
 
 SLOWEST_BYTES_PER_S = 10_000
 
@@ -12,9 +11,8 @@ class Patience:
     A limit on each read alone would never be reached by a server that sends a byte now and then.
     """
 
-    def __init__(self, timeout_s: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._ends_at = now() + timeout_s
+    def __init__(self, timeout_s: float) -> None:
+        self._ends_at = time.monotonic() + timeout_s
 
     def received(self, n_bytes: int) -> None:
         """Note that so many bytes came.
@@ -23,5 +21,5 @@ class Patience:
             TimeoutError: they come too slowly.
         """
         self._ends_at += n_bytes / SLOWEST_BYTES_PER_S
-        if self._now() > self._ends_at:
+        if time.monotonic() > self._ends_at:
             raise TimeoutError("the answer came too slowly")
