@@ -339,14 +339,14 @@ class Loop:
 
         self.settings.require_variables()
         if not repair:
-            return diagnose(steps.examined(self.project))
+            return diagnose(steps.doctor_subject(self.project))
         mended = mend(
-            steps.examined(self.project),
+            steps.doctor_subject(self.project),
             finish=self._finish_batches,
             rebuild=lambda versions: steps.build(self.project).again(versions),
         )
         self.close()
-        return diagnose(steps.examined(self.project, thorough=True), after=mended)
+        return diagnose(steps.doctor_subject(self.project, thorough=True), after=mended)
 
     def _finish_batches(self) -> int:
         from labelloop.steps.index.batch_writer import finish_batches
@@ -362,7 +362,7 @@ class Loop:
         from labelloop.doctor import page
 
         self.settings.require_variables()
-        return page.write(steps.examined(self.project))
+        return page.write(steps.doctor_subject(self.project))
 
     def report(self) -> "Quality":
         """How good the model is, over time and by class, and what its labels went into."""

@@ -11,7 +11,7 @@ import botocore.client
 import httpx
 import pytest
 
-from labelloop.adapters.s3.gets import Gets
+from labelloop.adapters.s3.parallel_requests import Gets
 from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import LabelloopError, StoreDenied
 from labelloop.loop import Loop

@@ -20,8 +20,8 @@ from labelloop.adapters.s3 import links as s3_links
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import page_of, tags_of
 from labelloop.adapters.s3.client import client_of, session_of
-from labelloop.adapters.s3.gets import Gets
 from labelloop.adapters.s3.links import Links
+from labelloop.adapters.s3.parallel_requests import ParallelRequests
 from labelloop.adapters.s3.store import FEW, S3Store
 from labelloop.ports.store import StoredObject
 from tests.odd_keys import ODD_KEYS
@@ -107,7 +107,7 @@ def test_libcurl_signs_as_botocore_does(asked: str, token: str | None) -> None:
         )
         session = session_of(access)
         client = client_of(access, session, url)
-        gets = Gets(client, session, access, "b", connections=2)
+        gets = ParallelRequests(client, session, access, "b", connections=2)
         for head in (False, True):
             assert len(list(gets([*DOTTED, *ODD_KEYS], asked, head=head))) == len(ODD_KEYS)
     keys = [unquote(s.target.partition("?")[0]).removeprefix("/b/") for s in seen]

@@ -8,7 +8,7 @@ from hashlib import md5
 import pytest
 
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.s3.gets import FEW
+from labelloop.adapters.s3.parallel_requests import FEW
 from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import InputDenied, StoreDenied, StoreUnavailable
 from labelloop.ports.store import StoredObject

@@ -72,7 +72,7 @@ def disk(subject: Subject) -> Iterator[Finding]:
         "catalog": _sqlite_folder(state.catalog.get_secret_value()),
         "datasets": state.datasets,
     }
-    exact = {what: there(folder) for what, folder in named.items() if folder is not None}
+    exact = {what: existing_folder(folder) for what, folder in named.items() if folder is not None}
     folders = {what: _outermost(folder, exact.values()) for what, folder in exact.items()}
     for folder in dict.fromkeys(folders.values()):
         what = ", ".join(name for name, other in folders.items() if other == folder)
@@ -117,7 +117,7 @@ def _folder(folder: Path, what: str, machine: Machine) -> Iterator[Finding]:
         yield ok(says)
 
 
-def there(folder: Path) -> Path:
+def existing_folder(folder: Path) -> Path:
     """`folder`, or the nearest folder above it that exists."""
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent

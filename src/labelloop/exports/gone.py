@@ -12,7 +12,7 @@ from labelloop.exports.target import GONE, whole
 
 
 @dataclass
-class Gone:
+class GoneSamples:
     """Counts and lists samples whose input the store no longer has as it was labelled."""
 
     file: IO[bytes]
@@ -28,11 +28,11 @@ class Gone:
 
 
 @contextmanager
-def gone_file(folder: Path) -> Iterator[Gone]:
+def gone_file(folder: Path) -> Iterator[GoneSamples]:
     """The folder's `gone.jsonl`, an object a sample; there is no such file where none was left out."""
     path = folder / GONE
     with whole(path) as file:
-        gone = Gone(file)
+        gone = GoneSamples(file)
         yield gone
     if not gone.n:
         path.unlink()

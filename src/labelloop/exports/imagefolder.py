@@ -17,7 +17,7 @@ from labelloop.core.dataset import DatasetVersion, Row
 from labelloop.exports import croissant, manifest
 from labelloop.exports.csv_file import CsvWriter
 from labelloop.exports.exported import Exported
-from labelloop.exports.gone import Gone, gone_file
+from labelloop.exports.gone import GoneSamples, gone_file
 from labelloop.exports.inputs import at_once, read
 from labelloop.exports.names import ending, folder_names, folder_numbers, image_names
 from labelloop.exports.target import (
@@ -26,8 +26,8 @@ from labelloop.exports.target import (
     CROISSANT,
     GONE,
     claimed,
-    fresh,
     make_folder,
+    new_file,
     whole,
     write_json,
     writing,
@@ -106,7 +106,7 @@ def write_index(
     classes: Sequence[str],
     put: Callable[[Row], tuple[Outcome, str]],
     progress: Progress,
-) -> tuple[Mapping[Outcome, int], Gone]:
+) -> tuple[Mapping[Outcome, int], GoneSamples]:
     """Have `put` write each sample's file, and write what says which is which into the folder `place`."""
     write_json(place / CLASSES, {folder: label for label, folder in folders.items()})
     numbers = {folder: classes.index(label) for label, folder in folders.items()}
@@ -217,7 +217,7 @@ def image_name(row: Row, names: Sequence[str], data: bytes) -> str:
 def _write(path: Path, data: bytes) -> Outcome:
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with fresh(partial) as file:
+        with new_file(partial) as file:
             file.write(data)
         partial.replace(path)
     except BaseException:

@@ -66,7 +66,7 @@ def check(version: DatasetVersion) -> None:
         raise _damaged(version, Path(version.uri), "it was altered since its release")
 
 
-def glance(version: DatasetVersion) -> None:
+def check_quickly(version: DatasetVersion) -> None:
     """Return where the manifest and its description seem whole, without reading the rows.
 
     Raises:

@@ -42,7 +42,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that stands at `path` once it is whole, and not before."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with fresh(partial) as file:
+        with new_file(partial) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -53,7 +53,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def fresh(path: Path) -> IO[bytes]:
+def new_file(path: Path) -> IO[bytes]:
     """A new file at `path`. What stood there is removed and, were it a link, not followed."""
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

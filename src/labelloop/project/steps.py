@@ -195,7 +195,7 @@ def rebuild(project: Project) -> "Rebuild":
     )
 
 
-def examined(project: Project, *, thorough: bool = False) -> "Subject":
+def doctor_subject(project: Project, *, thorough: bool = False) -> "Subject":
     """The project as the doctor examines it."""
     from labelloop.doctor.subject import Subject
 

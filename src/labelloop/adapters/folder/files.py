@@ -19,12 +19,12 @@ PASSING = (".tmp", ".part", ".partial")
 NOT_OURS = frozenset({"lost+found"})
 
 
-class Outside(Exception):
+class OutsideFolder(Exception):
     """A link that leads out of the folder, or what isn't a file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A file of the folder. `name` is its path below it; `beside` the JSON that belongs to it."""
 
     path: str
@@ -70,7 +70,7 @@ def uri_of(path: str) -> str:
     return SCHEME + quote(os.fsencode(path))
 
 
-def walk(root: Path, start: Path, hidden: Path | None) -> Iterator[Found]:
+def walk(root: Path, start: Path, hidden: Path | None) -> Iterator[FoundFile]:
     """Every input below `start`, folder by folder in order of their names.
 
     Left out are names that begin with a dot, files still being written, metadata, and what lies
@@ -104,7 +104,7 @@ def walk(root: Path, start: Path, hidden: Path | None) -> Iterator[Found]:
         waiting += reversed(below)
 
 
-def _found(root: Path, entry: "os.DirEntry[str]", names: set[str]) -> Found | None:
+def _found(root: Path, entry: "os.DirEntry[str]", names: set[str]) -> FoundFile | None:
     """The input that an entry is; None where it is gone, or a pipe, socket or device."""
     fault = ""
     try:
@@ -125,7 +125,7 @@ def _found(root: Path, entry: "os.DirEntry[str]", names: set[str]) -> Found | No
     if not _is_text(name):
         fault = "the file's name isn't UTF-8"
         name = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return Found(entry.path, name, told.st_size, changed_ns, beside, fault or doubt)
+    return FoundFile(entry.path, name, told.st_size, changed_ns, beside, fault or doubt)
 
 
 def _beside(name: str, names: set[str]) -> tuple[str | None, str]:
@@ -160,24 +160,24 @@ def open_inside(path: str, roots: Sequence[Path]) -> BufferedReader:
     """The regular file at `path`, opened for reading.
 
     Raises:
-        Outside: its real place is in none of `roots`, or it is no regular file.
+        OutsideFolder: its real place is in none of `roots`, or it is no regular file.
         OSError: it can't be opened; FileNotFoundError where it is gone.
     """
     real = os.path.realpath(path)
     if not any(_inside(real, root) for root in roots):
-        raise Outside("it leads out of the folder")
+        raise OutsideFolder("it leads out of the folder")
     try:
         # The real path holds no link now; one that is put there meanwhile is not followed either.
         descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
         if exc.errno == errno.ELOOP:
-            raise Outside("it leads out of the folder") from exc
+            raise OutsideFolder("it leads out of the folder") from exc
         if exc.errno in {errno.ENOTDIR, errno.ENAMETOOLONG}:
             raise FileNotFoundError(exc.errno, exc.strerror) from exc
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Outside("it isn't a file")
+        raise OutsideFolder("it isn't a file")
     return os.fdopen(descriptor, "rb")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelloop.adapters.folder.files import Outside, open_inside
+from labelloop.adapters.folder.files import OutsideFolder, open_inside
 from labelloop.reading.json_object import NotAnObject, json_object
 
 JSONL = "metadata.jsonl"
@@ -48,13 +48,13 @@ def read_beside(path: Path, root: Path) -> dict[str, str] | None:
             return parse(text)
         except FileNotFoundError:
             continue
-        except (OSError, Outside, Unreadable) as exc:
+        except (OSError, OutsideFolder, Unreadable) as exc:
             raise Unreadable(f"{beside.name}: {exc}") from exc
     return None
 
 
 @dataclass
-class Lines:
+class MetadataLines:
     """The folder's JSONL, read again where it changed. Later lines add to what earlier ones said.
 
     A line that isn't finished yet is left for the next time.

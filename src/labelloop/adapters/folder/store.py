@@ -16,8 +16,8 @@ from secrets import token_hex
 from urllib.parse import quote
 
 from labelloop.adapters.folder.files import (
-    Found,
-    Outside,
+    FoundFile,
+    OutsideFolder,
     folder_of,
     open_inside,
     path_of,
@@ -25,7 +25,7 @@ from labelloop.adapters.folder.files import (
     walk,
     write_whole,
 )
-from labelloop.adapters.folder.sidecars import Lines, Unreadable, read_beside
+from labelloop.adapters.folder.sidecars import MetadataLines, Unreadable, read_beside
 from labelloop.adapters.http.browser_view import view
 from labelloop.core.image_kind import MEDIA_TYPES, kind_of
 from labelloop.errors import InputChanged, InputGone, InputTooLarge, StoreDenied, StoreUnavailable
@@ -67,7 +67,7 @@ class FolderStore:
         self._places = (self._root, self._blind) if self._blind else (self._root,)
         self._shown = Path(os.path.commonpath(self._places))
         self._public_url = public_url
-        self._lines = Lines(self._root)
+        self._lines = MetadataLines(self._root)
 
     @property
     def inline(self) -> bool:
@@ -92,7 +92,7 @@ class FolderStore:
         for start in [self._root / name for name in self._prefixes] or [self._root]:
             with self._translated("listing", start):
                 if Path(os.path.realpath(start)) != start:
-                    raise Outside("it is a link; only links to files are followed")
+                    raise OutsideFolder("it is a link; only links to files are followed")
             files = walk(self._root, start, self._blind)
             while True:
                 with self._translated("listing", start):
@@ -128,7 +128,7 @@ class FolderStore:
                     digest = hashlib.file_digest(file, "sha256").hexdigest() if tags else ""
             except FileNotFoundError:
                 return None
-            except (Unreadable, Outside, PermissionError) as exc:
+            except (Unreadable, OutsideFolder, PermissionError) as exc:
                 return replace(stored, fault=str(exc)), {}
         return replace(stored, content_hash=digest), tags
 
@@ -321,7 +321,7 @@ class FolderStore:
         """Raise what the file system raises inside as StoreDenied or StoreUnavailable."""
         try:
             yield
-        except Outside as exc:
+        except OutsideFolder as exc:
             raise StoreDenied(
                 f"{doing} {path} failed: {exc}",
                 remedy="replace the link by the file: labelloop reads only files inside the folder",
@@ -367,7 +367,7 @@ def _changed(path: Path) -> InputChanged:
     )
 
 
-def _stored(found: Found) -> StoredObject:
+def _stored(found: FoundFile) -> StoredObject:
     return StoredObject(
         sample_id=found.name,
         uri=uri_of(found.path),

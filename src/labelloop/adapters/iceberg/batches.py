@@ -36,7 +36,7 @@ class HeldFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class BatchFileName:
     """What a file's name says: its first and last batch; `again`: it was written again to erase."""
 
     first: int
@@ -45,11 +45,11 @@ class Name:
     again: bool
 
     @classmethod
-    def of(cls, path: str) -> "Name | None":
+    def of(cls, path: str) -> "BatchFileName | None":
         """The name at the end of a path; None where it isn't one of a batch.
 
-        >>> Name.of("log/predictions/data/batch-000000000007.parquet")
-        Name(first=7, last=7, several=False, again=False)
+        >>> BatchFileName.of("log/predictions/data/batch-000000000007.parquet")
+        BatchFileName(first=7, last=7, several=False, again=False)
         """
         found = _NAME.search(path)
         if found is None:
@@ -76,7 +76,7 @@ def batches_of(io: "FileIO", file: HeldFile) -> Mapping[int, int]:
         LogError: it doesn't say.
         OSError, ArrowException: it can't be read.
     """
-    name = Name.of(file.path)
+    name = BatchFileName.of(file.path)
     if name is not None and not name.several:
         return {name.first: file.n_rows}
     return batches_at(io, file.path)
@@ -93,7 +93,7 @@ def batches_at(io: "FileIO", path: str) -> Mapping[int, int]:
 
     with io.new_input(path).open() as stream:
         metadata = pq.read_metadata(stream)
-    name = Name.of(path)
+    name = BatchFileName.of(path)
     if name is not None and not name.several:
         return {name.first: metadata.num_rows}
     said = (metadata.metadata or {}).get(_COUNTS)
@@ -105,7 +105,7 @@ def batches_at(io: "FileIO", path: str) -> Mapping[int, int]:
     return {int(batch): n_rows for batch, n_rows in json.loads(said).items()}
 
 
-def saying(counts: Mapping[int, int]) -> dict[bytes, bytes]:
+def counts_metadata(counts: Mapping[int, int]) -> dict[bytes, bytes]:
     """The metadata of a file that holds so many rows of each batch."""
     return {_COUNTS: json.dumps(dict(sorted(counts.items()))).encode()}
 
@@ -123,7 +123,7 @@ def name_written_again(path: str, token: str) -> str:
     >>> name_written_again("data/batch-000000000007-aaaaaaaa.parquet", "bbbbbbbb")
     'data/batch-000000000007-bbbbbbbb.parquet'
     """
-    name = Name.of("/" + path)
+    name = BatchFileName.of("/" + path)
     stem = path.removesuffix(".parquet")
     if name is not None and name.again:
         stem = stem.rpartition("-")[0]

@@ -28,7 +28,7 @@ SORT_MEMORY = "1GB"
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
-class Reading:
+class DuckDBReading:
     """One question to the engine: its sources, on a connection of its own."""
 
     margin = log_sql.MARGIN
@@ -62,7 +62,7 @@ class Reading:
     def _files(self, kind: BatchKind, frame: FrameRange | None) -> str:
         table = self._tables.load(kind)
         with translated(f"Planning a read of {kind}"):
-            files = held(table, kind, touching(frame))
+            files = held(table, kind, row_filter(frame))
         self._held += files
         paths = [file.path for file in files]
         if not paths:
@@ -106,10 +106,10 @@ class Reading:
 
     def batches(self, statement: str) -> "Iterator[pa.RecordBatch]":
         """The result as Arrow batches of PAGE_ROWS."""
-        with explained(self._tables, self._held), translated("Reading the log"):
+        with naming_damaged_file(self._tables, self._held), translated("Reading the log"):
             reader = self._connection.sql(statement).to_arrow_reader(PAGE_ROWS)
         while True:
-            with explained(self._tables, self._held), translated("Reading the log"):
+            with naming_damaged_file(self._tables, self._held), translated("Reading the log"):
                 batch = next(reader, None)
             if batch is None:
                 return
@@ -170,7 +170,7 @@ def span_table(spans: Sequence[Span]) -> "pa.Table":
 
 
 @contextmanager
-def explained(tables: IcebergTables, files: Sequence[HeldFile]) -> Iterator[None]:
+def naming_damaged_file(tables: IcebergTables, files: Sequence[HeldFile]) -> Iterator[None]:
     """A LogError inside names the damaged one of `files`, where that is the cause."""
     try:
         yield
@@ -203,7 +203,7 @@ def _dataset(table: "Table", kind: BatchKind, paths: Sequence[str]) -> Any:
         )
 
 
-def touching(frame: FrameRange | None) -> str:
+def row_filter(frame: FrameRange | None) -> str:
     """What a file must be able to hold, for pyiceberg."""
     if frame is None:
         return "true"

@@ -11,15 +11,15 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from labelloop.adapters.iceberg.batches import (
+    BatchFileName,
     HeldFile,
-    Name,
     batches_of,
+    counts_metadata,
     held,
     name_written_again,
-    saying,
 )
-from labelloop.adapters.iceberg.snapshots import exchange
-from labelloop.adapters.iceberg.sweeping import let_go, remove, strays
+from labelloop.adapters.iceberg.snapshots import replace_files
+from labelloop.adapters.iceberg.sweeping import expire_snapshots, remove, strays
 from labelloop.adapters.iceberg.tables import IcebergTables
 from labelloop.ports.log import BatchKind
 
@@ -49,7 +49,7 @@ def rewrite(
             path for file in touched.values() for path in _without(tables, table, file, sample_ids)
         ]
         with table.transaction() as transaction:
-            exchange(table, transaction, gone, paths)
+            replace_files(table, transaction, gone, paths)
             # an append drops the list of what was deleted before it
             transaction.add_files([], check_duplicate_files=False)
 
@@ -70,7 +70,7 @@ def sweep(tables: IcebergTables, kind: BatchKind, allowed: Callable[[], None]) -
         present = table.current_snapshot()
         return [s.snapshot_id for s in table.snapshots() if present and s != present]
 
-    let_go(tables, kind, older)
+    expire_snapshots(tables, kind, older)
     found = strays(tables, kind)
     allowed()
     remove(tables, kind, found)
@@ -96,12 +96,12 @@ def _without(
             counts.update(kept(pa.Table.from_batches([group])).column("batch").to_pylist())
     if not counts:
         return
-    name = Name.of(file.path)
+    name = BatchFileName.of(file.path)
     with table.io.new_input(file.path).open() as stream:
         parquet = pq.ParquetFile(stream)
         schema = parquet.schema_arrow
         if name is not None and name.several:
-            schema = schema.with_metadata({**(schema.metadata or {}), **saying(counts)})
+            schema = schema.with_metadata({**(schema.metadata or {}), **counts_metadata(counts)})
         groups = (kept(parquet.read_row_group(i)) for i in range(parquet.num_row_groups))
         path = name_written_again(file.path, token_hex(4))
         tables.write_groups((group for group in groups if group.num_rows), schema, path)

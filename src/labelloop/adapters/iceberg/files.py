@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelloop.adapters.iceberg.batches import HeldFile, Name, batches_at, held
+from labelloop.adapters.iceberg.batches import BatchFileName, HeldFile, batches_at, held
 from labelloop.adapters.iceberg.catalog import is_absent, sqlite_file
 from labelloop.adapters.iceberg.damage import damage
 from labelloop.adapters.iceberg.tables import KINDS, IcebergTables, translated
@@ -150,7 +150,7 @@ class IcebergFiles:
         gone = []
         for kind in KINDS:
             for path in self._bare().data_files(kind):
-                name = Name.of(path)
+                name = BatchFileName.of(path)
                 given_up = name is not None and not name.several and name.first in void
                 if path.endswith(".partial") or given_up:
                     with translated(f"Removing {path}"):
@@ -196,24 +196,26 @@ class IcebergFiles:
         """The files of batches, what took the place of others before those, what can't be read last."""
 
         def rank(item: "tuple[str, datetime]") -> "tuple[bool, int, bool, datetime]":
-            name = Name.of(item[0])
+            name = BatchFileName.of(item[0])
             assert name is not None  # noqa: S101  the others are left out below
             said = self._said(item[0])
             return said is not None, len(said or ()), name.again, item[1]
 
-        files = [item for item in self._bare().data_files(kind).items() if Name.of(item[0])]
+        files = [
+            item for item in self._bare().data_files(kind).items() if BatchFileName.of(item[0])
+        ]
         return [path for path, _ in sorted(files, key=rank, reverse=True)]
 
     def _batches(self, path: str) -> frozenset[int]:
         """The batches in a file; all that may be in it, where it can't be read."""
-        name, said = Name.of(path), self._said(path)
+        name, said = BatchFileName.of(path), self._said(path)
         if said is not None or name is None:
             return said or frozenset()
         return frozenset(range(name.first, name.last + 1))
 
     def _said(self, path: str) -> frozenset[int] | None:
         """The batches in a file, as its name or its metadata says; None where it can't be read."""
-        name = Name.of(path)
+        name = BatchFileName.of(path)
         if name is not None and not name.several:
             return frozenset([name.first])
         try:
@@ -230,7 +232,7 @@ class IcebergFiles:
                 found = batches_at(self._bare().file_io(), path)
         except LogError:
             return f"{path} is damaged"
-        n_rows, name = found.get(batch.batch, 0), Name.of(path)
+        n_rows, name = found.get(batch.batch, 0), BatchFileName.of(path)
         if n_rows != batch.n_rows and not (name is not None and name.again):
             return f"{path} has {n_rows:,} rows of batch {batch.batch} instead of {batch.n_rows:,}"
         return None

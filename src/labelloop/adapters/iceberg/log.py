@@ -15,7 +15,7 @@ from labelloop.adapters.iceberg import sql as log_sql
 from labelloop.adapters.iceberg import sweeping as iceberg_sweeping
 from labelloop.adapters.iceberg.batches import held
 from labelloop.adapters.iceberg.catalog import is_absent
-from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, Reading, engine
+from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, DuckDBReading, engine
 from labelloop.adapters.iceberg.schema import arrow_rows
 from labelloop.adapters.iceberg.selecting import SelectingEngine, SelectingReading
 from labelloop.adapters.iceberg.snapshots import superseded
@@ -140,8 +140,8 @@ class IcebergLog:
         """From now on, give every class under its present name; the keys of `renamed` are old ones."""
         self._renamed = dict(renamed)
 
-    def _reading(self) -> Reading:
-        return Reading(self._engine, self._tables, self._renamed)
+    def _reading(self) -> DuckDBReading:
+        return DuckDBReading(self._engine, self._tables, self._renamed)
 
     def _selecting(self) -> SelectingReading:
         """What answers the two statements of a selection."""
@@ -257,7 +257,7 @@ class IcebergLog:
             n_snapshots += len(old)
             if old and not dry_run:
                 allowed()
-                iceberg_sweeping.let_go(
+                iceberg_sweeping.expire_snapshots(
                     self._tables, kind, lambda table: superseded(table, unused_before)
                 )
             strays = iceberg_sweeping.strays(

@@ -11,15 +11,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from labelloop.adapters.iceberg.batches import (
+    BatchFileName,
     HeldFile,
-    Name,
     batches_of,
+    counts_metadata,
     held,
     name_of_several,
-    saying,
 )
-from labelloop.adapters.iceberg.schema import completed
-from labelloop.adapters.iceberg.snapshots import exchange
+from labelloop.adapters.iceberg.schema import in_schema
+from labelloop.adapters.iceberg.snapshots import replace_files
 from labelloop.adapters.iceberg.tables import IcebergTables, translated
 from labelloop.errors import LogError
 from labelloop.ports.clock import Progress
@@ -40,10 +40,11 @@ def closed_to(tables: IcebergTables, closed_before: datetime) -> int:
     """The newest batch of which no row, and no row of one before it, was indexed later than that."""
     table = tables.load("predictions")
     with translated("Looking for the batches of closed days"):
-        named = [Name.of(file.path) for file in held(table, "predictions")]
+        named = [BatchFileName.of(file.path) for file in held(table, "predictions")]
         since = closed_before.isoformat()
         still = [
-            Name.of(file.path) for file in held(table, "predictions", f"indexed_at >= '{since}'")
+            BatchFileName.of(file.path)
+            for file in held(table, "predictions", f"indexed_at >= '{since}'")
         ]
     if any(still):
         return min(name.first for name in still if name is not None) - 1
@@ -52,7 +53,7 @@ def closed_to(tables: IcebergTables, closed_before: datetime) -> int:
 
 def groups(files: Sequence[HeldFile], newest: int) -> list[list[HeldFile]]:
     """Which files are to become one each: small neighbours, of batches up to `newest`."""
-    placed = [(name, file) for file in files if (name := Name.of(file.path)) is not None]
+    placed = [(name, file) for file in files if (name := BatchFileName.of(file.path)) is not None]
     found: list[list[HeldFile]] = [[]]
     size = 0
     for name, file in sorted(placed, key=lambda one: one[0].first):
@@ -95,7 +96,7 @@ def merge(
             return  # an attempt whose answer was lost had been carried out
         gone = [there[file.path] for group in left.values() for file in group]
         with present.transaction() as transaction:
-            exchange(present, transaction, gone, list(left))
+            replace_files(present, transaction, gone, list(left))
 
     tables.change(kind, f"Merging files of {kind}", replace)
 
@@ -113,7 +114,7 @@ def _written(
     n_rows = sum(file.n_rows for file in group)
     if tables.n_rows(path) != n_rows:
         wanted = tables.columns(kind)
-        schema = wanted.with_metadata({**(wanted.metadata or {}), **saying(counts)})
+        schema = wanted.with_metadata({**(wanted.metadata or {}), **counts_metadata(counts)})
         tables.write_groups(_row_groups(_in_order(table, wanted, sources)), schema, path)
     found = tables.n_rows(path)
     if found != n_rows:
@@ -132,7 +133,7 @@ def _in_order(table: "Table", wanted: Any, paths: Sequence[str]) -> Iterator[Any
     for path in paths:
         with translated(f"Reading {path}"), table.io.new_input(path).open() as stream:
             rows = pq.read_table(stream, page_checksum_verification=True)
-            yield completed(rows, wanted).sort_by(
+            yield in_schema(rows, wanted).sort_by(
                 [("batch", "ascending"), ("sample_id", "ascending")]
             )
 

@@ -75,7 +75,7 @@ def arrow_rows(kind: BatchKind, rows: Rows, batch: int, at: datetime, wanted: An
     import pyarrow as pa
 
     if isinstance(rows, PredictionTable):
-        return completed(rows.table, wanted, {"batch": batch, "indexed_at": at})
+        return in_schema(rows.table, wanted, {"batch": batch, "indexed_at": at})
     given: dict[str, list[Any]] = {
         field.name: [getattr(row, field.name, None) for row in rows] for field in wanted
     }
@@ -87,7 +87,7 @@ def arrow_rows(kind: BatchKind, rows: Rows, batch: int, at: datetime, wanted: An
     return pa.table(given, schema=wanted)
 
 
-def completed(table: Any, wanted: Any, same: Mapping[str, Any] = _NOTHING) -> Any:
+def in_schema(table: Any, wanted: Any, same: Mapping[str, Any] = _NOTHING) -> Any:
     """A pyarrow Table in the schema `wanted`: `same` in every row, null what it doesn't have."""
     import pyarrow as pa
 

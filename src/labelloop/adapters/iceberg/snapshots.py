@@ -17,7 +17,7 @@ KEPT = 10
 """Versions that are kept beside those that may be read: an append costs more the more there are."""
 
 
-def exchange(
+def replace_files(
     table: "Table", transaction: "Transaction", gone: Sequence["DataFile"], paths: Sequence[str]
 ) -> None:
     """Let the files at `paths` take the place of others, in one version; no file is read but its end."""
@@ -32,7 +32,7 @@ def exchange(
             )
 
 
-def beyond(table: "Table", *, n_new: int) -> list[int]:
+def surplus(table: "Table", *, n_new: int) -> list[int]:
     """The versions that go when `n_new` are added; what may be read since files changed places stays."""
     by_age = _by_age(table)
     read = {s.snapshot_id for s in by_age if _exchanges(s)} | {
@@ -51,7 +51,7 @@ def superseded(table: "Table", unused_before: datetime) -> list[int]:
     over = [i for i, s in enumerate(by_age) if _exchanges(s) and s.timestamp_ms < before_ms]
     replaced = {s.snapshot_id for s in by_age[: over[-1]]} if over else set[int]()
     present = table.current_snapshot()
-    gone = replaced | set(beyond(table, n_new=0))
+    gone = replaced | set(surplus(table, n_new=0))
     return sorted(gone - {present.snapshot_id}) if present else []
 
 

@@ -23,7 +23,9 @@ class StrayFile:
     size_bytes: int
 
 
-def let_go(tables: IcebergTables, kind: BatchKind, which: Callable[["Table"], list[int]]) -> None:
+def expire_snapshots(
+    tables: IcebergTables, kind: BatchKind, which: Callable[["Table"], list[int]]
+) -> None:
     """Let the versions that `which` names go; their files stay.
 
     Raises:

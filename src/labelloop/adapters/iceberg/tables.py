@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelloop.adapters.iceberg.batches import Name, batches_of, held
+from labelloop.adapters.iceberg.batches import BatchFileName, batches_of, held
 from labelloop.adapters.iceberg.catalog import (
     is_sql,
     open_catalog,
@@ -20,7 +20,7 @@ from labelloop.adapters.iceberg.catalog import (
 )
 from labelloop.adapters.iceberg.damage import n_rows_at
 from labelloop.adapters.iceberg.schema import arrow_schema, schema
-from labelloop.adapters.iceberg.snapshots import beyond
+from labelloop.adapters.iceberg.snapshots import surplus
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.client import resolved
 from labelloop.errors import LogError, first_line, frameless
@@ -272,7 +272,7 @@ class IcebergTables:
 
         def add(table: "Table") -> None:
             there = _visible(table, kind, batch)
-            name = Name.of(there or "")
+            name = BatchFileName.of(there or "")
             if there == path or (name is not None and name.several):
                 return
             if there is not None:
@@ -282,7 +282,7 @@ class IcebergTables:
                 )
             try:
                 with table.transaction() as transaction:
-                    expired = beyond(table, n_new=1)
+                    expired = surplus(table, n_new=1)
                     if expired:
                         ExpireSnapshots(transaction).by_ids(expired).commit()
                     # Whether the path is there was just looked up, in this very version.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from labelloop.errors import AnnotatorDenied, AnnotatorError
 
 
-def trust(ca_file: str | None) -> ssl.SSLContext | bool:
+def ssl_context(ca_file: str | None) -> ssl.SSLContext | bool:
     """What httpx is to verify certificates with: those of `ca_file`, or the system's."""
     if ca_file is None:
         return True
@@ -58,7 +58,7 @@ def checked_key(api_key: str) -> str:
     return key
 
 
-def expiry(personal_token: str) -> datetime | None:
+def token_expiry(personal_token: str) -> datetime | None:
     """Until when a personal access token works, as it says itself; None where it doesn't."""
     try:
         payload = personal_token.split(".")[1]

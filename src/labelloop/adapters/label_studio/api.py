@@ -22,8 +22,8 @@ from labelloop.adapters.http.retries import (
 from labelloop.adapters.label_studio.address import (
     checked_key,
     checked_url,
-    expiry,
-    trust,
+    ssl_context,
+    token_expiry,
 )
 from labelloop.adapters.label_studio.payloads import Access
 from labelloop.core.loopback import is_loopback
@@ -95,7 +95,7 @@ class LabelStudioApi:
         self._sleep = sleep
         self._client = httpx.Client(
             timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)),
-            verify=trust(ca_file),
+            verify=ssl_context(ca_file),
             proxy=proxy,
             headers={"Accept": "application/json"},
             # A proxy from the environment never leads to this machine itself.
@@ -107,7 +107,7 @@ class LabelStudioApi:
     @property
     def token_expires_at(self) -> datetime | None:
         """Until when the token works; None where it doesn't say."""
-        return expiry(self._api_key) if self.personal else None
+        return token_expiry(self._api_key) if self.personal else None
 
     def close(self) -> None:
         """Close the connections; calling it again is fine."""

@@ -19,7 +19,7 @@ HEAD = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedKeys:
     """Some keys, each once, and the position after them. `n_unreadable` lines name nobody knows what."""
 
     keys: tuple[str, ...]
@@ -39,13 +39,13 @@ class NotificationFiles:
         self._path = path
         self._bucket = bucket
 
-    def since(self, position: str | None) -> Iterator[Named]:
+    def since(self, position: str | None) -> Iterator[NamedKeys]:
         """What was appended after `position`; everything for None.
 
         Raises:
             StoreDenied: the file or folder isn't there, or can't be read.
         """
-        places = _Places(position)
+        places = _Positions(position)
         keys: dict[str, None] = {}
         n_unreadable = 0
         for path in self._files(places):
@@ -62,19 +62,19 @@ class NotificationFiles:
                         n_unreadable += 1
                     if len(keys) >= PAGE:
                         places.put(path, at)
-                        yield Named(tuple(keys), n_unreadable, str(places))
+                        yield NamedKeys(tuple(keys), n_unreadable, str(places))
                         keys, n_unreadable = {}, 0
                 places.put(path, at)
-        yield Named(tuple(keys), n_unreadable, str(places))
+        yield NamedKeys(tuple(keys), n_unreadable, str(places))
 
     def end(self) -> str:
         """The position after all that is there now."""
-        places = _Places(None)
+        places = _Positions(None)
         for path in self._files(places):
             places.put(path, _whole_lines(path))
         return str(places)
 
-    def _files(self, places: "_Places") -> list[Path]:
+    def _files(self, places: "_Positions") -> list[Path]:
         with self._readable(self._path):
             if self._path.is_dir():
                 held = sorted(self._path.iterdir())
@@ -97,7 +97,7 @@ class NotificationFiles:
             ) from exc
 
 
-class _Places:
+class _Positions:
     """How far each file was read, and how it began."""
 
     def __init__(self, position: str | None) -> None:

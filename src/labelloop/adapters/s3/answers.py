@@ -14,7 +14,7 @@ CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedObject:
     """An object of a listing; `tags` where the server tells them there, and there are any."""
 
     key: str
@@ -31,7 +31,7 @@ class Page:
     `after` is a token of the server's, or, if `by_key`, the last key: the token couldn't be read.
     """
 
-    entries: list[Entry]
+    entries: list[ListedObject]
     after: str
     by_key: bool = False
 
@@ -46,14 +46,14 @@ def page_of(body: bytes) -> Page | None:
     if root is None:
         return None
     known: dict[str, str] = {}
-    entries: list[Entry] = []
+    entries: list[ListedObject] = []
     try:
         for child in root:
             name = _name(child)
             if name == "Contents":
                 said = {_name(part): part.text or "" for part in child}
                 entries.append(
-                    Entry(
+                    ListedObject(
                         said["Key"],
                         said["ETag"].strip('"'),
                         int(said["Size"]),
@@ -89,11 +89,11 @@ def _listed_tags(said: str) -> Mapping[str, str] | None:
     return dict(parse_qsl(said, keep_blank_values=True, strict_parsing=True)) if said else None
 
 
-def entry_of(key: str, head: bytes) -> Entry | None:
+def entry_of(key: str, head: bytes) -> ListedObject | None:
     """The object that the head of an answer describes; None where it doesn't."""
     said = headers_of(head)
     try:
-        return Entry(
+        return ListedObject(
             key,
             etag_of(said["etag"]),
             int(said["content-length"]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelloop.adapters.http.redaction import redact_logs
 from labelloop.adapters.s3.access import DEFAULT_REGION, S3Access, aws_files
-from labelloop.adapters.s3.curl import Reach, Transport
+from labelloop.adapters.s3.curl import ConnectionOptions, Transport
 from labelloop.adapters.s3.errors import Request, translated
 from labelloop.errors import ConfigError
 
@@ -48,7 +48,7 @@ def session_of(access: S3Access) -> "boto3.Session":
 
 
 def client_of(access: S3Access, session: "boto3.Session", url: str | None) -> "S3Client":
-    """A client of the server at `url`; None is AWS. It tries nothing twice: `Asking` does.
+    """A client of the server at `url`; None is AWS. It tries nothing twice: `Retries` does.
 
     Raises:
         ConfigError: a URL or CA file that can't be one.
@@ -82,7 +82,7 @@ def client_of(access: S3Access, session: "boto3.Session", url: str | None) -> "S
         ) from exc
     client.meta.events.register("before-call.s3.HeadBucket", _follow_no_further)
     redact_logs()
-    reach = Reach.of(access, client.meta.endpoint_url)
+    reach = ConnectionOptions.of(access, client.meta.endpoint_url)
     client.meta.events.register(
         "before-send.s3",
         Transport(reach, access.read_timeout_s),  # type: ignore[arg-type]  # the stubs know no answer

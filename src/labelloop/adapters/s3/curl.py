@@ -25,7 +25,7 @@ TLS_FAULTS = frozenset({35, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class ConnectionOptions:
     """How a server is reached: by which proxy ("": none), and whose certificates are trusted."""
 
     proxy: str
@@ -33,7 +33,7 @@ class Reach:
     connect_timeout_s: float
 
     @classmethod
-    def of(cls, access: S3Access, url: str) -> "Reach":
+    def of(cls, access: S3Access, url: str) -> "ConnectionOptions":
         """As `access` says, or else as AWS's tools and the environment do."""
         import botocore.session
         from botocore.httpsession import where
@@ -68,7 +68,7 @@ class Transport:
     of botocore's event "before-send", which is there for that.
     """
 
-    def __init__(self, reach: Reach, timeout_s: float) -> None:
+    def __init__(self, reach: ConnectionOptions, timeout_s: float) -> None:
         self._reach = reach
         self._timeout_s = timeout_s
         self._idle: deque[pycurl.Curl] = deque()

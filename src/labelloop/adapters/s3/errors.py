@@ -119,12 +119,12 @@ def translated(request: Request) -> Iterator[None]:
     try:
         yield
     except ClientError as exc:
-        raise answered(exc, request) from frameless(exc)
+        raise error_of_answer(exc, request) from frameless(exc)
     except (BotoCoreError, HTTPClientError, ResponseParserError, OSError) as exc:
-        raise unanswered(exc, request) from frameless(exc)
+        raise error_without_answer(exc, request) from frameless(exc)
 
 
-def answered(exc: "ClientError", request: Request) -> StoreError:
+def error_of_answer(exc: "ClientError", request: Request) -> StoreError:
     """The error for an answer that says no."""
     error = exc.response.get("Error", {})
     metadata = exc.response.get("ResponseMetadata", {})
@@ -196,7 +196,7 @@ def _said(error: Mapping[str, object]) -> str:
     return ": ".join(str(error[name]) for name in ("Code", "Message") if error.get(name))
 
 
-def unanswered(exc: Exception, request: Request) -> StoreError:
+def error_without_answer(exc: Exception, request: Request) -> StoreError:
     """The error where no usable answer came."""
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError

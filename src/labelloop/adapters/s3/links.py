@@ -34,7 +34,7 @@ def quoted(key: str) -> str:
     return quote(key, safe="/-_.~")
 
 
-class Links:
+class LinkSigner:
     """Makes signed links to the objects of one bucket; they live for `life_s` seconds."""
 
     def __init__(

@@ -9,10 +9,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from labelloop.adapters.s3.answers import Entry, Page, page_of
+from labelloop.adapters.s3.answers import ListedObject, Page, page_of
 from labelloop.adapters.s3.errors import Request
-from labelloop.adapters.s3.gets import Gets
-from labelloop.adapters.s3.requests import Asking
+from labelloop.adapters.s3.parallel_requests import ParallelRequests
+from labelloop.adapters.s3.retries import Retries
 from labelloop.errors import StoreDenied
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ AT_ONCE = 8
 class Listing:
     """What lies in one bucket, as `client` lists it; `request` names the bucket."""
 
-    def __init__(self, ask: Asking, client: "S3Client", request: Request) -> None:
+    def __init__(self, ask: Retries, client: "S3Client", request: Request) -> None:
         self._ask = ask
         self._client = client
         self._request = request
 
     def pages(
-        self, prefix: str, *, gets: Gets | None = None, with_tags: bool = False
+        self, prefix: str, *, gets: ParallelRequests | None = None, with_tags: bool = False
     ) -> Iterator[Page]:
         """The pages of the listing of `prefix`: each key's current version, none that is deleted.
 
@@ -60,7 +60,7 @@ class Listing:
         if more and "NextContinuationToken" not in said:
             raise self._request.not_s3()  # ending here would pass a part off as the whole
         entries = [
-            Entry(
+            ListedObject(
                 entry["Key"],
                 entry["ETag"].strip('"'),
                 entry["Size"],
@@ -123,7 +123,7 @@ def tells_tags(client: "S3Client", bucket: str) -> bool:
     return said.get("server", "").casefold().startswith("minio")
 
 
-def _plain_page(gets: Gets, prefix: str, before: Page, with_tags: bool) -> Page | None:
+def _plain_page(gets: ParallelRequests, prefix: str, before: Page, with_tags: bool) -> Page | None:
     """A page where all is well; None leaves it to boto3, which knows what else may come."""
     asked = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
     if before.after:
@@ -149,7 +149,7 @@ def nothing_below(place: str, prefix: str, above: str, names: list[str]) -> Stor
     )
 
 
-def delete_versions(ask: Asking, client: "S3Client", request: Request) -> None:
+def delete_versions(ask: Retries, client: "S3Client", request: Request) -> None:
     """Delete every version of the object of a request, and its delete markers."""
 
     def delete_them() -> None:

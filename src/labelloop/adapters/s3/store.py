@@ -17,12 +17,12 @@ from labelloop.adapters.http import browser_view
 from labelloop.adapters.http.retries import ATTEMPTS
 from labelloop.adapters.s3 import listing, retention
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.s3.answers import Entry, entry_of, etag_of, tags_of
+from labelloop.adapters.s3.answers import ListedObject, entry_of, etag_of, tags_of
 from labelloop.adapters.s3.client import client_of, link_life, session_of
 from labelloop.adapters.s3.errors import Request, concerns_one, translated
-from labelloop.adapters.s3.gets import FEW, Gets
-from labelloop.adapters.s3.links import Links, place_of
-from labelloop.adapters.s3.requests import Asking
+from labelloop.adapters.s3.links import LinkSigner, place_of
+from labelloop.adapters.s3.parallel_requests import FEW, ParallelRequests
+from labelloop.adapters.s3.retries import Retries
 from labelloop.core.content_encoding import decoded, lasting_encoding
 from labelloop.errors import (
     ArgumentError,
@@ -78,9 +78,9 @@ class S3Store:
         self._hidden = _hidden_prefix(hidden_uri, self._bucket)
         self._workers = workers
         self._access = access
-        self._ask = Asking(attempts=attempts, sleep=sleep)
+        self._ask = Retries(attempts=attempts, sleep=sleep)
         self._standing: set[str] = set()
-        self._made_links: dict[tuple[str, int, object], Links] = {}
+        self._made_links: dict[tuple[str, int, object], LinkSigner] = {}
         self._session = session_of(access)
 
         public = public_endpoint_url or access.endpoint_url
@@ -91,7 +91,7 @@ class S3Store:
                 if public == access.endpoint_url
                 else client_of(access, self._session, public)
             )
-            self._gets = Gets(
+            self._gets = ParallelRequests(
                 self._client, self._session, access, self._bucket, connections=connections
             )
 
@@ -133,9 +133,9 @@ class S3Store:
         entries = [there.get(key) or looked.get(key) for key in own]
         return [self._stored(entry) for entry in entries if entry is not None]
 
-    def _entries_at_once(self, keys: Sequence[str]) -> dict[str, Entry]:
+    def _entries_at_once(self, keys: Sequence[str]) -> dict[str, ListedObject]:
         """Those of many keys of the bucket whose HEAD is answered plainly; the rest is for boto3."""
-        there: dict[str, Entry] = {}
+        there: dict[str, ListedObject] = {}
         if len(keys) > FEW:
             for answer in self._gets.heads(keys):
                 entry = entry_of(answer.key, answer.body)
@@ -144,7 +144,7 @@ class S3Store:
                 there[answer.key] = entry
         return there
 
-    def _look(self, key: str) -> Entry | None:
+    def _look(self, key: str) -> ListedObject | None:
         try:
             head = self._head(self.uri_of(key))
         except InputDenied:
@@ -153,9 +153,9 @@ class S3Store:
         except InputGone:
             return None
         modified_at = head["LastModified"].astimezone(UTC)
-        return Entry(key, etag_of(head["ETag"]), head["ContentLength"], modified_at)
+        return ListedObject(key, etag_of(head["ETag"]), head["ContentLength"], modified_at)
 
-    def _stored(self, entry: Entry, bucket: str | None = None) -> StoredObject:
+    def _stored(self, entry: ListedObject, bucket: str | None = None) -> StoredObject:
         return StoredObject(
             sample_id=entry.key,
             uri=f"s3://{bucket or self._bucket}/{entry.key}",
@@ -226,7 +226,7 @@ class S3Store:
         with translated(self._request("signing", uri)):
             return self._links(bucket, int(life.total_seconds())).link(key)
 
-    def _links(self, bucket: str, life_s: int) -> Links:
+    def _links(self, bucket: str, life_s: int) -> LinkSigner:
         """What signs with the credentials of now: those of a role change."""
         found = self._session.get_credentials()
         now = None if found is None else found.get_frozen_credentials()
@@ -235,7 +235,7 @@ class S3Store:
             base = place_of(self._signer, bucket)  # says so where there are no credentials
             assert now is not None  # noqa: S101  else it would have
             region = self._signer.meta.region_name
-            made = Links(base=base, life_s=life_s, credentials=now, region=region)
+            made = LinkSigner(base=base, life_s=life_s, credentials=now, region=region)
             if len(self._made_links) >= FEW:  # of credentials that have passed
                 self._made_links.clear()
             self._made_links[bucket, life_s, now] = made

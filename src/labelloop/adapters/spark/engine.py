@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 from labelloop.adapters.iceberg.batches import HeldFile, held
 from labelloop.adapters.iceberg.duckdb_engine import (
     PAGE_ROWS,
-    explained,
     in_utc,
+    naming_damaged_file,
+    row_filter,
     span_table,
-    touching,
 )
 from labelloop.adapters.iceberg.schema import arrow_schema
 from labelloop.adapters.iceberg.tables import IcebergTables, translated
@@ -166,7 +166,7 @@ class SparkReading:
         """
         table = self._tables.load(kind)
         with translated(f"Planning a read of {kind}"):
-            files = held(table, kind, touching(frame))
+            files = held(table, kind, row_filter(frame))
         self._held += files
         with self._explained():
             rows = self._engine.read([file.path for file in files], kind)
@@ -191,7 +191,7 @@ class SparkReading:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        with explained(self._tables, self._held), said("Reading the log with Spark"):
+        with naming_damaged_file(self._tables, self._held), said("Reading the log with Spark"):
             yield
 
     def _view(self, rows: "DataFrame") -> str:

@@ -21,7 +21,7 @@ from labelloop.errors import StoreUnavailable
 R = TypeVar("R")
 
 
-class Asking:
+class Retries:
     """Carries requests out, each at most `attempts` times; `sleep` is how to wait between two."""
 
     def __init__(

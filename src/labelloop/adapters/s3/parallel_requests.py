@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.s3.curl import Reach
+from labelloop.adapters.s3.curl import ConnectionOptions
 from labelloop.adapters.s3.errors import NOT_FOUND
 from labelloop.adapters.s3.links import place_of, quoted
 
@@ -43,7 +43,7 @@ class Answer:
     body: bytes
 
 
-class Gets:
+class ParallelRequests:
     """GET and HEAD requests on one bucket. Thread-safe."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Gets:
         self._session = session
         self._bucket = bucket
         self._connections = connections
-        self._reach = Reach.of(access, client.meta.endpoint_url)
+        self._reach = ConnectionOptions.of(access, client.meta.endpoint_url)
         self._timeout_s = access.read_timeout_s
         self._idle: deque[pycurl.CurlMulti] = deque()
 
