@@ -3,7 +3,7 @@
 import json
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 from labelloop.core.dataset import DatasetVersion, Row
 from labelloop.errors import DatasetError, InputGone
 from labelloop.exports.exported import Exported
-from labelloop.exports.imagefolder import (
-    FolderKind,
-    Outcome,
-    class_folders,
-    image_name,
-    write_index,
-)
+from labelloop.exports.imagefolder import Folders, Outcome, image_name, write_index
 from labelloop.exports.inputs import WORKERS
 from labelloop.exports.names import digest, image_names
 from labelloop.exports.target import GONE, MARK
@@ -36,10 +30,8 @@ def export(
     version: DatasetVersion,
     target: str,
     store: Store,
+    folders: Folders,
     *,
-    classes: Sequence[str],
-    always: Sequence[str],
-    folder_kind: FolderKind,
     remove_old: bool,
     progress: Progress,
 ) -> Exported:
@@ -54,14 +46,13 @@ def export(
         StoreError: the objects can't be copied.
     """
     root = target.rstrip("/")
-    folders = class_folders(version, classes, always, folder_kind)
-    _claim(store, root, version, folder_kind, folders)
-    copies = _Copies(store, root, folders)
-    for folder in folders.values():  # a bucket has no empty folders
+    _claim(store, root, version, folders)
+    copies = _Copies(store, root, folders.by_class)
+    for folder in folders.by_class.values():  # a bucket has no empty folders
         store.write(f"{root}/{folder}/", b"", "application/x-directory")
     with TemporaryDirectory(prefix="labelloop-") as made:
         place = Path(made)
-        counts, gone = write_index(place, version, folders, classes, copies.put, progress)
+        counts, gone = write_index(place, version, folders, copies.put, progress)
         for file in sorted(place.iterdir()):
             kind = _MEDIA_TYPES.get(file.suffix, "application/octet-stream")
             store.write(f"{root}/{file.name}", file.read_bytes(), kind)
@@ -132,13 +123,7 @@ class _Copies:
                     yield name, found.uri
 
 
-def _claim(
-    store: Store,
-    root: str,
-    version: DatasetVersion,
-    kind: FolderKind,
-    folders: Mapping[str, str],
-) -> None:
+def _claim(store: Store, root: str, version: DatasetVersion, folders: Folders) -> None:
     """Mark the place as this dataset's, where it is empty or is so already.
 
     Raises:
@@ -147,8 +132,8 @@ def _claim(
     own: dict[str, object] = {
         "format": "imagefolder",
         "dataset": version.name,
-        "folders": kind,
-        "classes": {folder: label for label, folder in folders.items()},
+        "folders": folders.kind,
+        "classes": {folder: label for label, folder in folders.by_class.items()},
     }
     mark = f"{root}/{MARK}"
     if store.exists(mark):

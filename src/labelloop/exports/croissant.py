@@ -4,7 +4,7 @@ The vocabulary is MLCommons' (https://docs.mlcommons.org/croissant/docs/croissan
 License, creator and address are not labelloop's to say; add them before publishing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -51,13 +51,8 @@ _IMAGES = list(MEDIA_TYPES.values())
 def describe_table(path: Path, version: DatasetVersion, kind: str, columns: "pa.Schema") -> Path:
     """Write what a CSV or JSON Lines file holds beside it; returns the metadata's path."""
     described = path.with_name(f"{path.stem}.{CROISSANT}")
-    fields = [
-        _field("samples", f.name, _TYPES[str(f.type)], _column(path.name, f.name)) for f in columns
-    ]
-    write_json(
-        described,
-        _document([version], [_file(path, path.name, kind)], [_records("samples", fields)]),
-    )
+    samples = _records("samples", _fields("samples", columns, path.name))
+    write_json(described, _document([version], [_file(path, kind)], [samples]))
     return described
 
 
@@ -66,10 +61,7 @@ def describe_images(
 ) -> None:
     """Write what a folder of images holds: each sample with its image, joined by the file's name."""
     images = _files("image-files", ["*/" + "[0-9a-f]" * 16 + "-*"], _IMAGES)
-    fields = [
-        _field("samples", f.name, _TYPES[str(f.type)], _column(listed.name, f.name))
-        for f in columns
-    ]
+    fields = _fields("samples", columns, listed.name)
     path: Node = {
         "fileSet": {"@id": "image-files"},
         "extract": {"fileProperty": "fullpath"},
@@ -82,14 +74,9 @@ def describe_images(
         _field("images", "image", "sc:ImageObject", content),
         _field("images", "label", "sc:Text", _column(listed.name, "label")),
     ]
-    write_json(
-        target / CROISSANT,
-        _document(
-            [version],
-            [_file(listed, listed.name, "text/csv"), images],
-            [_records("samples", fields, key="samples/file"), _records("images", pictures)],
-        ),
-    )
+    files = [_file(listed, "text/csv"), images]
+    records = [_records("samples", fields, key="samples/file"), _records("images", pictures)]
+    write_json(target / CROISSANT, _document([version], files, records))
 
 
 def describe_parquet(
@@ -107,11 +94,8 @@ def describe_parquet(
     for split in dict.fromkeys(shard.name.split("/")[1].split("-")[0] for shard in shards):
         source = f"{split}-files"
         files.append(_files(source, [f"data/{split}-*.parquet"], [kind]))
-        fields = [
-            _field(split, f.name, _TYPES[str(f.type)], _column(source, f.name, of="fileSet"))
-            for f in columns
-            if f.name != "label"
-        ]
+        others = [f for f in columns if f.name != "label"]
+        fields = _fields(split, others, source, of="fileSet")
         label = _column(source, "label", of="fileSet")
         fields.insert(0, _field(split, "label", "sc:Integer", label))
         if with_image:
@@ -192,8 +176,8 @@ def _context() -> Node:
     }
 
 
-def _file(path: Path, name: str, kind: str) -> Node:
-    return _object(name, kind, hash_of(path), path.stat().st_size)
+def _file(path: Path, kind: str) -> Node:
+    return _object(path.name, kind, hash_of(path), path.stat().st_size)
 
 
 def _shard(shard: Shard, kind: str) -> Node:
@@ -235,6 +219,16 @@ def _field(records: str, name: str, kind: str, source: Node) -> Node:
         "dataType": kind,
         "source": source,
     }
+
+
+def _fields(
+    records: str, columns: "Iterable[pa.Field[pa.DataType]]", source: str, *, of: str = "fileObject"
+) -> list[Node]:
+    """The columns of a table, each as a field of its own."""
+    return [
+        _field(records, f.name, _TYPES[str(f.type)], _column(source, f.name, of=of))
+        for f in columns
+    ]
 
 
 def _column(source: str, column: str, *, of: str = "fileObject") -> Node:

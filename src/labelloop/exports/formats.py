@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,7 +20,7 @@ from labelloop.exports import (
     webdataset,
 )
 from labelloop.exports.exported import Exported
-from labelloop.exports.imagefolder import FolderKind
+from labelloop.exports.imagefolder import FolderKind, Folders
 from labelloop.exports.target import CLASS_NUMBERS, write_numbers, writing
 from labelloop.ports.clock import Progress
 from labelloop.ports.store import Store
@@ -80,16 +81,10 @@ def export(
         )
     known = list(dict.fromkeys([*classes, *others]))
     known += sorted({x for v in versions for x in manifest.labels(v)} - {*known})
+    folders = partial(Folders.of, version, known, folder_kind, always=classes)
     if isinstance(target, str):
         done = bucket.export(
-            version,
-            target,
-            store(),
-            classes=known,
-            always=classes,
-            folder_kind=folder_kind,
-            remove_old=remove_old,
-            progress=progress,
+            version, target, store(), folders(), remove_old=remove_old, progress=progress
         )
     elif to == "csv":
         done = csv_file.export(version, target, progress)
@@ -97,15 +92,7 @@ def export(
         done = jsonl_file.export(version, target, progress)
     elif to == "imagefolder":
         done = imagefolder.export(
-            version,
-            target,
-            store(),
-            classes=known,
-            always=classes,
-            folder_kind=folder_kind,
-            earlier=earlier,
-            link=link,
-            progress=progress,
+            version, target, store(), folders(), earlier=earlier, link=link, progress=progress
         )
     elif to == "webdataset":
         done = webdataset.export(version, target, store(), classes=known, progress=progress)

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import Enum
 from hashlib import md5, sha256
 from itertools import islice
@@ -58,36 +58,63 @@ class Outcome(Enum):
 Done = tuple[Row, tuple[Outcome, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The folder of each class.
+
+    kind
+        whether they are named as the classes, or by their numbers
+    classes
+        every class that any version knows; its place is its number
+    by_class
+        the folders that are made, in the order of the numbers; the same for every version
+    """
+
+    kind: FolderKind
+    classes: Sequence[str]
+    by_class: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        version: DatasetVersion,
+        classes: Sequence[str],
+        kind: FolderKind,
+        always: Iterable[str],
+    ) -> "Folders":
+        """Those of a version: of the classes that it holds, and, even if empty, of those in `always`."""
+        named = folder_numbers(classes) if kind == "numbers" else folder_names(classes, taken=_OWN)
+        held = {*always, *manifest.labels(version)}
+        return cls(kind, classes, {label: named[label] for label in classes if label in held})
+
+
 def export(
     version: DatasetVersion,
     target: Path,
     store: Store,
+    folders: Folders,
     *,
-    classes: Sequence[str],
-    always: Sequence[str],
-    folder_kind: FolderKind = "names",
-    earlier: Sequence[Path] = (),
-    link: bool = True,
+    earlier: Sequence[Path],
+    link: bool,
     progress: Progress,
 ) -> Exported:
     """Write each sample to `target`/CLASS/NAME; a second run writes only what is missing.
 
-    The classes in `always` have a folder even where it is empty, the others where the version holds
-    them. `classes.json` says which folder is which class, `class_to_idx.json` which number it has: its
-    place in `classes`. `samples.csv` says which file is which sample. What lies
-    in one of the `earlier` exports, or in the store where that is a folder, is linked where `link`
-    and the file system allow it, and copied elsewhere.
+    `classes.json` says which folder is which class, `class_to_idx.json` which number it has.
+    `samples.csv` says which file is which sample. What lies in one of the `earlier` exports, or in the
+    store where that is a folder, is linked where `link` and the file system allow it, and copied
+    elsewhere.
 
     Raises:
         DatasetError: the folder can't be written, or holds something else.
     """
-    layout = {} if folder_kind == "names" else {"folders": folder_kind, "classes": [*classes]}
+    by_number = {"folders": folders.kind, "classes": [*folders.classes]}
+    layout = {} if folders.kind == "names" else by_number
     with writing(target), claimed(target, [version], "imagefolder", **layout):
-        folders = class_folders(version, classes, always, folder_kind)
-        for folder in folders.values():
+        for folder in folders.by_class.values():
             make_folder(target / folder)
         files = _Files(target, folders, store, earlier, link=link)
-        counts, gone = write_index(target, version, folders, classes, files.put, progress)
+        counts, gone = write_index(target, version, folders, files.put, progress)
     return Exported(
         format="imagefolder",
         target=str(target),
@@ -102,14 +129,14 @@ def export(
 def write_index(
     place: Path,
     version: DatasetVersion,
-    folders: Mapping[str, str],
-    classes: Sequence[str],
+    folders: Folders,
     put: Callable[[Row], tuple[Outcome, str]],
     progress: Progress,
 ) -> tuple[Mapping[Outcome, int], GoneSamples]:
     """Have `put` write each sample's file, and write what says which is which into the folder `place`."""
-    write_json(place / CLASSES, {folder: label for label, folder in folders.items()})
-    numbers = {folder: classes.index(label) for label, folder in folders.items()}
+    made = folders.by_class.items()
+    write_json(place / CLASSES, {folder: label for label, folder in made})
+    numbers = {folder: folders.classes.index(label) for label, folder in made}
     write_json(place / CLASS_NUMBERS, numbers)
     counts = dict.fromkeys(Outcome, 0)
     schema = _with_file(manifest.schema(version))
@@ -132,29 +159,20 @@ def write_index(
     return counts, gone
 
 
-def class_folders(
-    version: DatasetVersion, classes: Sequence[str], always: Sequence[str], kind: FolderKind
-) -> dict[str, str]:
-    """The folder of each class, in the order of their numbers; the same for every version."""
-    named = folder_numbers(classes) if kind == "numbers" else folder_names(classes, taken=_OWN)
-    held = {*always, *manifest.labels(version)}
-    return {label: named[label] for label in classes if label in held}
-
-
 class _Files:
     """The images below one target."""
 
     def __init__(
         self,
         target: Path,
-        folders: dict[str, str],
+        folders: Folders,
         store: Store,
         earlier: Sequence[Path],
         *,
         link: bool,
     ) -> None:
         self._target = target
-        self._folders = folders
+        self._folders = folders.by_class
         self._store = store
         self._link = link
         self._earlier = [(folder, names) for folder in earlier if (names := _folders_of(folder))]
