@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from rich.console import Console
 
-from labelloop.cli.screen import laid_out
+from labelloop.cli.screen import fitted_table
 from labelloop.core.task import TaskState
 from labelloop.core.tombstone import sample_hash
 from labelloop.errors import (
@@ -451,7 +451,7 @@ def test_the_list_of_versions_shows_what_was_redacted_on_eighty_columns(
     world.loop.forget([PERSON])
     after = world.loop.dataset("training")
     file = StringIO()
-    Console(file=file, width=80).print(laid_out(versions(world.loop.datasets(), "UTC")))
+    Console(file=file, width=80).print(fitted_table(versions(world.loop.datasets(), "UTC")))
     shown = file.getvalue().split("\n")
     (row,) = (line for line in shown if after.content_hash[:12] in line)
     assert row.split()[:2] == ["training", "v1"]

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.errors import Request, answered
-from labelloop.cli.screen import laid_out, wrapped
+from labelloop.cli.screen import fitted_table, wrapped
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.row_range import RowRange
@@ -56,7 +56,7 @@ def terminal() -> Iterator[int]:
 
 def printed(table: Table) -> list[str]:
     file = StringIO()
-    Console(file=file, width=80).print(laid_out(table))
+    Console(file=file, width=80).print(fitted_table(table))
     return file.getvalue().splitlines()
 
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 VERB_WIDTH = 9
-USUAL = 80
+USUAL_WIDTH = 80
 """The columns of a terminal that doesn't say how many it has."""
-NARROWEST = 20
-WIDE = 120
+NARROWEST_WIDTH = 20
+WIDTH_WITHOUT_TERMINAL = 120
 """The columns where the output is no terminal."""
 
 
@@ -28,9 +28,9 @@ def wrapped(text: str, indent: int, *, file_descriptor: int = 1) -> str:
     """
     if not os.isatty(file_descriptor):
         return text
-    columns = os.get_terminal_size(file_descriptor).columns or USUAL
+    columns = os.get_terminal_size(file_descriptor).columns or USUAL_WIDTH
     wrapper = textwrap.TextWrapper(
-        max(columns, indent + NARROWEST),
+        max(columns, indent + NARROWEST_WIDTH),
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
@@ -64,17 +64,17 @@ def print_tables(tables: Iterable[data.Table]) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=WIDE)
+        console = Console(width=WIDTH_WITHOUT_TERMINAL)
     for found in tables:
         console.print()
         console.print(found.title, style="bold", highlight=False, markup=False)
-        console.print(laid_out(found, console.width), highlight=False)
+        console.print(fitted_table(found, console.width), highlight=False)
 
 
 _STYLES = {data.Mark.RIGHT: "bold", data.Mark.WRONG: "red"}
 
 
-def laid_out(found: data.Table, width: int = USUAL) -> "Table":
+def fitted_table(found: data.Table, width: int = USUAL_WIDTH) -> "Table":
     """A table in so many characters: headings and names are broken into lines, numbers never cut."""
     from rich import box
     from rich.table import Table
