@@ -5,6 +5,7 @@ import re
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -127,34 +128,31 @@ class LabelStudioApi:
         Raises:
             NotFound, PageNotFound, AnnotatorDenied, AnnotatorUnavailable, AnnotatorError.
         """
-        response = self._authorised(method, path, params, body)
+        response = self._authorised(_Call(method, path, params, _Sealed.of(body)))
         self._check(response)
         return self._parsed(response, shape)
 
     def delete(self, path: str) -> None:
         """Delete what stands at `path`."""
-        self._check(self._authorised("DELETE", path, None, None))
+        self._check(self._authorised(_Call("DELETE", path)))
 
     # --- sending -----------------------------------------------------------------------------
 
-    def _authorised(
-        self, method: str, path: str, params: Mapping[str, str | int] | None, body: object
-    ) -> "httpx.Response":
+    def _authorised(self, call: "_Call") -> "httpx.Response":
         fresh = self._access is None
-        response = self._retried(method, path, params, body, self._authorisation())
+        response = self._retried(call, self._authorisation())
         if response.status_code == 401 and self.personal and not fresh:
             # Access tokens live for minutes; a 401 is certain to have changed nothing.
             self._access = None
-            response = self._retried(method, path, params, body, self._authorisation())
+            response = self._retried(call, self._authorisation())
         return response
 
     def _authorisation(self) -> "Sign":
         """What signs a request; no variable holds the token, as tracebacks may show variables."""
         if self.personal and self._access is None:
-            body = {"refresh": SecretStr(self._api_key)}
-            response = self._retried(
-                "POST", "/api/token/refresh/", None, body, None, repeatable=True
-            )
+            body = _Sealed.of({"refresh": SecretStr(self._api_key)})
+            refresh = _Call("POST", "/api/token/refresh/", content=body, repeatable=True)
+            response = self._retried(refresh, None)
             self._check(response)
             self._access = self._parsed(response, Access).access
 
@@ -165,47 +163,29 @@ class LabelStudioApi:
 
         return sign
 
-    def _retried(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None,
-        body: object,
-        sign: "Sign | None",
-        *,
-        repeatable: bool = False,
-    ) -> "httpx.Response":
+    def _retried(self, call: "_Call", sign: "Sign | None") -> "httpx.Response":
         """The response; one that tells of a passing failure only once the retries are used up."""
-        content = None if body is None else _Sealed(body)
-        may_repeat = repeatable or method in REPEATABLE
 
         def once() -> "httpx.Response":
             try:
-                return self._once(method, self.url + path, params, content, sign)
+                return self._once(call, sign)
             except PassingFailure as failure:
-                if not may_repeat:
+                if not (call.repeatable or call.method in REPEATABLE):
                     failure.attempts = 1
                 raise
 
         return retried(once, sleep=self._sleep)
 
-    def _once(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, str | int] | None,
-        content: "_Sealed | None",
-        sign: "Sign | None",
-    ) -> "httpx.Response":
+    def _once(self, call: "_Call", sign: "Sign | None") -> "httpx.Response":
         import httpx
 
         try:
             response = self._client.request(
-                method,
-                url,
-                params=params,
-                content=None if content is None else content.body,
-                headers=None if content is None else {"Content-Type": "application/json"},
+                call.method,
+                self.url + call.path,
+                params=call.params,
+                content=None if call.content is None else call.content.body,
+                headers=None if call.content is None else {"Content-Type": "application/json"},
                 auth=sign,
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
@@ -230,7 +210,7 @@ class LabelStudioApi:
             later = f" and asks to come back after {pause_s:.0f} s" if pause_s else ""
             error = kind(
                 f"Label Studio at {self.url} answered {response.status_code}"
-                f" to {method} {response.url.path}{self._said(response)}{later}",
+                f" to {call.method} {response.url.path}{self._said(response)}{later}",
                 remedy="see Label Studio's own log, then run again",
             )
             raise PassingFailure(error, None, retry_after_s=pause_s)
@@ -359,6 +339,22 @@ class _Sealed:
 
     def __init__(self, body: object) -> None:
         self.body = json.dumps(body, allow_nan=False, default=_revealed).encode()
+
+    @classmethod
+    def of(cls, body: object) -> "_Sealed | None":
+        """The body where there is one."""
+        return None if body is None else cls(body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request. `repeatable`: it may be sent twice, whatever its method."""
+
+    method: str
+    path: str
+    params: Mapping[str, str | int] | None = None
+    content: _Sealed | None = None
+    repeatable: bool = False
 
 
 def _revealed(secret: object) -> str:
