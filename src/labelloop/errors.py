@@ -85,6 +85,14 @@ class InputGone(StoreError):
 class InputChanged(InputGone):
     """Another object stands where the sample's was: what was predicted and labelled is gone."""
 
+    @classmethod
+    def since_indexed(cls, what: object) -> "InputChanged":
+        """The error for a file or an object whose content was another one when it was indexed."""
+        return cls(
+            f"the content of {what} has changed since it was indexed",
+            remedy="restore the old content, or accept that this sample is left out",
+        )
+
 
 class InputDenied(InputGone):
     """The object of a sample is there, but this one alone can't be read: denied, or archived."""

@@ -322,10 +322,7 @@ class MemoryStore:
 
     def _check_content(self, uri: str, held: MemoryObject, content_hash: str | None) -> None:
         if content_hash and ":" not in content_hash and content_hash != _hash(held.body):
-            raise InputChanged(
-                f"{uri} holds another content than when it was indexed",
-                remedy="put back what was there, or leave the sample out",
-            )
+            raise InputChanged.since_indexed(uri)
 
     def _check_bucket(self, uri: str) -> None:
         if _bucket(uri) not in self._buckets:

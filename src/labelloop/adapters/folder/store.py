@@ -159,7 +159,7 @@ class FolderStore:
             except FileNotFoundError:
                 self._check_mounted(path)
                 return _gone(path)
-        return None if found == content_hash else _changed(path)
+        return None if found == content_hash else InputChanged.since_indexed(path)
 
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the file at `uri`.
@@ -178,7 +178,7 @@ class FolderStore:
                 raise _gone(path) from exc
         expected = content_hash or ""
         if SHA_256.fullmatch(expected) and hashlib.sha256(body).hexdigest() != expected:
-            raise _changed(path)
+            raise InputChanged.since_indexed(path)
         return body
 
     # --- what annotators see ------------------------------------------------------------------
@@ -357,13 +357,6 @@ def _gone(path: Path) -> InputGone:
     return InputGone(
         f"there is no file {path}",
         remedy="it was deleted or moved since it was indexed; nothing to do",
-    )
-
-
-def _changed(path: Path) -> InputChanged:
-    return InputChanged(
-        f"the content of {path} has changed since it was indexed",
-        remedy="restore the old content, or accept that this sample is left out",
     )
 
 

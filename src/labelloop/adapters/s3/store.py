@@ -307,7 +307,7 @@ class S3Store:
     def _unchanged(self, uri: str, content_hash: str | None) -> "HeadObjectOutputTypeDef":
         head = self._head(uri)
         if _is_other(etag_of(head["ETag"]), content_hash):
-            raise _changed(uri)
+            raise InputChanged.since_indexed(uri)
         return head
 
     def exists(self, uri: str) -> bool:
@@ -335,7 +335,7 @@ class S3Store:
                 return None
             except InputGone as exc:
                 return exc
-            return _changed(uri) if _is_other(etag, content_hash) else None
+            return InputChanged.since_indexed(uri) if _is_other(etag, content_hash) else None
 
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
             return list(pool.map(loss, inputs))
@@ -371,7 +371,7 @@ class S3Store:
                     raise request.not_s3()
                 found = etag_of(answer["ETag"])
                 if _is_other(found, content_hash):
-                    raise _changed(uri)
+                    raise InputChanged.since_indexed(uri)
                 read: bytes = body.read()
                 self._check_length(uri, found, read)
                 return _decoded(uri, read, answer.get("ContentEncoding", ""))
@@ -549,13 +549,6 @@ def _is_etag(content_hash: str | None) -> bool:
 def _is_other(etag: str, content_hash: str | None) -> bool:
     """Whether a hash of the listing tells that another object stood there."""
     return _is_etag(content_hash) and etag != content_hash
-
-
-def _changed(uri: str) -> InputChanged:
-    return InputChanged(
-        f"the content of {uri} has changed since it was indexed",
-        remedy="restore the old content, or accept that this sample is left out",
-    )
 
 
 def _decoded(uri: str, body: bytes, encoding: str) -> bytes:
