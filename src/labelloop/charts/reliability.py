@@ -71,7 +71,7 @@ def _drawing(found: Sequence[_Bin]) -> Drawing:
                     x(b.low), right, x(b.high), right, colour, stroke_width=5, stroke_opacity=0.25
                 ),
                 line(at, y(e.low), at, y(e.high), colour, stroke_width=1.5),
-                _diamond(at, right) if b.off else _circle(at, right),
+                _point(at, right, off=bool(b.off)),
                 title=f"confidence {percent(b.mean_confidence)} on average: {estimated(e)} right",
             )
         )
@@ -82,10 +82,9 @@ def _corner(x: float, y: float, said: str, anchor: str) -> Markup:
     return words(x, y, said, text_anchor=anchor, font_style="italic", fill="var(--muted)")
 
 
-def _circle(x: float, y: float) -> Markup:
-    return tag("circle", cx=x, cy=y, r=5, fill="var(--right)")
-
-
-def _diamond(x: float, y: float) -> Markup:
+def _point(x: float, y: float, *, off: bool) -> Markup:
+    """A circle, or where confidence is off a diamond: told apart without colours."""
+    if not off:
+        return tag("circle", cx=x, cy=y, r=5, fill="var(--right)")
     corners = [(x, y - 7), (x + 7, y), (x, y + 7), (x - 7, y), (x, y - 7)]
     return path(corners, fill="var(--wrong)")

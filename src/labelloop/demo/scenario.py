@@ -83,6 +83,7 @@ def _day(stage: Stage, number: int, day: date, model: Model) -> tuple[Model, rep
     with stage.screen.step(f"mlp-{number + 2}: trained on {len(learned):,} images"):
         retrained = train(f"mlp-{number + 2}", learned)
     rounds = answered.measured.rounds
+    answers = [row for row in (*rows, *evaluated) if row.round == closed.selected.round]
     return retrained, report.Day(
         day=day,
         drifted=number >= DRIFTS_FROM,
@@ -97,7 +98,7 @@ def _day(stage: Stage, number: int, day: date, model: Model) -> tuple[Model, rep
             )
             for plan in closed.selected.plans
         ),
-        answers=_answers(stage, (*rows, *evaluated), closed.selected.round),
+        answers=_part(stage, answers, Origin.HUMAN),
         estimate=rounds[-1].estimate if rounds else Undefined("no round was drawn"),
         true_accuracy=sum(one.right for one in served) / len(served),
         by_model=_part(stage, rows, Origin.MODEL),
@@ -177,10 +178,6 @@ def _part(stage: Stage, rows: Iterable[Row], origin: Origin) -> report.Part:
     of_origin = [row for row in rows if row.origin is origin]
     n_wrong = sum(row.label != stage.served[row.sample_id].truth for row in of_origin)
     return report.Part(n=len(of_origin), n_wrong=n_wrong)
-
-
-def _answers(stage: Stage, rows: Iterable[Row], number: int | None) -> report.Part:
-    return _part(stage, (row for row in rows if row.round == number), Origin.HUMAN)
 
 
 def _next_day(stage: Stage, number: int, retrained: Model) -> report.NextDay:

@@ -44,7 +44,9 @@ def glimpse(
     for listed in store.objects():
         page = [o for o in listed if exclude is None or not exclude.matches(o.sample_id)]
         n_listed += len(page)
-        chosen = heapq.nsmallest(n_objects, [*chosen, *page], key=_place)
+        chosen = heapq.nsmallest(
+            n_objects, [*chosen, *page], key=lambda o: line(o.sample_id, b"glimpse")
+        )
         progress("looking around: listed", n_listed, None)
         if n_listed >= LISTED_AT_MOST:
             whole = False
@@ -95,10 +97,6 @@ def skipped_history(
         "from all of it"
     )
     return says, remedy
-
-
-def _place(found: StoredObject) -> int:
-    return line(found.sample_id, b"glimpse")
 
 
 def first_rows(source: Source) -> tuple[str, list[dict[str, str]], int]:

@@ -22,15 +22,7 @@ from labelloop.settings.values import SECONDS_OF, Section, Unset, taking_unset
 
 FILE_NAME = "labelloop.toml"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRETS = (
-    "access_key",
-    "secret_key",
-    "session_token",
-    "proxy",
-    "api_key",
-    "ledger",
-    "catalog",
-)
+_SECRETS = {"access_key", "secret_key", "session_token", "proxy", "api_key", "ledger", "catalog"}
 
 
 def load(
@@ -182,7 +174,7 @@ def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> Conf
             remedy = remedy or "add it; docs/reference/settings.md says what each setting means"
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            value = "" if _secret(loc) else _value(loc, raw)
+            value = "" if _SECRETS.intersection(loc[-1:]) else _value(loc, raw)
             lines.append(f"{name}{value}: {message}" if name else message)
     text = lines[0] if len(lines) == 1 else "".join(f"\n  - {line}" for line in lines)
     return ConfigError(
@@ -207,10 +199,6 @@ def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
         named = {"queue": QueueSettings, "source": SourceSettings, "class": ClassSettings}
         section = named.get(part) or section.model_fields[part].annotation  # type: ignore[assignment]
     return section
-
-
-def _secret(loc: tuple[int | str, ...]) -> bool:
-    return loc[-1:] in {(name,) for name in _SECRETS}
 
 
 def _value(loc: tuple[int | str, ...], raw: Any) -> str:

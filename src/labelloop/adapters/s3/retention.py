@@ -37,8 +37,5 @@ def _days(rule: Mapping[str, object], key: str) -> int | None:
     prefix = str(chosen.get("Prefix", rule.get("Prefix", "")) or "")
     days = expiration.get("Days")
     # a rule on a folder inside of `key` deletes part of what lies below
-    return days if isinstance(days, int) and _meet(prefix, key) else None
-
-
-def _meet(prefix: str, key: str) -> bool:
-    return key.startswith(prefix) or prefix.startswith(key)
+    concerns = key.startswith(prefix) or prefix.startswith(key)
+    return days if isinstance(days, int) and concerns else None
