@@ -78,7 +78,7 @@ def opening(uri: str) -> Iterator[None]:
 
     SourceFileBad: its content; SourceFileDenied: this file alone isn't given; else as in `translated`.
     """
-    with translated(f"Reading {uri}"), readable():
+    with translated(f"Reading {uri}"), content_faults():
         try:
             yield
         except OSError as exc:
@@ -95,7 +95,7 @@ def opening(uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def readable() -> Iterator[None]:
+def content_faults() -> Iterator[None]:
     """Turns what is wrong with the content of a file, and not with the way to it, into SourceFileBad."""
     from pyarrow import ArrowException
 

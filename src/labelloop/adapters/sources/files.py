@@ -14,9 +14,9 @@ from urllib.parse import unquote
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.sources.access import (
     checked,
+    content_faults,
     file_system,
     opening,
-    readable,
     skipping,
     translated,
 )
@@ -283,7 +283,7 @@ def _by_group(parquet: Any, wanted: Sequence[str]) -> Iterator[SourceRows]:
     for group in range(parquet.num_row_groups):
         n, end = end, end + parquet.metadata.row_group(group).num_rows
         try:
-            with readable():
+            with content_faults():
                 for batch in parquet.iter_batches(_ROWS, row_groups=[group], columns=wanted):
                     numbers = range(n + 1, n + 1 + batch.num_rows)
                     yield checked(SourceRows(batch=batch, numbers=numbers))
