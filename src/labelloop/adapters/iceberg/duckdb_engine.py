@@ -96,13 +96,8 @@ class DuckDBReading:
 
     def rows(self, statement: str) -> Iterator[dict[str, Any]]:
         """The result's rows; instants are UTC."""
-        for page in self.pages(statement):
-            yield from page
-
-    def pages(self, statement: str) -> Iterator[list[dict[str, Any]]]:
-        """The result's rows in pages of PAGE_ROWS."""
         for batch in self.batches(statement):
-            yield [in_utc(row) for row in batch.to_pylist()]
+            yield from map(in_utc, batch.to_pylist())
 
     def batches(self, statement: str) -> "Iterator[pa.RecordBatch]":
         """The result as Arrow batches of PAGE_ROWS."""

@@ -13,7 +13,7 @@ from labelloop.adapters.iceberg import erasure as iceberg_erasure
 from labelloop.adapters.iceberg import merging as iceberg_merging
 from labelloop.adapters.iceberg import sql as log_sql
 from labelloop.adapters.iceberg import sweeping as iceberg_sweeping
-from labelloop.adapters.iceberg.batches import held
+from labelloop.adapters.iceberg.batches import HeldFile, held
 from labelloop.adapters.iceberg.catalog import is_absent
 from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, DuckDBReading, engine
 from labelloop.adapters.iceberg.schema import arrow_rows
@@ -213,17 +213,20 @@ class IcebergLog:
 
     # --- tidying ----------------------------------------------------------------------------
 
+    def _files(self, kind: BatchKind) -> list[HeldFile]:
+        table = self._tables.load(kind)
+        with translated(f"Planning a read of {kind}"):
+            return held(table, kind)
+
     def shape(self, *, closed_before: datetime, unused_before: datetime) -> LogShape:
         """How much there is to tidy."""
         newest = iceberg_merging.closed_to(self._tables, closed_before)
         n_files = n_small = n_superseded = 0
         for kind in KINDS:
-            table = self._tables.load(kind)
-            with translated(f"Planning a read of {kind}"):
-                files = held(table, kind)
+            files = self._files(kind)
             n_files += len(files)
             n_small += sum(len(group) for group in iceberg_merging.groups(files, newest))
-            n_superseded += len(superseded(table, unused_before))
+            n_superseded += len(superseded(self._tables.load(kind), unused_before))
         return LogShape(n_files=n_files, n_small=n_small, n_superseded=n_superseded)
 
     def maintain(
@@ -244,9 +247,7 @@ class IcebergLog:
         n_files = n_small = n_merged = n_snapshots = 0
         removed: list[iceberg_sweeping.StrayFile] = []
         for kind in KINDS:
-            table = self._tables.load(kind)
-            with translated(f"Planning a read of {kind}"):
-                files = held(table, kind)
+            files = self._files(kind)
             found = iceberg_merging.groups(files, newest)
             n_files += len(files)
             n_small += sum(len(group) for group in found)
