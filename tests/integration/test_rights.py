@@ -11,7 +11,7 @@ import botocore.client
 import httpx
 import pytest
 
-from labelloop.adapters.s3.parallel_requests import Gets
+from labelloop.adapters.s3.parallel_requests import ParallelRequests
 from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import LabelloopError, StoreDenied
 from labelloop.loop import Loop
@@ -70,7 +70,7 @@ class Heard:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rights: set[tuple[str, str]] = set()
         called = botocore.client.BaseClient._make_api_call
-        got, linked = Gets.__call__, S3Store.presign
+        got, linked = ParallelRequests.__call__, S3Store.presign
 
         def call(client: Any, operation: str, said: dict[str, Any]) -> Any:
             if operation == "CopyObject":
@@ -80,7 +80,7 @@ class Heard:
                 self.rights.add((said["Bucket"], RIGHTS[operation]))
             return called(client, operation, said)
 
-        def get(gets: Gets, keys: Any, query: str, *, head: bool = False) -> Any:
+        def get(gets: ParallelRequests, keys: Any, query: str, *, head: bool = False) -> Any:
             asked = {"": "s3:GetObject", "tagging": "s3:GetObjectTagging"}
             self.rights.add((gets._bucket, asked.get(query, "s3:ListBucket")))
             return got(gets, keys, query, head=head)
@@ -90,7 +90,7 @@ class Heard:
             return linked(store, uri, life)
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", call)
-        monkeypatch.setattr(Gets, "__call__", get)
+        monkeypatch.setattr(ParallelRequests, "__call__", get)
         monkeypatch.setattr(S3Store, "presign", link)
 
     def during(self, call: Callable[[], object]) -> set[tuple[str, str]]:

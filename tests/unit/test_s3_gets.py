@@ -20,7 +20,7 @@ from labelloop.adapters.s3 import links as s3_links
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import page_of, tags_of
 from labelloop.adapters.s3.client import client_of, session_of
-from labelloop.adapters.s3.links import Links
+from labelloop.adapters.s3.links import LinkSigner
 from labelloop.adapters.s3.parallel_requests import ParallelRequests
 from labelloop.adapters.s3.store import FEW, S3Store
 from labelloop.ports.store import StoredObject
@@ -127,7 +127,7 @@ def test_the_links_are_botocores(key: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: NOW.replace(tzinfo=None))
     for base, token in product(BASES, (None, "a/role+=")):
         held = ReadOnlyCredentials("AKIA", "secret/+=", token)
-        links = Links(base=base, life_s=3600, credentials=held, region="eu-west-1")
+        links = LinkSigner(base=base, life_s=3600, credentials=held, region="eu-west-1")
         url = links.link(key)
         request = AWSRequest("GET", url.partition("?")[0])
         auth.S3SigV4QueryAuth(held, "s3", "eu-west-1", expires=3600).add_auth(request)
@@ -136,7 +136,7 @@ def test_the_links_are_botocores(key: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_new_second_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     held = ReadOnlyCredentials("a", "b", None)
-    links = Links(base="http://h/b/", life_s=60, credentials=held, region="us-east-1")
+    links = LinkSigner(base="http://h/b/", life_s=60, credentials=held, region="us-east-1")
     said = []
     for later in (0, 0.5, 1, 86_400):
         at = NOW + timedelta(seconds=later)

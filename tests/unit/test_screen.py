@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.s3.errors import Request, answered
+from labelloop.adapters.s3.errors import Request, error_of_answer
 from labelloop.cli.screen import fitted_table, wrapped
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
@@ -151,7 +151,7 @@ def test_a_bucket_that_isnt_there_is_no_matter_of_one_key() -> None:
 
     request = Request(doing="writing", access=S3Access(), bucket="blind", key="labelloop-check-1")
     no = {"Error": {"Code": "NoSuchBucket"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
-    error = answered(ClientError(cast("Any", no), "PutObject"), request)
+    error = error_of_answer(ClientError(cast("Any", no), "PutObject"), request)
     assert (
         error.args[0]
         == "writing failed at AWS, bucket 'blind': there is no such bucket (NoSuchBucket)"
