@@ -74,7 +74,7 @@ def asked_again(log: IcebergLog, n_batches: int) -> dict[str, list[float]]:
         "rows below a cut, all batches": lambda: log.rows(everything, wheres, spans),
         "counts, a tenth of the batches": lambda: log.counts(day, wheres),
         "rows below a cut, a tenth of them": lambda: log.rows(day, wheres, spans),
-        "known, 1,000 ids": lambda: log.known([f"never/{i}.png" for i in range(1000)]),
+        "known, 1,000 ids": lambda: log.samples([f"never/{i}.png" for i in range(1000)]),
     }
     took: dict[str, list[float]] = {}
     for name, ask in questions.items():
@@ -154,7 +154,7 @@ def main() -> None:
             drawn = log.rows(everything, wheres, spans)
         ids = [p.sample_id for p in predictions(1, n_batch)[:50_000]]
         with timed("known, 50,000 ids", n):
-            found = log.known(ids)
+            found = log.samples(ids)
         assert len(found) == len(ids)
         with timed("model labels, all batches, without the drawn", n):
             pages = log.model_labels(

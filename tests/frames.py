@@ -7,7 +7,7 @@ from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.row_range import NO_ROWS
 from labelloop.core.task import TaskState
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.blind_frame import BlindFrame
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.trend import Trend, trend
@@ -24,7 +24,7 @@ def blind_frame(
 ) -> BlindFrame:
     """A round drawn at `at`, every draw of it answered some time later."""
     draws = tuple(
-        Placed(
+        DrawWithLabel(
             round=number,
             queue="accuracy",
             sample_id=f"{number}-{i}",

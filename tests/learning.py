@@ -10,7 +10,7 @@ from labelloop.core.line import line
 from labelloop.core.queue import Purpose
 from labelloop.core.sample import Prediction
 from labelloop.ledger import annotations, batches, rounds
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from tests.world import World
 
 QUEUE = """
@@ -84,7 +84,7 @@ def answer(world: World, truth: Mapping[str, str]) -> None:
     """Label every blind draw that has no label yet, as collect does."""
     ledger = world.loop.project.ledger
     with ledger.lease("collect") as lease, ledger.write(lease) as tx:
-        for d in list(rounds.placed(tx, Purpose.EVALUATION)):
+        for d in list(rounds.draws_with_labels(tx, Purpose.EVALUATION)):
             if d.label is None:
                 said = Label(
                     task_key=d.task_key,
@@ -106,6 +106,6 @@ def day(world: World, rate: ErrorRate, *, n: int, seed: int, cameras: int = 3) -
     return truth
 
 
-def blind(world: World, number: int) -> list[Placed]:
+def blind(world: World, number: int) -> list[DrawWithLabel]:
     with world.loop.project.ledger.read() as tx:
-        return list(rounds.placed(tx, Purpose.EVALUATION, number))
+        return list(rounds.draws_with_labels(tx, Purpose.EVALUATION, number))

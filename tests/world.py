@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from labelloop.core.task import Task, TaskState
 from labelloop.core.token import task_key
 from labelloop.ledger import cursors, held_counts, rounds, task_counts, tasks
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.loop import Loop
 from labelloop.project import Project
 from labelloop.settings.file import load
@@ -194,7 +194,7 @@ class World:
     def tasks(self) -> dict[str, Task]:
         """Every task by its purpose and sample."""
         with self.loop.project.ledger.read() as tx:
-            keys = [d.task_key for d in rounds.placed(tx)]
+            keys = [d.task_key for d in rounds.draws_with_labels(tx)]
             return {f"{t.purpose}:{t.sample_id}": t for t in tasks.by_key(tx, keys).values()}
 
     def task(self, sample_id: str, purpose: str = "training") -> Task:
@@ -216,11 +216,11 @@ class World:
             assert kept == standing
             for project in tasks.projects(tx):
                 held = cursors.get(tx, f"held:{project}")
-                assert held is None or int(held) == held_counts.counted(tx, project)
+                assert held is None or int(held) == held_counts.count_again(tx, project)
 
-    def draws(self, queue: str | None = None) -> list[Placed]:
+    def draws(self, queue: str | None = None) -> list[DrawWithLabel]:
         with self.loop.project.ledger.read() as tx:
-            return [d for d in rounds.placed(tx) if queue in (None, d.queue)]
+            return [d for d in rounds.draws_with_labels(tx) if queue in (None, d.queue)]
 
     def labels(self) -> dict[str, str]:
         """The label of each task that has one, by task key."""

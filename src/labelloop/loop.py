@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labelloop.exports.exported import Exported
     from labelloop.exports.imagefolder import FolderKind
     from labelloop.ledger.move import Moved
-    from labelloop.ledger.rejects import SetAside
+    from labelloop.ledger.rejects import RejectedRow
     from labelloop.measuring.measured import Measured
     from labelloop.ports.clock import Clock, Progress
     from labelloop.settings.settings import Settings
@@ -404,7 +404,7 @@ class Loop:
 
         return ties(self.project.ledger_to_read)
 
-    def rejected(self) -> "list[SetAside]":
+    def rejected(self) -> "list[RejectedRow]":
         """The rows that were rejected, newest first."""
         from labelloop.views.status import rejected
 

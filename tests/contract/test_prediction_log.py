@@ -167,7 +167,7 @@ def certified(log: PredictionLog, parts: Sequence[LabelPart]) -> set[tuple[str, 
 
 def test_an_empty_log_answers_every_question(log: PredictionLog) -> None:
     assert log.snapshot() is None
-    assert log.known(["a"]) == {}
+    assert log.samples(["a"]) == {}
     assert log.attributes() == frozenset()
     assert list(log.counts(ALL, [])) == []
     assert list(log.rows(ALL, [], [WHOLE_LINE])) == []
@@ -293,7 +293,7 @@ def test_only_serving_predictions_are_in_a_frame(log: PredictionLog) -> None:
     append(log, 1, [prediction(role.value, role=role) for role in Role])
     assert in_frame(log) == ["serving"]
     assert labels(log) == ["serving"]
-    assert set(log.known([role.value for role in Role])) == {"serving"}
+    assert set(log.samples([role.value for role in Role])) == {"serving"}
 
 
 # --- counts and rows ------------------------------------------------------------------------
@@ -484,7 +484,7 @@ def test_texts_of_any_characters_survive(log: PredictionLog) -> None:
     append(log, 1, [prediction(f"{t}.png", predicted_class=t) for t in ODD_TEXTS])
     assert sorted(in_frame(log)) == sorted(f"{t}.png" for t in ODD_TEXTS)
     assert {c.predicted_class for c in log.counts(ALL, [])} == set(ODD_TEXTS)
-    assert set(log.known([f"{t}.png" for t in ODD_TEXTS])) == {f"{t}.png" for t in ODD_TEXTS}
+    assert set(log.samples([f"{t}.png" for t in ODD_TEXTS])) == {f"{t}.png" for t in ODD_TEXTS}
     for text in ODD_TEXTS:
         quoted = text.replace("'", "''")
         assert in_frame(log, where=f"predicted_class = '{quoted}'") == [f"{text}.png"]
@@ -534,7 +534,7 @@ def test_feedback_is_folded_to_the_latest_of_each_kind(log: PredictionLog) -> No
         ],
     )
     append(log, 3, [heard("a", "flagged", "false", 1), heard("b", "corrected_class", "", 5)])
-    known = log.known(["a", "b", "c", "absent"])
+    known = log.samples(["a", "b", "c", "absent"])
     said = {sample_id: (one.flagged, one.corrected_class) for sample_id, one in known.items()}
     assert said == {"a": (False, "dog"), "b": (None, None), "c": (None, None)}
     assert known["a"].predicted_at.tzinfo is UTC
@@ -572,7 +572,7 @@ def test_other_models_predictions_of_a_known_sample_are_named(log: PredictionLog
     append(log, 1, [prediction("a")])
     append(log, 2, [prediction("a", model=m, role=Role.REPEATED) for m in ("m2", "m3", "m3")])
     append(log, 3, [prediction("a", model="m4", role=Role.SHADOW)])
-    known = log.known(["a", "a"])
+    known = log.samples(["a", "a"])
     assert (known["a"].model, known["a"].repeated) == ("m1", {"m2", "m3"})
     assert known["a"].shadows == {"m4": "cat"}
 
@@ -589,7 +589,7 @@ def test_what_each_shadow_model_said_first_is_known(log: PredictionLog) -> None:
             prediction("only a shadow", model="s1", role=Role.SHADOW),
         ],
     )
-    known = log.known(["a", "b", "only a shadow"])
+    known = log.samples(["a", "b", "only a shadow"])
     assert {k: v.shadows for k, v in known.items()} == {"a": {"s1": "cat", "s2": "dog"}, "b": {}}
 
 
@@ -830,7 +830,7 @@ def test_a_batch_may_come_in_columns(log: PredictionLog) -> None:
         1, "predictions", log.write_batch(1, "predictions", PredictionTable(table), NOON)
     )
     assert in_frame(log, where="attributes.site = 'Bern'") == ["a"]
-    assert [(r.sample_id, r.role) for r in log.recorded(["b", "a", "c"])] == [
+    assert [(r.sample_id, r.role) for r in log.predictions(["b", "a", "c"])] == [
         ("a", Role.SERVING),
         ("b", Role.SHADOW),
     ]
@@ -843,8 +843,8 @@ def test_what_is_recorded_of_a_sample_is_every_prediction_with_its_feedback(
     append(log, 1, [prediction("a"), prediction("b")])
     append(log, 2, [prediction("a", model="m2", role=Role.REPEATED, predicted_class="dog")])
     append(log, 3, [heard("a", "flagged", "true"), heard("a", "corrected_class", "dog")])
-    assert log.recorded([]) == []
-    found = log.recorded(["a"])
+    assert log.predictions([]) == []
+    found = log.predictions(["a"])
     assert [(r.model, r.role, r.predicted_class) for r in found] == [
         ("m1", Role.SERVING, "cat"),
         ("m2", Role.REPEATED, "dog"),
@@ -917,7 +917,7 @@ def test_an_erased_sample_is_in_no_answer_and_the_others_stay(reopen: Reopen) ->
     log.erase(["a", "never there"], allowed=lambda: None)
     for each in (log, reopen()):
         assert each.held(["a"]) == []
-        assert each.known(["a"]) == {}
+        assert each.samples(["a"]) == {}
         assert in_frame(each) == by_place("b", "c", "d")
         received = each.received(0, 4, Where.parse("flagged"))
         assert [c.sample_id for c in received] == ["b"]
@@ -1013,8 +1013,8 @@ def everything(log: PredictionLog) -> list[object]:
         log.counts(FrameRange(batch_after=2, batch_to=5), []),
         [(b.batch, b.kind, b.n_rows) for b in log.visible_after(0)],
         [(b.batch, b.n_rows) for b in log.visible_after(4)],
-        sorted(log.known(["a", "b1", "b3", "o", "nobody"]).items()),
-        log.recorded(["a", "b3", "o"]),
+        sorted(log.samples(["a", "b1", "b3", "o", "nobody"]).items()),
+        log.predictions(["a", "b3", "o"]),
         log.held(["a", "b2", "b3"]),
         [log.received(n, n + 3, flagged) for n in (0, 2, 4)],
         labels(log, frames=[FrameRange(batch_to=4)]),
@@ -1062,12 +1062,12 @@ def test_classes_are_told_by_their_present_names_wherever_they_stand(log: Predic
     assert {(c.predicted_class, c.n) for c in log.counts(ALL, [])} == {("hound", 2), ("cat", 1)}
     assert in_frame(log, where="predicted_class = 'hound'") == by_place("a", "b")
     assert in_frame(log, where="predicted_class = 'puppy'") == []
-    known = log.known(["a", "c"])
+    known = log.samples(["a", "c"])
     assert (known["a"].predicted_class, known["a"].shadows) == ("hound", {"m2": "hound"})
     assert known["c"].corrected_class == "hound"
     [corrected] = log.received(0, 2, Where.parse("corrected_class = 'hound'"))
     assert (corrected.sample_id, corrected.corrected_class) == ("c", "hound")
-    assert {r.predicted_class for r in log.recorded(["a", "b"])} == {"hound"}
+    assert {r.predicted_class for r in log.predictions(["a", "b"])} == {"hound"}
     part = LabelPart(frames=(ALL,), cells=frozenset({("hound", risk_bin(0.75))}))
     pages = log.model_labels([part], without_samples=[], without_content=[])
     said = {name for page in pages for name in page.column("predicted_class").to_pylist()}
@@ -1078,6 +1078,6 @@ def test_a_renamed_class_stays_as_it_was_written(reopen: Reopen) -> None:
     log = reopen()
     append(log, 1, [prediction("a", predicted_class="puppy")])
     log.read_as({"puppy": "hound"})
-    assert log.known(["a"])["a"].predicted_class == "hound"
+    assert log.samples(["a"])["a"].predicted_class == "hound"
     log.read_as({})
-    assert log.known(["a"])["a"].predicted_class == "puppy"
+    assert log.samples(["a"])["a"].predicted_class == "puppy"

@@ -70,7 +70,7 @@ def answers(log: IcebergLog) -> list[object]:
     return [
         [(b.batch, b.kind, b.n_rows) for b in log.visible_after(0)],
         *(log.rows(FrameRange(batch_after=n, batch_to=n + 3), [], WHOLE_LINE) for n in range(7)),
-        sorted(log.known(["s1", "s4"]).items()),
+        sorted(log.samples(["s1", "s4"]).items()),
         log.held(["s1", "s6"]),
     ]
 

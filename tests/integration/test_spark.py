@@ -127,7 +127,7 @@ def drawn(path: Path) -> tuple[list[Any], list[Any]]:
         by_cell = sorted(
             rounds.cells_of(tx, 1), key=lambda c: (c.queue, c.predicted_class, c.risk_bin)
         )
-        return list(rounds.placed(tx)), by_cell
+        return list(rounds.draws_with_labels(tx)), by_cell
 
 
 @pytest.fixture(scope="module")

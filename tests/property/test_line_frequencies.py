@@ -173,7 +173,7 @@ def test_select_writes_the_probabilities_that_hold(tmp_path: Path) -> None:
             clock=StoppedClock(),
         ).run()
         with ledger.read() as tx:
-            made = list(rounds.placed(tx))
+            made = list(rounds.draws_with_labels(tx))
         ledger.close()
         for plan in selected.plans:
             own = [d for d in made if d.queue == plan.queue]

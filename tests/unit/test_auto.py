@@ -61,7 +61,7 @@ def test_the_first_round_is_a_random_sample_and_the_second_goes_by_what_it_taugh
     day(world, 2)
     with world.loop.project.ledger.read() as tx:
         first, second = rounds.every(tx)
-        drawn = list(rounds.placed(tx, Purpose.EVALUATION))
+        drawn = list(rounds.draws_with_labels(tx, Purpose.EVALUATION))
         cells = [c for c in rounds.cells_of(tx, 2) if c.queue == "accuracy"]
     assert (first.risk_version, second.risk_version) == (None, 1)
     assert {(d.inclusion, d.uniform) for d in drawn if d.round == 1} == {(0.2, True)}

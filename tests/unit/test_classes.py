@@ -179,7 +179,7 @@ def test_the_application_may_go_on_saying_the_old_name(merged: World) -> None:
     assert merged.loop.index().n_new == 1
     assert merged.loop.index().n_feedback == 0, "heard once"
     assert merged.loop.index().n_set_aside == 0, "what was said under an old name isn't a change"
-    known = merged.log.known(["new.png", "3.png"])
+    known = merged.log.samples(["new.png", "3.png"])
     assert {k.predicted_class for k in known.values()} == {"hound"}
     assert known["new.png"].corrected_class == "hound"
 

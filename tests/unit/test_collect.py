@@ -312,7 +312,7 @@ def test_a_change_that_shows_late_is_found_by_the_counts(sent: World) -> None:
     sent.annotator.answer("t2", "cat", by="ana")
     assert sent.loop.collect().n_labels == 1
     with sent.loop.project.ledger.read() as tx:
-        assert held_counts.counted(tx, sent.project_ref("low")) == 2
+        assert held_counts.count_again(tx, sent.project_ref("low")) == 2
 
 
 def test_pages_are_read_to_the_end(make_world: MakeWorld) -> None:

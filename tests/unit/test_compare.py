@@ -37,7 +37,9 @@ def world(make_world: MakeWorld) -> World:
 
 def labels(world: World) -> dict[str, str]:
     with world.loop.project.ledger.read() as tx:
-        return {d.sample_id: d.label or "" for d in rounds.placed(tx, Purpose.EVALUATION)}
+        return {
+            d.sample_id: d.label or "" for d in rounds.draws_with_labels(tx, Purpose.EVALUATION)
+        }
 
 
 def candidate(path: Path, answers: dict[str, str]) -> Path:

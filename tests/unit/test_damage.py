@@ -277,4 +277,6 @@ def test_a_ledger_that_somebody_else_holds_is_waited_for_and_then_named(
     other.execute("ROLLBACK")
     other.close()
     make_room(lasting)
-    assert len(lasting.loop.project.log.known([f"class_01/{n:05d}.png" for n in (25, 26, 27)])) == 3
+    assert (
+        len(lasting.loop.project.log.samples([f"class_01/{n:05d}.png" for n in (25, 26, 27)])) == 3
+    )

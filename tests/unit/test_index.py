@@ -221,7 +221,7 @@ def test_a_second_models_prediction_is_stored_once_and_framed_never(world: World
     assert world.loop.index().n_new == 1
     assert world.loop.index().n_new == 0
     assert framed(world) == {"cat": 1}
-    assert world.log.known([key])[key].repeated == {"v2"}
+    assert world.log.samples([key])[key].repeated == {"v2"}
     assert reasons(world) == {}
 
 
@@ -393,5 +393,5 @@ def test_confidences_in_percent_or_with_a_comma_are_read_where_the_settings_say_
     for i, text in enumerate(texts):
         world.put(f"{i}.png", confidence=text)
     world.loop.index()
-    known = world.log.known([f"{i}.png" for i in range(len(texts))])
+    known = world.log.samples([f"{i}.png" for i in range(len(texts))])
     assert [k.confidence for k in known.values()] == [0.445] * len(texts)

@@ -330,7 +330,7 @@ def test_the_part_of_a_path_for_null_is_null(make_world: MakeWorld, tmp_path: Pa
     for day in ("v7", "__HIVE_DEFAULT_PARTITION__"):
         log.put(f"model={day}/a.parquet", good(day))
     log.world.loop.index()
-    assert {p.model for p in log.world.log.recorded(list(log.held()))} == {"v7", "unversioned"}
+    assert {p.model for p in log.world.log.predictions(list(log.held()))} == {"v7", "unversioned"}
 
 
 # --- identities ---------------------------------------------------------------------------------

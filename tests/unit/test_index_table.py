@@ -236,7 +236,7 @@ def test_another_model_and_a_shadow_enter_no_frame(make_world: MakeWorld) -> Non
     put(world, "monday again", rows)
     assert world.loop.index().n_new == 0
     assert held(world)["a"][0] == "cat"
-    assert sorted((r.role, r.model) for r in world.log.recorded(["a"])) == [
+    assert sorted((r.role, r.model) for r in world.log.predictions(["a"])) == [
         ("repeated", "m2"),
         ("serving", "m1"),
         ("shadow", "m3"),

@@ -255,6 +255,6 @@ def test_it_moves_to_another_database(before: str, tmp_path: Path) -> None:
     moved = {m.table: m.n_rows for m in move(ledger, target, progress=lambda *_: None)}
     assert moved["tasks"] == len(held()["tasks"]["rows"])
     with target.read() as tx:
-        assert len(list(rounds.placed(tx, Purpose.EVALUATION))) == 72
+        assert len(list(rounds.draws_with_labels(tx, Purpose.EVALUATION))) == 72
     ledger.close()
     target.close()

@@ -154,7 +154,7 @@ def test_no_verb_that_runs_often_reads_a_large_table_whole(
     fill(recorder.engine)
     with recorder.engine.connect() as tx, recorder.during("learning"):
         # the risk of a round is learned from every blind label that there is
-        list(rounds.placed(tx, Purpose.EVALUATION))
+        list(rounds.draws_with_labels(tx, Purpose.EVALUATION))
     learning = recorder.by_verb.pop("learning")
     with recorder.engine.connect() as tx:
         whole = {

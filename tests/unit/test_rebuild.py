@@ -63,9 +63,11 @@ def test_the_accuracy_begins_anew_with_answers_that_are_there(lasting: LastingWo
     assert measured.n_traffic == 24
     with lasting.loop.project.ledger.read() as tx:
         assert [r.extra for r in rounds.every(tx)] == [True, True, False]
-        assert {d.inclusion for d in rounds.placed(tx) if d.round < 3} == {None}
+        assert {d.inclusion for d in rounds.draws_with_labels(tx) if d.round < 3} == {None}
         assert {
-            d.inclusion for d in rounds.placed(tx) if d.queue == "accuracy" and d.round == 3
+            d.inclusion
+            for d in rounds.draws_with_labels(tx)
+            if d.queue == "accuracy" and d.round == 3
         } == {5 / 24}
 
 
@@ -151,4 +153,4 @@ def test_what_was_forgotten_stays_so_where_it_is_forgotten_again(lasting: Lastin
     assert sample not in [d.sample_id for d in lasting.draws()]
     lasting.loop.forget([sample])
     assert not lasting.loop.run().failures
-    assert lasting.loop.project.log.known([sample]) == {}
+    assert lasting.loop.project.log.samples([sample]) == {}

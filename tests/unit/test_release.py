@@ -33,7 +33,7 @@ def held(world: World, name: str) -> set[str]:
 
 def drawn(world: World, number: int) -> set[str]:
     with world.loop.project.ledger.read() as tx:
-        return {d.sample_id for d in rounds.placed(tx, Purpose.EVALUATION, number)}
+        return {d.sample_id for d in rounds.draws_with_labels(tx, Purpose.EVALUATION, number)}
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ CATALOG: dict[str, Harm] = {
 @pytest.mark.parametrize("harm", CATALOG.values(), ids=CATALOG)
 def test_a_catalog_is_made_anew_from_the_batches(lasting: LastingWorld, harm: Harm) -> None:
     lasting.loop.project.log  # noqa: B018  opened, so that its identity is known
-    before = end(lasting), sorted(lasting.loop.project.log.known(["class_01/00001.png"]).items())
+    before = end(lasting), sorted(lasting.loop.project.log.samples(["class_01/00001.png"]).items())
     lasting.loop.close()
     harm(lasting)
     assert [f.check for f in failures(lasting)][-1:] in (["batches"], ["log"])
@@ -65,7 +65,7 @@ def test_a_catalog_is_made_anew_from_the_batches(lasting: LastingWorld, harm: Ha
     assert fixed
     assert failed == []
     assert not lasting.loop.run().failures
-    after = end(lasting), sorted(lasting.loop.project.log.known(["class_01/00001.png"]).items())
+    after = end(lasting), sorted(lasting.loop.project.log.samples(["class_01/00001.png"]).items())
     assert after == before
 
 

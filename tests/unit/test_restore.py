@@ -102,7 +102,7 @@ def test_ledger_catalog_and_batches_are_restored_to_different_days(
     with lasting.loop.project.ledger.read() as tx:
         assert sum(r.n_frame for r in rounds.every(tx)) == 36
     assert (
-        len(lasting.loop.project.log.known([f"class_01/{n:05d}.png" for n in range(1, 37)])) == 36
+        len(lasting.loop.project.log.samples([f"class_01/{n:05d}.png" for n in range(1, 37)])) == 36
     )
 
 

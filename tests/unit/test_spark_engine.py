@@ -20,7 +20,7 @@ def test_without_pyspark_only_a_selection_fails_and_names_the_extra(
         SparkEngine().check()
     with open_iceberg(tmp_path, spark=SparkEngine()) as log:
         append(log, 1, [prediction("a")])
-        assert set(log.known(["a"])) == {"a"}
+        assert set(log.samples(["a"])) == {"a"}
         with pytest.raises(ConfigError, match="pyspark, which isn't installed") as caught:
             in_frame(log, FrameRange(batch_to=1))
     assert "pip install 'labelloop[spark]'" in caught.value.remedy

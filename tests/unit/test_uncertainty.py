@@ -43,7 +43,7 @@ def serve(world: World, n: int, seed: int) -> dict[str, str]:
 
 def answer(world: World, truth: dict[str, str]) -> None:
     with world.loop.project.ledger.read() as tx:
-        drawn = {d.task_key: d.sample_id for d in rounds.placed(tx, Purpose.EVALUATION)}
+        drawn = {d.task_key: d.sample_id for d in rounds.draws_with_labels(tx, Purpose.EVALUATION)}
     for page in world.annotator.tasks(world.project_ref("accuracy")):
         for task in page:
             if not task.annotations and drawn[task.task_key or ""] in truth:
@@ -58,7 +58,7 @@ def test_chances_are_kept_and_the_accuracy_allows_for_them(world: World) -> None
     assert selected.plans[0].n_matching == 400
     answer(world, truth)
     with world.loop.project.ledger.read() as tx:
-        draws = list(rounds.placed(tx, Purpose.EVALUATION))
+        draws = list(rounds.draws_with_labels(tx, Purpose.EVALUATION))
         cells = [c for c in rounds.cells_of(tx, 1) if c.queue == "accuracy"]
     assert sum(c.n for c in cells) == 400
     assert sum(c.n * (c.inclusion or 0) for c in cells) == pytest.approx(60)
@@ -121,7 +121,7 @@ def test_the_risk_is_learned_from_earlier_rounds_and_frozen(world: World) -> Non
     assert all(c.risk == (c.risk_bin + 0.5) / 1024 for c in blind)
     model = RiskModel.from_json(learned.params)
     with world.loop.project.ledger.read() as tx:
-        drawn = list(rounds.placed(tx, Purpose.EVALUATION, 3))
+        drawn = list(rounds.draws_with_labels(tx, Purpose.EVALUATION, 3))
     wanted = model.predict([d.confidence for d in drawn])
     assert [d.risk for d in drawn] == pytest.approx(wanted, abs=0.5 / 1024)
     chances = inclusion_probabilities(

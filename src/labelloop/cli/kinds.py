@@ -12,7 +12,7 @@ from labelloop.doctor.finding import Diagnosis
 from labelloop.errors import LabelloopError
 from labelloop.exports.exported import Exported
 from labelloop.ledger.move import Moved
-from labelloop.ledger.rejects import SetAside
+from labelloop.ledger.rejects import RejectedRow
 from labelloop.loop import Ran
 from labelloop.measuring.measured import Measured
 from labelloop.steps.build.build import Built
@@ -38,7 +38,7 @@ KINDS: Mapping[str, tuple[str, Any]] = {
     "measure": ("measure", Measured),
     "build": ("build", Built),
     "status": ("status", Status),
-    "rejected": ("status --rejected", list[SetAside]),
+    "rejected": ("status --rejected", list[RejectedRow]),
     "ties": ("status --ties", list[Tie]),
     "waiting": ("status --waiting", list[Wait]),
     "skipped": ("status --skipped", list[Wait]),

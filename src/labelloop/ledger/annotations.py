@@ -133,7 +133,7 @@ def mark_deleted(
         )
 
 
-def make_nameless(tx: Transaction, task_keys: Sequence[str], at: datetime) -> None:
+def anonymise(tx: Transaction, task_keys: Sequence[str], at: datetime) -> None:
     """Reduce the answers to some tasks to what agreements need, and their labels to the label alone.
 
     Of tasks that asked several people each person's first answer stays, without its author and time.

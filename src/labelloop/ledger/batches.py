@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
-from labelloop.ledger.queries import largest
+from labelloop.ledger.queries import max_of
 
 WRITING, COMMITTED, VOID = "writing", "committed", "void"
 
@@ -62,7 +62,7 @@ def adopt(tx: Transaction, batch: int, kind: str, path: str, n_rows: int) -> Non
     )
 
 
-def lessen(tx: Transaction, batch: int, n_rows: int) -> None:
+def subtract_rows(tx: Transaction, batch: int, n_rows: int) -> None:
     """Record that rows of a batch were removed from the log; without rows the batch is gone."""
     left = sa.case((t.batches.c.n_rows > n_rows, t.batches.c.n_rows - n_rows), else_=0)
     tx.execute(t.batches.update().where(t.batches.c.batch == batch).values(n_rows=left))
@@ -70,14 +70,14 @@ def lessen(tx: Transaction, batch: int, n_rows: int) -> None:
 
 def newest_held(tx: Transaction) -> int:
     """The newest committed batch that has rows; 0 where there is none."""
-    return largest(tx, t.batches.c.batch, t.batches.c.state == COMMITTED, t.batches.c.n_rows > 0)
+    return max_of(tx, t.batches.c.batch, t.batches.c.state == COMMITTED, t.batches.c.n_rows > 0)
 
 
 def highest(tx: Transaction) -> int:
     """The highest number ever given; 0 where there is none."""
-    return largest(tx, t.batches.c.batch)
+    return max_of(tx, t.batches.c.batch)
 
 
 def newest(tx: Transaction) -> int:
     """The newest committed batch; 0 where there is none."""
-    return largest(tx, t.batches.c.batch, t.batches.c.state == COMMITTED)
+    return max_of(tx, t.batches.c.batch, t.batches.c.state == COMMITTED)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from labelloop.core.certificate import RegisteredCertificate
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
-from labelloop.ledger.queries import largest
+from labelloop.ledger.queries import max_of
 
 OPEN, CLOSED = "open", "closed"
 
@@ -27,7 +27,7 @@ def open_one(tx: Transaction) -> RegisteredCertificate | None:
 
 def next_id(tx: Transaction) -> int:
     """The number that the next certificate gets."""
-    return 1 + largest(tx, t.certificates.c.id)
+    return 1 + max_of(tx, t.certificates.c.id)
 
 
 def register(tx: Transaction, made: RegisteredCertificate) -> None:

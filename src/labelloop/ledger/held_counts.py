@@ -22,12 +22,12 @@ def in_project(tx: Transaction, project_ref: str, *, anew: bool = False) -> int:
     kept = None if anew else cursors.get(tx, _name(project_ref))
     if kept is not None:
         return int(kept)
-    n = counted(tx, project_ref)
+    n = count_again(tx, project_ref)
     cursors.put(tx, _name(project_ref), str(n))
     return n
 
 
-def counted(tx: Transaction, project_ref: str) -> int:
+def count_again(tx: Transaction, project_ref: str) -> int:
     """The count of a project, annotation by annotation."""
     of_project = sa.select(t.tasks.c.task_key).where(
         t.tasks.c.project_ref == project_ref, t.tasks.c.remote_id.is_not(None)
@@ -35,7 +35,7 @@ def counted(tx: Transaction, project_ref: str) -> int:
     return _standing(tx, of_project)
 
 
-def standing(annotations: Iterable[Annotation]) -> int:
+def n_not_deleted(annotations: Iterable[Annotation]) -> int:
     """How many of one task's annotations aren't deleted."""
     return len({a.remote_id for a in annotations if not a.deleted})
 
@@ -47,12 +47,12 @@ def add(tx: Transaction, project_ref: str, more: int) -> None:
         cursors.put(tx, _name(project_ref), str(int(kept) + more))
 
 
-def come(tx: Transaction, tasks: Collection[Task]) -> None:
+def add_tasks(tx: Transaction, tasks: Collection[Task]) -> None:
     """Add the annotations of tasks that are in their projects from now on."""
     _all(tx, tasks, 1)
 
 
-def gone(tx: Transaction, tasks: Collection[Task]) -> None:
+def remove_tasks(tx: Transaction, tasks: Collection[Task]) -> None:
     """Subtract the annotations of tasks that left their projects; call it before these change."""
     _all(tx, tasks, -1)
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
-from labelloop.ledger.queries import largest
+from labelloop.ledger.queries import max_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Changes:
 
 def last_event(tx: Transaction) -> int:
     """The newest event; 0 before the first."""
-    return largest(tx, t.events.c.id)
+    return max_of(tx, t.events.c.id)
 
 
 def changes(tx: Transaction, after: int) -> Changes:

@@ -13,13 +13,13 @@ _CHUNK = 500
 """Values a statement: databases limit how many parameters it may have."""
 
 
-def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+def per_statement(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """The values, as many at a time as one statement takes."""
     for start in range(0, len(values), _CHUNK):
         yield values[start : start + _CHUNK]
 
 
-def largest(tx: Transaction, column: sa.Column[int], *where: sa.ColumnElement[bool]) -> int:
+def max_of(tx: Transaction, column: sa.Column[int], *where: sa.ColumnElement[bool]) -> int:
     """The largest value of a column among the rows that meet all conditions; 0 if there are none."""
     query = sa.select(sa.func.coalesce(sa.func.max(column), 0)).where(*where)
     return int(tx.execute(query).scalar_one())

@@ -10,7 +10,7 @@ from labelloop.core.row_range import RowRange
 from labelloop.core.sample import Reject, RejectReason
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
-from labelloop.ledger.queries import chunks
+from labelloop.ledger.queries import per_statement
 
 OUTSIDE_FRAMES = (
     RejectReason.UNTAGGED,
@@ -33,7 +33,7 @@ OUTSIDE_FRAMES = (
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class RejectedRow:
     """A rejected row, or the rows that a file hides, and since when."""
 
     uri: str
@@ -46,7 +46,7 @@ class SetAside:
 
 def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> RowRange:
     """Record rejected rows, new ones or known ones that still can't be read; returns how many are new."""
-    known = existing(tx, [r.uri for r in rejects])
+    known = by_uri(tx, [r.uri for r in rejects])
     fresh = {r.uri: r for r in rejects if r.uri not in known}
     if fresh:
         tx.execute(
@@ -82,20 +82,20 @@ def put(tx: Transaction, rejects: Sequence[Reject], now: datetime) -> RowRange:
 
 def clear(tx: Transaction, uris: Sequence[str]) -> None:
     """Remove rows that could be read at last."""
-    for chunk in chunks(uris):
+    for chunk in per_statement(uris):
         tx.execute(t.rejects.delete().where(t.rejects.c.uri.in_(chunk)))
 
 
-def naming(tx: Transaction, names: Sequence[str]) -> list[str]:
+def uris_of_names(tx: Transaction, names: Sequence[str]) -> list[str]:
     """The URIs of rows rejected at one of `names`, or because of a value among `names`."""
     found: list[str] = []
-    for chunk in chunks(names):
+    for chunk in per_statement(names):
         either = t.rejects.c.uri.in_(chunk) | t.rejects.c.value.in_(chunk)
         found += tx.execute(sa.select(t.rejects.c.uri).where(either)).scalars()
     return list(dict.fromkeys(found))
 
 
-def below(tx: Transaction, root: str) -> bool:
+def any_below(tx: Transaction, root: str) -> bool:
     """True if any row below a root is rejected."""
     found = sa.select(t.rejects.c.uri).where(_is_below(root)).limit(1)
     return tx.execute(found).one_or_none() is not None
@@ -115,10 +115,10 @@ def _is_below(root: str) -> sa.ColumnElement[bool]:
     return t.rejects.c.uri.startswith(f"{root}/", autoescape=True)
 
 
-def existing(tx: Transaction, uris: Sequence[str]) -> Mapping[str, SetAside]:
+def by_uri(tx: Transaction, uris: Sequence[str]) -> Mapping[str, RejectedRow]:
     """Those of `uris` that are rejected."""
-    found: dict[str, SetAside] = {}
-    for chunk in chunks(uris):
+    found: dict[str, RejectedRow] = {}
+    for chunk in per_statement(uris):
         rows = tx.execute(sa.select(t.rejects).where(t.rejects.c.uri.in_(chunk)))
         found.update((s.uri, s) for s in _set_aside(rows))
     return found
@@ -138,7 +138,7 @@ def with_reason(tx: Transaction, reason: RejectReason) -> set[str]:
     )
 
 
-def every(tx: Transaction) -> list[SetAside]:
+def every(tx: Transaction) -> list[RejectedRow]:
     """All rejected rows, newest first."""
     query = sa.select(t.rejects).order_by(t.rejects.c.first_seen_at.desc(), t.rejects.c.uri)
     return list(_set_aside(tx.execute(query)))
@@ -178,9 +178,9 @@ def _row_range(least: int, most: int, n_unknown: int) -> RowRange:
     return RowRange(int(least), None if n_unknown else int(most))
 
 
-def _set_aside(rows: Iterable[sa.Row[tuple[object, ...]]]) -> Iterable[SetAside]:
+def _set_aside(rows: Iterable[sa.Row[tuple[object, ...]]]) -> Iterable[RejectedRow]:
     for r in rows:
-        yield SetAside(
+        yield RejectedRow(
             uri=r.uri,
             reason=RejectReason(r.reason),
             value=r.value,

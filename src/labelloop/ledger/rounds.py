@@ -22,7 +22,7 @@ _RELEASED = "rounds released before"
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class DrawWithLabel:
     """A draw beside the state and the label of its task.
 
     labelled_at
@@ -158,7 +158,7 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
                 for d in fresh.values()
             ],
         )
-        task_counts.made(tx, ((d.queue, purposes[d.queue]) for d in fresh.values()))
+        task_counts.count_new(tx, ((d.queue, purposes[d.queue]) for d in fresh.values()))
     return len(fresh)
 
 
@@ -204,7 +204,7 @@ def skipped(tx: Transaction) -> Skipped | None:
     return Skipped(int(n), datetime.fromisoformat(at)) if at else None
 
 
-def set_aside(tx: Transaction) -> dict[int, RowRange]:
+def n_rejected(tx: Transaction) -> dict[int, RowRange]:
     """How many predictions of each round's time were rejected when it was drawn."""
     c = t.rounds.c
     rows = tx.execute(sa.select(c.round, c.n_set_aside, c.n_set_aside_most))
@@ -244,9 +244,9 @@ def _cells(tx: Transaction, where: sa.ColumnElement[bool]) -> dict[int, list[Cel
     return found
 
 
-def placed(
+def draws_with_labels(
     tx: Transaction, purpose: Purpose | None = None, round_number: int | None = None
-) -> Iterator[Placed]:
+) -> Iterator[DrawWithLabel]:
     """The draws with the state and the label of their tasks, by round, queue and position."""
     query = (
         sa.select(
@@ -269,7 +269,7 @@ def placed(
         query = query.where(t.draws.c.round == round_number)
     present = classes.renamed(tx)
     for r in chain.from_iterable(tx.execute(query).partitions(_CHUNK)):
-        yield Placed(
+        yield DrawWithLabel(
             round=r.round,
             queue=r.queue,
             sample_id=r.sample_id,
@@ -314,7 +314,9 @@ def drawn_samples(tx: Transaction) -> list[str]:
     return list(tx.execute(sa.select(t.draws.c.sample_id).distinct()).scalars())
 
 
-def content_drawn(tx: Transaction, purpose: Purpose, content_hashes: Sequence[str]) -> set[str]:
+def contents_drawn_for(
+    tx: Transaction, purpose: Purpose, content_hashes: Sequence[str]
+) -> set[str]:
     """Those of some content hashes of which a sample was drawn for a purpose."""
     found: set[str] = set()
     for start in range(0, len(content_hashes), _CHUNK):
@@ -355,7 +357,7 @@ def released(tx: Transaction) -> frozenset[int]:
     return frozenset(r.round for r in every(tx) if r.created_at < until)
 
 
-def judging(tx: Transaction) -> tuple[set[str], set[str]]:
+def evaluation_samples(tx: Transaction) -> tuple[set[str], set[str]]:
     """The samples that rounds drew for evaluation, and their content hashes; released ones left out.
 
     A sample that a released round and another one drew is the other one's. What forgotten samples

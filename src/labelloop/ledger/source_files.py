@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
-from labelloop.ledger.queries import chunks
+from labelloop.ledger.queries import per_statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,5 +41,5 @@ def put(tx: Transaction, files: Sequence[FileRead], now: datetime) -> None:
 
 def forget(tx: Transaction, uris: Sequence[str]) -> None:
     """Remove files from the list."""
-    for chunk in chunks(uris):
+    for chunk in per_statement(uris):
         tx.execute(t.source_files.delete().where(t.source_files.c.uri.in_(chunk)))

@@ -40,13 +40,13 @@ def purposes(tx: Transaction) -> dict[str, frozenset[Purpose]]:
     return found
 
 
-def made(tx: Transaction, queues: Iterable[tuple[str, Purpose]]) -> None:
+def count_new(tx: Transaction, queues: Iterable[tuple[str, Purpose]]) -> None:
     """Count new tasks, each by its queue and purpose."""
     for (queue, purpose), n in Counter(queues).items():
         _add(tx, queue, purpose, TaskState.DRAWN, n)
 
 
-def moved(tx: Transaction, tasks: Iterable[Task], to: TaskState) -> None:
+def count_moved(tx: Transaction, tasks: Iterable[Task], to: TaskState) -> None:
     """Count tasks in `to`, and no longer in their previous states."""
     for (queue, purpose, state), n in Counter((k.queue, k.purpose, k.state) for k in tasks).items():
         _add(tx, queue, purpose, state, -n)

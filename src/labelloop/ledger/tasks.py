@@ -30,7 +30,7 @@ class SendableTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class StateCount:
     """How many tasks of a queue stand in a state, and since when the oldest does."""
 
     queue: str
@@ -81,7 +81,7 @@ def move(
                     "moved them meanwhile",
                     remedy="nothing was written; run again",
                 )
-    task_counts.moved(tx, moved, to)
+    task_counts.count_moved(tx, moved, to)
     events.record(tx, [events.Event(at, actor, to.value, task.task_key, detail) for task in moved])
 
 
@@ -99,7 +99,7 @@ def in_doubt(tx: Transaction) -> list[Task]:
     return _tasks(tx, t.tasks.c.state == TaskState.SENDING.value)
 
 
-def with_old_url(
+def with_lapsing_url(
     tx: Transaction, expires_before: datetime, *, lasting: bool = False
 ) -> list[SendableTask]:
     """Open tasks whose image URL lapses before a moment; `lasting`: those that never lapse too."""
@@ -122,7 +122,7 @@ def without_copy(tx: Transaction) -> list[SendableTask]:
     )
 
 
-def with_spent_copy(tx: Transaction, resolved_before: datetime) -> list[Task]:
+def with_unneeded_copy(tx: Transaction, resolved_before: datetime) -> list[Task]:
     """Tasks whose blind copy nobody needs any more."""
     copied = t.tasks.c.media_uri.is_not(None)
     settled = (t.tasks.c.state == TaskState.RESOLVED.value) & (
@@ -132,7 +132,7 @@ def with_spent_copy(tx: Transaction, resolved_before: datetime) -> list[Task]:
     return _tasks(tx, copied & settled) + _tasks(tx, copied & given_up)
 
 
-def name_copies(tx: Transaction, media_uris: Iterable[tuple[str, str | None]]) -> None:
+def set_copies(tx: Transaction, media_uris: Iterable[tuple[str, str | None]]) -> None:
     """Note where the blind copy of each task_key lies, before it is made; None: it was removed."""
     for task_key, media_uri in media_uris:
         tx.execute(
@@ -172,7 +172,7 @@ def confirm_sent(
         return
     move(tx, tasks, TaskState.SENT, actor="send", at=at)
     again = [task.task_key for task in tasks if task.attempt]
-    held_counts.come(tx, by_key(tx, again).values())
+    held_counts.add_tasks(tx, by_key(tx, again).values())
     tx.execute(
         t.tasks.update()
         .where(t.tasks.c.task_key == sa.bindparam("key"))
@@ -184,12 +184,12 @@ def confirm_sent(
     )
 
 
-def take_back(
+def return_to_drawn(
     tx: Transaction, tasks: Sequence[Task], *, actor: str, at: datetime, why: str
 ) -> None:
     """Tasks that the annotator doesn't hold wait to be sent, again where they had been sent."""
     move(tx, tasks, TaskState.DRAWN, actor=actor, at=at, detail=why)
-    held_counts.gone(tx, [task for task in tasks if task.remote_id is not None])
+    held_counts.remove_tasks(tx, [task for task in tasks if task.remote_id is not None])
     for task in tasks:
         tx.execute(
             t.tasks.update()
@@ -203,26 +203,26 @@ def take_back(
         )
 
 
-def note_url(tx: Transaction, task_key: str, url_expires_at: datetime | None) -> None:
+def set_url_expiry(tx: Transaction, task_key: str, url_expires_at: datetime | None) -> None:
     """Note until when the image URL in a task works; None: it doesn't lapse."""
     tx.execute(
         t.tasks.update().where(t.tasks.c.task_key == task_key).values(url_expires_at=url_expires_at)
     )
 
 
-def adopt(tx: Transaction, task_key: str, remote_id: str) -> None:
+def set_remote_id(tx: Transaction, task_key: str, remote_id: str) -> None:
     """Note that another of a task's duplicates now stands for it."""
     tx.execute(t.tasks.update().where(t.tasks.c.task_key == task_key).values(remote_id=remote_id))
 
 
-def note_people(tx: Transaction, task_key: str, people_asked: int) -> None:
+def set_people_asked(tx: Transaction, task_key: str, people_asked: int) -> None:
     """Note how many answers a task takes."""
     tx.execute(
         t.tasks.update().where(t.tasks.c.task_key == task_key).values(people_asked=people_asked)
     )
 
 
-def perhaps_asking_wrongly(tx: Transaction) -> list[Task]:
+def to_check_people_asked(tx: Transaction) -> list[Task]:
     """The tasks before people that may ask more or fewer of them than are still needed."""
     answerable = t.tasks.c.state.in_([s.value for s in OPEN | {TaskState.RESOLVED}])
     there = t.tasks.c.remote_id.is_not(None)
@@ -245,7 +245,7 @@ def by_key(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Task]:
     return found
 
 
-def keys_of(tx: Transaction, purpose: Purpose, sample_ids: Sequence[str]) -> dict[str, str]:
+def first_look_keys(tx: Transaction, purpose: Purpose, sample_ids: Sequence[str]) -> dict[str, str]:
     """The key of the task that asks for a first answer, by sample, for those of some samples."""
     found: dict[str, str] = {}
     for start in range(0, len(sample_ids), _CHUNK):
@@ -309,7 +309,7 @@ def of_samples(tx: Transaction, sample_ids: Sequence[str]) -> list[Task]:
     return _tasks(tx, _of_any_purpose & t.tasks.c.sample_id.in_(sample_ids))
 
 
-def make_nameless(tx: Transaction, sample_id: str, name: str, at: datetime) -> None:
+def anonymise(tx: Transaction, sample_id: str, name: str, at: datetime) -> None:
     """Put a sample's hash in its place, and drop what leads to its input or its task."""
     tx.execute(
         t.tasks.update()
@@ -365,7 +365,7 @@ def projects(tx: Transaction) -> dict[str, str]:
     return found
 
 
-def waiting(tx: Transaction) -> list[Waiting]:
+def counts_by_state(tx: Transaction) -> list[StateCount]:
     """How many tasks of each queue stand in each state, and since when those that people were asked do."""
     rows = tx.execute(
         sa.select(
@@ -379,12 +379,12 @@ def waiting(tx: Transaction) -> list[Waiting]:
     )
     oldest = {(r.queue, r.purpose, r.state): r.oldest_at for r in rows}
     return [
-        Waiting(c.queue, c.purpose, c.state, c.n, oldest.get((c.queue, c.purpose, c.state)))
+        StateCount(c.queue, c.purpose, c.state, c.n, oldest.get((c.queue, c.purpose, c.state)))
         for c in task_counts.every(tx)
     ]
 
 
-def ages(
+def n_by_age(
     tx: Transaction, states: Iterable[TaskState], edges: Sequence[datetime]
 ) -> dict[str, list[int]]:
     """How many of each queue's tasks in `states` were sent after the first of `edges`, then between
@@ -405,7 +405,7 @@ def ages(
     return found
 
 
-def drawn_since(tx: Transaction) -> dict[str, datetime]:
+def oldest_drawn_at(tx: Transaction) -> dict[str, datetime]:
     """By queue: when the oldest of the tasks that wait to be sent was drawn."""
     rows = tx.execute(
         sa.select(t.tasks.c.queue, sa.func.min(t.rounds.c.created_at).label("at"))
@@ -423,7 +423,7 @@ def n_to_send_again(tx: Transaction) -> int:
     return int(tx.execute(sa.select(sa.func.count()).where(again)).scalar_one())
 
 
-def n_lapsed(tx: Transaction, now: datetime) -> int:
+def n_with_lapsed_url(tx: Transaction, now: datetime) -> int:
     """How many open tasks show an image whose link has lapsed."""
     lapsed = t.tasks.c.state.in_([s.value for s in OPEN]) & (t.tasks.c.url_expires_at < now)
     return int(tx.execute(sa.select(sa.func.count()).where(lapsed)).scalar_one())

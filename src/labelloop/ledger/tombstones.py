@@ -11,7 +11,7 @@ from labelloop.core.tombstone import Tombstones, sample_hash
 from labelloop.ledger import annotations, held_counts, tasks
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
-from labelloop.ledger.queries import chunks
+from labelloop.ledger.queries import per_statement
 
 _UNSETTLED = OPEN | {TaskState.DRAWN, TaskState.SENDING}
 
@@ -35,9 +35,9 @@ def every(tx: Transaction) -> Tombstones:
 
 def traces(tx: Transaction, sample_ids: Sequence[str]) -> Traces:
     """What the ledger holds of some samples."""
-    held = [task for chunk in chunks(sample_ids) for task in tasks.of_samples(tx, chunk)]
+    held = [task for chunk in per_statement(sample_ids) for task in tasks.of_samples(tx, chunk)]
     drawn: dict[str, int] = {}
-    for chunk in chunks(sample_ids):
+    for chunk in per_statement(sample_ids):
         rows = tx.execute(
             sa.select(t.draws.c.sample_id, sa.func.count().label("n"))
             .where(t.draws.c.sample_id.in_(chunk))
@@ -64,9 +64,9 @@ def bury(tx: Transaction, sample_ids: Sequence[str], held: Sequence[Task], at: d
     by_state = [task for task in held if task.state in _UNSETTLED]
     tasks.move(tx, by_state, TaskState.UNAVAILABLE, actor="forget", at=at)
     keys = [task.task_key for task in held]
-    held_counts.gone(tx, [task for task in held if task.remote_id is not None])
-    annotations.make_nameless(tx, keys, at)
-    for chunk in chunks(keys):
+    held_counts.remove_tasks(tx, [task for task in held if task.remote_id is not None])
+    annotations.anonymise(tx, keys, at)
+    for chunk in per_statement(keys):
         tx.execute(t.events.update().where(t.events.c.subject.in_(chunk)).values(detail=""))
     for sample_id in sample_ids:
         name = sample_hash(sample_id, salt)
@@ -82,7 +82,7 @@ def bury(tx: Transaction, sample_ids: Sequence[str], held: Sequence[Task], at: d
                 attributes_json=None,
             )
         )
-        tasks.make_nameless(tx, sample_id, name, at)
+        tasks.anonymise(tx, sample_id, name, at)
         there = t.tombstones.c.sample_hash == name
         if tx.execute(sa.select(t.tombstones.c.sample_hash).where(there)).first() is None:
             tx.execute(t.tombstones.insert().values(sample_hash=name, forgotten_at=at))

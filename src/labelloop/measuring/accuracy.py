@@ -7,13 +7,13 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
 from labelloop.core.row_range import RowRange
 from labelloop.core.task import WITHOUT_ANSWER
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.blind_frame import BlindFrame
 from labelloop.statistics.accuracy import pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.part import PartRound, part_accuracy
 
-Keep = Callable[[Placed], bool]
+Keep = Callable[[DrawWithLabel], bool]
 
 LEAST_FOR_REGRESSION = 100
 """Labels of uniform draws from which regressing on the risk pays; with fewer, Wilson's is as narrow."""
@@ -59,7 +59,7 @@ def of_class(name: str, frames: Sequence[BlindFrame], keep: Keep, level: float) 
     Of whole rounds by regression on the risk of the class's own traffic, whose histogram is known.
     """
 
-    def inside(d: Placed) -> bool:
+    def inside(d: DrawWithLabel) -> bool:
         return keep(d) and named(d.predicted_class) == name
 
     found = part_of(name, frames, inside, level)

@@ -13,7 +13,7 @@ from labelloop.core.round import Cell, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RISK_BINS
 from labelloop.ledger import Transaction, rounds
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.sampling import reached_inclusion
 from labelloop.statistics.frame import BlindRound, Frame
 
@@ -23,7 +23,7 @@ class BlindFrame:
     """A round with its blind draws, in the order of sending."""
 
     round: Round
-    draws: tuple[Placed, ...]
+    draws: tuple[DrawWithLabel, ...]
     set_aside: RowRange
     cells: tuple[Cell, ...]
 
@@ -38,7 +38,7 @@ class BlindFrame:
         return max((i for i, d in enumerate(self.draws, start=1) if d.label is not None), default=0)
 
     @property
-    def reached(self) -> tuple[Placed, ...]:
+    def reached(self) -> tuple[DrawWithLabel, ...]:
         """The draws up to the last one that was answered."""
         return self.draws[: self.n_reached]
 
@@ -84,13 +84,15 @@ class BlindFrame:
         )
 
 
-def blind_frames(tx: Transaction, placed: Iterable[Placed] | None = None) -> list[BlindFrame]:
+def blind_frames(
+    tx: Transaction, placed: Iterable[DrawWithLabel] | None = None
+) -> list[BlindFrame]:
     """Every round with its blind draws, oldest first; `placed`: the draws, where they were read already."""
-    draws: dict[int, list[Placed]] = {}
-    for d in rounds.placed(tx, Purpose.EVALUATION) if placed is None else placed:
+    draws: dict[int, list[DrawWithLabel]] = {}
+    for d in rounds.draws_with_labels(tx, Purpose.EVALUATION) if placed is None else placed:
         if d.purpose is Purpose.EVALUATION:
             draws.setdefault(d.round, []).append(d)
-    set_aside, cells = rounds.set_aside(tx), rounds.cells_by_round(tx)
+    set_aside, cells = rounds.n_rejected(tx), rounds.cells_by_round(tx)
     return [
         _blind_frame(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()))
         for r in rounds.every(tx)
@@ -99,12 +101,12 @@ def blind_frames(tx: Transaction, placed: Iterable[Placed] | None = None) -> lis
 
 def blind_frame(tx: Transaction, of: Round, set_aside: RowRange) -> BlindFrame:
     """One round with its blind draws."""
-    draws = rounds.placed(tx, Purpose.EVALUATION, of.round)
+    draws = rounds.draws_with_labels(tx, Purpose.EVALUATION, of.round)
     return _blind_frame(of, draws, set_aside, rounds.cells_of(tx, of.round))
 
 
 def _blind_frame(
-    of: Round, draws: Iterable[Placed], set_aside: RowRange, cells: Iterable[Cell]
+    of: Round, draws: Iterable[DrawWithLabel], set_aside: RowRange, cells: Iterable[Cell]
 ) -> BlindFrame:
     # of a rebuilt ledger: how likely a draw was is lost
     known = tuple(d for d in draws if d.inclusion is not None)

@@ -7,7 +7,7 @@ from itertools import groupby
 from math import ceil, inf
 
 from labelloop.core.estimate import Estimate, Undefined
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.accuracy import accuracy_of
 from labelloop.measuring.blind_frame import BlindFrame
 
@@ -83,7 +83,7 @@ def _bin(
 ) -> ConfidenceBin:
     low, high = span
 
-    def inside(d: Placed) -> bool:
+    def inside(d: DrawWithLabel) -> bool:
         found = d.confidence is not None and edges[0] <= d.confidence < edges[1]
         return found and d.predicted_at >= since
 

@@ -16,7 +16,7 @@ from labelloop.core.round import Round
 from labelloop.core.sample import RISK_BINS, risk_bin
 from labelloop.core.task import TaskState
 from labelloop.ledger import Transaction, risks, rounds
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.learned_risk import LearnedRisk
 from labelloop.ports.log import LabelCount, LabelPart, PredictionLog
 from labelloop.sampling.blind import Cell, by_confidence
@@ -91,8 +91,8 @@ def certified(
     """What each certificate allows. `without_...` name samples that won't keep the model's label."""
     every = {r.round: r for r in rounds.every(tx)}
     numbers = sorted({number for c in registered for number in c.rounds})
-    audits: dict[int, list[Placed]] = {number: [] for number in numbers}
-    for d in rounds.placed(tx, Purpose.EVALUATION):
+    audits: dict[int, list[DrawWithLabel]] = {number: [] for number in numbers}
+    for d in rounds.draws_with_labels(tx, Purpose.EVALUATION):
         # a forgotten sample leaves the list, and so its audit too
         if d.uniform and d.round in audits and not d.forgotten:
             audits[d.round].append(d)
@@ -126,7 +126,7 @@ def _certified(
     *,
     frames: Sequence[Round],
     counts: Sequence[Sequence[LabelCount]],
-    audits: Sequence[Sequence[Placed]],
+    audits: Sequence[Sequence[DrawWithLabel]],
     human: int,
 ) -> Certified:
     human_labels = human if c.promise == "training-set" else 0
@@ -189,7 +189,7 @@ def _open(
     c: RegisteredCertificate,
     state: CertificateState,
     frames: Sequence[Round],
-    audits: Sequence[Placed],
+    audits: Sequence[DrawWithLabel],
 ) -> CertificateState:
     """The state of a certificate whose audits don't suffice yet: how many would, if any would."""
     n = sum(r.n_frame for r in frames)
@@ -218,7 +218,7 @@ def _surest_too_wrong(
     c: RegisteredCertificate,
     n: int,
     human_labels: int,
-    audits: Sequence[Placed],
+    audits: Sequence[DrawWithLabel],
 ) -> str:
     """What the answers say against the half of the traffic that the model is surest of; empty: nothing.
 
@@ -251,7 +251,7 @@ def _bins(
     tx: Transaction,
     risk_version: int | None,
     counts: Sequence[Sequence[LabelCount]],
-    audits: Sequence[Placed],
+    audits: Sequence[DrawWithLabel],
 ) -> dict[Cell, int]:
     """The risk bin of each cell, by the risk that was fixed when the certificate opened."""
     cells = sorted(
@@ -268,10 +268,10 @@ def _bins(
 
 
 def _contested_left_out(
-    log: PredictionLog, audits: Sequence[Sequence[Placed]]
-) -> list[list[Placed]]:
+    log: PredictionLog, audits: Sequence[Sequence[DrawWithLabel]]
+) -> list[list[DrawWithLabel]]:
     """The audits without samples that a user flagged or corrected, which are on no list."""
-    known = log.known([d.sample_id for of_round in audits for d in of_round])
+    known = log.samples([d.sample_id for of_round in audits for d in of_round])
     contested = {k.sample_id for k in known.values() if k.flagged or k.corrected_class is not None}
     return [[d for d in of_round if d.sample_id not in contested] for of_round in audits]
 
@@ -279,7 +279,7 @@ def _contested_left_out(
 def _list(
     counts: Sequence[LabelCount],
     bins: Mapping[Cell, int],
-    audits: Sequence[Placed],
+    audits: Sequence[DrawWithLabel],
     *,
     unanswered_wrong: bool,
 ) -> ListCounts:
@@ -302,5 +302,5 @@ def _list(
     )
 
 
-def _cell(d: Placed) -> Cell:
+def _cell(d: DrawWithLabel) -> Cell:
     return d.predicted_class or "", risk_bin(d.confidence)

@@ -58,7 +58,7 @@ class KeptResults:
         if self._discard:
             kept, event_before = {}, event
         changes = measured.changes(tx, event_before)
-        set_aside = rounds.set_aside(tx)
+        set_aside = rounds.n_rejected(tx)
         read = {f.round.round: f for f in frames}
 
         def load(made: Round) -> BlindFrame:

@@ -9,7 +9,7 @@ from labelloop.core.queue import Purpose
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import RISK_BINS
 from labelloop.ledger import Transaction, rounds
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.statistics.risk import RiskModel
 from labelloop.statistics.risk_features import as_numbers
 
@@ -55,7 +55,7 @@ def learn(tx: Transaction) -> LearnedRisk | None:
     return learn_from(_taught(tx))
 
 
-def learn_from(taught: Sequence[Placed]) -> LearnedRisk | None:
+def learn_from(taught: Sequence[DrawWithLabel]) -> LearnedRisk | None:
     """The same, from the labelled blind draws of all regular rounds, in their order."""
     import pyarrow as pa
 
@@ -72,16 +72,16 @@ def learn_for(tx: Transaction, frame: FrameRange) -> LearnedRisk | None:
     return _fitted(taught, _features(taught))
 
 
-def _taught(tx: Transaction) -> list[Placed]:
+def _taught(tx: Transaction) -> list[DrawWithLabel]:
     regular = {r.round for r in rounds.every(tx) if not r.extra}
     return [
         d
-        for d in rounds.placed(tx, Purpose.EVALUATION)
+        for d in rounds.draws_with_labels(tx, Purpose.EVALUATION)
         if d.label is not None and d.inclusion is not None and d.round in regular
     ]
 
 
-def _within(d: Placed, frame: FrameRange) -> bool:
+def _within(d: DrawWithLabel, frame: FrameRange) -> bool:
     """True if the frame may hold the draw; a frame that begins after a batch holds no earlier draw."""
     return (
         frame.batch_after == 0
@@ -90,7 +90,7 @@ def _within(d: Placed, frame: FrameRange) -> bool:
     )
 
 
-def _fitted(taught: Sequence[Placed], features: "pa.Table") -> LearnedRisk | None:
+def _fitted(taught: Sequence[DrawWithLabel], features: "pa.Table") -> LearnedRisk | None:
     correct = [not is_wrong(outcome(d.label, d.predicted_class)) for d in taught]
     if len(taught) < MIN_LABELS or min(sum(correct), len(taught) - sum(correct)) < MIN_OF_EACH:
         return None
@@ -103,7 +103,7 @@ def _fitted(taught: Sequence[Placed], features: "pa.Table") -> LearnedRisk | Non
     return LearnedRisk(model, tuple(sorted({d.round for d in taught})))
 
 
-def _features(taught: Sequence[Placed]) -> "pa.Table":
+def _features(taught: Sequence[DrawWithLabel]) -> "pa.Table":
     """Class, margin and attributes of draws. An attribute that is a number wherever it is there
     counts as one.
     """

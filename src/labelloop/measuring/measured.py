@@ -8,7 +8,7 @@ from datetime import datetime
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import is_wrong, outcome
 from labelloop.ledger import Transaction, rounds
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.accuracy import Accuracy, Keep, named, of_class, part_of
 from labelloop.measuring.agreement import Agreement, agreements
 from labelloop.measuring.kept_results import KeptResults
@@ -100,7 +100,7 @@ def measured(
             for r in found
         )
 
-    def names(of: Callable[[Placed], str]) -> list[str]:
+    def names(of: Callable[[DrawWithLabel], str]) -> list[str]:
         return sorted({of(d) for f in judging for d in f.draws if inside(d)})
 
     return Measured(
@@ -124,7 +124,7 @@ def measured(
 
 
 def _within(since: datetime | None, until: datetime | None) -> Keep:
-    def inside(d: Placed) -> bool:
+    def inside(d: DrawWithLabel) -> bool:
         late_enough = since is None or since <= d.predicted_at
         return late_enough and (until is None or d.predicted_at < until)
 
@@ -136,7 +136,7 @@ def _named(since: datetime | None, until: datetime | None) -> str:
     return " ".join(parts)
 
 
-def _confusion(draws: Iterable[Placed]) -> tuple[Confusion, ...]:
+def _confusion(draws: Iterable[DrawWithLabel]) -> tuple[Confusion, ...]:
     counts = Counter((_predicted(d), d.label) for d in draws if d.label is not None)
     return tuple(
         Confusion(predicted_class=predicted, label=label, n=n)
@@ -144,7 +144,7 @@ def _confusion(draws: Iterable[Placed]) -> tuple[Confusion, ...]:
     )
 
 
-def _predicted(draw: Placed) -> str:
+def _predicted(draw: DrawWithLabel) -> str:
     return named(draw.predicted_class)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
 from labelloop.ledger import Transaction, rejects, rounds
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.accuracy import Accuracy, Keep, n_traffic_of
 from labelloop.measuring.measured_round import MeasuredRound
 
@@ -110,5 +110,5 @@ def _n(found: Iterable[MeasuredRound], keep: Keep) -> int:
     return sum(n_traffic_of(r.frame, keep) for r in found)
 
 
-def _is_lost(d: Placed) -> bool:
+def _is_lost(d: DrawWithLabel) -> bool:
     return d.state is TaskState.UNAVAILABLE and not d.forgotten

@@ -42,7 +42,7 @@ class LoggedSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class LoggedPrediction:
     """One prediction that the log holds, beside the feedback on its sample so far."""
 
     sample_id: str
@@ -192,13 +192,13 @@ class PredictionLog(Protocol):
     def snapshot(self) -> int | None:
         """The log's present version; None while it is empty."""
 
-    def known(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
+    def samples(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
 
     def places(self) -> Any:
         """(N,) int64, sorted: the places on the line of all samples with a serving prediction."""
 
-    def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
+    def predictions(self, sample_ids: Sequence[str]) -> Sequence[LoggedPrediction]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
 
     def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:

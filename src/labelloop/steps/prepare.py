@@ -108,7 +108,7 @@ def _move_rejects(ledger: Ledger, settings: Settings) -> None:
     now, *before = _roots(settings)
     for was in before:
         with ledger.read() as tx:
-            if not rejects.below(tx, was):
+            if not rejects.any_below(tx, was):
                 continue
         with ledger.write_at_once() as tx:
             rejects.move(tx, was, now)

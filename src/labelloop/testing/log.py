@@ -25,8 +25,8 @@ from labelloop.ports.log import (
     HeldRows,
     LabelCount,
     LabelPart,
+    LoggedPrediction,
     LoggedSample,
-    Recorded,
     Rows,
     VisibleBatch,
     refuse_feedback,
@@ -221,7 +221,7 @@ class MemoryLog:
         """The log's present version; None while it is empty."""
         return sum(kind == "predictions" for kind, _ in self._visible) or None
 
-    def known(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
+    def samples(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
         said = self._said()
         serving = self._first_serving()
@@ -258,12 +258,12 @@ class MemoryLog:
 
         return np.sort(np.array([p.line for p in self._first_serving().values()], np.int64))
 
-    def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
+    def predictions(self, sample_ids: Sequence[str]) -> Sequence[LoggedPrediction]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
         wanted = set(sample_ids)
         said = self._said()
         return [
-            Recorded(
+            LoggedPrediction(
                 sample_id=p.sample_id,
                 role=p.role,
                 model=p.model,

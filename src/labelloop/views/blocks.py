@@ -6,7 +6,7 @@ from datetime import datetime
 
 from labelloop.core.task import TaskState
 from labelloop.ledger import Transaction, batches, erasures, tasks
-from labelloop.ledger.tasks import Waiting
+from labelloop.ledger.tasks import StateCount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ def blocks(
     *,
     now: datetime,
     running: Mapping[str, str],
-    waiting: Sequence[Waiting],
+    waiting: Sequence[StateCount],
     drawn_at: datetime | None,
 ) -> tuple[Block, ...]:
     """What stands in the way now.
@@ -68,7 +68,11 @@ def _of_people(n: Mapping[TaskState, int]) -> Iterator[Block]:
 def _of_sending(
     tx: Transaction, n: Mapping[TaskState, int], now: datetime, drawn_at: datetime | None
 ) -> Iterator[Block]:
-    again, lapsed, doubtful = tasks.n_to_send_again(tx), tasks.n_lapsed(tx, now), TaskState.SENDING
+    again, lapsed, doubtful = (
+        tasks.n_to_send_again(tx),
+        tasks.n_with_lapsed_url(tx, now),
+        TaskState.SENDING,
+    )
     drawn = n[TaskState.DRAWN] - again
     yield Block(
         kind="to send",

@@ -10,7 +10,7 @@ from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Round
 from labelloop.core.task import WITHOUT_ANSWER
 from labelloop.ledger import Ledger, rounds
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.calibration import Calibration, calibration
@@ -108,12 +108,12 @@ def quality(
     zone = ZoneInfo(timezone)
     now = clock.now()
     with ledger.read() as tx:
-        every, placed = rounds.every(tx), list(rounds.placed(tx))
+        every, placed = rounds.every(tx), list(rounds.draws_with_labels(tx))
         frames = blind_frames(tx, placed)
         kept = KeptResults(tx, timezone=timezone, level=level, frames=frames)
         found = measured(tx, kept, now=now, level=level)
         planned = plan(tx, found, frames, queues=queues, level=level)
-    by_round: dict[int, list[Placed]] = {r.round: [] for r in every}
+    by_round: dict[int, list[DrawWithLabel]] = {r.round: [] for r in every}
     for d in placed:
         by_round[d.round].append(d)
     regular = [f for f in frames if not f.round.extra]
@@ -142,7 +142,7 @@ def _rounds(found: Sequence[Accuracy], regular: Sequence[BlindFrame]) -> tuple[P
 def _days(
     found: Sequence[Accuracy], regular: Sequence[BlindFrame], zone: ZoneInfo
 ) -> tuple[Period, ...]:
-    by_name: dict[str, list[Placed]] = {}
+    by_name: dict[str, list[DrawWithLabel]] = {}
     for d in (d for f in regular for d in f.draws):
         by_name.setdefault(d.predicted_at.astimezone(zone).date().isoformat(), []).append(d)
     return tuple(_period(a, by_name.get(a.name, ()), day=date.fromisoformat(a.name)) for a in found)
@@ -150,7 +150,7 @@ def _days(
 
 def _period(
     accuracy: Accuracy,
-    draws: Sequence[Placed],
+    draws: Sequence[DrawWithLabel],
     *,
     number: int | None = None,
     day: date | None = None,
@@ -166,7 +166,7 @@ def _period(
     )
 
 
-def _labels(made: Round, draws: Sequence[Placed]) -> RoundLabels:
+def _labels(made: Round, draws: Sequence[DrawWithLabel]) -> RoundLabels:
     queues: list[QueueLabels] = []
     for name in dict.fromkeys(d.queue for d in draws):
         own = [d for d in draws if d.queue == name]

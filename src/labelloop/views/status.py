@@ -10,7 +10,7 @@ from labelloop.core.annotation import votes
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.ledger import Ledger, Transaction, annotations, batches, rejects, rounds, tasks
-from labelloop.ledger.rejects import SetAside
+from labelloop.ledger.rejects import RejectedRow
 from labelloop.ports.clock import Clock
 from labelloop.views.blocks import Block, blocks
 
@@ -114,9 +114,9 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
     """What waits for whom, now."""
     now, running = clock.now(), ledger.running()
     with ledger.read() as tx:
-        waiting = tasks.waiting(tx)
-        ages = tasks.ages(tx, WITH_PEOPLE, [now - edge for edge in AGES.values()])
-        drawn = tasks.drawn_since(tx)
+        waiting = tasks.counts_by_state(tx)
+        ages = tasks.n_by_age(tx, WITH_PEOPLE, [now - edge for edge in AGES.values()])
+        drawn = tasks.oldest_drawn_at(tx)
         latest = rounds.latest(tx)
         rejected_rows = rejects.by_reason(tx)
         fresh = rejects.by_reason(tx, after=now - timedelta(days=1))
@@ -249,7 +249,7 @@ def ties(ledger: Ledger) -> list[Tie]:
     ]
 
 
-def rejected(ledger: Ledger) -> list[SetAside]:
+def rejected(ledger: Ledger) -> list[RejectedRow]:
     """Every rejected row, newest first."""
     with ledger.read() as tx:
         return rejects.every(tx)

@@ -37,8 +37,8 @@ from labelloop.ports.log import (
     HeldRows,
     LabelCount,
     LabelPart,
+    LoggedPrediction,
     LoggedSample,
-    Recorded,
     Rows,
     VisibleBatch,
     refuse_feedback,
@@ -309,9 +309,9 @@ class IcebergLog:
         present = self._tables.load("predictions").current_snapshot()
         return None if present is None else present.snapshot_id
 
-    def known(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
+    def samples(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
-        rows = self._rows_about(sample_ids, log_sql.known, *KINDS)
+        rows = self._rows_about(sample_ids, log_sql.samples, *KINDS)
         return {row["sample_id"]: _logged_sample(row) for row in rows}
 
     def places(self) -> Any:
@@ -323,10 +323,10 @@ class IcebergLog:
             found = [batch.column("line").to_numpy() for batch in batches]
         return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
 
-    def recorded(self, sample_ids: Sequence[str]) -> Sequence[Recorded]:
+    def predictions(self, sample_ids: Sequence[str]) -> Sequence[LoggedPrediction]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
-        rows = self._rows_about(sample_ids, log_sql.recorded, *KINDS)
-        return [Recorded(**row | {"role": Role(row["role"])}) for row in rows]
+        rows = self._rows_about(sample_ids, log_sql.logged_predictions, *KINDS)
+        return [LoggedPrediction(**row | {"role": Role(row["role"])}) for row in rows]
 
     def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
         """The texts of those of `sample_ids` whose serving prediction has one."""

@@ -153,7 +153,7 @@ def twins(predictions: str, wanted: str, limit: int) -> str:
         ORDER BY sample_id LIMIT {int(limit)}"""
 
 
-def known(predictions: str, feedback: str, wanted: str) -> str:
+def samples(predictions: str, feedback: str, wanted: str) -> str:
     """Of the samples that `wanted` lists: serving prediction, other models, folded feedback."""
     listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
     return f"""
@@ -177,7 +177,7 @@ def places(predictions: str) -> str:
     return f"SELECT line FROM {predictions} WHERE role = '{Role.SERVING}'"
 
 
-def recorded(predictions: str, feedback: str, wanted: str) -> str:
+def logged_predictions(predictions: str, feedback: str, wanted: str) -> str:
     """Every prediction of the samples that `wanted` lists, with the folded feedback."""
     listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
     return f"""

@@ -32,18 +32,18 @@ class Listing:
         self._request = request
 
     def pages(
-        self, prefix: str, *, gets: ParallelRequests | None = None, with_tags: bool = False
+        self, prefix: str, *, parallel: ParallelRequests | None = None, with_tags: bool = False
     ) -> Iterator[Page]:
         """The pages of the listing of `prefix`: each key's current version, none that is deleted.
 
-        gets
+        parallel
             asks for plain pages, which takes less time
         with_tags
             asks for what MinIO alone gives
         """
         page = Page([], "")
         while True:
-            found = gets and _plain_page(gets, prefix, page, with_tags)
+            found = parallel and _plain_page(parallel, prefix, page, with_tags)
             page = found or self._ask(self._request, partial(self._page, prefix, page))
             yield page
             if not page.after:
@@ -123,14 +123,16 @@ def tells_tags(client: "S3Client", bucket: str) -> bool:
     return said.get("server", "").casefold().startswith("minio")
 
 
-def _plain_page(gets: ParallelRequests, prefix: str, before: Page, with_tags: bool) -> Page | None:
+def _plain_page(
+    parallel: ParallelRequests, prefix: str, before: Page, with_tags: bool
+) -> Page | None:
     """A page where all is well; None leaves it to boto3, which knows what else may come."""
     asked = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
     if before.after:
         asked["start-after" if before.by_key else "continuation-token"] = before.after
     if with_tags:
         asked["metadata"] = "true"
-    for answer in gets([""], urlencode(asked, quote_via=quote, safe="")):
+    for answer in parallel([""], urlencode(asked, quote_via=quote, safe="")):
         return page_of(answer.body)
     return None
 

@@ -91,7 +91,7 @@ class S3Store:
                 if public == access.endpoint_url
                 else client_of(access, self._session, public)
             )
-            self._gets = ParallelRequests(
+            self._parallel = ParallelRequests(
                 self._client, self._session, access, self._bucket, connections=connections
             )
 
@@ -111,7 +111,7 @@ class S3Store:
     def _objects(self, prefix: str, with_tags: bool) -> Iterator[Sequence[StoredObject]]:
         own = self._listing(self._bucket)
         empty = True
-        for page in own.pages(prefix, gets=self._gets, with_tags=with_tags):
+        for page in own.pages(prefix, parallel=self._parallel, with_tags=with_tags):
             empty = empty and not page.entries
             found = [self._stored(entry) for entry in page.entries if self._is_listed(entry.key)]
             if found:
@@ -137,7 +137,7 @@ class S3Store:
         """Those of many keys of the bucket whose HEAD is answered plainly; the rest is for boto3."""
         there: dict[str, ListedObject] = {}
         if len(keys) > FEW:
-            for answer in self._gets.heads(keys):
+            for answer in self._parallel.heads(keys):
                 entry = entry_of(answer.key, answer.body)
                 if entry is None:
                     break
@@ -182,7 +182,7 @@ class S3Store:
         objects = [o for o in objects if not o.tags]
         waiting = {split_uri(o.uri)[1]: o for o in objects}
         if len(waiting) == len(objects) > FEW:
-            for answer in self._gets(list(waiting), "tagging"):
+            for answer in self._parallel(list(waiting), "tagging"):
                 tags = tags_of(answer.body)
                 if tags is None:
                     break

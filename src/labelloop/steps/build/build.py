@@ -167,7 +167,7 @@ class Build:
 
     def _evaluation(self) -> "Iterator[pa.RecordBatch]":
         with self._ledger.read() as tx:
-            judging, _ = rounds.judging(tx)
+            judging, _ = rounds.evaluation_samples(tx)
             rows = datasets.human_rows(tx, Purpose.EVALUATION)
             return manifest_file.from_rows([row for row in rows if row.sample_id in judging])
 
@@ -187,7 +187,7 @@ class Build:
     def _sources(self) -> _Sources:
         """People's labels and parts of the log, without samples drawn for evaluation and their twins."""
         with self._ledger.read() as tx:
-            judging, walled = rounds.judging(tx)
+            judging, walled = rounds.evaluation_samples(tx)
             trained = list(datasets.human_rows(tx, Purpose.TRAINING))
             # a released answer was given without seeing the prediction, so it goes before another
             released = {

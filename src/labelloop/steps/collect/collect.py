@@ -153,7 +153,7 @@ class Collect:
             return
         with self._ledger.write(lease) as tx:
             for state in {task.state for task in open_tasks}:
-                tasks.take_back(
+                tasks.return_to_drawn(
                     tx,
                     [task for task in open_tasks if task.state is state],
                     actor="collect",

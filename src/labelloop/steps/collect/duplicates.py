@@ -77,8 +77,8 @@ class Duplicates:
         stays = min(there, key=lambda r: (not r.annotations, r.remote_id != task.remote_id))
         if stays.remote_id != task.remote_id:
             with self._ledger.write(self._lease) as tx:
-                tasks.adopt(tx, task.task_key, stays.remote_id)
-                tasks.note_people(tx, task.task_key, stays.people)
+                tasks.set_remote_id(tx, task.task_key, stays.remote_id)
+                tasks.set_people_asked(tx, task.task_key, stays.people)
         for remote in there:
             if remote.remote_id != stays.remote_id and not remote.annotations:
                 self._annotator.delete_task(remote.remote_id)

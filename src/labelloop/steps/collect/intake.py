@@ -68,7 +68,7 @@ class Intake:
                 task = ours.get(remote.task_key or "")
                 same = task is not None and task.remote_id == remote.remote_id
                 if task is not None and same and task.people_asked != remote.people:
-                    tasks.note_people(tx, task.task_key, remote.people)
+                    tasks.set_people_asked(tx, task.task_key, remote.people)
             for key, there in whole.items():
                 known = before.get(key, [])
                 now_held = merge(
@@ -80,8 +80,8 @@ class Intake:
                     tally=self._tally,
                     now=self._clock.now(),
                 )
-                n_before += held_counts.standing(known)
-                n_now += held_counts.standing(now_held)
+                n_before += held_counts.n_not_deleted(known)
+                n_now += held_counts.n_not_deleted(now_held)
                 strays += strays_of(key, there.annotations, now_held)
                 self._move(tx, ours[key], now_held, labels.get(key))
             annotations.set_strays(tx, list(whole), strays, self._clock.now())

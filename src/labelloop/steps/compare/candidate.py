@@ -173,7 +173,7 @@ def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Ca
     labelled = [d.sample_id for f in frames for d in f.reached if d.label is not None]
     answers: dict[str, str] = {}
     others: Counter[str] = Counter()
-    for found in log.recorded(labelled):
+    for found in log.predictions(labelled):
         if found.role is not Role.SERVING:
             others[found.model] += 1
             if found.model == model:

@@ -12,7 +12,7 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
 from labelloop.errors import ArgumentError, DatasetError
 from labelloop.ledger import Ledger, comparisons, datasets, rounds
-from labelloop.ledger.rounds import Placed
+from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.ports.clock import Clock
 from labelloop.statistics.accuracy import pooled
@@ -143,7 +143,7 @@ def _judged_by(
     """The rounds that judge, and the rounds left out because answers of the candidate are missing."""
     used: list[BlindFrame] = []
     left_out: list[LeftOut] = []
-    absent: list[Placed] = []
+    absent: list[DrawWithLabel] = []
     for frame in frames:
         labelled = [d for d in frame.reached if d.label is not None]
         without = [d for d in labelled if d.sample_id not in candidate.answers]
@@ -276,7 +276,7 @@ def _held(ledger: Ledger, name: str, number: int) -> tuple[set[str], set[str]]:
 
 
 def _unchecked(
-    ledger: Ledger, labelled: Sequence[Placed], trained_on: Sequence[tuple[str, int]]
+    ledger: Ledger, labelled: Sequence[DrawWithLabel], trained_on: Sequence[tuple[str, int]]
 ) -> tuple[tuple[str, int], ...]:
     """Training versions that weren't named and hold some of the judges."""
     with ledger.read() as tx:

@@ -169,7 +169,7 @@ class Forget:
         with self._ledger.read() as tx:
             traces = tombstones.traces(tx, names)
             uris |= dict.fromkeys(task.uri for task in traces.tasks if task.uri)
-            aside = rejects.naming(tx, [*names, *uris])
+            aside = rejects.uris_of_names(tx, [*names, *uris])
             again = tombstones.every(tx).among(names)
         known = {rows.sample_id for rows in held} | traces.drawn | again
         places = set(aside)
@@ -244,7 +244,7 @@ class Forget:
             tombstones.bury(tx, names, found.tasks, now)
             rejects.clear(tx, found.rejects)
             for batch, n_rows in found.held:
-                batches.lessen(tx, batch, n_rows)
+                batches.subtract_rows(tx, batch, n_rows)
             detail = f"{len(names):,} samples"
             events.record(tx, [events.Event(now, "forget", "forget", "ledger", detail)])
         return found.n_again

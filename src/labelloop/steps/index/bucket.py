@@ -350,7 +350,7 @@ class Index:
             o.sample_id for o in objects if notified or now - o.last_modified <= self._horizon
         }
         with self._ledger.read() as tx:
-            aside = rejects.existing(tx, [o.uri for o in objects])
+            aside = rejects.by_uri(tx, [o.uri for o in objects])
         asked = [
             o
             for o in objects
@@ -365,7 +365,7 @@ class Index:
             asked += self._not_among(held, settled)
         gone = forgotten.among(o.sample_id for o in asked)
         asked = [o for o in asked if o.sample_id not in gone]
-        known = self._log.known([o.sample_id for o in asked])
+        known = self._log.samples([o.sample_id for o in asked])
         wanted = [o for o in asked if self._may_be_new(o, known, aside, recent, retry)]
         n_pending = 0
         for n_read, (stored, tags) in enumerate(self._store.tags(wanted), start=1):
@@ -416,7 +416,7 @@ class Index:
         if not excluded:
             return listed
         with self._ledger.read() as tx:
-            found.mended += rejects.existing(tx, excluded)
+            found.mended += rejects.by_uri(tx, excluded)
         gone = set(excluded)
         return [o for o in listed if o.uri not in gone]
 
@@ -424,7 +424,7 @@ class Index:
         self,
         stored: StoredObject,
         known: Mapping[str, LoggedSample],
-        aside: Mapping[str, rejects.SetAside],
+        aside: Mapping[str, rejects.RejectedRow],
         recent: set[str],
         retry: bool,
     ) -> bool:

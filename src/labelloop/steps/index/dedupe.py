@@ -17,7 +17,7 @@ from labelloop.core.sample import (
     RejectReason,
     Role,
 )
-from labelloop.ports.log import PredictionLog, Recorded
+from labelloop.ports.log import LoggedPrediction, PredictionLog
 from labelloop.reading.rows import TableReading, placed
 
 
@@ -41,7 +41,7 @@ class _Sample:
     flagged: bool | None = None
     corrected_class: str | None = None
 
-    def note(self, recorded: Recorded) -> None:
+    def note(self, recorded: LoggedPrediction) -> None:
         """Take in what the log holds."""
         if recorded.role is Role.SERVING and self.serving is None:
             self.serving = (recorded.model, recorded.predicted_class)
@@ -105,7 +105,7 @@ def once(readings: Sequence[TableReading], log: PredictionLog, *, received_at: d
 
 def _recorded(log: PredictionLog, ids: Any) -> dict[str, _Sample]:
     samples: dict[str, _Sample] = {}
-    for recorded in log.recorded(ids.unique().to_pylist()):
+    for recorded in log.predictions(ids.unique().to_pylist()):
         samples.setdefault(recorded.sample_id, _Sample()).note(recorded)
     return samples
 

@@ -336,7 +336,7 @@ class Select:
         """
         purposes = rounds.purposes_of(tx, [r.sample_id for r in rows])
         walled = {d.content_hash for d in draws.values() if d.queue in self._blind}
-        walled |= rounds.content_drawn(tx, Purpose.EVALUATION, [r.content_hash for r in rows])
+        walled |= rounds.contents_drawn_for(tx, Purpose.EVALUATION, [r.content_hash for r in rows])
         return [
             r
             for r in rows

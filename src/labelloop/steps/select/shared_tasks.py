@@ -21,7 +21,7 @@ def with_shared_tasks(
     by_content: dict[Purpose, dict[str, str]] = {}
     for purpose in Purpose:
         own = [d for d in given if purposes[d.queue] is purpose]
-        by_sample[purpose] = tasks.keys_of(tx, purpose, [d.sample_id for d in own])
+        by_sample[purpose] = tasks.first_look_keys(tx, purpose, [d.sample_id for d in own])
         by_content[purpose] = tasks.keys_by_content(tx, purpose, [d.content_hash for d in own])
     shared: list[Draw] = []
     for draw in given:

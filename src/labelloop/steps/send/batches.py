@@ -178,7 +178,7 @@ class Batches:
 
     def _take_back(self, sending: Sequence[Task], why: str) -> None:
         with self._context.write() as tx:
-            tasks.take_back(tx, sending, actor="send", at=self._context.clock.now(), why=why)
+            tasks.return_to_drawn(tx, sending, actor="send", at=self._context.clock.now(), why=why)
 
     def _without_held(
         self, queue: Queue, project: Project, batch: Sequence[SendableTask]

@@ -52,7 +52,7 @@ def settle(context: SendContext, project_ref: str, sending: Sequence[Task]) -> s
             at=now,
             people_asked=[remote.people for remote in remotes],
         )
-        tasks.take_back(tx, absent, actor="send", at=now, why="a settled look found none")
+        tasks.return_to_drawn(tx, absent, actor="send", at=now, why="a settled look found none")
     return {task.task_key for task in absent}
 
 

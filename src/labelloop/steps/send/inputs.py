@@ -114,7 +114,7 @@ class Inputs:
             if not each.task.media_uri
         ]
         with self._context.write() as tx:
-            tasks.name_copies(tx, fresh)
+            tasks.set_copies(tx, fresh)
         with self._context.read() as tx:
             now = tasks.by_key(tx, [each.task.task_key for each in batch])
         return [replace(each, task=now[each.task.task_key]) for each in batch]

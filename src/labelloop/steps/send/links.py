@@ -44,7 +44,7 @@ class Links:
         if everything:
             until = now + self._life + timedelta(seconds=1)
         with self._context.read() as tx:
-            old = tasks.with_old_url(tx, until, lasting=everything)
+            old = tasks.with_lapsing_url(tx, until, lasting=everything)
             return old if self._store.inline else old + tasks.without_copy(tx)
 
     def renew(self, queues: Iterable[Queue], lapsing: Sequence[SendableTask]) -> int:
@@ -64,12 +64,14 @@ class Links:
     def remove_copies(self) -> int:
         """Remove the blind copies of tasks that were resolved a while ago or given up."""
         with self._context.read() as tx:
-            spent = tasks.with_spent_copy(tx, due.copies_removed_since(self._context.clock.now()))
+            spent = tasks.with_unneeded_copy(
+                tx, due.copies_removed_since(self._context.clock.now())
+            )
         for task in spent:
             assert task.media_uri is not None  # noqa: S101  the query asks for it
             self._store.delete(task.media_uri)
             with self._context.write() as tx:
-                tasks.name_copies(tx, [(task.task_key, None)])
+                tasks.set_copies(tx, [(task.task_key, None)])
         return len(spent)
 
     def _opens(self, queue: Queue, task: Task) -> bool:
@@ -90,7 +92,7 @@ class Links:
             assert task.remote_id is not None  # noqa: S101  open tasks have one
             if self._context.annotator.replace_data(task.remote_id, data.data):
                 with self._context.write() as tx:
-                    tasks.note_url(tx, task.task_key, expires_at)
+                    tasks.set_url_expiry(tx, task.task_key, expires_at)
                 n += 1
             self._context.progress("image URLs renewed", done, len(batch.tasks))
         return n

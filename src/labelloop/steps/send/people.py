@@ -9,7 +9,7 @@ from labelloop.steps.send.doubts import still_there
 def ask_people(context: SendContext) -> int:
     """Let each task ask as many people as are still needed; returns how many ask one more."""
     with context.read() as tx:
-        perhaps = tasks.perhaps_asking_wrongly(tx)
+        perhaps = tasks.to_check_people_asked(tx)
         keys = [task.task_key for task in perhaps]
         held = annotations.latest(tx, keys)
         unusable = annotations.strays_by(tx, keys)
@@ -28,7 +28,7 @@ def ask_people(context: SendContext) -> int:
         is_settled = task.state is TaskState.RESOLVED
         if context.annotator.ask_people(task.remote_id, people, done=is_settled):
             with context.write() as tx:
-                tasks.note_people(tx, task.task_key, people)
+                tasks.set_people_asked(tx, task.task_key, people)
             n += bool(given) and not is_settled
         context.progress("people asked", done, len(asking))
     return n
