@@ -218,7 +218,10 @@ def test_inputs_that_are_gone_or_another_are_counted_and_named(
     assert counts(done) == (2, 0, 2)
     assert set(done.gone) == {gone.sample_id, changed.sample_id}
     listed = [json.loads(li) for li in (tmp_path / "out" / "gone.jsonl").read_text().splitlines()]
-    assert {row["uri"] for row in listed} == {gone.uri, changed.uri}
+    assert {row["uri"]: row["why"].partition(":")[0] for row in listed} == {
+        gone.uri: "gone",
+        changed.uri: "overwritten",
+    }
 
 
 def test_what_has_come_back_is_no_longer_listed_as_gone(built: Released, tmp_path: Path) -> None:

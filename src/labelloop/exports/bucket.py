@@ -16,6 +16,7 @@ from labelloop.errors import DatasetError, InputGone
 from labelloop.exports.exported import Exported
 from labelloop.exports.imagefolder import Folders, Outcome, image_name, write_index
 from labelloop.exports.inputs import WORKERS
+from labelloop.exports.lost import Lost
 from labelloop.exports.names import digest, image_names
 from labelloop.exports.target import GONE, MARK
 from labelloop.ports.clock import Progress
@@ -85,7 +86,7 @@ class _Copies:
         self._wanted = array("Q")
 
     def put(self, row: Row) -> tuple[Outcome, str]:
-        """Have the sample's object copied under its name; the name is from the root."""
+        """Have the sample's object copied under its name; the name is from the root, or says why not."""
         folder = self._folders[row.label]
         names = image_names(row.sample_id, row.content_hash)
         for name in names:
@@ -99,8 +100,8 @@ class _Copies:
             self._store.copy(
                 row.uri, f"{self._root}/{folder}/{name}", content_hash=row.content_hash
             )
-        except InputGone:
-            return Outcome.GONE, ""
+        except InputGone as exc:
+            return Outcome.GONE, Lost.because(exc).why
         return Outcome.WRITTEN, self._noted(f"{folder}/{name}")
 
     def old(self) -> list[str]:

@@ -19,12 +19,12 @@ class GoneSamples:
     n: int = 0
     first: list[str] = field(default_factory=list)
 
-    def add(self, sample_id: str, uri: str) -> None:
-        """Note one."""
+    def add(self, sample_id: str, uri: str, why: str) -> None:
+        """Note one, and why."""
         self.n += 1
         if self.n <= NAMED:
             self.first.append(sample_id)
-        self.file.write(json_line({"sample_id": sample_id, "uri": uri}))
+        self.file.write(json_line({"sample_id": sample_id, "uri": uri, "why": why}))
 
 
 @contextmanager

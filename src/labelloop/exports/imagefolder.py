@@ -19,6 +19,7 @@ from labelloop.exports.csv_file import CsvWriter
 from labelloop.exports.exported import Exported
 from labelloop.exports.gone import GoneSamples, gone_file
 from labelloop.exports.inputs import at_once, read
+from labelloop.exports.lost import Lost
 from labelloop.exports.names import ending, folder_names, folder_numbers, image_names
 from labelloop.exports.target import (
     CLASS_NUMBERS,
@@ -56,6 +57,7 @@ class Outcome(Enum):
 
 
 Done = tuple[Row, tuple[Outcome, str]]
+"""A row, what became of its file, and the file's name; of one that is gone, why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,10 @@ def write_index(
     put: Callable[[Row], tuple[Outcome, str]],
     progress: Progress,
 ) -> tuple[Mapping[Outcome, int], GoneSamples]:
-    """Have `put` write each sample's file, and write what says which is which into the folder `place`."""
+    """Have `put` write each sample's file, and write what says which is which into the folder `place`.
+
+    `put` returns the file's name; where the input is gone, why.
+    """
     made = folders.by_class.items()
     write_json(place / CLASSES, {folder: label for label, folder in made})
     numbers = {folder: folders.classes.index(label) for label, folder in made}
@@ -147,12 +152,12 @@ def write_index(
     ):
         for page in _pages(at_once(manifest.rows(version), put)):
             there = []
-            for row, (outcome, name) in page:
+            for row, (outcome, said) in page:
                 counts[outcome] += 1
                 if outcome is Outcome.GONE:
-                    gone.add(row.sample_id, row.uri)
+                    gone.add(row.sample_id, row.uri, said)
                 else:
-                    there.append({"file": name, **asdict(row)})
+                    there.append({"file": said, **asdict(row)})
             writer.write_rows(there)
             progress("images", sum(counts.values()), version.n_human + version.n_model)
     croissant.describe_images(place, version, place / SAMPLES, schema)
@@ -178,7 +183,10 @@ class _Files:
         self._earlier = [(folder, names) for folder in earlier if (names := _folders_of(folder))]
 
     def put(self, row: Row) -> tuple[Outcome, str]:
-        """Have the sample's image under its name, whole or not at all; the name is from the target."""
+        """Have the sample's image under its name, whole or not at all; the name is from the target.
+
+        Where it is gone, it says why in place of the name.
+        """
         folder = self._folders[row.label]
         names = image_names(row.sample_id, row.content_hash)
         for name in names:
@@ -196,8 +204,8 @@ class _Files:
                         source, self._target / folder / name, data
                     ), f"{folder}/{name}"
         found = read(row, self._store)
-        if found is None:
-            return Outcome.GONE, ""
+        if isinstance(found, Lost):
+            return Outcome.GONE, found.why
         name = image_name(row, names, found)
         return _write(self._target / folder / name, found), f"{folder}/{name}"
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from labelloop.core.dataset import Row
 from labelloop.errors import InputGone
+from labelloop.exports.lost import Lost
 from labelloop.ports.store import Store
 
 WORKERS = 16
@@ -35,16 +36,16 @@ def at_once(rows: Iterable[Row], call: Callable[[Row], T]) -> Iterator[tuple[Row
                 future.cancel()
 
 
-def read(row: Row, store: Store) -> bytes | None:
-    """The bytes that were labelled; None where the store has them no more."""
+def read(row: Row, store: Store) -> bytes | Lost:
+    """The bytes that were labelled, or why the store doesn't give them."""
     try:
         return store.read(row.uri, content_hash=row.content_hash)
-    except InputGone:
-        return None
+    except InputGone as exc:
+        return Lost.because(exc)
 
 
 def inputs(
     rows: Iterator[Row], store: Store
-) -> Callable[[int], Iterator[tuple[Row, bytes | None]]]:
+) -> Callable[[int], Iterator[tuple[Row, bytes | Lost]]]:
     """What gives the rows after the first n with their inputs."""
     return lambda n: at_once(islice(rows, n, None), lambda row: read(row, store))

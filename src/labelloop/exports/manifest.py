@@ -15,6 +15,7 @@ from labelloop.core.content_hash import HASHED, ContentHash
 from labelloop.core.dataset import DESCRIPTION, MANIFEST, DatasetVersion, Origin, Row
 from labelloop.errors import DatasetError
 from labelloop.exports.exported import Redaction
+from labelloop.exports.lost import Lost
 from labelloop.exports.names import digest
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _PAGE = 50_000
+NO_TEXT = Lost("gone: the version holds no text of it")
 _TEXT = "text"
 _WINDOW = 500_000
 """Rows in memory at once where the order isn't the manifest's."""
@@ -132,14 +134,14 @@ def rows(version: DatasetVersion) -> Iterator[Row]:
         yield from _rows(batch)
 
 
-def texts(version: DatasetVersion) -> Iterator[tuple[Row, bytes | None]]:
-    """The rows of a version of texts, by sample_id, each with its text in UTF-8; None where it is gone.
+def texts(version: DatasetVersion) -> Iterator[tuple[Row, bytes | Lost]]:
+    """The rows of a version of texts, by sample_id, each with its text in UTF-8.
 
     Raises:
         DatasetError: its folder is gone or damaged.
     """
     for row in rows(version):
-        yield row, None if row.text is None else row.text.encode()
+        yield row, NO_TEXT if row.text is None else row.text.encode()
 
 
 def shuffled(version: DatasetVersion) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from typing import IO, Protocol
 from labelloop.core.dataset import Row
 from labelloop.exports.exported import Exported
 from labelloop.exports.gone import gone_file
+from labelloop.exports.lost import Lost
 from labelloop.exports.target import whole
 from labelloop.ports.clock import Progress
 
@@ -27,8 +28,8 @@ class ShardWriter(Protocol):
         """Append one sample with its input."""
 
 
-Input = tuple[Row, bytes | None]
-"""A row and its input; None where that is gone."""
+Input = tuple[Row, bytes | Lost]
+"""A row and its input."""
 OpenShard = Callable[[IO[bytes]], AbstractContextManager[ShardWriter]]
 
 
@@ -36,14 +37,14 @@ OpenShard = Callable[[IO[bytes]], AbstractContextManager[ShardWriter]]
 class Shard:
     """One file that stands whole: its place below the target, and what went into it.
 
-    `gone` holds (sample_id, uri) of the rows that were left out.
+    `gone` holds (sample_id, uri, why) of the rows that were left out.
     """
 
     name: str
     n_rows: int
     size_bytes: int
     sha256: str
-    gone: tuple[tuple[str, str], ...]
+    gone: tuple[tuple[str, str, str], ...]
 
     @property
     def n_samples(self) -> int:
@@ -93,14 +94,14 @@ class Shards:
         coming = inputs(done)
         following = next(coming, None)
         while following is not None or number == 0:
-            gone: list[tuple[str, str]] = []
+            gone: list[tuple[str, str, str]] = []
             n = held_bytes = 0
             path = self._target / name(number)
             with whole(path) as file, open_shard(file) as writer:
                 while following is not None and n < SHARD_ROWS and held_bytes < size_bytes:
                     row, data = following
-                    if data is None:
-                        gone.append((row.sample_id, row.uri))
+                    if isinstance(data, Lost):
+                        gone.append((row.sample_id, row.uri, data.why))
                     else:
                         writer.add(row, data)
                         held_bytes += len(data)
@@ -114,8 +115,8 @@ class Shards:
         """What became of the export, as its journal has it; `gone.jsonl` is written."""
         with gone_file(self._target) as gone:
             for shard in self.all:
-                for sample_id, uri in shard.gone:
-                    gone.add(sample_id, uri)
+                for sample_id, uri, why in shard.gone:
+                    gone.add(sample_id, uri, why)
         return Exported(
             format=format_name,
             target=str(self._target),
@@ -125,7 +126,7 @@ class Shards:
             gone=tuple(gone.first),
         )
 
-    def _note(self, path: Path, name: str, n_rows: int, gone: list[tuple[str, str]]) -> None:
+    def _note(self, path: Path, name: str, n_rows: int, gone: list[tuple[str, str, str]]) -> None:
         """Put a shard that stands into the journal; one that isn't in it is written again."""
         shard = Shard(
             name=name,
@@ -151,7 +152,7 @@ def _standing(journal: Path) -> list[Shard]:
     for line in lines:
         try:
             held = json.loads(line)
-            shard = Shard(**{**held, "gone": tuple((a, b) for a, b in held["gone"])})
+            shard = Shard(**{**held, "gone": tuple((a, b, c) for a, b, c in held["gone"])})
             if (journal.parent / shard.name).stat().st_size != shard.size_bytes:
                 break
         except (ValueError, TypeError, KeyError, FileNotFoundError):
