@@ -28,6 +28,7 @@ from labelloop.errors import (
 from labelloop.ports.source import Source, SourceFile
 from labelloop.testing import MemorySource
 from tests.conftest import ON_SERVERS
+from tests.faults.stub import Reply, Stub, authority
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -449,3 +450,25 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
     access = S3Access(endpoint_url="http://127.0.0.1:9", access_key="a", secret_key="b")
     with pytest.raises(StoreUnavailable, match="Listing s3://b failed"):
         FilesSource("s3://b", "parquet", s3=access).files()
+
+
+def test_a_delta_table_behind_an_authority_of_ones_own_is_reached_with_ca_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    own, ca_file = authority(tmp_path)
+    server = Stub(tls=own)
+    server.answer = lambda _: Reply(
+        404, b"<Error><Code>NoSuchKey</Code></Error>", "application/xml"
+    )
+    try:
+        for trusted, asked in ((None, False), (str(ca_file), True)):
+            access = S3Access(
+                endpoint_url=server.url, access_key="a", secret_key="b", ca_file=trusted
+            )
+            with pytest.raises((StoreDenied, StoreUnavailable)):
+                DeltaSource("s3://b/table", s3=access).files()
+            assert bool(server.asked) == asked
+            assert "SSL_CERT_FILE" not in os.environ
+    finally:
+        server.stop()

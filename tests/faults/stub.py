@@ -101,6 +101,23 @@ def certificate(folder: Path) -> Path:
     return file
 
 
+def authority(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 with its key in one file, and the authority's that signed it."""
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    signed = "-CA ca.pem -CAkey ca.key -set_serial 7 -days 2 -extfile extensions"
+    extensions = "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n"
+    (folder / "extensions").write_text(extensions)
+    for command in (
+        f"openssl req -x509 {key} -days 2 -subj /CN=authority -keyout ca.key -out ca.pem",
+        f"openssl req {key} -subj /CN=leaf -keyout leaf.key -out leaf.csr",
+        f"openssl x509 -req -in leaf.csr {signed} -out leaf.pem",
+    ):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    own = folder / "leaf and key.pem"
+    own.write_bytes((folder / "leaf.key").read_bytes() + (folder / "leaf.pem").read_bytes())
+    return own, folder / "ca.pem"
+
+
 @contextmanager
 def dripping(header: bytes, body: bytes, *, every_s: float, size: int = 1) -> Iterator[str]:
     """The URL of a server whose answers come a few bytes at a time."""

@@ -1,5 +1,6 @@
 """A Delta table of predictions as a Source, read through deltalake (the extra `delta`)."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from labelloop.errors import ConfigError, StoreDenied, StoreUnavailable, first_l
 from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
 
 _ROWS = 16_384
+_TRUSTED = "SSL_CERT_FILE"
 
 
 class DeltaSource:
@@ -25,7 +27,9 @@ class DeltaSource:
     def __init__(self, uri: str, *, s3: S3Access | None = None) -> None:
         self._uri = uri
         self._fs, self._root, self._scheme = file_system(uri, s3)
-        self._options = storage_options(s3 or S3Access()) if uri.startswith("s3://") else None
+        on_s3 = uri.startswith("s3://")
+        self._options = storage_options(s3 or S3Access()) if on_s3 else None
+        self._ca_file = s3.ca_file if on_s3 and s3 is not None else None
         self._schema: Any = None
         self._fragments: Mapping[str, Any] = {}
         self._n_rows: Mapping[str, int | None] = {}
@@ -34,7 +38,7 @@ class DeltaSource:
         """The files that the table has now, in the order of their writing."""
         from pyarrow import fs
 
-        with self._translated():
+        with self._translated(), _trusting(self._ca_file):
             table = _delta_table(self._uri, self._options)
             root = fs.SubTreeFileSystem(self._root, self._fs)
             dataset = table.to_pyarrow_dataset(filesystem=root)
@@ -110,6 +114,26 @@ class DeltaSource:
                 remedy="check that the table can be reached, and that the key in [store] may list and "
                 "read it",
             ) from frameless(exc)
+
+
+@contextmanager
+def _trusting(ca_file: str | None) -> Iterator[None]:
+    """Let deltalake trust the certificates of a file: it takes them from the environment alone.
+
+    It reads the variable whenever it opens a table, and adds the file to none: these are all it trusts.
+    """
+    if ca_file is None:
+        yield
+        return
+    before = os.environ.get(_TRUSTED)
+    os.environ[_TRUSTED] = ca_file
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_TRUSTED]
+        else:
+            os.environ[_TRUSTED] = before
 
 
 def _delta_table(uri: str, options: dict[str, str] | None) -> Any:

@@ -230,10 +230,25 @@ def said(doing: str) -> Iterator[None]:
         java = exc.java_exception.toString() if isinstance(exc, Py4JJavaError) else str(exc)
         first = next((line for line in java.splitlines() if line.strip()), type(exc).__name__)
         raise LogError(
-            f"{doing} failed: {first.strip()}",
-            remedy="read what Spark wrote to stderr; check [engine] master and options, and that "
-            "every executor can read [state] warehouse",
+            f"{doing} failed: {first.strip()}", remedy=_remedy(f"{java} {exc}")
         ) from frameless(exc)
+
+
+def _remedy(everything: str) -> str:
+    """What to do about what Java said, its causes included.
+
+    >>> _remedy("javax.net.ssl.SSLHandshakeException: PKIX path building failed")[:41]
+    "Spark's Java trusts no [store] ca_file: i"
+    """
+    if "SSLHandshakeException" in everything or "PKIX path" in everything:
+        return (
+            "Spark's Java trusts no [store] ca_file: import it where the driver and each executor run "
+            "(keytool -importcert -cacerts -alias own -file CA.pem)"
+        )
+    return (
+        "read what Spark wrote to stderr; check [engine] master and options, and that every "
+        "executor can read [state] warehouse"
+    )
 
 
 def _running() -> "SparkSession | None":
