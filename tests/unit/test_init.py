@@ -285,6 +285,22 @@ def test_a_folder_with_a_json_beside_each_file_needs_no_bucket(here: Path) -> No
     assert "1 of the 40 looked at are larger" in written
 
 
+def test_what_is_no_input_is_left_out_of_the_listing_and_in_the_file(here: Path) -> None:
+    photos(here.parent / "photos", beside=True)
+    for name in ("Thumbs.db", "@eaDir/a.jpg", "1/.DS_Store", "notes.txt", "1/more.txt"):
+        path = here.parent / "photos" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no photo")
+    done = init("--folder", "../photos", "--exclude", "*.txt")
+    assert done.exit_code == 0, done.output
+    assert "../photos holds 40 objects; all were looked at" in done.output
+    assert "left out:        *.txt, Thumbs.db, " in done.output
+    excluded = load(here / "labelloop.toml").store.exclude
+    assert excluded[:2] == ["*.txt", "Thumbs.db"]
+    assert "@eaDir/**" in excluded
+    assert "desktop.ini" not in excluded
+
+
 def test_the_settings_dont_lie_among_the_inputs(here: Path) -> None:
     done = init("--folder", "..")
     assert "would lie among the inputs" in str(done.exception)

@@ -41,6 +41,11 @@ class Initialized:
     "--name", help="The project name that people see in Label Studio. [default: the bucket's name]"
 )
 @click.option(
+    "--exclude",
+    multiple=True,
+    help="Files that aren't inputs, such as '*.txt' or 'thumbs/**'; repeat it for each.",
+)
+@click.option(
     "--class",
     "classes",
     multiple=True,
@@ -58,6 +63,7 @@ def command(
     endpoint_url: str | None,
     label_studio_url: str | None,
     name: str | None,
+    exclude: tuple[str, ...],
     classes: tuple[str, ...],
 ) -> None:
     """Write a labelloop.toml for a bucket or a folder, and a Label Studio.
@@ -72,7 +78,7 @@ def command(
     place = init_store.inputs(
         asker, config, bucket=bucket, folder=folder, endpoint_url=endpoint_url
     )
-    by_tags = init_store.look(asker, place)
+    by_tags = init_store.look(asker, place, exclude)
     table = init_table.table(asker, place, config, by_tags, given=source)
     seen = by_tags if table is None else table.seen
     if table is None:
@@ -86,6 +92,7 @@ def command(
         classes=named,
         store=place.written,
         is_folder=place.is_folder,
+        exclude=by_tags.exclude,
         blind_uri=blind,
         table=None if table is None else table.answers,
         label_studio_url=studio.written,

@@ -1,7 +1,7 @@
 """init: where the inputs lie, and what is seen there."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -81,25 +81,33 @@ def _server_or_folder(asker: Asker) -> str:
         say(f"{typed} is neither a folder nor a URL, which begins with http:// or https://")
 
 
-def look(asker: Asker, place: Place) -> "Proposal":
-    """What some hundred inputs say; where several tags could hold the class, the person says which."""
+def look(asker: Asker, place: Place, exclude: Sequence[str]) -> "Proposal":
+    """What some hundred inputs say; where several tags could hold the class, the person says which.
+
+    `exclude`: patterns of files to leave out, beside those that are never inputs.
+    """
     from labelloop.adapters.folder.store import INLINE_BYTES
     from labelloop.doctor.glimpse import glimpse, unshown
     from labelloop.project import draft
+    from labelloop.reading.exclude import NEVER_INPUTS, Exclude
     from labelloop.setup.proposal import propose
 
     with Watch() as watch, draft.store(place.settings) as store:
-        found = glimpse(store, progress=watch)
+        left_out = Exclude([*exclude, *NEVER_INPUTS])
+        found = glimpse(store, progress=watch, exclude=left_out)
         tagged = list(store.tags(found.objects))
     if not found.n_listed:
         say(f"{place.written['uri']} is empty: tags and classes can't be proposed")
-        return propose([], [], n_listed=0)
+        return propose([], [], n_listed=0, exclude=tuple(exclude))
     n = len(tagged)
     looked = "all were looked at" if n == found.n_listed else f"{n:,} were looked at"
     say(f"{place.written['uri']} holds {found.listed}; {looked}")
     shown = unshown(found.objects)
     if shown is not None:
         say(f"note: {shown}")
+    beside = [p for p in NEVER_INPUTS if any(map(Exclude([p]).matches, found.excluded))]
+    if found.excluded:
+        say(f"{'left out:':<17}{', '.join([*exclude, *beside])}, such as {found.excluded[0]}")
     large = [of for of in found.objects if place.is_folder and of.size_bytes > INLINE_BYTES]
     proposed = partial(
         propose,
@@ -107,6 +115,7 @@ def look(asker: Asker, place: Place) -> "Proposal":
         [of.last_modified for of, _ in tagged],
         n_listed=found.n_listed,
         n_large=len(large),
+        exclude=(*exclude, *beside),
     )
     seen = proposed()
     if len(seen.could_be_classes) < 2 or asker.silent:

@@ -15,15 +15,21 @@ from labelloop.reading.exclude import Exclude
 
 OBJECTS = 300
 LISTED_AT_MOST = 20_000
+EXCLUDED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What was looked at. `whole`: the listing ended, so `n_listed` is all there is."""
+    """What was looked at. `whole`: the listing ended, so `n_listed` is all there is.
+
+    excluded
+        names that were left out, the first thousand
+    """
 
     objects: tuple[StoredObject, ...]
     n_listed: int
     whole: bool
+    excluded: tuple[str, ...] = ()
 
     @property
     def listed(self) -> str:
@@ -40,9 +46,15 @@ def glimpse(
     than are looked at; of a very large bucket, still only its beginning.
     """
     chosen: list[StoredObject] = []
+    left_out: list[str] = []
     n_listed, whole = 0, True
     for listed in store.objects():
-        page = [o for o in listed if exclude is None or not exclude.matches(o.sample_id)]
+        page: list[StoredObject] = []
+        for o in listed:
+            if exclude is not None and exclude.matches(o.sample_id):
+                left_out.append(o.sample_id)
+            else:
+                page.append(o)
         n_listed += len(page)
         chosen = heapq.nsmallest(
             n_objects, [*chosen, *page], key=lambda o: line(o.sample_id, b"glimpse")
@@ -51,7 +63,7 @@ def glimpse(
         if n_listed >= LISTED_AT_MOST:
             whole = False
             break
-    return Glimpse(tuple(chosen), n_listed, whole)
+    return Glimpse(tuple(chosen), n_listed, whole, tuple(left_out[:EXCLUDED]))
 
 
 def unshown(objects: Sequence[StoredObject]) -> str | None:

@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 from fnmatch import translate
 
+NEVER_INPUTS = ("Thumbs.db", "desktop.ini", ".DS_Store", "._*", "@eaDir/**", "__MACOSX/**")
+"""What systems leave beside files: no input is called so."""
+
 
 class Exclude:
     """Patterns of files to leave out, in any folder: `*` and `?` as in a shell, `**` for folders too.

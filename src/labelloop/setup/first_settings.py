@@ -39,6 +39,7 @@ class Answers:
     classes: Sequence[str]
     store: Mapping[str, str]
     is_folder: bool = False
+    exclude: tuple[str, ...] = ()
     blind_uri: str | None
     table: TableAnswers | None = None
     label_studio_url: str
@@ -132,6 +133,9 @@ def _store(a: Answers, seen: Proposal) -> Table:
         found.add("confidence_divisor", int(seen.confidence_divisor))
         in_words = "in percent" if seen.confidence_divisor == PERCENT else "with a decimal comma"
         _note(found, "confidence_divisor", in_words)
+    if a.exclude:
+        _say(found, "Files that are no inputs:")
+        found.add("exclude", item(list(a.exclude)))
     if a.is_folder:
         _say(found, *_served(seen))
     else:

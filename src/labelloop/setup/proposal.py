@@ -62,6 +62,8 @@ class Proposal:
     """When the first, the middle and the last of those looked at were predicted."""
     could_be_classes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Where no tag seems to hold the predicted class: those that might."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of files that are no inputs."""
 
     def expected(self, share: float) -> str:
         """How many a day a share of the traffic is, in words.
@@ -83,10 +85,11 @@ def propose(
     n_listed: int,
     n_large: int = 0,
     predicted_class: str | None = None,
+    exclude: tuple[str, ...] = (),
 ) -> Proposal:
     """What `tagged` objects say, chosen evenly from `n_listed`; `stored_at`: when each was stored.
 
-    `predicted_class`: the tag that holds it, where a person said so.
+    `predicted_class`: the tag that holds it, where a person said so. `exclude`: what was left out.
     """
     names, missing = tag_names(tagged, predicted_class)
     unknown = "predicted_class" in missing
@@ -117,6 +120,7 @@ def propose(
         n_large=n_large,
         times=tuple(sorted(moments)[i] for i in (0, n // 2, -1)) if n else (),
         could_be_classes=could_be_classes(tagged) if unknown else {},
+        exclude=exclude,
     )
 
 
