@@ -1081,3 +1081,34 @@ def test_a_renamed_class_stays_as_it_was_written(reopen: Reopen) -> None:
     assert log.samples(["a"])["a"].predicted_class == "hound"
     log.read_as({})
     assert log.samples(["a"])["a"].predicted_class == "puppy"
+
+
+def test_contents_of_one_size_are_given_where_one_was_uploaded_in_parts(
+    log: PredictionLog,
+) -> None:
+    parts, whole = f"{'a' * 32}-2", "b" * 32
+    append(
+        log,
+        1,
+        [
+            prediction("judge", content_hash=parts, size_bytes=9),
+            prediction("twin", content_hash=whole, size_bytes=9),
+            prediction("other size", content_hash=f"{'c' * 32}-2", size_bytes=8),
+            prediction("whole judge", content_hash="d" * 32, size_bytes=7),
+            prediction("whole", content_hash="e" * 32, size_bytes=7),
+        ],
+    )
+    append(log, 2, [prediction("twin again", content_hash=whole, size_bytes=9)])
+    found = log.same_size(["judge", "whole judge"], 9)
+    assert [(c.content_hash, c.size_bytes, c.named) for c in found] == [
+        (parts, 9, True),
+        (whole, 9, False),
+        (whole, 9, False),
+    ]
+    assert [(c.content_hash, c.named) for c in log.same_size(["twin"], 9)] == [
+        (parts, False),
+        (whole, True),
+        (whole, False),
+    ]
+    assert len(log.same_size(["judge"], 1)) == 1
+    assert list(log.same_size(["whole judge"], 9)) == list(log.same_size([], 9)) == []

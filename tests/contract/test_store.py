@@ -507,6 +507,20 @@ def test_many_are_looked_for_at_once(bench: Bench) -> None:
     assert list(bench.store.losses([])) == []
 
 
+def test_the_first_bytes_of_many_are_told_at_once(bench: Bench) -> None:
+    for key in ODD_KEYS:
+        bench.put(key, bytes(range(256)) * 40)
+    bench.put("empty.png", b"")
+    bench.put("short.png", b"short")
+    keys = [*ODD_KEYS, "empty.png", "short.png", "gone.png"]
+    starts = bench.store.starts([bench.uri(key) for key in keys])
+    assert starts[-3:] == [b"", b"short", None]
+    told = {start for start in starts[:-3] if start is not None}
+    assert told == {bytes(range(256))}
+    untold = [k for k, start in zip(ODD_KEYS, starts, strict=False) if start is None]
+    assert all({".", ".."} & set(key.split("/")) for key in untold)
+
+
 def test_a_missing_bucket_is_never_taken_for_a_missing_object(bench: Bench) -> None:
     bench.put("a.png")
     store = bench.store

@@ -358,3 +358,23 @@ def test_an_unknown_version_is_answered_with_those_there_are(world: World) -> No
     with pytest.raises(DatasetError, match="evaluation v7") as caught:
         world.loop.dataset("evaluation", 7)
     assert "evaluation v1" in caught.value.remedy
+
+
+def test_a_label_of_an_input_that_was_overwritten_stays_out(make_world: MakeWorld) -> None:
+    world = make_world(LOW.replace("budget = 4\n", ""))
+    for name in ("a", "b", "c"):
+        world.put(f"{name}.png", confidence="0.3")
+    world.loop.run(now=True)
+    world.clock.pass_(hours=1)
+    world.put("b.png", b"another picture", confidence="0.3")
+    world.answer_all("dog")
+    done = world.loop.run()
+    assert done.built is not None
+    assert done.built.n_overwritten == 1
+    assert "1 label left out: another content stands where the input was" in build_line(done.built)
+    held = [row.sample_id for row in manifest.rows(world.loop.dataset("training"))]
+    assert sorted(held) == ["a.png", "c.png"]
+    world.put("b.png", confidence="0.3")
+    world.loop.index()
+    built = world.loop.build()
+    assert (built.n_overwritten, built.training.n_human) == (0, 3)

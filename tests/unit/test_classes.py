@@ -13,7 +13,9 @@ from labelloop.core.task import TaskState
 from labelloop.errors import ConfigError
 from labelloop.exports import manifest
 from labelloop.ledger import classes
+from labelloop.loop import Loop
 from labelloop.ports.annotator import ProjectSpec
+from labelloop.project import Project
 from labelloop.settings.file import load
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, World
@@ -334,3 +336,47 @@ def test_new_choices_leave_what_people_changed() -> None:
 @pytest.mark.parametrize("config", ["<View/>", "<View>", '<View><Choices name="x"/></View>'])
 def test_a_config_without_our_control_takes_no_choices(config: str) -> None:
     assert with_choices(config, ["cat"]) is None
+
+
+# --- what is likely not meant ---------------------------------------------------------------
+
+
+@pytest.mark.mistake("class-dropped")
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ('classes = ["cat", "dogs"]', "2 labels hold the class 'dog', which [project] no longer"),
+        ('classes = ["cat", "cow"]', "2 labels hold the class 'dog', which [project] no longer"),
+        (
+            '[[class]]\nname = "cat"\n[[class]]\nname = "hound"\nwas = ["dog"]',
+            None,
+        ),
+        ('classes = ["cat", "dog", "cow"]', None),
+    ],
+)
+def test_a_class_that_labels_hold_and_the_settings_drop_is_told_once(
+    make_world: MakeWorld, now: str, told: str | None
+) -> None:
+    world = make_world(LOW)
+    world.traffic(5, confidence="0.4")
+    world.loop.run(now=True)
+    world.answer_all(iter(["dog", "cat", "dog", "cat", "dog"]).__next__)
+    world.loop.collect()
+    head = HEAD.replace(PLAIN, "") + now if now.startswith("[[") else HEAD.replace(PLAIN, now)
+    (world.folder / "labelloop.toml").write_text(head + LOW)
+    warned: list[str] = []
+    for _ in range(2):
+        project = Project(
+            load(world.folder / "labelloop.toml", {}),
+            clock=world.clock,
+            warn=warned.append,
+            store=world.store,
+            log=world.log,
+            annotator=world.annotator,
+        )
+        with Loop(project) as loop:
+            loop.index()
+    assert [told in text for text in warned] == ([True] if told else [])  # type: ignore[operator]
+    if told:
+        name = "dogs" if "dogs" in now else "ITS NEW NAME"
+        assert f"[[class]] name = '{name}', was = ['dog']" in warned[0]

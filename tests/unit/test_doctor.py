@@ -629,6 +629,23 @@ def test_confidences_in_percent_are_explained(world: World) -> None:
     assert "confidence_divisor = 100 in [store]" in finding.remedy
 
 
+def test_a_dropped_class_that_labels_hold_is_told_for_a_month(world: World) -> None:
+    world.loop.run(now=True)
+    world.answer_all("dog")
+    world.loop.collect()
+    head = (world.folder / "labelloop.toml").read_text()
+    world.configure("", head=head.replace('["cat", "dog"]', '["cat", "dogs"]'))
+    for _ in range(2):
+        says = [f.says for f in diagnose(subject(world)).findings if f.outcome is Outcome.WARN]
+        assert any(
+            "labels hold the class 'dog', which [project] no longer names" in s for s in says
+        )
+        world.loop.index()
+    world.clock.pass_(days=31)
+    says = [f.says for f in diagnose(subject(world)).findings]
+    assert not any("labels hold" in s for s in says)
+
+
 def test_a_clock_that_runs_ahead_is_reported(world: World) -> None:
     world.put("ahead.png", timestamp="2027-03-01T00:00:00Z")
     finding = found(diagnose(subject(world)), "tags")

@@ -68,7 +68,7 @@ def test_other_bytes_under_a_known_name_are_set_aside_as_changed(loop: Loop, inp
         assert loop.index().n_new == 1
         (inputs / "a.png").write_bytes(b"others")
         assert loop.index().n_set_aside == 1
-        assert loop.rejected()[0].reason is RejectReason.CHANGED
+        assert loop.rejected()[0].reason is RejectReason.OVERWRITTEN
 
 
 def test_names_that_are_not_utf_8_are_set_aside_for_good(

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from labelloop.core.round import FrameRange
+from labelloop.core.row_range import NO_ROWS
 from labelloop.core.sample import Feedback, Prediction, RejectReason
 from labelloop.core.where import Where
 from labelloop.errors import StoreUnavailable
+from labelloop.ledger import rejects
 from labelloop.ports.log import BatchKind
+from labelloop.views.verbs import index_line
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, QUEUES, Killed, World, kill_at_write
 
@@ -187,8 +190,20 @@ def test_another_content_under_a_known_key_is_set_aside(world: World) -> None:
     world.clock.pass_(hours=1)
     world.put("a.png", b"two", predicted_class="dog")
     assert world.loop.index().n_set_aside == 1
-    assert reasons(world) == {"a.png": RejectReason.CHANGED}
+    assert reasons(world) == {"a.png": RejectReason.OVERWRITTEN}
     assert framed(world) == {"cat": 1}
+
+
+def test_another_content_is_noticed_however_long_ago_it_was_stored(world: World) -> None:
+    world.put("a.png", b"one")
+    world.put("b.png", b"other")
+    world.loop.index()
+    world.clock.pass_(hours=5)
+    world.put("a.png", b"two")
+    world.put("c.png")
+    world.clock.pass_(days=30)
+    world.loop.index()
+    assert reasons(world) == {"a.png": RejectReason.OVERWRITTEN}
 
 
 @pytest.mark.parametrize(
@@ -395,3 +410,51 @@ def test_confidences_in_percent_or_with_a_comma_are_read_where_the_settings_say_
     world.loop.index()
     known = world.log.samples([f"{i}.png" for i in range(len(texts))])
     assert [k.confidence for k in known.values()] == [0.445] * len(texts)
+
+
+# --- what isn't as it seems -----------------------------------------------------------------
+
+
+def test_a_young_object_that_cannot_be_read_is_not_called_untagged(world: World) -> None:
+    world.put("empty.png", b"")
+    world.put("untagged.png", predicted_class="-", confidence="-", timestamp="-")
+    found = world.loop.index()
+    assert (found.n_pending, found.n_unreadable_yet, found.n_set_aside) == (2, 1, 0)
+    assert "1 not tagged yet; 1 can't be read yet: empty, denied or half written" in index_line(
+        found
+    )
+    world.clock.pass_(minutes=11)
+    assert world.loop.index().n_unreadable_yet == 0
+    assert reasons(world) == {
+        "empty.png": RejectReason.UNREADABLE,
+        "untagged.png": RejectReason.UNTAGGED,
+    }
+
+
+def test_a_known_object_that_cannot_be_read_any_more_hides_no_row(world: World) -> None:
+    world.put("a.png")
+    world.loop.index()
+    world.clock.pass_(minutes=11)
+    world.put("a.png", b"")
+    world.clock.pass_(minutes=11)
+    world.loop.index()
+    assert reasons(world) == {"a.png": RejectReason.UNREADABLE_NOW}
+    with world.loop.project.ledger.read() as tx:
+        assert rejects.outside_frames(tx, None) == NO_ROWS
+
+
+@pytest.mark.mistake("dated-ahead")
+def test_clocks_that_run_ahead_are_told_until_their_time_comes(world: World) -> None:
+    world.put("now.png")
+    world.put("soon.png", timestamp="2026-03-02T12:04:00Z")
+    assert world.loop.index().n_ahead == 0
+    world.put("ahead.png", timestamp="2026-03-04T12:00:00Z")
+    world.put("further.png", timestamp="2026-03-09T12:00:00Z")
+    found = world.loop.index()
+    assert found.n_ahead == 2
+    assert "2 dated in the future: a clock runs ahead" in index_line(found)
+    assert world.loop.index().n_ahead == 0
+    [block] = [b for b in world.loop.status().blocks if b.kind == "dated ahead"]
+    assert (block.n, "up to 09 Mar 2026 12:00 UTC" in block.says) == (2, True)
+    world.clock.pass_(days=8)
+    assert not [b for b in world.loop.status().blocks if b.kind == "dated ahead"]

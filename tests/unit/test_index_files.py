@@ -221,6 +221,7 @@ def test_a_file_with_a_column_of_no_use_hides_the_rows_that_it_has(
     assert (found.n_new, found.n_set_aside, found.n_set_aside_most) == (1, 3, 3)
 
 
+@pytest.mark.mistake("hidden-rows")
 @pytest.mark.parametrize("readable", [False, True])
 def test_rows_that_nobody_can_count_leave_the_worst_case_open(
     make_world: MakeWorld, tmp_path: Path, readable: bool
@@ -302,6 +303,7 @@ def test_a_column_that_no_file_has_stops_the_verb(make_world: MakeWorld, tmp_pat
         log.world.loop.index()
 
 
+@pytest.mark.parametrize("off", ["false", '""', '"none"'])
 @pytest.mark.parametrize(
     ("name", "values"),
     [
@@ -312,17 +314,16 @@ def test_a_column_that_no_file_has_stops_the_verb(make_world: MakeWorld, tmp_pat
     ],
 )
 def test_a_column_that_means_something_else_can_be_switched_off(
-    make_world: MakeWorld, tmp_path: Path, name: str, values: list[object]
+    make_world: MakeWorld, tmp_path: Path, name: str, values: list[object], off: str
 ) -> None:
-    log = Log(make_world, tmp_path, "parquet", f"[source.columns]\n{name} = false\n")
+    log = Log(make_world, tmp_path, "parquet", f"[source.columns]\n{name} = {off}\n")
     log.put("1.parquet", good("a", **{name: values}))
     assert log.world.loop.index().n_new == 1
 
 
-@pytest.mark.parametrize("off", ['""', "true"])
-def test_a_column_has_a_name_or_is_off(make_world: MakeWorld, tmp_path: Path, off: str) -> None:
+def test_a_column_has_a_name_or_is_off(make_world: MakeWorld, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a column's name, or false"):
-        Log(make_world, tmp_path, "parquet", f"[source.columns]\nrole = {off}\n")
+        Log(make_world, tmp_path, "parquet", "[source.columns]\nrole = true\n")
 
 
 def test_the_part_of_a_path_for_null_is_null(make_world: MakeWorld, tmp_path: Path) -> None:

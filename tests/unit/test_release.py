@@ -9,7 +9,7 @@ from labelloop.core.estimate import Estimate
 from labelloop.core.queue import Purpose
 from labelloop.errors import ConfigError
 from labelloop.exports import manifest
-from labelloop.ledger import events, rounds
+from labelloop.ledger import certificates, events, rounds
 from labelloop.views.verbs import build_line
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, World
@@ -132,3 +132,26 @@ def round_of_given(world: World) -> None:
 def test_a_release_after_less_than_a_week_is_refused(make_world: MakeWorld) -> None:
     with pytest.raises(ConfigError, match="release_evaluation_after"):
         make_world(QUEUES, head=RELEASING.replace("90 days", "3 days"))
+
+
+def test_an_open_guarantee_keeps_no_round_that_was_released(make_world: MakeWorld) -> None:
+    world = make_world(QUEUES, head=RELEASING)
+    round_of(world)
+    world.loop.build()
+    world.clock.pass_(days=60)
+    round_of(world)
+    with world.loop.project.ledger.read() as tx:
+        before = certificates.open_one(tx)
+    assert before is not None
+    assert (before.rounds, before.audits) == ((1, 2), (30, 30))
+    world.clock.pass_(days=40)
+    built = world.loop.build()
+    assert built.released == (1,)
+    with world.loop.project.ledger.read() as tx:
+        after = certificates.open_one(tx)
+    assert after is not None
+    assert (after.id, after.rounds, after.audits) == (before.id, (2,), (30,))
+    round_of(world)
+    world.loop.build()
+    with world.loop.project.ledger.read() as tx:
+        assert all(1 not in c.rounds for c in certificates.every(tx))

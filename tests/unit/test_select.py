@@ -312,7 +312,7 @@ def test_a_round_is_written_whole_or_not_at_all(make_world: MakeWorld, at: int) 
 def test_what_was_set_aside_is_counted_once_over_regular_rounds(world: World) -> None:
     def set_aside() -> dict[int, int]:
         with world.loop.project.ledger.read() as tx:
-            return rounds.n_rejected(tx)
+            return {n: rows.least for n, rows in rounds.n_rejected(tx).items()}
 
     world.traffic(5)
     world.put("bad1.png", confidence="abc")

@@ -17,12 +17,19 @@ from labelloop.errors import (
     StoreError,
     StoreUnavailable,
 )
-from labelloop.ledger import tasks
+from labelloop.ledger import events, tasks
 from labelloop.ports.annotator import ProjectSpec
-from labelloop.testing import MemoryLog
+from labelloop.testing import MemoryLog, MemorySource
 from labelloop.views.verbs import send_line
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, Killed, World, kill_at_write
+
+SOURCE = """
+[source]
+kind = "parquet"
+uri = "unused"
+"""
+ROW = {"predicted_class": "cat", "predicted_at": "2026-03-02T11:00:00Z"}
 
 
 @pytest.fixture
@@ -472,6 +479,58 @@ def overwritten(world: World) -> list[str]:
     for key in keys:
         world.put(key, b"another image")
     return keys
+
+
+@pytest.mark.mistake("no-image")
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbffile,label\r\n" + "Zoë.png,cat\r\n".encode() * 90, "a text"),
+        (b"<!doctype html><html><body>404 not found</body></html>", "a text"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0", "a video"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "a recording"),
+    ],
+)
+def test_a_task_whose_input_is_no_image_is_unavailable(
+    make_world: MakeWorld, body: bytes, what: str
+) -> None:
+    world = make_world(QUEUES, head=HEAD + SOURCE, source=MemorySource())
+    rows = [ROW | {"sample_id": f"{i}.png", "confidence": i / 40} for i in range(40)]
+    world.source.put("monday", rows)  # type: ignore[union-attr]
+    for row in rows:
+        world.store.put(str(row["sample_id"]), b"\x89PNG\r\n\x1a\n" + str(row).encode())
+    world.loop.index()
+    world.loop.select()
+    odd = [world.draws("accuracy")[0], world.draws("low")[0]]
+    for draw in odd:
+        world.store.put(draw.sample_id, body)
+    assert world.loop.send().n_unavailable == 2
+    purposes = zip(odd, ("evaluation", "training"), strict=True)
+    states = {world.task(d.sample_id, purpose).state for d, purpose in purposes}
+    assert states == {TaskState.UNAVAILABLE}
+    with world.loop.project.ledger.read() as tx:
+        said = {e.detail for e in events.of(tx, odd[0].task_key)}
+    assert f"the input is no image: {what}" in said
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x89PNG\r\n\x1a\n" + b"a" * 90,
+        b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"P2\n# a comment of a plain grey map\n24 7\n15\n0 0 0 0",
+        b"DICM or whatever nobody knows \0\1\2 of",
+        b"RIFF\x24\0\0\0WEBPVP8 ",
+    ],
+)
+def test_what_may_be_an_image_is_sent(world: World, body: bytes) -> None:
+    for i in range(20):
+        world.put(f"{i}.png", body + bytes([i]), confidence="0.2")
+    world.loop.index()
+    world.loop.select()
+    assert world.loop.send().n_unavailable == 0
 
 
 def test_a_task_whose_input_was_overwritten_is_unavailable(drawn: World) -> None:

@@ -241,3 +241,31 @@ def test_an_answer_that_is_no_class_is_shown_with_its_page_and_its_person(world:
     world.loop.collect()
     said = "An answer that is no class: 'a bird' by account ana, in accuracy: http://"
     assert said in " ".join(command(world).output.split())
+
+
+def test_it_says_why_a_queue_drew_more_than_it_sent(make_world: MakeWorld) -> None:
+    world = make_world(LOW.replace("budget = 4\n", ""))
+    for name in ("a", "b", "c"):
+        world.put(f"{name}.png", b"the same", confidence="0.2")
+    for name in ("gone", "there", "there too"):
+        world.put(f"{name}.png", confidence="0.2")
+    world.loop.index()
+    del world.store.objects_by_uri["s3://production/gone.png"]
+    world.loop.select()
+    [waiting] = world.loop.status().not_sent
+    assert (waiting.n_sent, waiting.why["waiting to be sent"]) == (0, 4)
+    world.loop.send()
+    [found] = world.loop.status().not_sent
+    assert (found.n_drawn, found.n_sent) == (6, 3)
+    assert dict(found.why) == {
+        "share the task of a byte-identical copy": 2,
+        "lost: the input is gone, overwritten, or can't be shown": 1,
+    }
+
+
+def test_a_queue_that_sent_what_it_drew_needs_no_words(world: World) -> None:
+    world.traffic(20)
+    world.loop.run(now=True)
+    world.answer_all("cat")
+    world.loop.collect()
+    assert world.loop.status().not_sent == ()

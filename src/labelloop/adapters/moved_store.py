@@ -74,6 +74,10 @@ class MovedStore:
         """What became of each object."""
         return self._store.losses([(self.place_of(uri), content) for uri, content in inputs])
 
+    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
+        """The first bytes of each object."""
+        return self._store.starts([self.place_of(uri) for uri in uris])
+
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`."""
         self._store.delete(uri)

@@ -57,7 +57,12 @@ def opened(
 
     with watch or Watch() as shown:
         progress = silent if quiet else shown
-        project = Project.open(config, progress=progress, parse_conditions=parse_conditions)
+        project = Project.open(
+            config,
+            progress=progress,
+            warn=lambda text: click.secho(f"warning: {text}", err=True),
+            parse_conditions=parse_conditions,
+        )
         with Loop(project) as loop:
             yield loop
 

@@ -64,6 +64,8 @@ def command(
             due = "due now" if status.due else f"due {moment(status.due_at, timezone)}"
             click.echo(f"round {status.last_round} is the newest; the next is {due}")
         print_tables(of_status(status, timezone))
+        for fewer in status.not_sent:
+            click.echo(wrapped(plain(f"round {status.last_round}: {fewer.says}"), 2))
         _print_blocks(loop, status)
 
 

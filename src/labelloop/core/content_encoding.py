@@ -4,6 +4,7 @@ import zlib
 
 MOST_BYTES = 512 << 20
 """What an object may hold once it is read; a few kilobytes can claim to be terabytes."""
+MOST_START_BYTES = 1 << 16
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _GZIP = b"\x1f\x8b"
 
@@ -27,6 +28,26 @@ def decoded(body: bytes, encoding: str) -> bytes | None:
             return None
         body = found
     return body
+
+
+def decoded_start(start: bytes, encoding: str) -> bytes | None:
+    r"""The same for the first bytes of an object, as far as they can be read.
+
+    >>> import gzip
+    >>> start = gzip.compress(bytes(range(256)) * 9)[:100]
+    >>> decoded_start(start, "gzip")[:3], decoded_start(b"image", "br")
+    (b'\\x00\\x01\\x02', None)
+    """
+    for coding in reversed(_codings(encoding)):
+        if coding not in _WINDOWS:
+            return None
+        if coding != "deflate" and not start.startswith(_GZIP):
+            continue
+        try:
+            start = zlib.decompressobj(wbits=_WINDOWS[coding]).decompress(start, MOST_START_BYTES)
+        except zlib.error:
+            return None
+    return start
 
 
 def lasting_encoding(encoding: str) -> str:

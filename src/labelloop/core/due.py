@@ -14,6 +14,8 @@ GRACE = timedelta(days=1)
 """For so long a query may go on reading files that were replaced after it began."""
 COPY_KEPT = timedelta(days=7)
 """How long a blind copy is kept after its task was resolved."""
+AHEAD = timedelta(minutes=5)
+"""A prediction this far in the future was dated by a clock that runs ahead."""
 LINK_MARGIN = timedelta(days=2)
 """A link is renewed so long before it lapses, or when half its life is over."""
 

@@ -48,6 +48,8 @@ class RejectReason(StrEnum):
     UNKNOWN_CLASS = "unknown class"
     BAD_CONFIDENCE = "confidence isn't a number in [0, 1]"
     CHANGED = "changed"
+    OVERWRITTEN = "overwritten"
+    UNREADABLE_NOW = "can't be read any more"
     UNKNOWN_CORRECTION = "corrected class is unknown"
     BAD_FLAG = "flag is neither true nor false"
     UNKNOWN_SHADOW = "class of a shadow model is unknown"

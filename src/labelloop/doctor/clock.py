@@ -12,9 +12,6 @@ NOTED = timedelta(minutes=1)
 REFUSED = timedelta(minutes=15)
 """S3 refuses requests whose time is further off."""
 
-AHEAD = timedelta(minutes=5)
-"""A prediction this far in the future was dated by a clock that runs ahead."""
-
 
 def clocks(subject: Subject) -> Iterator[Finding]:
     """Whether the clocks of the store and the annotator agree with this machine's."""

@@ -1,13 +1,18 @@
 """The whole examination, in the order in which things are set up."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from labelloop.doctor import browser, clock, drift, files, label_studio, page, state, store, table
 from labelloop.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, ok, warn
 from labelloop.doctor.subject import Subject
+from labelloop.ledger import classes
+from labelloop.steps.prepare import classes_dropped
 
 LISTED = ("store", "access")
 COPIED = (*LISTED, "blind copies")
+TOLD_FOR = timedelta(days=30)
+"""For so long after it was dropped, a class that labels hold is told."""
 
 
 def settings(subject: Subject) -> Iterator[Finding]:
@@ -15,6 +20,7 @@ def settings(subject: Subject) -> Iterator[Finding]:
     project = subject.settings.project
     queues = ", ".join(q.name for q in subject.queues)
     yield ok(f"{project.name}: {len(project.classes)} classes, queues {queues}")
+    yield from _dropped_classes(subject)
     for queue in subject.queues:
         bounds = queue.where.confidence_bounds if queue.where else ()
         outside = [bound for bound in bounds if not 0 <= bound <= 1]
@@ -24,6 +30,18 @@ def settings(subject: Subject) -> Iterator[Finding]:
                 "as numbers from 0 to 1: the comparison always says the same",
                 "write 0.7 for 70%, whatever confidence_divisor is",
             )
+
+
+def _dropped_classes(subject: Subject) -> Iterator[Finding]:
+    """A warning for each class that labels hold and that was dropped or renamed of late."""
+    if subject.ledger is None:
+        return
+    named = subject.settings.answers()
+    since = subject.clock.now() - TOLD_FOR
+    with subject.ledger.read() as tx:
+        dropped = classes.dropped(tx, named, retired_since=since)
+    for says, remedy in classes_dropped(dropped, named):
+        yield warn(says, remedy)
 
 
 CHECKS = (

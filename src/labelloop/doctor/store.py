@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from secrets import token_hex
 
+from labelloop.core.due import AHEAD
 from labelloop.core.sample import RejectReason
-from labelloop.doctor.clock import AHEAD, dated_ahead
+from labelloop.doctor.clock import dated_ahead
 from labelloop.doctor.finding import Finding, fail, failed, ok, warn, you
 from labelloop.doctor.glimpse import skipped_history, unshown
 from labelloop.doctor.key_leak import key_leak

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from labelloop.doctor.clock import AHEAD, dated_ahead
+from labelloop.core.due import AHEAD
+from labelloop.doctor.clock import dated_ahead
 from labelloop.doctor.finding import Finding, fail, named, ok, warn
 from labelloop.doctor.store import LISTED, old_predictions
 from labelloop.doctor.subject import Subject

@@ -1,6 +1,7 @@
 """Certificates: registered with a round, closed by counts alone, decided by `build`."""
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -64,6 +65,23 @@ def add_round(
         )
     )
     return grown
+
+
+def leave_out(tx: Transaction, numbers: Collection[int]) -> None:
+    """Take rounds out of the certificate that is open: their labels may train, and so prove nothing."""
+    found = open_one(tx)
+    if found is None or not set(found.rounds) & set(numbers):
+        return
+    audits = dict(zip(found.rounds, found.audits, strict=True))
+    left = [number for number in found.rounds if number not in numbers]
+    tx.execute(
+        t.certificates.update()
+        .where(t.certificates.c.id == found.id)
+        .values(
+            rounds_json=json.dumps(left),
+            audits_json=json.dumps([audits[number] for number in left]),
+        )
+    )
 
 
 def results(tx: Transaction) -> dict[int, str]:

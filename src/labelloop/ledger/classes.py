@@ -1,7 +1,7 @@
 """The classes people may answer with: added, renamed, merged and retired, never deleted."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -33,6 +33,27 @@ def declare(tx: Transaction, named: Answers, now: datetime) -> None:
     for name in rows.keys() - named.kinds.keys() - named.renamed.keys():
         if rows[name] is None:
             _put(tx, name, {"retired_at": now}, rows, now)
+
+
+def dropped(
+    tx: Transaction, named: Answers, *, retired_since: datetime | None = None
+) -> dict[str, int]:
+    """The answers that labels hold and the settings neither name nor rename, with how many labels.
+
+    Those that the ledger retired already are left out, unless that was after `retired_since`.
+    """
+    known = {*named.kinds, *named.renamed}
+    c = t.classes.c
+    since = retired_since or datetime.max.replace(tzinfo=UTC)
+    recent = c.retired_at.is_(None) | (c.retired_at > since)
+    counted = (
+        sa.select(t.labels.c.label, sa.func.count())
+        .join(t.classes, c.name == t.labels.c.label)
+        .where(recent, c.name.not_in(known))
+        .group_by(t.labels.c.label)
+        .order_by(t.labels.c.label)
+    )
+    return {name: n for name, n in tx.execute(counted)}  # noqa: C416  the rows are no plain pairs
 
 
 def _put(

@@ -1,6 +1,7 @@
 """Rounds, their cells and their draws: written in one transaction, never changed."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -293,6 +294,47 @@ def draws_with_labels(
             # a copy that shares the task of a forgotten sample is known all the same
             forgotten=r.forgotten_at is not None and r.asked_about == r.sample_id,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """So many draws of a queue whose tasks are in one state.
+
+    of_copy
+        the task is that of a byte-identical copy
+    asked_before
+        it was made for an earlier round, or for another queue
+    """
+
+    queue: str
+    state: TaskState
+    of_copy: bool
+    asked_before: bool
+    n: int
+
+
+def whereabouts(tx: Transaction, round_number: int) -> list[Whereabouts]:
+    """What became of the draws of a round, by queue."""
+    d, task = t.draws.c, t.tasks.c
+    earlier = t.draws.alias()
+    of_copy = task.sample_id != d.sample_id
+    before = sa.exists().where(
+        earlier.c.task_key == d.task_key,
+        sa.or_(
+            earlier.c.round < d.round,
+            sa.and_(earlier.c.round == d.round, earlier.c.queue != d.queue),
+        ),
+    )
+    rows = tx.execute(
+        sa.select(d.queue, task.state, of_copy.label("of_copy"), before.label("before"))
+        .join(t.tasks, task.task_key == d.task_key)
+        .where(d.round == round_number)
+    )
+    counts = Counter((r.queue, r.state, bool(r.of_copy), bool(r.before)) for r in rows)
+    return [
+        Whereabouts(queue, TaskState(state), of_copy, asked_before, n)
+        for (queue, state, of_copy, asked_before), n in sorted(counts.items())
+    ]
 
 
 def purposes_of(tx: Transaction, sample_ids: Sequence[str]) -> dict[str, set[Purpose]]:

@@ -77,6 +77,19 @@ class HeldRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SameSize:
+    """A content whose copies its hash doesn't tell: an upload in parts, or as large as one of these.
+
+    `named`: it is that of a sample which was asked for.
+    """
+
+    uri: str
+    content_hash: str
+    size_bytes: int
+    named: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPart:
     """Frames, and which of their predictions may stand as labels of the training set.
 
@@ -154,6 +167,13 @@ class PredictionLog(Protocol):
 
     def twins(self, sample_ids: Sequence[str], limit: int) -> Sequence[str]:
         """Other samples with the content of one of `sample_ids`, sorted, `limit` at most."""
+
+    def same_size(self, sample_ids: Sequence[str], limit: int) -> Sequence[SameSize]:
+        """The contents that may be copies of those of `sample_ids` although their hashes differ.
+
+        The ETag of an upload in parts is no hash of its bytes. All contents of a size are given, those
+        of `sample_ids` too, where one at least was uploaded so; by size and uri, `limit` at most.
+        """
 
     def erase(self, sample_ids: Sequence[str], *, allowed: Callable[[], None]) -> None:
         """Take every row of `sample_ids` out, and leave nothing of them where the log lies.

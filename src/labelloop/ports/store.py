@@ -111,6 +111,12 @@ class Store(Protocol):
         None: it is there, with that content. InputChanged: it is, with another one.
         """
 
+    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
+        """The first 256 bytes of each object without Content-Encoding, or all of them; many at once.
+
+        None: they can't be told. What became of an object that is gone or denied, `losses` says.
+        """
+
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine."""
 

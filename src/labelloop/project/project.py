@@ -1,6 +1,6 @@
 """Project: one labelloop.toml, and what it names, each opened when it is first needed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,7 @@ class Project:
         *,
         clock: "Clock | None" = None,
         progress: "Progress" = silent,
+        warn: Callable[[str], None] = lambda _text: None,
         store: "Store | None" = None,
         log: "PredictionLog | None" = None,
         annotator: "Annotator | None" = None,
@@ -53,6 +54,7 @@ class Project:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.progress = progress
+        self._warn = warn
         self._store = store
         self._log = log
         self._annotator = annotator
@@ -68,17 +70,19 @@ class Project:
         *,
         clock: "Clock | None" = None,
         progress: "Progress" = silent,
+        warn: Callable[[str], None] = lambda _text: None,
         parse_conditions: bool = True,
     ) -> Self:
         """The project that the labelloop.toml at `path` describes.
 
-        `parse_conditions`: whether each `where` is checked now, or when `queues` are first needed.
+        `warn` is told what isn't wrong, and likely isn't meant. `parse_conditions`: whether each `where`
+        is checked now, or when `queues` are first needed.
 
         Raises:
             ConfigError: the file is missing, or holds what can't be used.
         """
         settings = load(Path(path), parse_conditions=parse_conditions)
-        return cls(settings, clock=clock, progress=progress)
+        return cls(settings, clock=clock, progress=progress, warn=warn)
 
     @cached_property
     def queues(self) -> "tuple[Queue, ...]":
@@ -123,7 +127,13 @@ class Project:
         ledger = self._open_ledger()
         if self._log is not None and ledger.identity() is None:
             ledger.create_identity(Identity(self._log.ledger_id, self._log.salt))
-        prepare(ledger, self.settings, log_identity=self.log_identity, now=self.clock.now())
+        prepare(
+            ledger,
+            self.settings,
+            log_identity=self.log_identity,
+            now=self.clock.now(),
+            warn=self._warn,
+        )
         return ledger
 
     @property

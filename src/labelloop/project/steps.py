@@ -158,6 +158,8 @@ def build(project: Project) -> "Build":
         progress=project.progress,
         with_texts=project.settings.input.kind == "text",
         release_after=project.settings.training.release_evaluation_after,
+        # nothing is opened before something is to be read
+        read=lambda uri, content_hash: project.store.read(uri, content_hash=content_hash),
     )
 
 

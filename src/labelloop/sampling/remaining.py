@@ -91,7 +91,7 @@ class Remaining:
         """
         eligible = self.eligible(matches)
         n_left = sum(c.n for c in eligible)
-        ordered = sorted(rows, key=lambda r: (self._stretched(r), r.line, r.sample_id))
+        ordered = self.in_order(rows)
         everything = budget is None or budget >= n_left
         drawn = ordered if everything else ordered[:budget]
         cut = None
@@ -105,6 +105,10 @@ class Remaining:
                 self._floors[span.predicted_class, span.risk_bin, span.pattern] = span.up_to + 1
         inclusion = len(drawn) / n_left if n_left else 0.0
         return Drawing(tuple(drawn), cut if drawn else None, inclusion, eligible)
+
+    def in_order(self, rows: Sequence[Candidate]) -> list[Candidate]:
+        """The rows in the order in which they are drawn."""
+        return sorted(rows, key=lambda r: (self._stretched(r), r.line, r.sample_id))
 
     def take(self, rows: Sequence[Candidate], cuts: Mapping[tuple[str, int], int]) -> None:
         """Take out `rows`: all rows of each (class, risk bin) up to its cut, inclusive.

@@ -8,20 +8,24 @@ from labelloop.settings.values import Section, open_to_all, when_complete
 
 
 def _named_or_off(name: str | bool) -> str | bool:
-    if name is True or name == "":
+    if name is True:
         raise ValueError("expected a column's name, or false where the table has none")
-    return name
+    return False if name in {"", "none"} else name
 
 
 OptionalColumn = Annotated[str | bool, AfterValidator(_named_or_off)]
-"""A column's name; False: the table has no such column, even if one is called like that."""
+"""A column's name; False: the table has no such column, even if one is called like that.
+
+People also try "" and "none" for that, which name no column that anybody has.
+"""
 
 
 class ColumnSettings(Section):
     """What the table calls its columns.
 
     `confidence`, `model`, `role`, `probabilities`, `flagged` and `corrected_class` may be missing,
-    unless you name them here. `role = false`: a column of that name means something else.
+    unless you name them here. `role = false`: a column of that name means something else; `""` and
+    `"none"` say the same.
     """
 
     sample_id: str = Field("sample_id", description="The sample's identity.")

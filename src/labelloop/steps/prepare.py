@@ -1,9 +1,11 @@
 """Before a verb writes: the ledger has an identity, is this project's, and holds what the settings say."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 
+from labelloop.core.answers import Answers
 from labelloop.errors import LedgerError
 from labelloop.ledger import Ledger, Transaction, classes, cursors, rejects
 from labelloop.ledger.database import Identity
@@ -18,10 +20,12 @@ def prepare(
     *,
     log_identity: Callable[[], Identity | None],
     now: datetime,
+    warn: Callable[[str], None],
 ) -> None:
     """Make `ledger` ready for a verb that writes.
 
     `log_identity` says which ledger the prediction log belongs to; it is asked of a new ledger only.
+    `warn` is told of classes that labels hold, and that the settings dropped or renamed.
 
     Raises:
         LedgerError: the ledger is new and the log isn't: the ledger was lost. Or it is another
@@ -33,7 +37,7 @@ def prepare(
             refuse_lost(of_log, settings.state.warehouse)
         ledger.create_identity()
     _keep_to_project(ledger, settings)
-    _declare_classes(ledger, settings, now)
+    _declare_classes(ledger, settings, now, warn)
     _move_rejects(ledger, settings)
 
 
@@ -93,12 +97,30 @@ def _roots(settings: Settings) -> list[str]:
     return [store.root_of(uri) for uri in (store.uri, *store.was)]
 
 
-def _declare_classes(ledger: Ledger, settings: Settings, now: datetime) -> None:
+def classes_dropped(dropped: Mapping[str, int], named: Answers) -> Iterator[tuple[str, str]]:
+    """What to say of each class that labels hold and the settings dropped or renamed; the remedy."""
+    for name, n in dropped.items():
+        near = get_close_matches(name, list(named.kinds), n=1, cutoff=0.6)
+        now = near[0] if near else "ITS NEW NAME"
+        labels = "1 label holds" if n == 1 else f"{n:,} labels hold"
+        says = f"{labels} the class {name!r}, which [project] no longer names: predictions of it are rejected"
+        remedy = (
+            f"if it was renamed, say so: [[class]] name = {now!r}, was = [{name!r}]; if it was dropped, "
+            "its labels stand as they are"
+        )
+        yield says, remedy
+
+
+def _declare_classes(
+    ledger: Ledger, settings: Settings, now: datetime, warn: Callable[[str], None]
+) -> None:
     """Take the settings' classes into the ledger, where they changed."""
     named = settings.answers()
     with ledger.read() as tx:
         if classes.declared(tx, named):
             return
+        for says, remedy in classes_dropped(classes.dropped(tx, named), named):
+            warn(f"{says}. {remedy[:1].upper()}{remedy[1:]}")
     with ledger.write_at_once() as tx:
         classes.declare(tx, named, now)
 

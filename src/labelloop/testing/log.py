@@ -1,5 +1,6 @@
 """A prediction log in memory."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -28,6 +29,7 @@ from labelloop.ports.log import (
     LoggedPrediction,
     LoggedSample,
     Rows,
+    SameSize,
     VisibleBatch,
     refuse_feedback,
 )
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SCAN_ROWS = 1_000
+_IN_PARTS = re.compile(".{32}-")
 _LABELS = (
     "sample_id",
     "uri",
@@ -208,6 +211,22 @@ class MemoryLog:
         contents = {p.content_hash for p in rows if p.sample_id in wanted} - {""}
         found = {p.sample_id for p in rows if p.content_hash in contents}
         return sorted(found - wanted)[:limit]
+
+    def same_size(self, sample_ids: Sequence[str], limit: int) -> Sequence[SameSize]:
+        """The contents that may be copies of those of `sample_ids` although their hashes differ."""
+        wanted = set(sample_ids)
+        rows = [p for _, p in self._predictions() if p.size_bytes and p.content_hash]
+        sizes = {p.size_bytes for p in rows if p.sample_id in wanted}
+        sizes &= {p.size_bytes for p in rows if _IN_PARTS.match(p.content_hash)}
+        named: dict[tuple[int, str, str], bool] = {}
+        for p in rows:
+            if p.size_bytes in sizes:
+                content = p.size_bytes, p.uri, p.content_hash
+                named[content] = named.get(content, False) or p.sample_id in wanted
+        return [
+            SameSize(uri=uri, content_hash=content_hash, size_bytes=size, named=is_named)
+            for (size, uri, content_hash), is_named in sorted(named.items())
+        ][:limit]
 
     def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""

@@ -9,6 +9,7 @@ from itertools import islice
 from urllib.parse import quote, unquote, urlsplit
 
 from labelloop.core.content_encoding import decoded
+from labelloop.core.image_kind import START_BYTES
 from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
 from labelloop.ports.store import BrowserView, StoredObject
 
@@ -25,6 +26,12 @@ class MemoryObject:
     tags: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     content_encoding: str = ""
+    etag: str = ""
+
+    @property
+    def content_hash(self) -> str:
+        """The ETag that was given, as to an upload in parts, or a hash of the bytes."""
+        return self.etag or _hash(self.body)
 
 
 class MemoryStore:
@@ -87,8 +94,12 @@ class MemoryStore:
         content_type: str = "image/png",
         content_encoding: str = "",
         last_modified: datetime | None = None,
+        etag: str = "",
     ) -> StoredObject:
-        """Put an object into the bucket of `uri`; returns it as a listing shows it."""
+        """Put an object into the bucket of `uri`; returns it as a listing shows it.
+
+        `etag`: what it has if it is uploaded in parts, in place of a hash of its bytes.
+        """
         uri = f"s3://{self._bucket}/{key}"
         self.objects_by_uri[uri] = MemoryObject(
             body=body,
@@ -97,6 +108,7 @@ class MemoryStore:
             tags=dict(tags or {}),
             metadata=dict(metadata or {}),
             content_encoding=content_encoding,
+            etag=etag,
         )
         return self._listed(uri)
 
@@ -220,6 +232,15 @@ class MemoryStore:
         """Of each uri and `content_hash`, what became of the object; None: it is as it was."""
         return [self._loss(uri, content_hash) for uri, content_hash in inputs]
 
+    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
+        """The first bytes of each object; None: it is gone, or can't be decoded."""
+        return [self._start(uri) for uri in uris]
+
+    def _start(self, uri: str) -> bytes | None:
+        held = self.objects_by_uri.get(uri)
+        body = None if held is None else decoded(held.body, held.content_encoding)
+        return None if body is None else body[:START_BYTES]
+
     def _loss(self, uri: str, content_hash: str) -> InputGone | None:
         self.before("losses", uri)
         try:
@@ -308,7 +329,7 @@ class MemoryStore:
         return StoredObject(
             sample_id=uri.removeprefix(f"s3://{_bucket(uri)}/"),
             uri=uri,
-            content_hash=_hash(held.body),
+            content_hash=held.content_hash,
             size_bytes=len(held.body),
             last_modified=held.last_modified,
         )
@@ -321,7 +342,7 @@ class MemoryStore:
             raise InputGone(f"there is no object {uri!r}") from None
 
     def _check_content(self, uri: str, held: MemoryObject, content_hash: str | None) -> None:
-        if content_hash and ":" not in content_hash and content_hash != _hash(held.body):
+        if content_hash and ":" not in content_hash and content_hash != held.content_hash:
             raise InputChanged.since_indexed(uri)
 
     def _check_bucket(self, uri: str) -> None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from labelloop.core.task import TaskState
-from labelloop.ledger import Transaction, batches, erasures, tasks
+from labelloop.ledger import Transaction, batches, clocks_ahead, erasures, tasks
 from labelloop.ledger.tasks import StateCount
+from labelloop.views.wording import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ def blocks(
         found += _of_sending(tx, n, now, drawn_at)
     if "index" not in running:
         found.append(_of_index(tx))
+    found += _of_clocks(tx, now)
     if "forget" not in running:
         found.append(_of_forget(tx))
     return tuple(block for block in found if block.n)
@@ -127,6 +129,19 @@ def _of_index(tx: Transaction) -> Block:
         says=f"{what} of predictions half-way into the log: index was interrupted",
         remedy="the next `labelloop index` finishes",
     )
+
+
+def _of_clocks(tx: Transaction, now: datetime) -> Iterator[Block]:
+    ahead = clocks_ahead.known(tx, now)
+    if ahead is not None:
+        yield Block(
+            kind="dated ahead",
+            n=ahead.n,
+            says=f"{counted(ahead.n, 'prediction')} dated in the future, up to {ahead.until:%d %b %Y %H:%M} "
+            "UTC: a clock of the application runs ahead",
+            remedy="set it right (NTP); local time needs its offset. They are labelled, and count in "
+            "`last 7 days` when their time comes",
+        )
 
 
 def _of_forget(tx: Transaction) -> Block:

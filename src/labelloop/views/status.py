@@ -13,6 +13,7 @@ from labelloop.ledger import Ledger, Transaction, annotations, batches, rejects,
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.ports.clock import Clock
 from labelloop.views.blocks import Block, blocks
+from labelloop.views.not_sent import NotSent, not_sent
 
 WITH_PEOPLE = (TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED)
 """The states in which a task waits for a person."""
@@ -95,6 +96,8 @@ class Status:
         the verbs that run now, and which process each
     blocks
         what stands in the way, and who can do what about it
+    not_sent
+        the queues that drew more in the newest round than they sent, and why
     """
 
     queues: tuple[QueueStatus, ...]
@@ -108,6 +111,7 @@ class Status:
     n_rejected_last_day: Mapping[str, int] = field(default_factory=dict)
     running: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[Block, ...] = ()
+    not_sent: tuple[NotSent, ...] = ()
 
 
 def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
@@ -122,6 +126,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         fresh = rejects.by_reason(tx, after=now - timedelta(days=1))
         indexed = bool(rejected_rows or batches.highest(tx))
         strays = _to_mend(tx)
+        fewer = not_sent(rounds.whereabouts(tx, latest.round)) if latest else ()
         blocked = blocks(
             tx,
             now=now,
@@ -156,6 +161,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         n_rejected_last_day={reason: n.least for reason, n in fresh.items()},
         running=running,
         blocks=blocked,
+        not_sent=fewer,
     )
 
 

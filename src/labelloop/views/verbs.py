@@ -56,9 +56,14 @@ def index_line(r: "Indexed") -> str:
         parts.append(f"{r.n_shadow:,} answers of shadow models")
     if r.n_set_aside_in_all:
         parts.append(f"{row_count(r.set_aside)} rejected ({row_count(r.set_aside_in_all)} in all)")
-    if r.n_pending:
-        waits = "not tagged yet" if r.n_listed else "not written to its end yet"
-        parts.append(f"{r.n_pending:,} {waits}")
+    if r.n_pending > r.n_unreadable_yet:
+        of_table = r.n_files is not None and not r.n_listed
+        waits = "not written to its end yet" if of_table else "not tagged yet"
+        parts.append(f"{r.n_pending - r.n_unreadable_yet:,} {waits}")
+    if r.n_unreadable_yet:
+        parts.append(f"{r.n_unreadable_yet:,} can't be read yet: empty, denied or half written")
+    if r.n_ahead:
+        parts.append(f"{r.n_ahead:,} dated in the future: a clock runs ahead")
     if r.n_feedback:
         parts.append(f"{r.n_feedback:,} new flags and corrections")
     return "; ".join(parts)
@@ -162,6 +167,10 @@ def build_line(r: "Built") -> str:
     if r.n_walled:
         whose = "its input is a copy" if r.n_walled == 1 else "their inputs are copies"
         lines.append(f"{counted(r.n_walled, 'label')} left out: {whose} of what evaluation drew")
+    if r.n_overwritten:
+        lines.append(
+            f"{counted(r.n_overwritten, 'label')} left out: another content stands where the input was"
+        )
     if r.training.version is not None or r.certificates:
         lines += r.guarantee.split("; ")
     return "\n".join(lines)

@@ -27,7 +27,7 @@ from labelloop.adapters.folder.files import (
 )
 from labelloop.adapters.folder.sidecars import MetadataLines, Unreadable, read_beside
 from labelloop.adapters.http.browser_view import view
-from labelloop.core.image_kind import MEDIA_TYPES, kind_of
+from labelloop.core.image_kind import MEDIA_TYPES, START_BYTES, kind_of
 from labelloop.errors import InputChanged, InputGone, InputTooLarge, StoreDenied, StoreUnavailable
 from labelloop.ports.store import BrowserView, StoredObject
 
@@ -145,6 +145,18 @@ class FolderStore:
         """Of each uri and SHA-256, what became of the file: each is read, several at once."""
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="folder-looking") as pool:
             return list(pool.map(self._loss, inputs))
+
+    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
+        """The first bytes of each file; None: it can't be opened."""
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="folder-looking") as pool:
+            return list(pool.map(self._start, uris))
+
+    def _start(self, uri: str) -> bytes | None:
+        try:
+            with open_inside(str(self._path(uri)), self._places) as file:
+                return file.read(START_BYTES)
+        except (OSError, Outside, StoreDenied):
+            return None
 
     def _loss(self, known: tuple[str, str]) -> InputGone | None:
         uri, content_hash = known

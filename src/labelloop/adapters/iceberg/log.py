@@ -40,6 +40,7 @@ from labelloop.ports.log import (
     LoggedPrediction,
     LoggedSample,
     Rows,
+    SameSize,
     VisibleBatch,
     refuse_feedback,
 )
@@ -299,6 +300,11 @@ class IcebergLog:
         """Other samples with the content of one of `sample_ids`, sorted, `limit` at most."""
         statement = partial(log_sql.twins, limit=limit)
         return [r["sample_id"] for r in self._rows_about(sample_ids, statement, "predictions")]
+
+    def same_size(self, sample_ids: Sequence[str], limit: int) -> Sequence[SameSize]:
+        """The contents that may be copies of those of `sample_ids` although their hashes differ."""
+        statement = partial(log_sql.same_size, limit=limit)
+        return [SameSize(**r) for r in self._rows_about(sample_ids, statement, "predictions")]
 
     def visible_after(self, batch: int) -> Sequence[VisibleBatch]:
         """The visible batches whose number is above `batch`, in their order."""

@@ -153,6 +153,24 @@ def twins(predictions: str, wanted: str, limit: int) -> str:
         ORDER BY sample_id LIMIT {int(limit)}"""
 
 
+IN_PARTS = "content_hash LIKE '" + "_" * 32 + "-%'"
+"""Whether a content hash is the ETag of an upload in parts: no hash of the bytes."""
+
+
+def same_size(predictions: str, wanted: str, limit: int) -> str:
+    """The contents of each size that one which `wanted` lists has, where any was uploaded in parts."""
+    listed = f"sample_id IN (SELECT sample_id FROM {wanted})"
+    return f"""
+        SELECT p.uri, p.content_hash, p.size_bytes, max(w.sample_id) IS NOT NULL AS named
+        FROM {predictions} p
+        LEFT JOIN (SELECT DISTINCT sample_id FROM {wanted}) w ON w.sample_id = p.sample_id
+        WHERE p.size_bytes > 0 AND p.content_hash <> ''
+          AND p.size_bytes IN (SELECT size_bytes FROM {predictions} WHERE {listed})
+          AND p.size_bytes IN (SELECT size_bytes FROM {predictions} WHERE {IN_PARTS})
+        GROUP BY p.uri, p.content_hash, p.size_bytes
+        ORDER BY p.size_bytes, p.uri, p.content_hash LIMIT {int(limit)}"""
+
+
 def samples(predictions: str, feedback: str, wanted: str) -> str:
     """Of the samples that `wanted` lists: serving prediction, other models, folded feedback."""
     listed = f"sample_id IN (SELECT sample_id FROM {wanted})"

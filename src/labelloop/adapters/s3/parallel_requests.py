@@ -7,7 +7,7 @@ retries and errors.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ LARGEST = 32 * 2**20
 
 LONGEST_WAIT_S = 1.0
 OK = 200
+PARTIAL = 206
+EMPTY = 416
+"""A range was asked for, and an empty object has none."""
 FORBIDDEN = 403
 FEW = 8
 """Objects that may be refused before all seem to be."""
@@ -36,11 +39,12 @@ DOTS = frozenset({".", ".."})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one request; `status` 0: none came, or not in time. A head stands in for the body."""
+    """The answer to one request; `status` 0: none came, or not in time. Of HEAD there is no body."""
 
     key: str
     status: int
     body: bytes
+    head: bytes
 
 
 class ParallelRequests:
@@ -68,7 +72,14 @@ class ParallelRequests:
         """The good answers to HEAD key, as `__call__` gives them."""
         return self(keys, "", head=True)
 
-    def __call__(self, keys: Iterable[str], query: str, *, head: bool = False) -> Iterator[Answer]:
+    def starts(self, keys: Iterable[str], n_bytes: int) -> Iterator[Answer]:
+        """The good answers to GET key for its first bytes; of an empty object there are none."""
+        for answer in self(keys, "", first=n_bytes):
+            yield replace(answer, body=b"") if answer.status == EMPTY else answer
+
+    def __call__(
+        self, keys: Iterable[str], query: str, *, head: bool = False, first: int = 0
+    ) -> Iterator[Answer]:
         """The good answers to GET key?query, as they come in; an empty key is the bucket itself.
 
         A key that isn't found gives none, nor does one with a segment of dots, nor one that is refused; the
@@ -84,11 +95,12 @@ class ParallelRequests:
         plain = (key for key in keys if DOTS.isdisjoint(key.split("/")))
         urls = ((key, f"{base}{quoted(key)}{query and '?'}{query}") for key in plain)
         multi = self._multi()
+        good = {OK, PARTIAL, EMPTY} if first else {OK}
         n_refused = 0
         try:
-            for answer in self._answers(multi, urls, head):
+            for answer in self._answers(multi, urls, head=head, first=first):
                 n_refused += answer.status == FORBIDDEN
-                if answer.status == OK:
+                if answer.status in good:
                     yield answer
                 elif answer.status not in {NOT_FOUND, FORBIDDEN} or n_refused > FEW:
                     break
@@ -98,26 +110,32 @@ class ParallelRequests:
         self._idle.append(multi)
 
     def _answers(
-        self, multi: "pycurl.CurlMulti", urls: Iterator[tuple[str, str]], head: bool
+        self,
+        multi: "pycurl.CurlMulti",
+        urls: Iterator[tuple[str, str]],
+        *,
+        head: bool,
+        first: int,
     ) -> Iterator[Answer]:
         import pycurl
 
-        running: dict[pycurl.Curl, tuple[str, BytesIO]] = {}
+        running: dict[pycurl.Curl, tuple[str, BytesIO, BytesIO]] = {}
 
         def ask(curl: "pycurl.Curl") -> bool:
             key, url = next(urls, ("", ""))
             if not url:
                 curl.close()
                 return False
-            body = BytesIO()
+            body, headers = BytesIO(), BytesIO()
             curl.setopt(pycurl.URL, url)
-            curl.setopt(pycurl.WRITEHEADER if head else pycurl.WRITEDATA, body)
-            running[curl] = key, body
+            curl.setopt(pycurl.WRITEDATA, body)
+            curl.setopt(pycurl.WRITEHEADER, headers)
+            running[curl] = key, body, headers
             multi.add_handle(curl)
             return True
 
         try:
-            while len(running) < self._connections and ask(self._handle(head)):
+            while len(running) < self._connections and ask(self._handle(head, first)):
                 pass
             while running:
                 multi.perform()
@@ -126,11 +144,11 @@ class ParallelRequests:
                     left, done, failed = multi.info_read()
                     ended = [*((c, True) for c in done), *((c, False) for c, *_ in failed)]
                     for curl, came in ended:
-                        key, body = running.pop(curl)
+                        key, body, headers = running.pop(curl)
                         status = curl.getinfo(pycurl.RESPONSE_CODE) if came else 0
                         multi.remove_handle(curl)
                         ask(curl)
-                        yield Answer(key, status, body.getvalue())
+                        yield Answer(key, status, body.getvalue(), headers.getvalue())
                 if running:
                     multi.select(LONGEST_WAIT_S)
         finally:
@@ -139,7 +157,7 @@ class ParallelRequests:
                     multi.remove_handle(curl)
                 curl.close()
 
-    def _handle(self, head: bool) -> "pycurl.Curl":
+    def _handle(self, head: bool, first: int) -> "pycurl.Curl":
         import pycurl
 
         curl = pycurl.Curl()
@@ -149,6 +167,8 @@ class ParallelRequests:
             curl.setopt(pycurl.NOBODY, 1)
         else:
             curl.setopt(pycurl.MAXFILESIZE, LARGEST)
+        if first:
+            curl.setopt(pycurl.RANGE, f"0-{first - 1}")
         found = self._session.get_credentials()
         if found is not None:  # else place_of said so
             held = found.get_frozen_credentials()

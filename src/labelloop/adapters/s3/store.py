@@ -19,11 +19,13 @@ from labelloop.adapters.s3 import listing, retention
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import ListedObject, entry_of, etag_of, tags_of
 from labelloop.adapters.s3.client import client_of, link_life, session_of
+from labelloop.adapters.s3.curl import headers_of
 from labelloop.adapters.s3.errors import Request, concerns_one, translated
 from labelloop.adapters.s3.links import LinkSigner, place_of
 from labelloop.adapters.s3.parallel_requests import FEW, ParallelRequests
 from labelloop.adapters.s3.retries import Retries
-from labelloop.core.content_encoding import decoded, lasting_encoding
+from labelloop.core.content_encoding import decoded, decoded_start, lasting_encoding
+from labelloop.core.image_kind import START_BYTES
 from labelloop.errors import (
     ArgumentError,
     ConfigError,
@@ -138,7 +140,7 @@ class S3Store:
         there: dict[str, ListedObject] = {}
         if len(keys) > FEW:
             for answer in self._parallel.heads(keys):
-                entry = entry_of(answer.key, answer.body)
+                entry = entry_of(answer.key, answer.head)
                 if entry is None:
                     break
                 there[answer.key] = entry
@@ -339,6 +341,17 @@ class S3Store:
 
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
             return list(pool.map(loss, inputs))
+
+    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
+        """The first bytes of each object; None: of another bucket, or no plain answer came."""
+        keys = {
+            key: uri for uri in uris for bucket, key in [split_uri(uri)] if bucket == self._bucket
+        }
+        found: dict[str, bytes | None] = {}
+        for answer in self._parallel.starts(keys, START_BYTES):
+            encoding = headers_of(answer.head).get("content-encoding", "")
+            found[keys[answer.key]] = decoded_start(answer.body[:START_BYTES], encoding)
+        return [found.get(uri) for uri in uris]
 
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine.

@@ -13,14 +13,25 @@ from typing import TYPE_CHECKING
 from labelloop.core.dataset import DESCRIPTION, MANIFEST, DatasetVersion, Row
 from labelloop.core.queue import Purpose
 from labelloop.core.round import FrameRange, Round
+from labelloop.core.sample import RejectReason
 from labelloop.errors import DatasetError
-from labelloop.ledger import Lease, Ledger, certificates, datasets, events, rounds
+from labelloop.ledger import (
+    Lease,
+    Ledger,
+    certificates,
+    cursors,
+    datasets,
+    events,
+    rejects,
+    rounds,
+)
 from labelloop.ledger.datasets import in_order
 from labelloop.measuring.certificates import CertificateState, Certified, certified
 from labelloop.measuring.guarantee_text import guarantee
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import LabelPart, PredictionLog
 from labelloop.steps.build import manifest_file
+from labelloop.steps.build.same_content import LISTED_AT_MOST, Read, compared, name_of
 from labelloop.steps.build.version_folder import clear, sync, write_description
 
 if TYPE_CHECKING:
@@ -55,6 +66,8 @@ class Built:
         labels of training queues that stay out: their inputs are byte-identical copies of evaluation's
     released
         rounds whose evaluation labels may train from now on
+    n_overwritten
+        labels of training queues that stay out: another content stands where their input was
     """
 
     evaluation: BuiltDataset
@@ -63,6 +76,7 @@ class Built:
     certificates: tuple[CertificateState, ...]
     n_walled: int
     released: tuple[int, ...] = ()
+    n_overwritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,7 @@ class _Sources:
     drawn: Sequence[str]
     walled: Sequence[str]
     n_walled: int
+    n_overwritten: int
     certificates: Sequence[CertificateState]
 
 
@@ -91,7 +106,9 @@ class Build:
         progress: Progress,
         with_texts: bool = False,
         release_after: timedelta | None = None,
+        read: Read | None = None,
     ) -> None:
+        """`read` gives the bytes of an input, where its hash doesn't tell whether it is a copy."""
         self._ledger = ledger
         self._log = log
         self._folder = folder
@@ -100,19 +117,28 @@ class Build:
         self._progress = progress
         self._with_texts = with_texts
         self._release_after = release_after
+        self._read = read
 
     def run(self) -> Built:
         """Release a new version of each dataset whose content changed."""
         with self._ledger.lease("build") as lease:
             released = self._release_rounds(lease)
-            sources = self._sources()
+            sources = self._sources(lease)
             states = sources.certificates
             self._keep(lease, states)
             evaluation = self._release(lease, "evaluation", self._evaluation(), {})
             described = self._described(states)
             training = self._release(lease, "training", self._training(sources), described)
         holds = guarantee(states, self._min_confidence)
-        return Built(evaluation, training, holds, tuple(states), sources.n_walled, tuple(released))
+        return Built(
+            evaluation,
+            training,
+            holds,
+            tuple(states),
+            sources.n_walled,
+            tuple(released),
+            sources.n_overwritten,
+        )
 
     def again(self, damaged: Sequence[DatasetVersion]) -> list[DatasetVersion]:
         """Write released versions anew, each in its place, whose content is what a build gives now.
@@ -122,8 +148,8 @@ class Build:
         Raises:
             DatasetError: they can't be written.
         """
-        with self._ledger.lease("build"):
-            sources = self._sources()
+        with self._ledger.lease("build") as lease:
+            sources = self._sources(lease)
             parts = {
                 "evaluation": (self._evaluation, {}),
                 "training": (
@@ -178,17 +204,39 @@ class Build:
         now = self._clock.now()
         with self._ledger.write(lease) as tx:
             made = rounds.release_before(tx, now - self._release_after)
+            certificates.leave_out(tx, made)
             what = "its evaluation labels may train, and judge no more"
             events.record(
                 tx, [events.Event(now, "build", "release", f"round {r}", what) for r in made]
             )
         return made
 
-    def _sources(self) -> _Sources:
+    def _same_content(self, lease: Lease) -> frozenset[str]:
+        """Content hashes of copies of evaluation inputs that aren't known by their hash."""
+        with self._ledger.read() as tx:
+            judging, _ = rounds.evaluation_samples(tx)
+        contents = self._log.same_size(sorted(judging), LISTED_AT_MOST)
+        if self._read is None or not contents:
+            return frozenset()
+        with self._ledger.read() as tx:
+            kept = {name: cursors.get(tx, _content(name)) for name in map(name_of, contents)}
+        result = compared(contents, {n: h for n, h in kept.items() if h is not None}, self._read)
+        if result.read:
+            with self._ledger.write(lease) as tx:
+                for name, value in result.read.items():
+                    cursors.put(tx, _content(name), value)
+        return result.walled
+
+    def _sources(self, lease: Lease) -> _Sources:
         """People's labels and parts of the log, without samples drawn for evaluation and their twins."""
+        same_content = self._same_content(lease)
         with self._ledger.read() as tx:
             judging, walled = rounds.evaluation_samples(tx)
-            trained = list(datasets.human_rows(tx, Purpose.TRAINING))
+            walled |= same_content
+            rows = list(datasets.human_rows(tx, Purpose.TRAINING))
+            # people saw a link to the object, so their answer may be about another content
+            overwritten = rejects.with_reason(tx, RejectReason.OVERWRITTEN)
+            trained = [row for row in rows if row.uri not in overwritten]
             # a released answer was given without seeing the prediction, so it goes before another
             released = {
                 row.sample_id: row
@@ -225,6 +273,7 @@ class Build:
             drawn=drawn,
             walled=sorted(walled),
             n_walled=len(usable) - len(human),
+            n_overwritten=len(rows) - len(trained),
             certificates=[c.state for c in found],
         )
 
@@ -358,6 +407,11 @@ class Build:
             n_certified=counts.certified,
             created_at=self._clock.now(),
         )
+
+
+def _content(name: str) -> str:
+    """The cursor that keeps the hash of a content's bytes."""
+    return f"content:{name}"
 
 
 def _describe(path: Path, version: DatasetVersion, also: Mapping[str, object]) -> None:

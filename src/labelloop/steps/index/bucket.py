@@ -24,7 +24,7 @@ from labelloop.core.sample import (
     Role,
 )
 from labelloop.core.tombstone import Tombstones
-from labelloop.ledger import Lease, Ledger, cursors, rejects, tombstones
+from labelloop.ledger import Lease, Ledger, clocks_ahead, cursors, rejects, tombstones
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import LoggedSample, PredictionLog
 from labelloop.ports.notifications import Notifications
@@ -63,6 +63,8 @@ class Indexed:
     `n_set_aside` rows at least were newly rejected, and `n_set_aside_in_all` are; the same with
     `_most`: at most, None where nobody can tell how many a file hides.
     `n_batches_restored` of the log were unknown to the ledger: it is an older copy.
+    `n_unreadable_yet` of the pending objects can't be read: they are empty, denied, or half written.
+    `n_ahead` new predictions are dated in the future, as by a clock that runs ahead.
     Without a table `n_files` is None. `n_shadow` predictions of shadow models were new in tags.
     `n_notified` objects were named by notifications, of which `n_unreadable` can't be read: then, and
     when it is time again, the store is listed too. Without notifications `n_notified` is None.
@@ -82,6 +84,8 @@ class Indexed:
     n_batches_restored: int = 0
     n_notified: int | None = None
     n_unreadable: int = 0
+    n_unreadable_yet: int = 0
+    n_ahead: int = 0
 
     @property
     def set_aside(self) -> RowRange:
@@ -111,6 +115,8 @@ class Indexed:
             n_batches_restored=self.n_batches_restored + later.n_batches_restored,
             n_notified=later.n_notified,
             n_unreadable=later.n_unreadable,
+            n_unreadable_yet=later.n_unreadable_yet,
+            n_ahead=self.n_ahead + later.n_ahead,
         )
 
 
@@ -123,6 +129,7 @@ class _Found:
     feedback: list[Feedback] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
+    n_unreadable_yet: int = 0
 
     @property
     def is_full(self) -> bool:
@@ -139,7 +146,9 @@ class _Counts:
     n_shadow: int = 0
     set_aside: RowRange = NO_ROWS
     n_pending: int = 0
+    n_unreadable_yet: int = 0
     n_feedback: int = 0
+    n_ahead: int = 0
     n_notified: int | None = None
     n_unreadable: int = 0
 
@@ -205,6 +214,8 @@ class Index:
             n_batches_restored=n_restored,
             n_notified=c.n_notified,
             n_unreadable=c.n_unreadable,
+            n_unreadable_yet=c.n_unreadable_yet,
+            n_ahead=c.n_ahead,
         )
 
     def _run(self, lease: Lease, list_store: bool) -> _Counts:
@@ -390,6 +401,7 @@ class Index:
             )
             if _is_pending(reading, stored, now):
                 n_pending += 1
+                found.n_unreadable_yet += _is_unreadable(reading)
             elif stored.sample_id in known:
                 self._note_known(known[stored.sample_id], stored, reading, found)
             else:
@@ -433,7 +445,9 @@ class Index:
         set_aside = aside.get(stored.uri)
         if set_aside is not None:
             return retry
-        return stored.sample_id not in known
+        before = known.get(stored.sample_id)
+        # a listing tells the content where it costs nothing
+        return before is None or bool(stored.content_hash and _is_overwritten(before, stored))
 
     def _note_new(
         self, stored: StoredObject, reading: Reading, found: _Found, *, mended: bool
@@ -455,14 +469,17 @@ class Index:
         if prediction is None:
             fault = reading.reject
             if fault is not None and fault.reason is not RejectReason.UNTAGGED:
-                value = f"{fault.reason}: {fault.value}"
-                found.rejects.append(
-                    Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=value)
-                )
+                found.rejects.append(_fault_of_known(stored, fault))
             return
-        changed = _change(before, stored, prediction) or _changed_shadow(before, reading)
+        overwritten = _is_overwritten(before, stored)
+        changed = (
+            f"content {stored.content_hash}, was {before.content_hash}"
+            if overwritten
+            else _change(before, prediction) or _changed_shadow(before, reading)
+        )
         if changed is not None:
-            found.rejects.append(Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=changed))
+            reason = RejectReason.OVERWRITTEN if overwritten else RejectReason.CHANGED
+            found.rejects.append(Reject(uri=stored.uri, reason=reason, value=changed))
         elif prediction.model != before.model and prediction.model not in before.repeated:
             found.predictions.append(_repeated(prediction))
         if changed is None:
@@ -484,6 +501,9 @@ class Index:
         counts.n_new += len(found.predictions)
         counts.n_shadow += len(found.shadows)
         counts.n_feedback += len(found.feedback)
+        counts.n_unreadable_yet += found.n_unreadable_yet
+        ahead = [p.predicted_at for p in found.predictions if p.predicted_at > now + due.AHEAD]
+        counts.n_ahead += len(ahead)
         predictions = [*found.predictions, *found.shadows]
         if any((predictions, found.feedback, found.rejects, found.mended)):
             counts.set_aside += write_batches(
@@ -495,8 +515,17 @@ class Index:
                 set_aside=found.rejects,
                 mended=found.mended,
                 now=now,
+                also=lambda tx: clocks_ahead.note(tx, ahead),
             )
         return _Found()
+
+
+def _fault_of_known(stored: StoredObject, fault: Reject) -> Reject:
+    """What can't be read of a sample whose prediction the log holds: it hides no row of a frame."""
+    if fault.reason is RejectReason.UNREADABLE:
+        return replace(fault, reason=RejectReason.UNREADABLE_NOW)
+    value = f"{fault.reason}: {fault.value}"
+    return Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=value)
 
 
 def _said_before(known: LoggedSample | None) -> frozenset[str]:
@@ -504,6 +533,10 @@ def _said_before(known: LoggedSample | None) -> frozenset[str]:
     if known is None:
         return frozenset()
     return frozenset({known.predicted_class, *known.shadows.values()}) - {NO_CLASS}
+
+
+def _is_unreadable(reading: Reading) -> bool:
+    return reading.reject is not None and reading.reject.reason is RejectReason.UNREADABLE
 
 
 def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
@@ -514,14 +547,21 @@ def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
     )
 
 
-def _change(before: LoggedSample, stored: StoredObject, prediction: Prediction) -> str | None:
+def _is_overwritten(before: LoggedSample, stored: StoredObject) -> bool:
+    """Whether another content stands there than was predicted; a table's own hashes tell nothing."""
+    return not _by_table(before) and stored.content_hash != before.content_hash
+
+
+def _by_table(before: LoggedSample) -> bool:
+    return before.content_hash.startswith((HASH_OF_TEXT, HASH_OF_URI))
+
+
+def _change(before: LoggedSample, prediction: Prediction) -> str | None:
     """What contradicts the log, in words; None where nothing does.
 
     A row of a table that came first may say the same to other digits: then the class decides.
     """
-    by_table = before.content_hash.startswith((HASH_OF_TEXT, HASH_OF_URI))
-    if not by_table and stored.content_hash != before.content_hash:
-        return f"content {stored.content_hash}, was {before.content_hash}"
+    by_table = _by_table(before)
     if prediction.model != before.model:
         return None
     if prediction.predicted_class != before.predicted_class:

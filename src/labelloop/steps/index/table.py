@@ -7,6 +7,10 @@ from datetime import datetime
 from difflib import get_close_matches
 from hashlib import sha256
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from labelloop.core.due import AHEAD
 from labelloop.core.row_range import NO_ROWS, RowRange
 from labelloop.core.sample import Reject, RejectReason
 from labelloop.core.tombstone import Tombstones
@@ -15,6 +19,7 @@ from labelloop.ledger import (
     Lease,
     Ledger,
     Transaction,
+    clocks_ahead,
     cursors,
     rejects,
     source_files,
@@ -56,6 +61,7 @@ class _Counts:
     new: int = 0
     set_aside: RowRange = NO_ROWS
     feedback: int = 0
+    ahead: int = 0
     rows: int = 0
 
 
@@ -163,6 +169,7 @@ class IndexTable:
             n_set_aside_in_all_most=in_all.most,
             n_files=len(wanted),
             n_rows=counts.rows,
+            n_ahead=counts.ahead,
         )
 
     def _digest(self) -> str:
@@ -328,7 +335,15 @@ class IndexTable:
                 with self._ledger.read() as tx:
                     mended += [u for u in rejects.of_file(tx, file.uri) if u not in rejected]
         counts.new += len(new.predictions)
+        moments = new.predictions.table.column("predicted_at")
+        ahead = moments.filter(pc.greater(moments, pa.scalar(now + AHEAD))).to_pylist()
+        counts.ahead += len(ahead)
         counts.feedback += len(new.feedback)
+
+        def note(tx: Transaction) -> None:
+            source_files.put(tx, ended, now)
+            clocks_ahead.note(tx, ahead)
+
         counts.set_aside += write_batches(
             self._ledger,
             self._log,
@@ -338,7 +353,7 @@ class IndexTable:
             set_aside=set_aside,
             mended=mended,
             now=now,
-            also=lambda tx: source_files.put(tx, ended, now),
+            also=note,
         )
 
 

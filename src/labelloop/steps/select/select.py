@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from labelloop.core import due
@@ -219,12 +220,15 @@ class Select:
                     plans.append(self._take_blind(queue, blind, number, draws))
                     continue
                 bit = conditions.index(queue.where) if queue.where is not None else None
-                drawing = _draw_framed(left, queue, traffic, bit)
+                drawing = _draw_framed(
+                    *(left, queue, traffic, bit),
+                    allowed=None if queue.blind else partial(self._not_evaluated, tx, draws=draws),
+                )
                 cells += [
                     _cell(queue, c, cut=drawing.cut, inclusion=drawing.inclusion)
                     for c in drawing.eligible
                 ]
-                plans.append(self._take_framed(tx, queue, drawing, number, draws))
+                plans.append(self._take_framed(queue, drawing, number, draws))
         return _Plan(
             risk=risk,
             frame=frame,
@@ -252,9 +256,9 @@ class Select:
         )
 
     def _take_framed(
-        self, tx: Transaction, queue: Queue, drawing: Drawing, number: int, draws: dict[str, Draw]
+        self, queue: Queue, drawing: Drawing, number: int, draws: dict[str, Draw]
     ) -> QueuePlan:
-        rows = drawing.rows if queue.blind else self._not_evaluated(tx, drawing.rows, draws)
+        rows = drawing.rows
         n_matching = _total(drawing.eligible)
         how = ", at random until a risk is learned" if queue.draw == "auto" else ""
         return self._take(
@@ -435,22 +439,48 @@ def _already_trained(
     return tuple(found)
 
 
-def _draw_framed(left: Remaining, queue: Queue, traffic: Framed, bit: int | None) -> Drawing:
-    """Draw the smallest places of the rows that match bit `bit` of the pattern; None: all rows match."""
+def _draw_framed(
+    left: Remaining,
+    queue: Queue,
+    traffic: Framed,
+    bit: int | None,
+    *,
+    allowed: Callable[[Sequence[Candidate]], Sequence[Candidate]] | None,
+) -> Drawing:
+    """Draw the smallest places of the rows that match bit `bit` of the pattern; None: all rows match.
+
+    `allowed`: those of some rows that the budget may be spent on; the others are passed by.
+    """
 
     def matches(pattern: int) -> bool:
         return bit is None or bool(pattern >> bit & 1)
 
     n_left = left.n(matches)
-    wanted = n_left if queue.budget is None else min(queue.budget, n_left)
+    budget = n_left if queue.budget is None else min(queue.budget, n_left)
     cut = likely_cut(queue.budget, n_left)
     rows: Sequence[Candidate] = ()
-    while wanted:
+    n_reached = 0
+    while budget:
         rows = traffic.rows(left.spans(matches, cut))
-        if len(rows) >= wanted or cut == LINE_END - 1:
+        n_reached = _reach(left.in_order(rows), budget, allowed)
+        if n_reached or cut == LINE_END - 1:
             break
         cut = min(2 * cut + 1, LINE_END - 1)
-    return left.draw(matches, rows, queue.budget)
+    drawing = left.draw(matches, rows, n_reached or None)
+    return drawing if allowed is None else replace(drawing, rows=tuple(allowed(drawing.rows)))
+
+
+def _reach(
+    ordered: Sequence[Candidate],
+    budget: int,
+    allowed: Callable[[Sequence[Candidate]], Sequence[Candidate]] | None,
+) -> int:
+    """How many of the first rows hold `budget` that are allowed; 0: all of them hold fewer."""
+    if allowed is None:
+        return budget if len(ordered) >= budget else 0
+    fit = {row.sample_id for row in allowed(ordered)}
+    places = [i for i, row in enumerate(ordered, start=1) if row.sample_id in fit]
+    return places[budget - 1] if len(places) >= budget else 0
 
 
 def _is_uneven(queue: Queue, risk: LearnedRisk | None) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import TypeVar
 
+from labelloop.core.image_kind import no_image
 from labelloop.core.queue import Queue
 from labelloop.core.task import Task, TaskState
 from labelloop.errors import InputGone, InputTooLarge
@@ -125,6 +126,13 @@ class Inputs:
             batch = [replace(each, content_hash="") for each in batch]
         if self._texts is not None:
             return self._texts.of(batch)
+        starts = self._store.starts([each.task.uri for each in batch])
+        odd = {
+            each.task.task_key: Unshowable(f"the input is no image: {what}")
+            for each, start in zip(batch, starts, strict=True)
+            if start is not None and (what := no_image(start))
+        }
+        batch = [each for each in batch if each.task.task_key not in odd]
         if self._shows_copies(queue):
             found: Iterable[InputResult] = _many(self._copy, batch)
         elif self._store.inline:
@@ -132,7 +140,8 @@ class Inputs:
         else:
             losses = self._store.losses([(each.task.uri, each.content_hash) for each in batch])
             found = [LINKED if loss is None else lost(loss) for loss in losses]
-        return {each.task.task_key: result for each, result in zip(batch, found, strict=True)}
+        shown = {each.task.task_key: result for each, result in zip(batch, found, strict=True)}
+        return {**odd, **shown}
 
     def note(
         self, batch: Sequence[SendableTask], results: Mapping[str, InputResult]
