@@ -148,14 +148,14 @@ class FolderStore:
 
     def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
         """The first bytes of each file; None: it can't be opened."""
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="folder-looking") as pool:
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="folder-looking") as pool:
             return list(pool.map(self._start, uris))
 
     def _start(self, uri: str) -> bytes | None:
         try:
             with open_inside(str(self._path(uri)), self._places) as file:
                 return file.read(START_BYTES)
-        except (OSError, Outside, StoreDenied):
+        except (OSError, OutsideFolder, StoreDenied):
             return None
 
     def _loss(self, known: tuple[str, str]) -> InputGone | None:
