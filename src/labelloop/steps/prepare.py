@@ -102,8 +102,10 @@ def classes_dropped(dropped: Mapping[str, int], named: Answers) -> Iterator[tupl
     for name, n in dropped.items():
         near = get_close_matches(name, list(named.kinds), n=1, cutoff=0.6)
         now = near[0] if near else "ITS NEW NAME"
-        labels = "1 label holds" if n == 1 else f"{n:,} labels hold"
-        says = f"{labels} the class {name!r}, which [project] no longer names: predictions of it are rejected"
+        held = f"1 label holds the class {name!r}"
+        if n > 1:
+            held = f"{n:,} labels hold the class {name!r}"
+        says = f"{held}, which [project] no longer names: predictions of it are rejected"
         remedy = (
             f"if it was renamed, say so: [[class]] name = {now!r}, was = [{name!r}]; if it was dropped, "
             "its labels stand as they are"
