@@ -122,6 +122,32 @@ class Loop:
         step = steps.select(self.project)
         return step.run(close_now=now, dry_run=dry_run, since=since, until=until)
 
+    def select_where_they_differ(
+        self,
+        *,
+        labels: int,
+        shadow: str | None = None,
+        candidate: Path | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        dry_run: bool = False,
+    ) -> "Selected":
+        """Draw an extra round for `compare`, where a candidate differs from the model that serves.
+
+        The candidate is a shadow model in the log, or a file as `compare` takes it.
+        """
+        from labelloop.steps.compare.candidate import from_file, in_log
+
+        rival = (
+            from_file(candidate, self.settings.project.classes, self.project.renamed())
+            if candidate
+            else in_log(shadow or "")
+        )
+        step = steps.select(self.project)
+        return step.draw_where_they_differ(
+            rival, labels=labels, since=since, until=until, dry_run=dry_run
+        )
+
     def send(self, *, refresh: bool = False) -> "Sent":
         """Send what is drawn to people. `refresh` renews every open task's image URL."""
         return steps.send(self.project).run(refresh_all=refresh)
@@ -220,7 +246,11 @@ class Loop:
         from labelloop.ledger import rounds
 
         with self.project.ledger.read() as tx:
-            periods = [(r.frame.since, r.frame.until) for r in rounds.every(tx) if r.extra]
+            periods = [
+                (r.frame.since, r.frame.until)
+                for r in rounds.every(tx)
+                if r.extra and r.rival is None
+            ]
         if (since or until) and (since, until) in periods:
             return None
         return self.select(now=now, since=since, until=until)
@@ -280,12 +310,14 @@ class Loop:
         trained_on: Sequence[tuple[str, int]] = (),
     ) -> "Compared":
         """A model whose answers stand in the log, against the model that serves."""
-        from labelloop.steps.compare.candidate import from_log
-        from labelloop.steps.compare.compare import compare, judges
+        from labelloop.steps.compare.candidate import from_log, in_log
+        from labelloop.steps.compare.compare import compare, drawn_for, judges
 
+        ledger = self.project.ledger
+        frames = [*judges(ledger), *drawn_for(ledger, in_log(model).digest)]
         return compare(
-            self.project.ledger,
-            from_log(self.project.log, model, judges(self.project.ledger)),
+            ledger,
+            from_log(self.project.log, model, frames),
             clock=self.project.clock,
             min_gain=min_gain,
             trained_on=trained_on,

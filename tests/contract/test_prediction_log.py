@@ -477,6 +477,40 @@ def test_a_long_scan_comes_in_batches(log: PredictionLog) -> None:
     assert all(batch.num_rows <= 50_000 for batch in log.scan(ALL, [], []))
 
 
+def test_what_a_shadow_model_said_stands_beside_what_was_served(log: PredictionLog) -> None:
+    shadow = {"role": Role.SHADOW, "model": "it's v2"}
+    append(log, 1, [prediction("early", line=4, predicted_class="dog", **shadow)])
+    append(
+        log,
+        2,
+        [
+            prediction("a", line=1),
+            prediction("b", line=2, confidence=None),
+            prediction("c", line=3),
+            prediction("early", line=4),
+            prediction("a", line=1, predicted_class="dog", **shadow),
+            prediction("b", line=2, role=Role.SHADOW, model="v3"),
+        ],
+    )
+    append(log, 3, [prediction("c", line=3, predicted_class="bird", **shadow)])
+    found = [
+        r
+        for b in log.beside(FrameRange(batch_to=3, batch_after=1), "it's v2")
+        for r in b.to_pylist()
+    ]
+    assert sorted((r["sample_id"], r["line"], r["predicted_class"], r["said"]) for r in found) == [
+        ("a", 1, "cat", "dog"),
+        ("c", 3, "cat", "bird"),
+        ("early", 4, "cat", "dog"),
+    ]
+    assert {r["confidence"] for r in found} == {0.75}
+    upto = [
+        r["sample_id"] for b in log.beside(FrameRange(batch_to=2), "it's v2") for r in b.to_pylist()
+    ]
+    assert sorted(upto) == ["a", "early"]
+    assert not [r for b in log.beside(ALL, "nobody") for r in b.to_pylist()]
+
+
 ODD_TEXTS = ["it's", 'a "b"', "<&>", "a/b\\c", "パン/ケーキ", "%_", "", " ", "a\nb", "🥐", "x=1/y"]
 
 

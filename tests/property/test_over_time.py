@@ -15,10 +15,12 @@ from labelloop.statistics import (
     Frame,
     RoundsSequence,
     Undefined,
+    Verdict,
     accuracy,
     compare,
     days_to_show,
     pooled,
+    where_they_differ,
     wilson,
 )
 from tests.frames import blind_frame, trend_of
@@ -190,6 +192,29 @@ def labelled(traffic: Population, line: np.ndarray, budget: int) -> Estimate:
     )
     assert isinstance(found, Estimate)
     return found
+
+
+def test_labels_where_two_models_differ_settle_a_small_gain_and_cover_it() -> None:
+    """A candidate mends 2% and breaks 0.5% of all traffic; both are wrong in two ways in 0.5%."""
+    rng = np.random.default_rng(11)
+    gained, lost, neither, n_both, n = 0.02, 0.005, 0.005, 8_000, 100
+    covered = passed = 0
+    for _ in range(RUNS):
+        kinds = rng.choice(4, n_both, p=[gained, lost, neither, 1 - gained - lost - neither])
+        differs = kinds[kinds < 3]
+        picked = rng.permutation(differs)[:n]
+        inclusion = np.full(n, n / differs.size)
+        frame = Frame.from_arrays(
+            np.full(differs.size, 0.1), np.full(differs.size, n / differs.size)
+        )
+        serving = BlindRound.checked(picked == 1, np.full(n, 0.1), inclusion, frame)
+        found = compare([serving], [picked == 0])
+        assert isinstance(found, Difference)
+        found = where_they_differ(found, n_differ=differs.size, n_both=n_both)
+        covered += found.low <= gained - lost <= found.high
+        passed += found.verdict() is Verdict.PASS
+    assert passed / RUNS >= 0.9
+    assert covered / RUNS >= least(0.95, RUNS)
 
 
 def test_a_difference_is_covered_and_a_model_trained_on_the_draws_is_undefined() -> None:

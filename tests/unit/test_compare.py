@@ -400,3 +400,104 @@ def test_a_forgotten_sample_judges_nobody(world: World, tmp_path: Path) -> None:
     assert compared.candidate.n == N - 1
     assert compared.candidate.value == pytest.approx(1)
     assert world.loop.write_judges(tmp_path / "judges.csv") == N - 1
+
+
+# --- a round drawn where the two differ -----------------------------------------------------------
+
+
+def differing(make_world: MakeWorld, *, says: dict[int, str] | None = None) -> World:
+    """400 samples that v1 calls cat; the shadow v2 says dog to every 20th of the first 300."""
+    world = make_world(ACCURACY)
+    for i in range(300):
+        said = "dog" if i % 20 == 0 else "cat"
+        world.traffic(1, predicted_class="cat", model="v1", **{"shadow:v2": said})
+    world.traffic(100, predicted_class="cat", model="v1")
+    world.loop.index()
+    return world
+
+
+def answer(world: World, says: Callable[[int], str]) -> None:
+    world.loop.send()
+    numbers = iter(range(1_000))
+    world.answer_all(lambda: says(next(numbers)))
+    world.loop.collect()
+
+
+def test_labels_go_where_a_shadow_model_differs(make_world: MakeWorld) -> None:
+    world = differing(make_world)
+    drawn = world.loop.select_where_they_differ(shadow="v2", labels=12)
+    assert (drawn.round, drawn.extra, drawn.n_frame) == (1, True, 15)
+    (plan,) = drawn.plans
+    assert (plan.n_matching, plan.n_drawn, plan.inclusion) == (15, 12, 12 / 15)
+    keys = sorted(d.sample_id for d in world.draws("accuracy"))
+    assert all((int(key[-9:-4]) - 1) % 20 == 0 for key in keys)
+    answer(world, lambda i: "dog" if i < 9 else "cat")
+
+    compared = world.loop.compare_shadow("v2", min_gain=0.005)
+    assert compared.drawn_for_it
+    assert isinstance(compared.difference, Difference)
+    # 15 of 300 differ; of these v2 is right in 9 of 12 and v1 in 3
+    assert compared.difference.value == pytest.approx(15 / 300 * (9 - 3) / 12, abs=0.001)
+    assert compared.difference.gained == pytest.approx(15 / 300 * 9 / 12, abs=0.001)
+    assert compared.difference.low < compared.difference.value < compared.difference.high
+    parts = [c.difference.value for c in compared.by_class if isinstance(c.difference, Difference)]
+    assert sum(parts) == pytest.approx(compared.difference.value)
+    assert isinstance(compared.serving, Undefined)  # such a round says nothing of an accuracy
+
+
+def test_such_a_round_is_in_no_accuracy_and_another_candidate_is_judged_by_others(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = differing(make_world)
+    world.loop.select_where_they_differ(shadow="v2", labels=15)
+    answer(world, lambda _: "dog")
+    measured = world.loop.measure()
+    assert (measured.rounds, measured.extra_rounds) == ((), ())
+    assert isinstance(measured.last_seven_days.estimate, Undefined)
+    assert world.loop.plan().accuracy is None or isinstance(
+        world.loop.plan().accuracy.estimate, Undefined
+    )
+    play(world, lambda _: "cat")
+    assert [r.name for r in world.loop.measure().rounds] == ["round 2"]
+    other = world.loop.compare(candidate(tmp_path / "c.parquet", labels(world)))
+    assert (other.rounds, other.drawn_for_it) == ((2,), False)
+    own = world.loop.compare_shadow("v2")
+    assert (own.rounds, own.drawn_for_it) == ((1,), True)
+    assert isinstance(own.serving, Estimate)
+
+
+def test_labels_go_where_a_file_differs(make_world: MakeWorld, tmp_path: Path) -> None:
+    world = differing(make_world)
+    keys = [f"class_01/{i:05d}.png" for i in range(1, 401)]
+    said = {key: "dog" if i % 4 == 0 else "cat" for i, key in enumerate(keys)}
+    file = candidate(tmp_path / "c.parquet", said)
+    drawn = world.loop.select_where_they_differ(candidate=file, labels=40)
+    assert (drawn.n_frame, drawn.plans[0].n_drawn) == (100, 40)
+    answer(world, lambda i: "dog" if i % 2 else "cat")
+    compared = world.loop.compare(file)
+    assert isinstance(compared.difference, Difference)
+    assert compared.difference.value == pytest.approx(0, abs=0.01)
+    assert compared.verdict is Verdict.NOT_YET
+
+
+def test_where_nothing_differs_no_round_is_drawn_and_no_answer_is_an_error(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    world = differing(make_world)
+    with pytest.raises(ArgumentError, match="v9 answered none") as caught:
+        world.loop.select_where_they_differ(shadow="v9", labels=10)
+    assert "--since" in caught.value.remedy
+    same = candidate(tmp_path / "c.parquet", {"class_01/00001.png": "cat"})
+    drawn = world.loop.select_where_they_differ(candidate=same, labels=10)
+    assert (drawn.round, drawn.n_frame) == (None, 0)
+    told = world.loop.select_where_they_differ(shadow="v2", labels=10, dry_run=True)
+    assert (told.round, told.plans[0].n_drawn) == (None, 10)
+    assert world.draws("accuracy") == []
+    with pytest.raises(ArgumentError, match="labels = 0"):
+        world.loop.select_where_they_differ(shadow="v2", labels=0)
+
+
+def test_without_a_blind_queue_no_candidate_is_judged(make_world: MakeWorld) -> None:
+    training = make_world(LOW)
+    with pytest.raises(ArgumentError, match="no queue has purpose 'evaluation'"):
+        training.loop.select_where_they_differ(shadow="v2", labels=10)

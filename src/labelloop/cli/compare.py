@@ -109,7 +109,9 @@ def _show(r: "Compared") -> None:
         click.echo(f"{'difference':<{width}} {gained(r.difference)}")
         rounds = f"{len(r.rounds)} round{'s' if len(r.rounds) != 1 else ''}"
         click.echo(
-            f"{r.difference.n:,} blind labels of {rounds}, read for fresh traffic of this kind"
+            f"{r.difference.n:,} blind labels of {rounds}"
+            f"{', drawn where the two differ' if r.drawn_for_it else ''}, read for fresh traffic of "
+            "this kind"
         )
         colour = {"PASS": "green", "FAIL": "red"}.get(str(r.verdict), "yellow")
         click.secho(f"{r.verdict}", fg=colour, bold=True, nl=False)

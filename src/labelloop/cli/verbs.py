@@ -126,6 +126,23 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
 @click.option(
     "--until", type=_Instant(), help="Draw an extra round: the first instant after the period."
 )
+@click.option(
+    "--shadow",
+    metavar="MODEL",
+    help="Draw an extra round for `compare`: samples that this shadow model answers differently.",
+)
+@click.option(
+    "--candidate",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The same, for a candidate whose answers to that traffic are in a file.",
+)
+@click.option(
+    "--labels",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many samples --shadow or --candidate draws.",
+)
 @with_config
 def select(
     config: Path,
@@ -134,10 +151,25 @@ def select(
     dry_run: bool,
     since: datetime | None,
     until: datetime | None,
+    shadow: str | None,
+    candidate: Path | None,
+    labels: int,
 ) -> None:
     """Draw a round: which samples people label, in which queue, with which probability."""
+    if shadow and candidate:
+        raise click.UsageError("name --shadow MODEL or --candidate FILE, not both")
     with opened(config, quiet=as_json) as loop:
-        selected = loop.select(now=now, dry_run=dry_run, since=since, until=until)
+        if shadow or candidate:
+            selected = loop.select_where_they_differ(
+                labels=labels,
+                shadow=shadow,
+                candidate=candidate,
+                since=since,
+                until=until,
+                dry_run=dry_run,
+            )
+        else:
+            selected = loop.select(now=now, dry_run=dry_run, since=since, until=until)
     if as_json:
         print_json("select", selected)
         return

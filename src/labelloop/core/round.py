@@ -93,8 +93,27 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """The candidate of a round that was drawn where its answers differ from those served.
+
+    name, digest
+        the file or the model in the log, and the hash that identifies it among candidates
+    n_both
+        how many samples of the period both models answered; of these `Round.n_frame` differ
+    """
+
+    name: str
+    digest: str
+    n_both: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """A round as it stands in the ledger. `extra` rounds are reported apart and never pooled."""
+    """A round as it stands in the ledger. `extra` rounds are reported apart and never pooled.
+
+    A round with a `rival` stands for the samples that the two models answer differently: it judges the
+    rival, and says nothing of an accuracy.
+    """
 
     round: int
     frame: FrameRange
@@ -103,3 +122,4 @@ class Round:
     snapshot: int | None
     created_at: datetime
     risk_version: int | None = None
+    rival: Rival | None = None

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose
-from labelloop.core.round import Cell, FrameRange, Round
+from labelloop.core.round import Cell, FrameRange, Rival, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
 from labelloop.ledger import classes, cursors, task_counts
@@ -72,6 +72,9 @@ def insert(tx: Transaction, made: Round, rules: Mapping[str, str], set_aside: Ro
             n_set_aside=set_aside.least,
             n_set_aside_most=set_aside.most,
             created_at=made.created_at,
+            rival=made.rival.name if made.rival else None,
+            rival_digest=made.rival.digest if made.rival else None,
+            n_both=made.rival.n_both if made.rival else None,
         )
     )
 
@@ -440,4 +443,5 @@ def _round(r: sa.Row[tuple[object, ...]]) -> Round:
         snapshot=r.snapshot,
         created_at=r.created_at,
         risk_version=r.risk_version,
+        rival=Rival(name=r.rival, digest=r.rival_digest, n_both=r.n_both) if r.rival else None,
     )

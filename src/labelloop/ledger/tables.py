@@ -123,6 +123,9 @@ rounds = sa.Table(
     sa.Column("n_set_aside", sa.BigInteger, nullable=False),
     sa.Column("n_set_aside_most", sa.BigInteger),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("rival", sa.Text),
+    sa.Column("rival_digest", sa.Text),
+    sa.Column("n_both", sa.BigInteger),
 )
 
 cells = sa.Table(

@@ -85,9 +85,18 @@ class BlindFrame:
 
 
 def blind_frames(
-    tx: Transaction, placed: Iterable[DrawWithLabel] | None = None
+    tx: Transaction,
+    placed: Iterable[DrawWithLabel] | None = None,
+    *,
+    of_rivals: bool = False,
 ) -> list[BlindFrame]:
-    """Every round with its blind draws, oldest first; `placed`: the draws, where they were read already."""
+    """Every round with its blind draws, oldest first.
+
+    placed
+        the draws, where they were read already
+    of_rivals
+        the rounds drawn where a candidate differs, which say nothing of an accuracy; else all others
+    """
     draws: dict[int, list[DrawWithLabel]] = {}
     for d in rounds.draws_with_labels(tx, Purpose.EVALUATION) if placed is None else placed:
         if d.purpose is Purpose.EVALUATION:
@@ -96,6 +105,7 @@ def blind_frames(
     return [
         _blind_frame(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()))
         for r in rounds.every(tx)
+        if (r.rival is not None) is of_rivals
     ]
 
 

@@ -75,6 +75,7 @@ class KeptResults:
                 else None,
             )
             for made in rounds.every(tx)
+            if made.rival is None  # it says nothing of an accuracy
         ]
         self._regular = [r for r in self.rounds if not r.round.extra]
         self._kept = kept

@@ -244,6 +244,12 @@ class PredictionLog(Protocol):
         each of `attributes`, named `attributes.NAME`. Null stands for what a row doesn't have.
         """
 
+    def beside(self, frame: FrameRange, model: str) -> "Iterator[pa.RecordBatch]":
+        """The frame's rows whose samples `model` predicted too without serving, in no order.
+
+        Columns: sample_id, line, predicted_class, confidence; and said, the class that `model` named.
+        """
+
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:

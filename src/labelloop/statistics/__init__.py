@@ -6,7 +6,7 @@ from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.certify import Certificate, Promise, certify
 from labelloop.statistics.certify_counts import CountsCertificate, ListCounts, certify_counts
 from labelloop.statistics.classes import ClassRow, ClassTable, by_class
-from labelloop.statistics.compare import Difference, Verdict, compare
+from labelloop.statistics.compare import Difference, Verdict, compare, where_they_differ
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
 from labelloop.statistics.drop import (
     Drop,
@@ -57,5 +57,6 @@ __all__ = [
     "pooled",
     "sudden_drop",
     "uniform_accuracy",
+    "where_they_differ",
     "wilson",
 ]

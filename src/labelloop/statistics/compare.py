@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from labelloop.core.arrays import Floats, check_level, same_length, scores, truths
 from labelloop.core.estimate import Undefined
@@ -146,6 +147,43 @@ def compare(
         gained=gained.value,
         lost=lost.value,
         method=f"paired on the same blind labels, fresh traffic{note}",
+    )
+
+
+def where_they_differ(found: Difference, *, n_differ: int, n_both: int) -> Difference:
+    """The difference over all traffic, from labels of only those samples that two models answer
+    differently.
+
+    found
+        the difference on these samples
+    n_differ, n_both
+        how many samples the models answer differently, of how many that both answered
+
+    Elsewhere both are right or both wrong, so it is `found` times the share that differs. The share
+    of fresh traffic is known up to its binomial variance, which is joined by the method of variance
+    estimates recovery.
+
+    Raises:
+        ArgumentError: counts that aren't 0 <= n_differ <= n_both, n_both above 0.
+    """
+    if not 0 <= n_differ <= n_both or n_both < 1:
+        raise ArgumentError(
+            f"n_differ = {n_differ}, n_both = {n_both}: expected 0 <= n_differ <= n_both, and a "
+            "sample that both answered",
+            remedy="count the samples of one period",
+        )
+    share_differing = n_differ / n_both
+    z = float(ndtri(0.5 + found.level / 2))
+    doubt = z * abs(found.value) * math.sqrt(share_differing * (1 - share_differing) / n_both)
+    value = share_differing * found.value
+    return replace(
+        found,
+        value=value,
+        low=max(-1.0, value - math.hypot(share_differing * (found.value - found.low), doubt)),
+        high=min(1.0, value + math.hypot(share_differing * (found.high - found.value), doubt)),
+        gained=share_differing * found.gained,
+        lost=share_differing * found.lost,
+        method=f"{found.method}, drawn where the two models differ",
     )
 
 

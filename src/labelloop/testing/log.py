@@ -364,6 +364,26 @@ class MemoryLog:
                 [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
             )
 
+    def beside(self, frame: FrameRange, model: str) -> "Iterator[pa.RecordBatch]":
+        """The frame's rows whose samples `model` predicted too without serving."""
+        import pyarrow as pa
+
+        said: dict[str, str] = {}
+        for batch, p in self._predictions():
+            if p.role is not Role.SERVING and p.model == model and batch <= frame.batch_to:
+                said.setdefault(p.sample_id, p.predicted_class)
+        both = [p for p in self._framed(frame) if p.sample_id in said]
+        yield pa.record_batch(
+            [
+                pa.array([p.sample_id for p in both], pa.string()),
+                pa.array([p.line for p in both], pa.int64()),
+                pa.array([p.predicted_class for p in both], pa.string()),
+                pa.array([_confidence(p) for p in both], pa.float64()),
+                pa.array([said[p.sample_id] for p in both], pa.string()),
+            ],
+            names=["sample_id", "line", "predicted_class", "confidence", "said"],
+        )
+
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:

@@ -384,6 +384,14 @@ class IcebergLog:
                 own = batch.schema.names[: batch.num_columns - len(attributes)]
                 yield batch.rename_columns([*own, *(f"attributes.{name}" for name in attributes)])
 
+    def beside(self, frame: FrameRange, model: str) -> "Iterator[pa.RecordBatch]":
+        """The frame's rows whose samples `model` predicted too without serving, in no order."""
+        with self._reading() as reading:
+            source = reading.source("predictions", frame)
+            # what a shadow says may come before or after what is served, in any batch
+            every = reading.source("predictions", FrameRange(batch_to=frame.batch_to))
+            yield from reading.batches(log_sql.beside(source, every, frame, model))
+
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:

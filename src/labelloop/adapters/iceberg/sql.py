@@ -105,6 +105,19 @@ def scan(
         FROM {source} WHERE {in_frame(frame)}"""
 
 
+def beside(source: str, every: str, frame: FrameRange, model: str) -> str:
+    """The frame's rows that a model predicted too without serving; the first of its answers counts."""
+    from sqlglot import exp
+
+    named = exp.Literal.string(model).sql("duckdb")
+    return f"""
+        SELECT s.sample_id, s.line, s.predicted_class, s.confidence, o.said
+        FROM (SELECT * FROM {source} WHERE {in_frame(frame)}) s
+        JOIN (SELECT sample_id, arg_min(predicted_class, batch) AS said FROM {every}
+              WHERE role <> '{Role.SERVING}' AND model = {named} GROUP BY sample_id) o
+        USING (sample_id)"""
+
+
 def rows_of(source: str, frame: FrameRange, conditions: Sequence[Where], wanted: str) -> str:
     """The frame's rows of the samples that `wanted` lists."""
     return f"""

@@ -282,7 +282,9 @@ class Build:
     ) -> Iterator[LabelPart]:
         """The frames without certified labels, if the settings name a minimum confidence."""
         covered = {number for c in found if c.part is not None for number in c.state.rounds}
-        frames = _merged([(r.frame, r.extra) for r in every if r.round not in covered])
+        frames = _merged(
+            [(r.frame, r.extra) for r in every if r.round not in covered and r.rival is None]
+        )
         if self._min_confidence is not None and frames:
             yield LabelPart(frames=tuple(frames), min_confidence=self._min_confidence)
 

@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
@@ -30,14 +30,15 @@ class Candidate:
         the hash that identifies it among candidates
     answers
         its class for each sample_id
-    must_answer_all
-        whether a labelled sample without an answer is a mistake; a model in the log may have begun late
+    in_log
+        whether it is a model in the log: it may have begun late, so that labelled samples have no
+        answer of it. In a file that is a mistake
     """
 
     name: str
     digest: str
     answers: Mapping[str, str]
-    must_answer_all: bool
+    in_log: bool
 
 
 def from_file(
@@ -79,7 +80,7 @@ def from_file(
     for sample_id in [s for s in answers if s.endswith("\r")]:
         answers.setdefault(sample_id.removesuffix("\r"), answers[sample_id])
     digest = sha256(path.read_bytes()).hexdigest()
-    return Candidate(name=str(path), digest=digest, answers=answers, must_answer_all=True)
+    return Candidate(name=str(path), digest=digest, answers=answers, in_log=False)
 
 
 def _table(path: Path) -> "pa.Table":
@@ -157,6 +158,12 @@ def _check_columns(path: Path, held: "pa.Schema", expected: str) -> None:
             )
 
 
+def in_log(model: str) -> Candidate:
+    """A model in the log, before any answer of it was read."""
+    digest = sha256(f"model in the log: {model}".encode()).hexdigest()
+    return Candidate(name=model, digest=digest, answers={}, in_log=True)
+
+
 def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Candidate:
     """The candidate whose answers are in the log beside those that were served.
 
@@ -187,5 +194,4 @@ def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Ca
             + (f"Models that answered some: {named}" if named else "No other model answered any")
             + "; see docs/how-to/compare.md for how a shadow model's answers get into the log",
         )
-    digest = sha256(f"model in the log: {model}".encode()).hexdigest()
-    return Candidate(name=model, digest=digest, answers=answers, must_answer_all=False)
+    return replace(in_log(model), answers=answers)

@@ -1,7 +1,7 @@
 """compare: is a candidate better than the model that serves, on the same blind labels?"""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.ports.clock import Clock
 from labelloop.statistics.accuracy import pooled
-from labelloop.statistics.compare import Difference, Verdict
+from labelloop.statistics.compare import Difference, Verdict, where_they_differ
 from labelloop.statistics.compare import compare as paired
 from labelloop.statistics.frame import BlindRound
 from labelloop.steps.build import manifest_file
@@ -50,6 +50,8 @@ class Compared:
 
     serving_model, rounds
         the model that served, and the rounds whose labels judge
+    drawn_for_it
+        whether these were drawn where the two models differ; the accuracies rest on regular rounds
     candidate_name
         the file, or the model in the log
     left_out
@@ -68,6 +70,7 @@ class Compared:
     serving_model: str
     candidate_name: str
     rounds: tuple[int, ...]
+    drawn_for_it: bool
     left_out: tuple[LeftOut, ...]
     serving: Estimate | Undefined
     candidate: Estimate | Undefined
@@ -97,10 +100,11 @@ def compare(
 ) -> Compared:
     """The candidate against the model that serves.
 
-    Judged by the regular rounds that the newest model served; of a model in the log, by those of
-    which it answered every labelled sample, as the others would stand for another traffic. `trained_on`
-    names the dataset versions (name, number) that the candidate learned from: with any of their samples,
-    or of byte-identical ones, among the judges there is no difference to tell, and the result says so.
+    Judged by the rounds that were drawn where the two differ, if there are any. Otherwise by the
+    regular rounds that the newest model served; of a model in the log, by those of which it answered
+    every labelled sample, as the others would stand for another traffic. `trained_on` names the dataset
+    versions (name, number) that the candidate learned from: with any of their samples, or of
+    byte-identical ones, among the judges there is no difference to tell, and the result says so.
 
     Raises:
         ArgumentError: the candidate lacks labelled samples, or serves itself.
@@ -110,37 +114,73 @@ def compare(
         raise ArgumentError(
             f"min_gain = {min_gain}: expected a number from -1 to 1", remedy="0.01: 1 point"
         )
-    answers = candidate.answers
-    frames, left_out = _judged_by(judges(ledger), candidate)
-    labelled = [d for f in frames for d in f.reached if d.label is not None]
-    serving = [f.blind_round() for f in frames]
-    scores = [[outcome(d.label, answers.get(d.sample_id)) for d in f.reached] for f in frames]
-    seen = _seen(ledger, frames, trained_on)
-    n_candidates = _record(ledger, candidate, frames, clock) if labelled else 1
-    difference = paired(serving, scores, level=level, trained_on=seen, n_candidates=n_candidates)
+    own = drawn_for(ledger, candidate.digest)
+    frames, left_out = _judged_by(judges(ledger), candidate, others=bool(own))
+    both = _Answered.of(frames, candidate)
+    judging = _Answered.of(own, candidate) if own else both
+    labelled = [d for f in judging.frames for d in f.reached if d.label is not None]
+    seen = _seen(ledger, judging.frames, trained_on)
+    n_candidates = _record(ledger, candidate, judging.frames, clock) if labelled else 1
+
+    def of_all_traffic(found: Difference | Undefined) -> Difference | Undefined:
+        rivals = [f.round.rival for f in own if f.round.rival]
+        if isinstance(found, Undefined) or not rivals:
+            return found
+        n_differ, n_both = sum(f.round.n_frame for f in own), sum(r.n_both for r in rivals)
+        return where_they_differ(found, n_differ=n_differ, n_both=n_both)
+
+    difference = of_all_traffic(
+        paired(
+            *(judging.serving, judging.scores),
+            level=level,
+            trained_on=seen,
+            n_candidates=n_candidates,
+        )
+    )
     settled = None if isinstance(difference, Undefined) else difference
+    by_class = _by_class(judging, level, n_candidates) if settled else ()
     return Compared(
-        serving_model=frames[-1].draws[-1].model if frames else "",
+        serving_model=judging.frames[-1].draws[-1].model if judging.frames else "",
         candidate_name=candidate.name,
-        rounds=tuple(f.round.round for f in frames),
+        rounds=tuple(f.round.round for f in judging.frames),
+        drawn_for_it=bool(own),
         left_out=left_out,
-        serving=pooled(serving, level=level, fresh=True),
-        candidate=_accuracy(serving, scores, level),
+        serving=pooled(both.serving, level=level, fresh=True),
+        candidate=_accuracy(both.serving, both.scores, level),
         difference=difference,
         min_gain=min_gain,
         verdict=settled.verdict(min_gain) if settled else None,
         more_labels=settled.labels_to_settle(min_gain) if settled else None,
-        by_class=_by_class(frames, serving, scores, level, n_candidates) if settled else (),
+        by_class=tuple(replace(c, difference=of_all_traffic(c.difference)) for c in by_class),
         n_candidates=n_candidates,
         trained_on=tuple(trained_on),
         unchecked=_unchecked(ledger, labelled, trained_on),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """Rounds with the outcomes of both models on the draws reached."""
+
+    frames: Sequence[BlindFrame]
+    serving: list[BlindRound]
+    scores: list[list[float]]
+
+    @classmethod
+    def of(cls, frames: Sequence[BlindFrame], candidate: Candidate) -> "_Answered":
+        said = candidate.answers
+        scores = [[outcome(d.label, said.get(d.sample_id)) for d in f.reached] for f in frames]
+        return cls(frames, [f.blind_round() for f in frames], scores)
+
+
 def _judged_by(
-    frames: Sequence[BlindFrame], candidate: Candidate
+    frames: Sequence[BlindFrame], candidate: Candidate, *, others: bool
 ) -> tuple[list[BlindFrame], tuple[LeftOut, ...]]:
-    """The rounds that judge, and the rounds left out because answers of the candidate are missing."""
+    """The rounds that judge, and the rounds left out because answers of the candidate are missing.
+
+    others
+        whether there are rounds that judge besides, so that none of these has to
+    """
     used: list[BlindFrame] = []
     left_out: list[LeftOut] = []
     absent: list[DrawWithLabel] = []
@@ -155,16 +195,16 @@ def _judged_by(
             )
         else:
             used.append(frame)
-    if absent and (candidate.must_answer_all or not used):
+    if absent and not others and (not candidate.in_log or not used):
         n_labelled = sum(d.label is not None for f in frames for d in f.reached)
         raise ArgumentError(
             f"{candidate.name} has no answer for {len(absent)} of the {n_labelled} labelled samples, "
             f"{absent[0].sample_id!r} among them",
-            remedy="`labelloop compare --write-samples FILE` lists them all; leaving some out would "
-            "judge another traffic"
-            if candidate.must_answer_all
-            else "a round judges only if the model answered all of its labelled samples; run it on the "
-            "samples that `labelloop compare --write-samples FILE` lists, and compare that file",
+            remedy="a round judges only if the model answered all of its labelled samples; run it on "
+            "the samples that `labelloop compare --write-samples FILE` lists, and compare that file"
+            if candidate.in_log
+            else "`labelloop compare --write-samples FILE` lists them all; leaving some out would "
+            "judge another traffic",
         )
     return used, tuple(left_out)
 
@@ -174,15 +214,32 @@ def judges(ledger: Ledger) -> list[BlindFrame]:
 
     Rounds that were released judge no more: models learn from them.
     """
+    return _of_newest_model(f for f in _unreleased(ledger) if not f.round.extra)
+
+
+def drawn_for(ledger: Ledger, digest: str) -> list[BlindFrame]:
+    """The rounds with answers that were drawn where this candidate differs from the serving model."""
+    return _of_newest_model(
+        f
+        for f in _unreleased(ledger, of_rivals=True)
+        if f.round.rival is not None and f.round.rival.digest == digest
+    )
+
+
+def _unreleased(ledger: Ledger, *, of_rivals: bool = False) -> list[BlindFrame]:
     with ledger.read() as tx:
         released = rounds.released(tx)
-        frames = [f for f in blind_frames(tx) if f.round.round not in released]
-    every = [_without_forgotten(f) for f in frames]
-    regular = [f for f in every if not f.round.extra and f.n_reached]
-    if not regular:
+        frames = [f for f in blind_frames(tx, of_rivals=of_rivals) if f.round.round not in released]
+    return [_without_forgotten(f) for f in frames]
+
+
+def _of_newest_model(frames: Iterable[BlindFrame]) -> list[BlindFrame]:
+    """Those with answers whose draws were all predicted by the model of the last draw."""
+    answered = [f for f in frames if f.n_reached]
+    if not answered:
         return []
-    model = regular[-1].draws[-1].model
-    return [f for f in regular if all(d.model == model for d in f.draws)]
+    model = answered[-1].draws[-1].model
+    return [f for f in answered if all(d.model == model for d in f.draws)]
 
 
 def _without_forgotten(frame: BlindFrame) -> BlindFrame:
@@ -220,14 +277,9 @@ def _accuracy(
     return pooled(own, level=level, fresh=True)
 
 
-def _by_class(
-    frames: Sequence[BlindFrame],
-    serving: Sequence[BlindRound],
-    scores: Sequence[Sequence[float]],
-    level: float,
-    n_candidates: int,
-) -> tuple[ClassGain, ...]:
+def _by_class(judging: _Answered, level: float, n_candidates: int) -> tuple[ClassGain, ...]:
     """The difference, split by what people say the sample is; the parts add up to the whole."""
+    frames, serving, scores = judging.frames, judging.serving, judging.scores
     gains = []
     for label in sorted({d.label for f in frames for d in f.reached if d.label is not None}):
         other = [np.array([d.label != label for d in f.reached]) for f in frames]

@@ -11,7 +11,7 @@ from labelloop.core.certificate import Terms
 from labelloop.core.draw import Draw
 from labelloop.core.line import LINE_END
 from labelloop.core.queue import Purpose, Queue
-from labelloop.core.round import Candidate, Cell, Count, FrameRange, Round
+from labelloop.core.round import Candidate, Cell, Count, FrameRange, Rival, Round
 from labelloop.core.sample import RISK_BINS, UNUSABLE
 from labelloop.core.token import task_key
 from labelloop.errors import ArgumentError, WhereError
@@ -23,7 +23,9 @@ from labelloop.ports.log import PredictionLog
 from labelloop.sampling.blind import UNEVEN, BlindDesign, BlindDraw
 from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
 from labelloop.steps.build import manifest_file
+from labelloop.steps.compare.candidate import Candidate as Model
 from labelloop.steps.purpose import refuse_changed_purpose
+from labelloop.steps.select.differing import differing
 from labelloop.steps.select.frame import Framed, framed
 from labelloop.steps.select.shared_tasks import with_shared_tasks
 
@@ -76,6 +78,7 @@ class _Plan:
     plans: tuple[QueuePlan, ...]
     rules: dict[str, str]
     risk: LearnedRisk | None
+    rival: Rival | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,97 @@ class Select:
             with self._ledger.write(lease) as tx:
                 self._write(tx, plan, selected)
             return selected
+
+    def draw_where_they_differ(
+        self,
+        candidate: Model,
+        *,
+        labels: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        dry_run: bool = False,
+    ) -> Selected:
+        """Draw an extra round of `labels` samples that a candidate and the serving model answer differently.
+
+        Of the period, by default as long as the first window up to now. Where both say the same, they
+        are right or wrong together, so a label there tells nothing of the difference.
+
+        Raises:
+            ArgumentError: no queue is blind, no label is asked for, or the candidate answered none of
+                the period's samples.
+        """
+        blind = next((q for q in self._queues if q.blind), None)
+        if blind is None:
+            raise ArgumentError(
+                "no queue has purpose 'evaluation': only blind answers judge a candidate",
+                remedy="add one to the settings",
+            )
+        if labels < 1:
+            raise ArgumentError(f"labels = {labels}: expected 1 or more", remedy="ask for 100")
+        queue = replace(blind, budget=labels, draw="uniform")
+        if dry_run:
+            with self._ledger.read() as tx:
+                selected, _ = self._plan_differing(tx, candidate, queue, since, until)
+            return replace(selected, round=None)
+        with self._ledger.lease("select") as lease:
+            with self._ledger.read() as tx:
+                selected, plan = self._plan_differing(tx, candidate, queue, since, until)
+            if plan.draws:
+                with self._ledger.write(lease) as tx:
+                    self._write(tx, plan, selected)
+            return selected
+
+    def _plan_differing(
+        self,
+        tx: Transaction,
+        candidate: Model,
+        queue: Queue,
+        since: datetime | None,
+        until: datetime | None,
+    ) -> tuple[Selected, _Plan]:
+        now = self._clock.now()
+        since = since or now - self._first_window
+        frame = FrameRange(batch_to=batches.newest(tx), since=since, until=until)
+        found = differing(self._log, frame, candidate, n_first=queue.budget or 0)
+        if not found.n_both:
+            raise ArgumentError(
+                f"{candidate.name} answered none of the samples that were predicted since "
+                f"{since:%Y-%m-%d %H:%M} UTC",
+                remedy="name an earlier --since, or let it answer that traffic first: "
+                "docs/how-to/compare.md says how",
+            )
+        number = rounds.next_number(tx)
+        rows = self._log.rows_of(frame, (), found.first)
+        inclusion = len(rows) / found.n if found.n else 1.0
+        draws: dict[str, Draw] = {}
+        told = self._take(
+            *(queue, rows, number, draws),
+            n_matching=found.n,
+            reason=f"{candidate.name} and the serving model differ: {len(rows)} of {found.n}",
+            chances=(inclusion, inclusion),
+        )
+        latest = rounds.latest(tx)
+        plan = _Plan(
+            risk=None,
+            frame=frame,
+            n_frame=found.n,
+            cells=tuple(_cell(queue, c, cut=None, inclusion=inclusion) for c in found.counts),
+            draws=with_shared_tasks(tx, draws.values(), {queue.name: queue.purpose}),
+            plans=(told,),
+            rules={queue.name: f"where {candidate.name} differs"},
+            rival=Rival(name=candidate.name, digest=candidate.digest, n_both=found.n_both),
+        )
+        selected = Selected(
+            round=number if rows else None,
+            extra=True,
+            plans=plan.plans,
+            n_frame=found.n,
+            n_skipped=0,
+            due_at=due.next_round_at(latest.created_at if latest else None, self._every) or now,
+            due=True,
+            already_trained=_already_trained(tx, plan, self._blind),
+        )
+        return selected, plan
 
     # --- which rows ---------------------------------------------------------------------------
 
@@ -402,6 +496,7 @@ class Select:
             n_frame=plan.n_frame,
             snapshot=self._log.snapshot(),
             created_at=now,
+            rival=plan.rival,
         )
         # what was rejected may belong to any time, so an extra round has to reckon with all of it
         since = None if selected.extra or latest is None else latest.created_at
