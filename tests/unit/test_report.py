@@ -15,10 +15,11 @@ import resvg_py
 from click.testing import CliRunner
 
 from labelloop.charts import over_time
+from labelloop.charts.axes import Scale, thinned
 from labelloop.charts.by_class import confusion as confusion_picture
 from labelloop.charts.picture import png
 from labelloop.charts.report import PICTURES, pictures
-from labelloop.charts.svg import Drawing
+from labelloop.charts.svg import Drawing, width_of
 from labelloop.charts.theme import DARK, LIGHT, css
 from labelloop.cli import files as cli
 from labelloop.cli.main import group
@@ -391,6 +392,32 @@ def test_it_prints_the_numbers(project: World) -> None:
     assert said.exit_code == 0
     for part in ("interval is", "Accuracy by round", "round 1", "unversioned", "low 4"):
         assert part in said.output, part
+
+
+def test_a_page_begins_with_what_matters_and_folds_the_rest(past: MakeHistory) -> None:
+    shown = page(past(3))
+    assert "<details open" not in shown
+    assert shown.count("<table>") == shown.count("<details><summary>")
+    unfolded = re.sub(r"<details.*?</details>", "", shown, flags=re.DOTALL)
+    assert "Accuracy by round</h2>" in unfolded
+    for title in ("What the training set consists of", "How to read this"):
+        assert title in shown
+        assert title not in unfolded
+
+
+def test_pictures_without_anything_to_show_share_one_section(past: MakeHistory) -> None:
+    shown = page(past(0))
+    assert shown.count("Nothing to show") == 1
+    assert "<dt>Accuracy by day</dt><dd>no round has been drawn yet.</dd>" in shown
+    assert 'id="accuracy-by-day"' not in shown
+
+
+def test_names_below_an_axis_have_room_however_uneven_they_stand() -> None:
+    names = {0: "1 Jan 1970", **{n: f"{n} Feb 2026" for n in range(5, 14)}, 17: "1 Jan 2106"}
+    scale = Scale(0, 17, 0, 600)
+    kept = sorted(thinned(names, scale))
+    assert {0, 17} <= set(kept)
+    assert min(scale(b) - scale(a) for a, b in pairwise(kept)) > width_of("1 Jan 2106")
 
 
 def test_json_holds_the_same(project: World) -> None:

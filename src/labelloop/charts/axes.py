@@ -90,12 +90,14 @@ def bottom_axis(
         yield words(middle, y + 36, title, text_anchor="middle", fill="var(--muted)")
 
 
-def thinned(names: Mapping[float, str], width: float) -> dict[float, str]:
-    """As many names as have room side by side; the last one is always among them."""
-    places = sorted(names)
-    widest = max((width_of(names[at]) for at in places), default=0) + 14
-    step = max(1, ceil(len(places) * widest / width))
-    return {at: names[at] for at in places[::-1][::step]}
+def thinned(names: Mapping[float, str], scale: Scale) -> dict[float, str]:
+    """As many names as have room side by side, from the last one on, which is always among them."""
+    room = max(map(width_of, names.values()), default=0) + 14
+    kept: dict[float, str] = {}
+    for at in sorted(names, reverse=True):
+        if not kept or scale(min(kept)) - scale(at) >= room:
+            kept[at] = names[at]
+    return kept
 
 
 def legend(

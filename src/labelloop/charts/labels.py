@@ -162,7 +162,7 @@ def _panel(bars: _Bars, top: float, *, title: str) -> tuple[list[Markup], float]
     totals = [sum(parts.values()) for parts in bars.parts]
     most = max(1, *totals)
     y = Scale(0, most, top_of_bars + _HEIGHT, top_of_bars)
-    names = thinned(dict(enumerate(bars.names)), x.end - x.start)
+    names = thinned(dict(enumerate(bars.names)), x)
     inside = [
         *squares,
         *left_axis(

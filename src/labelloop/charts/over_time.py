@@ -182,7 +182,7 @@ def _drawing(
     )
     y = Scale(low, high, _TOP + _HEIGHT, _TOP)
     below = y.start
-    names = thinned({p.at: p.name for p in places}, x.end - x.start)
+    names = thinned({p.at: p.name for p in places}, x)
     strip = below + (48 if unit == "round" else 30)
     inside = [
         *left_axis(

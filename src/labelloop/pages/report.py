@@ -17,11 +17,29 @@ from labelloop.views.wording import dated, percent, row_count, span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
-    """A picture, more words, and its numbers."""
+    """A picture, more words, and its numbers.
+
+    folded
+        only its title shows until the reader asks for more
+    timed
+        the picture's newest end is its right one
+    """
 
     picture: Picture
     says: str
     tables: list[Table]
+    folded: bool
+    timed: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show in it."""
+        return self.picture.drawing is None and not self.tables
+
+
+_FOLDED = {"labels-and-width", "training-set", "labels"}
+"""The pictures that say what labels cost and became, not how good the model is."""
+_TIMED = {"accuracy-by-day", "accuracy-by-round", "training-set", "labels"}
 
 
 def page(q: Quality) -> str:
@@ -29,6 +47,7 @@ def page(q: Quality) -> str:
     alarm = q.measured.trend.alarm
     said = "" if alarm is None else f"{fallen(alarm)} points."
     recent = q.measured.last_seven_days
+    sections = list(_sections(q))
     return render(
         "report.html",
         title=f"{q.project}: how good is the model?",
@@ -45,7 +64,12 @@ def page(q: Quality) -> str:
             ("rows rejected", row_count(recent.set_aside)),
             ("predictions they speak for", f"{recent.n_traffic:,}"),
         ),
-        sections=list(_sections(q)),
+        sections=[s for s in sections if not s.is_empty],
+        empty={
+            s.picture.title: s.picture.says.removeprefix("Nothing to show: ")
+            for s in sections
+            if s.is_empty
+        },
     )
 
 
@@ -66,9 +90,11 @@ def _sections(q: Quality) -> Iterator[_Section]:
     """A section a picture, with its numbers in tables."""
     beside = by_picture(q)
     for picture in pictures(q):
-        timed = picture.name == "accuracy-by-round"
+        by_round = picture.name == "accuracy-by-round"
         yield _Section(
             picture=picture,
-            says=" ".join(over_time(q.measured.trend, q.timezone)) if timed else "",
+            says=" ".join(over_time(q.measured.trend, q.timezone)) if by_round else "",
             tables=[table for table in beside[picture.name] if table.rows],
+            folded=picture.name in _FOLDED,
+            timed=picture.name in _TIMED,
         )
