@@ -240,7 +240,7 @@ def test_a_lost_ledger_is_no_fresh_start(project: Project) -> None:
         (project.folder / ".labelloop" / left).rename(project.folder / left)
     for file in project.folder.glob(".labelloop/ledger.db*"):
         file.unlink()
-    assert "made by another ledger" in failed(project, "run")
+    assert "another ledger created" in failed(project, "run")
 
 
 # --- Ctrl-C -------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_without_a_place_for_copies_only_blind_queues_are_refused(
     done = project.run("run")
     assert done.returncode == 1
     assert people.tasks(people.project(project.name, "low-confidence")["id"])
-    assert "queue 'accuracy' is blind, and store.blind_uri is not set" in done.stdout
+    assert "[store] blind_uri is not set, and the blind queue 'accuracy' needs it" in done.stdout
     assert 'add blind_uri = "s3://a-writable-bucket"' in done.stdout
     project.write(plain_classes)
     assert project.json("run")["sent"]["n_sent"] == 12

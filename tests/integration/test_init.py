@@ -45,7 +45,7 @@ def test_by_flags_it_writes_a_file_that_loads(fresh: Project) -> None:
     assert loaded.project.classes == sorted(CLASSES)
     again = fresh.run("init", *flags)
     assert (again.returncode, settings(fresh).read_text()) == (1, written)
-    assert "never overwritten" in again.stderr
+    assert "never overwrites" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_a_file_that_cannot_be_used_says_why(world: World, tmp_path: Path) -> No
     assert "can't be read" in refused(tmp_path / "text.parquet")
     pq.write_table(pa.table({"sample_id": ["a"]}), tmp_path / "bare.parquet")
     assert "has no column 'predicted_class'" in refused(tmp_path / "bare.parquet")
-    assert "none of the project's classes" in refused(
+    assert "isn't a class of the project" in refused(
         candidate(tmp_path / "class.parquet", {**truth, some: "wolf"})
     )
     few = {s: said for s, said in truth.items() if s != some}
@@ -229,7 +229,7 @@ def test_a_candidate_needs_no_confidence(world: World, tmp_path: Path) -> None:
         ('sample_id,predicted_class\n\'a","b\n', "can't be read"),
         ("sample_id,sample_id,predicted_class\na,a,cat\n", "two columns 'sample_id'"),
         ("sample_id,predicted_class,confidence\na,cat,high\n", "can't be read"),
-        ("sample_id,predicted_class\na,\n", "none of the project's classes"),
+        ("sample_id,predicted_class\na,\n", "isn't a class of the project"),
         ("sample_id,predicted_class\n,cat\n", "a row without a sample_id"),
     ],
 )

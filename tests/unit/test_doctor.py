@@ -487,7 +487,7 @@ def test_a_deleted_project_is_named(sent: World) -> None:
 def test_a_project_whose_marker_was_removed_is_not_called_gone(sent: World) -> None:
     sent.annotator.remove_marker(sent.project_ref("low"))
     [says] = drifts(sent)
-    assert "no longer holds the line" in says
+    assert "has lost the line" in says
 
 
 @pytest.mark.mistake("label-studio-moved")
@@ -495,7 +495,7 @@ def test_another_label_studio_is_named(sent: World) -> None:
     sent.loop.collect()
     sent.annotator = MemoryAnnotator(url="http://other", now=lambda: sent.clock.at)
     [says] = drifts(sent)
-    assert "they were last seen at http://annotator.invalid" in says
+    assert "labelloop last saw them at http://annotator.invalid" in says
 
 
 @pytest.mark.mistake("account-outside")

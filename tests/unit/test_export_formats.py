@@ -141,7 +141,7 @@ def test_formats_of_images_refuse_text_and_say_what_holds_it(
     exports: Exports, tmp_path: Path
 ) -> None:
     for to in ("imagefolder", "webdataset"):
-        with pytest.raises(DatasetError, match="holds text, and") as raised:
+        with pytest.raises(DatasetError, match="contains texts, and") as raised:
             exports.made.export(to, tmp_path / "out")
         assert "csv, jsonl or huggingface" in raised.value.remedy
     assert not (tmp_path / "out").exists()

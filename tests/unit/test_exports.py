@@ -131,10 +131,10 @@ def test_an_input_that_was_stored_compressed_is_exported_as_people_saw_it(
 
 def test_folders_of_names_and_of_numbers_arent_mixed(built: Released, tmp_path: Path) -> None:
     built.export("imagefolder", tmp_path / "out", folder_kind="numbers")
-    with pytest.raises(DatasetError, match="holds another export"):
+    with pytest.raises(DatasetError, match="already contains another export"):
         built.export("imagefolder", tmp_path / "out")
     built.classes = ["cat", "dog", ODD]
-    with pytest.raises(DatasetError, match="holds another export"):
+    with pytest.raises(DatasetError, match="already contains another export"):
         built.export("imagefolder", tmp_path / "out", folder_kind="numbers")
 
 
@@ -324,13 +324,15 @@ def test_two_versions_are_not_mixed_in_one_folder(built: Released, tmp_path: Pat
     target = tmp_path / "out"
     built.export("imagefolder", target)
     built.release(rows_of(built)[1:])
-    with pytest.raises(DatasetError, match="holds another export: training v2 as imagefolder"):
+    with pytest.raises(
+        DatasetError, match="already contains another export: training v2 as imagefolder"
+    ):
         built.export("imagefolder", target)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(built: Released, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("")
-    with pytest.raises(DatasetError, match="holds something else"):
+    with pytest.raises(DatasetError, match="aren't an export"):
         built.export("imagefolder", tmp_path)
 
 

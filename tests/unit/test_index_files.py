@@ -262,9 +262,9 @@ def log_ids(world: World, log: Log) -> set[str]:
     ("odd", "why"),
     [
         (good("x").append_column("sample_id", pa.array(["y"])), "2 columns are called 'sample_id'"),
-        (good("x", confidence=[[0.5]]), "'confidence' of the source holds list<"),
-        (good("x", flagged=[{"by": "ann"}]), "'flagged' of the source holds struct<"),
-        (good("x").set_column(2, "predicted_at", pa.array([17.5])), "nothing says what they count"),
+        (good("x", confidence=[[0.5]]), "'confidence' of the source has the type list<"),
+        (good("x", flagged=[{"by": "ann"}]), "'flagged' of the source has the type struct<"),
+        (good("x").set_column(2, "predicted_at", pa.array([17.5])), "no setting says their unit"),
     ],
 )
 def test_a_file_with_odd_columns_is_set_aside_by_name_and_the_others_are_read(

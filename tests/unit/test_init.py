@@ -303,7 +303,7 @@ def test_what_is_no_input_is_left_out_of_the_listing_and_in_the_file(here: Path)
 
 def test_the_settings_dont_lie_among_the_inputs(here: Path) -> None:
     done = init("--folder", "..")
-    assert "would lie among the inputs" in str(done.exception)
+    assert "would be inside the folder of the inputs" in str(done.exception)
     assert not (here / "labelloop.toml").exists()
 
 
@@ -386,7 +386,7 @@ def test_parquet_files_of_a_delta_table_are_taken_for_one(here: Path) -> None:
 def test_a_place_without_predictions_is_named(here: Path) -> None:
     photos(here.parent / "photos", beside=False)
     done = init("--folder", "../photos", "--source", "../photos")
-    assert "holds no file of Parquet, JSON lines or CSV" in str(done.exception)
+    assert "contains no Parquet, JSON lines or CSV file" in str(done.exception)
 
 
 def test_an_address_that_is_no_url_is_refused_before_a_file_is_written(

@@ -257,7 +257,7 @@ def test_a_project_whose_marker_was_removed_is_named_and_not_made_twice(sent: Wo
     sent.loop.index()
     sent.loop.select(now=True)
     for verb in (sent.loop.collect, sent.loop.send):
-        with pytest.raises(AnnotatorError, match=f"no longer holds the line '{marker}'") as caught:
+        with pytest.raises(AnnotatorError, match=f"has lost the line '{marker}'") as caught:
             verb()
         assert f"/projects/{project_ref}" in caught.value.remedy
     assert sent.annotator.calls.count("create_project") == 1
@@ -278,7 +278,7 @@ def test_another_label_studio_is_no_reason_to_send_everything_again(sent: World)
     for verb in (sent.loop.collect, sent.loop.send):
         with pytest.raises(AnnotatorError, match="is in the annotator at http://other") as caught:
             verb()
-        assert "last seen at http://annotator.invalid" in str(caught.value)
+        assert "last saw them at http://annotator.invalid" in str(caught.value)
     assert list(second.choices("p1")) == ["a", "b"]
     assert sent.states() == {S.SENT: 4}
     # it was a slip

@@ -62,7 +62,7 @@ def test_a_log_that_lacks_a_batch_is_left_as_it_is(lasting: LastingWorld) -> Non
     with lasting.loop.project.ledger.write_at_once() as tx:
         batches.adopt(tx, 90, "predictions", "somewhere", 5)
     before = lasting.files("log/*/data/*")
-    with pytest.raises(LogError, match="the ledger knows batch 90"):
+    with pytest.raises(LogError, match="the prediction log lacks batch 90"):
         lasting.loop.maintain()
     assert lasting.files("log/*/data/*") == before
 
@@ -70,7 +70,7 @@ def test_a_log_that_lacks_a_batch_is_left_as_it_is(lasting: LastingWorld) -> Non
 def test_it_waits_for_index_by_itself_and_leaves_it_to_the_next_in_a_run(world: World) -> None:
     with (
         world.loop.project.ledger.lease("index"),
-        pytest.raises(LeaseHeld, match="`index` is being run"),
+        pytest.raises(LeaseHeld, match="is running `index`"),
     ):
         world.loop.maintain()
     assert world.loop.maintain() == Upkeep()

@@ -19,10 +19,10 @@ def test_settings_of_another_project_are_refused_before_they_change_anything(wor
     world.loop.run()
     world.configure(head=BIRDS)
     with pytest.raises(
-        LedgerError, match=r"belongs to the project 'pets', which reads s3://prod"
+        LedgerError, match=r"belongs to the project 'pets' with the inputs s3://prod"
     ) as e:
         world.loop.run()
-    assert "of its own" in e.value.remedy
+    assert "its own folder" in e.value.remedy
     world.configure()
     with world.loop.project.ledger.read() as tx:
         assert classes.live(tx) == {"cat", "dog"}

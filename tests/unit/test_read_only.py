@@ -303,7 +303,7 @@ def test_an_older_ledger_is_left_as_it_is_with_the_remedy(folder: Path, tmp_path
     before = held(own)
     done = ran(own, "status")
     assert isinstance(done.exception, LedgerError)
-    assert "at version 0001" in str(done.exception)
+    assert "has version 0001" in str(done.exception)
     assert "`labelloop run`" in done.exception.remedy
     assert held(own) == before
 

@@ -128,7 +128,7 @@ def test_a_rebuild_that_failed_half_way_wrote_nothing(lasting: LastingWorld) -> 
 
 
 def test_a_ledger_that_is_there_is_not_rebuilt(lasting: LastingWorld) -> None:
-    with pytest.raises(LedgerError, match="only an empty ledger") as caught:
+    with pytest.raises(LedgerError, match="only into an empty place") as caught:
         lasting.loop.rebuild_ledger()
     assert "move its files away" in caught.value.remedy
     assert not lasting.loop.run().failures

@@ -55,7 +55,7 @@ def restore(world: World, moment: int) -> None:
         (1, 2, 2, None),
         (1, 1, 2, None),
         (2, 1, 2, "labelloop doctor --repair"),
-        (2, 1, 1, "later copy"),
+        (2, 1, 1, "newer backup"),
     ],
 )
 def test_ledger_catalog_and_batches_are_restored_to_different_days(
@@ -151,8 +151,8 @@ def test_a_log_that_was_restored_to_an_earlier_moment_is_refused(make_world: Mak
     world.loop.index()
     world.log._visible = earlier
     with pytest.raises(
-        LogError, match="knows batch 2, which the prediction log doesn't hold"
+        LogError, match="the prediction log lacks batch 2, which the ledger knows"
     ) as caught:
         world.restart().index()
-    assert "later copy" in caught.value.remedy
+    assert "newer backup" in caught.value.remedy
     assert len(world.tasks()) == 0

@@ -395,9 +395,11 @@ def test_a_queue_that_changes_its_purpose_is_refused_and_shows_nothing(drawn: Wo
     drawn.configure(swapped)
     drawn.traffic(10)
     drawn.loop.index()
-    with pytest.raises(ConfigError, match="'low' is for evaluation, and has tasks for training"):
+    with pytest.raises(
+        ConfigError, match="'low' has the purpose evaluation, but already has tasks for training"
+    ):
         drawn.loop.select(now=True)
-    with pytest.raises(ConfigError, match="its labelling project") as caught:
+    with pytest.raises(ConfigError, match="a labelling project has only one purpose") as caught:
         drawn.loop.send(refresh=True)
     assert "another name" in caught.value.remedy
     assert drawn.data("accuracy") == before
@@ -652,9 +654,9 @@ def test_a_new_ledger_beside_projects_of_another_is_refused(
     other.traffic(10)
     other.loop.index()
     other.loop.select()
-    with pytest.raises(LedgerError, match="made by another ledger") as caught:
+    with pytest.raises(LedgerError, match="another ledger created") as caught:
         other.loop.send()
-    assert "restore the ledger" in caught.value.remedy
+    assert "restore the old ledger" in caught.value.remedy
     assert len(drawn.annotator.projects()) == 2
 
 

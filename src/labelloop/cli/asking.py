@@ -65,7 +65,7 @@ class Asker:
             return self._address(question, flag)
         if not is_address(known.value):
             raise ArgumentError(
-                f"{what}: {known.value} is no URL: it begins with http:// or https://",
+                f"{what}: {known.value} isn't a URL: a URL begins with http:// or https://",
                 remedy=f"correct {flag if given else known.written[2:-1]}, and run this again",
             )
         return known
@@ -101,7 +101,9 @@ class Asker:
             return str(click.prompt(question, default=suggested, show_default=bool(suggested)))
         if suggested is not None:
             return suggested
-        raise ArgumentError(f"{question}: that can't be found out", remedy=f"say it with {flag}")
+        raise ArgumentError(
+            f"{question}: labelloop can't detect this by itself", remedy=f"give it with {flag}"
+        )
 
     def choice(
         self, question: str, among: Mapping[str, Collection[str]] | list[str], *, flag: str
@@ -112,7 +114,8 @@ class Asker:
             return names[0]
         if self.silent:
             raise ArgumentError(
-                f"{question}: there are {', '.join(names)}", remedy=f"say which with {flag}"
+                f"{question}: there are several: {', '.join(names)}",
+                remedy=f"choose one with {flag}",
             )
         for number, name in enumerate(names, start=1):
             held = sorted(among[name]) if isinstance(among, Mapping) else []

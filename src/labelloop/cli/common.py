@@ -138,5 +138,7 @@ def name_and_version(text: str) -> tuple[str, int | None]:
     name, at, number = text.partition("@")
     number = number.removeprefix("v")
     if at and not number.isdigit():
-        raise DatasetError(f"{text!r} names no version", remedy="write training or training@3")
+        raise DatasetError(
+            f"{text!r} isn't a dataset version", remedy="write training or training@3"
+        )
     return name, int(number) if at else None

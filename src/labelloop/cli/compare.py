@@ -93,7 +93,9 @@ def command(
 def _version(text: str) -> tuple[str, int]:
     name, number = name_and_version(text)
     if number is None:
-        raise DatasetError(f"{text!r} names no version", remedy=f"write {name}@3 for version 3")
+        raise DatasetError(
+            f"{text!r} isn't a dataset version", remedy=f"write {name}@3 for version 3"
+        )
     return name, number
 
 

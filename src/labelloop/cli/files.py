@@ -12,7 +12,7 @@ def need_png(command: str) -> None:
     if missing:
         raise ReportError(
             f"PNG files need packages that aren't installed: {', '.join(missing)}",
-            remedy=f"pip install 'labelloop[report]'; `labelloop {command} --html` needs none of them",
+            remedy=f"pip install 'labelloop[report]'; `labelloop {command} --html` works without them",
         )
 
 
@@ -27,5 +27,6 @@ def write_file(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as exc:
         raise ReportError(
-            f"{path} can't be written: {exc.strerror or exc}", remedy="name another place"
+            f"{path} can't be written: {exc.strerror or exc}",
+            remedy="choose another file or folder",
         ) from exc

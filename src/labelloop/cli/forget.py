@@ -52,13 +52,15 @@ def command(
     """
     names = [*samples, *(_lines(file.read(), file.name) if file else ())]
     if file is not None and not names:
-        raise ArgumentError(f"{file.name} names no sample", remedy="write a sample_id a line")
+        raise ArgumentError(
+            f"{file.name} contains no sample_id", remedy="write one sample_id on each line"
+        )
     with opened(config, quiet=as_json) as loop:
         if names and not dry_run and not yes:
             if as_json or not sys.stdin.isatty():
                 raise ArgumentError(
-                    "nobody can be asked whether to erase for good",
-                    remedy="look with --dry-run, then add --yes",
+                    "labelloop asks before it erases for good, and this isn't a terminal",
+                    remedy="check with --dry-run, then add --yes",
                 )
             _show(
                 loop.forget(names, unknown_too=unknown_too, dry_run=True),

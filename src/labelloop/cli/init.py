@@ -143,7 +143,8 @@ def _classes(asker: Asker, seen: "Proposal", given: tuple[str, ...]) -> list[str
     if len(found) < 2:
         raise ArgumentError(
             f"{'only one class is' if found else 'no classes are'} known, and a model has two at least",
-            remedy="name them, --class Bread --class Dessert, or the table of predictions, --source",
+            remedy="name the classes (--class Bread --class Dessert), or give the table of "
+            "predictions (--source)",
         )
     return found
 
@@ -167,11 +168,11 @@ def _label_studio(asker: Asker, given: str | None) -> tuple[SettingValue, Settin
 def _refuse_existing(config: Path) -> None:
     if config.exists():
         raise ArgumentError(
-            f"{config} exists, and is never overwritten",
-            remedy="move it away, or name another file: --config PATH",
+            f"{config} exists already, and `labelloop init` never overwrites a file",
+            remedy="move the file away, or name another one with --config PATH",
         )
     if not config.parent.is_dir():
-        raise ArgumentError(f"there is no folder {config.parent}", remedy="make it first")
+        raise ArgumentError(f"there is no folder {config.parent}", remedy="create the folder first")
 
 
 def _write(config: Path, text: str, to_export: list[str]) -> None:

@@ -53,8 +53,9 @@ def inputs(
     if folder is not None:
         if bucket is not None or endpoint_url is not None:
             raise ArgumentError(
-                "--folder stands in place of a bucket",
-                remedy="leave out --bucket and --endpoint-url, or --folder",
+                "--folder replaces a bucket, so it can't be given together with --bucket or "
+                "--endpoint-url",
+                remedy="leave out either --folder, or --bucket and --endpoint-url",
             )
         return _folder(folder, config)
     endpoint = _known(endpoint_url) if endpoint_url else asker.from_environment("endpoint")
@@ -157,8 +158,9 @@ def _folder(typed: str, config: Path) -> Place:
     at = path.resolve()
     if config.resolve().is_relative_to(at):
         raise ArgumentError(
-            f"{config} would lie among the inputs, and be taken for one",
-            remedy="run this in a folder of its own, and name that of the inputs",
+            f"{config} would be inside the folder of the inputs, and would be taken for an input",
+            remedy="run `labelloop init` in another folder, and give the folder of the inputs with "
+            "--folder",
         )
     return Place(settings={"uri": at.as_uri()}, written={"uri": from_config(typed, config)})
 

@@ -63,14 +63,15 @@ def _kind(place: Place, uri: str, given: str) -> str:
         return "delta"
     if counts["parquet"] and _holds_json(place, f"{uri.rstrip('/')}/metadata", ".metadata.json"):
         raise ArgumentError(
-            f"{given} is an Iceberg table, and those are read by way of their catalog",
+            f"{given} is an Iceberg table, which labelloop reads through its catalog",
             remedy="leave --source out, name the classes (--class Bread --class Dessert), and write "
             "catalog and table into [source]: docs/how-to/tables.md shows how",
         )
     if not counts[kind]:
         raise ArgumentError(
-            f"{given} holds no file of Parquet, JSON lines or CSV",
-            remedy="correct --source; docs/how-to/tables.md has the names that files may have, and Iceberg",
+            f"{given} contains no Parquet, JSON lines or CSV file",
+            remedy="correct --source; docs/how-to/tables.md lists the allowed file names, and shows "
+            "how to use Iceberg",
         )
     return kind
 
@@ -105,7 +106,8 @@ def _rows(place: Place, kind: str, uri: str) -> tuple["TableProposal", int, str]
         file, rows, n = first_rows(source)
     if not rows:
         raise ArgumentError(
-            f"{file} has no row that can be read", remedy="run this again when it has"
+            f"labelloop can't read any row of {file}",
+            remedy="correct the file, then run this again",
         )
     return propose_columns(rows), n, file
 

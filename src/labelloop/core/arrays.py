@@ -22,7 +22,7 @@ def scores(name: str, values: npt.ArrayLike) -> Floats:
         raise ArgumentError(
             f"{name}: expected a list of True and False, or of scores from 0 to 1, "
             f"got shape {given.shape} of {given.dtype}",
-            remedy="leave out what has no answer",
+            remedy="leave out samples without an answer",
         )
     return given.astype(np.float64)
 
@@ -33,7 +33,7 @@ def truths(name: str, values: npt.ArrayLike) -> Bools:
     if given.ndim != 1 or not np.isin(given, (0, 1)).all():
         raise ArgumentError(
             f"{name}: expected a list of True and False, got shape {given.shape} of {given.dtype}",
-            remedy="leave out what has no answer",
+            remedy="leave out samples without an answer",
         )
     return given.astype(bool)
 
@@ -61,7 +61,8 @@ def in_range(name: str, values: npt.ArrayLike, above: np.ufunc, shown: str) -> F
     given = unrounded(values)
     if given.ndim != 1:
         raise ArgumentError(
-            f"{name}: expected a list, got shape {given.shape}", remedy="pass one number a sample"
+            f"{name}: expected a list, got shape {given.shape}",
+            remedy="pass one number for each sample",
         )
     bad = ~(above(given, 0) & (given <= 1))
     if bad.any():

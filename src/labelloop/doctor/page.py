@@ -26,18 +26,19 @@ def write(subject: Subject) -> str:
     place = subject.settings.store.blind_uri
     if subject.store.inline:
         raise ArgumentError(
-            "images travel inside the tasks: whoever can open a task sees its image",
-            remedy="nothing to test",
+            "no test page is needed: the images are inside the tasks, so whoever can open a "
+            "task sees its image",
+            remedy="open any task in Label Studio",
         )
     if place is None:
         raise ArgumentError(
-            "there is no place for the page: [store] blind_uri is not set",
+            "[store] blind_uri is not set, so there is no bucket for the test page",
             remedy='add blind_uri = "s3://a-writable-bucket" to [store]',
         )
     if not subject.glimpse.objects:
         raise ArgumentError(
-            f"{subject.settings.store.uri} holds no image to show",
-            remedy="upload one, then run this again",
+            f"{subject.settings.store.uri} contains no image that the page could show",
+            remedy="upload an image, then run this again",
         )
     page, copy = uris(place)
     input_uri = subject.glimpse.objects[0].uri

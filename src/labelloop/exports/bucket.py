@@ -141,7 +141,8 @@ def _claim(store: Store, root: str, version: DatasetVersion, folders: Folders) -
         own["classes"] = _merged(root, _read_mark(store.read(mark)), own)
     elif next((page for page in store.below(root) if page), None):
         raise DatasetError(
-            f"{root} holds something else", remedy="give a --target that is empty, such as a prefix"
+            f"{root} contains objects that aren't an export",
+            remedy="choose an empty --target, such as a new prefix",
         )
     store.write(mark, json.dumps(own, ensure_ascii=False).encode(), "application/json")
 
@@ -163,15 +164,15 @@ def _merged(root: str, held: Mapping[str, object], own: Mapping[str, object]) ->
     if not same:
         what = f"{held.get('dataset')} as {held.get('format')}, folders by {held.get('folders')}"
         raise DatasetError(
-            f"{root} holds another export: {what}",
-            remedy="give another --target: exports aren't mixed",
+            f"{root} already contains another export: {what}",
+            remedy="choose another --target: labelloop doesn't mix exports",
         )
     for folder in before.keys() & now.keys():
         if before[folder] != now[folder]:
             raise DatasetError(
-                f"{root}/{folder} holds the class {before[folder]!r}, and would hold {now[folder]!r}: "
-                "[project] classes has another order now",
-                remedy="give another --target",
+                f"the order of [project] classes has changed: {root}/{folder} holds the class "
+                f"{before[folder]!r}, and would now hold {now[folder]!r}",
+                remedy="choose another --target",
             )
     return {**before, **now}
 

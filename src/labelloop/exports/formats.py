@@ -76,8 +76,8 @@ def export(
     has_text = "text" in manifest.schema(version).names
     if has_text and to in {"imagefolder", "webdataset"}:
         raise DatasetError(
-            f"{version.name} v{version.version} holds text, and {to} is a format of images",
-            remedy="export it as csv, jsonl or huggingface",
+            f"{version.name} v{version.version} contains texts, and {to} is a format for images",
+            remedy="export it with --to csv, jsonl or huggingface",
         )
     known = list(dict.fromkeys([*classes, *others]))
     known += sorted({x for v in versions for x in manifest.labels(v)} - {*known})
@@ -123,33 +123,33 @@ def place_of(
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)
     if isinstance(target, Path) or scheme is None or scheme[1].lower() == "file":
         if isinstance(target, Path) and scheme is not None:
-            raise DatasetError(f"{text} is no path", remedy="give an s3:// uri as text")
+            raise DatasetError(f"{text} isn't a path", remedy="give an s3:// uri as text")
         is_uri = scheme is not None
         return Path(unquote(text.removeprefix("file://")) if is_uri else text).resolve()
     if scheme[1].lower() != "s3" or not re.match(r"s3://[^/]", text):
         raise DatasetError(
-            f"an export can't be written to {text}",
-            remedy="give a folder, or s3://BUCKET/PREFIX on the server of the inputs; from a folder other "
-            "tools bring it further",
+            f"labelloop can't write an export to {text}",
+            remedy="choose a folder, or s3://BUCKET/PREFIX on the server of the inputs; other tools "
+            "can copy the folder elsewhere",
         )
     if to != "imagefolder":
         raise DatasetError(
-            f"{to} can't be written to a bucket: {text}",
-            remedy="export it to a folder and upload that, or take --to imagefolder, whose images the "
-            "server copies",
+            f"labelloop can't write {to} to a bucket: {text}",
+            remedy="export to a folder and upload it, or choose --to imagefolder",
         )
     if inputs[0].startswith("file:"):
         raise DatasetError(
-            f"{text} can't be written: the inputs lie in a folder, and only a server of S3 copies to it",
-            remedy="export to a folder, and upload that",
+            f"labelloop can't write to {text}, because the inputs are in a folder: only an S3 "
+            "server can copy its own objects there",
+            remedy="export to a folder, and upload it",
         )
     for place in (*inputs, *apart_from):
         own, other = f"{text.rstrip('/')}/", f"{place.rstrip('/')}/"
         if own.startswith(other) or other.startswith(own):
             raise DatasetError(
-                f"{text} and {place} lie in one another: copies with their tags would be taken for new "
-                "inputs, or be removed",
-                remedy="give another bucket, or a prefix that is not listed",
+                f"{text} and {place} overlap, so the exported copies would be taken for new inputs, "
+                "or be deleted",
+                remedy="choose another bucket, or a prefix outside of [store] uri and prefixes",
             )
     return text
 
@@ -158,7 +158,8 @@ def _check_splits(versions: Sequence[DatasetVersion], to: str) -> None:
     """Refuse versions that can't stand beside each other in one export."""
     if to != "huggingface":
         raise DatasetError(
-            f"{to} holds one version", remedy="export each by itself, or both --to huggingface"
+            f"an export {to} holds only one version",
+            remedy="export each version by itself, or use --to huggingface",
         )
     names = [v.name for v in versions]
     if len(set(names)) < len(names):
@@ -169,7 +170,7 @@ def _check_splits(versions: Sequence[DatasetVersion], to: str) -> None:
     if shared:
         a, b = (f"{v.name} v{v.version}" for v in versions)
         raise DatasetError(
-            f"{a} and {b} share samples, or byte-identical ones, {shared!r} among them: evaluated on "
-            "what it was trained on, a model looks better than it is",
-            remedy="run `labelloop build` and export the newest of both",
+            f"{a} and {b} share samples or byte-identical copies, such as {shared!r}: a model "
+            "looks better than it is if it is evaluated on its training samples",
+            remedy="run `labelloop build`, then export the newest version of both",
         )

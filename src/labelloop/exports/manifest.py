@@ -65,7 +65,7 @@ def check(version: DatasetVersion) -> None:
     for batch in batches(version, HASHED):
         found.update(batch)
     if found.hexdigest() != version.content_hash:
-        raise _damaged(version, Path(version.uri), "it was altered since its release")
+        raise _damaged(version, Path(version.uri), "it was changed after its release")
 
 
 def check_quickly(version: DatasetVersion) -> None:
@@ -289,6 +289,6 @@ def _rows(batch: "pa.RecordBatch") -> Iterator[Row]:
 def _damaged(version: DatasetVersion, path: Path, why: object) -> DatasetError:
     return DatasetError(
         f"{version.name} v{version.version} can't be read at {path}: {why}",
-        remedy="bring the folder back from a backup; `labelloop doctor --repair` writes it anew where the "
-        "ledger still holds its content",
+        remedy="run `labelloop doctor --repair`, which rewrites the version if the ledger still "
+        "has its content; else restore the folder from a backup",
     )

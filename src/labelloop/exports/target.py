@@ -68,8 +68,8 @@ def make_folder(path: Path) -> None:
     """
     if path.is_symlink():
         raise DatasetError(
-            f"{path} is a link to {path.readlink()}: an export writes below its target only",
-            remedy="remove the link, or give another --target",
+            f"{path} is a link to {path.readlink()}, and an export writes only inside its target",
+            remedy="remove the link, or choose another --target",
         )
     path.mkdir(exist_ok=True)
 
@@ -104,7 +104,7 @@ def claimed(
         except BlockingIOError as exc:
             raise DatasetError(
                 f"another export is writing to {target}",
-                remedy="wait for its end, or give another --target",
+                remedy="wait until it has ended, or choose another --target",
             ) from exc
         except OSError as exc:
             if exc.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
@@ -126,7 +126,8 @@ def _mark(target: Path, versions: Sequence[DatasetVersion], how: Mapping[str, ob
     if not mark.exists():
         if any(found.name != f".{MARK}.partial" for found in target.iterdir()):
             raise DatasetError(
-                f"{target} holds something else", remedy="give another --target, or an empty folder"
+                f"{target} contains files that aren't an export",
+                remedy="choose another --target, or an empty folder",
             )
         write_json(mark, own)
         return
@@ -138,14 +139,14 @@ def _mark(target: Path, versions: Sequence[DatasetVersion], how: Mapping[str, ob
         held, what = None, f"its {MARK} can't be read"
     if held != own and _numbers(held) == _numbers(own):
         raise DatasetError(
-            f"{target} holds {what} from before samples were taken out of it by `labelloop forget`: "
-            "their files are there still",
-            remedy="delete that folder, and export again",
+            f"{target} contains {what} from before `labelloop forget` erased samples of it, so "
+            "their files are still there",
+            remedy="delete the folder, and export again",
         )
     if held != own:
         raise DatasetError(
-            f"{target} holds another export: {what}",
-            remedy="give another --target, or delete that folder: exports aren't mixed",
+            f"{target} already contains another export: {what}",
+            remedy="choose another --target, or delete the folder: labelloop doesn't mix exports",
         )
 
 

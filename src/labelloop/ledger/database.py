@@ -156,8 +156,9 @@ class Ledger:
             return None
         if row.format != FORMAT:
             raise LedgerError(
-                f"the ledger has format {row.format}; this labelloop knows {FORMAT}",
-                remedy="run the labelloop that wrote it, or a newer one",
+                f"the ledger has format {row.format}, and this version of labelloop reads format "
+                f"{FORMAT}",
+                remedy="use the version of labelloop that wrote the ledger, or a newer one",
             )
         return Identity(row.ledger_id, bytes.fromhex(row.salt))
 
@@ -180,8 +181,10 @@ class Ledger:
         held = tx.execute(sa.select(t.meta.c.ledger_id)).scalar_one_or_none()
         if held is not None:
             raise LedgerError(
-                f"{self.place} holds ledger {held}: only an empty ledger can be rebuilt",
-                remedy="if it is damaged, move its files away first; else it isn't lost",
+                f"{self.place} contains ledger {held}, and labelloop rebuilds only into an empty "
+                "place",
+                remedy="if that ledger is damaged, move its files away first; if it isn't, you needn't "
+                "rebuild it",
             )
         _put_identity(tx, identity)
 
@@ -222,8 +225,8 @@ class Ledger:
             raw.close()
         if busy:
             raise LedgerError(
-                "another process kept reading the ledger, so what was deleted is still in its file",
-                remedy="run `labelloop forget` again, without naming anything: it finishes",
+                "another process kept reading the ledger, so the deleted rows are still in its file",
+                remedy="run `labelloop forget` again without a sample: it finishes the erasure",
             )
 
     def _scrub_postgresql(self) -> None:
@@ -297,8 +300,8 @@ class Ledger:
         ).scalar_one_or_none()
         if moved_to is not None:
             raise LedgerError(
-                f"this ledger was moved to {moved_to}; {self.place} is what is left of it",
-                remedy="name the new one in [state] ledger",
+                f"this ledger was moved to {moved_to}; {self.place} is the old copy",
+                remedy="set [state] ledger to the new place",
             )
 
     def _acquire(self, step: str, lease_s: float) -> Lease:
@@ -318,9 +321,9 @@ class Ledger:
             left = row.holder == own and row.token == self._left.get(step)
             if row.expires_at > now and not left and not holder.is_dead(row.holder):
                 raise LeaseHeld(
-                    f"`{step}` is being run by {holder.named(row.holder)}",
-                    remedy="wait until it ends; should it have died on another machine, its lease "
-                    f"runs out in {row.expires_at - now:.0f} s",
+                    f"{holder.named(row.holder)} is running `{step}`",
+                    remedy="wait until it ends; if it died on another machine, its lease expires in "
+                    f"{row.expires_at - now:.0f} s",
                 )
             lease = Lease(step, own, row.token + 1)
             tx.execute(
@@ -338,8 +341,9 @@ class Ledger:
         )
         if renewed.rowcount != 1:
             raise LeaseLost(
-                f"`{lease.step}` was taken over by another process while this one stood still",
-                remedy="nothing was lost: the other process carries on; run again when it has ended",
+                f"another process took over `{lease.step}`, because this process had paused for too "
+                "long",
+                remedy="nothing was lost: the other process continues; run again when it has ended",
             )
 
     def _beat(self, lease: Lease, lease_s: float, stop: threading.Event) -> None:
@@ -372,5 +376,5 @@ def _refuse_other_encodings(opened: sa.Engine) -> None:
     if encoding != "UTF8":
         raise LedgerError(
             f"the database {shown(opened.url)} has the encoding {encoding}, which can't hold every name",
-            remedy="make it with ENCODING 'UTF8' TEMPLATE template0",
+            remedy="create the database with ENCODING 'UTF8' TEMPLATE template0",
         )

@@ -63,7 +63,8 @@ def find(tx: Transaction, name: str, version: int | None) -> DatasetVersion:
         wanted = name if version is None else f"{name} v{version}"
         raise DatasetError(
             f"no dataset version {wanted!r}",
-            remedy=f"released are: {have}; `labelloop build` releases one when there are labels",
+            remedy=f"the released versions are: {have}; `labelloop build` releases one when there are "
+            "labels",
         )
     return found[-1]
 

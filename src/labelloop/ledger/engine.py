@@ -35,7 +35,7 @@ def database_url(url: str) -> sa.URL:
     if made.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
         return made.set(drivername="postgresql+psycopg")
     raise LedgerError(
-        f"state.ledger is a {made.drivername} URL; a ledger lies in SQLite or PostgreSQL",
+        f"state.ledger is a {made.drivername} URL, and labelloop supports SQLite and PostgreSQL",
         remedy=_REMEDY,
     )
 

@@ -33,8 +33,8 @@ def mend_indexes(url: str) -> Path | None:
     if said:
         raise LedgerError(
             f"the ledger {path} is damaged: {said}",
-            remedy="bring it back from a backup, as docs/explanation/reliability.md says; a copy of "
-            f"the file as it was is {copy}",
+            remedy=f"restore it from a backup, as docs/explanation/reliability.md says; {copy} is a "
+            "copy of the damaged file",
         )
     return copy
 
@@ -65,7 +65,7 @@ def _copied(path: Path) -> Path:
                 shutil.copyfile(own, f"{copy}{ending}")
     except OSError as exc:
         raise LedgerError(
-            f"{path} can't be copied before it is mended: {exc}",
-            remedy="make room beside it, or give this user the right to write there",
+            f"{path} can't be copied, and labelloop repairs it only after making a copy: {exc}",
+            remedy="free disk space in its folder, or give this user the right to write there",
         ) from exc
     return copy

@@ -39,7 +39,8 @@ def move(source: Ledger, target: Ledger, *, progress: Progress) -> list[Moved]:
     """
     if source.place == target.place:
         raise LedgerError(
-            f"the ledger lies in {source.place} already", remedy="name another, empty database"
+            f"the ledger is in {source.place} already",
+            remedy="choose another database that is empty",
         )
     with source.write_at_once() as reading:
         _refuse_running(reading)
@@ -64,7 +65,7 @@ def _copy(
             writing.execute(table.insert(), rows)
         except DataError as exc:
             raise LedgerError(
-                f"a row of {table.name} can't be stored there: {exc.orig}",
+                f"the new database refused a row of {table.name}: {exc.orig}",
                 remedy="nothing was moved; please report it with this message",
             ) from exc
         n_rows += len(rows)
@@ -78,7 +79,8 @@ def _copy(
         progress(f"{table.name} verified", n_read, total)
     if copied != Moved(table.name, n_read, _written(read_back)):
         raise LedgerError(
-            f"{table.name} isn't the same there: {n_rows} rows were copied, {n_read} read back",
+            f"the copy of {table.name} differs: {n_rows} rows were copied, and {n_read} were "
+            "read back",
             remedy="nothing was moved; please report it with this message",
         )
     return copied
@@ -120,7 +122,7 @@ def _refuse_running(tx: Transaction) -> None:
     for row in tx.execute(sa.select(t.leases).where(t.leases.c.expires_at > now)):
         if not holder.is_dead(row.holder):
             raise LeaseHeld(
-                f"`{row.step}` is being run by {holder.named(row.holder)}",
+                f"{holder.named(row.holder)} is running `{row.step}`",
                 remedy="stop what runs labelloop on a schedule, wait until it has ended, and try again",
             )
 
@@ -129,6 +131,6 @@ def _refuse_filled(tx: Transaction) -> None:
     for table in t.metadata.sorted_tables:
         if tx.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
             raise LedgerError(
-                f"there is a ledger already: its table {table.name} has rows",
-                remedy="name an empty database",
+                f"the database contains a ledger already: its table {table.name} has rows",
+                remedy="choose an empty database",
             )

@@ -14,7 +14,7 @@ _POSTGRESQL = {
     "25006": "PostgreSQL takes no writes there: name the primary in [state] ledger",
     "25P03": "this process stood still while it wrote, and was undone: run again",
     "42501": "give the user of [state] ledger every right on the ledger's tables",
-    "53100": "nothing was half written: make room on the server's disk, and run again",
+    "53100": "nothing was half written: free disk space on the server, and run again",
     "55P03": "another process wrote for a long time: run again when it has ended",
 }
 _DAMAGED = (
@@ -27,8 +27,8 @@ _SQLITE = {
     "end that, and run again",
     "SQLITE_CANTOPEN": "check [state] ledger: its folder must be there, and writable by this user",
     "SQLITE_CORRUPT": _DAMAGED,
-    "SQLITE_FULL": "nothing was half written: make room on that disk, and run again",
-    "SQLITE_IOERR": "nothing was half written: make room on that disk, see whether it is failing, and "
+    "SQLITE_FULL": "nothing was half written: free disk space there, and run again",
+    "SQLITE_IOERR": "nothing was half written: free disk space there, see whether it is failing, and "
     "run again",
     "SQLITE_NOTADB": _DAMAGED,
     "SQLITE_READONLY": "nothing was written: give this user the right to write the file and its folder",
@@ -70,7 +70,7 @@ def unopened(exc: Exception, url: sa.URL) -> LedgerError:
     return LedgerError(
         f"the ledger {shown(url)} can't be opened: {getattr(exc, 'orig', None) or exc}",
         remedy=_remedy(exc)
-        or "check [state] ledger: the folder must be writable, the server reachable",
+        or "check [state] ledger: a folder must be writable, and a server must be reachable",
     )
 
 

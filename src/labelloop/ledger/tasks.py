@@ -59,7 +59,7 @@ def move(
         if to not in MOVES[task.state]:
             raise LedgerError(
                 f"task {task.task_key} can't go from {task.state} to {to}",
-                remedy="this is a fault of labelloop: please report it with this message",
+                remedy="this is a bug in labelloop: please report it with this message",
             )
     values: dict[str, object] = {"state": to.value}
     if to is TaskState.RESOLVED:
@@ -77,8 +77,8 @@ def move(
             )
             if changed.rowcount != len(chunk):
                 raise LedgerError(
-                    f"{len(chunk) - changed.rowcount} tasks are no longer {state}: another step "
-                    "moved them meanwhile",
+                    f"{len(chunk) - changed.rowcount} tasks are no longer {state}, because another step "
+                    "changed them",
                     remedy="nothing was written; run again",
                 )
     task_counts.count_moved(tx, moved, to)

@@ -122,14 +122,15 @@ def listener(own: StoreSettings, *, host: str, port: int, clock: "Clock") -> "No
         raise ConfigError(
             "[store] notifications "
             + ("is not set" if folder is None else f"= {str(folder)!r} is a file"),
-            remedy='name a folder, such as notifications = ".labelloop/notifications"',
+            remedy='set it to a folder, such as notifications = ".labelloop/notifications"',
         )
     try:
         return NotificationListener(folder, host=host, port=port, now=clock.now)
     except OSError as exc:
         raise ConfigError(
             f"can't listen at {host}:{port} and write to {folder}: {exc.strerror}",
-            remedy="see that the folder can be written, and give another --port where that one is taken",
+            remedy="check that this user may write to the folder; if the port is in use, choose "
+            "another --port",
         ) from exc
 
 

@@ -184,7 +184,7 @@ class Project:
         if source is None or source.identity() is None:
             raise LedgerError(
                 "there is no ledger to move yet",
-                remedy="write the new place into [state] ledger: the first run makes it there",
+                remedy="set [state] ledger to the new place: the first run creates the ledger there",
             )
         return source
 
@@ -201,9 +201,9 @@ class Project:
         found = self.log_identity()
         if found is None:
             raise LedgerError(
-                f"there is no prediction log at {self.settings.state.warehouse} whose ledger could be "
-                "rebuilt: its identity and its salt stand there, and nowhere else",
-                remedy="bring back the log with its catalog ([state] warehouse, catalog) first",
+                f"there is no prediction log at {self.settings.state.warehouse}, and only the log "
+                "has the id and the salt that the ledger needs",
+                remedy="first restore the prediction log and its catalog ([state] warehouse and catalog)",
             )
         ledger = self._open_ledger()
         return ledger, self._log or self._keep(adapters.log(self.settings, found))

@@ -121,7 +121,7 @@ def is_text(kind: Any) -> bool:
 def unfit(name: str, column: Any, expected: str) -> ConfigError:
     """The error of a column whose type can't mean what it is said to mean."""
     return ConfigError(
-        f"the column {name!r} of the source holds {column.type}; expected were {expected}",
-        remedy="name another column in [source.columns], or convert it where it is written; where it "
-        "means something else, say so there: `role = false`, for example",
+        f"the column {name!r} of the source has the type {column.type}; expected: {expected}",
+        remedy="choose another column in [source.columns], or write the column with that type; if "
+        "it means something else, turn it off there, for example `role = false`",
     )

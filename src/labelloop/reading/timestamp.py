@@ -111,7 +111,8 @@ def _since_1970(counted: Any, unit: str) -> Values:
 
 def _without_unit(name: str) -> ConfigError:
     return ConfigError(
-        f'[source.columns] predicted_at = "{name}" holds numbers, and nothing says what they count',
+        f'[source.columns] predicted_at = "{name}" contains numbers, and no setting says '
+        "their unit",
         remedy='set predicted_at_unit = "seconds", "milliseconds", "microseconds" or '
         '"nanoseconds" in [source]',
     )

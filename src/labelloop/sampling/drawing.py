@@ -162,7 +162,9 @@ def _probabilities(
             remedy="pass one probability a sample",
         )
     if n_uniform < 0:
-        raise ArgumentError(f"n_uniform = {n_uniform}: expected 0 or more", remedy="0: none")
+        raise ArgumentError(
+            f"n_uniform = {n_uniform}: expected 0 or more", remedy="write 0 for none"
+        )
     # a little below the uniform share is rounding; more means that it belongs to another draw
     least = min(1.0, n_uniform / total) * (1 - 1e-9) if total else 0.0
     bad = ~((given > 0) & (given <= 1) & (given >= least))

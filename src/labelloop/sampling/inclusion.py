@@ -56,7 +56,7 @@ def bin_inclusion(counts: npt.ArrayLike, *, budget: int, n_uniform: int) -> Floa
     wanted, alike = operator.index(budget), operator.index(n_uniform)
     if not 0 <= alike <= wanted:
         raise ArgumentError(
-            f"n_uniform = {alike}: expected 0 to the budget of {wanted}",
+            f"n_uniform = {alike}: expected a number from 0 to the budget, {wanted}",
             remedy="about 0.3 of the budget is a good share",
         )
     n = int(sizes.sum())
@@ -75,7 +75,10 @@ def check_counts(sizes: npt.NDArray[np.integer], budget: int) -> None:
             remedy="count the frame's samples by min(1023, floor(1024 risk))",
         )
     if operator.index(budget) < 1:
-        raise ArgumentError(f"budget = {budget}: expected 1 or more", remedy="ask for labels")
+        raise ArgumentError(
+            f"budget = {budget}: expected 1 or more",
+            remedy="give the number of labels that you want",
+        )
 
 
 def in_proportion(deviation: Floats, sizes: npt.NDArray[np.integer], total: float) -> Floats:

@@ -53,11 +53,11 @@ def _load(path: Path, environment: Mapping[str, str], context: str | None) -> Se
     except FileNotFoundError as exc:
         raise ConfigError(
             f"there is no {path.name} in {path.resolve().parent}",
-            remedy="let `labelloop init` write one, or name it: --config PATH",
+            remedy="let `labelloop init` write it, or give another path with --config PATH",
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
         raise ConfigError(
-            f"{path} can't be read as TOML: {exc}", remedy="mend the line it names"
+            f"{path} can't be read as TOML: {exc}", remedy="correct that line"
         ) from exc
     filled = _fill(raw, environment, path, ())
     folder = path.resolve().parent

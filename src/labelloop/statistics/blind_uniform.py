@@ -136,7 +136,7 @@ def needed_by_random_sample(share: float, half_width: float, *, level: float = 0
     """
     if half_width <= 0:
         raise ArgumentError(
-            f"half_width = {half_width}: expected more than 0", remedy="0.02: 2 points"
+            f"half_width = {half_width}: expected more than 0", remedy="write 0.02 for 2 points"
         )
     low, high = 1, 1 << 40
     while low < high:

@@ -110,7 +110,8 @@ def compare(
     check_level(level)
     if n_candidates < 1:
         raise ArgumentError(
-            f"n_candidates = {n_candidates}: expected 1 or more", remedy="1: this one"
+            f"n_candidates = {n_candidates}: expected 1 or more",
+            remedy="count this candidate too: 1 if it is the first",
         )
     judged = [scores("candidate_correct", one) for one in candidate_correct]
     seen = [truths("trained_on", one) for one in trained_on or []]

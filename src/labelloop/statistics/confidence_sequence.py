@@ -32,7 +32,7 @@ class ConfidenceSequence:
         check_level(level)
         if not min(prior) > 0:
             raise ArgumentError(
-                f"prior = {prior}: expected two numbers above 0", remedy="(9, 1) suits accuracies"
+                f"prior = {prior}: expected two numbers above 0", remedy="use (9, 1) for accuracies"
             )
         self._level = level
         self._prior = prior

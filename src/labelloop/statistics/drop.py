@@ -32,7 +32,7 @@ def level_spent(alpha: float, look: int) -> float:
     if not 0 < alpha < 1 or look < 1:
         raise ArgumentError(
             f"alpha = {alpha}, look = {look}: expected a number in (0, 1) and a count from 1",
-            remedy="0.05 and 1 for the first look",
+            remedy="use 0.05 and 1 for the first look",
         )
     return 6 * alpha / (math.pi**2 * look**2)
 
@@ -129,7 +129,7 @@ def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
     if not 0 < spent < 1:
         raise ArgumentError(
             f"spent = {spent}: expected a number in (0, 1)",
-            remedy="0.05 / 52 for a test a week with one false alarm in 20 years",
+            remedy="use 0.05 / 52 for one test a week and one false alarm in 20 years",
         )
     used = [w for w in windows if w.n]
     if len(used) < 2:
@@ -219,7 +219,7 @@ def days_to_show(
             f"fall = {fall}, accuracy = {accuracy}, labels_a_week = {labels_a_week}, "
             f"n_weeks = {n_weeks}: expected 0 < fall <= accuracy <= 1, labels above 0 and a week "
             "before",
-            remedy="0.04, 0.9, 200 and 52, say",
+            remedy="use for example 0.04, 0.9, 200 and 52",
         )
     before, after = n_weeks * labels_a_week, accuracy - fall
     level = 1 - 2 * SPENT_BY_DAY * false_alarms

@@ -161,7 +161,7 @@ class BlindRound:
             )
         if n_set_aside < 0:
             raise ArgumentError(
-                f"n_set_aside = {n_set_aside}: expected 0 or more", remedy="0: none"
+                f"n_set_aside = {n_set_aside}: expected 0 or more", remedy="write 0 for none"
             )
         first = None if agreed is None else truths("agreed", agreed)
         again = None if recapture is None else _recaptures(recapture)
@@ -176,6 +176,7 @@ def _recaptures(values: npt.ArrayLike) -> Floats:
     if given.ndim != 1 or not (np.isnan(given) | np.isin(given, (0.0, 1.0))).all():
         raise ArgumentError(
             f"recapture: expected a list of 1.0, 0.0 and NaN, got shape {given.shape}",
-            remedy="1.0: a further answer agreed with the model; 0.0: it didn't; NaN: not asked",
+            remedy="pass 1.0 if another answer agreed with the model, 0.0 if it didn't, and NaN if "
+            "nobody was asked",
         )
     return given

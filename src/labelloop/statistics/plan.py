@@ -80,8 +80,8 @@ def shifted_to(risk: npt.ArrayLike, n: npt.ArrayLike, share: float) -> Floats:
     same_length(risk=risks, n=sizes)
     if not 0 < share < 1 or (risks >= 1).any():
         raise ArgumentError(
-            f"share = {share}: expected it and all risks between 0 and 1",
-            remedy="where nothing was wrong yet, use the middle of the interval",
+            f"share = {share}: expected the share and all risks to be between 0 and 1",
+            remedy="if no error was found yet, use the middle of the interval as share",
         )
     logits = np.log(risks) - np.log1p(-risks)
     low, high = -50.0, 50.0
@@ -102,7 +102,8 @@ def fewest(half_width_of: Callable[[int], float], wanted: float, *, at_most: int
     """
     if not (math.isfinite(wanted) and 0 < wanted < 1):
         raise ArgumentError(
-            f"half_width = {wanted}: expected a number between 0 and 1", remedy="0.02: 2 points"
+            f"half_width = {wanted}: expected a number between 0 and 1",
+            remedy="write 0.02 for 2 points",
         )
     low, high = 1, max(1, at_most)
     while low < high:

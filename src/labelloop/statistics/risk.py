@@ -88,7 +88,10 @@ class RiskModel:
         given = probabilities("inclusion", inclusion)
         same_length(confidence=sure, correct=wrong, inclusion=given)
         if wrong.size == 0:
-            raise ArgumentError("correct: no labels", remedy="use 1 - confidence until there are")
+            raise ArgumentError(
+                "correct: there are no labels to learn from",
+                remedy="use 1 - confidence as the risk until there are labels",
+            )
         weight = 1 / given
         weight *= weight.size / weight.sum()
         base = _fit_confidence(sure, wrong, weight)
@@ -126,7 +129,7 @@ class RiskModel:
             if features is None or features.num_rows != risk.size:
                 raise ArgumentError(
                     "features: this risk learned from " + ", ".join(self.features.columns),
-                    remedy="pass a table with these columns and one row a sample",
+                    remedy="pass a table with these columns and one row for each sample",
                 )
             risk = self.features.adjust(risk, features)
         return np.clip(risk, 0.0, 1.0)
@@ -153,7 +156,7 @@ def _confidences(confidence: npt.ArrayLike) -> Floats:
     if given.ndim != 1 or not ((known >= 0) & (known <= 1)).all():
         raise ArgumentError(
             f"confidence: expected a list of numbers in [0, 1] or NaN, got shape {given.shape}",
-            remedy="NaN stands for a missing confidence",
+            remedy="pass NaN for a missing confidence",
         )
     return given
 

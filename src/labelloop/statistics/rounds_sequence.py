@@ -34,7 +34,8 @@ class RoundsSequence:
         check_level(self.level)
         if not self.rho > 0:
             raise ArgumentError(
-                f"rho = {self.rho}: expected more than 0", remedy="sqrt(7 v) of a usual round"
+                f"rho = {self.rho}: expected more than 0",
+                remedy="use sqrt(7 v), where v is the variance of a usual round",
             )
 
     def update(self, value: float, variance: float) -> "RoundsSequence":
@@ -45,7 +46,8 @@ class RoundsSequence:
         """
         if not math.isfinite(value) or not (math.isfinite(variance) and variance >= 0):
             raise ArgumentError(
-                f"value = {value}, variance = {variance}: expected a number and one of 0 or more",
+                f"value = {value}, variance = {variance}: expected a number, and a variance of 0 or "
+                "more",
                 remedy="leave out rounds that are undefined",
             )
         return RoundsSequence(

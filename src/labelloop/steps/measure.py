@@ -35,7 +35,7 @@ def measure(
     if since is not None and until is not None and since >= until:
         raise ArgumentError(
             f"since {since.isoformat()} isn't before until {until.isoformat()}",
-            remedy="give an earlier --since",
+            remedy="choose an earlier --since",
         )
     with ledger.read() as tx:
         kept = KeptResults(tx, timezone=timezone, level=level)

@@ -51,9 +51,9 @@ def refuse_lost(of_log: Identity | None, warehouse: str) -> None:
         raise LedgerError(
             f"the ledger is new, but the prediction log at {warehouse} belongs to ledger "
             f"{of_log.ledger_id}: the ledger was lost, or [state] ledger names another one",
-            remedy="restore the ledger, or point [state] ledger to it; where there is no backup, "
-            "`labelloop ledger rebuild` brings back what is left; to start over, move the log and "
-            "its catalog away too",
+            remedy="restore the ledger from a backup, or set [state] ledger to it; if there is no "
+            "backup, `labelloop ledger rebuild` recovers what it can; to start over, move the "
+            "log and its catalog away too",
         )
 
 
@@ -73,10 +73,10 @@ def refuse_other_project(tx: Transaction, settings: Settings) -> None:
     root, *was = _roots(settings)
     if held["root"] not in {root, *was}:
         raise LedgerError(
-            f"the ledger belongs to the project {held['name']!r}, which reads {held['root']}, and the "
-            f"settings are of {name!r}, which reads {root}",
-            remedy="give each project a folder, or a [state], of its own; if it is the same one, name what "
-            "the bucket was called: `was` in [store]",
+            f"the ledger belongs to the project {held['name']!r} with the inputs "
+            f"{held['root']}, but the settings are for {name!r} with the inputs {root}",
+            remedy="give each project its own folder or its own [state]; if the bucket was only "
+            "renamed, set `was` in [store] to its old name",
         )
 
 

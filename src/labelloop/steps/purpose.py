@@ -23,10 +23,10 @@ def refuse_changed_purpose(tx: Transaction, queues: Iterable[Queue]) -> None:
         others = before.get(queue.name, frozenset()) - {queue.purpose}
         if others:
             raise ConfigError(
-                f"queue {queue.name!r} is for {queue.purpose}, and has tasks for {min(others)}: its "
-                "labelling project was made for those",
-                remedy=f"give the queue for {queue.purpose} another name, and {queue.name!r} its old "
-                "purpose, or leave it out",
+                f"queue {queue.name!r} has the purpose {queue.purpose}, but already has tasks for "
+                f"{min(others)}, and a labelling project has only one purpose",
+                remedy=f"give the queue for {queue.purpose} another name, and set {queue.name!r} to its "
+                "old purpose or remove it",
             )
 
 
@@ -42,6 +42,6 @@ def keep_input_kind(tx: Transaction, kind: InputKind) -> None:
     elif before != kind:
         raise ConfigError(
             f"[input] kind = {kind!r}, and this ledger's labelling projects show {before}s",
-            remedy=f'set kind = "{before}", or begin anew: another [state] ledger, warehouse and '
-            "catalog, and another [project] name",
+            remedy=f'set kind = "{before}", or start a new project: another [state] ledger, warehouse '
+            "and catalog, and another [project] name",
         )

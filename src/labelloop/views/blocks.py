@@ -150,7 +150,7 @@ def _of_forget(tx: Transaction) -> Block:
         kind="erasures",
         n=len(begun),
         says="Samples not erased everywhere yet: `labelloop forget` was interrupted",
-        remedy="run it again without naming anything: it finishes",
+        remedy="run it again without a sample: it finishes the erasure",
         since=min((each.begun_at for each in begun), default=None),
     )
 

@@ -77,9 +77,9 @@ def translated(doing: str) -> Iterator[None]:
 
 
 _REFUSED = {
-    errno.ENOSPC: "nothing was half written: make room on that disk, and run again",
-    errno.EFBIG: "nothing was half written: make room on that disk, and run again",
-    errno.EDQUOT: "nothing was half written: raise the quota there, or make room, and run again",
+    errno.ENOSPC: "nothing was half written: free disk space there, and run again",
+    errno.EFBIG: "nothing was half written: free disk space there, and run again",
+    errno.EDQUOT: "nothing was half written: raise the quota there, or free disk space, and run again",
     errno.EROFS: "that disk can only be read: make it writable, and run again",
     errno.EACCES: "give this user the right to write there, and run again",
     errno.EPERM: "give this user the right to write there, and run again",

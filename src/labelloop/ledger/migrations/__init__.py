@@ -47,8 +47,10 @@ def refuse_other_version(engine: sa.Engine) -> bool:
     current = revision(engine)
     if current is not None and current < newest():
         raise LedgerError(
-            f"the ledger is at version {current}, and this labelloop reads version {newest()}",
-            remedy="let a verb that writes bring it up to date: `labelloop run`, or `labelloop index`",
+            f"the ledger has version {current}, and this version of labelloop reads version "
+            f"{newest()}",
+            remedy="run `labelloop run` or `labelloop index`: they update the ledger, and commands "
+            "that only read don't",
         )
     if current is not None and current > newest():
         raise _newer(current)
@@ -57,8 +59,8 @@ def refuse_other_version(engine: sa.Engine) -> bool:
 
 def _newer(version: str) -> LedgerError:
     return LedgerError(
-        f"the ledger is at version {version}, which this labelloop doesn't know",
-        remedy="install the labelloop that wrote it, or a newer one",
+        f"the ledger has version {version}, which this version of labelloop doesn't know",
+        remedy="install the version of labelloop that wrote the ledger, or a newer one",
     )
 
 

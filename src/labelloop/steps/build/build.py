@@ -375,7 +375,8 @@ class Build:
         except OSError as exc:
             raise DatasetError(
                 f"{home} can't be written: {exc}",
-                remedy="free space or mend the rights of [state] datasets; nothing was released",
+                remedy="free disk space, or give this user the right to write to [state] datasets; "
+                "nothing was released",
             ) from exc
         finally:
             shutil.rmtree(writing, ignore_errors=True)

@@ -130,7 +130,7 @@ def read(path: Path, columns: Sequence[str], filters: list[Any] | None = None) -
     except (OSError, pa.ArrowException, KeyError, UnicodeError) as exc:
         said = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise DatasetError(
-            f"{path} can't be read: {said}", remedy=f"bring it back from a backup; {MEND}"
+            f"{path} can't be read: {said}", remedy=f"restore it from a backup; {MEND}"
         ) from exc
 
 
@@ -145,7 +145,7 @@ def verify(version: DatasetVersion) -> None:
         digest.update(batch)
     if digest.hexdigest() != version.content_hash:
         raise DatasetError(
-            f"{path} was altered since its release", remedy="bring it back from a backup"
+            f"{path} was changed after its release", remedy="restore it from a backup"
         )
 
 

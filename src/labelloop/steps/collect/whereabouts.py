@@ -79,10 +79,10 @@ def refuse_another(ledger: Ledger, annotator: Annotator, n_projects: int) -> Non
         seen_at = cursors.get(tx, _SEEN_AT)
     if seen_at not in {None, annotator.url}:
         raise AnnotatorError(
-            f"none of the projects that tasks were sent to ({n_projects}) is in "
-            f"{annotator.name} at {annotator.url}; they were last seen at {seen_at}",
-            remedy=f"correct the url of {annotator.name}; where the one there is gone for good, "
-            "`labelloop collect --anew` has the open tasks sent to this one",
+            f"{annotator.name} at {annotator.url} has none of the {n_projects} projects that "
+            f"tasks were sent to; labelloop last saw them at {seen_at}",
+            remedy=f"correct the url of {annotator.name}; if the old projects are gone for good, run "
+            "`labelloop collect --anew`, which sends the open tasks again",
         )
 
 
@@ -98,13 +98,14 @@ def why_hidden(
         return None
     except AnnotatorDenied as exc:
         return AnnotatorDenied(
-            f"the account of the token may not see project {project_ref} of queue {queue!r}: {exc.args[0]}",
-            remedy="use the token of a member of the organisation that the project belongs to",
+            f"the account of the token has no access to project {project_ref} of queue "
+            f"{queue!r}: {exc.args[0]}",
+            remedy="use the token of a member of the organisation that owns the project",
         )
     if not found:
         return None
     return AnnotatorError(
-        f"project {project_ref} of queue {queue!r} holds tasks of ours, and its description no longer "
-        f"holds the line {marker!r}",
-        remedy=f"put that line back into it: {annotator.project_url(project_ref)}",
+        f"project {project_ref} of queue {queue!r} has tasks of labelloop, but its "
+        f"description has lost the line {marker!r}",
+        remedy=f"add that line to the description again: {annotator.project_url(project_ref)}",
     )

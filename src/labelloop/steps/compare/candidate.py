@@ -62,19 +62,20 @@ def from_file(
             raise ArgumentError(f"{path} has a row without a sample_id", remedy="remove it")
         if sample_id in answers:
             raise ArgumentError(
-                f"{path} has two rows for {sample_id!r}: expected one a sample", remedy="keep one"
+                f"{path} has two rows for {sample_id!r}: expected one row for each sample",
+                remedy="remove one of them",
             )
         said = said if said in classes or said is None else said.removesuffix("\r")
         said = (renamed or {}).get(said, said)
         if said not in classes:
             raise ArgumentError(
-                f"{path}: predicted_class {said!r} of {sample_id!r} is none of the project's classes",
+                f"{path}: predicted_class {said!r} of {sample_id!r} isn't a class of the project",
                 remedy=f"expected one of {', '.join(sorted(classes))}",
             )
         if unread or sure != sure:
             raise ArgumentError(
                 f"{path}: confidence {sure!r} of {sample_id!r}: expected a number from 0 to 1",
-                remedy="leave it null where there is none",
+                remedy="correct it, or leave it empty if there is no confidence",
             )
         answers[sample_id] = said
     for sample_id in [s for s in answers if s.endswith("\r")]:
@@ -97,7 +98,7 @@ def _table(path: Path) -> "pa.Table":
             table = pq.read_table(path, columns=wanted, partitioning=None)
     except (OSError, ValueError, csv.Error, pa.ArrowException) as exc:
         raise ArgumentError(
-            f"{path} can't be read: {exc}", remedy=f"{expected}, one row a sample"
+            f"{path} can't be read: {exc}", remedy=f"{expected}, with one row for each sample"
         ) from exc
     if "confidence" not in table.column_names:
         table = table.append_column("confidence", pa.nulls(len(table)))
@@ -125,7 +126,7 @@ def _from_csv(path: Path) -> "pa.Table":
             raise ValueError(f"line {number} has {len(row)} cells, the first line {len(names)}")
     twice = [name for name in COLUMNS if names.count(name) > 1]
     if twice:
-        raise ArgumentError(f"{path} has two columns {twice[0]!r}", remedy="keep one")
+        raise ArgumentError(f"{path} has two columns {twice[0]!r}", remedy="remove one of them")
     columns: dict[str, list[str | None]] = {
         name: [row[i] or None for _, row in rows] for i, name in enumerate(names) if name in COLUMNS
     }
@@ -146,7 +147,7 @@ def _check_columns(path: Path, held: "pa.Schema", expected: str) -> None:
 
     for name in COLUMNS:
         if held.names.count(name) > 1:
-            raise ArgumentError(f"{path} has two columns {name!r}", remedy="keep one")
+            raise ArgumentError(f"{path} has two columns {name!r}", remedy="remove one of them")
         if name not in held.names:
             raise ArgumentError(f"{path} has no column {name!r}: {expected}", remedy="add it")
         kind = held.field(name).type
@@ -154,7 +155,8 @@ def _check_columns(path: Path, held: "pa.Schema", expected: str) -> None:
         if not (numeric if name == "confidence" else text(kind)):
             wanted = "numbers" if name == "confidence" else "text"
             raise ArgumentError(
-                f"{path}: column {name!r} holds {kind}, expected {wanted}", remedy="cast it"
+                f"{path}: column {name!r} holds {kind}, expected {wanted}",
+                remedy="convert the column",
             )
 
 
@@ -175,7 +177,8 @@ def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Ca
     """
     if frames and frames[-1].draws[-1].model == model:
         raise ArgumentError(
-            f"{model!r} is the model that serves: expected another one", remedy="name the candidate"
+            f"{model!r} is the serving model, which can't be compared with itself",
+            remedy="give the name of the candidate",
         )
     labelled = [d.sample_id for f in frames for d in f.reached if d.label is not None]
     answers: dict[str, str] = {}

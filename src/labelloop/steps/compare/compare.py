@@ -112,7 +112,8 @@ def compare(
     """
     if not -1 <= min_gain <= 1:
         raise ArgumentError(
-            f"min_gain = {min_gain}: expected a number from -1 to 1", remedy="0.01: 1 point"
+            f"min_gain = {min_gain}: expected a number from -1 to 1",
+            remedy="write 0.01 for 1 point",
         )
     own = drawn_for(ledger, candidate.digest)
     frames, left_out = _judged_by(judges(ledger), candidate, others=bool(own))
@@ -200,11 +201,11 @@ def _judged_by(
         raise ArgumentError(
             f"{candidate.name} has no answer for {len(absent)} of the {n_labelled} labelled samples, "
             f"{absent[0].sample_id!r} among them",
-            remedy="a round judges only if the model answered all of its labelled samples; run it on "
-            "the samples that `labelloop compare --write-samples FILE` lists, and compare that file"
+            remedy="run the model on the samples that `labelloop compare --write-samples FILE` lists, "
+            "and compare that file: a round counts only if all of its labelled samples have an answer"
             if candidate.in_log
-            else "`labelloop compare --write-samples FILE` lists them all; leaving some out would "
-            "judge another traffic",
+            else "run the candidate on all samples that `labelloop compare --write-samples FILE` "
+            "lists; without some of them the result wouldn't hold for your traffic",
         )
     return used, tuple(left_out)
 
@@ -261,7 +262,7 @@ def write_samples(ledger: Ledger, target: Path) -> int:
             writer.writerows([one] for one in ids)
     except OSError as exc:
         raise ArgumentError(
-            f"{target} can't be written: {exc}", remedy="name another file"
+            f"{target} can't be written: {exc}", remedy="choose another file"
         ) from exc
     return len(ids)
 

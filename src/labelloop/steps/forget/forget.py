@@ -149,8 +149,8 @@ class Forget:
                 begun = erasures.unfinished(tx)
             if not names and not begun:
                 raise ArgumentError(
-                    "no sample is named, and no earlier `forget` is unfinished",
-                    remedy="name samples, or a file that lists them with --from",
+                    "no sample was given, and no earlier `labelloop forget` was interrupted",
+                    remedy="give samples, or a file that lists them with --from",
                 )
             done = [self._finish(lease, index, one) for one in begun]
         return self._result(total(done), n_again, dry_run=False)
@@ -179,9 +179,10 @@ class Forget:
         unknown = [name for name in names if name not in known]
         if unknown and not unknown_too:
             raise ArgumentError(
-                f"labelloop knows nothing of {_listed(unknown)}; nothing was forgotten",
-                remedy="check how they are written: a sample_id is the object's whole key. To forget the "
-                "others, and never take these in should they arrive, add --unknown-too",
+                f"labelloop doesn't know {_listed(unknown)}; nothing was erased",
+                remedy="check the spelling: a sample_id is the whole key of the object. With "
+                "--unknown-too, labelloop erases the other samples and refuses these if they ever "
+                "arrive",
             )
         sent = [task for task in traces.tasks if task.sent_at is not None]
         erasure = Erasure(
@@ -270,8 +271,8 @@ class Forget:
             if troubles:
                 raise LabelloopError(
                     f"the samples aren't erased everywhere yet: {troubles[0].args[0]}",
-                    remedy=f"{troubles[0].remedy}; then run `labelloop forget` again, without naming "
-                    "anything: it finishes",
+                    remedy=f"{troubles[0].remedy}; then run `labelloop forget` again without a sample: it "
+                    "finishes the erasure",
                 ) from troubles[0]
             done = erasure
             with self._ledger.write(lease) as tx:

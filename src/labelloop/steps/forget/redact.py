@@ -148,6 +148,6 @@ def _readable(path: Path) -> Iterator[None]:
     except (OSError, pa.ArrowException, ValueError, KeyError) as exc:
         raise DatasetError(
             f"samples can't be taken out of {path}: {exc}",
-            remedy="free the disk, or restore the version from a backup or delete its folder; then run "
-            "`labelloop forget` again, without naming anything",
+            remedy="free disk space, restore the version from a backup, or delete its folder; then "
+            "run `labelloop forget` again without a sample",
         ) from exc

@@ -68,10 +68,11 @@ def recover_batches(ledger: Ledger, log: PredictionLog, lease: Lease, now: datet
     there = {visible.batch: visible for visible in log.visible_after(max(0, first - 1))}
     if newest and newest not in there:
         raise LogError(
-            f"the ledger knows batch {newest}, which the prediction log doesn't hold: the log, or its "
-            "catalog, was restored to an earlier moment, or lost",
-            remedy="`labelloop doctor --repair` takes in batches whose files are there; else bring back a "
-            "later copy of [state] warehouse and catalog, or a ledger from before that batch",
+            f"the prediction log lacks batch {newest}, which the ledger knows: the log or its "
+            "catalog was lost, or restored from an old backup",
+            remedy="run `labelloop doctor --repair`, which adds batches whose files still exist; else "
+            "restore a newer backup of [state] warehouse and catalog, or a backup of the "
+            "ledger from before that batch",
         )
     for begun in left:
         state = batches.VOID

@@ -117,7 +117,7 @@ def version_in(place: Path) -> DatasetVersion:
     ) as exc:
         raise DatasetError(
             f"{path} can't be read: {type(exc).__name__}: {exc}",
-            remedy="bring it back from a backup",
+            remedy="restore it from a backup",
         ) from exc
     manifest_file.verify(version)
     return version

@@ -284,7 +284,8 @@ class Select:
         if unknown and self._log.snapshot() is not None:
             queue = wanted[unknown[0]]
             raise WhereError(
-                f"queue {queue.name!r}: no prediction has a tag {unknown[0]!r}",
+                f"queue {queue.name!r}: `where` uses {unknown[0]!r}, and no prediction has such a "
+                "tag",
                 remedy=f"tags seen so far: {', '.join(sorted(known)) or 'none but the known ones'}",
             )
 

@@ -169,7 +169,7 @@ class Batches:
                 f"project {project.project_ref} of queue {queue.name!r} takes no tasks: {exc.args[0]}",
                 remedy=f"it must show ${self._inputs.kind} and nothing that labelloop doesn't send"
                 + (f": {exc.remedy}" if exc.remedy else "")
-                + "; or delete the project: its open tasks go to a new one",
+                + "; or delete the project: labelloop then creates a new one for its open tasks",
             ) from exc
         with self._context.write() as tx:
             people = [project.people] * len(sending)

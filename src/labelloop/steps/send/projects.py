@@ -157,10 +157,9 @@ class Projects:
             # up to the colon: `food` is not `food11`; the annotator may cut a long title
             if same_queue and project.title.startswith(f"{self._project_name}: "[:20]):
                 raise LedgerError(
-                    f"{self._annotator.name} holds project {project.title!r} of this queue, made by another "
-                    f"ledger ({project.marker}), and this ledger has sent nothing yet: it is new, "
-                    "or the old one was lost",
-                    remedy="restore the ledger that made it, or rebuild what is left of it: `labelloop "
-                    f"ledger rebuild`; to start over, delete that project in {self._annotator.name}, "
-                    "or give [project] another name",
+                    f"{self._annotator.name} has a project {project.title!r} for this queue that "
+                    f"another ledger created ({project.marker}), but this ledger has sent nothing yet: "
+                    "it is new, or the old ledger was lost",
+                    remedy="restore the old ledger, or run `labelloop ledger rebuild`; to start over, delete "
+                    f"that project in {self._annotator.name}, or choose another [project] name",
                 )

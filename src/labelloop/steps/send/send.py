@@ -182,10 +182,10 @@ class Send:
             return None
         if self._blind_uri is None:
             return ConfigError(
-                f"queue {waiting[0]!r} is blind, and store.blind_uri is not set: object keys often "
-                "hold the predicted class, so its images are shown as copies with random names",
-                remedy='add blind_uri = "s3://a-writable-bucket" to [store], or a folder where the '
-                "inputs lie in one",
+                f"[store] blind_uri is not set, and the blind queue {waiting[0]!r} needs it: object "
+                "keys often contain the predicted class, so annotators see copies with random names",
+                remedy='add blind_uri = "s3://a-writable-bucket" to [store]; if the inputs are in a '
+                "folder, give a folder",
             )
         try:
             self._store.check_writable(self._blind_uri)
