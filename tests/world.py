@@ -208,9 +208,16 @@ class World:
             found[task.state] = found.get(task.state, 0) + 1
         return found
 
+    def looks(self) -> dict[tuple[str, int], Task]:
+        """Every task of a further look, by its sample and look."""
+        with self.loop.project.ledger.read() as tx:
+            ids = [d.sample_id for d in rounds.draws_with_labels(tx)]
+            return {(t.sample_id, t.look): t for t in tasks.looks_at(tx, ids)}
+
     def assert_counts(self) -> None:
         """What the ledger keeps of counts is what counting finds."""
-        standing = Counter((k.queue, k.purpose, k.state) for k in self.tasks().values())
+        every = [*self.tasks().values(), *self.looks().values()]
+        standing = Counter((k.queue, k.purpose, k.state) for k in every)
         with self.loop.project.ledger.read() as tx:
             kept = {(c.queue, c.purpose, c.state): c.n for c in task_counts.every(tx)}
             assert kept == standing

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from labelloop.ledger.move import Moved
     from labelloop.ledger.rejects import RejectedRow
     from labelloop.measuring.measured import Measured
+    from labelloop.measuring.people import Person
     from labelloop.ports.clock import Clock, Progress
     from labelloop.settings.settings import Settings
     from labelloop.steps.build.build import Built
@@ -168,6 +169,20 @@ class Loop:
             since=since,
             until=until,
         )
+
+    def people(self) -> "tuple[Person, ...]":
+        """What each person did in the last 30 days, and how often they err, as far as it is known.
+
+        They are named as the annotator names them; while it can't be asked, by their accounts' ids.
+        """
+        from labelloop.measuring.people import everybody, named
+
+        with self.project.ledger_to_read.read() as tx:
+            found = everybody(tx, now=self.project.clock.now())
+        try:
+            return named(found, self.project.annotator.accounts()) if found else ()
+        except (AnnotatorError, ConfigError):
+            return found
 
     def _measure_and_keep(self) -> "Measured":
         from labelloop.steps.measure import measure

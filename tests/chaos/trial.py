@@ -22,6 +22,7 @@ import httpx
 from labelloop.demo.servers import LabelStudio, SeaweedFS
 from labelloop.loop import open_loop
 from tests.chaos.points import Points
+from tests.contract.test_annotator import RealPeople
 
 N_FIRST, N_SECOND = 18, 8
 WEEK = timedelta(days=8)
@@ -48,6 +49,7 @@ timeout = "2 seconds"
 name = "accuracy"
 purpose = "evaluation"
 budget = 4
+second_look = true
 
 [[queue]]
 name = "low"
@@ -145,6 +147,8 @@ class Course:
 
         _preload()
         self.home = home
+        people = RealPeople(label_studio)
+        self._tokens = [label_studio.legacy_token, *map(people._token, ("ana", "ben", "cem"))]
         self._s3 = boto3.client(
             "s3",
             endpoint_url=seaweedfs.endpoint_url,
@@ -265,17 +269,24 @@ class Course:
         return found
 
     def _answer(self, folder: Path) -> None:
-        """Answer every open task; what is said depends on the sample alone."""
-        samples = dict(_query(folder, "SELECT task_key, sample_id FROM tasks"))
+        """Answer every open task, each look by a person of its own; what is said depends on the sample
+        and the look alone.
+        """
+        asked = {
+            key: (str(sample), int(str(look)))
+            for key, sample, look in _query(folder, "SELECT task_key, sample_id, look FROM tasks")
+        }
         for task in self._tasks():
             if task["annotations"]:
                 continue
-            sample = str(samples[task["data"]["labelloop"]])
-            said = ("cat", "dog")[hashlib.sha256(sample.encode()).digest()[2] % 2]
+            sample, look = asked[task["data"]["labelloop"]]
+            said = ("cat", "dog")[hashlib.sha256(sample.encode()).digest()[2 + look] % 2]
             value = {"choices": [said]}
             one = {"from_name": "label", "to_name": "image", "type": "choices", "value": value}
             self._api.post(
-                f"/api/tasks/{task['id']}/annotations/", json={"result": [one]}
+                f"/api/tasks/{task['id']}/annotations/",
+                json={"result": [one]},
+                headers={"Authorization": f"Token {self._tokens[look]}"},
             ).raise_for_status()
 
     # --- the end ------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ def test_the_demonstrations_settings_are_valid_and_private(tmp_path: Path) -> No
         store=S3Access(endpoint_url="http://127.0.0.1:1", access_key="a", secret_key="s"),
         label_studio_url="http://127.0.0.1:2",
         api_key="t",
+        referees=["ana@example.com"],
     )
     settings = load(path)
     assert tuple(settings.project.classes) == CLASSES

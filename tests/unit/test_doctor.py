@@ -1,7 +1,7 @@
 """The doctor, on a project in memory: what each ailment reads like, and that none hides another."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -199,6 +199,17 @@ def silent(world: World) -> None:
 DENIED = StoreDenied("access is denied", remedy="check the key")
 DOWN = StoreUnavailable("no connection", remedy="see whether it runs")
 HTTP = 'url = "http://labels.example.com"'
+
+
+def looking_again(members: list[str], *, referees: Sequence[str] = ()) -> Callable[[World], None]:
+    def configured(world: World) -> None:
+        world.annotator.members = members
+        named = ", ".join(f'"{email}"' for email in referees)
+        world.configure(f"{ACCURACY}second_look = true\n[people]\nreferees = [{named}]\n")
+
+    return configured
+
+
 AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
     "store down": (raising("objects", DOWN), "store", Outcome.FAIL, "no connection"),
     "wrong key": (raising("objects", DENIED), "access", Outcome.FAIL, "denied"),
@@ -290,6 +301,20 @@ AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
         "private bucket",
         Outcome.WARN,
         "queue 'low' has it sign the links",
+    ),
+    "unknown referee": (
+        looking_again(["ana", "ben"], referees=["rob@labelloop.invalid"]),
+        "people",
+        Outcome.FAIL,
+        "referee 'rob@labelloop.invalid' is no member",
+    ),
+    "one person": (looking_again(["ana"]), "people", Outcome.WARN, "nobody is asked again"),
+    "no referee": (looking_again(["ana", "ben"]), "people", Outcome.WARN, "names no referee"),
+    "one referee": (
+        looking_again(["ana", "ben"], referees=["ben@labelloop.invalid"]),
+        "people",
+        Outcome.OK,
+        "1 referee",
     ),
     "expired token": (expiring(minutes=-1), "token", Outcome.FAIL, "has expired"),
     "expiring token": (expiring(days=3, hours=1), "token", Outcome.WARN, "3 days left"),

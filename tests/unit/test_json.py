@@ -37,6 +37,7 @@ READERS = {
     "waiting": ["status", "--waiting"],
     "skipped": ["status", "--skipped"],
     "measure": ["measure"],
+    "people": ["measure", "--people"],
     "report": ["report"],
     "plan": ["plan"],
     "datasets": ["datasets", "list"],

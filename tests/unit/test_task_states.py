@@ -28,6 +28,7 @@ DESIGNED = {
     # a late answer counts all the same
     (S.UNAVAILABLE, S.ANNOTATED),
     (S.ABANDONED, S.ANNOTATED),
+    (S.ABANDONED, S.DRAWN),
 }
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 

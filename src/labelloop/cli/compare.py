@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from labelloop.cli.common import name_and_version, opened, print_json, with_config
-from labelloop.cli.screen import print_tables
+from labelloop.cli.screen import print_tables, wrapped
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import DatasetError
+from labelloop.views.people import judged_by
 from labelloop.views.tables.comparison import by_class
 from labelloop.views.wording import gained, interval, plain
 
@@ -115,6 +116,8 @@ def _show(r: "Compared") -> None:
             f"{', drawn where the two differ' if r.drawn_for_it else ''}, read for fresh traffic of "
             "this kind"
         )
+        if r.rests_on is not None:
+            click.echo(wrapped(judged_by(r.rests_on), 0))
         colour = {"PASS": "green", "FAIL": "red"}.get(str(r.verdict), "yellow")
         click.secho(f"{r.verdict}", fg=colour, bold=True, nl=False)
         click.echo(f": is the gain above {100 * r.min_gain:g} points? {_advice(r)}")

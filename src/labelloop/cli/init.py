@@ -86,7 +86,7 @@ def command(
     _say_history(seen)
     named = _classes(asker, seen, classes)
     blind = init_store.blind_uri(asker, place, blind_bucket)
-    studio, token = _label_studio(asker, label_studio_url)
+    studio, token, n_people = _label_studio(asker, label_studio_url)
     answers = first_settings.Answers(
         name=name or asker.text("Name for Label Studio", suggested=place.name, flag="--name"),
         classes=named,
@@ -97,6 +97,7 @@ def command(
         table=None if table is None else table.answers,
         label_studio_url=studio.written,
         api_key=token.written,
+        second_look=n_people > 1,
     )
     _write(config, first_settings.text(answers, seen), asker.to_export)
     if as_json:
@@ -149,20 +150,23 @@ def _classes(asker: Asker, seen: "Proposal", given: tuple[str, ...]) -> list[str
     return found
 
 
-def _label_studio(asker: Asker, given: str | None) -> tuple[SettingValue, SettingValue]:
+def _label_studio(asker: Asker, given: str | None) -> tuple[SettingValue, SettingValue, int]:
+    """Its URL, the token, and how many people belong to it, as far as it says."""
     from labelloop.project import draft
 
     url = asker.variable(
         "Label Studio", "Label Studio (URL)", given=given, flag="--label-studio-url"
     )
     token = asker.secret("token", "Label Studio's token")
+    n_people = 0
     try:
         with draft.label_studio({"url": url.value, "api_key": token.value}) as annotator:
             facts = annotator.facts()
+            n_people = len(annotator.accounts())
         say(f"Label Studio {facts.version}, as {facts.user}")
     except LabelloopError as exc:
         say(f"{exc.args[0]}; the file is written all the same")
-    return url, token
+    return url, token, n_people
 
 
 def _refuse_existing(config: Path) -> None:

@@ -15,6 +15,7 @@ from labelloop.ledger.move import Moved
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.loop import Ran
 from labelloop.measuring.measured import Measured
+from labelloop.measuring.people import Person
 from labelloop.steps.build.build import Built
 from labelloop.steps.collect.tally import Collected
 from labelloop.steps.compare.compare import Compared
@@ -36,6 +37,7 @@ KINDS: Mapping[str, tuple[str, Any]] = {
     "select": ("select", Selected),
     "send": ("send", Sent),
     "measure": ("measure", Measured),
+    "people": ("measure --people", list[Person]),
     "build": ("build", Built),
     "status": ("status", Status),
     "rejected": ("status --rejected", list[RejectedRow]),

@@ -196,9 +196,15 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 @click.option("--since", type=_Instant(), help="Measure a period: its first instant.")
 @click.option("--until", type=_Instant(), help="Measure a period: the first instant after it.")
 @click.option("--all", "every", is_flag=True, help="Show every table.")
+@click.option("--people", is_flag=True, help="Show what each person did, and how often they err.")
 @with_config
 def measure(
-    config: Path, as_json: bool, since: datetime | None, until: datetime | None, every: bool
+    config: Path,
+    as_json: bool,
+    since: datetime | None,
+    until: datetime | None,
+    every: bool,
+    people: bool,
 ) -> None:
     """Estimate the accuracy by round, day, class and model, and test whether it fell.
 
@@ -208,6 +214,9 @@ def measure(
     from labelloop.views.sentences import over_time
     from labelloop.views.tables.accuracy import at_a_glance, of_measure
 
+    if people:
+        _show_people(config, as_json)
+        return
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
         measured = loop.measure(since=since, until=until)
     _show("measure", measured, as_json)
@@ -232,6 +241,19 @@ def build(config: Path, as_json: bool) -> None:
     _show("build", built, as_json)
     if not as_json and built.certificates:
         print_tables([guarantees(built.certificates)])
+
+
+def _show_people(config: Path, as_json: bool) -> None:
+    from labelloop.views.people import people
+
+    with opened(config, quiet=as_json) as loop:
+        found = loop.people()
+    if as_json:
+        print_json("people", found)
+    elif found:
+        print_tables([people(found)])
+    else:
+        click.echo("nobody has answered in the last 30 days")
 
 
 def _show(verb: str, result: object, as_json: bool) -> None:

@@ -23,7 +23,8 @@ class Queue:
 
     `where` None matches everything; `budget` None labels everything that matches. `annotators` answer
     each sample, and one more a share `overlap` of them.
-    `images`: "presign" or "annotator", who signs the links to them.
+    `images`: "presign" or "annotator", who signs the links to them. `second_look`: whether people are
+    asked again where an answer differs from the prediction (`labelloop.core.looks`).
     """
 
     name: str
@@ -35,6 +36,7 @@ class Queue:
     annotators: int = 1
     overlap: float = 0.0
     images: str = "presign"
+    second_look: bool = False
 
     @property
     def blind(self) -> bool:
@@ -54,6 +56,8 @@ class Queue:
         people = f", {self.annotators} people each" if self.annotators > 1 else ""
         if self.overlap:
             people = f", two people for {self.overlap:.0%}"
+        if self.second_look:
+            people = ", with second looks"
         return f"{how} of {what}{people}"
 
     def answers_wanted(self, place: int) -> int:

@@ -113,6 +113,9 @@ class Round:
 
     A round with a `rival` stands for the samples that the two models answer differently: it judges the
     rival, and says nothing of an accuracy.
+
+    second_look
+        whether its blind draws get second looks; it stays so, whatever the settings say later
     """
 
     round: int
@@ -123,3 +126,4 @@ class Round:
     created_at: datetime
     risk_version: int | None = None
     rival: Rival | None = None
+    second_look: bool = False

@@ -35,9 +35,10 @@ MOVES: dict[TaskState, frozenset[TaskState]] = {
     TaskState.SKIPPED: _GIVEN_UP | {TaskState.ANNOTATED, TaskState.SENT, TaskState.DRAWN},
     TaskState.RESOLVED: frozenset({TaskState.ANNOTATED, TaskState.SENT}),
     TaskState.UNAVAILABLE: frozenset({TaskState.ANNOTATED}),
-    TaskState.ABANDONED: frozenset({TaskState.ANNOTATED}),
+    TaskState.ABANDONED: frozenset({TaskState.ANNOTATED, TaskState.DRAWN}),
 }
-"""The moves a task may make. A late answer still counts after `unavailable` and `abandoned`."""
+"""The moves a task may make. A late answer still counts after `unavailable` and `abandoned`; a second
+look that was given up because nobody needed it is drawn again where it is needed."""
 
 WITHOUT_ANSWER = _GIVEN_UP | {TaskState.SKIPPED}
 """Asked, and nobody could answer; or given up."""

@@ -1,9 +1,10 @@
 """People who label, as Label Studio sees them: they open a task, look at its image, and answer.
 
 They know what the task shows them and nothing else; a picture tells them the digit, and now and
-then they are wrong.
+then they are wrong. Whoever has answered a picture leaves it to the others when it comes again.
 """
 
+import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,26 @@ from labelloop.errors import LabelloopError
 if TYPE_CHECKING:
     import httpx
 
-ERROR_RATE = 0.02
+PASSWORD = "labelloop-demo"  # noqa: S105  for 127.0.0.1
 WORKERS = 2
 PAGE_SIZE = 1_000
 """More tasks than the demonstration has in one project."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who labels, and in what share of pictures they are wrong."""
+
+    email: str
+    error_rate: float
+
+
+PEOPLE = (
+    Person("ana@example.com", 0.01),
+    Person("ben@example.com", 0.02),
+    Person("cem@example.com", 0.03),
+)
+"""Who labels in the demonstration; all of them are referees."""
 
 
 class AnnotatorsError(LabelloopError):
@@ -63,10 +80,12 @@ class Waiting:
 class Annotators:
     """People at work on one Label Studio.
 
+    token
+        of somebody who may invite them
     truth
         the class of an image, by the SHA-256 of its bytes: what a look at it tells
     seed
-        decides which images they get wrong, and how
+        decides who takes which task, which images they get wrong, and how
     """
 
     def __init__(self, url: str, token: str, *, truth: Mapping[bytes, str], seed: int = 0) -> None:
@@ -81,6 +100,31 @@ class Annotators:
             trust_env=False,
         )
         self._browser = httpx.Client(timeout=60, trust_env=False)
+        self._tokens: dict[Person, str] = {}
+        self._answered_by: dict[bytes, set[Person]] = {}
+        self._lock = threading.Lock()
+
+    def join(self) -> None:
+        """Let each of them sign up by the organisation's invitation."""
+        import httpx
+
+        invited = self._studio.get("/api/invite")
+        self._expect(invited, 200)
+        page = invited.json()["invite_url"]
+        for person in PEOPLE:
+            with httpx.Client(
+                base_url=self._studio.base_url, timeout=60, trust_env=False
+            ) as browser:
+                self._expect(browser.get(page), 200)
+                form = {
+                    "email": person.email,
+                    "password": PASSWORD,
+                    "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+                }
+                self._expect(browser.post(page, data=form), 302)
+                token = browser.get("/api/current-user/token")
+                self._expect(token, 200)
+                self._tokens[person] = token.json()["token"]
 
     def close(self) -> None:
         """Close their connections."""
@@ -108,16 +152,24 @@ class Annotators:
         """Answer all that waits; how many answers that took. `on_progress` hears done and total."""
         tasks = self.waiting()
         on_progress(0, len(tasks))
+        n_answered = 0
         with ThreadPoolExecutor(WORKERS) as pool:
-            for done, _ in enumerate(pool.map(self.answer, tasks), 1):
+            for done, answered in enumerate(pool.map(self.answer, tasks), 1):
+                n_answered += answered
                 on_progress(done, len(tasks))
-        return len(tasks)
+        return n_answered
 
-    def answer(self, task: Waiting) -> None:
-        """Look at the task's image and choose; a repeated call leaves the first answer alone."""
+    def answer(self, task: Waiting) -> bool:
+        """Look at the task's image and choose; False where each of them has answered that image.
+
+        A repeated call leaves the first answer alone.
+        """
         picture = self._browser.get(task.image_url)
         self._expect(picture, 200)
-        choice = self.judge(picture.content, task.form.choices)
+        person = self._taker(picture.content, task.task_id)
+        if person is None:
+            return False
+        choice = self.judge(picture.content, task.form.choices, person)
         # The same answer has the same id: Label Studio refuses to store it twice.
         identity = uuid.UUID(bytes=self._digest(b"answer", str(task.task_id).encode()))
         body = {
@@ -132,20 +184,38 @@ class Annotators:
                 }
             ],
         }
-        answer = self._studio.post(f"/api/tasks/{task.task_id}/annotations/", json=body)
+        answer = self._studio.post(
+            f"/api/tasks/{task.task_id}/annotations/",
+            json=body,
+            headers={"Authorization": f"Token {self._tokens[person]}"},
+        )
         self._expect(answer, 201, 409)
+        return True
 
-    def judge(self, picture: bytes, choices: Sequence[str]) -> str:
-        """What a person says the picture shows: the truth, or in 2% of pictures something else."""
+    def _taker(self, picture: bytes, task_id: int) -> Person | None:
+        """Who takes a task: anybody who hasn't answered its picture yet."""
+        with self._lock:
+            before = self._answered_by.setdefault(sha256(picture).digest(), set())
+            free = [person for person in PEOPLE if person not in before]
+            if not free:
+                return None
+            luck = self._digest(b"taker", str(task_id).encode())
+            taker = free[int.from_bytes(luck, "big") % len(free)]
+            before.add(taker)
+            return taker
+
+    def judge(self, picture: bytes, choices: Sequence[str], person: Person) -> str:
+        """What a person says the picture shows: the truth, or now and then something else."""
         content = sha256(picture).digest()
         truth = self._truth.get(content)
         if truth is None:
             raise AnnotatorsError("a task shows an image that the application never served")
-        luck = int.from_bytes(self._digest(b"luck", content)[:8], "big") / 2**64
-        if luck >= ERROR_RATE:
+        about = person.email.encode() + content
+        luck = int.from_bytes(self._digest(b"luck", about)[:8], "big") / 2**64
+        if luck >= person.error_rate:
             return truth
         others = [choice for choice in choices if choice != truth]
-        return others[int(luck / ERROR_RATE * len(others))]
+        return others[int(luck / person.error_rate * len(others))]
 
     def _digest(self, what: bytes, about: bytes) -> bytes:
         return blake2b(about, key=self._seed, person=what, digest_size=16).digest()

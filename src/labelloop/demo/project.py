@@ -1,6 +1,7 @@
 """The labelloop.toml of the demonstration: the same file as a user would write."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from labelloop.adapters.s3.access import S3Access
@@ -33,6 +34,7 @@ every = "1 day"
 name = "accuracy"
 purpose = "evaluation"
 budget = 70
+second_look = true
 
 [[queue]]
 name = "low-confidence"
@@ -48,12 +50,22 @@ where = "flagged or corrected_class is not null"
 budget = 15
 show = ["predicted_class", "confidence", "corrected_class"]
 
+[people]
+referees = [{referees}]
+
 [training]
 confidence = 0.95
 """
 
 
-def write(path: Path, *, store: S3Access, label_studio_url: str, api_key: str) -> None:
+def write(
+    path: Path,
+    *,
+    store: S3Access,
+    label_studio_url: str,
+    api_key: str,
+    referees: Sequence[str],
+) -> None:
     """Write the file, readable by this user alone: it holds the keys of the local servers."""
     text = TEMPLATE.format(
         classes=", ".join(f'"{name}"' for name in CLASSES),
@@ -64,6 +76,7 @@ def write(path: Path, *, store: S3Access, label_studio_url: str, api_key: str) -
         secret_key=store.secret_key,
         label_studio_url=label_studio_url,
         api_key=api_key,
+        referees=", ".join(f'"{email}"' for email in referees),
     )
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)

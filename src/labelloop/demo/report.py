@@ -6,6 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.demo.annotators import PEOPLE
+from labelloop.measuring.answers import RestsOn
 from labelloop.views.wording import span
 
 if TYPE_CHECKING:
@@ -41,7 +43,13 @@ class NextDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One day of the demonstration. `true_accuracy` is what labelloop cannot know."""
+    """One day of the demonstration.
+
+    rests_on
+        the answers behind the estimate
+    true_accuracy
+        what labelloop cannot know
+    """
 
     day: date
     drifted: bool
@@ -54,6 +62,7 @@ class Day:
     by_model: Part
     by_people: Part
     next_day: NextDay
+    rests_on: RestsOn | None = None
 
     @property
     def covered(self) -> bool | None:
@@ -96,6 +105,8 @@ def table(days: Sequence[Day]) -> "RenderableType":
     head("Accuracy")
     row("estimated", [_estimated(d.estimate) for d in days])
     row("95% interval", [_interval(d.estimate) for d in days])
+    if any(d.rests_on for d in days):
+        row("errors confirmed", [_confirmed(d.rests_on) for d in days])
     row("true", [_true(d) for d in days], last=True)
     head("Training set")
     row("labels", [f"{d.by_model.n + d.by_people.n:,}" for d in days])
@@ -118,7 +129,16 @@ def conclusion(days: Sequence[Day]) -> str:
     if known:
         lines.append(
             f"The interval held the true accuracy on {sum(bool(d.covered) for d in known)} of "
-            f"{len(known)} days (95% ones miss one time in twenty; people's mistakes add to that)."
+            f"{len(known)} days (95% ones miss one time in twenty)."
+        )
+    rests = [d.rests_on for d in days if d.rests_on is not None and d.rests_on.second_looks]
+    if rests:
+        wrong = ", ".join(f"{p.error_rate:.0%}" for p in PEOPLE)
+        lines.append(
+            f"It rests on confirmed errors: {sum(r.n_differing for r in rests):,} blind answers differed "
+            f"from the prediction, and second looks found {sum(r.n_refuted for r in rests):,} of them to be "
+            f"mistakes of people, who are wrong in {wrong} of pictures. Errors that people overlooked are "
+            "taken off as further answers to confirmed errors tell, as if all were equally easy to overlook."
         )
     for number, day in enumerate(days, 1):
         if isinstance(day.estimate, Undefined):
@@ -147,6 +167,10 @@ def _interval(estimate: Estimate | Undefined) -> str:
     if isinstance(estimate, Undefined):
         return "-"
     return span(estimate.low, estimate.high)
+
+
+def _confirmed(rests: RestsOn | None) -> str:
+    return "-" if rests is None else f"{rests.n_confirmed:,} of {rests.n_differing:,}"
 
 
 def _true(day: Day) -> str:

@@ -7,9 +7,10 @@ from hashlib import sha256
 
 from labelloop.core.dataset import Origin, Row
 from labelloop.core.estimate import Undefined
+from labelloop.core.looks import Look
 from labelloop.core.queue import Purpose
 from labelloop.demo import digits, folder, report, waiting
-from labelloop.demo.annotators import Annotators
+from labelloop.demo.annotators import PEOPLE, Annotators
 from labelloop.demo.digits import CLASSES, Digits
 from labelloop.demo.model import Model, train
 from labelloop.demo.project import BUCKET
@@ -26,6 +27,8 @@ from labelloop.demo.stage import (
 from labelloop.demo.traffic import Served, serve
 from labelloop.exports import manifest
 from labelloop.loop import Ran, open_loop
+from labelloop.measuring.answers import RestsOn
+from labelloop.measuring.blind_frame import blind_frames
 
 CLOSES, LABELLED_BY = time(20), time(23)
 
@@ -38,6 +41,7 @@ def play(options: Options, screen: Screen) -> list[report.Day]:
             screen.say(f"starting over: deleted what an earlier run left in {options.folder}")
         stage = stack.enter_context(set_up(options, screen))
         stack.callback(screen.say, "stopping the servers")
+        stack.callback(_part_from_people, stage)
         played = _days(stage)
         screen.say()
         screen.say(report.table(played))
@@ -69,12 +73,12 @@ def _day(stage: Stage, number: int, day: date, model: Model) -> tuple[Model, rep
     served = _serve(stage, number, day, model)
     if number == 0:
         stage.booted.result()
+        _invite(stage)
         write_config(stage)
     stage.clock.move_to(datetime.combine(day, CLOSES, UTC))
     closed = _run(stage, now=True)
-    _label(stage)
     stage.clock.move_to(datetime.combine(day, LABELLED_BY, UTC))
-    answered = _run(stage, now=False)
+    answered = _answered(stage)
     # _run has raised where a verb failed; the type checker can't follow.
     assert closed.selected is not None  # noqa: S101
     assert answered.measured is not None  # noqa: S101
@@ -100,6 +104,7 @@ def _day(stage: Stage, number: int, day: date, model: Model) -> tuple[Model, rep
         ),
         answers=_part(stage, answers, Origin.HUMAN),
         estimate=rounds[-1].estimate if rounds else Undefined("no round was drawn"),
+        rests_on=_rests_on(stage, closed.selected.round),
         true_accuracy=sum(one.right for one in served) / len(served),
         by_model=_part(stage, rows, Origin.MODEL),
         by_people=_part(stage, rows, Origin.HUMAN),
@@ -139,16 +144,49 @@ def _run(stage: Stage, *, now: bool) -> Ran:
     return ran
 
 
+def _invite(stage: Stage) -> None:
+    """Let people sign up, unless the person at the browser labels."""
+    if stage.options.annotate_yourself:
+        return
+    stage.people = Annotators(
+        stage.studio.url, stage.studio.legacy_token, truth=stage.truth, seed=stage.options.seed
+    )
+    with stage.screen.step(f"{len(PEOPLE)} people sign up in Label Studio"):
+        stage.people.join()
+
+
+def _part_from_people(stage: Stage) -> None:
+    if stage.people is not None:
+        stage.people.close()
+
+
+def _answered(stage: Stage) -> Ran:
+    """Label and collect until nobody is asked again; returns the last run."""
+    for _ in Look:
+        _label(stage)
+        ran = _run(stage, now=False)
+        if stage.people is None or ran.sent is None or not ran.sent.n_sent:
+            break
+    return ran
+
+
 def _label(stage: Stage) -> None:
-    studio, seed = stage.studio, stage.options.seed
-    with closing(
-        Annotators(studio.url, studio.legacy_token, truth=stage.truth, seed=seed)
-    ) as people:
-        if stage.options.annotate_yourself:
-            waiting.for_person(stage.screen, people.n_waiting, stage.studio)
-            return
-        with stage.screen.step("people answer in Label Studio") as progress:
-            people.work(lambda done, total: progress("", done, total))
+    if stage.people is None:
+        with closing(
+            Annotators(stage.studio.url, stage.studio.legacy_token, truth=stage.truth)
+        ) as watched:
+            waiting.for_person(stage.screen, watched.n_waiting, stage.studio)
+        return
+    with stage.screen.step("people answer in Label Studio") as progress:
+        stage.people.work(lambda done, total: progress("", done, total))
+
+
+def _rests_on(stage: Stage, number: int | None) -> RestsOn | None:
+    """The answers behind the accuracy of a round."""
+    path = stage.options.folder / CONFIG
+    with open_loop(path, clock=stage.clock) as loop, loop.project.ledger.read() as tx:
+        frames = [f for f in blind_frames(tx) if f.round.round == number]
+    return RestsOn.of(frames[0].reached, frames[0].checks.of(frames[0].reached)) if frames else None
 
 
 def _rows(stage: Stage, name: str) -> list[Row]:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from labelloop.demo import digits, project
+from labelloop.demo.annotators import PEOPLE, Annotators
 from labelloop.demo.clock import MovedClock
 from labelloop.demo.digits import Split
 from labelloop.demo.model import Model, train
@@ -44,7 +45,7 @@ class Options:
 
 @dataclass(slots=True)
 class Stage:
-    """What the days share."""
+    """What the days share. `people`: those who label; None where the person who started it does."""
 
     screen: Screen
     options: Options
@@ -58,6 +59,7 @@ class Stage:
     served: dict[str, Served] = field(default_factory=dict)
     truth: dict[bytes, str] = field(default_factory=dict)
     late: list[Served] = field(default_factory=list)
+    people: Annotators | None = None
 
 
 @contextmanager
@@ -124,4 +126,5 @@ def write_config(stage: Stage) -> None:
         store=stage.store.access,
         label_studio_url=stage.studio.url,
         api_key=stage.studio.personal_access_token(),
+        referees=[] if stage.people is None else [person.email for person in PEOPLE],
     )

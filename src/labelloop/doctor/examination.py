@@ -64,6 +64,7 @@ CHECKS = (
     Check("old page", page.remove_lapsed, needs=COPIED),
     Check("Label Studio", label_studio.reached),
     Check("token", label_studio.token, needs=("Label Studio",)),
+    Check("people", label_studio.people, needs=("Label Studio",)),
     Check("private bucket", label_studio.private_bucket, needs=("Label Studio",)),
     Check("clocks", clock.clocks),
     Check("ledger", state.ledger),

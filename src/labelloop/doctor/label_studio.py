@@ -69,6 +69,37 @@ def token(subject: Subject) -> Iterator[Finding]:
         yield ok(says)
 
 
+def people(subject: Subject) -> Iterator[Finding]:
+    """Whether there is somebody to look again, and somebody whose look decides."""
+    wanted = [q.name for q in subject.queues if q.second_look]
+    emails = subject.settings.people.referees
+    if not wanted and not emails:
+        return
+    members = {email.lower() for email in subject.annotator.accounts().values()}
+    unknown = [e for e in emails if e.lower() not in members]
+    invite = "invite them in Label Studio (Organization, Add People)"
+    if unknown:
+        yield fail(
+            f"referee {unknown[0]!r} is no member of Label Studio",
+            f"{invite}, or correct [people] referees; the members are {', '.join(sorted(members))}",
+        )
+    elif wanted and len(members) < 2:
+        yield warn(
+            f"queue {wanted[0]!r} has second looks, and one person is in Label Studio: nobody is asked again",
+            f"{invite}: a second person confirms what differs from the prediction",
+        )
+    elif wanted and not emails:
+        yield warn(
+            f"queue {wanted[0]!r} has second looks, and [people] names no referee: most answers decide, "
+            "which holds for independent mistakes only",
+            "name two people who know the classes best in [people] referees",
+        )
+    elif len(emails) == 1:
+        yield ok("1 referee; a second one could settle what the first contradicts")
+    elif emails:
+        yield ok(f"{len(emails)} referees")
+
+
 def private_bucket(subject: Subject) -> Iterator[Finding]:
     """Whether Label Studio would refuse to open the bucket."""
     facts = subject.facts

@@ -80,6 +80,12 @@ def live(tx: Transaction) -> frozenset[str]:
     )
 
 
+def n_live(tx: Transaction) -> int:
+    """How many classes the model has now, extra answers left out."""
+    live = t.classes.c.retired_at.is_(None) & (t.classes.c.kind == AnswerKind.CLASS.value)
+    return int(tx.execute(sa.select(sa.func.count()).where(live)).scalar_one())
+
+
 def answered(tx: Transaction) -> list[str]:
     """The classes and extra answers that labels hold, retired ones included, the oldest first."""
     labels = sa.select(t.labels.c.label)

@@ -8,10 +8,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from labelloop.core.dataset import DatasetVersion, Origin, Row
+from labelloop.core.looks import Look, Reply, confirmed
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.errors import DatasetError
-from labelloop.ledger import classes
+from labelloop.ledger import classes, looks
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -168,7 +169,8 @@ def export_targets(tx: Transaction, format_name: str) -> list[str]:
 def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
     """People's labels for a purpose as rows of a manifest, by sample_id.
 
-    A sample drawn in several rounds stands with its first draw.
+    A sample drawn in several rounds stands with its first draw. Where that has second looks, the label is
+    the answer that holds after them.
     """
     first = (
         sa.select(t.draws.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
@@ -177,7 +179,12 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
     )
     rows = tx.execute(
         sa.select(
-            t.draws, t.tasks.c.uri, t.labels.c.label, t.labels.c.annotator, t.labels.c.revision
+            t.draws,
+            t.tasks.c.uri,
+            t.tasks.c.sample_id.label("asked_about"),
+            t.labels.c.label,
+            t.labels.c.annotator,
+            t.labels.c.revision,
         )
         .join(first, first.c.draw == t.draws.c.draw)
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
@@ -189,20 +196,27 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
         )
     )
     present, extra = classes.renamed(tx), classes.extra_answers(tx)
+    with_looks = looks.rounds_with(tx) if purpose is Purpose.EVALUATION else frozenset()
+    further = looks.replies(tx) if with_looks else {}
     for r in sorted(rows, key=lambda r: in_order(r.sample_id)):
+        label, annotator = present.get(r.label, r.label), r.annotator
+        if r.round in with_looks:
+            replies = {**further.get(r.asked_about, {}), Look.FIRST: Reply(label, annotator)}
+            label = confirmed(replies, present.get(r.predicted_class, r.predicted_class)) or label
+            annotator = " + ".join(each.by for each in replies.values() if each.answer == label)
         yield Row(
             sample_id=r.sample_id,
             uri=r.uri,
             content_hash=r.content_hash,
-            label=present.get(r.label, r.label),
-            extra_answer=present.get(r.label, r.label) in extra,
+            label=label,
+            extra_answer=label in extra,
             origin=Origin.HUMAN,
             confidence=r.confidence,
             model=r.model,
             round=r.round,
             queue=r.queue,
             inclusion=r.inclusion,
-            annotator=r.annotator,
+            annotator=annotator,
             annotation_revision=r.revision,
         )
 

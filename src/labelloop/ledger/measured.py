@@ -6,6 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from labelloop.ledger import looks
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 from labelloop.ledger.queries import max_of
@@ -34,9 +35,10 @@ def changes(tx: Transaction, after: int) -> Changes:
     """What changed after an event. No task changes its state or label without an event."""
     # as subqueries: of a join SQLite would begin with the larger side
     subjects = sa.select(t.events.c.subject).where(t.events.c.id > after)
-    rounds = sa.select(t.draws.c.round).where(t.draws.c.task_key.in_(subjects)).distinct()
+    changed = sa.union_all(subjects, looks.firsts_of(subjects))
+    rounds = sa.select(t.draws.c.round).where(t.draws.c.task_key.in_(changed)).distinct()
     ever = t.events.alias()
-    labelled = (ever.c.verb == "resolved") & ever.c.subject.in_(subjects)
+    labelled = (ever.c.verb == "resolved") & ever.c.subject.in_(changed)
     first = sa.select(ever.c.at).where(labelled).order_by(ever.c.at).limit(1)
     return Changes(
         rounds=frozenset(tx.execute(rounds).scalars()),

@@ -10,11 +10,12 @@ from itertools import chain
 import sqlalchemy as sa
 
 from labelloop.core.draw import Draw
+from labelloop.core.looks import Look, Replies, Reply, confirmed
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Rival, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
-from labelloop.ledger import classes, cursors, task_counts
+from labelloop.ledger import classes, cursors, looks, task_counts
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -26,8 +27,12 @@ _RELEASED = "rounds released before"
 class DrawWithLabel:
     """A draw beside the state and the label of its task.
 
+    label
+        the answer that holds: the task's label, or what second looks made of it
     labelled_at
         when the task first had a label; later edits don't change it
+    replies
+        the answers that count of its looks; None where its round has no second looks
     forgotten
         the sample was forgotten: `sample_id` is a hash, and what it looked like isn't known any more
     """
@@ -53,6 +58,7 @@ class DrawWithLabel:
     margin: float | None
     attributes: Mapping[str, str]
     forgotten: bool = False
+    replies: Replies | None = None
 
 
 def insert(tx: Transaction, made: Round, rules: Mapping[str, str], set_aside: RowRange) -> None:
@@ -75,6 +81,7 @@ def insert(tx: Transaction, made: Round, rules: Mapping[str, str], set_aside: Ro
             rival=made.rival.name if made.rival else None,
             rival_digest=made.rival.digest if made.rival else None,
             n_both=made.rival.n_both if made.rival else None,
+            second_look=made.second_look,
         )
     )
 
@@ -249,9 +256,17 @@ def _cells(tx: Transaction, where: sa.ColumnElement[bool]) -> dict[int, list[Cel
 
 
 def draws_with_labels(
-    tx: Transaction, purpose: Purpose | None = None, round_number: int | None = None
+    tx: Transaction,
+    purpose: Purpose | None = None,
+    round_number: int | None = None,
+    *,
+    looked_at_again: bool = False,
 ) -> Iterator[DrawWithLabel]:
-    """The draws with the state and the label of their tasks, by round, queue and position."""
+    """The draws with the state and the label of their tasks, by round, queue and position.
+
+    looked_at_again
+        only those with an answer at a further look
+    """
     query = (
         sa.select(
             t.draws,
@@ -260,6 +275,7 @@ def draws_with_labels(
             t.tasks.c.forgotten_at,
             t.tasks.c.sample_id.label("asked_about"),
             t.labels.c.label,
+            t.labels.c.annotator,
             t.labels.c.first_at,
         )
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
@@ -271,8 +287,19 @@ def draws_with_labels(
         query = query.where(t.tasks.c.purpose == purpose.value, t.draws.c.queue.in_(own))
     if round_number is not None:
         query = query.where(t.draws.c.round == round_number)
+    if looked_at_again:
+        query = query.where(t.tasks.c.sample_id.in_(looks.sample_ids()))
     present = classes.renamed(tx)
+    with_looks = looks.rounds_with(tx)
+    further = looks.replies(tx, round_number) if with_looks else {}
     for r in chain.from_iterable(tx.execute(query).partitions(_CHUNK)):
+        predicted = present.get(r.predicted_class, r.predicted_class)
+        label = present.get(r.label, r.label)
+        replies = None
+        if r.round in with_looks and r.purpose == Purpose.EVALUATION:
+            first = {} if label is None else {Look.FIRST: Reply(label, r.annotator)}
+            replies = {**further.get(r.asked_about, {}), **first}
+            label = confirmed(replies, predicted)
         yield DrawWithLabel(
             round=r.round,
             queue=r.queue,
@@ -280,7 +307,7 @@ def draws_with_labels(
             task_key=r.task_key,
             purpose=Purpose(r.purpose),
             predicted_at=r.predicted_at,
-            predicted_class=present.get(r.predicted_class, r.predicted_class),
+            predicted_class=predicted,
             confidence=r.confidence,
             model=r.model,
             content_hash=r.content_hash,
@@ -290,8 +317,9 @@ def draws_with_labels(
             uniform=r.uniform,
             position=r.position,
             state=TaskState(r.state),
-            label=present.get(r.label, r.label),
+            label=label,
             labelled_at=r.first_at,
+            replies=replies,
             margin=r.margin,
             attributes=json.loads(r.attributes_json or "{}"),
             # a copy that shares the task of a forgotten sample is known all the same
@@ -444,4 +472,5 @@ def _round(r: sa.Row[tuple[object, ...]]) -> Round:
         created_at=r.created_at,
         risk_version=r.risk_version,
         rival=Rival(name=r.rival, digest=r.rival_digest, n_both=r.n_both) if r.rival else None,
+        second_look=r.second_look,
     )

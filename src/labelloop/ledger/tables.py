@@ -126,6 +126,7 @@ rounds = sa.Table(
     sa.Column("rival", sa.Text),
     sa.Column("rival_digest", sa.Text),
     sa.Column("n_both", sa.BigInteger),
+    sa.Column("second_look", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 cells = sa.Table(
@@ -225,6 +226,7 @@ tasks = sa.Table(
 # Of the millions of tasks that are settled, only those that something is still to be done about.
 # Literals, as a database can't tell what a parameter will be.
 several = tasks.c.answers_wanted > sa.literal_column("1")
+further = tasks.c.look > sa.literal_column("0")
 asked_wrongly = tasks.c.remote_id.is_not(None) & tasks.c.people_asked.is_distinct_from(
     tasks.c.answers_wanted
 )
@@ -232,6 +234,7 @@ for _name, _columns, _where in (
     ("tasks_copies", (tasks.c.state, tasks.c.resolved_at), tasks.c.media_uri.is_not(None)),
     ("tasks_asked", (tasks.c.state,), asked_wrongly),
     ("tasks_several", (tasks.c.queue, tasks.c.state), several),
+    ("tasks_looks", (tasks.c.queue, tasks.c.state), further),
 ):
     # on PostgreSQL too, by the migration; to say so here would load its dialect at every start
     sa.Index(_name, *_columns, sqlite_where=_where)
@@ -268,6 +271,14 @@ labels = sa.Table(
     sa.Column("annotator", sa.Text, nullable=False),
     sa.Column("first_at", Instant, nullable=False),
     sa.Column("resolved_at", Instant, nullable=False),
+)
+
+referees = sa.Table(
+    "referees",
+    metadata,
+    sa.Column("annotator", sa.Text, primary_key=True),
+    sa.Column("named_at", Instant, nullable=False),
+    sa.Column("left_at", Instant),
 )
 
 strays = sa.Table(

@@ -228,8 +228,10 @@ def to_check_people_asked(tx: Transaction) -> list[Task]:
     there = t.tasks.c.remote_id.is_not(None)
     undecided = t.tasks.c.state.in_([TaskState.TIED.value, TaskState.ANNOTATED.value])
     with_strays = t.tasks.c.task_key.in_(sa.select(t.strays.c.task_key))
+    waiting = t.tasks.c.state.in_([TaskState.SENT.value, TaskState.SKIPPED.value])
     found = [
         *_tasks(tx, there & undecided),
+        *_tasks(tx, there & t.further & waiting),
         *_tasks(tx, t.asked_wrongly & answerable),
         *_tasks(tx, there & with_strays & answerable),
     ]
@@ -285,6 +287,16 @@ def keys_by_content(
             .order_by(t.draws.c.draw.desc())
         )
         found |= {r.content_hash: r.task_key for r in rows}
+    return found
+
+
+def looks_at(tx: Transaction, sample_ids: Sequence[str]) -> list[Task]:
+    """The tasks that ask for further looks at some samples."""
+    found: list[Task] = []
+    for start in range(0, len(sample_ids), _CHUNK):
+        chunk = sample_ids[start : start + _CHUNK]
+        own = (t.tasks.c.purpose == Purpose.EVALUATION.value) & t.tasks.c.sample_id.in_(chunk)
+        found += _tasks(tx, own & t.further)
     return found
 
 
@@ -454,11 +466,18 @@ def _tasks(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Task]:
 def _shown(
     tx: Transaction, condition: sa.ColumnElement[bool], limit: int | None = None
 ) -> list[SendableTask]:
+    asked = t.tasks.alias()  # the task that a draw names; a further look is at the same sample
     first = (
-        sa.select(t.draws.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
-        .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+        sa.select(t.tasks.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
+        .join(
+            asked,
+            (asked.c.purpose == t.tasks.c.purpose)
+            & (asked.c.sample_id == t.tasks.c.sample_id)
+            & (asked.c.look == 0),
+        )
+        .join(t.draws, t.draws.c.task_key == asked.c.task_key)
         .where(condition, t.draws.c.queue == t.tasks.c.queue)
-        .group_by(t.draws.c.task_key)
+        .group_by(t.tasks.c.task_key)
         .subquery()
     )
     query = (
@@ -472,7 +491,7 @@ def _shown(
         )
         .join(first, first.c.task_key == t.tasks.c.task_key)
         .join(t.draws, t.draws.c.draw == first.c.draw)
-        .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position)
+        .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position, t.tasks.c.look)
         .limit(limit)
     )
     present = classes.renamed(tx)

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
 from labelloop.core.row_range import RowRange
 from labelloop.core.task import WITHOUT_ANSWER
 from labelloop.ledger.rounds import DrawWithLabel
-from labelloop.measuring.blind_frame import BlindFrame
-from labelloop.statistics.accuracy import pooled
+from labelloop.measuring.blind_frame import BlindFrame, looks_of
+from labelloop.statistics.accuracy import edges_of_risk, pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.part import PartRound, part_accuracy
 
@@ -107,16 +109,34 @@ def _estimate(
 ) -> Estimate | Undefined:
     """Of whole rounds by regression on the risk, whose histogram is known; of a part of them without.
 
-    Few uniform draws, and a part whose draws had the same inclusion probability, are Wilson's.
+    Few uniform draws, and a part whose draws had the same inclusion probability, are Wilson's, unless
+    answers came back unevenly. Of rounds with second looks, less the errors that people overlooked.
     """
     parts = [f for f in frames if any(keep is None or keep(d) for d in f.draws)]
-    uniform = all(f.uniform for f in parts)
+    reached = [f for f in parts if f.n_reached]
+    counted = all(f.uniform for f in parts) and not any(_needs_weights(f) for f in reached)
     whole = keep is None or all(keep(d) for f in parts for d in f.draws)
-    if whole and (not uniform or _n_labelled(parts) >= LEAST_FOR_REGRESSION):
-        return pooled([f.blind_round() for f in parts if f.n_reached], level=level)
-    if uniform or keep is None:
+    missed = None
+    if any(f.round.second_look for f in reached):
+        drawn = [d for f in reached for d in f.reached if keep is None or keep(d)]
+        missed = reached[-1].checks.missed(drawn)
+    if whole and (not counted or _n_labelled(parts) >= LEAST_FOR_REGRESSION):
+        rounds = [f.blind_round(corrected=True) for f in reached]
+        return pooled(rounds, level=level, missed=missed)
+    if counted or keep is None:
         return uniform_accuracy([_stratum(f, keep) for f in parts], level=level)
-    return part_accuracy([_part(f, keep) for f in parts if f.n_reached], level=level)
+    return part_accuracy([_part(f, keep) for f in reached], level=level, missed=missed)
+
+
+def _needs_weights(frame: BlindFrame) -> bool:
+    """Whether a uniform round isn't told by its counts alone: it has second looks, or answers are missing
+    and there are enough of them to see where.
+    """
+    if not frame.cells:
+        return False
+    risk = np.array([d.risk or 0.0 for d in frame.reached])
+    answered = np.array([d.label is not None for d in frame.reached])
+    return frame.round.second_look or bool(edges_of_risk(risk, answered))
 
 
 def _n_labelled(frames: Sequence[BlindFrame]) -> int:
@@ -142,11 +162,17 @@ def _part(frame: BlindFrame, keep: Keep) -> PartRound:
         for d, chance in zip(frame.draws[: frame.n_reached], chances, strict=True)
         if keep(d)
     ]
+    of_looks = looks_of([d for d, _ in kept]) if frame.round.second_look else None
     return PartRound(
-        correct=[outcome(d.label, d.predicted_class) for d, _ in kept],
+        correct=[outcome(d.label, d.predicted_class) for d, _ in kept]
+        if of_looks is None
+        else of_looks.score,
         answered=[d.label is not None for d, _ in kept],
         inclusion=[chance for _, chance in kept],
         n_set_aside=frame.set_aside.at_worst,
+        risk=[d.risk or 0.0 for d, _ in kept],
+        agreed=None if of_looks is None else of_looks.agreed,
+        recapture=None if of_looks is None else of_looks.recapture,
     )
 
 

@@ -1,12 +1,14 @@
 """The blind draws of a round and the histogram of its frame, from which every estimate is made."""
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.looks import agreed, recaptured
 from labelloop.core.outcome import outcome
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, Round
@@ -14,18 +16,24 @@ from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RISK_BINS
 from labelloop.ledger import Transaction, rounds
 from labelloop.ledger.rounds import DrawWithLabel
+from labelloop.measuring.checks import Checks
 from labelloop.sampling import reached_inclusion
 from labelloop.statistics.frame import BlindRound, Frame
 
 
 @dataclass(frozen=True, slots=True)
 class BlindFrame:
-    """A round with its blind draws, in the order of sending."""
+    """A round with its blind draws, in the order of sending.
+
+    checks
+        the looks at agreeing draws, of all rounds
+    """
 
     round: Round
     draws: tuple[DrawWithLabel, ...]
     set_aside: RowRange
     cells: tuple[Cell, ...]
+    checks: Checks = field(default_factory=Checks)
 
     @property
     def uniform(self) -> bool:
@@ -52,10 +60,15 @@ class BlindFrame:
             ),
         )
 
-    def blind_round(self, predicted_class: str | None = None) -> BlindRound:
+    def blind_round(
+        self, predicted_class: str | None = None, *, corrected: bool = False
+    ) -> BlindRound:
         """The input of the estimators: the draws reached, with the probabilities of being reached.
 
         With `predicted_class` only the draws and the traffic of this class.
+
+        corrected
+            of a round with second looks: so that errors which people overlooked can be taken off
         """
         cells = [c for c in self.cells if predicted_class in (None, c.predicted_class)]
         reached = [d for d in self.reached if predicted_class in (None, d.predicted_class)]
@@ -64,13 +77,18 @@ class BlindFrame:
             np.array([int((c.risk or 0.0) * RISK_BINS) for c in cells], dtype=np.int64),
             self.chances([c.inclusion or 1.0 for c in cells]),
         )
+        of_looks = looks_of(reached) if corrected and self.round.second_look else None
         return BlindRound.checked(
-            [outcome(d.label, d.predicted_class) for d in reached],
+            [outcome(d.label, d.predicted_class) for d in reached]
+            if of_looks is None
+            else of_looks.score,
             [d.risk or 0.0 for d in reached],
             self.chances([d.inclusion or 1.0 for d in reached]),
             histogram,
             answered=[d.label is not None for d in reached],
             n_set_aside=self.set_aside.at_worst,
+            agreed=None if of_looks is None else of_looks.agreed,
+            recapture=None if of_looks is None else of_looks.recapture,
         )
 
     def chances(self, inclusion: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -82,6 +100,32 @@ class BlindFrame:
             n_drawn=len(self.draws),
             n_reached=self.n_reached,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LooksOf:
+    """What second looks say of draws, an entry each: see `labelloop.statistics.accuracy`."""
+
+    score: list[float]
+    agreed: list[bool]
+    recapture: list[float]
+
+
+def looks_of(draws: Sequence[DrawWithLabel]) -> LooksOf:
+    """What second looks say of draws of a round that has them.
+
+    The score is below 1 for confirmed errors, and for answers that differ and weren't looked at yet. An
+    error that a look at an agreeing draw found isn't among them: such looks stand for all agreeing draws.
+    """
+    found = LooksOf([], [], [])
+    for d in draws:
+        replies = d.replies or {}
+        same = agreed(replies, d.predicted_class)
+        again = recaptured(replies, d.predicted_class)
+        found.agreed.append(same)
+        found.score.append(1.0 if same else outcome(d.label, d.predicted_class))
+        found.recapture.append(math.nan if again is None else float(again))
+    return found
 
 
 def blind_frames(
@@ -102,22 +146,28 @@ def blind_frames(
         if d.purpose is Purpose.EVALUATION:
             draws.setdefault(d.round, []).append(d)
     set_aside, cells = rounds.n_rejected(tx), rounds.cells_by_round(tx)
+    checks = Checks.read(tx)
     return [
-        _blind_frame(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()))
+        _blind_frame(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()), checks)
         for r in rounds.every(tx)
         if (r.rival is not None) is of_rivals
     ]
 
 
-def blind_frame(tx: Transaction, of: Round, set_aside: RowRange) -> BlindFrame:
+def blind_frame(tx: Transaction, of: Round, set_aside: RowRange, checks: Checks) -> BlindFrame:
     """One round with its blind draws."""
     draws = rounds.draws_with_labels(tx, Purpose.EVALUATION, of.round)
-    return _blind_frame(of, draws, set_aside, rounds.cells_of(tx, of.round))
+    return _blind_frame(of, draws, set_aside, rounds.cells_of(tx, of.round), checks)
 
 
 def _blind_frame(
-    of: Round, draws: Iterable[DrawWithLabel], set_aside: RowRange, cells: Iterable[Cell]
+    of: Round,
+    draws: Iterable[DrawWithLabel],
+    set_aside: RowRange,
+    cells: Iterable[Cell],
+    checks: Checks,
 ) -> BlindFrame:
     # of a rebuilt ledger: how likely a draw was is lost
     known = tuple(d for d in draws if d.inclusion is not None)
-    return BlindFrame(of, known, set_aside, tuple(c for c in cells if c.inclusion is not None))
+    counted = tuple(c for c in cells if c.inclusion is not None)
+    return BlindFrame(of, known, set_aside, counted, checks)

@@ -19,10 +19,11 @@ from labelloop.core.round import Round
 from labelloop.ledger import Ledger, Transaction, classes, measured, rounds
 from labelloop.measuring.accuracy import Accuracy, part_of
 from labelloop.measuring.blind_frame import BlindFrame, blind_frame
+from labelloop.measuring.checks import Checks
 from labelloop.measuring.measured_round import MeasuredRound, RoundSummary
 from labelloop.measuring.trend import History, Trend, trend
 
-METHOD_VERSION = 6
+METHOD_VERSION = 7
 """Raise it with every change to what an estimate comes out as: results of another version aren't used."""
 
 _HEAD, _TREND = "head", "trend"
@@ -59,10 +60,12 @@ class KeptResults:
             kept, event_before = {}, event
         changes = measured.changes(tx, event_before)
         set_aside = rounds.n_rejected(tx)
+        checks = Checks.read(tx)
+        changed = checks.with_those_that_pool(changes.rounds)
         read = {f.round.round: f for f in frames}
 
         def load(made: Round) -> BlindFrame:
-            return read.get(made.round) or blind_frame(tx, made, set_aside[made.round])
+            return read.get(made.round) or blind_frame(tx, made, set_aside[made.round], checks)
 
         self.rounds = [
             MeasuredRound(
@@ -71,7 +74,7 @@ class KeptResults:
                 timezone=timezone,
                 level=level,
                 kept=_read(RoundSummary, kept.get(_of_round(made.round)))
-                if made.round not in changes.rounds
+                if made.round not in changed
                 else None,
             )
             for made in rounds.every(tx)

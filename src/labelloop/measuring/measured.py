@@ -7,10 +7,11 @@ from datetime import datetime
 
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import is_wrong, outcome
-from labelloop.ledger import Transaction, rounds
+from labelloop.ledger import Transaction, looks, rounds
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.accuracy import Accuracy, Keep, named, of_class, part_of
 from labelloop.measuring.agreement import Agreement, agreements
+from labelloop.measuring.answers import IfWrong, RestsOn, if_people_err
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.missing import SKEW, WINDOW, Missing, missing
@@ -54,6 +55,11 @@ class Measured:
         what the accuracy of the last seven days doesn't speak for
     agreement
         a row for each queue that asks several people
+    rests_on, if_wrong
+        the answers behind the accuracy of the period, or else of the last seven days; and where nobody
+        looked at them again, what its interval would be if people were wrong
+    n_referees
+        people whose second looks decide
     """
 
     last_seven_days: Accuracy
@@ -69,6 +75,9 @@ class Measured:
     trend: Trend
     missing: Missing
     agreement: tuple[Agreement, ...] = ()
+    rests_on: RestsOn | None = None
+    if_wrong: tuple[IfWrong, ...] = ()
+    n_referees: int = 0
 
 
 def measured(
@@ -103,9 +112,15 @@ def measured(
     def names(of: Callable[[DrawWithLabel], str]) -> list[str]:
         return sorted({of(d) for f in judging for d in f.draws if inside(d)})
 
+    period = part_of(_named(since, until), frames, inside, level) if asked else None
+    told = [d for f in frames for d in f.reached if inside(d)]
+    rests_on = RestsOn.of(told, frames[-1].checks.of(told) if frames else ())
     return Measured(
         last_seven_days=last_seven_days,
-        period=part_of(_named(since, until), frames, inside, level) if asked else None,
+        period=period,
+        rests_on=rests_on,
+        if_wrong=if_people_err(tx, (period or last_seven_days).estimate, rests_on),
+        n_referees=len(looks.referees(tx).now),
         rounds=marked(regular),
         days=kept.days(),
         by_class=tuple(of_class(name, judging, inside, level) for name in names(_predicted)),

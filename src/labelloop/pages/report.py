@@ -8,6 +8,7 @@ from labelloop.charts.report import pictures
 from labelloop.core.estimate import Estimate
 from labelloop.pages.rendering import render
 from labelloop.views.headline import headline, worst_first
+from labelloop.views.people import rests_on
 from labelloop.views.quality import Quality
 from labelloop.views.sentences import fallen, over_time, summary, worst_case
 from labelloop.views.table import Table
@@ -56,7 +57,7 @@ def page(q: Quality) -> str:
         number=_number(q),
         warning=headline(recent, q.measured.missing).warning,
         fallen=said[:1].upper() + said[1:],
-        headline=f"{summary(q)} {worst_case(q)}",
+        headline=f"{summary(q)} {worst_case(q)} {rests_on(q.measured)}".strip(),
         facts=(
             ("blind labels", f"{recent.n_labelled:,}"),
             ("still open", f"{recent.n_waiting:,}"),

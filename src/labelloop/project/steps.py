@@ -98,6 +98,7 @@ def collect(project: Project) -> "Collect":
         project.ledger,
         project.annotator,
         ledger_id=project.ledger_id,
+        referees=project.settings.people.referees,
         clock=project.clock,
         progress=project.progress,
     )

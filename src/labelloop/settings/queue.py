@@ -66,6 +66,12 @@ class QueueSettings(Section):
         description="The share of the samples that a second person answers, chosen by chance; it shows how "
         "far people agree. Where they don't, a third is asked.",
     )
+    second_look: bool = Field(
+        False,
+        description="Evaluation queues: ask again, as blind, where an answer differs from the prediction, "
+        "and for a tenth of the samples where it doesn't; accuracies then count confirmed errors. By a "
+        "referee where [people] names one. Rounds keep what they began with.",
+    )
     show: list[Literal["predicted_class", "confidence", "corrected_class", "flagged"]] = Field(
         default_factory=list,
         description="What annotators see beside the input; training queues only.",
@@ -88,6 +94,16 @@ class QueueSettings(Section):
             raise ValueError(
                 f"overlap is for queues where one person answers a sample; with annotators_per_sample "
                 f"= {self.annotators_per_sample} every sample has a second answer: leave overlap out"
+            )
+        if self.second_look and self.purpose == "training":
+            raise ValueError(
+                "second_look is for evaluation queues; for a training queue set annotators_per_sample"
+            )
+        if self.second_look and (self.annotators_per_sample > 1 or self.overlap):
+            other = "overlap" if self.overlap else "annotators_per_sample"
+            raise ValueError(
+                f"second_look asks a second person where it matters, {other} asks them anyway: expected "
+                f"one of the two; leave {other} out"
             )
         if self.purpose == "evaluation":
             if self.show:

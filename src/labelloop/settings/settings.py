@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from labelloop.core.answers import Answers
 from labelloop.core.queue import Purpose, Queue
 from labelloop.settings.label_studio import LabelStudioSettings
+from labelloop.settings.people import PeopleSettings
 from labelloop.settings.project import ClassSettings, InputSettings, ProjectSettings
 from labelloop.settings.queue import QueueSettings
 from labelloop.settings.rounds import RoundSettings
@@ -30,6 +31,7 @@ class Settings(Section):
     engine: EngineSettings = Field(default_factory=lambda: EngineSettings())
     rounds: RoundSettings = Field(default_factory=lambda: RoundSettings())
     queue: list[QueueSettings] = Field(min_length=1)
+    people: PeopleSettings = Field(default_factory=lambda: PeopleSettings())
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
 
     @model_validator(mode="before")
@@ -131,6 +133,7 @@ class Settings(Section):
                 annotators=q.annotators_per_sample,
                 overlap=q.overlap,
                 images="annotator" if q.images == "label-studio" else q.images,
+                second_look=q.second_look,
             )
             for q in self.queue
             if purpose is None or q.purpose == purpose

@@ -33,6 +33,8 @@ class Answers:
         None where no copies are needed: images in a folder travel inside the tasks
     table
         None: the predictions stand in tags
+    second_look
+        whether there is a second person, who can be asked again where an answer differs
     """
 
     name: str
@@ -44,6 +46,7 @@ class Answers:
     table: TableAnswers | None = None
     label_studio_url: str
     api_key: str
+    second_look: bool = False
 
 
 def text(answers: Answers, seen: Proposal) -> str:
@@ -61,10 +64,12 @@ def _sections(a: Answers, seen: Proposal) -> Iterator[str]:
     if a.table is not None:
         yield _section("source", _source(a.table))
     yield _section("label_studio", _table(url=a.label_studio_url, api_key=a.api_key))
-    yield _section("queue", _accuracy(seen), repeated=True)
+    yield _section("queue", _accuracy(a, seen), repeated=True)
     if "confidence" not in seen.missing:
         yield _section("queue", _unsure(seen), repeated=True)
     yield _section("queue", _flagged(seen), repeated=True)
+    if a.second_look:
+        yield _section("people", _people())
     yield _section("training", _training())
 
 
@@ -223,7 +228,7 @@ def _columns(columns: TableProposal) -> Table:
     return found
 
 
-def _accuracy(seen: Proposal) -> Table:
+def _accuracy(a: Answers, seen: Proposal) -> Table:
     # half of a small traffic, so that training queues find something too
     budget = MOST_LABELS if seen.per_day is None else min(MOST_LABELS, rounded(seen.per_day / 2))
     found = _table(
@@ -231,7 +236,10 @@ def _accuracy(seen: Proposal) -> Table:
         name="accuracy",
         purpose="evaluation",
         budget=max(1, budget),
+        second_look=a.second_look or None,
     )
+    if a.second_look:
+        _note(found, "second_look", "ask another person where an answer differs from the model's")
     of = "" if seen.per_day is None else f", of {seen.expected(1.0)}"
     _note(found, "budget", f"labels a round{of}")
     return found
@@ -269,6 +277,12 @@ def _flagged(seen: Proposal) -> Table:
         where="flagged or corrected_class is not null",
         show=["predicted_class", "confidence", "corrected_class"],
     )
+
+
+def _people() -> Table:
+    found = _table(referees=[])
+    _note(found, "referees", "e-mail addresses of those whose second looks decide")
+    return found
 
 
 def _training() -> Table:

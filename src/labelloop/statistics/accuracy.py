@@ -14,7 +14,13 @@ from labelloop.errors import ArgumentError
 from labelloop.statistics.frame import BlindRound, Frame
 from labelloop.statistics.greg import Cells, Labelled, Share, share_by_fewer
 from labelloop.statistics.interval import Interval, pooled_note
-from labelloop.statistics.people import Corrected, Missed, by_looks, by_recapture
+from labelloop.statistics.people import (
+    Corrected,
+    Missed,
+    by_looks,
+    by_recapture,
+    less_overlooked,
+)
 
 
 def accuracy(
@@ -133,7 +139,7 @@ def pooled(
     )
     corrected = _corrected(used, found, missed, level)
     if corrected is not None:
-        estimate = _less_overlooked(estimate, corrected)
+        estimate = less_overlooked(estimate, corrected)
     return replace(
         estimate,
         worst_low=estimate.worst_low * readable,
@@ -165,25 +171,6 @@ def _again(one: BlindRound) -> npt.NDArray[np.float64]:
     if one.recapture is None:
         return none
     return np.where(one.answered & (one.score < 1), one.recapture, none)
-
-
-def _less_overlooked(estimate: Estimate, found: Corrected) -> Estimate:
-    """The estimate with the errors that people overlooked taken off."""
-    from scipy.special import ndtri
-
-    half = (found.high - found.low) / 2
-    spread = (half / float(ndtri((1 + estimate.level) / 2))) ** 2
-    size = found.value * (1 - found.value) / spread if spread else estimate.n_effective
-    return replace(
-        estimate,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n_effective=min(size, estimate.n_effective) if size else estimate.n_effective,
-        method=f"{estimate.method}, {found.basis}",
-        worst_low=max(0.0, min(found.low, estimate.worst_low - found.off_high)),
-        worst_high=max(found.high, estimate.worst_high - found.off_low),
-    )
 
 
 def _method(found: Share, n_rounds: int, fresh: bool) -> str:
@@ -242,7 +229,7 @@ def _response_rates(one: BlindRound) -> _Responding:
     Source: weighting within response homogeneity groups, Sarndal, Swensson, Wretman 1992, section
     15.6.
     """
-    edges = _edges(one.risk, one.answered)
+    edges = edges_of_risk(one.risk, one.answered)
     part, cell_part = (np.searchsorted(edges, risk) for risk in (one.risk, one.frame.risk))
     n_parts = len(edges) + 1
     came = np.bincount(part, weights=one.answered, minlength=n_parts)
@@ -254,8 +241,11 @@ def _response_rates(one: BlindRound) -> _Responding:
     )
 
 
-def _edges(risk: npt.NDArray[np.float64], answered: npt.NDArray[np.bool_]) -> list[float]:
-    """The largest risk of each part but the last; none where every draw has an answer."""
+def edges_of_risk(risk: npt.NDArray[np.float64], answered: npt.NDArray[np.bool_]) -> list[float]:
+    """The largest risk of each part but the last; none where every draw has an answer.
+
+    Parts are fifths by risk: within one, answers that are missing are taken to be like those that came.
+    """
     if answered.all():
         return []
     ordered, came = np.sort(risk), risk[answered]

@@ -164,13 +164,13 @@ class BlindRound:
                 f"n_set_aside = {n_set_aside}: expected 0 or more", remedy="write 0 for none"
             )
         first = None if agreed is None else truths("agreed", agreed)
-        again = None if recapture is None else _recaptures(recapture)
+        again = None if recapture is None else recaptures(recapture)
         looks = {"agreed": first, "recapture": again}
         same_length(correct=score, **{name: a for name, a in looks.items() if a is not None})
         return cls(score, BIN_RISKS[bins], given, frame, heard, n_set_aside, first, again)
 
 
-def _recaptures(values: npt.ArrayLike) -> Floats:
+def recaptures(values: npt.ArrayLike) -> Floats:
     """`values` as float64; ArgumentError for anything but 1, 0 and NaN."""
     given = np.asarray(values, dtype=np.float64)
     if given.ndim != 1 or not (np.isnan(given) | np.isin(given, (0.0, 1.0))).all():

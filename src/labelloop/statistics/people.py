@@ -15,7 +15,7 @@ of two ways:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -150,8 +150,10 @@ def by_recapture(
     wrong = 1 - right.value
     g, size = _weighted(again, 1 / inclusion)
     g_low, g_high = exact_bounds(g * size, size, level)
-    value = max(0.0, 1 - wrong / max(1 - g, 1e-9))
     smooth = (g * size + 0.5) / (size + 1)
+    if g == 1:  # a few answers that all overlooked their errors don't say that people always do
+        g = smooth
+    value = max(0.0, 1 - wrong / max(1 - g, 1e-9))
     if right.few or not 0 < value < 1 or math.isinf(right.n_effective):
         kept = 1 / max(1 - g, 1e-9)
         more = wrong * (1 / max(1 - g_high, 1e-9) - kept)
@@ -172,6 +174,25 @@ def by_recapture(
         off_low=wrong * (1 / (1 - g_low) - 1),
         off_high=min(1.0, wrong * (1 / max(1 - g_high, 1e-9) - 1)),
         basis=f"confirmed errors and {again.size} further answers to them",
+    )
+
+
+def less_overlooked(estimate: Estimate, found: Corrected) -> Estimate:
+    """The estimate with the errors that people overlooked taken off."""
+    from scipy.special import ndtri
+
+    half = (found.high - found.low) / 2
+    spread = (half / float(ndtri((1 + estimate.level) / 2))) ** 2
+    size = found.value * (1 - found.value) / spread if spread else estimate.n_effective
+    return replace(
+        estimate,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n_effective=min(size, estimate.n_effective) if size else estimate.n_effective,
+        method=f"{estimate.method}, {found.basis}",
+        worst_low=max(0.0, min(found.low, estimate.worst_low - found.off_high)),
+        worst_high=max(found.high, estimate.worst_high - found.off_low),
     )
 
 

@@ -119,6 +119,8 @@ class MemoryAnnotator:
         """By project: the buckets that it may open."""
         self.most_bytes: int | None = None
         """The largest request that it takes; None: any."""
+        self.members: list[str] = []
+        """People who belong to the organisation, whether they answered or not."""
         self.access_expires_at: datetime | None = None
         self._timeout_s = timeout_s
         self._page_size = page_size
@@ -156,9 +158,10 @@ class MemoryAnnotator:
 
     @_call
     def accounts(self) -> Mapping[str, str]:
-        """The e-mail address of everybody who answered."""
+        """The e-mail address of each member, and of everybody who answered."""
         answered = (a for task in self._tasks.values() for a in task.annotations.values())
-        return {a.annotator: f"{a.annotator}@labelloop.invalid" for a in answered}
+        known = [*self.members, *(a.annotator for a in answered)]
+        return {who: f"{who}@labelloop.invalid" for who in known}
 
     def project_url(self, project_ref: str) -> str:
         """Where a person would open the project."""

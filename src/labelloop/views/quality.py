@@ -17,6 +17,7 @@ from labelloop.measuring.calibration import Calibration, calibration
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured import RELEASED, Measured, measured
 from labelloop.measuring.missing import WINDOW
+from labelloop.measuring.people import Person, everybody
 from labelloop.ports.clock import Clock
 from labelloop.views.plan import Plan, plan
 from labelloop.views.training import TrainingVersion, training_versions
@@ -81,6 +82,8 @@ class Quality:
         how many labels make how narrow an interval
     training
         the released versions of the training set, oldest first
+    people
+        what each person did in the last 30 days, under the ids of their accounts
     """
 
     project: str
@@ -93,6 +96,7 @@ class Quality:
     plan: Plan
     labels: tuple[RoundLabels, ...]
     training: tuple[TrainingVersion, ...]
+    people: tuple[Person, ...] = ()
 
 
 def quality(
@@ -112,6 +116,7 @@ def quality(
         frames = blind_frames(tx, placed)
         kept = KeptResults(tx, timezone=timezone, level=level, frames=frames)
         found = measured(tx, kept, now=now, level=level)
+        people = everybody(tx, now=now, level=level)
         planned = plan(tx, found, frames, queues=queues, level=level)
     by_round: dict[int, list[DrawWithLabel]] = {r.round: [] for r in every}
     for d in placed:
@@ -128,6 +133,7 @@ def quality(
         plan=planned,
         labels=tuple(_labels(r, by_round[r.round]) for r in every),
         training=training_versions(ledger),
+        people=people,
     )
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from labelloop.core.estimate import Estimate
 from labelloop.views.headline import headline
+from labelloop.views.people import rests_on
 from labelloop.views.sentences import fallen, newest_extra
 from labelloop.views.wording import counted, moment, row_count
 
@@ -93,6 +94,8 @@ def collect_line(r: "Collected") -> str:
     """What `collect` brought, in a line."""
     parts = [counted(r.n_labels, "label")]
     for n, what in (
+        (r.n_looks, "second looks"),
+        (r.n_asked_again, "samples to be looked at again"),
         (r.n_edited, "edited"),
         (r.n_skipped, "skipped"),
         (r.n_deleted, "deleted"),
@@ -142,7 +145,7 @@ def send_line(r: "Sent") -> str:
 
 
 def measure_line(r: "Measured") -> str:
-    """The accuracy of the last seven days, in a line."""
+    """The accuracy of the last seven days, in a line; below it what that rests on."""
     fall = f"; {fallen(r.trend.alarm)}" if r.trend.alarm else ""
     recent = r.last_seven_days
     text = headline(recent, r.missing).says
@@ -153,7 +156,8 @@ def measure_line(r: "Measured") -> str:
             text += f", {recent.n_waiting:,} more waiting"
     elif (extra := newest_extra(r)) is not None:
         return f"{extra}; the last 7 days: {recent.estimate.reason}{fall}"
-    return text + fall
+    rests = rests_on(r)
+    return text + fall + (f"\n{rests}" if rests else "")
 
 
 def build_line(r: "Built") -> str:

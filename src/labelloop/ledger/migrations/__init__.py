@@ -18,8 +18,13 @@ LARGE_INDEXES = {
     },
     "0004": {"draws_round": "draws (round, queue, position)"},
     "0005": {"draws_content": "draws (content_hash)"},
+    "0008": {"tasks_looks": "tasks (queue, state) WHERE look > 0"},
 }
 """By version: its indexes on tables that may have millions of rows by then."""
+_COLUMNS_SINCE = {"0008": "0005"}
+"""By version: since which one there are the columns of its indexes; a ledger older than that makes them
+within the migration.
+"""
 _LOOK_AGAIN_S = 1.0
 _TRIES = 5
 
@@ -124,8 +129,9 @@ def upgrade(engine: sa.Engine) -> None:
     if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
         raise _newer(str(current))
     if engine.dialect.name == "postgresql" and current is not None:
-        for version in sorted(v for v in LARGE_INDEXES if v > current):
-            _beside_writers(engine, version)
+        for version in sorted(LARGE_INDEXES):
+            if version > current >= _COLUMNS_SINCE.get(version, ""):
+                _beside_writers(engine, version)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

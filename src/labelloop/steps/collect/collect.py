@@ -12,6 +12,7 @@ from labelloop.ports.clock import Clock, Progress
 from labelloop.steps.collect.answers import AllowedAnswers
 from labelloop.steps.collect.counts import ProjectCounts, believed_in, is_displaced
 from labelloop.steps.collect.intake import Intake
+from labelloop.steps.collect.second_looks import SecondLooks
 from labelloop.steps.collect.tally import Collected, Tally
 from labelloop.steps.collect.whereabouts import whereabouts
 
@@ -28,12 +29,15 @@ class Collect:
         annotator: Annotator,
         *,
         ledger_id: str,
+        referees: Sequence[str] = (),
         clock: Clock,
         progress: Progress,
     ) -> None:
+        """`referees`: the e-mail addresses of the people whose second looks decide."""
         self._ledger = ledger
         self._annotator = annotator
         self._ledger_id = ledger_id
+        self._referees = referees
         self._clock = clock
         self._progress = progress
 
@@ -68,11 +72,25 @@ class Collect:
                         raise
                     troubles.append(exc)
             intake.count_votes_again()
+            self._second_looks(lease, tally)
             with self._ledger.read() as tx:
                 strays = tuple(annotations.strays(tx))
         for trouble in (*troubles, *found.hidden.values()):
             raise trouble
         return tally.collected(strays)
+
+    def _second_looks(self, lease: Lease, tally: Tally) -> None:
+        identity = self._ledger.identity()
+        assert identity is not None  # noqa: S101  it has one before a verb runs
+        SecondLooks(
+            self._ledger,
+            lease,
+            self._annotator,
+            identity=identity,
+            referees=self._referees,
+            clock=self._clock,
+            tally=tally,
+        ).follow()
 
     def _collect(
         self,

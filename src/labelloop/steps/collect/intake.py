@@ -1,15 +1,15 @@
 """A page of the annotator's tasks is taken into the ledger: answers, states and labels."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from labelloop.core.annotation import Annotation, Label
-from labelloop.core.task import Task, TaskState, path_after_answers
+from labelloop.core.task import Task, TaskState
 from labelloop.ledger import Lease, Ledger, Transaction, annotations, cursors, held_counts, tasks
 from labelloop.ports.annotator import Annotator, Project, RemoteTask
 from labelloop.ports.clock import Clock
 from labelloop.steps.collect.answers import AllowedAnswers, merge, strays_of
 from labelloop.steps.collect.duplicates import Duplicates
+from labelloop.steps.collect.moving import move
 from labelloop.steps.collect.tally import Tally
 
 _CHUNK = 500
@@ -108,17 +108,6 @@ class Intake:
     def _move(
         self, tx: Transaction, task: Task, held: Sequence[Annotation], label_before: Label | None
     ) -> None:
-        now = self._clock.now()
-        path, label = path_after_answers(task, held)
-        if label is not None and task.state is TaskState.RESOLVED and label != label_before:
-            path = (TaskState.ANNOTATED, TaskState.RESOLVED)
-        if label is None and label_before is not None:
-            annotations.clear_label(tx, task.task_key)
-        elif label is not None and label != label_before:
-            annotations.put_label(tx, label, now)
-            self._tally.n_labels += label_before is None
-        moving = task
-        for state in path:
-            detail = label.label if label is not None and state is TaskState.RESOLVED else ""
-            tasks.move(tx, [moving], state, actor="collect", at=now, detail=detail)
-            moving = replace(moving, state=state)
+        if task.look:  # what its answers come to depends on the other looks: `second_looks` says
+            return
+        self._tally.n_labels += move(tx, task, held, label_before, at=self._clock.now())

@@ -7,7 +7,13 @@ from labelloop.ledger.annotations import Stray
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What one `collect` brought. `strays` are answers that aren't one of the classes."""
+    """What one `collect` brought.
+
+    n_looks, n_asked_again
+        second looks that were answered, and that are wanted now
+    strays
+        answers that aren't one of the classes
+    """
 
     n_labels: int
     n_edited: int
@@ -17,6 +23,8 @@ class Collected:
     n_duplicates: int
     strays: tuple[Stray, ...]
     lost_projects: tuple[str, ...]
+    n_looks: int = 0
+    n_asked_again: int = 0
 
 
 @dataclass(slots=True)
@@ -29,6 +37,8 @@ class Tally:
     n_deleted: int = 0
     n_lost: int = 0
     n_duplicates: int = 0
+    n_looks: int = 0
+    n_asked_again: int = 0
     lost_projects: list[str] = field(default_factory=list)
 
     def collected(self, strays: tuple[Stray, ...]) -> Collected:
@@ -42,4 +52,6 @@ class Tally:
             self.n_duplicates,
             strays,
             tuple(self.lost_projects),
+            self.n_looks,
+            self.n_asked_again,
         )

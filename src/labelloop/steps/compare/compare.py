@@ -13,6 +13,7 @@ from labelloop.core.outcome import outcome
 from labelloop.errors import ArgumentError, DatasetError
 from labelloop.ledger import Ledger, comparisons, datasets, rounds
 from labelloop.ledger.rounds import DrawWithLabel
+from labelloop.measuring.answers import RestsOn
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.ports.clock import Clock
 from labelloop.statistics.accuracy import pooled
@@ -65,6 +66,8 @@ class Compared:
         the versions that were named as trained on
     unchecked
         released training versions that hold some of these samples, and were not named as trained on
+    rests_on
+        what the labels are: single answers, or confirmed by second looks
     """
 
     serving_model: str
@@ -82,6 +85,7 @@ class Compared:
     n_candidates: int
     trained_on: tuple[tuple[str, int], ...]
     unchecked: tuple[tuple[str, int], ...]
+    rests_on: RestsOn | None = None
 
     @property
     def many_candidates(self) -> bool:
@@ -156,6 +160,7 @@ def compare(
         n_candidates=n_candidates,
         trained_on=tuple(trained_on),
         unchecked=_unchecked(ledger, labelled, trained_on),
+        rests_on=RestsOn.of(labelled, ()),
     )
 
 

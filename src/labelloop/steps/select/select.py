@@ -498,6 +498,7 @@ class Select:
             snapshot=self._log.snapshot(),
             created_at=now,
             rival=plan.rival,
+            second_look=any(q.second_look for q in self._queues),
         )
         # what was rejected may belong to any time, so an extra round has to reckon with all of it
         since = None if selected.extra or latest is None else latest.created_at

@@ -1,6 +1,9 @@
 """How many people each task asks: kept in step with what its answers still need."""
 
-from labelloop.core.task import TaskState, people_to_ask
+from collections.abc import Sequence
+
+from labelloop.core.annotation import Annotation
+from labelloop.core.task import Task, TaskState, people_to_ask
 from labelloop.ledger import annotations, tasks
 from labelloop.steps.send.context import SendContext
 from labelloop.steps.send.doubts import still_there
@@ -14,7 +17,7 @@ def ask_people(context: SendContext) -> int:
         held = annotations.latest(tx, keys)
         unusable = annotations.strays_by(tx, keys)
     wanted = {
-        task.task_key: people_to_ask(
+        task.task_key: _still_needed(
             task, held.get(task.task_key, []), unusable.get(task.task_key, ())
         )
         for task in perhaps
@@ -32,3 +35,15 @@ def ask_people(context: SendContext) -> int:
             n += bool(given) and not is_settled
         context.progress("people asked", done, len(asking))
     return n
+
+
+def _still_needed(task: Task, held: Sequence[Annotation], unusable: Sequence[str]) -> int | None:
+    """How many answers the annotator should take; None: as it stands is right.
+
+    A second look that waits though it was answered was answered by people who may not give it.
+    """
+    if not task.look or task.state not in {TaskState.SENT, TaskState.SKIPPED}:
+        return people_to_ask(task, held, unusable)
+    skips = [a for a in held if a.skipped]
+    wasted = [a.annotator for a in held if not a.skipped and not a.deleted]
+    return people_to_ask(task, skips, [*unusable, *wasted])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.views.people import people
 from labelloop.views.table import NONE, Column, Row, Table, names, numbers
 from labelloop.views.tables.confusion import confusion
 from labelloop.views.tables.labels import agreement, asked, training
@@ -85,7 +86,7 @@ def by_picture(q: "Quality") -> dict[str, tuple[Table, ...]]:
         "reliability": (confidence(q),),
         "labels-and-width": (needs(q.plan),),
         "training-set": (training(q.training),),
-        "labels": (asked(q.labels), agreement(m.agreement)),
+        "labels": (asked(q.labels), agreement(m.agreement), people(q.people)),
     }
 
 

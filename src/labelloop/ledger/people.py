@@ -1,0 +1,67 @@
+"""What each person did: answers, edits and skips, with their times."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from labelloop.ledger import classes
+from labelloop.ledger import tables as t
+from labelloop.ledger.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One annotation as it stands, and when it was given.
+
+    several
+        whether its task asked several people
+    counted
+        False for an answer to a second look that its author could not give
+    """
+
+    task_key: str
+    annotator: str
+    answer: str | None
+    skipped: bool
+    given_at: datetime
+    several: bool
+    counted: bool
+
+
+def done(tx: Transaction, since: datetime) -> Iterator[Done]:
+    """The annotations given after a moment, in the order of their times; deleted ones are left out."""
+    present = classes.renamed(tx)
+    given = t.annotations
+    rows = tx.execute(
+        sa.select(
+            given.c.task_key,
+            given.c.remote_id,
+            given.c.annotator,
+            given.c.answer,
+            given.c.skipped,
+            given.c.updated_at,
+            t.tasks.c.answers_wanted,
+            t.tasks.c.look,
+            t.labels.c.annotator.label("counted_by"),
+        )
+        .join(t.tasks, t.tasks.c.task_key == given.c.task_key)
+        .outerjoin(t.labels, t.labels.c.task_key == given.c.task_key)
+        .where(given.c.updated_at >= since, given.c.deleted_at.is_(None))
+        .order_by(given.c.updated_at)
+    )
+    found: dict[tuple[str, str], Done] = {}
+    for r in rows:
+        key = r.task_key, r.remote_id
+        first = found.get(key)
+        found[key] = Done(
+            task_key=r.task_key,
+            annotator=r.annotator,
+            answer=present.get(r.answer, r.answer),
+            skipped=r.skipped,
+            given_at=r.updated_at if first is None else first.given_at,
+            several=r.answers_wanted > 1,
+            counted=r.look == 0 or r.skipped or r.counted_by == r.annotator,
+        )
+    yield from sorted(found.values(), key=lambda d: d.given_at)

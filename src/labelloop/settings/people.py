@@ -1,0 +1,28 @@
+"""[people]: who decides where answers differ."""
+
+from pydantic import Field, field_validator
+
+from labelloop.settings.values import Section
+
+
+class PeopleSettings(Section):
+    """The people who answer."""
+
+    referees: list[str] = Field(
+        default_factory=list,
+        description="E-mail addresses in Label Studio of the people whose second looks decide, best two or "
+        "more. They give first answers too. Who is taken off the list keeps what they answered until then.",
+    )
+
+    @field_validator("referees")
+    @classmethod
+    def _each_once(cls, referees: list[str]) -> list[str]:
+        for address in referees:
+            name, _, host = address.partition("@")
+            if not name or not host or address != address.strip():
+                raise ValueError(f"referee {address!r}: expected an e-mail address")
+        lowered = [address.lower() for address in referees]
+        twice = sorted({address for address in lowered if lowered.count(address) > 1})
+        if twice:
+            raise ValueError(f"referee {twice[0]!r} is listed twice")
+        return referees
