@@ -301,6 +301,17 @@ def test_what_is_no_input_is_left_out_of_the_listing_and_in_the_file(here: Path)
     assert "desktop.ini" not in excluded
 
 
+def test_a_spelling_that_is_hardly_ever_seen_is_no_class_of_its_own(here: Path) -> None:
+    photos(here.parent / "photos", beside=True)
+    odd = here.parent / "photos" / "0" / "odd.jpg"
+    odd.write_bytes(b"\xff\xd8\xffodd")
+    said = {"label": "Sea/Calm", "score": 0.5, "when": NOW.isoformat()}
+    odd.with_name("odd.jpg.json").write_text(json.dumps(said))
+    done = init("--folder", "../photos")
+    assert "class 'Sea/Calm', which only looks unlike 'sea/calm'" in done.output
+    assert load(here / "labelloop.toml").project.classes == ["sea/calm", "sea/rough"]
+
+
 def test_the_settings_dont_lie_among_the_inputs(here: Path) -> None:
     done = init("--folder", "..")
     assert "would be inside the folder of the inputs" in str(done.exception)

@@ -16,9 +16,10 @@ from botocore import auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
+from labelloop.adapters.http.retries import instant
 from labelloop.adapters.s3 import links as s3_links
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.s3.answers import page_of, tags_of
+from labelloop.adapters.s3.answers import entry_of, page_of, tags_of
 from labelloop.adapters.s3.client import client_of, session_of
 from labelloop.adapters.s3.links import LinkSigner
 from labelloop.adapters.s3.parallel_requests import ParallelRequests
@@ -155,6 +156,22 @@ PAGE = (
     "<LastModified>2026-03-02T10:00:00.123Z</LastModified><ETag>&quot;e&quot;</ETag><Size>5</Size>"
     "</Contents></ListBucketResult>"
 )
+
+
+FAR = "Mon, 02 Mar 2026 117724492000:00:00 GMT"
+
+
+@pytest.mark.parametrize("date", [FAR, "Mon, 02 Mar 99999 10:00:00 GMT", "yesterday", ""])
+def test_a_date_that_no_clock_shows_is_none(date: str) -> None:
+    assert instant(date) is None
+    head = f'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 3\r\nLast-Modified: {date}\r\n\r\n'
+    assert entry_of("k", head.encode()) is None
+
+
+def test_a_listing_with_an_instant_before_all_time_is_left_to_boto() -> None:
+    page = PAGE.format(more="false", token="")
+    odd = page.replace("2026-03-02T10:00:00.123Z", "0001-01-01T00:00:00+23:59")
+    assert page_of(odd.encode()) is None
 
 
 def test_a_page_of_a_listing_is_read() -> None:

@@ -542,7 +542,7 @@ def test_a_task_whose_input_was_overwritten_is_unavailable(drawn: World) -> None
     assert (found.n_sent, found.n_unavailable) == (7, 2)
     lost = {t.sample_id for t in drawn.tasks().values() if t.state is TaskState.UNAVAILABLE}
     assert lost == set(keys)
-    assert "2 whose input is gone or overwritten" in send_line(found)
+    assert "2 whose input is gone, overwritten or no image" in send_line(found)
 
 
 def test_no_link_is_renewed_to_what_was_overwritten_since(drawn: World) -> None:

@@ -133,7 +133,12 @@ def _say_history(seen: "Proposal") -> None:
 
 
 def _classes(asker: Asker, seen: "Proposal", given: tuple[str, ...]) -> list[str]:
-    usable = [c for c in seen.classes if c == c.strip() and c.isprintable()]
+    from labelloop.reading.class_name import misspelt
+
+    wrong = {c: usual for c, usual in misspelt(seen.classes).items() if c not in given}
+    for name, usual in wrong.items():
+        say(f"{'left out:':<17}class {name!r}, which only looks unlike {usual!r}")
+    usable = [c for c in seen.classes if c == c.strip() and c.isprintable() and c not in wrong]
     found = list(dict.fromkeys([*usable, *given]))
     if found:
         say(f"{'classes seen:':<17}{', '.join(found)}", indent=17)

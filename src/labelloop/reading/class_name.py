@@ -18,6 +18,25 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "", composed)
 
 
+OFTEN = 10
+"""How many times as often as another spelling one is seen that is surely the right one."""
+
+
+def misspelt(counts: Mapping[str, int]) -> dict[str, str]:
+    """The names that only look unlike one that is seen far more often, and that one.
+
+    >>> misspelt({"Flower": 1, "flower": 150, "hot dog": 9, "Hot dog": 8})
+    {'Flower': 'flower'}
+    """
+    found: dict[str, str] = {}
+    for name, n in counts.items():
+        alike = [other for other in counts if _plain(other) == _plain(name)]
+        usual = max(alike, key=lambda other: counts[other])
+        if counts[usual] >= OFTEN * n:
+            found[name] = usual
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Classes:
     """The classes that may be named.

@@ -134,7 +134,7 @@ def send_line(r: "Sent") -> str:
     """What `send` did, in a line."""
     parts = [f"{counted(r.n_sent, 'task')}, {r.n_found:,} already there"]
     if r.n_unavailable:
-        parts.append(f"{r.n_unavailable:,} whose input is gone or overwritten")
+        parts.append(f"{r.n_unavailable:,} whose input is gone, overwritten or no image")
     if r.n_refreshed:
         parts.append(f"{r.n_refreshed:,} image URLs renewed")
     if r.n_asked_again:

@@ -103,5 +103,5 @@ def instant(date: str) -> datetime | None:
     """The instant that an HTTP date names; None where it names none."""
     try:
         return parsedate_to_datetime(date).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

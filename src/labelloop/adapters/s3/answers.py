@@ -63,7 +63,7 @@ def page_of(body: bytes) -> Page | None:
                 )
             else:
                 known[name] = child.text or ""
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
     if "Name" not in known or "IsTruncated" not in known:
         return None
@@ -99,7 +99,7 @@ def entry_of(key: str, head: bytes) -> ListedObject | None:
             int(said["content-length"]),
             parsedate_to_datetime(said["last-modified"]).astimezone(UTC),
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 
