@@ -1,7 +1,9 @@
 """status: open tasks, what blocks them, and what was rejected."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -13,8 +15,11 @@ from labelloop.views.tables.status import of_status
 from labelloop.views.wording import day_and_time, moment, plain, row_count
 
 if TYPE_CHECKING:
+    from labelloop.ledger.rejects import RejectedRow
     from labelloop.loop import Loop
     from labelloop.views.status import AnswerToMend, Status, Tie, Wait
+
+T = TypeVar("T")
 
 
 @click.command(name="status")
@@ -30,43 +35,34 @@ def command(
 ) -> None:
     """Show how many tasks wait and how long, what blocks them, and what was rejected."""
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
-        timezone = loop.settings.project.timezone
         if waiting or skipped:
-            _print_waits(loop, as_json, skipped)
-            return
-        if ties:
-            _print_ties(loop, as_json)
-            return
-        if rejected:
-            rows = loop.rejected()
-            if as_json:
-                print_json("rejected", rows)
-            elif not rows:
-                click.echo("nothing is rejected")
-            for row in rows if not as_json else ():
-                value = f" = {row.value}" if row.value else ""
-                value += "" if row.rows == ONE else f" (hides {row_count(row.rows)} rows)"
-                when = f"{row.first_seen_at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
-                text = plain(f"{when}  {row.uri}  {row.reason}{value}")
-                click.echo(wrapped(text, len(when) + 2))
-            return
-        status = loop.status()
-        if as_json:
-            print_json("status", status)
-            return
-        if not status.indexed:
-            click.echo(
-                "nothing indexed yet: `labelloop run` reads the inputs and draws the first round"
-            )
-        elif status.due_at is None:
-            click.echo("no round yet: the first `labelloop run` draws one")
+            found = loop.waits(skipped=skipped)
+            _list("skipped" if skipped else "waiting", found, as_json, partial(_wait_line, loop))
+        elif ties:
+            _list("ties", loop.ties(), as_json, partial(_tie_line, loop))
+        elif rejected:
+            _list("rejected", loop.rejected(), as_json, partial(_rejected_line, loop))
+        elif as_json:
+            print_json("status", loop.status())
         else:
-            due = "due now" if status.due else f"due {moment(status.due_at, timezone)}"
-            click.echo(f"round {status.last_round} is the newest; the next is {due}")
-        print_tables(of_status(status, timezone))
-        for fewer in status.not_sent:
-            click.echo(wrapped(plain(f"round {status.last_round}: {fewer.says}"), 2))
-        _print_blocks(loop, status)
+            _print_status(loop, loop.status())
+
+
+def _print_status(loop: "Loop", status: "Status") -> None:
+    timezone = loop.settings.project.timezone
+    if not status.indexed:
+        click.echo(
+            "nothing indexed yet: `labelloop run` reads the inputs and draws the first round"
+        )
+    elif status.due_at is None:
+        click.echo("no round yet: the first `labelloop run` draws one")
+    else:
+        due = "due now" if status.due else f"due {moment(status.due_at, timezone)}"
+        click.echo(f"round {status.last_round} is the newest; the next is {due}")
+    print_tables(of_status(status, timezone))
+    for fewer in status.not_sent:
+        click.echo(wrapped(plain(f"round {status.last_round}: {fewer.says}"), 2))
+    _print_blocks(loop, status)
 
 
 def _print_blocks(loop: "Loop", status: "Status") -> None:
@@ -89,32 +85,48 @@ def _print_blocks(loop: "Loop", status: "Status") -> None:
         click.echo(wrapped(plain(f"- {line}"), 2))
 
 
-def _print_waits(loop: "Loop", as_json: bool, skipped: bool) -> None:
-    """Each task that waits for a person, or was skipped, with the page where it can be answered."""
-    found = loop.waits(skipped=skipped)
-    if as_json:
-        print_json("skipped" if skipped else "waiting", found)
-    elif not found:
-        click.echo("nothing was skipped" if skipped else "nothing waits for a person")
-    timezone = loop.settings.project.timezone
-    for wait in found if not as_json else ():
-        page = _page(loop, wait)
-        since = day_and_time(wait.since, timezone) if wait.since else "-"
-        text = f"{since}  {wait.queue}  {wait.sample_id}  {wait.state}  {page}"
-        click.echo(wrapped(plain(text), len(since) + 2))
+_NOTHING = {
+    "skipped": "nothing was skipped",
+    "waiting": "nothing waits for a person",
+    "ties": "nothing is tied",
+    "rejected": "nothing is rejected",
+}
 
 
-def _print_ties(loop: "Loop", as_json: bool) -> None:
-    """Each tie with its votes and the page where one more answer, or an edit, settles it."""
-    found = loop.ties()
+def _list(
+    kind: str, found: Sequence[T], as_json: bool, line_of: Callable[[T], tuple[str, int]]
+) -> None:
+    """Print what was found, a line each; `line_of` says too below which indent it continues."""
     if as_json:
-        print_json("ties", found)
-    elif not found:
-        click.echo("nothing is tied")
-    for tie in found if not as_json else ():
-        votes = ", ".join(f"{answer} {n}" for answer, n in sorted(tie.votes.items()))
-        page = _page(loop, tie)
-        click.echo(wrapped(plain(f"{tie.queue}  {tie.sample_id}  {votes}  {page}"), 4))
+        print_json(kind, found)
+        return
+    if not found:
+        click.echo(_NOTHING[kind])
+    for each in found:
+        line, indent = line_of(each)
+        click.echo(wrapped(plain(line), indent))
+
+
+def _wait_line(loop: "Loop", wait: "Wait") -> tuple[str, int]:
+    """A task that waits for a person, or was skipped, with the page where it can be answered."""
+    since = day_and_time(wait.since, loop.settings.project.timezone) if wait.since else "-"
+    line = f"{since}  {wait.queue}  {wait.sample_id}  {wait.state}  {_page(loop, wait)}"
+    return line, len(since) + 2
+
+
+def _tie_line(loop: "Loop", tie: "Tie") -> tuple[str, int]:
+    """A tie with its votes and the page where one more answer, or an edit, settles it."""
+    votes = ", ".join(f"{answer} {n}" for answer, n in sorted(tie.votes.items()))
+    return f"{tie.queue}  {tie.sample_id}  {votes}  {_page(loop, tie)}", 4
+
+
+def _rejected_line(loop: "Loop", row: "RejectedRow") -> tuple[str, int]:
+    """A rejected row, since when, and why."""
+    zone = ZoneInfo(loop.settings.project.timezone)
+    value = f" = {row.value}" if row.value else ""
+    value += "" if row.rows == ONE else f" (hides {row_count(row.rows)} rows)"
+    when = f"{row.first_seen_at.astimezone(zone):%Y-%m-%d %H:%M}"
+    return f"{when}  {row.uri}  {row.reason}{value}", len(when) + 2
 
 
 def _page(loop: "Loop", task: "Wait | Tie | AnswerToMend") -> str:
