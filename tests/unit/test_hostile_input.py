@@ -19,10 +19,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from labelloop.adapters.folder.sidecars import Unreadable, parse
+from labelloop.adapters.http.retries import instant
 from labelloop.adapters.label_studio.annotator import payloads
 from labelloop.adapters.label_studio.labelling_config import labelling_config, with_choices
+from labelloop.adapters.s3.answers import entry_of, page_of, tags_of
 from labelloop.adapters.sources.files import FilesSource, Kind
+from labelloop.core.content_encoding import decoded_start
 from labelloop.core.dataset import DatasetVersion
+from labelloop.core.image_kind import START_BYTES, no_image
 from labelloop.core.where import Where
 from labelloop.errors import (
     ArgumentError,
@@ -517,3 +521,51 @@ def test_a_manifest_with_a_byte_changed_is_refused_or_says_the_same(
             assert list(manifest.rows(released)) == rows
     finally:
         path.write_bytes(held)
+
+
+# --- what a server, or a file, begins with ------------------------------------------------------
+
+BEGINNINGS = st.sampled_from(
+    [
+        *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"\0\0\0\x18ftypheic", b"<svg xmlns='x'/>"),
+        *(
+            gzip.compress(bytes(range(256)) * 4, mtime=0),
+            "file,label\na.png,Z\u00fcrich\n".encode() * 9,
+        ),
+    ]
+)
+
+
+@tries(300)
+@given(
+    data=st.one_of(st.binary(max_size=300), BEGINNINGS.flatmap(altered)),
+    encoding=st.sampled_from(["", "gzip", "deflate", "gzip, gzip", "br", "aws-chunked"]),
+)
+def test_the_first_bytes_of_any_file_are_an_image_or_say_what_they_are(
+    data: bytes, encoding: str
+) -> None:
+    start = decoded_start(data[:START_BYTES], encoding)
+    assert start is None or no_image(start) is None or no_image(start)
+
+
+HEAD_OF = (
+    b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 3\r\n'
+    b"Last-Modified: Mon, 02 Mar 2026 10:00:00 GMT\r\n\r\n"
+)
+LISTED = (
+    b"<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated><Contents><Key>k</Key>"
+    b'<ETag>"e"</ETag><Size>1</Size><LastModified>2026-03-01T00:00:00.000Z</LastModified></Contents>'
+    b"</ListBucketResult>"
+)
+NASTY_DATES = st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)).map(
+    lambda n: HEAD_OF.replace(b"2026 10", b"%d %d" % n)
+)
+ANSWER = st.one_of(altered(HEAD_OF), altered(LISTED), NASTY_DATES, st.binary(max_size=80))
+
+
+@tries(300)
+@given(data=ANSWER)
+def test_any_answer_of_a_server_is_understood_or_left_to_boto(data: bytes) -> None:
+    for read in (lambda d: entry_of("k", d), page_of, tags_of):
+        read(data)
+    instant(data.decode("latin-1"))
