@@ -486,7 +486,7 @@ def test_deleted_copied_and_foreign_tasks_are_counted(sent: World) -> None:
     sent.annotator.delete_task(first)
     sent.annotator.duplicate_task(second)
     data = {"image": "http://127.0.0.1/x.png"}
-    sent.annotator._add(project_ref, data, sent.clock.at)
+    sent.annotator._add(project_ref, data)
     where = f"in project {project_ref} (low)"
     assert drifts(sent) == [
         f"1 open tasks are gone {where}",

@@ -53,7 +53,7 @@ def show(config: Path, as_json: bool, name: str) -> None:
             click.echo(f"redacted by `labelloop forget`; it was {version.redacted_from}")
         click.echo(
             f"{version.n_human:,} labels by people, {version.n_model:,} by the model "
-            f"({version.n_certified:,} certified)"
+            f"({version.n_certified:,} with a guarantee)"
         )
         if found.guarantee is not None:
             click.echo(wrapped(f"model labels: {found.guarantee}", 2))

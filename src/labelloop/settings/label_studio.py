@@ -12,21 +12,25 @@ from labelloop.settings.values import Duration, Section, WebAddress, when_comple
 class LabelStudioSettings(Section):
     """Where people label."""
 
-    url: WebAddress = Field(description="Label Studio, as labelloop reaches it.")
+    url: WebAddress = Field(description="The URL of Label Studio for labelloop.")
     public_url: WebAddress | None = Field(
-        None, description="Label Studio as people open it, if that differs."
+        None, description="The URL of Label Studio for people, if it differs."
     )
     api_key: SecretStr = Field(
-        description="A personal access token or a legacy token, told apart by its form."
+        description="A personal access token or a legacy token; labelloop recognises which it is."
     )
-    ca_file: Path | None = Field(None, description="A CA bundle, for a server with its own CA.")
+    ca_file: Path | None = Field(
+        None, description="A file of CA certificates, if the server has its own CA."
+    )
     proxy: SecretStr | None = Field(
-        None, description="An HTTP proxy to the server; else what `HTTPS_PROXY` and the like say."
+        None,
+        description="The HTTP proxy to the server. Default: `HTTPS_PROXY` and similar variables.",
     )
     timeout: Duration = Field(
         timedelta(seconds=30),
         gt=timedelta(),
-        description="How long a request may take before it is in doubt.",
+        description="How long a request may take. After that, labelloop checks whether it was carried "
+        "out.",
     )
 
     @when_complete

@@ -25,16 +25,18 @@ class ProjectSettings(Section):
     )
     extra_answers: list[str] = Field(
         default_factory=list,
-        description="Answers that people may give beside the classes, such as `Not food`. Whatever the "
-        "model said is then wrong; they are no class to train.",
+        description="Further answers that people may give, such as `Not food`. They count as an error "
+        "of the model, and aren't a class to train.",
     )
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
-        "UTC", description="Where days are cut, for reports by day. All instants are UTC."
+        "UTC",
+        description="The time zone in which days and weeks begin. All stored instants are UTC.",
     )
     invalid_prediction: Literal["set-aside", "wrong"] = Field(
         "set-aside",
-        description="What an answer is that names no class. `wrong`: it stays in the traffic and counts "
-        "as an error, whatever people answer, as a language model's unusable answer is one.",
+        description="What happens to a prediction that isn't a class. `set-aside`: it is rejected. "
+        "`wrong`: it stays in the traffic and counts as an error, which suits language "
+        "models.",
     )
 
     @model_validator(mode="after")
@@ -54,20 +56,23 @@ class ProjectSettings(Section):
 class ClassSettings(Section):
     """A class by itself, in place of `classes` in [project]: for classes that had other names before."""
 
-    name: str = Field(min_length=1, description="The class, as it is called now.")
+    name: str = Field(min_length=1, description="The present name of the class.")
     was: list[str] = Field(
         default_factory=list,
-        description="Old names of it, and of classes that were merged into it. Predictions, labels and "
-        "corrections under these count as the class.",
+        description="Old names of the class, and names of classes that were merged into it. "
+        "Predictions, labels and corrections with these names count as this class.",
     )
 
 
 class InputSettings(Section):
     """What people label."""
 
-    kind: Literal["image", "text"] = Field("image", description="What a sample is.")
+    kind: Literal["image", "text"] = Field(
+        "image", description="The kind of input that people label."
+    )
     max_text_bytes: int = Field(
         100_000,
         ge=1,
-        description="A longer text is rejected, or unavailable where only its object tells.",
+        description="The largest text in bytes. A longer text is rejected when it is indexed; if only "
+        "its object tells the length, it is never sent.",
     )

@@ -30,7 +30,8 @@ class QueueSettings(Section):
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,39}$",
-        description="Letters, digits, `.`, `_`, `-` and blanks. A renamed queue is a new one.",
+        description="The name of the queue: letters, digits, `.`, `_`, `-` and spaces. A renamed queue "
+        "is a new queue.",
     )
     purpose: Literal["evaluation", "training"] = Field(
         description="`evaluation`: blind, feeds accuracies and the evaluation set. `training`: feeds "
@@ -38,9 +39,10 @@ class QueueSettings(Section):
     )
     where: Annotated[str, AfterValidator(_condition)] | None = Field(
         None,
-        description="Which predictions, as comparisons joined by and, or, not; training queues only. "
-        "Tags without a column are `attributes.NAME`. One that names `flagged` or `corrected_class` "
-        "draws feedback as it arrives.",
+        description="The condition for predictions: comparisons joined by and, or, not. Training "
+        "queues only. A tag without a column is `attributes.NAME`. A queue whose condition "
+        "uses `flagged` or `corrected_class` draws feedback when it arrives, however old "
+        "the prediction is.",
     )
     draw: Literal["auto", "uniform", "uncertainty"] = Field(
         "auto",
@@ -50,21 +52,24 @@ class QueueSettings(Section):
         "training queue draws at random among what matches.",
     )
     budget: int | None = Field(
-        None, ge=1, description="Labels a round. A training queue without one takes every match."
+        None,
+        ge=1,
+        description="How many samples each round draws. A training queue without a budget takes every "
+        "match.",
     )
     annotators_per_sample: int = Field(
         1,
         ge=1,
         le=25,
-        description="How many people answer each sample. Several: the label is the answer of most; where "
-        "no answer has most, one more person is asked.",
+        description="How many people answer each sample. With several people the label is the most "
+        "frequent answer. If two answers are equally frequent, one more person is asked.",
     )
     overlap: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="The share of the samples that a second person answers, chosen by chance; it shows how "
-        "far people agree. Where they don't, a third is asked.",
+        description="The share of samples, chosen at random, that a second person answers too, to "
+        "measure how often people agree. If they disagree, a third person is asked.",
     )
     second_look: bool = Field(
         False,
@@ -74,12 +79,13 @@ class QueueSettings(Section):
     )
     show: list[Literal["predicted_class", "confidence", "corrected_class", "flagged"]] = Field(
         default_factory=list,
-        description="What annotators see beside the input; training queues only.",
+        description="What annotators see besides the input. Training queues only.",
     )
     images: Literal["presign", "label-studio"] = Field(
         "presign",
-        description="Who signs the links to images: labelloop, for `presign_life`, or Label Studio, "
-        "afresh at each view; then it is given the keys of [store].",
+        description="How image links are signed. `presign`: labelloop signs them once, for "
+        "`presign_life`. `label-studio`: Label Studio signs them at each view, and gets "
+        "the keys of [store] for it.",
     )
 
     @model_validator(mode="after")

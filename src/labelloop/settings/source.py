@@ -32,7 +32,8 @@ class ColumnSettings(Section):
     predicted_class: str = Field("predicted_class", description="The class the model predicted.")
     predicted_at: str = Field(
         "predicted_at",
-        description="When: timestamps, ISO 8601 text, or numbers counted in `predicted_at_unit`.",
+        description="The time of the prediction: timestamps, ISO 8601 text, or numbers in "
+        "`predicted_at_unit`.",
     )
     confidence: OptionalColumn = Field("confidence", description="The model's confidence.")
     model: OptionalColumn = Field("model", description="The model's version.")
@@ -40,22 +41,25 @@ class ColumnSettings(Section):
         "role", description="`serving`, or `shadow` for a model that runs beside it."
     )
     probabilities: OptionalColumn = Field(
-        "probabilities", description="A list of numbers, one a class."
+        "probabilities", description="A list of numbers, one for each class."
     )
-    flagged: OptionalColumn = Field("flagged", description="True where a user flagged the answer.")
+    flagged: OptionalColumn = Field(
+        "flagged", description="True if a user flagged the prediction as wrong."
+    )
     corrected_class: OptionalColumn = Field(
         "corrected_class", description="The class a user says is right."
     )
     content_hash: str | None = Field(
-        None, description="A hash of the input's content, by which copies of it are known."
+        None, description="A hash of the input's content, to recognise copies."
     )
     uri: str | None = Field(
         None,
-        description="Where the input lies: a column, or a template of columns such as "
-        "`s3://bucket/{request_id}.png`. Left out, `sample_id` is its key in `store.uri`.",
+        description="The URI of the input: a column, or a template of columns such as "
+        "`s3://bucket/{request_id}.png`. Default: `sample_id` is the key below "
+        "`store.uri`.",
     )
     text: str | None = Field(
-        None, description="The text to label. Left out, it is the object at the uri."
+        None, description="The text to label. Default: the content of the object at the URI."
     )
 
 
@@ -63,12 +67,12 @@ class SourceSettings(Section):
     """A table of predictions. Its rows take the place of the bucket's tags."""
 
     kind: Literal["parquet", "jsonl", "csv", "iceberg", "delta"] = Field(
-        description="What the table is."
+        description="The kind of the table."
     )
     uri: Annotated[str, AfterValidator(open_to_all)] = Field(
         "",
-        description="A folder, s3://bucket/prefix on the server of the inputs, or one file. An Iceberg "
-        "table has `catalog` and `table` in its place.",
+        description="A folder, s3://bucket/prefix on the server of the inputs, or one file. For an "
+        "Iceberg table set `catalog` and `table` instead.",
     )
     catalog: SecretStr | None = Field(
         None, description="The Iceberg catalog: its URI, or its name in pyiceberg's own settings."
@@ -83,11 +87,11 @@ class SourceSettings(Section):
     confidence_divisor: float | None = Field(
         None,
         gt=0,
-        description="What confidences are divided by: 100 for percent, `44.5` or, as text, `44.5%`. Where it "
-        "is set, 1 included, a decimal comma is taken for a point.",
+        description="The number by which confidences are divided: 100 for percent, such as `44.5` or "
+        "the text `44.5%`. If it is set (1 is allowed), a decimal comma counts as a point.",
     )
     predicted_at_unit: Literal["seconds", "milliseconds", "microseconds", "nanoseconds"] | None = (
-        Field(None, description="What numbers in `predicted_at` count, since 1970.")
+        Field(None, description="The unit of numbers in `predicted_at`, counted since 1970.")
     )
     attributes: list[str] = Field(
         default_factory=list,

@@ -43,19 +43,19 @@ class EngineSettings(Section):
 
     kind: Literal["duckdb", "spark"] = Field(
         "duckdb",
-        description="`duckdb`, in this process, or `spark`, for a log that one machine can't read in "
-        "time; the draws are the same.",
+        description="`duckdb` runs in this process. `spark` is for a log that one machine can't read "
+        "in time. Both draw the same samples.",
     )
     master: Annotated[str, AfterValidator(open_to_all)] | None = Field(
         None,
         min_length=1,
-        description="Spark's master: `local[*]`, `spark://HOST:PORT`, `yarn`, `k8s://URL`. Left out: "
-        "Spark's own default.",
+        description="The Spark master: `local[*]`, `spark://HOST:PORT`, `yarn` or `k8s://URL`. "
+        "Default: Spark's own.",
     )
     options: dict[str, Annotated[SecretStr, BeforeValidator(_spark_option)]] = Field(
         default_factory=dict,
-        description='Spark\'s own settings: `"spark.executor.memory" = "8g"`. Those that begin '
-        "`spark.hadoop.` say how files are reached.",
+        description='Settings of Spark: `"spark.executor.memory" = "8g"`. Those that begin with '
+        "`spark.hadoop.` configure the access to files.",
     )
 
     @when_complete

@@ -24,18 +24,21 @@ class TagSettings(Section):
     """How the application calls its tags. All other tags become attributes."""
 
     predicted_class: str = Field("predicted_class", description="The class the model predicted.")
-    confidence: str = Field("confidence", description="Its confidence, 0 to 1; may be missing.")
+    confidence: str = Field(
+        "confidence", description="The model's confidence, from 0 to 1; may be missing."
+    )
     timestamp: str = Field(
         "timestamp",
-        description="When it was predicted, ISO 8601, with Z or an offset; without either it is UTC.",
+        description="The time of the prediction, in ISO 8601, with Z or an offset. Without either it "
+        "counts as UTC.",
     )
     model: str = Field("model", description="The model's version; may be missing.")
-    flagged: str = Field("flagged", description="`true` where a user flagged the answer.")
+    flagged: str = Field("flagged", description="`true` if a user flagged the prediction as wrong.")
     corrected_class: str = Field("corrected_class", description="The class a user says is right.")
     shadow: str = Field(
         "shadow:",
         min_length=1,
-        description="How a tag begins that holds the class a shadow model predicted; the model's name "
+        description="The beginning of a tag that holds a shadow model's prediction. The model's name "
         "follows: `shadow:v3`.",
     )
 
@@ -44,86 +47,92 @@ class StoreSettings(Section):
     """The S3-compatible bucket or the folder that holds the inputs. It may be read-only."""
 
     uri: PlaceUri = Field(
-        description="`s3://bucket`, with a prefix where only part of it counts, or a folder: "
-        "`file:///path` or a path, relative to the file."
+        description="A bucket, `s3://bucket` or `s3://bucket/prefix`, or a folder, `file:///path` or a "
+        "path relative to this file."
     )
     was: list[PlaceUri] = Field(
         default_factory=list,
-        description="What the bucket or folder was called before, where it was renamed and its contents "
-        "stayed: inputs that were indexed there are found here.",
+        description="Old names of the bucket or folder, if it was renamed. Inputs that were indexed "
+        "under an old name are then found here.",
     )
     prefixes: list[str] = Field(
         default_factory=list,
-        description="Folders below `uri`, where only these count; they are listed in turn.",
+        description="The folders below `uri` that hold inputs. Default: everything below `uri`.",
     )
     endpoint_url: WebAddress | None = Field(
-        None, description="The server, as labelloop reaches it. Left out: AWS."
+        None, description="The URL of the server for labelloop. Default: AWS."
     )
     public_endpoint_url: WebAddress | None = Field(
         None,
-        description="The server as an annotator's browser reaches it, if that differs. For a folder: "
-        "where it is served; left out, images travel inside the tasks.",
+        description="The URL of the server for annotators' browsers, if it differs. For a folder: the "
+        "URL at which a web server serves it. Default: images of a folder are sent inside "
+        "the tasks.",
     )
     access_key: SecretStr | None = Field(
         None,
-        description="The access key. Left out: what AWS's own tools find, in the environment, the "
-        "profile, or the role of the machine.",
+        description="The access key. Default: the credentials that AWS's tools find in the "
+        "environment, the profile or the role of the machine.",
     )
     secret_key: SecretStr | None = Field(None, description="The secret key.")
     session_token: SecretStr | None = Field(
         None, description="The session token that belongs to a temporary key."
     )
     profile: str | None = Field(
-        None, min_length=1, description="A profile in `~/.aws`, in place of the keys."
+        None, min_length=1, description="A profile in `~/.aws`, instead of the keys."
     )
     region: str | None = Field(
         None,
         min_length=1,
-        description="The region that signatures name; else the profile's, else `us-east-1`.",
+        description="The region of the bucket. Default: the profile's region, or `us-east-1`.",
     )
     addressing: Literal["auto", "path", "virtual"] = Field(
         "auto",
-        description="Where URLs name the bucket: in the `path`, or in the host name (`virtual`). "
-        "`auto`: in the path at an `endpoint_url`, in the host name at AWS.",
+        description="Where URLs have the name of the bucket: in the `path` or in the host name "
+        "(`virtual`). `auto`: in the path if `endpoint_url` is set, in the host name at "
+        "AWS.",
     )
     proxy: SecretStr | None = Field(
-        None, description="An HTTP proxy to the server; else what `HTTPS_PROXY` and the like say."
+        None,
+        description="The HTTP proxy to the server. Default: `HTTPS_PROXY` and similar variables.",
     )
-    ca_file: Path | None = Field(None, description="A CA bundle, for a server with its own CA.")
+    ca_file: Path | None = Field(
+        None, description="A file of CA certificates, if the server has its own CA."
+    )
     timeout: Duration = Field(
         timedelta(seconds=30),
         gt=timedelta(),
-        description="How long an answer may take to begin. A copy of a large object is made before it is "
-        "answered.",
+        description="How long the server may take to begin its answer. The server answers a copy of a "
+        "large object only after making it.",
     )
     exclude: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
-        description="Files that are no inputs, in any folder: `*.txt`, `Thumbs.db`, `@eaDir/**`.",
+        description="Patterns of files that aren't inputs, in any folder: `*.txt`, `Thumbs.db`, "
+        "`@eaDir/**`.",
     )
     confidence_divisor: float | None = Field(
         None,
         gt=0,
-        description="What confidences in tags are divided by: 100 for percent, `44.5` or `44.5%`. Where it "
-        "is set, 1 included, a decimal comma is taken for a point.",
+        description="The number by which confidences in tags are divided: 100 for percent, such as "
+        "`44.5` or `44.5%`. If it is set (1 is allowed), a decimal comma counts as a point.",
     )
     presign_life: Duration = Field(
-        timedelta(days=7), description="How long an image URL in a task works; 7 days at most."
+        timedelta(days=7), description="How long an image URL in a task works, at most 7 days."
     )
     blind_uri: PlaceUri | None = Field(
         None,
-        description="A writable place for the copies that blind queues show: object keys often hold "
-        "the predicted class.",
+        description="A writable bucket or folder for the copies that blind queues show, because object "
+        "keys often contain the predicted class.",
     )
     notifications: Path | None = Field(
         None,
-        description="A file, or a folder of files, to which the bucket's notifications are appended, a "
-        "line each. They take the place of most listings: see docs/how-to/notifications.md.",
+        description="A file, or a folder of files, to which the bucket's notifications are written, "
+        "one on each line. They replace most listings: see docs/how-to/notifications.md.",
     )
     list_every: Duration = Field(
         timedelta(days=7),
         gt=timedelta(),
-        description="How often the bucket is listed all the same, where there are `notifications`: they "
-        "can get lost.",
+        description="How often the bucket is still listed if `notifications` is set, because "
+        "notifications can get lost.",
     )
     tags: TagSettings = Field(default_factory=lambda: TagSettings())
 

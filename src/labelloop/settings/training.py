@@ -13,32 +13,35 @@ class TrainingSettings(Section):
     """What goes into the training set beside people's labels: what a certificate keeps of the model's."""
 
     max_error: float = Field(
-        0.05, gt=0, lt=1, description="The share of wrong labels that a certificate allows."
+        0.05, gt=0, lt=1, description="The largest share of wrong labels that a guarantee allows."
     )
     failure_probability: float = Field(
         0.05,
         gt=0,
         lt=1,
-        description="The probability that any certificate of the project is ever untrue.",
+        description="The probability that any guarantee of the project is ever wrong.",
     )
     promise: Literal["training-set", "model-labels", "frame"] = Field(
         "training-set",
-        description="Of what max_error is a share: of the kept model labels and people's training "
-        "labels together, of the kept model labels, or of all traffic.",
+        description="The labels that max_error applies to. `training-set`: the kept model labels and "
+        "people's training labels together. `model-labels`: the kept model labels. "
+        "`frame`: all traffic of the rounds.",
     )
     confidence: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Keep the model's own label at or above this confidence where no certificate keeps "
-        "any. No bound on how many are wrong comes with it. Left out: certified labels only.",
+        description="Also keep the model's own labels at or above this confidence, in rounds without a "
+        "guarantee. Nothing bounds how many of them are wrong. Default: keep only labels "
+        "with a guarantee.",
     )
 
     release_evaluation_after: Duration | None = Field(
         None,
         ge=timedelta(days=7),
-        description="Rounds older than this are released at the next `build`: their evaluation labels go "
-        "into the training set, and judge no model from then on. Left out: evaluation labels never train.",
+        description="The next `build` releases rounds older than this: their evaluation labels go into "
+        "the training set, and no model is compared on them from then on. Default: "
+        "evaluation labels never train.",
     )
 
     def terms(self) -> Terms:

@@ -197,6 +197,7 @@ def assumptions(r: "Plan") -> list[str]:
             lines.append(f"uneven draws: {need.uneven.reason}")
     if r.accuracy is not None and isinstance(r.accuracy.estimate, Estimate):
         lines.append(
-            "a plan, no promise: in simulations intervals came out up to a fifth wider or narrower"
+            "this is an estimate: in simulations, intervals came out up to a fifth wider or "
+            "narrower"
         )
     return lines

@@ -47,8 +47,8 @@ MISSING = (
         "first_window, and most of what it draws for evaluation has its answer already"
     ),
     (
-        "risks that were learned, and certificates: model labels stand by [training] confidence alone "
-        "until new audits are answered"
+        "learned risks and guarantees: until people have answered new checked labels, only "
+        "[training] confidence decides which model labels are kept"
     ),
     (
         "which samples were forgotten: where their inputs still lie in the store they would be read again, "
