@@ -162,6 +162,23 @@ def test_a_backlog_is_committed_in_batches(
     assert n_framed(notified) == 10
 
 
+def test_what_two_pages_name_is_read_once(notified: World) -> None:
+    """As it was stored, and as it was tagged a moment later."""
+    bad = notified.put("bad.png", confidence="2")
+    keys = notified.traffic(2)
+    name(notified, *keys, bad, *keys, bad)
+    found = notified.loop.index()
+    assert (found.n_new, found.n_set_aside) == (2, 1)
+    assert n_framed(notified) == 4
+
+
+def test_feedback_that_two_pages_name_is_heard_once(notified: World) -> None:
+    key = "class_01/00001.png"
+    notified.retag(key, flagged="true")
+    name(notified, key, *notified.traffic(2), key)
+    assert notified.loop.index().n_feedback == 1
+
+
 def test_the_week_is_a_setting(make_world: MakeWorld) -> None:
     world = make_world()
     assert world.settings.store.list_every == timedelta(days=7)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import chain
 from typing import Any
 
 from labelloop.core import due
@@ -136,6 +137,15 @@ class _Found:
         """Whether there is enough for a batch."""
         return len(self.predictions) + len(self.shadows) >= _BATCH
 
+    def speaks_of(self, objects: Sequence[StoredObject]) -> bool:
+        """Whether something of one of `objects` waits to be written."""
+        named = {o.sample_id for o in objects}
+        waiting = chain(
+            (p.sample_id for p in chain(self.predictions, self.shadows)),
+            (f.sample_id for f in self.feedback),
+        )
+        return not named.isdisjoint(waiting)
+
 
 @dataclass(slots=True)
 class _Counts:
@@ -255,6 +265,9 @@ class Index:
         for page in notifications.since(position):
             n_notified += len(page.objects)
             counts.n_unreadable += page.n_unreadable
+            if found.speaks_of(page.objects):
+                # named again, as it was tagged: what the log doesn't hold yet would look new once more
+                found = self._write(lease, found, counts, now)
             counts.n_pending += self._read(
                 page.objects,
                 found,
