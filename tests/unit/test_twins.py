@@ -127,6 +127,25 @@ def test_a_copy_whose_twin_is_gone_is_asked_about_itself(make_world: MakeWorld, 
     assert world.states() == {TaskState.UNAVAILABLE: 1, TaskState.RESOLVED: 1}
 
 
+@pytest.mark.parametrize("model", ["v1", "v2"])
+def test_what_a_key_holds_now_takes_no_label_of_what_it_held(
+    make_world: MakeWorld, model: str
+) -> None:
+    """A sample drawn again shares its task by its id: the log keeps the input that was asked about."""
+    world = make_world(ACCURACY)
+    world.put("asked.png", b"a cat", predicted_class="cat", model="v1")
+    day(world)
+    world.put("asked.png", b"a dog", predicted_class="dog", model=model)
+    world.put("copy.png", b"a dog", predicted_class="dog", model=model)
+    assert world.loop.index().n_set_aside == 1
+    world.loop.select(since=world.clock.at.replace(month=1))
+    first, again, copy = sorted(world.draws(), key=lambda d: (d.sample_id, d.round))
+    assert (again.task_key, again.content_hash) == (first.task_key, first.content_hash)
+    assert (again.predicted_class, again.label) == ("cat", "cat")
+    assert (copy.predicted_class, copy.label) == ("dog", None)
+    assert copy.task_key != first.task_key
+
+
 def test_a_copy_of_an_evaluated_input_is_walled_though_it_has_no_task_of_its_own(
     make_world: MakeWorld,
 ) -> None:
