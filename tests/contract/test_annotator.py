@@ -101,13 +101,19 @@ class RealPeople:
         path = f"/api/organizations/{who['active_organization']}/memberships/{who['id']}/"
         self._ask("DELETE", path)
 
-    def offered(self, project_ref: str, *, by: str) -> Sequence[str]:
-        """The next task of the labelling stream; unlike in memory, one task is offered at a time."""
+    def next_task(self, project_ref: str, *, by: str) -> dict[str, Any] | None:
+        """The next task of the labelling stream, as it is shown; None where there is none."""
         headers = {"Authorization": f"Token {self._token(by)}"}
         response = self.client.get(f"/api/projects/{project_ref}/next", headers=headers)
         if response.status_code == 404:
-            return []
-        return [str(response.raise_for_status().json()["id"])]
+            return None
+        shown: dict[str, Any] = response.raise_for_status().json()
+        return shown
+
+    def offered(self, project_ref: str, *, by: str) -> Sequence[str]:
+        """The next task of the labelling stream; unlike in memory, one task is offered at a time."""
+        task = self.next_task(project_ref, by=by)
+        return [] if task is None else [str(task["id"])]
 
     @staticmethod
     def _result(*choices: str, control: str = "label") -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labelloop.demo.servers import LabelStudio
 
 ERRORS = {"ana": 0.3, "ben": 0.2, "cem": 0.2, "ref": 0.0, "rob": 0.0}
-N_DRAWN = 12
+N_DRAWN = 9
 
 
 def settings(text: str) -> str:
@@ -61,16 +61,18 @@ def work(people: RealPeople, project_ref: str, truth: dict[str, str], luck: rand
     with httpx.Client(trust_env=False, timeout=30) as browser:
         while at_work:
             # referees look before others do: whoever takes a referee's look wastes it
-            (who,) = luck.choices(at_work, [1 if ERRORS[one] else 4 for one in at_work])
-            offered = people.offered(project_ref, by=who)
-            if not offered:
+            (who,) = luck.choices(at_work, [1 if ERRORS[one] else 6 for one in at_work])
+            task = people.next_task(project_ref, by=who)
+            if task is None:
                 at_work.remove(who)
                 continue
-            task = people._ask("GET", f"/api/tasks/{offered[0]}/", by=who)
+            # nor does the page show what others, whose answer may be wasted, said of it
+            assert not task["annotations"]
+            assert not task["predictions"]
             said = truth[browser.get(task["data"]["image"]).raise_for_status().text]
             if luck.random() < ERRORS[who]:
                 said = luck.choice([c for c in ("c0", "c1", "c2", "c3") if c != said])
-            people.answer(offered[0], said, by=who)
+            people.answer(str(task["id"]), said, by=who)
             n += 1
     return n
 
