@@ -5,7 +5,7 @@ import pytest
 from labelloop.demo.annotators import PEOPLE, Annotators, AnnotatorsError, Form, Person
 from labelloop.demo.digits import CLASSES
 
-PICTURES = [f"picture {i}".encode() for i in range(5000)]
+PICTURES = [f"picture {i}".encode() for i in range(15_000)]
 TRUTH = {sha256(p).digest(): CLASSES[i % 10] for i, p in enumerate(PICTURES)}
 
 
