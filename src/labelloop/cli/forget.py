@@ -31,7 +31,7 @@ _SHOWN = 20
 @click.option(
     "--unknown-too",
     is_flag=True,
-    help="Also refuse samples that labelloop hasn't seen yet, for ever.",
+    help="Accept a SAMPLE that labelloop doesn't know, and never take it in later.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Erase without asking.")
 @with_config

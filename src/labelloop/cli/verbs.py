@@ -134,7 +134,7 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
 @click.option(
     "--candidate",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The same, for a candidate whose answers to that traffic are in a file.",
+    help="The same, for a candidate whose predictions for that traffic are in a file.",
 )
 @click.option(
     "--labels",

@@ -128,24 +128,25 @@ def conclusion(days: Sequence[Day]) -> str:
     lines = [f"{counted}, {answers.n_wrong:,} of them wrongly."]
     if known:
         lines.append(
-            f"The interval held the true accuracy on {sum(bool(d.covered) for d in known)} of "
-            f"{len(known)} days (95% ones miss one time in twenty)."
+            f"The 95% interval contained the true accuracy on {sum(bool(d.covered) for d in known)} of "
+            f"{len(known)} days (it misses one time in twenty)."
         )
     rests = [d.rests_on for d in days if d.rests_on is not None and d.rests_on.second_looks]
     if rests:
         wrong = ", ".join(f"{p.error_rate:.0%}" for p in PEOPLE)
         lines.append(
-            f"It rests on confirmed errors: {sum(r.n_differing for r in rests):,} blind answers differed "
-            f"from the prediction, and second looks found {sum(r.n_refuted for r in rests):,} of them to be "
-            f"mistakes of people, who are wrong in {wrong} of pictures. Errors that people overlooked are "
-            "taken off as further answers to confirmed errors tell, as if all were equally easy to overlook."
+            f"The accuracy counts confirmed errors: {sum(r.n_differing for r in rests):,} blind answers "
+            "differed from the prediction, and second looks found "
+            f"{sum(r.n_refuted for r in rests):,} of them to be mistakes of people, who are wrong in "
+            f"{wrong} of images. Errors that people overlooked are estimated from further answers to "
+            "confirmed errors, as if all were equally easy to overlook."
         )
     for number, day in enumerate(days, 1):
         if isinstance(day.estimate, Undefined):
             lines.append(f"Day {number} has no estimate: {day.estimate.reason}.")
     lines.append(
-        f"Retrained on the training set, the model reads {last.retrained:.1%} of the {last.n:,} "
-        f"images of the day after; without retraining it reads {last.first:.1%}."
+        f"Retrained on the training set, the model is right on {last.retrained:.1%} of the {last.n:,} "
+        f"images of the next day; without retraining it is right on {last.first:.1%}."
     )
     return "\n".join(lines)
 
