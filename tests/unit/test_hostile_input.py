@@ -523,6 +523,30 @@ def test_a_manifest_with_a_byte_changed_is_refused_or_says_the_same(
         path.write_bytes(held)
 
 
+def grouped() -> bytes:
+    """A Parquet file of three row groups of ten rows."""
+    out = pa.BufferOutputStream()
+    ids = [f"{i:03}" for i in range(30)]
+    pq.write_table(pa.table({"sample_id": ids, "sure": [0.5] * 30}), out, row_group_size=10)
+    return bytes(out.getvalue().to_pybytes())
+
+
+@tries(300)
+@given(data=altered(grouped()).filter(bool).flatmap(altered))
+def test_each_row_of_an_altered_parquet_file_is_read_or_counted(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("altered")
+    (folder / "a.parquet").write_bytes(data)
+    source = FilesSource(str(folder), "parquet")
+    [file] = source.files()
+    told = source.n_rows(file)
+    with suppress(SourceFileBad):
+        found = list(source.read(file, None))
+        n = sum(len(r.numbers) + sum(bad.n_rows for bad in r.unreadable) for r in found)
+        assert told.most is None or n == told.most
+
+
 # --- what a server, or a file, begins with ------------------------------------------------------
 
 BEGINNINGS = st.sampled_from(

@@ -289,9 +289,12 @@ def _by_group(parquet: Any, wanted: Sequence[str]) -> Iterator[SourceRows]:
                     yield checked(SourceRows(batch=batch, numbers=numbers))
                     n += batch.num_rows
                     n_read += batch.num_rows
+            said = "it ends early" if n < end else ""
         except SourceFileBad as exc:
-            why = f"row group {group + 1} of {parquet.num_row_groups} breaks off: {exc.args[0]}"
-            broken.append(skipping(n + 1, why, end - n, wanted))
+            said = exc.args[0]
+        if said:
+            why = f"row group {group + 1} of {parquet.num_row_groups} breaks off: {said}"
+            broken.append(skipping(n + 1, why, max(1, end - n), wanted))
     if broken and not n_read:
         raise SourceFileBad(broken[0].unreadable[0].why)
     yield from broken
