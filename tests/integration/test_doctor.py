@@ -104,7 +104,7 @@ def test_settings_that_cant_be_used_are_a_line_too(filled: Project) -> None:
 
 
 def test_the_page_is_a_page_that_a_browser_can_open(filled: Project) -> None:
-    url = filled.ok("doctor", "--page").strip()
+    url = filled.json("doctor", "--page")["url"]
     answer = httpx.get(url, trust_env=False)
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.text.count("<img ") == 2

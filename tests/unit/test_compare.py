@@ -15,6 +15,8 @@ from labelloop.errors import ArgumentError, DatasetError
 from labelloop.ledger import rounds
 from labelloop.statistics.compare import Difference, Verdict
 from labelloop.steps.compare.compare import LeftOut
+from labelloop.views.json_form import document
+from tests.json_documents import result_of
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, LOW, World
 
@@ -56,6 +58,7 @@ def candidate(path: Path, answers: dict[str, str]) -> Path:
 
 def test_a_better_candidate_passes(world: World, tmp_path: Path) -> None:
     compared = world.loop.compare(candidate(tmp_path / "c.parquet", labels(world)), min_gain=0.1)
+    result_of(document("compare", compared), "compare")
     assert isinstance(compared.serving, Estimate)
     assert isinstance(compared.candidate, Estimate)
     assert isinstance(compared.difference, Difference)

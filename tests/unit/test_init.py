@@ -25,6 +25,7 @@ from labelloop.settings.file import load
 from labelloop.setup.first_settings import Answers, text
 from labelloop.setup.proposal import Proposal, per_day, propose, tag_names
 from labelloop.testing import MemoryStore
+from tests.json_documents import result_of
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 ENVIRONMENT = {"KEY": "k", "SECRET": "hush", "TOKEN": "t"}
@@ -283,6 +284,13 @@ def test_a_folder_with_a_json_beside_each_file_needs_no_bucket(here: Path) -> No
     assert settings.project.name == "photos"
     written = (here / "labelloop.toml").read_text()
     assert "1 of the 40 looked at are larger" in written
+
+
+def test_what_was_written_and_seen_is_json_too(here: Path) -> None:
+    photos(here.parent / "photos", beside=True)
+    found = result_of(init("--folder", "../photos", "--json").stdout, "init")
+    assert found["config"] == "labelloop.toml"
+    assert found["seen"]["n_looked_at"] == 40
 
 
 def test_what_is_no_input_is_left_out_of_the_listing_and_in_the_file(here: Path) -> None:

@@ -10,6 +10,8 @@ from labelloop.core.task import TaskState
 from labelloop.errors import AnnotatorUnavailable, LedgerError
 from labelloop.ledger import rounds
 from labelloop.ports.annotator import TaskData
+from labelloop.views.json_form import document
+from tests.json_documents import result_of
 from tests.lasting import LastingWorld, cut
 
 
@@ -31,6 +33,7 @@ def test_the_answers_come_back_and_the_datasets_stay_as_they_are(lasting: Lastin
     lose_ledger(lasting)
 
     found = lasting.loop.rebuild_ledger()
+    result_of(document("rebuild", found), "rebuild")
     assert lasting.loop.project.ledger.identity() == identity
     assert found.n_batches == 2
     assert sum(found.n_tasks.values()) == len(tasks)
