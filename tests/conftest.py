@@ -11,6 +11,13 @@ import pytest
 from labelloop.demo.servers import LABEL_STUDIO_VERSION, LabelStudio, SeaweedFS, template_home
 from tests.ceph import RadosGateway, open_to
 from tests.postgres import PostgreSQL
+from tests.quick import (
+    collect_garbage_seldom,
+    compile_statements_once,
+    keep_bytecode,
+    let_go,
+    write_to_memory,
+)
 from tests.spark import spark_session as spark_session
 
 if TYPE_CHECKING:
@@ -40,6 +47,13 @@ ON_SERVERS = pytest.mark.xdist_group("servers")
 """Tests that share the servers: one process runs them all. Parameters that ask for one are marked."""
 
 _booting = pytest.StashKey[dict[str, LabelStudio]]()
+
+
+def pytest_configure() -> None:
+    """Let no test wait for a disk, or for what was compiled before."""
+    write_to_memory()
+    keep_bytecode()
+    compile_statements_once()
 
 
 def label_studios_of(item: pytest.Item) -> set[str]:
@@ -76,7 +90,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop every Label Studio, also when no test came to use it."""
+    """Stop every Label Studio, also when no test came to use it, and leave as a program does."""
+    let_go()
     for server in session.config.stash.get(_booting, {}).values():
         server.stop()
 
@@ -91,6 +106,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if label_studios_of(item) or "seaweedfs" in getattr(item, "fixturenames", ()):
             item.add_marker(ON_SERVERS)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves out of the search for garbage."""
+    collect_garbage_seldom()
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ class PostgreSQL:
         self._password = secrets.token_hex(16)
         self._port = free_port()
         # not under pytest's folders: those are closed to the server's user
-        self._folder = Path(tempfile.mkdtemp(prefix="labelloop-postgres-", dir=_memory()))
+        self._folder = Path(tempfile.mkdtemp(prefix="labelloop-postgres-"))
         try:
             self._make()
             self._start()
@@ -116,7 +116,7 @@ class PostgreSQL:
         self._process = ServerProcess(
             "PostgreSQL", command, env=_environment(), log_file=self._folder / "postgres.log"
         )
-        self._process.wait_until(self._answers, limit_s=60, on_wait=lambda _: None)
+        self._process.wait_until(self._answers, limit_s=240, on_wait=lambda _: None)
 
     def _answers(self) -> bool:
         asked = ["pg_isready", "--quiet", "--host=127.0.0.1", f"--port={self._port}"]
@@ -127,7 +127,7 @@ class PostgreSQL:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as_user(), str(self._bin / program), *arguments]
-        output_of(command, env=_environment(), cwd=self._folder, timeout_s=120)
+        output_of(command, env=_environment(), cwd=self._folder, timeout_s=240)
 
     def _as_user(self) -> Sequence[str]:
         """PostgreSQL refuses to run as root."""
@@ -142,13 +142,6 @@ class PostgreSQL:
 
     def _user_group(self) -> int:
         return pwd.getpwnam(self._user).pw_gid
-
-
-def _memory() -> str | None:
-    """A folder in memory, where databases are made ten times as fast; None: the usual one will do."""
-    folder = Path("/dev/shm")  # noqa: S108  tempfile makes a name in it
-    roomy = folder.is_dir() and shutil.disk_usage(folder).free > 2 * 10**9
-    return str(folder) if roomy and os.access(folder, os.W_OK) else None
 
 
 def _user() -> str:

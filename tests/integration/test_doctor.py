@@ -1,5 +1,8 @@
 """`labelloop doctor` on real servers, healthy and broken, as a user reads it."""
 
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,6 +18,13 @@ from tests.json_documents import result_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """On a disk, wherever other tests write: a project in memory isn't healthy."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
