@@ -1,10 +1,11 @@
-"""A project whose log is real Iceberg files, kept as it was so that each test may break it anew."""
+"""A project kept as it was, so that each test may go on from there; and one whose log is real files."""
 
 import copy
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from labelloop.loop import Loop
 from labelloop.project import Project
@@ -26,11 +27,6 @@ class LastingWorld(World):
             )
         )
 
-    @property
-    def state(self) -> Path:
-        """The folder of ledger, catalog, log and datasets."""
-        return self.folder / ".labelloop"
-
     def files(self, pattern: str) -> list[Path]:
         """The files of the state that match, oldest name first."""
         return sorted(self.state.glob(pattern))
@@ -46,26 +42,30 @@ def two_days(world: World) -> None:
         world.clock.pass_(days=1, minutes=1)
 
 
-class Kept:
+W = TypeVar("W", bound=World)
+
+
+class Kept(Generic[W]):
     """A world as it stands now, to come back to."""
 
-    def __init__(self, world: LastingWorld) -> None:
+    def __init__(self, world: W) -> None:
         world.loop.close()
         self._world = world
-        self._copy = world.folder / "kept"
+        self._copy = world.folder.with_name(f"{world.folder.name} kept")
         shutil.copytree(world.state, self._copy)
+        self._settings = (world.folder / "labelloop.toml").read_text()
         self._at, self._n = world.clock.at, world.n
-        self._held = copy.deepcopy((world.store.objects_by_uri, world.annotator))
+        self._held = copy.deepcopy((world.store, world.annotator, world.log, world.rng))
 
     @contextmanager
-    def again(self) -> Iterator[LastingWorld]:
+    def again(self) -> Iterator[W]:
         """The world as it was, whatever happened to it since."""
         world = self._world
         shutil.rmtree(world.state, ignore_errors=True)
         shutil.copytree(self._copy, world.state)
         world.clock.at, world.n = self._at, self._n
-        world.store.objects_by_uri, world.annotator = copy.deepcopy(self._held)
-        world.configure_again()
+        world.store, world.annotator, world.log, world.rng = copy.deepcopy(self._held)
+        world.configure("", head=self._settings)
         yield world
         world.loop.close()
 

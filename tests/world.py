@@ -114,6 +114,11 @@ class World:
         self.n = 0
         self.configure(queues, head=head)
 
+    @property
+    def state(self) -> Path:
+        """The folder of ledger, catalog, log and datasets."""
+        return self.folder / ".labelloop"
+
     def configure(self, queues: str = QUEUES, *, head: str = HEAD) -> None:
         path = self.folder / "labelloop.toml"
         path.write_text(head + queues)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.postgres import PostgreSQL
 
 MakeWorld = Callable[..., World]
+Keep = Callable[..., Kept[World]]
 KINDS = ("sqlite", "postgresql")
 """Where a ledger may lie."""
 
@@ -68,6 +69,21 @@ def ledger(url: str) -> Iterator[Ledger]:
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory: pytest.TempPathFactory, ledger_template: Path) -> Keep:
+    """Makes projects in memory that many tests begin with: once a file."""
+
+    def keep_one(begin: Callable[[World], None], queues: str = QUEUES) -> Kept[World]:
+        folder = tmp_path_factory.mktemp("kept")
+        (folder / ".labelloop").mkdir()
+        shutil.copy(ledger_template, folder / ".labelloop" / "ledger.db")
+        world = World(folder, queues)
+        begin(world)
+        return Kept(world)
+
+    return keep_one
+
+
 @pytest.fixture
 def make_world(
     tmp_path: Path, ledger_template: Path, request: pytest.FixtureRequest
@@ -103,7 +119,7 @@ def world(make_world: MakeWorld) -> World:
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept[LastingWorld]:
     """A project of two days with a log on the disk, kept to come back to."""
     world = LastingWorld(tmp_path_factory.mktemp("lasting"))
     two_days(world)
@@ -111,7 +127,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 @pytest.fixture
-def lasting(kept: Kept) -> Iterator[LastingWorld]:
+def lasting(kept: Kept[LastingWorld]) -> Iterator[LastingWorld]:
     """That project, as it was kept."""
     with kept.again() as world:
         yield world

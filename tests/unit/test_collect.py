@@ -1,5 +1,6 @@
 """collect: every answer comes home, with its edits, its skips and its deletions."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -7,21 +8,30 @@ import pytest
 from labelloop.core.task import TaskState
 from labelloop.errors import AnnotatorUnavailable
 from labelloop.ledger import cursors, events, held_counts
-from tests.unit.conftest import MakeWorld
+from tests.lasting import Kept
+from tests.unit.conftest import Keep, MakeWorld
 from tests.world import HEAD, LOW, Killed, World, kill_at_write
 
 S = TaskState
 
 
-@pytest.fixture
-def sent(make_world: MakeWorld) -> World:
-    """Four tasks of a training queue stand in Label Studio, with the ids t1 to t4."""
-    world = make_world(LOW)
+def send(world: World) -> None:
     world.traffic(4, confidence="0.1")
     world.loop.index()
     world.loop.select()
     world.loop.send()
-    return world
+
+
+@pytest.fixture(scope="module")
+def kept(keep: Keep) -> Kept[World]:
+    return keep(send, LOW)
+
+
+@pytest.fixture
+def sent(kept: Kept[World]) -> Iterator[World]:
+    """Four tasks of a training queue stand in Label Studio, with the ids t1 to t4."""
+    with kept.again() as world:
+        yield world
 
 
 def label(world: World, remote_id: str) -> str | None:

@@ -1,6 +1,6 @@
 """compare: the same blind labels judge a candidate and the model that serves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,16 +17,14 @@ from labelloop.statistics.compare import Difference, Verdict
 from labelloop.steps.compare.compare import LeftOut
 from labelloop.views.json_form import document
 from tests.json_documents import result_of
-from tests.unit.conftest import MakeWorld
+from tests.lasting import Kept
+from tests.unit.conftest import Keep, MakeWorld
 from tests.world import ACCURACY, LOW, World
 
 N = 120
 
 
-@pytest.fixture
-def world(make_world: MakeWorld) -> World:
-    """120 labelled blind samples; the serving model says cat and is right on two of three."""
-    world = make_world(ACCURACY.replace("5", str(N)) + LOW)
+def judged(world: World) -> None:
     world.traffic(300, predicted_class="cat", confidence="0.95")
     world.loop.index()
     world.loop.select()
@@ -34,7 +32,18 @@ def world(make_world: MakeWorld) -> World:
     for i, remote in enumerate(world.annotator.task_ids(world.project_ref("accuracy"))):
         world.annotator.answer(remote, "dog" if i % 3 == 0 else "cat", by="ana")
     world.loop.collect()
-    return world
+
+
+@pytest.fixture(scope="module")
+def kept(keep: Keep) -> Kept[World]:
+    """120 labelled blind samples; the serving model says cat and is right on two of three."""
+    return keep(judged, ACCURACY.replace("5", str(N)) + LOW)
+
+
+@pytest.fixture
+def world(kept: Kept[World]) -> Iterator[World]:
+    with kept.again() as world:
+        yield world
 
 
 def labels(world: World) -> dict[str, str]:

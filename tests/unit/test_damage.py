@@ -204,7 +204,7 @@ FULL = [
 ]
 
 
-def test_a_full_disk_loses_nothing(kept: Kept) -> None:
+def test_a_full_disk_loses_nothing(kept: Kept[LastingWorld]) -> None:
     ends = []
     for where, expected, n_bytes in [("nowhere", LabelloopError, 0), *FULL]:
         with kept.again() as world:

@@ -42,7 +42,7 @@ LEFT_BY_SQLITE = ("ledger.db-wal", "ledger.db-shm")
 
 
 @pytest.fixture(scope="module")
-def folder(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(kept: Kept[LastingWorld], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after two days. Its variables aren't set, and its servers aren't there."""
     made = tmp_path_factory.mktemp("alone")
     with kept.again() as world:

@@ -1,6 +1,7 @@
 """send: each task exactly once, whatever Label Studio, the store or the power does."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,7 +22,8 @@ from labelloop.ledger import events, tasks
 from labelloop.ports.annotator import ProjectSpec
 from labelloop.testing import MemoryLog, MemorySource
 from labelloop.views.verbs import send_line
-from tests.unit.conftest import MakeWorld
+from tests.lasting import Kept
+from tests.unit.conftest import Keep, MakeWorld
 from tests.world import ACCURACY, HEAD, LOW, QUEUES, Killed, World, kill_at_write
 
 SOURCE = """
@@ -32,13 +34,22 @@ uri = "unused"
 ROW = {"predicted_class": "cat", "predicted_at": "2026-03-02T11:00:00Z"}
 
 
-@pytest.fixture
-def drawn(world: World) -> World:
-    """Nine draws wait: five blind, four with a low confidence."""
+def draw(world: World) -> None:
     world.traffic(40)
     world.loop.index()
     world.loop.select()
-    return world
+
+
+@pytest.fixture(scope="module")
+def kept(keep: Keep) -> Kept[World]:
+    return keep(draw)
+
+
+@pytest.fixture
+def drawn(kept: Kept[World]) -> Iterator[World]:
+    """Nine draws wait: five blind, four with a low confidence."""
+    with kept.again() as world:
+        yield world
 
 
 def assert_settled(world: World) -> None:
