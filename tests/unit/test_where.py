@@ -1,17 +1,16 @@
 """Conditions: what is refused and how it is said; and that engine and oracle agree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.core.where import Where, instant
 from labelloop.errors import WhereError
-
-duckdb = pytest.importorskip("duckdb")
 
 
 @pytest.mark.parametrize(
@@ -201,21 +200,28 @@ rows = st.fixed_dictionaries(
 )
 
 
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        yield opened
+
+
 @settings(max_examples=200, deadline=None)
 @given(texts=st.lists(conditions, min_size=1, max_size=4), row=rows)
-def test_duckdb_and_matches_agree(texts: list[str], row: Mapping[str, Any]) -> None:
+def test_duckdb_and_matches_agree(
+    connection: duckdb.DuckDBPyConnection, texts: list[str], row: Mapping[str, Any]
+) -> None:
     wheres = [Where.parse(text) for text in texts]
     selected = ", ".join(f"coalesce({where.sql('duckdb')}, false)" for where in wheres)
     given_row = dict(row)
     attributes = given_row.pop("attributes")
-    with duckdb.connect() as connection:
-        found = connection.execute(
-            f"""SELECT {selected} FROM (SELECT $model::VARCHAR AS model,
-                $predicted_class::VARCHAR AS predicted_class,
-                $corrected_class::VARCHAR AS corrected_class, $confidence::DOUBLE AS confidence,
-                $size_bytes::BIGINT AS size_bytes, $predicted_at::TIMESTAMPTZ AS predicted_at,
-                $flagged::BOOLEAN AS flagged,
-                MAP($names::VARCHAR[], $values::VARCHAR[]) AS attributes)""",
-            given_row | {"names": list(attributes), "values": list(attributes.values())},
-        ).fetchone()
+    found = connection.execute(
+        f"""SELECT {selected} FROM (SELECT $model::VARCHAR AS model,
+            $predicted_class::VARCHAR AS predicted_class,
+            $corrected_class::VARCHAR AS corrected_class, $confidence::DOUBLE AS confidence,
+            $size_bytes::BIGINT AS size_bytes, $predicted_at::TIMESTAMPTZ AS predicted_at,
+            $flagged::BOOLEAN AS flagged,
+            MAP($names::VARCHAR[], $values::VARCHAR[]) AS attributes)""",
+        given_row | {"names": list(attributes), "values": list(attributes.values())},
+    ).fetchone()
     assert found == tuple(where.matches(row) for where in wheres)
