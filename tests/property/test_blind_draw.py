@@ -18,18 +18,20 @@ from tests.property.populations import sending_order
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def candidate(n: int, confidence: float | None, place: int, *, name: str = "cat") -> Candidate:
+def candidate(
+    n: int, confidence: float | None, place: int, *, pattern: int | None = None
+) -> Candidate:
     return Candidate(
         sample_id=f"{n:06d}",
         uri="",
         predicted_at=AT,
         model="m",
-        predicted_class=name,
+        predicted_class="cat",
         confidence=confidence,
         risk_bin=risk_bin(confidence),
         line=place,
         content_hash="",
-        pattern=n % 2,
+        pattern=n % 2 if pattern is None else pattern,
     )
 
 
@@ -113,12 +115,10 @@ def test_each_sample_is_drawn_as_often_as_stated_also_by_the_queue_behind(rule: 
     low = np.array([c is not None and c < 0.8 for c in confidence])
     drawn, stated, variance = (np.zeros((2, n)) for _ in range(3))
     for salt in range(salts):
+        key = salt.to_bytes(8, "big")
         rows = [
-            candidate(i, c, line(str(i), salt.to_bytes(8, "big"))) for i, c in enumerate(confidence)
-        ]
-        rows = [
-            Candidate(**{**{f: getattr(r, f) for f in r.__slots__}, "pattern": int(low[i])})
-            for i, r in enumerate(rows)
+            candidate(i, c, line(str(i), key), pattern=int(low[i]))
+            for i, c in enumerate(confidence)
         ]
         left = Remaining(counted(rows))
         design, blind = drawn_from(left, rows, budget, rule)

@@ -1,6 +1,7 @@
 """Over many salts each sample is drawn as often as its stated probability says."""
 
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -139,6 +140,8 @@ def test_select_writes_the_probabilities_that_hold(tmp_path: Path) -> None:
         ),
         Queue(name="all low", purpose=Purpose.TRAINING, where=Where.parse("confidence < 0.1")),
     )  # fmt: skip
+    empty = tmp_path / "empty.db"
+    Ledger.open(f"sqlite:///{empty}").close()
     runs = 60
     drawn = {q.name: np.zeros(N) for q in queues}
     stated = {q.name: 0.0 for q in queues}
@@ -160,7 +163,9 @@ def test_select_writes_the_probabilities_that_hold(tmp_path: Path) -> None:
             for n, name in enumerate(NAMES)
         ]
         log.commit_batch(1, "predictions", log.write_batch(1, "predictions", rows, START))
-        ledger = Ledger.open("sqlite://")
+        fresh = tmp_path / f"{salt}.db"
+        shutil.copy(empty, fresh)
+        ledger = Ledger.open(f"sqlite:///{fresh}")
         with ledger.lease("index") as lease, ledger.write(lease) as tx:
             batches.finish(tx, batches.reserve(tx, "predictions", N), batches.COMMITTED)
         selected = Select(
