@@ -44,7 +44,10 @@ LABEL_STUDIOS = {"label_studio": LABEL_STUDIO_VERSION, "older_label_studio": "1.
 """The versions of Label Studio that tests run against, each by the fixture that provides it."""
 
 ON_SERVERS = pytest.mark.xdist_group("servers")
-"""Tests that share the servers: one process runs them all. Parameters that ask for one are marked."""
+"""Tests that share Label Studio, and others of the bucket, which run while it boots: one process."""
+
+ON_BUCKET = pytest.mark.xdist_group("bucket")
+"""Parameters that need S3 alone: their tests may run in a second process, with an S3 server of its own."""
 
 _booting = pytest.StashKey[dict[str, LabelStudio]]()
 
@@ -100,12 +103,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of servers in one process, those of Label Studio last: it boots meanwhile.
 
-    Simulations come before what is quick, so no process is left alone with one at the end.
+    They come before all others, and simulations before what is quick: so no process is left alone
+    with what takes long at the end.
     """
-    items.sort(key=lambda i: (sorted(label_studios_of(i)), i.path.parent.name != "property"))
     for item in items:
-        if label_studios_of(item) or "seaweedfs" in getattr(item, "fixturenames", ()):
+        grouped = item.get_closest_marker("xdist_group") is not None
+        on_bucket = "seaweedfs" in getattr(item, "fixturenames", ())
+        if label_studios_of(item) or (on_bucket and not grouped):
             item.add_marker(ON_SERVERS)
+    items.sort(
+        key=lambda i: (
+            not on_servers(i),
+            i.get_closest_marker("xdist_group") is None,
+            sorted(label_studios_of(i)),
+            i.path.parent.name != "property",
+        )
+    )
 
 
 @pytest.hookimpl(trylast=True)

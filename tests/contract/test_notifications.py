@@ -16,7 +16,7 @@ from labelloop.ports.notifications import Notifications
 from labelloop.ports.store import StoredObject
 from labelloop.testing import MemoryNotifications, MemoryStore
 from labelloop.testing.notifications import UNREADABLE
-from tests.conftest import ON_SERVERS
+from tests.conftest import ON_BUCKET
 from tests.odd_keys import ODD_KEYS
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def files(home: Path, server: "SeaweedFS", s3: "S3Client", bucket: str) -> Bench
     return Bench(BucketNotifications(NotificationFiles(path, bucket), store), put, name, listed)
 
 
-@pytest.fixture(params=["memory", pytest.param("files", marks=ON_SERVERS)])
+@pytest.fixture(params=["memory", pytest.param("files", marks=ON_BUCKET)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     """One of them."""
     if request.param == "memory":

@@ -31,7 +31,7 @@ from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LeaseLost, LogError
 from labelloop.ports.log import HeldRows, LabelPart, PredictionLog
 from labelloop.testing.log import MemoryLog
-from tests.conftest import ON_SERVERS
+from tests.conftest import ON_BUCKET
 from tests.spark import SPARK_LOGS
 
 SALT = b"\x00salt\xff"
@@ -42,8 +42,8 @@ WHOLE_LINE = Span(pattern=0, above=-1, up_to=LINE_END)
 Reopen = Callable[[], PredictionLog]
 
 
-S3 = pytest.param("s3", marks=ON_SERVERS)
-LOGS = ["memory", "iceberg", "iceberg in a folder with odd characters", S3]
+S3 = pytest.param("s3", marks=ON_BUCKET)
+LOGS = ["memory", "iceberg in a folder with odd characters", S3]
 
 
 @pytest.fixture(params=[*LOGS, *SPARK_LOGS])

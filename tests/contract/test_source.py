@@ -27,7 +27,7 @@ from labelloop.errors import (
 )
 from labelloop.ports.source import Source, SourceFile
 from labelloop.testing import MemorySource
-from tests.conftest import ON_SERVERS
+from tests.conftest import ON_BUCKET
 from tests.faults.stub import Reply, Stub, authority
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def altered_page(data: bytes) -> bytes:
 @pytest.fixture(
     params=[
         *("memory", "parquet", "jsonl", "csv", "iceberg", "delta"),
-        *(pytest.param(kind, marks=ON_SERVERS) for kind in ("s3", "delta on s3")),
+        *(pytest.param(kind, marks=ON_BUCKET) for kind in ("s3", "delta on s3")),
     ]
 )
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:

@@ -17,7 +17,7 @@ from labelloop.adapters.s3.store import S3Store
 from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
 from labelloop.ports.store import Store
 from labelloop.testing import MemoryStore
-from tests.conftest import ON_SERVERS
+from tests.conftest import ON_BUCKET
 from tests.odd_keys import ODD_KEYS
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def made(kind: str, request: pytest.FixtureRequest) -> Bench:
     )
 
 
-S3 = pytest.param("s3", marks=ON_SERVERS)
+S3 = pytest.param("s3", marks=ON_BUCKET)
 
 
 @pytest.fixture(params=["memory", "folder", S3])
