@@ -80,7 +80,7 @@ class RadosGateway:
                 *(f"--uid={name}", f"--display-name={name}"),
                 *(f"--access-key={name}", f"--secret-key={self.secret_key}"),
             )
-        self._processes[-1].wait_until(self._answers, limit_s=60, on_wait=lambda _: None)
+        self._processes[-1].wait_until(self._answers, limit_s=240, on_wait=lambda _: None)
 
     def _run(self, *command: str) -> str:
         done = subprocess.run(

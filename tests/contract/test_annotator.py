@@ -69,7 +69,7 @@ class RealPeople:
 
     def _client(self, token: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Token {token}"} if token else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=120, trust_env=False)
 
     def _ask(self, method: str, path: str, body: object = None, *, by: str | None = None) -> Any:
         headers = {"Authorization": f"Token {self._token(by)}"} if by else None

@@ -3,7 +3,6 @@
 import json
 import socketserver
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.programs import output_of
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def certificate(folder: Path) -> Path:
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
         " -subj /CN=own -addext subjectAltName=IP:127.0.0.1 -keyout own.pem -out cert.pem"
     )
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    output_of(command.split(), cwd=folder)
     file.write_bytes(file.read_bytes() + (folder / "cert.pem").read_bytes())
     return file
 
@@ -112,7 +113,7 @@ def authority(folder: Path) -> tuple[Path, Path]:
         f"openssl req {key} -subj /CN=leaf -keyout leaf.key -out leaf.csr",
         f"openssl x509 -req -in leaf.csr {signed} -out leaf.pem",
     ):
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+        output_of(command.split(), cwd=folder)
     own = folder / "leaf and key.pem"
     own.write_bytes((folder / "leaf.key").read_bytes() + (folder / "leaf.pem").read_bytes())
     return own, folder / "ca.pem"

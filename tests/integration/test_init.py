@@ -106,7 +106,7 @@ def talk(
     os.close(theirs)
     said, seen = "", 0
     waiting = list(answers.items())
-    while select.select([ours], [], [], 60)[0]:
+    while select.select([ours], [], [], 240)[0]:
         try:
             said += os.read(ours, 4096).decode(errors="replace")
         except OSError:  # the other end is closed
@@ -115,6 +115,6 @@ def talk(
             seen = len(said)
             os.write(ours, f"{waiting.pop(0)[1]}\n".encode())
     os.close(ours)
-    assert process.wait(60) == 0, said
+    assert process.wait(240) == 0, said
     assert not waiting, said
     return said

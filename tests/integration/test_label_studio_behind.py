@@ -42,7 +42,7 @@ def front(server: LabelStudio, *, path: str = "", tls: Path | None = None) -> It
                 content=body,
                 headers=headers,
                 trust_env=False,
-                timeout=30,
+                timeout=120,
             )
             self.send_response(got.status_code)
             for name, value in got.headers.items():

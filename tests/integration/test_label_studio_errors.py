@@ -177,7 +177,7 @@ def test_a_slow_import_may_have_been_carried_out(connect: Connect, fake: Stub) -
     done = threading.Event()
 
     def wait(_: Asked) -> Reply:
-        done.wait(20)
+        done.wait()
         return Reply.of(201, {"task_ids": [1]})
 
     fake.answer = wait

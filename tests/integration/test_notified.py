@@ -109,7 +109,7 @@ def test_new_objects_and_new_tags_are_heard_of(
 
 def wait_for(listener: NotificationListener, key: str) -> None:
     """Return once a key was named; its events come one after the other."""
-    for _ in range(600):
+    for _ in range(4000):
         if any(key in path.read_text() for path in listener._folder.iterdir()):
             return
         time.sleep(0.05)

@@ -126,7 +126,7 @@ def test_a_holder_that_stood_still_writes_nothing_and_what_it_sent_is_reconciled
         before = ledger(shared, sa.select(t.tasks).order_by(t.tasks.c.task_key))
     finally:
         still.send_signal(signal.SIGCONT)
-    said, _ = still.communicate(timeout=120)
+    said, _ = still.communicate(timeout=240)
     assert still.returncode == 1
     assert "another process took over `send`" in said
     assert ledger(shared, sa.select(t.tasks).order_by(t.tasks.c.task_key)) == before

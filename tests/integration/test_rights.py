@@ -212,10 +212,10 @@ def test_a_member_of_label_studio_may_do_everything(label_studio: "LabelStudio")
     owner = httpx.Client(
         base_url=label_studio.url,
         headers={"Authorization": f"Token {label_studio.legacy_token}"},
-        timeout=30,
+        timeout=120,
         trust_env=False,
     )
-    with owner, httpx.Client(base_url=label_studio.url, timeout=30, trust_env=False) as member:
+    with owner, httpx.Client(base_url=label_studio.url, timeout=120, trust_env=False) as member:
         invitation = owner.get("/api/invite").json()["invite_url"]
         member.get(invitation)
         form = {

@@ -28,7 +28,7 @@ def is_running(pid: int) -> bool:
 
 
 def ended(pid: int) -> bool:
-    for _ in range(150):
+    for _ in range(2000):
         if not is_running(pid):
             return True
         time.sleep(0.1)

@@ -83,7 +83,7 @@ def test_processes_that_open_a_new_ledger_together_find_one_identity(
         assert process.stdin is not None
         process.stdin.close()
         process.stdin = None
-    ends = [process.communicate(timeout=120) for process in started]
+    ends = [process.communicate(timeout=240) for process in started]
     assert [stderr for _, stderr in ends] == ["", "", ""]
     assert len({stdout for stdout, _ in ends}) == 1
 

@@ -15,7 +15,7 @@ def test_every_page_of_every_listing_comes_once() -> None:
 
 
 def test_several_are_read_at_once() -> None:
-    together = Barrier(AT_ONCE, timeout=20)
+    together = Barrier(AT_ONCE, timeout=200)
 
     def listing(n: int) -> Iterator[list[int]]:
         together.wait()
