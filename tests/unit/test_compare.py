@@ -385,7 +385,7 @@ def test_what_a_shadow_model_learned_from_is_checked_too(make_world: MakeWorld) 
 
 def test_a_model_that_serves_or_is_unknown_is_no_candidate(make_world: MakeWorld) -> None:
     world = shadowed(make_world)
-    with pytest.raises(ArgumentError, match="'v1' is the model that serves"):
+    with pytest.raises(ArgumentError, match="'v1' is the serving model"):
         world.loop.compare_shadow("v1")
     with pytest.raises(ArgumentError, match="no answer of model 'v2b'") as caught:
         world.loop.compare_shadow("v2b")

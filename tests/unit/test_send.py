@@ -351,7 +351,7 @@ def test_without_a_place_for_copies_a_blind_queue_is_refused_and_the_others_are_
     world.traffic(40)
     world.loop.index()
     world.loop.select()
-    with pytest.raises(ConfigError, match="'accuracy' is blind") as caught:
+    with pytest.raises(ConfigError, match="blind queue 'accuracy'") as caught:
         world.loop.send()
     assert "blind_uri" in caught.value.remedy
     assert world.states() == {TaskState.DRAWN: 5, TaskState.SENT: 4}
