@@ -120,7 +120,7 @@ class FilesSource:
                 if self._kind == "parquet":
                     import pyarrow.parquet as pq
 
-                    return RowRange.exactly(pq.read_metadata(stream).num_rows)
+                    return RowRange.exactly(sum(_group_sizes(pq.read_metadata(stream))))
                 if self._kind == "csv":
                     n_records = sum(1 for _ in _CsvRecords(stream).records())
                     return RowRange.exactly(max(0, n_records - 1))  # the first is the header
@@ -272,6 +272,11 @@ class FilesSource:
         )
 
 
+def _group_sizes(metadata: Any) -> list[int]:
+    """How many rows each row group of a Parquet file has, by its footer."""
+    return [max(0, metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
+
+
 def _by_group(parquet: Any, wanted: Sequence[str]) -> Iterator[SourceRows]:
     """The rows of a Parquet file; of a row group that breaks off, how many rows are missing.
 
@@ -280,21 +285,22 @@ def _by_group(parquet: Any, wanted: Sequence[str]) -> Iterator[SourceRows]:
     """
     n_read = end = 0
     broken: list[SourceRows] = []
-    for group in range(parquet.num_row_groups):
-        n, end = end, end + parquet.metadata.row_group(group).num_rows
+    for group, size in enumerate(_group_sizes(parquet.metadata)):
+        n, end = end, end + size
+        said = "it ends early"
         try:
             with content_faults():
-                for batch in parquet.iter_batches(_ROWS, row_groups=[group], columns=wanted):
+                for given in parquet.iter_batches(_ROWS, row_groups=[group], columns=wanted):
+                    batch = given.slice(0, end - n)  # an altered page may claim more rows
                     numbers = range(n + 1, n + 1 + batch.num_rows)
                     yield checked(SourceRows(batch=batch, numbers=numbers))
                     n += batch.num_rows
                     n_read += batch.num_rows
-            said = "it ends early" if n < end else ""
         except SourceFileBad as exc:
             said = exc.args[0]
-        if said:
+        if n < end:
             why = f"row group {group + 1} of {parquet.num_row_groups} breaks off: {said}"
-            broken.append(skipping(n + 1, why, max(1, end - n), wanted))
+            broken.append(skipping(n + 1, why, end - n, wanted))
     if broken and not n_read:
         raise SourceFileBad(broken[0].unreadable[0].why)
     yield from broken
