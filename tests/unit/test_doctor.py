@@ -236,7 +236,7 @@ AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
         lambda w: w.store.lifetimes.update({"s3://production": timedelta(days=3)}),
         "retention",
         Outcome.WARN,
-        "deletes inputs after 3 days, while links live 7 days",
+        "deletes inputs after 3 days, while links work for 7 days",
     ),
     "short-lived copies": (
         lambda w: w.store.lifetimes.update({"s3://blind": timedelta(days=1)}),
@@ -272,13 +272,13 @@ AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
         setting(url='url = "http://label_studio:8080"'),
         "addresses",
         Outcome.FAIL,
-        "label_studio holds an underscore",
+        "label_studio contains an underscore",
     ),
     "this machine only": (
         setting(url=HTTP),
         "addresses",
         Outcome.WARN,
-        "http://127.0.0.1:9 is this machine itself",
+        "http://127.0.0.1:9 is an address of this machine only",
     ),
     "mixed content": (
         setting(
@@ -390,7 +390,7 @@ OVERLAY = "1 0 0:1 / / rw - overlay overlay rw"
         (OVERLAY, True, Outcome.FAIL, "the container's own disk"),
         (OVERLAY, False, Outcome.OK, "free"),
         (f"{OVERLAY}\n2 1 8:1 / {{}} rw - ext4 /dev/sda rw", True, Outcome.OK, "free"),
-        (f"{OVERLAY}\n2 1 0:5 / {{}} rw - tmpfs tmpfs rw", False, Outcome.FAIL, "lies on memory"),
+        (f"{OVERLAY}\n2 1 0:5 / {{}} rw - tmpfs tmpfs rw", False, Outcome.FAIL, "is on memory"),
         (f"{OVERLAY}\n2 1 0:5 / {{}} rw - nfs4 host:/x rw", False, Outcome.WARN, "network drive"),
     ],
 )
@@ -431,7 +431,7 @@ def test_a_full_disk_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_nearest_folder_that_exists_is_what_counts(tmp_path: Path) -> None:
-    assert state.there(tmp_path / "a" / "b") == tmp_path
+    assert state.existing_folder(tmp_path / "a" / "b") == tmp_path
 
 
 def test_a_lost_ledger_is_named_before_anything_is_written(world: World) -> None:
@@ -491,12 +491,12 @@ def test_deleted_copied_and_foreign_tasks_are_counted(sent: World) -> None:
     assert drifts(sent) == [
         f"1 open tasks are gone {where}",
         f"1 tasks are there more than once {where}",
-        f"1 tasks {where} are not this ledger's: others imported or copied them",
+        f"1 tasks {where} weren't sent by this ledger: somebody imported or copied them",
     ]
     sent.loop.collect()
     sent.loop.send()
     assert drifts(sent) == [
-        f"1 tasks {where} are not this ledger's: others imported or copied them"
+        f"1 tasks {where} weren't sent by this ledger: somebody imported or copied them"
     ]
 
 
@@ -538,7 +538,7 @@ def test_projects_of_a_lost_ledger_are_named(sent: World) -> None:
         ).findings
         if f.check == "drift"
     ]
-    assert "this ledger has sent nothing, and the annotator holds 'pets: accuracy'" in says
+    assert "this ledger has sent nothing, but the annotator has a project 'pets: accuracy'" in says
 
 
 # --- the page ---------------------------------------------------------------------------------
@@ -591,7 +591,7 @@ def test_a_table_is_looked_at_in_place_of_tags(world: World) -> None:
     assert outcomes(healthy) == {Outcome.OK, Outcome.YOU}, healthy
     assert "1 file;" in found(healthy, "table").says
     assert "tags" not in {f.check for f in healthy.findings}
-    assert "are where the table says" in found(healthy, "inputs").says
+    assert "the inputs of the newest rows exist" in found(healthy, "inputs").says
     source.put("monday evening", [ROW | {"sample_id": "elsewhere"}])
     inputs = found(diagnose(with_table(world, source)), "inputs")
     assert (inputs.outcome, "elsewhere" in inputs.says) == (Outcome.FAIL, True)
@@ -630,7 +630,7 @@ def test_an_image_too_large_for_a_task_is_counted(world: World) -> None:
     world.store.before = refuse
     finding = found(diagnose(subject(world)), "image links")
     assert finding.outcome is Outcome.FAIL
-    assert "60 of 60 images looked at would wait" in finding.says
+    assert "60 of 60 checked images can't be shown to annotators" in finding.says
 
 
 def test_texts_need_no_place_for_copies(world: World) -> None:
@@ -675,7 +675,7 @@ def test_a_clock_that_runs_ahead_is_reported(world: World) -> None:
     world.put("ahead.png", timestamp="2027-03-01T00:00:00Z")
     finding = found(diagnose(subject(world)), "tags")
     assert finding.outcome is Outcome.WARN
-    assert "1 of 61 predictions looked at are dated in the future" in finding.says
+    assert "1 of 61 checked predictions are dated in the future" in finding.says
 
 
 def test_a_threshold_on_another_scale_is_a_warning(world: World) -> None:

@@ -44,7 +44,8 @@ def addresses(subject: Subject) -> Iterator[Finding]:
             fail(
                 f"tasks are opened at {origin_of(pages)} and images at {origin_of(images)}: "
                 "browsers block http images in https pages",
-                "serve the bucket over https, and name that address as public_endpoint_url in [store]",
+                "serve the bucket over https, and set public_endpoint_url in [store] to that "
+                "address",
             )
         )
     also = "; images travel inside the tasks" if inside else f", and images at {images}"
@@ -57,18 +58,20 @@ def _host_faults(url: str, setting: str, pages: str) -> Iterator[Finding]:
     if is_loopback(url):
         if not is_loopback(pages):
             yield warn(
-                f"{origin_of(url)} is this machine itself: browsers elsewhere can't open it",
+                f"{origin_of(url)} is an address of this machine only: browsers on other machines "
+                "can't open it",
                 f"set {setting} to the address that annotators' browsers reach",
             )
     elif "_" in host:
         yield fail(
-            f"{host} holds an underscore, which host names must not: it may be refused",
-            "give the host another name, with a hyphen say",
+            f"{host} contains an underscore, which isn't allowed in host names: browsers may "
+            "refuse it",
+            "give the host another name, for example with a hyphen",
         )
     elif "." not in host and ":" not in host:
         yield warn(
-            f"{host} is a name without a dot: containers of one network know it, annotators' "
-            "browsers rarely do",
+            f"{host} is a name without a dot: containers of one network can use it, annotators' "
+            "browsers usually can't",
             f"set {setting} to the address that annotators' browsers reach",
         )
 
@@ -96,12 +99,12 @@ def _inside(subject: Subject) -> Iterator[Finding]:
             refusals.append(exc)
     if refusals:
         yield fail(
-            f"{len(refusals):,} of {len(found):,} images looked at would wait and never be seen: "
+            f"{len(refusals):,} of {len(found):,} checked images can't be shown to annotators: "
             f"{refusals[0].args[0]}",
             refusals[0].remedy,
         )
     else:
-        yield ok("not needed: images travel inside the tasks")
+        yield ok("not needed: images are inside the tasks")
 
 
 def blind_links(subject: Subject) -> Iterator[Finding]:
@@ -128,13 +131,13 @@ def _link(subject: Subject, uri: str) -> Iterator[Finding]:
             raise
         yield you(
             f"this machine can't open the public endpoint ({exc.args[0]}); browsers may",
-            "open the page that `labelloop doctor --page` prints, where annotators sit",
+            "open the page that `labelloop doctor --page` prints in an annotator's browser",
         )
         return
     yield from _seen(seen, url, origin, untyped=own.is_folder)
     if "X-Amz-Security-Token" in url:
         yield warn(
-            "links are signed with temporary credentials, and lapse with them, long before "
+            "links are signed with temporary credentials, and expire with them, long before "
             "presign_life",
             "give labelloop a key of its own that doesn't expire",
         )
@@ -151,8 +154,8 @@ def _seen(seen: BrowserView, url: str, origin: str, *, untyped: bool) -> Iterato
     elif seen.status != 200:
         yield fail(
             f"a link to an image answers {seen.status} at {where}",
-            "see that public_endpoint_url in [store] is the bucket's own server: a proxy that changes "
-            "host or path breaks signatures",
+            "check that public_endpoint_url in [store] is the bucket's own server: a proxy "
+            "that changes host or path breaks signatures",
         )
     elif seen.allowed_origin not in {"*", origin}:
         yield fail(
@@ -163,7 +166,7 @@ def _seen(seen: BrowserView, url: str, origin: str, *, untyped: bool) -> Iterato
     elif not seen.content_type.startswith("image/") and not untyped:
         yield warn(
             f"an image is served as {seen.content_type or 'nothing in particular'} at {where}",
-            "upload images with their content type, image/jpeg say",
+            "upload images with their content type, for example image/jpeg",
         )
     else:
         yield ok(f"a link opens at {where} ({seen.content_type}), for pages of {origin} too")
@@ -173,8 +176,8 @@ def only_people_see(subject: Subject) -> Iterator[Finding]:
     """A word on what only a person's browser can show."""
     if subject.settings.store.blind_uri is not None and subject.glimpse.objects:
         yield you(
-            "only a person's browser shows whether images arrive there",
-            "run `labelloop doctor --page`, and let an annotator open what it prints",
+            "only a browser of an annotator can show whether images arrive",
+            "run `labelloop doctor --page`, and ask an annotator to open the URL that it prints",
         )
 
 

@@ -35,9 +35,11 @@ def clocks(subject: Subject) -> Iterator[Finding]:
     way = "ahead of" if worst > timedelta(0) else "behind"
     says = f"the clock of {who} is {seconds:,.0f} s {way} this one"
     if abs(worst) >= REFUSED:
-        yield fail(says, "set the clocks right (NTP); S3 refuses what is 15 minutes off")
+        yield fail(says, "set the clocks right (NTP); S3 refuses requests that are 15 minutes off")
     elif abs(worst) >= NOTED:
-        yield warn(says, "set the clocks right (NTP): links lapse early or late")
+        yield warn(
+            says, "set the clocks right (NTP): until then links expire too early or too late"
+        )
     else:
         agree = f"those of {' and '.join(skews)} agree" if len(skews) > 1 else f"{who}'s agrees"
         yield ok(f"{agree} with this one")
@@ -47,7 +49,7 @@ def dated_ahead(n: int, n_looked_at: int) -> Iterator[Finding]:
     """A warning where `n` predictions are dated in the future."""
     if n:
         yield warn(
-            f"{n:,} of {n_looked_at:,} predictions looked at are dated in the future",
+            f"{n:,} of {n_looked_at:,} checked predictions are dated in the future",
             "set the clock right (NTP) of what writes them; local time needs its offset, as it is UTC "
             "without. They are drawn and labelled, and count in `last 7 days` when their time comes",
         )

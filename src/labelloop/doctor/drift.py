@@ -30,7 +30,7 @@ def drift(subject: Subject) -> Iterator[Finding]:
         findings.append(
             warn(
                 f"{n_doubtful:,} tasks may or may not have reached {subject.annotator.name}",
-                "run `labelloop send`: it finds out",
+                "run `labelloop send`, which checks them",
             )
         )
     for project_ref, queue in sent.items():
@@ -47,7 +47,8 @@ def drift(subject: Subject) -> Iterator[Finding]:
                 else warn(
                     f"project {project_ref} of queue {queue!r} is gone from "
                     f"{subject.annotator.name}, with {n:,} open tasks",
-                    "run `labelloop collect`, then `labelloop send`: open tasks go to a new project",
+                    "run `labelloop collect`, then `labelloop send`, which sends the open tasks to a "
+                    "new project",
                 )
             )
         else:
@@ -84,11 +85,12 @@ def _tasks(
     if twice:
         yield warn(
             f"{len(twice):,} tasks are there more than once {where}",
-            "run `labelloop collect`: it folds them into one",
+            "run `labelloop collect`, which merges them",
         )
     if n_foreign:
         yield warn(
-            f"{n_foreign:,} tasks {where} are not this ledger's: others imported or copied them",
+            f"{n_foreign:,} tasks {where} weren't sent by this ledger: somebody imported or "
+            "copied them",
             f"labelloop leaves them alone; delete them in {subject.annotator.name} if nobody needs "
             "them",
         )
@@ -99,10 +101,10 @@ def _foreign(subject: Subject, titles: list[str]) -> Iterator[Finding]:
     named = [t for t in titles if t.startswith(f"{subject.settings.project.name}: ")]
     if named:
         yield fail(
-            f"this ledger has sent nothing, and {subject.annotator.name} holds {named[0]!r}, made by another "
-            "one",
-            "restore the ledger that made it, or rebuild what is left: `labelloop ledger rebuild`; to start "
-            f"over, delete that project in {subject.annotator.name}, or give [project] another name",
+            f"this ledger has sent nothing, but {subject.annotator.name} has a project "
+            f"{named[0]!r} that another ledger created",
+            "restore the old ledger, or run `labelloop ledger rebuild`; to start over, delete "
+            f"that project in {subject.annotator.name}, or choose another [project] name",
         )
     else:
         yield ok("nothing was sent yet")

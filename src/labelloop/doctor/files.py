@@ -11,14 +11,14 @@ from labelloop.ledger import batches, datasets, mending
 from labelloop.ports.log import VisibleBatch
 
 REPAIR = "run `labelloop doctor --repair`"
-_BACKUP = "bring that one file back from a backup of [state] warehouse"
+_BACKUP = "restore that one file from a backup of [state] warehouse"
 
 
 def ledger_file(subject: Subject) -> Iterator[Finding]:
     """Whether the ledger's SQLite file is whole."""
     says = mending.damage(subject.settings.state.ledger.get_secret_value())
     if says is not None:
-        yield fail(f"it is damaged: {says}", f"{REPAIR}: indexes are made anew")
+        yield fail(f"it is damaged: {says}", f"{REPAIR}, which rebuilds the indexes")
 
 
 def log_batches(subject: Subject) -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def log_batches(subject: Subject) -> Iterator[Finding]:
         return
     why = files.unreadable()
     if why is not None:
-        yield fail(why, f"{REPAIR}: the catalog is made anew from the batches")
+        yield fail(why, f"{REPAIR}, which rebuilds the catalog from the batches")
         return
     lost = lost_batches(files, known)
     if lost:
@@ -50,7 +50,7 @@ def _lost(
     if len(lost) > len(wrong):
         n = len(lost) - len(wrong)
         yield fail(
-            f"the catalog doesn't know {n:,} of {len(known):,} batches, whose files are there",
+            f"the catalog lacks {n:,} of {len(known):,} batches, whose files exist",
             f"{'bring back what is gone, then ' if wrong else ''}{REPAIR}: it takes them in",
         )
 

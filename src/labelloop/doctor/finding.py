@@ -116,4 +116,7 @@ def _made(check: Check, subject: "Subject") -> Iterator[Finding]:
         yield failed(exc)
     except Exception as exc:  # noqa: BLE001  one broken check must not hide the others
         said = f"{type(exc).__name__}: {exc}"
-        yield fail(f"the check itself failed: {said}", "please report it with this line")
+        yield fail(
+            f"the check itself failed: {said}",
+            "please report it with this line",
+        )

@@ -27,7 +27,7 @@ def ledger(subject: Subject) -> Iterator[Finding]:
     """Whether the ledger can be opened."""
     ledger = subject.ledger
     if ledger is None:
-        yield ok("none yet: the first run makes it")
+        yield ok("none yet: the first run creates it")
         return
     identity = ledger.identity()
     yield ok(f"ledger {identity.ledger_id}" if identity else "new and empty")
@@ -42,19 +42,20 @@ def log(subject: Subject) -> Iterator[Finding]:
     own = subject.ledger.identity() if subject.ledger is not None else None
     warehouse = subject.settings.state.warehouse
     if found is None:
-        yield ok("none yet: the first run makes it")
+        yield ok("none yet: the first run creates it")
     elif own is None:
         yield fail(
             f"the prediction log at {warehouse} belongs to ledger {found.ledger_id}, and there is no ledger: "
             "it was lost, or [state] ledger names another one",
-            "restore the ledger, or point [state] ledger to it; where there is no backup, `labelloop ledger "
-            "rebuild` brings back what is left; to start over, move the log and its catalog away too",
+            "restore the ledger from a backup, or set [state] ledger to it; if there is no "
+            "backup, `labelloop ledger rebuild` recovers what it can; to start over, move the "
+            "log and its catalog away too",
         )
     elif found != own:
         yield fail(
             f"the prediction log at {warehouse} belongs to ledger {found.ledger_id}, not to this one",
-            "name the ledger that belongs to this log in [state] ledger, or another [state] warehouse "
-            "and catalog to begin a new log",
+            "set [state] ledger to the ledger that belongs to this log, or set another [state] "
+            "warehouse and catalog to start a new log",
         )
     else:
         yield ok(f"the prediction log at {warehouse} belongs to this ledger")
@@ -92,27 +93,27 @@ def _folder(folder: Path, what: str, machine: Machine) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK):
         yield fail(
             f"{folder} ({what}) can't be written",
-            "give this user the right to, or name another place in [state]",
+            "give this user the right to write there, or set another place in [state]",
         )
         return
     free = shutil.disk_usage(folder).free
     says = f"{folder} ({what}) has {free / 1e9:,.1f} GB free"
     kind = file_system(folder, machine.mounts)
     if free < NOTHING_BYTES:
-        yield fail(says, "make room: labelloop stops where it can't write")
+        yield fail(says, "free disk space: labelloop stops when it can't write")
     elif kind in PASSING or (machine.in_container and kind in CONTAINERS_OWN):
         why = "memory" if kind in PASSING else "the container's own disk"
         yield fail(
-            f"{folder} ({what}) lies on {why}, and is lost when that ends",
-            "mount a lasting volume there, or name another place in [state]",
+            f"{folder} ({what}) is on {why}, and is lost when that ends",
+            "mount a persistent volume there, or set another place in [state]",
         )
     elif kind in NETWORKED and {"ledger", "catalog"} & set(what.split(", ")):
         yield warn(
-            f"{folder} ({what}) lies on a network drive ({kind}), where SQLite isn't safe",
-            "keep it on a local disk, or the ledger in PostgreSQL",
+            f"{folder} ({what}) is on a network drive ({kind}), where SQLite isn't safe",
+            "use a local disk, or keep the ledger in PostgreSQL",
         )
     elif free < LITTLE_BYTES:
-        yield warn(says, "make room soon: a million predictions take about 100 MB")
+        yield warn(says, "free disk space soon: a million predictions take about 100 MB")
     else:
         yield ok(says)
 

@@ -38,7 +38,7 @@ def listing(subject: Subject) -> Iterator[Finding]:
     if not seen.n_listed:
         yield warn(
             f"{own.uri} can be listed, and is empty",
-            "see that [store] uri is where the application writes to, prefix included",
+            "check that the application writes to [store] uri, prefix included",
         )
         return
     yield ok(f"{own.uri} can be listed: {seen.listed}")
@@ -98,7 +98,7 @@ def tags(subject: Subject) -> Iterator[Finding]:
     elif n_bad == n:
         yield fail(
             says,
-            "name the tags in [store.tags] as the application does, and list every class in "
+            "set the tag names of the application in [store.tags], and list every class in "
             f"[project] classes; {LISTED}",
         )
     else:
@@ -152,7 +152,8 @@ def notifications(subject: Subject) -> Iterator[Finding]:
     except OSError as exc:
         yield fail(
             f"{path} can't be read: {exc.strerror}",
-            "name the file or folder that they are appended to: see docs/how-to/notifications.md",
+            "set [store] notifications to the file or folder that they are written to: see "
+            "docs/how-to/notifications.md",
         )
         return
     silent_s = None if newest is None else subject.clock.now().timestamp() - newest
@@ -160,8 +161,9 @@ def notifications(subject: Subject) -> Iterator[Finding]:
         how_long = "yet" if silent_s is None else f"for {silent_s / 3600:.0f} hours"
         yield warn(
             f"nothing was appended to {path} {how_long}",
-            "see that the bucket sends them, and that what takes them runs; until then new inputs are "
-            "found by the listing of every [store] list_every",
+            "check that the bucket sends notifications, and that the process that receives "
+            "them runs; until then labelloop finds new inputs only when it lists the bucket, "
+            "every [store] list_every",
         )
         return
     yield ok(f"the last one came to {path} {_ago(silent_s)}")
@@ -180,7 +182,7 @@ def blind_copies(subject: Subject) -> Iterator[Finding]:
         yield ok(f"not needed: {why}")
         return
     if subject.store.inline:
-        yield ok("not needed: images travel inside the tasks")
+        yield ok("not needed: images are inside the tasks")
         return
     if place is None:
         yield fail(
@@ -210,9 +212,9 @@ def blindness(subject: Subject) -> Iterator[Finding]:
         return
     says = key_leak(pairs)
     if says is None:
-        yield ok("keys don't seem to tell the predicted class")
+        yield ok("keys don't seem to contain the predicted class")
     elif subject.store.inline:
-        yield ok(f"{says}; images travel inside the tasks, without their names")
+        yield ok(f"{says}; images are inside the tasks, without their names")
     elif subject.any_blind and subject.settings.store.blind_uri is None:
         yield fail(says, "set [store] blind_uri: blind queues then show copies")
     else:
@@ -240,18 +242,18 @@ def _kept(subject: Subject, what: str, uri: str) -> Iterator[Finding]:
     except StoreDenied:
         yield you(
             f"this key may not read the lifecycle rules of {uri}",
-            f"see that {what} are kept longer than it takes people to label them",
+            f"check that the bucket keeps {what} longer than it takes people to label them",
         )
         return
     if kept is None:
         yield ok(f"no rule of {uri} deletes {what}")
     elif kept >= life:
-        yield ok(f"{uri} keeps {what} for {_span(kept)}; links live {_span(life)}")
+        yield ok(f"{uri} keeps {what} for {_span(kept)}; links work for {_span(life)}")
     else:
         yield warn(
-            f"{uri} deletes {what} after {_span(kept)}, while links live {_span(life)}: what isn't "
-            "labelled by then can't be seen any more",
-            "let the bucket keep them longer, or see that people are quicker",
+            f"{uri} deletes {what} after {_span(kept)}, while links work for {_span(life)}: "
+            "annotators can't see them after that",
+            "let the bucket keep them longer, or get them labelled sooner",
         )
 
 

@@ -30,7 +30,7 @@ def table(subject: Subject) -> Iterator[Finding]:
     if not files:
         yield warn(
             "there is no file in it yet",
-            "see that [source] names what the application writes, and kind what it writes",
+            "check that [source] names the table that the application writes, and its kind",
         )
         return
     try:
@@ -44,8 +44,8 @@ def table(subject: Subject) -> Iterator[Finding]:
     except SourceFileBad as exc:
         yield warn(
             f"{files[-1].uri} can't be read: {exc.args[0]}",
-            f"it is rejected with {row_count(source.n_rows(files[-1]))} rows until it changes; see that "
-            "whole files are written",
+            f"it is rejected with {row_count(source.n_rows(files[-1]))} rows until it changes; "
+            "check that the application writes complete files",
         )
         return
     there = "1 file" if len(files) == 1 else f"{len(files):,} files"
@@ -58,11 +58,11 @@ def _inputs(subject: Subject, uris: Sequence[str]) -> Iterator[Finding]:
         return
     gone = [uri for uri in uris if not subject.store.exists(uri)]
     if len(gone) < len(uris):
-        yield ok("those of the newest rows are where the table says")
+        yield ok("the inputs of the newest rows exist")
     else:
         yield fail(
-            f"no input of the newest {len(uris):,} rows is there, such as {gone[-1]}",
-            "name the column that says where they lie, or a template, as uri in [source.columns]: "
+            f"none of the newest {len(uris):,} rows has its input, for example {gone[-1]}",
+            "set uri in [source.columns] to the column or template with the URI of the input: "
             "docs/how-to/tables.md",
         )
 

@@ -63,7 +63,8 @@ def _of_people(n: Mapping[TaskState, int]) -> Iterator[Block]:
         kind="skipped",
         n=skipped,
         says=f"{_tasks(skipped)} skipped by everybody who saw them",
-        remedy="others can still answer; where no class fits, offer one: [project] extra_answers",
+        remedy="others can still answer; if no class fits, offer another answer: [project] "
+        "extra_answers",
     )
 
 
@@ -87,7 +88,7 @@ def _of_sending(
         kind="in doubt",
         n=n[doubtful],
         says=f"{_tasks(n[doubtful])} on the way to people when send was interrupted",
-        remedy="the next `labelloop send` looks whether they arrived",
+        remedy="the next `labelloop send` checks whether they arrived",
     )
     yield Block(
         kind="to send again",
@@ -98,7 +99,7 @@ def _of_sending(
     yield Block(
         kind="lapsed",
         n=lapsed,
-        says=f"{_tasks(lapsed)} whose image nobody sees: the link has lapsed",
+        says=f"{_tasks(lapsed)} whose image nobody can see: the link has expired",
         remedy="`labelloop send` renews it; let it run more often than [store] presign_life",
     )
 
@@ -110,13 +111,13 @@ def _of_inputs(tx: Transaction, n: Mapping[TaskState, int]) -> Iterator[Block]:
         kind="unavailable",
         n=gone,
         says=f"{_tasks(gone)} whose input is gone or overwritten, or can't be shown",
-        remedy="they stay unlabelled, and each number says what they could mean at worst",
+        remedy="they stay unlabelled, and the worst case of each number includes them",
     )
     yield Block(
         kind="forgotten",
         n=forgotten,
         says=f"{_tasks(forgotten)} whose sample was forgotten before it had a label",
-        remedy="they stay unlabelled, and each number says what they could mean at worst",
+        remedy="they stay unlabelled, and the worst case of each number includes them",
     )
 
 
@@ -126,8 +127,8 @@ def _of_index(tx: Transaction) -> Block:
     return Block(
         kind="batches",
         n=n,
-        says=f"{what} of predictions half-way into the log: index was interrupted",
-        remedy="the next `labelloop index` finishes",
+        says=f"{what} of predictions only partly in the log: index was interrupted",
+        remedy="the next `labelloop index` finishes the work",
     )
 
 
