@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from bench.default_draw import default_draw
+from bench.guarantees import guarantees
 from bench.real_predictions import CHUNKS, Course, Traffic, courses, employment, installed
 from tests.property.populations import KINDS, Design, Population, population
 
@@ -28,7 +29,6 @@ from labelloop.statistics import (
     Estimate,
     RiskModel,
     accuracy,
-    certify,
     wilson,
 )
 from labelloop.statistics.greg import exact_bounds
@@ -308,64 +308,6 @@ def truth_size(now: Traffic) -> int:
     return int(now.correct.size)
 
 
-def labels_kept(runs: int) -> list[Table]:
-    """Model labels kept at 5% error and 95% certainty, and how often the promise was broken."""
-    rng = np.random.default_rng(13)
-    rows = []
-    repeats, audits = max(40, runs // 2), 500
-    for course in courses(1, CACHE):
-        rows_of = rng.integers(0, course.now.correct.size, 10_000)
-        if course.name == "employment":
-            rows_of = rng.permutation(course.now.correct.size)[:10_000]
-        risk, wrong = 1 - course.now.confidence[rows_of], ~course.now.correct[rows_of]
-        size = wrong.size
-        kept: dict[str, list[float]] = defaultdict(list)
-        failed: dict[str, int] = defaultdict(int)
-        for _ in range(repeats):
-            audited = rng.permutation(size)[:audits]
-            for promise, human in (("frame", 0), ("training-set", 1000), ("model-labels", 0)):
-                found = certify(risk, audited, wrong[audited], promise=promise, human_labels=human)
-                n_wrong = int(wrong[found.accepted].sum())
-                allowed = size if promise == "frame" else found.n_accepted + human
-                kept[promise].append(found.n_accepted / size)
-                failed[promise] += n_wrong > 0.05 * allowed
-            accepted = pac_labelling(risk, wrong, rng.integers(0, size, audits))
-            kept["PAC"].append(float(accepted.mean()))
-            failed["PAC"] += int(wrong[accepted].sum()) > 0.05 * size
-        rows.append(
-            [course.name, f"{wrong.mean():.1%}"]
-            + [
-                f"{np.mean(kept[k]):.1%} (broken {failed[k] / repeats:.1%})"
-                for k in ("frame", "PAC", "training-set", "model-labels")
-            ]
-        )
-    words = (
-        f"Frames of 10,000, {audits} audits, {repeats} runs, the risk 1 - confidence. `frame` "
-        "makes the same promise as PAC labelling (Candes, Ilyas, Zrnic 2025: audits with "
-        "replacement, an upper bound at each threshold, here the exact binomial one, the tightest "
-        "there is). `training-set` with 1,000 human labels."
-    )
-    heads = ["data", "errors", "frame", "PAC labelling", "training-set", "model-labels"]
-    return [(words, heads, rows)]
-
-
-def pac_labelling(
-    risk: Floats, wrong: npt.NDArray[np.bool_], audited: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Keep below the least audited risk at which the bound on the error passes 5%."""
-    order = np.sort(risk[audited])
-    bad = np.sort(risk[audited][wrong[audited]])
-    for u in order:
-        k = int(np.searchsorted(bad, u, side="right"))
-        if exact_bounds(k, audited.size, 0.9)[1] > 0.05:
-            kept = risk < u
-            break
-    else:
-        kept = np.ones(risk.size, dtype=bool)
-    kept[audited] = False
-    return kept
-
-
 def repeated_looks(runs: int) -> list[Table]:
     """Runs in which an interval misses the truth at any of 60 looks."""
     rng = np.random.default_rng(14)
@@ -457,7 +399,7 @@ PARTS: dict[str, tuple[str, Callable[[int], list[Table]]]] = {
     "savings": ("Labels saved", savings),
     "draw": ("The default draw", default_draw),
     "years": ("Employment over the years, against an estimate without labels", over_years),
-    "kept": ("Model labels kept under a promise", labels_kept),
+    "kept": ("Model labels kept under a guarantee", guarantees),
     "looks": ("Sixty looks", repeated_looks),
     "glide": ("Beside glide-py", against_glide),
 }

@@ -67,15 +67,19 @@ def test_the_first_round_is_a_random_sample_and_the_second_goes_by_what_it_taugh
     assert {(d.inclusion, d.uniform) for d in drawn if d.round == 1} == {(0.2, True)}
     assert not any(d.uniform for d in drawn if d.round == 2)
     with world.loop.project.ledger.read() as tx:
-        asked = sa.select(t.draws.c.round, t.draws.c.reason).where(t.draws.c.queue == "accuracy")
+        asked = sa.select(t.draws.c.round, t.draws.c.reason).where(
+            t.draws.c.queue == "accuracy", ~t.draws.c.audit_only
+        )
         reasons = {r.round: r.reason for r in tx.execute(asked).all()}
     sizes = np.zeros(1024, dtype=int)
     for c in cells:
         sizes[c.risk_bin] += c.n
-    chances = auto_inclusion(sizes, budget=120)
+    of_second = [d for d in drawn if d.round == 2]
+    alone = [d for d in of_second if d.audit_only]  # checks are paid from the budget
+    chances = auto_inclusion(sizes, budget=round(sum(c.n * (c.inclusion or 0) for c in cells)))
     assert [c.inclusion for c in cells] == [chances[c.risk_bin] for c in cells]
     assert reasons[1] == "auto 120 of all traffic: 120 of 600, at random until a risk is learned"
-    n_second = sum(d.round == 2 for d in drawn)
+    n_second = len(of_second) - len(alone)
     assert reasons[2] == f"auto 120 of all traffic: {n_second} of 600, more where it may be wrong"
 
 

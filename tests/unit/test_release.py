@@ -135,16 +135,16 @@ def test_a_release_after_less_than_a_week_is_refused(make_world: MakeWorld) -> N
 
 
 def test_an_open_guarantee_keeps_no_round_that_was_released(make_world: MakeWorld) -> None:
-    world = make_world(QUEUES, head=RELEASING)
+    world = make_world(QUEUES, head=RELEASING.replace("90 days", "20 days"))
     round_of(world)
     world.loop.build()
-    world.clock.pass_(days=60)
+    world.clock.pass_(days=10)
     round_of(world)
     with world.loop.project.ledger.read() as tx:
         before = certificates.open_one(tx)
     assert before is not None
     assert (before.rounds, before.audits) == ((1, 2), (30, 30))
-    world.clock.pass_(days=40)
+    world.clock.pass_(days=15)
     built = world.loop.build()
     assert built.released == (1,)
     with world.loop.project.ledger.read() as tx:

@@ -20,7 +20,6 @@ from labelloop.statistics import (
     Verdict,
     Window,
     accuracy,
-    certify,
     compare,
     days_to_show,
     latest_drop,
@@ -157,16 +156,6 @@ def test_counts_and_arrays_give_the_same_frame() -> None:
         (lambda: RiskModel.fit([1.1], [True], [0.5]), "confidence"),
         (lambda: RiskModel.fit([0.9], [True, False], [0.5]), "different length"),
         (lambda: RiskModel.fit([0.9], [True], [0.0]), "inclusion"),
-        (lambda: certify([0.1], [0, 0], [True, True]), "2 times"),
-        (lambda: certify([0.1], [1], [True]), "indices from 0 to 0"),
-        (lambda: certify([0.1], [0.5], [True]), "indices"),
-        (lambda: certify([0.1, 2.0], [0], [True]), r"risk\[1\] = 2.0"),
-        (lambda: certify([0.1], [0], [True, True]), "different length"),
-        (lambda: certify([0.1], [0], [True], promise="all"), "promise = 'all'"),
-        (lambda: certify([0.1], [0], [True], max_error=0), "max_error = 0"),
-        (lambda: certify([0.1], [0], [True], failure_probability=1), "failure_probability"),
-        (lambda: certify([0.1], [0], [True], promise="frame", human_labels=3), "human_labels"),
-        (lambda: certify([0.1] * 4, [0], [True], frame=[0, 0, 1, 1]), "line is missing"),
         (lambda: level_spent(0.05, 0), "look = 0"),
         (
             lambda: days_to_show(0.0, accuracy=0.9, labels_a_week=1, n_weeks=1),
@@ -320,37 +309,6 @@ def test_a_risk_is_the_same_in_any_batch() -> None:
     for size in (1, 7, 64, 1_000):
         parts = [risks_of(model, values[i : i + size]) for i in range(0, len(values), size)]
         assert [risk for part in parts for risk in part] == whole
-
-
-def test_a_certificate_without_enough_audits_says_how_many() -> None:
-    found = certify(np.linspace(0, 1, 1000), np.arange(20), [False] * 20)
-    assert found.n_accepted == 0
-    assert found.threshold is None
-    assert found.n_audits_needed is not None
-    assert found.n_audits_needed > 100
-    assert "too few" in found.reason
-    assert certify([], [], []).n_accepted == 0
-
-
-def test_a_model_that_is_too_wrong_keeps_nothing_and_more_audits_would_not_help() -> None:
-    rng = np.random.default_rng(0)
-    audited = rng.permutation(5000)[:500]
-    found = certify(rng.random(5000), audited, rng.random(500) < 0.4)
-    assert found.n_accepted == 0
-    assert found.n_audits_needed is None
-    assert "too often wrong" in found.reason
-
-
-def test_human_labels_let_more_be_kept_and_audits_are_never_kept() -> None:
-    rng = np.random.default_rng(0)
-    risk = rng.random(10_000) ** 3
-    wrong = rng.random(10_000) < risk * 0.3
-    audited = rng.permutation(10_000)[:600]
-    alone = certify(risk, audited, wrong[audited], promise="model-labels")
-    helped = certify(risk, audited, wrong[audited], human_labels=1500)
-    assert 0 < alone.n_accepted < helped.n_accepted
-    assert not helped.accepted[audited].any()
-    assert helped.threshold == risk[helped.accepted].max()
 
 
 def test_the_candidate_that_is_better_passes_and_one_that_saw_the_draws_is_undefined() -> None:

@@ -1,4 +1,4 @@
-"""Certificates of the model's own labels: what the settings ask for, and what the ledger registers."""
+"""Guarantees of the model's own labels: what the settings ask for, and what the ledger registers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,10 +6,12 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The bounds that the settings ask of certificates, named as in `labelloop.statistics.certify`.
+    """The bounds that the settings ask of guarantees.
 
-    failure_probability
-        of all certificates of the project together, for ever
+    max_error, failure_probability
+        of each guarantee: with this probability at most its kept labels ever are wrong more often
+    promise
+        of which labels the sentence speaks that says it
     """
 
     max_error: float
@@ -18,17 +20,37 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredCertificate:
-    """A certificate with all that is fixed before its audits are answered.
+class AuditPlan:
+    """What is fixed when a guarantee begins, before its first audit is drawn.
 
-    rounds
-        the rounds whose labels it covers; complete once it is closed
-    failure_probability
-        its share of the failure probability in the settings
-    audits
-        the number of audits drawn in each of its rounds
+    cutoffs
+        the largest bin of risk in each prefix of `labelloop.statistics.sequential_bound.GRID`, as it lay
+        in the traffic of its first round; later rounds are cut by the same risks
+    share
+        of every round, the part that is audited: its smallest places on the line
+    models
+        the model versions whose labels it speaks of
+    """
+
+    cutoffs: tuple[int, ...]
+    share: float
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredCertificate:
+    """A guarantee as the ledger holds it.
+
+    closed
+        True if it takes no more rounds; answers that come late still count
+    rounds, within, audits
+        the rounds audited, the prefix in which each was audited and its number of audits
     risk_version
-        the risk that orders its samples, learned before its first round; None: 1 - confidence
+        the risk that orders the samples, learned before its first round; None: 1 - confidence
+    plan
+        None for a certificate of the test that came before: what was decided stays as recorded
+    ended
+        why it takes no more rounds; empty while it does
     """
 
     id: int
@@ -40,3 +62,6 @@ class RegisteredCertificate:
     audits: tuple[int, ...]
     risk_version: int | None
     registered_at: datetime
+    plan: AuditPlan | None = None
+    within: tuple[float, ...] = ()
+    ended: str = ""

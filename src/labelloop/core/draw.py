@@ -14,6 +14,11 @@ class Draw:
         before it left; None where a budget cut what feedback brought in (not a probability sample)
     uniform
         whether it belongs to the simple random part of a blind queue
+    within
+        the prefix of the risk in which it is an audit of a guarantee; None: it is none
+    audit_only
+        True if it was drawn as an audit alone, and so is no draw for the accuracy; `inclusion` is then
+        that of the audits
     risk
         the risk that the draw went by; None for training
     margin, attributes
@@ -45,3 +50,5 @@ class Draw:
     margin: float | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     answers_wanted: int = 1
+    within: float | None = None
+    audit_only: bool = False

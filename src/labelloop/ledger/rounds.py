@@ -57,6 +57,8 @@ class DrawWithLabel:
     labelled_at: datetime | None
     margin: float | None
     attributes: Mapping[str, str]
+    within: float | None = None
+    audit_only: bool = False
     forgotten: bool = False
     replies: Replies | None = None
 
@@ -135,6 +137,8 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
                 "line": d.line,
                 "inclusion": d.inclusion,
                 "uniform": d.uniform,
+                "within": d.within,
+                "audit_only": d.audit_only,
                 "position": d.position,
                 "reason": d.reason,
                 "content_hash": d.content_hash,
@@ -315,6 +319,8 @@ def draws_with_labels(
             risk=r.risk,
             inclusion=r.inclusion,
             uniform=r.uniform,
+            within=r.within,
+            audit_only=bool(r.audit_only),
             position=r.position,
             state=TaskState(r.state),
             label=label,
@@ -447,17 +453,6 @@ def evaluation_samples(tx: Transaction) -> tuple[set[str], set[str]]:
     ).all()
     known = {r.content_hash for r in rows if r.forgotten_at is None}
     return {r.sample_id for r in rows}, known
-
-
-def n_draws_for_training(tx: Transaction, numbers: Sequence[int]) -> int:
-    """How many draws for training these rounds made."""
-    of_training = [
-        queue for queue, to in task_counts.purposes(tx).items() if Purpose.TRAINING in to
-    ]
-    counted = sa.select(sa.func.count()).where(
-        t.draws.c.round.in_(numbers), t.draws.c.queue.in_(of_training)
-    )
-    return int(tx.execute(counted).scalar_one())
 
 
 def _round(r: sa.Row[tuple[object, ...]]) -> Round:

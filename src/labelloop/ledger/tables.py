@@ -166,6 +166,7 @@ certificates = sa.Table(
     sa.Column("registered_at", Instant, nullable=False),
     sa.Column("decided_at", Instant),
     sa.Column("result_json", sa.Text),
+    sa.Column("grid_json", sa.Text),
 )
 
 draws = sa.Table(
@@ -187,6 +188,8 @@ draws = sa.Table(
     sa.Column("line", sa.BigInteger, nullable=False),
     sa.Column("inclusion", sa.Float(53)),
     sa.Column("uniform", sa.Boolean, nullable=False),
+    sa.Column("within", sa.Float(53)),
+    sa.Column("audit_only", sa.Boolean),
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("content_hash", sa.Text, nullable=False),

@@ -167,7 +167,7 @@ def _blind_frame(
     cells: Iterable[Cell],
     checks: Checks,
 ) -> BlindFrame:
-    # of a rebuilt ledger: how likely a draw was is lost
-    known = tuple(d for d in draws if d.inclusion is not None)
+    # of a rebuilt ledger: how likely a draw was is lost; audits have a design of their own
+    known = tuple(d for d in draws if d.inclusion is not None and not d.audit_only)
     counted = tuple(c for c in cells if c.inclusion is not None)
     return BlindFrame(of, known, set_aside, counted, checks)

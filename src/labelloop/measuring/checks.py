@@ -94,7 +94,7 @@ class Checks:
 
 def _checks(draws: Iterable[DrawWithLabel]) -> Iterable[Check]:
     for d in draws:
-        if d.replies is None or d.inclusion is None:
+        if d.replies is None or d.inclusion is None or d.audit_only:
             continue
         found = found_error(d.replies, Asked(d.predicted_class, d.line))
         if found is not None:

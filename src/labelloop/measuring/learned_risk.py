@@ -77,7 +77,8 @@ def _taught(tx: Transaction) -> list[DrawWithLabel]:
     return [
         d
         for d in rounds.draws_with_labels(tx, Purpose.EVALUATION)
-        if d.label is not None and d.inclusion is not None and d.round in regular
+        if d.label is not None and d.inclusion is not None and not d.audit_only
+        if d.round in regular
     ]
 
 

@@ -10,7 +10,7 @@ from labelloop.settings.values import Duration, Section
 
 
 class TrainingSettings(Section):
-    """What goes into the training set beside people's labels: what a certificate keeps of the model's."""
+    """What goes into the training set beside people's labels: what a guarantee keeps of the model's."""
 
     max_error: float = Field(
         0.05, gt=0, lt=1, description="The largest share of wrong labels that a guarantee allows."
@@ -19,13 +19,12 @@ class TrainingSettings(Section):
         0.05,
         gt=0,
         lt=1,
-        description="The probability that any guarantee of the project is ever wrong.",
+        description="The probability, for each guarantee, that it is ever untrue.",
     )
     promise: Literal["training-set", "model-labels", "frame"] = Field(
         "training-set",
-        description="The labels that max_error applies to. `training-set`: the kept model labels and "
-        "people's training labels together. `model-labels`: the kept model labels. "
-        "`frame`: all traffic of the rounds.",
+        description="Of what max_error is a share, written with each guarantee. The test proves the "
+        "strictest, of the kept model labels alone; the others follow from it.",
     )
     confidence: float | None = Field(
         None,
@@ -45,7 +44,7 @@ class TrainingSettings(Section):
     )
 
     def terms(self) -> Terms:
-        """What is asked of certificates."""
+        """What is asked of guarantees."""
         return Terms(
             max_error=self.max_error,
             failure_probability=self.failure_probability,

@@ -3,8 +3,6 @@
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.statistics.accuracy import accuracy, pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
-from labelloop.statistics.certify import Certificate, Promise, certify
-from labelloop.statistics.certify_counts import CountsCertificate, ListCounts, certify_counts
 from labelloop.statistics.classes import ClassRow, ClassTable, by_class
 from labelloop.statistics.compare import Difference, Verdict, compare, where_they_differ
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
@@ -25,18 +23,14 @@ from labelloop.statistics.wilson import wilson
 
 __all__ = [
     "BlindRound",
-    "Certificate",
     "ClassRow",
     "ClassTable",
     "ConfidenceSequence",
-    "CountsCertificate",
     "Difference",
     "Drop",
     "Estimate",
     "Frame",
-    "ListCounts",
     "Missed",
-    "Promise",
     "RiskModel",
     "RoundsSequence",
     "SequentialBound",
@@ -47,8 +41,6 @@ __all__ = [
     "accuracy",
     "assuming_errors",
     "by_class",
-    "certify",
-    "certify_counts",
     "compare",
     "days_to_show",
     "latest_drop",

@@ -21,7 +21,7 @@ def level_spent(alpha: float, look: int) -> float:
     ever.
 
     6 alpha / (pi^2 look^2). Use it wherever labels come in and a decision that can't be undone is
-    tried again, as for the failure probability of each attempt at a certificate.
+    tried again.
 
     Raises:
         ArgumentError: alpha outside (0, 1), or look below 1.

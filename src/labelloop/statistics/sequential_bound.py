@@ -9,11 +9,12 @@ the full failure probability (Maurer, Hothorn, Lehmacher 1995).
 """
 
 import math
+from bisect import bisect_left
 
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.core.arrays import Bools, Floats, probabilities, same_length, truths
+from labelloop.core.arrays import Bools, Floats, Ints, probabilities, same_length, truths
 from labelloop.errors import ArgumentError
 
 GRID: Floats = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0])
@@ -73,6 +74,29 @@ class SequentialBound:
         """The proven share of the traffic: 0 or a prefix of the grid. It never falls."""
         n = self._n_kept
         return float(GRID[n - 1]) if n else 0.0
+
+    @property
+    def stands(self) -> float:
+        """The share that all audits so far prove together: as `kept`, and it may fall again.
+
+        It is what may be said of traffic that came in parts, where the error may have changed from
+        one part to the next: look once all audits of a part are passed, in proportion to its traffic.
+        """
+        n = _leading(self._evidence() >= -math.log(self.failure_probability))
+        return float(GRID[n - 1]) if n else 0.0
+
+    def n_missing(self, prefix: float) -> int | None:
+        """How many more audits prove a prefix of the grid, if they are all right; None: too many to say.
+
+        0 if it is proven by all audits so far.
+        """
+        at = int(np.argmin(np.abs(GRID - prefix)))
+        limit, most = -math.log(self.failure_probability), 10_000
+        if self._evidence(np.full(GRID.size, most))[at] < limit:
+            return None
+        return bisect_left(
+            range(most), limit, key=lambda more: float(self._evidence(np.full(GRID.size, more))[at])
+        )
 
     @property
     def next_prefix(self) -> float:
@@ -146,11 +170,11 @@ class SequentialBound:
         self._wrong += counts & is_wrong
         self._passed |= self._evidence() >= -math.log(self.failure_probability)
 
-    def _evidence(self) -> Floats:
-        """The logarithm of each prefix's e-process."""
+    def _evidence(self, more: Ints | int = 0) -> Floats:
+        """The logarithm of each prefix's e-process, after so many `more` audits that are right."""
         p = _BETS * self.max_error
         gain = np.log(p / self.max_error), np.log((1 - p) / (1 - self.max_error))
-        right = self._n - self._wrong
+        right = self._n - self._wrong + more
         logs = np.log(_WEIGHTS) + np.outer(self._wrong, gain[0]) + np.outer(right, gain[1])
         found: Floats = np.logaddexp.reduce(logs, axis=1)
         return found
@@ -158,5 +182,9 @@ class SequentialBound:
     @property
     def _n_kept(self) -> int:
         """How many prefixes have passed with all before them."""
-        passed: Bools = self._passed
-        return int(np.argmin(passed)) if not passed.all() else passed.size
+        return _leading(self._passed)
+
+
+def _leading(passed: Bools) -> int:
+    """How many of the first entries are True."""
+    return int(np.argmin(passed)) if not passed.all() else passed.size

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from labelloop.errors import ArgumentError
-from labelloop.ledger import Ledger
+from labelloop.ledger import Ledger, certificates
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured import Measured, measured
 from labelloop.ports.clock import Clock
@@ -42,4 +42,17 @@ def measure(
         found = measured(tx, kept, now=clock.now(), level=level, since=since, until=until)
     if keep:
         kept.keep(ledger)
+        _end_guarantee(ledger, found)
     return found
+
+
+def _end_guarantee(ledger: Ledger, found: Measured) -> None:
+    """Let the open guarantee take no more rounds once an alarm says that the accuracy fell."""
+    alarm = found.trend.alarm
+    if alarm is None:
+        return
+    with ledger.read() as tx:
+        open_one = certificates.open_one(tx)
+    if open_one is not None and open_one.registered_at < alarm.at:
+        with ledger.write_at_once() as tx:
+            certificates.end(tx, open_one, "the accuracy has fallen")

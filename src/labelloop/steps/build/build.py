@@ -1,7 +1,6 @@
 """build: an evaluation and a training dataset version, with the wall between them."""
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,8 +25,8 @@ from labelloop.ledger import (
     rounds,
 )
 from labelloop.ledger.datasets import in_order
-from labelloop.measuring.certificates import CertificateState, Certified, certified
 from labelloop.measuring.guarantee_text import guarantee
+from labelloop.measuring.guarantees import CertificateState, Certified, certified
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import LabelPart, PredictionLog
 from labelloop.steps.build import manifest_file
@@ -255,15 +254,8 @@ class Build:
             found = certified(
                 tx,
                 self._log,
-                certificates.every(tx),
                 without_samples=drawn,
                 without_content=sorted(walled),
-                # what a guarantee counts was fixed with its rounds: their training draws
-                human_by_round=Counter(
-                    row.round
-                    for row in human
-                    if row.round is not None and row.sample_id not in released
-                ),
             )
             every = rounds.every(tx)
         proven = [c.part for c in found if c.part is not None]
@@ -292,7 +284,7 @@ class Build:
         """Store the decisions on certificates that changed."""
         with self._ledger.read() as tx:
             before = certificates.results(tx)
-        changed = [s for s in states if s.closed and before.get(s.id) != s.to_json()]
+        changed = [s for s in states if s.prefix and before.get(s.id) != s.to_json()]
         if not changed:
             return
         now = self._clock.now()

@@ -16,7 +16,7 @@ from labelloop.core.sample import RISK_BINS, UNUSABLE
 from labelloop.core.token import task_key
 from labelloop.errors import ArgumentError, WhereError
 from labelloop.ledger import Ledger, Transaction, batches, datasets, events, rejects, risks, rounds
-from labelloop.measuring.certificate_registration import register_round
+from labelloop.measuring.audits import Audits, plan_audits, write_audits
 from labelloop.measuring.learned_risk import LearnedRisk, learn_for
 from labelloop.ports.clock import Clock
 from labelloop.ports.log import PredictionLog
@@ -78,6 +78,7 @@ class _Plan:
     plans: tuple[QueuePlan, ...]
     rules: dict[str, str]
     risk: LearnedRisk | None
+    audits: Audits | None = None
     rival: Rival | None = None
 
 
@@ -304,26 +305,35 @@ class Select:
             cells: list[Cell] = []
             draws: dict[str, Draw] = {}
             plans: list[QueuePlan] = []
+            audits: Audits | None = None
             for queue in self._queues:
                 if queue.on_feedback:
                     if not extra:
                         plans.append(self._take_feedback(tx, queue, frame, number, draws))
                     continue
+                spent = 0
+                if queue.blind and not extra:
+                    audits, spent = self._audits(tx, queue, frame, traffic, risk)
                 if queue.blind and _is_uneven(queue, risk):
-                    blind = _draw_blind(left, queue, traffic)
+                    blind = _draw_blind(left, _less(queue, spent), traffic)
                     cells += _blind_cells(queue, blind)
                     plans.append(self._take_blind(queue, blind, number, draws))
-                    continue
-                bit = conditions.index(queue.where) if queue.where is not None else None
-                drawing = _draw_framed(
-                    *(left, queue, traffic, bit),
-                    allowed=None if queue.blind else partial(self._not_evaluated, tx, draws=draws),
-                )
-                cells += [
-                    _cell(queue, c, cut=drawing.cut, inclusion=drawing.inclusion)
-                    for c in drawing.eligible
-                ]
-                plans.append(self._take_framed(queue, drawing, number, draws))
+                else:
+                    bit = conditions.index(queue.where) if queue.where is not None else None
+                    drawing = _draw_framed(
+                        *(left, _less(queue, spent), traffic, bit),
+                        allowed=None
+                        if queue.blind
+                        else partial(self._not_evaluated, tx, draws=draws),
+                    )
+                    cells += [
+                        _cell(queue, c, cut=drawing.cut, inclusion=drawing.inclusion)
+                        for c in drawing.eligible
+                    ]
+                    plans.append(self._take_framed(queue, drawing, number, draws))
+                if queue.blind and audits is not None:
+                    n_more = self._take_audits(queue, audits, number, draws)
+                    plans[-1] = replace(plans[-1], n_drawn=plans[-1].n_drawn + n_more)
         return _Plan(
             risk=risk,
             frame=frame,
@@ -332,7 +342,54 @@ class Select:
             draws=with_shared_tasks(tx, draws.values(), {q.name: q.purpose for q in self._queues}),
             plans=tuple(plans),
             rules={q.name: q.rule for q in self._queues},
+            audits=audits,
         )
+
+    def _audits(
+        self,
+        tx: Transaction,
+        queue: Queue,
+        frame: FrameRange,
+        traffic: Framed,
+        risk: LearnedRisk | None,
+    ) -> tuple[Audits | None, int]:
+        """The audits of a round, and how many of them its own draw with the whole budget leaves out."""
+        assert queue.budget is not None  # noqa: S101  the settings ask for one
+        whole = Remaining(traffic.counts())
+        rows: Sequence[Candidate]
+        if _is_uneven(queue, risk):
+            rows = _draw_blind(whole, queue, traffic).drawn.rows
+        else:
+            rows = _draw_framed(whole, queue, traffic, None, allowed=None).rows
+        audits = plan_audits(
+            *(tx, self._log, frame),
+            drawn=rows,
+            budget=queue.budget,
+            terms=self._terms,
+            now=self._clock.now(),
+        )
+        return audits, len(audits.beyond(rows)) if audits else 0
+
+    def _take_audits(
+        self, queue: Queue, audits: Audits, number: int, draws: dict[str, Draw]
+    ) -> int:
+        """Mark the draws that are audits too, and draw the others; returns how many those are."""
+        beyond = [row for row in audits.rows if row.sample_id not in draws]
+        for row in audits.rows:
+            if row.sample_id in draws:
+                draws[row.sample_id] = replace(draws[row.sample_id], within=audits.within)
+        for row in beyond:
+            drawn = self._draw(
+                *(queue, row, number),
+                inclusion=audits.inclusion,
+                uniform=False,
+                position=len(draws),
+                reason=f"{queue.rule}: {len(audits.rows)} checks of the model's labels within "
+                f"{audits.within:g} of the traffic, the surest first, for guarantee "
+                f"{audits.guarantee.id}",
+            )
+            draws[row.sample_id] = replace(drawn, within=audits.within, audit_only=True)
+        return len(beyond)
 
     def _take_blind(
         self, queue: Queue, blind: _Blind, number: int, draws: dict[str, Draw]
@@ -509,8 +566,8 @@ class Select:
         self._put_skipped(tx, selected)
         rounds.insert_cells(tx, made.round, plan.cells)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
-        blind = next(iter(self._blind), None)
-        register_round(tx, made, plan.draws, blind=blind, terms=self._terms)
+        if plan.audits is not None:
+            write_audits(tx, plan.audits, made.round, now)
         detail = ", ".join(f"{p.queue} {p.n_drawn}" for p in plan.plans)
         events.record(tx, [events.Event(now, "select", "round", str(made.round), detail)])
 
@@ -578,6 +635,11 @@ def _reach(
     fit = {row.sample_id for row in allowed(ordered)}
     places = [i for i, row in enumerate(ordered, start=1) if row.sample_id in fit]
     return places[budget - 1] if len(places) >= budget else 0
+
+
+def _less(queue: Queue, n: int) -> Queue:
+    """The queue with `n` labels less to draw."""
+    return queue if queue.budget is None else replace(queue, budget=max(1, queue.budget - n))
 
 
 def _is_uneven(queue: Queue, risk: LearnedRisk | None) -> bool:

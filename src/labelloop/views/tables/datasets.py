@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labelloop.core.dataset import DatasetVersion
-    from labelloop.measuring.certificates import CertificateState
+    from labelloop.measuring.guarantees import CertificateState
     from labelloop.views.dataset_diff import Change, DatasetDiff
 
 MOST_PAIRS = 12
@@ -48,7 +48,8 @@ def guarantees(states: "Sequence[CertificateState]") -> Table:
                 f"{s.promise}, {100 * s.max_error:.3g}%",
                 s.reason,
                 f"{s.n_answered:,} of {s.n_audits:,}",
-                *((f"{s.n_wrong:,}", kept) if s.closed else (NONE, NONE)),
+                f"{s.n_wrong:,}",
+                kept if s.n_listed else NONE,
             )
         )
     return Table(

@@ -1,4 +1,4 @@
-"""Certificates in the loop: registered with rounds, closed by counts, decided as answers come in."""
+"""Guarantees in the loop: registered and audited with rounds, decided as answers come in."""
 
 import json
 from datetime import timedelta
@@ -11,6 +11,7 @@ from labelloop.core.certificate import RegisteredCertificate
 from labelloop.core.dataset import Origin, Row
 from labelloop.exports import manifest
 from labelloop.ledger import certificates, risks
+from tests.learning import QUEUE, day, night
 from tests.unit.conftest import MakeWorld
 from tests.world import ACCURACY, HEAD, World
 
@@ -23,8 +24,8 @@ where = "confidence < 0.5"
 """
 
 
-def queues(budget: int) -> str:
-    return ACCURACY.replace("budget = 5", f'draw = "uniform"\nbudget = {budget}') + LOW
+def queues(budget: int, draw: str = "uniform") -> str:
+    return ACCURACY.replace("budget = 5", f'draw = "{draw}"\nbudget = {budget}') + LOW
 
 
 def serve(world: World, n: int, *, n_wrong: int) -> None:
@@ -59,19 +60,17 @@ def test_enough_audits_of_a_good_model_keep_its_labels_under_a_promise(
     round_of(world, 400, n_wrong=20)
     built = world.loop.build()
     (state,) = built.certificates
-    assert (state.rounds, state.closed, state.n_audits, state.n_answered) == ((1,), True, 250, 250)
+    assert (state.rounds, state.closed, state.n_audits, state.n_answered) == ((1,), False, 250, 250)
     found = model_rows(world)
     assert len(found) == state.n_accepted == built.training.n_certified == 400 - 250 - n_low(world)
     assert {(r.certificate, r.label, r.confidence) for r in found} == {(1, "cat", 0.95)}
     assert not {r.sample_id for r in found} & {d.sample_id for d in world.draws()}
-    n = state.n_accepted + state.human_labels
     assert built.guarantee == (
-        f"guarantee (97.0% confidence): at most 5% of these {n} labels are wrong: certified model "
-        "labels and people's labels of the same rounds"
+        "guarantee (95.0% confidence, if people's labels are right): at most 5% of these "
+        f"{state.n_accepted} labels are wrong: model labels of round 1, where the model is surest"
     )
     described = json.loads((Path(world.loop.dataset("training").uri) / "dataset.json").read_text())
     assert described["guarantee"] == built.guarantee
-    assert described["certificates"][0]["promise"] == "training-set"
     assert described["counts"]["certified"] == state.n_accepted
 
 
@@ -85,68 +84,61 @@ def test_until_it_is_answered_an_audit_counts_as_wrong(make_world: MakeWorld) ->
     round_of(world, 400, answer=False)
     built = world.loop.build()
     assert built.certificates[0].n_accepted == 0
-    assert built.guarantee.startswith("no model-made labels; round 1: 250 of 250 audits wait")
+    assert built.guarantee == (
+        "no model-made labels; round 1: no checked label has an answer: about 72 more right answers are "
+        "missing, 250 checks are open"
+    )
     world.answer_all("cat")
     world.loop.collect()
     assert world.loop.build().certificates[0].n_accepted == 150
     assert len(model_rows(world)) == 150
 
 
+def test_every_count_of_answers_shows_the_error_of_the_surest_labels(make_world: MakeWorld) -> None:
+    world = make_world(queues(60), head=PLAIN)
+    round_of(world, 300)
+    (state,) = world.loop.build().certificates
+    assert (state.wrong, state.wrong_low, state.n_surest) == (0.0, 0.0, 60)
+    assert state.wrong_high == pytest.approx(0.0596, abs=1e-4)
+    assert state.n_missing is not None
+    assert state.reason == (
+        "of the surest 20% of the traffic an estimated 0.0% are wrong (0.0–6.0%, 95% interval, 60 checked "
+        f"labels): about {state.n_missing} more right answers are missing: `labelloop run --now` draws the "
+        "next round's"
+    )
+    world.clock.pass_(days=1)
+    round_of(world, 300)
+    (state,) = world.loop.build().certificates
+    assert state.n_accepted == 600 - 120
+    assert state.rounds == (1, 2)
+
+
 def test_answers_that_come_late_never_take_away_what_was_kept(make_world: MakeWorld) -> None:
     world = make_world(queues(300), head=PLAIN)
     round_of(world, 500, answer=False)
     kept: list[int] = []
-    pending = [t for p in world.annotator.projects() for page in world.annotator.tasks(p.project_ref)
-               for t in page]  # fmt: skip
+    pending = open_tasks(world)
     for start in range(0, len(pending), 60):
         for task in pending[start : start + 60]:
-            world.annotator.answer(task.remote_id, "cat", by="ana")
+            world.annotator.answer(task, "cat", by="ana")
         world.loop.collect()
         kept.append(world.loop.build().certificates[0].n_accepted)
     assert kept == sorted(kept)
     assert kept[-1] == 200
 
 
-def test_a_round_too_small_for_any_bound_asks_for_rounds_and_not_for_no_audits(
-    make_world: MakeWorld,
-) -> None:
+def open_tasks(world: World) -> list[str]:
+    pages = [
+        page for p in world.annotator.projects() for page in world.annotator.tasks(p.project_ref)
+    ]
+    return [task.remote_id for page in pages for task in page]
+
+
+def test_a_round_that_people_label_whole_is_not_audited(make_world: MakeWorld) -> None:
     world = make_world(queues(300), head=PLAIN)
-    round_of(world, 40)  # all of them are audits
-    assert world.loop.build().guarantee.endswith(
-        "round 1: 40 audit labels are too few for a bound, more rounds are needed"
-    )
-
-
-def test_too_few_audits_wait_for_more_rounds_and_say_how_many(make_world: MakeWorld) -> None:
-    world = make_world(queues(60), head=PLAIN)
-    round_of(world, 300)
-    built = world.loop.build()
-    (state,) = built.certificates
-    assert (state.closed, state.n_accepted) == (False, 0)
-    assert state.n_audits_needed is not None
-    assert f"about {state.n_audits_needed - 60} more would do" in built.guarantee
-    while not registered(world)[0].closed:
-        world.clock.pass_(days=1)
-        round_of(world, 300)
-    (closed,) = registered(world)
-    assert closed.rounds == tuple(range(1, len(closed.rounds) + 1))
-    assert sum(closed.audits) >= state.n_audits_needed
-    assert sum(closed.audits) < state.n_audits_needed + 60
-    built = world.loop.build()
-    assert {r.certificate for r in model_rows(world)} == {1}
-    assert built.training.n_certified == built.certificates[0].n_accepted > 0
-
-
-def test_each_certificate_spends_less_of_the_failure_probability(make_world: MakeWorld) -> None:
-    world = make_world(queues(360), head=PLAIN)
-    for _ in range(3):
-        round_of(world, 500)
-        world.clock.pass_(days=1)
-    spent = [c.failure_probability for c in registered(world)]
-    assert len(spent) == 3
-    assert spent == pytest.approx([0.05 * 6 / 9.8696 / j**2 for j in (1, 2, 3)], rel=1e-3)
-    world.loop.build()
-    assert {r.certificate for r in model_rows(world)} == {1, 2, 3}
+    round_of(world, 40)
+    assert registered(world) == []
+    assert world.loop.build().guarantee == "no model-made labels"
 
 
 def test_where_the_model_is_too_wrong_none_is_kept_and_it_says_so(make_world: MakeWorld) -> None:
@@ -161,61 +153,96 @@ def test_where_the_model_is_too_wrong_none_is_kept_and_it_says_so(make_world: Ma
     built = world.loop.build()
     assert built.training.n_human == n_low(world) > 0
     assert built.training.n_model == 0
-    assert (
-        "none can be kept, the model is too often wrong even where it is surest" in built.guarantee
-    )
+    assert "the model is too often wrong even where it is surest" in built.guarantee
 
 
-def test_a_threshold_stands_in_without_guarantee_until_a_certificate_takes_over(
+def test_a_threshold_stands_in_without_guarantee_until_a_guarantee_takes_over(
     make_world: MakeWorld,
 ) -> None:
     world = make_world(queues(60), head=HEAD)
     round_of(world, 300)
     built = world.loop.build()
     assert built.guarantee.startswith(
-        "no guarantee: model labels at confidence 0.9 or above; round 1: 60 audit labels are too few"
+        "no guarantee: model labels at confidence 0.9 or above; round 1: of the surest"
     )
     assert {r.certificate for r in model_rows(world)} == {None}
     assert (built.training.n_model, built.training.n_certified) == (240, 0)
-    world.configure(queues(300), head=HEAD)
     world.clock.pass_(days=1)
     round_of(world, 300)
-    while not registered(world)[0].closed:
-        world.clock.pass_(days=1)
-        round_of(world, 600)
     built = world.loop.build()
-    assert built.training.n_model == built.training.n_certified
+    assert built.training.n_model == built.training.n_certified == 480
     assert "no guarantee" not in built.guarantee
 
 
-def test_terms_are_fixed_when_a_certificate_opens(make_world: MakeWorld) -> None:
+def test_terms_are_fixed_when_a_guarantee_begins(make_world: MakeWorld) -> None:
     world = make_world(queues(60), head=PLAIN)
     round_of(world, 300)
     terms = '[training]\nmax_error = 0.5\npromise = "frame"'
-    world.configure(queues(400), head=PLAIN.replace("[training]", terms))
-    for _ in range(2):
-        world.clock.pass_(days=1)
-        round_of(world, 500)
-    terms = [(c.max_error, c.promise) for c in registered(world)]
-    assert terms[0] == (0.05, "training-set")
-    assert set(terms[1:]) <= {(0.5, "frame")}
+    world.configure(queues(60), head=PLAIN.replace("[training]", terms))
+    world.clock.pass_(days=1)
+    round_of(world, 300)
+    world.clock.pass_(days=31)
+    round_of(world, 300)
+    found = [(c.max_error, c.promise, c.rounds) for c in registered(world)]
+    assert found == [(0.05, "training-set", (1, 2)), (0.5, "frame", (3,))]
 
 
-def test_the_risk_that_orders_learned_from_earlier_rounds_only(make_world: MakeWorld) -> None:
+def test_a_new_model_ends_a_guarantee_and_a_new_one_begins(make_world: MakeWorld) -> None:
+    world = make_world(queues(60), head=PLAIN)
+    round_of(world, 300)
+    world.clock.pass_(days=1)
+    world.traffic(300, predicted_class="cat", confidence="0.95", model="v2")
+    world.loop.index()
+    world.loop.select(now=True)
+    first, second = registered(world)
+    assert (first.closed, first.rounds, first.ended) == (True, (1,), "a new model serves: v2")
+    assert (second.closed, second.rounds) == (False, (2,))
+    assert second.failure_probability == first.failure_probability == 0.05
+
+
+def test_a_guarantee_of_a_learned_risk_was_not_taught_by_its_own_audits(
+    make_world: MakeWorld,
+) -> None:
     world = make_world(queues(250), head=PLAIN)
-    for _ in range(2):
-        round_of(world, 400, n_wrong=60)
-        world.clock.pass_(days=1)
-    found = registered(world)
-    assert len(found) > 1
-    assert found[0].risk_version is None
+    round_of(world, 400, n_wrong=60)
+    world.clock.pass_(days=31)
+    round_of(world, 400, n_wrong=60)
+    first, second = registered(world)
+    assert first.risk_version is None
+    assert second.risk_version is not None
     with world.loop.project.ledger.read() as tx:
-        for c in found[1:]:
-            assert c.risk_version is not None
-            assert max(risks.get(tx, c.risk_version).rounds) < min(c.rounds)
+        assert risks.get(tx, second.risk_version).rounds == (1,)
 
 
-def test_extra_rounds_and_empty_ones_join_no_certificate(make_world: MakeWorld) -> None:
+def test_up_to_one_place_every_sample_of_the_prefix_is_checked_and_asked_about_once(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(QUEUE.replace('"uncertainty"', '"auto"').format(budget=150), head=PLAIN)
+    for seed in (1, 2):
+        day(world, night(0.05, 0.6), n=800, seed=seed)
+    (found,) = registered(world)
+    assert found.rounds == (1, 2)
+    assert found.plan is not None
+    second = [d for d in world.draws("accuracy") if d.round == 2]
+    audits = [d for d in second if d.within is not None]
+    alone = [d for d in second if d.audit_only]
+    # one confidence: the first part of the traffic is all of it
+    served = [p for _, p in world.log._predictions() if p.sample_id.startswith("000002")]
+    smallest = sorted(served, key=lambda p: p.line)[:150]
+    assert {d.sample_id for d in audits} == {p.sample_id for p in smallest}
+    assert len({d.task_key for d in second}) == len(second)
+    assert len(audits) == found.audits[1]
+    assert {d.within for d in audits} == {found.within[1]} == {1.0}
+    # what the round's own draw didn't take: samples by day, each with the chance of an audit
+    assert alone
+    assert {d.attributes["light"] for d in alone} == {"day"}
+    assert {d.inclusion for d in alone} == {150 / 800}
+    # they are paid from the budget, and no part of the accuracy
+    assert len(second) == pytest.approx(150, abs=40)
+    assert world.loop.measure().rounds[1].n_drawn == len(second) - len(alone)
+
+
+def test_extra_rounds_and_empty_ones_join_no_guarantee(make_world: MakeWorld) -> None:
     world = make_world(queues(250), head=PLAIN)
     round_of(world, 400)
     world.loop.select(since=world.clock.at - timedelta(days=1))
@@ -224,18 +251,16 @@ def test_extra_rounds_and_empty_ones_join_no_certificate(make_world: MakeWorld) 
     assert [c.rounds for c in registered(world)] == [(1,)]
 
 
-def test_what_is_contested_later_leaves_the_list(make_world: MakeWorld) -> None:
+def test_what_is_contested_later_is_not_kept(make_world: MakeWorld) -> None:
     world = make_world(queues(250), head=PLAIN)
     round_of(world, 400)
     world.loop.build()
     before = model_rows(world)
     world.retag(before[0].sample_id, flagged="true")
-    audited = world.draws("accuracy")[0].sample_id
-    world.retag(audited, corrected_class="dog")
     world.clock.pass_(minutes=5)
     world.loop.index()
     built = world.loop.build()
-    assert built.certificates[0].n_listed == 398
+    assert built.certificates[0].n_listed == 399
     assert {r.sample_id for r in before} - {r.sample_id for r in model_rows(world)} == {
         before[0].sample_id
     }
@@ -252,7 +277,7 @@ def test_the_ledger_keeps_what_was_decided(make_world: MakeWorld) -> None:
     assert table["certificate"].type == "int64"
 
 
-def test_a_forgotten_audit_leaves_the_list_and_the_others_decide(make_world: MakeWorld) -> None:
+def test_a_forgotten_audit_leaves_the_test_and_the_others_decide(make_world: MakeWorld) -> None:
     world = make_world(queues(250), head=PLAIN)
     round_of(world, 400, n_wrong=20)
     (before,) = world.loop.build().certificates
@@ -267,22 +292,22 @@ def test_a_forgotten_audit_leaves_the_list_and_the_others_decide(make_world: Mak
     assert len(model_rows(world)) == after.n_accepted
 
 
-def test_skipped_audits_dont_wait_for_an_answer(make_world: MakeWorld) -> None:
+def test_skipped_audits_count_as_wrong_and_dont_wait_for_an_answer(make_world: MakeWorld) -> None:
     world = make_world(queues(250), head=PLAIN)
     round_of(world, 400, answer=False)
-    ids = [t.remote_id for p in world.annotator.projects() for page in world.annotator.tasks(p.project_ref)
-               for t in page]  # fmt: skip
-    for task in ids[:100]:
+    tasks = open_tasks(world)
+    for task in tasks[:100]:
         world.annotator.skip(task, by="ana")
     world.loop.collect()
-    assert "150 of 250 audits wait for an answer, 100 were skipped" in world.loop.build().guarantee
-    for task in ids[100:]:
+    said = world.loop.build().guarantee
+    assert "150 checks are open" in said
+    assert "100 were skipped or can't be answered, and count as wrong" in said
+    for task in tasks[100:]:
         world.annotator.answer(task, "cat", by="ana")
     world.loop.collect()
     said = world.loop.build().guarantee
-    assert "100 of 250 audits were skipped or can't be answered and count as wrong" in said
-    assert "wait" not in said
-    assert "too often wrong" not in said
+    assert "100 were skipped or can't be answered, and count as wrong" in said
+    assert "open" not in said
 
 
 @pytest.mark.mistake("no-guarantee")
@@ -294,23 +319,9 @@ def test_a_model_that_is_too_often_wrong_is_told_so_while_answers_and_rounds_are
     world.loop.index()
     world.loop.select()
     world.loop.send()
-    ids = [t.remote_id for p in world.annotator.projects() for page in world.annotator.tasks(p.project_ref)
-               for t in page]  # fmt: skip
-    for task in ids[:-3]:
+    for task in open_tasks(world)[:-3]:
         world.annotator.answer(task, "cat", by="ana")
     world.loop.collect()
-    wrong = "the model is too often wrong even where it is surest"
-    assert f"round 1: none can be kept, {wrong}" in world.loop.build().guarantee
-    world.configure(queues(40), head=PLAIN)
-    world.clock.pass_(days=1)
-    world.traffic(200, predicted_class="dog", confidence="0.99")
-    world.loop.index()
-    world.loop.select()
-    world.loop.send()
-    world.answer_all("cat")
-    world.loop.collect()
-    built = world.loop.build()
-    assert [s.closed for s in built.certificates] == [True, False]
-    assert f"round 1: none can be kept, {wrong}" in built.guarantee
-    assert f"round 2: {wrong}: 20 errors in the 20 checked labels" in built.guarantee
-    assert built.certificates[1].n_audits_needed is None
+    assert world.loop.build().guarantee.endswith(
+        "247 checked labels): the model is too often wrong even where it is surest"
+    )
