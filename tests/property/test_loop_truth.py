@@ -2,7 +2,7 @@
 
 Traffic goes in by the bucket and answers come back by the annotator, with all that stands between a
 sample and its label: byte-identical copies with other predictions, in the same round and in the next
-one, inputs that are gone before they are sent, and people who skip.
+one, inputs that are gone before they are sent, and people who skip. With second looks people err too.
 """
 
 import random
@@ -22,6 +22,16 @@ from tests.world import ACCURACY, World
 
 RUNS, N, BUDGET = 24, 120, 40
 COPIED, GONE, SKIPPED = 0.15, 0.05, 0.1
+OTHER = {"cat": "dog", "dog": "cat"}
+PEOPLE = ["ana", "ben", "cem"]
+WRONG = 0.05
+"""In what share of their answers people err, where second looks are there to find it."""
+TURNS = 4
+"""First answer, second look, settling or recapture, and one in which nothing may happen."""
+REFEREES = f"""second_look = true
+[people]
+referees = {[f"{name}@labelloop.invalid" for name in PEOPLE]}
+"""
 
 
 class Traffic:
@@ -34,6 +44,7 @@ class Traffic:
         self.truth: dict[str, str] = {}
         """By the key of a sample."""
         self.bodies: list[tuple[bytes, str]] = []
+        self.answered: set[tuple[str, str]] = set()
 
     def day(self) -> float:
         """Serve a day's inputs; the true accuracy."""
@@ -43,7 +54,7 @@ class Traffic:
             body, truth = self.rng.choice(self.bodies) if copied else self._fresh()
             confidence = self.rng.uniform(0.5, 1)
             right = self.rng.random() < confidence
-            predicted = truth if right else {"cat": "dog", "dog": "cat"}[truth]
+            predicted = truth if right else OTHER[truth]
             self.world.n += 1
             key = f"{self.prefix}/{self.world.n:04d}.png"
             self.world.put(key, body, predicted_class=predicted, confidence=f"{confidence:.3f}")
@@ -60,22 +71,27 @@ class Traffic:
             if self.rng.random() < GONE:
                 self.world.store.delete(f"s3://production/{key}")
 
-    def answer(self) -> None:
-        """People, who are never wrong, answer what they don't skip."""
-        asked = {t.remote_id: t.sample_id for t in self.world.tasks().values()}
-        for project in self.world.annotator.projects():
-            for page in self.world.annotator.tasks(project.project_ref):
-                for task in page:
-                    if task.annotations:
-                        continue
-                    if self.rng.random() < SKIPPED:
-                        self.world.annotator.skip(task.remote_id, by="ana")
-                    else:
-                        said = self.truth[asked[task.remote_id]]
-                        self.world.annotator.answer(task.remote_id, said, by="ana")
+    def answer(self, wrong: float) -> None:
+        """People answer, each a sample at most once; first answers are skipped now and then."""
+        firsts = {t.remote_id: t.sample_id for t in self.world.tasks().values()}
+        looks = {t.remote_id: t.sample_id for t in self.world.looks().values()}
+        annotator = self.world.annotator
+        for project in annotator.projects():
+            for task in (t for page in annotator.tasks(project.project_ref) for t in page):
+                if task.annotations:
+                    continue
+                sample = (firsts | looks)[task.remote_id]
+                who = self.rng.choice([p for p in PEOPLE if (p, sample) not in self.answered])
+                self.answered.add((who, sample))
+                if task.remote_id in firsts and self.rng.random() < SKIPPED:
+                    annotator.skip(task.remote_id, by=who)
+                    continue
+                truth = self.truth[sample]
+                said = OTHER[truth] if self.rng.random() < wrong else truth
+                annotator.answer(task.remote_id, said, by=who)
 
 
-def two_days(world: World, run: int) -> list[tuple[float, Accuracy]]:
+def two_days(world: World, run: int, *, wrong: float) -> list[tuple[float, Accuracy]]:
     """The true accuracy of each of two days, and what the loop says it is."""
     traffic = Traffic(world, run)
     truths = []
@@ -84,25 +100,33 @@ def two_days(world: World, run: int) -> list[tuple[float, Accuracy]]:
         world.loop.index()
         world.loop.select(now=True)
         traffic.lose_some()
-        world.loop.send()
-        traffic.answer()
-        world.loop.collect()
+        for _ in range(TURNS if wrong else 1):
+            world.loop.send()
+            traffic.answer(wrong)
+            world.loop.collect()
         world.clock.pass_(days=1)
     return list(zip(truths, world.loop.measure().rounds, strict=True))
 
 
-@pytest.mark.parametrize("draw", ["uniform", "uncertainty"])
-def test_intervals_hold_the_truth_as_often_as_they_say(draw: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("draw", "more", "wrong"),
+    [("uniform", "", 0), ("uncertainty", "", 0), ("uniform", REFEREES, WRONG)],
+    ids=["uniform", "uncertainty", "second looks"],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(
+    draw: str, more: str, wrong: float, tmp_path: Path
+) -> None:
     template = tmp_path / "ledger.db"
     Ledger.open(f"sqlite:///{template}").close()
-    queue = f'{ACCURACY.replace("= 5", f"= {BUDGET}")}draw = "{draw}"\n'
+    queue = f'{ACCURACY.replace("= 5", f"= {BUDGET}")}draw = "{draw}"\n{more}'
     misses, n_held, n_copies, n_unlabelled = [], 0, 0, 0
     for run in range(RUNS):
         folder = tmp_path / f"run{run}"
         (folder / ".labelloop").mkdir(parents=True)
         shutil.copy(template, folder / ".labelloop" / "ledger.db")
         world = World(folder, queue)
-        for truth, found in two_days(world, run):
+        world.annotator.members = PEOPLE
+        for truth, found in two_days(world, run, wrong=wrong):
             assert isinstance(found.estimate, Estimate)
             misses.append(found.estimate.value - truth)
             n_held += found.estimate.low <= truth <= found.estimate.high
