@@ -5,7 +5,7 @@ from typing import TypeVar
 
 
 class LabelloopError(Exception):
-    """The root: everything labelloop raises on purpose.
+    """The base class of every error that labelloop raises on purpose.
 
     `remedy` is what the reader can do about it; it is printed after the message.
     """
@@ -63,11 +63,11 @@ class ArgumentError(LabelloopError, ValueError):
 
 
 class StoreError(LabelloopError):
-    """The bucket or folder did not do what was asked."""
+    """A request to the bucket or folder failed."""
 
 
 class StoreUnavailable(StoreError):
-    """The store can't be reached or failed for now; asking again may work."""
+    """The store can't be reached, or failed for the moment; a second try may work."""
 
 
 class StoreDenied(StoreError):
@@ -75,7 +75,7 @@ class StoreDenied(StoreError):
 
 
 class InputTooLarge(StoreDenied):
-    """An input has more bytes than fit where it is to be shown."""
+    """An input has too many bytes to be shown."""
 
 
 class InputGone(StoreError):
@@ -83,7 +83,7 @@ class InputGone(StoreError):
 
 
 class InputChanged(InputGone):
-    """Another object stands where the sample's was: what was predicted and labelled is gone."""
+    """The object of a sample was overwritten; its old content is gone."""
 
     @classmethod
     def since_indexed(cls, what: object) -> "InputChanged":
@@ -95,15 +95,15 @@ class InputChanged(InputGone):
 
 
 class InputDenied(InputGone):
-    """The object of a sample is there, but this one alone can't be read: denied, or archived."""
+    """One object can't be read, though it exists: access is denied, or it is archived."""
 
 
 class SourceFileBad(StoreError):
-    """A file of a table of predictions can't be read; the others may be."""
+    """One file of a table of predictions can't be read; others may be readable."""
 
 
 class SourceFileDenied(SourceFileBad):
-    """A file of a table of predictions is listed, but this one alone can't be opened for now."""
+    """One file of a table of predictions is listed, but can't be opened for the moment."""
 
 
 class LogError(LabelloopError):
@@ -111,14 +111,14 @@ class LogError(LabelloopError):
 
 
 class AnnotatorError(LabelloopError):
-    """The annotator did not do what was asked."""
+    """A request to the annotator failed."""
 
 
 class AnnotatorUnavailable(AnnotatorError):
-    """The annotator can't be reached, is slow, or failed for now.
+    """The annotator can't be reached, is slow, or failed for the moment.
 
-    `carried_out` is False only where it is certain that nothing was changed (a refused
-    connection, say); otherwise what was asked may have happened.
+    `carried_out` is False only if it is certain that nothing was changed, as after a refused
+    connection. Otherwise the request may have been carried out.
     """
 
     def __init__(self, message: str, *, remedy: str = "", carried_out: bool = True) -> None:
@@ -131,11 +131,11 @@ class AnnotatorDenied(AnnotatorError):
 
 
 class RequestTooLarge(AnnotatorError):
-    """A request is larger than the annotator, or a proxy before it, takes; nothing was carried out."""
+    """A request is too large for the annotator, or for a proxy before it; nothing was carried out."""
 
 
 class BucketRefused(AnnotatorError):
-    """The annotator can't, or won't, open the bucket that its tasks point into."""
+    """The annotator can't open the bucket of its tasks, or refuses to."""
 
 
 class ProjectGone(AnnotatorError):
@@ -151,7 +151,7 @@ class LeaseHeld(LedgerError):
 
 
 class LeaseLost(LedgerError):
-    """Another process took this step over; nothing more may be written by this one."""
+    """Another process took over this step; this process may write nothing more."""
 
 
 class DatasetError(LabelloopError):

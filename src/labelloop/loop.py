@@ -44,10 +44,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What one `run` did, verb by verb; a verb that failed stands in `failures` and is None.
+    """The result of each step of one `run`. A step that failed is None, and its error is in `failures`.
 
-    A failure doesn't stop the verbs that don't need what failed. `maintained` is what tidying the log
-    did, where that was due.
+    If a step fails, the steps that don't need it still run. `maintained` is the result of tidying the
+    log, if that was due.
     """
 
     indexed: "Indexed | None"
@@ -61,7 +61,10 @@ class Ran:
 
 
 class Loop:
-    """The six verbs over one project, and what there is to know of it."""
+    """One project: its six steps, and everything that can be read from it.
+
+    Get one from `labelloop.open`, and use it in a `with` statement.
+    """
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -80,15 +83,15 @@ class Loop:
         self.close()
 
     def close(self) -> None:
-        """Close every connection; the next verb opens them again."""
+        """Close every connection; the next call opens them again."""
         self.project.close()
 
     # --- the verbs --------------------------------------------------------------------------------
 
     def index(self, *, list_store: bool = False) -> "Indexed":
-        """Take new predictions into the prediction log: rows of the table, tags of the bucket.
+        """Add new predictions to the prediction log: rows of the table, tags of the bucket.
 
-        `list_store` lists the bucket though notifications would do.
+        `list_store` lists the whole bucket, even if notifications are on.
         """
         table = steps.index_table(self.project)
         by_table = table.run() if table else None
@@ -100,15 +103,15 @@ class Loop:
         return by_table.followed_by(by_tags) if by_table else by_tags
 
     def listener(self, *, host: str, port: int) -> "NotificationListener":
-        """What takes the bucket's notifications as webhooks, for `index` to read.
+        """Return a server that receives the bucket's notifications as webhooks, for `index` to read.
 
         Raises:
-            ConfigError: the settings name no folder for them, it can't be written, or the port is taken.
+            ConfigError: no folder for them is set, it can't be written, or the port is in use.
         """
         return self.project.listener(host=host, port=port)
 
     def collect(self, *, anew: bool = False) -> "Collected":
-        """Bring people's answers home. `anew`: projects that aren't at this address are gone."""
+        """Fetch people's answers. With `anew`, open tasks of projects that are gone are sent again."""
         return steps.collect(self.project).run(anew=anew)
 
     def select(
@@ -119,7 +122,7 @@ class Loop:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> "Selected":
-        """Draw a round where one is due. `now` closes one early; `since`, `until`: an extra round."""
+        """Draw a round if one is due, or `now`. `since` and `until` draw an extra round of a period."""
         step = steps.select(self.project)
         return step.run(close_now=now, dry_run=dry_run, since=since, until=until)
 
@@ -133,7 +136,7 @@ class Loop:
         until: datetime | None = None,
         dry_run: bool = False,
     ) -> "Selected":
-        """Draw an extra round for `compare`, where a candidate differs from the model that serves.
+        """Draw an extra round for `compare`, of samples where a candidate differs from the serving model.
 
         The candidate is a shadow model in the log, or a file as `compare` takes it.
         """
@@ -150,15 +153,15 @@ class Loop:
         )
 
     def send(self, *, refresh: bool = False) -> "Sent":
-        """Send what is drawn to people. `refresh` renews every open task's image URL."""
+        """Send the drawn samples to people. `refresh` renews the image URL of every open task."""
         return steps.send(self.project).run(refresh_all=refresh)
 
     def measure(
         self, *, since: datetime | None = None, until: datetime | None = None
     ) -> "Measured":
-        """The accuracies that the blind labels support now; of a period too, where one is named.
+        """Estimate the accuracies from the blind labels; also that of a period, if one is given.
 
-        Writes nothing. `run` keeps what it works out, so that the next one is quick.
+        Writes nothing. `run` keeps the results, so that the next run is quick.
         """
         from labelloop.steps.measure import measure
 
@@ -171,9 +174,9 @@ class Loop:
         )
 
     def people(self) -> "tuple[Person, ...]":
-        """What each person did in the last 30 days, and how often they err, as far as it is known.
+        """Return what each person did in the last 30 days, and how often they err, if that is known.
 
-        They are named as the annotator names them; while it can't be asked, by their accounts' ids.
+        The names are those of the annotator, or the ids of accounts if it can't be reached.
         """
         from labelloop.measuring.people import everybody, named
 
@@ -195,20 +198,21 @@ class Loop:
         )
 
     def build(self) -> "Built":
-        """Release new dataset versions where their content changed."""
+        """Release a new version of each dataset whose content changed."""
         return steps.build(self.project).run()
 
     def forget(
         self, sample_ids: Sequence[str], *, unknown_too: bool = False, dry_run: bool = False
     ) -> "Forgotten":
-        """Erase samples wherever labelloop keeps them; without samples finish what was begun.
+        """Erase samples from everything that labelloop keeps. Without samples, finish an interrupted call.
 
-        Accuracies stay as they are. `unknown_too`: also samples never seen, so that they never come in.
-        With `dry_run` nothing is written. Your own objects and tables are not touched.
+        Accuracies stay as they are. With `unknown_too`, samples that labelloop doesn't know are accepted,
+        and never taken in later. With `dry_run` nothing is written. labelloop doesn't touch your own
+        objects and tables.
 
         Raises:
             ArgumentError: a sample is unknown; nothing was done.
-            LeaseHeld: a verb is running; nothing was done.
+            LeaseHeld: a step is running; nothing was done.
         """
         step = steps.forget(self.project)
         return step.run(sample_ids, unknown_too=unknown_too, dry_run=dry_run)
@@ -221,13 +225,13 @@ class Loop:
         until: datetime | None = None,
         report: Callable[[str, object], None] | None = None,
     ) -> Ran:
-        """All six verbs, once. `report` hears each verb's result, or its error, as it ends.
+        """Do all six steps once. `report` is called with each step's name and its result or error.
 
-        `since`, `until`: a period in the past, which is drawn from once, in an extra round, in place of
+        `since` and `until` name a period in the past: the run draws one extra round from it, instead of
         a round that may be due.
 
-        Where the store is down, no round is drawn: its traffic would be missing. At the end the log is
-        tidied, where that is due; `report` hears of it then, as "log".
+        If the store is down, no round is drawn, because its traffic would be missing. At the end the log
+        is tidied if that is due; `report` is then called with "log".
         """
         failures: dict[str, LabelloopError] = {}
         self.settings.require_variables()
@@ -271,7 +275,7 @@ class Loop:
         return self.select(now=now, since=since, until=until)
 
     def maintain(self, *, dry_run: bool = False) -> "Upkeep":
-        """Tidy the prediction log: merge small files, let go what nobody needs. No answer changes.
+        """Tidy the prediction log: merge small files, delete unused ones. Its content stays the same.
 
         Raises:
             LeaseHeld: `index` is running; nothing was done.
@@ -305,7 +309,7 @@ class Loop:
         min_gain: float = 0.0,
         trained_on: Sequence[tuple[str, int]] = (),
     ) -> "Compared":
-        """The candidate whose answers stand in a Parquet file, against the model that serves."""
+        """Compare a candidate, whose predictions are in a file, with the serving model."""
         from labelloop.steps.compare.candidate import from_file
         from labelloop.steps.compare.compare import compare
 
@@ -324,7 +328,7 @@ class Loop:
         min_gain: float = 0.0,
         trained_on: Sequence[tuple[str, int]] = (),
     ) -> "Compared":
-        """A model whose answers stand in the log, against the model that serves."""
+        """Compare a shadow model, whose predictions are in the log, with the serving model."""
         from labelloop.steps.compare.candidate import from_log, in_log
         from labelloop.steps.compare.compare import compare, drawn_for, judges
 
@@ -339,13 +343,13 @@ class Loop:
         )
 
     def write_judges(self, target: Path) -> int:
-        """Write the samples that a candidate must answer, as CSV; returns how many."""
+        """Write a CSV file of the samples that a candidate must predict; return how many there are."""
         from labelloop.steps.compare.compare import write_samples
 
         return write_samples(self.project.ledger_to_read, target)
 
     def move_ledger(self, url: str) -> "list[Moved]":
-        """Copy the ledger to the database at `url`, verified; the old one is then refused.
+        """Copy the ledger to the database at `url` and verify it; the old ledger is then refused.
 
         Raises:
             LeaseHeld: a step is running.
@@ -357,17 +361,17 @@ class Loop:
         return move(source, self.project.ledger_at(url), progress=self.project.progress)
 
     def rebuild_ledger(self) -> "Rebuilt":
-        """Fill an empty ledger from the log, the annotator and the released versions; says what is lost.
+        """Rebuild a lost ledger from the log, the annotator and the released versions; report what is lost.
 
         Raises:
-            LedgerError: it isn't empty, or there is no log whose identity it could take.
+            LedgerError: the ledger isn't empty, or there is no log to rebuild it from.
         """
         return steps.rebuild(self.project).run()
 
     # --- reading ------------------------------------------------------------------------------
 
     def status(self) -> "Status":
-        """What waits for whom."""
+        """Return the open tasks, what blocks them, and the counts of rejected rows."""
         from labelloop.views.status import status
 
         return status(
@@ -375,11 +379,13 @@ class Loop:
         )
 
     def doctor(self, *, repair: bool = False) -> "Diagnosis":
-        """What works and what doesn't, a line a check; a test page whose link lapsed is removed.
+        """Check connections, rights, clocks and addresses: one finding for each check.
+
+        A test page whose link has expired is removed.
 
         repair
-            before that, mend what can be mended of the ledger, the log and the datasets; every file
-            is then read whole
+            before that, read every file of the ledger, the log and the datasets, and repair what is
+            damaged
         """
         from labelloop.doctor.examination import diagnose
         from labelloop.doctor.repair import repair as mend
@@ -401,10 +407,10 @@ class Loop:
         return finish_batches(self.project.ledger, self.project.log, self.project.clock.now())
 
     def test_page(self) -> str:
-        """The URL of a page that shows an annotator whether images reach their browser.
+        """Write a page that shows an annotator whether images reach their browser; return its URL.
 
         Raises:
-            ArgumentError: there is no place for it, or no image to show.
+            ArgumentError: there is no bucket for the page, or no image to show.
         """
         from labelloop.doctor import page
 
@@ -412,7 +418,7 @@ class Loop:
         return page.write(steps.doctor_subject(self.project))
 
     def report(self) -> "Quality":
-        """How good the model is, over time and by class, and what its labels went into."""
+        """Return how good the model is, over time and by class, and the datasets made so far."""
         from labelloop.views.quality import quality
 
         project = self.settings.project
@@ -425,7 +431,7 @@ class Loop:
         )
 
     def plan(self, half_width: float | None = None) -> "Plan":
-        """How many blind labels an accuracy of this precision needs; of a few where it is None."""
+        """Return how many blind labels an interval of this half width needs; None: of several."""
         from labelloop.measuring.blind_frame import blind_frames
         from labelloop.views.plan import plan
 
@@ -440,32 +446,32 @@ class Loop:
             )
 
     def waits(self, *, skipped: bool = False) -> "list[Wait]":
-        """The tasks that wait for a person, the longest first; or those that everybody skipped."""
+        """Return the tasks that wait for a person, oldest first, or those that everybody skipped."""
         from labelloop.views.status import waits
 
         return waits(self.project.ledger_to_read, skipped=skipped)
 
     def ties(self) -> "list[Tie]":
-        """The tasks on which people disagree, by queue and sample."""
+        """Return the tasks on which people disagree, by queue and sample."""
         from labelloop.views.status import ties
 
         return ties(self.project.ledger_to_read)
 
     def rejected(self) -> "list[RejectedRow]":
-        """The rows that were rejected, newest first."""
+        """Return the rejected rows, newest first."""
         from labelloop.views.status import rejected
 
         return rejected(self.project.ledger_to_read)
 
     def datasets(self) -> "list[DatasetVersion]":
-        """Every released dataset version."""
+        """Return every released dataset version."""
         from labelloop.ledger import datasets
 
         with self.project.ledger_to_read.read() as tx:
             return datasets.every(tx)
 
     def dataset(self, name: str, version: int | None = None) -> "DatasetVersion":
-        """One released version; the newest where `version` is None.
+        """Return one released version; the newest if `version` is None.
 
         Raises:
             DatasetError: there is none of that name or number.
@@ -485,13 +491,13 @@ class Loop:
         folder_kind: "FolderKind" = "names",
         remove_old: bool = False,
     ) -> "Exported":
-        """Write a version, or as "huggingface" several, to `target`; a second run carries on.
+        """Write a version to `target`, or several as "huggingface". If interrupted, call it again.
 
-        `target` is a path or, of an imagefolder, an s3:// uri on the server of the inputs, where
-        `remove_old` removes the images of earlier versions that this one doesn't hold.
+        `target` is a path. For an imagefolder it may also be an s3:// URI on the server of the inputs;
+        `remove_old` then deletes the images of earlier versions that aren't in this one.
 
-        `link`: images that lie on this machine already become hard links where that can be.
-        `folder_kind`: folders of an imagefolder have the classes' "names", or their "numbers".
+        `link`: images on this machine become hard links if possible, instead of copies.
+        `folder_kind`: the folders of an imagefolder have the "names" or the "numbers" of the classes.
         """
         from labelloop.exports import formats
         from labelloop.ledger import classes, datasets
@@ -554,9 +560,9 @@ def open_loop(
     clock: "Clock | None" = None,
     progress: "Progress" = silent,
 ) -> Loop:
-    """The loop that the labelloop.toml at `path` describes.
+    """Open the project whose settings are in the file at `path`.
 
     Raises:
-        ConfigError: the file is missing, or holds what can't be used.
+        ConfigError: the file is missing, or a setting in it can't be used.
     """
     return Loop(Project.open(path, clock=clock, progress=progress))
