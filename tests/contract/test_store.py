@@ -508,16 +508,20 @@ def test_many_are_looked_for_at_once(bench: Bench) -> None:
 
 
 def test_the_first_bytes_of_many_are_told_at_once(bench: Bench) -> None:
+    whole = bytes(range(256)) * 40
     for key in ODD_KEYS:
-        bench.put(key, bytes(range(256)) * 40)
+        bench.put(key, whole)
     bench.put("empty.png", b"")
     bench.put("short.png", b"short")
-    keys = [*ODD_KEYS, "empty.png", "short.png", "gone.png"]
-    starts = bench.store.starts([bench.uri(key) for key in keys])
-    assert starts[-3:] == [b"", b"short", None]
-    told = {start for start in starts[:-3] if start is not None}
-    assert told == {bytes(range(256))}
-    untold = [k for k, start in zip(ODD_KEYS, starts, strict=False) if start is None]
+    bench.put("other.png", b"other")
+    asked = [(bench.uri(key), bench.digest(whole)) for key in ODD_KEYS]
+    asked += [(bench.uri("empty.png"), ""), (bench.uri("short.png"), bench.digest(b"short"))]
+    asked += [(bench.uri("gone.png"), ""), (bench.uri("other.png"), bench.digest(whole))]
+    *of_odd, empty, short, gone, other = bench.store.starts(asked)
+    assert (empty and empty.data, short and short.data, gone) == (b"", b"short", None)
+    assert other is None or not other.same, "losses says that it is overwritten"
+    assert {start.data for start in of_odd if start is not None} == {bytes(range(256))}
+    untold = [key for key, start in zip(ODD_KEYS, of_odd, strict=True) if start is None]
     assert all({".", ".."} & set(key.split("/")) for key in untold)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from labelloop.errors import InputGone
-from labelloop.ports.store import BrowserView, Store, StoredObject
+from labelloop.ports.store import BrowserView, Start, Store, StoredObject
 
 
 class MovedStore:
@@ -74,9 +74,9 @@ class MovedStore:
         """What became of each object."""
         return self._store.losses([(self.place_of(uri), content) for uri, content in inputs])
 
-    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
-        """The first bytes of each object."""
-        return self._store.starts([self.place_of(uri) for uri in uris])
+    def starts(self, inputs: Sequence[tuple[str, str]]) -> Sequence[Start | None]:
+        """How each object begins."""
+        return self._store.starts([(self.place_of(uri), content) for uri, content in inputs])
 
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`."""

@@ -26,6 +26,20 @@ class StoredObject:
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How an object begins.
+
+    data
+        its first 256 bytes without Content-Encoding, or all of them
+    same
+        True: it has the content that was asked for. False: that wasn't compared, `losses` does
+    """
+
+    data: bytes
+    same: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserView:
     """What a browser gets for a URL. `allowed_origin` is the origin that CORS lets read it, or "*"."""
@@ -111,10 +125,10 @@ class Store(Protocol):
         None: it is there, with that content. InputChanged: it is, with another one.
         """
 
-    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
-        """The first 256 bytes of each object without Content-Encoding, or all of them; many at once.
+    def starts(self, inputs: Sequence[tuple[str, str]]) -> Sequence[Start | None]:
+        """How the object of each uri and `content_hash` begins; many at once.
 
-        None: they can't be told. What became of an object that is gone or denied, `losses` says.
+        None: that can't be told. What became of an object that is gone or denied, `losses` says.
         """
 
     def delete(self, uri: str) -> None:

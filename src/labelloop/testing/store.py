@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from labelloop.core.content_encoding import decoded
 from labelloop.core.image_kind import START_BYTES
 from labelloop.errors import ArgumentError, InputChanged, InputGone, StoreDenied
-from labelloop.ports.store import BrowserView, StoredObject
+from labelloop.ports.store import BrowserView, Start, StoredObject
 
 LONGEST_LIFE = timedelta(days=7)
 
@@ -232,14 +232,14 @@ class MemoryStore:
         """Of each uri and `content_hash`, what became of the object; None: it is as it was."""
         return [self._loss(uri, content_hash) for uri, content_hash in inputs]
 
-    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
-        """The first bytes of each object; None: it is gone, or can't be decoded."""
-        return [self._start(uri) for uri in uris]
+    def starts(self, inputs: Sequence[tuple[str, str]]) -> Sequence[Start | None]:
+        """How each object begins; None: it is gone, or can't be decoded."""
+        return [self._start(uri) for uri, _ in inputs]
 
-    def _start(self, uri: str) -> bytes | None:
+    def _start(self, uri: str) -> Start | None:
         held = self.objects_by_uri.get(uri)
         body = None if held is None else decoded(held.body, held.content_encoding)
-        return None if body is None else body[:START_BYTES]
+        return None if body is None else Start(body[:START_BYTES], same=False)
 
     def _loss(self, uri: str, content_hash: str) -> InputGone | None:
         self.before("losses", uri)

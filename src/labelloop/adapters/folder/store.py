@@ -29,7 +29,7 @@ from labelloop.adapters.folder.sidecars import MetadataLines, Unreadable, read_b
 from labelloop.adapters.http.browser_view import view
 from labelloop.core.image_kind import MEDIA_TYPES, START_BYTES, kind_of
 from labelloop.errors import InputChanged, InputGone, InputTooLarge, StoreDenied, StoreUnavailable
-from labelloop.ports.store import BrowserView, StoredObject
+from labelloop.ports.store import BrowserView, Start, StoredObject
 
 PAGE = 1_000
 WORKERS = 8
@@ -146,15 +146,15 @@ class FolderStore:
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="folder-looking") as pool:
             return list(pool.map(self._loss, inputs))
 
-    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
-        """The first bytes of each file; None: it can't be opened."""
+    def starts(self, inputs: Sequence[tuple[str, str]]) -> Sequence[Start | None]:
+        """How each file begins; None: it can't be opened."""
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="folder-looking") as pool:
-            return list(pool.map(self._start, uris))
+            return list(pool.map(self._start, (uri for uri, _ in inputs)))
 
-    def _start(self, uri: str) -> bytes | None:
+    def _start(self, uri: str) -> Start | None:
         try:
             with open_inside(str(self._path(uri)), self._places) as file:
-                return file.read(START_BYTES)
+                return Start(file.read(START_BYTES), same=False)
         except (OSError, OutsideFolder, StoreDenied):
             return None
 

@@ -22,7 +22,7 @@ from labelloop.adapters.s3.client import client_of, link_life, session_of
 from labelloop.adapters.s3.curl import headers_of
 from labelloop.adapters.s3.errors import Request, concerns_one, translated
 from labelloop.adapters.s3.links import LinkSigner, place_of
-from labelloop.adapters.s3.parallel_requests import FEW, ParallelRequests
+from labelloop.adapters.s3.parallel_requests import FEW, Answer, ParallelRequests
 from labelloop.adapters.s3.retries import Retries
 from labelloop.core.content_encoding import decoded, decoded_start, lasting_encoding
 from labelloop.core.image_kind import START_BYTES
@@ -36,7 +36,7 @@ from labelloop.errors import (
     StoreError,
     StoreUnavailable,
 )
-from labelloop.ports.store import BrowserView, StoredObject
+from labelloop.ports.store import BrowserView, Start, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
@@ -342,16 +342,17 @@ class S3Store:
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-looking") as pool:
             return list(pool.map(loss, inputs))
 
-    def starts(self, uris: Sequence[str]) -> Sequence[bytes | None]:
-        """The first bytes of each object; None: of another bucket, or no plain answer came."""
-        keys = {
-            key: uri for uri in uris for bucket, key in [split_uri(uri)] if bucket == self._bucket
-        }
-        found: dict[str, bytes | None] = {}
-        for answer in self._parallel.starts(keys, START_BYTES):
-            encoding = headers_of(answer.head).get("content-encoding", "")
-            found[keys[answer.key]] = decoded_start(answer.body[:START_BYTES], encoding)
-        return [found.get(uri) for uri in uris]
+    def starts(self, inputs: Sequence[tuple[str, str]]) -> Sequence[Start | None]:
+        """How each object begins; None: of another bucket, of another content, or no plain answer came."""
+        places = [split_uri(uri) for uri, _ in inputs]
+        own = dict.fromkeys(key for bucket, key in places if bucket == self._bucket)
+        answers = {answer.key: answer for answer in self._parallel.starts(own, START_BYTES)}
+        return [
+            _start(answers[key], content_hash)
+            if bucket == self._bucket and key in answers
+            else None
+            for (bucket, key), (_, content_hash) in zip(places, inputs, strict=True)
+        ]
 
     def delete(self, uri: str) -> None:
         """Delete the object at `uri`; one that is not there is fine.
@@ -557,6 +558,15 @@ def _hidden_prefix(hidden_uri: str | None, bucket: str) -> str | None:
 def _is_etag(content_hash: str | None) -> bool:
     """Whether a hash is a listing's; others come from tables, and are no business of S3."""
     return ETAG.fullmatch(content_hash or "") is not None
+
+
+def _start(answer: Answer, content_hash: str) -> Start | None:
+    said = headers_of(answer.head)
+    etag = etag_of(said.get("etag", ""))
+    data = decoded_start(answer.body[:START_BYTES], said.get("content-encoding", ""))
+    if data is None or _is_other(etag, content_hash):
+        return None
+    return Start(data, same=bool(etag))
 
 
 def _is_other(etag: str, content_hash: str | None) -> bool:

@@ -14,7 +14,7 @@ from labelloop.errors import InputGone, InputTooLarge
 from labelloop.ledger import tasks
 from labelloop.ledger.tasks import SendableTask
 from labelloop.ports.annotator import InputKind, TaskData
-from labelloop.ports.store import Store
+from labelloop.ports.store import Start, Store
 from labelloop.steps.send.context import SendContext
 from labelloop.steps.send.texts import Texts, Unshowable, lost
 
@@ -126,11 +126,11 @@ class Inputs:
             batch = [replace(each, content_hash="") for each in batch]
         if self._texts is not None:
             return self._texts.of(batch)
-        starts = self._store.starts([each.task.uri for each in batch])
+        starts = self._starts(batch)
         odd = {
-            each.task.task_key: Unshowable(f"the input is no image: {what}")
-            for each, start in zip(batch, starts, strict=True)
-            if start is not None and (what := no_image(start))
+            key: Unshowable(f"the input is no image: {what}")
+            for key, start in starts.items()
+            if (what := no_image(start.data))
         }
         batch = [each for each in batch if each.task.task_key not in odd]
         if self._shows_copies(queue):
@@ -138,10 +138,30 @@ class Inputs:
         elif self._store.inline:
             found = _many(self._embed, batch)
         else:
-            losses = self._store.losses([(each.task.uri, each.content_hash) for each in batch])
-            found = [LINKED if loss is None else lost(loss) for loss in losses]
+            found = self._linked(batch, starts)
         shown = {each.task.task_key: result for each, result in zip(batch, found, strict=True)}
         return {**odd, **shown}
+
+    def _starts(self, batch: Sequence[SendableTask]) -> dict[str, Start]:
+        """How the inputs begin, by task key, of those of which that can be told."""
+        found = self._store.starts([(each.task.uri, each.content_hash) for each in batch])
+        both = zip(batch, found, strict=True)
+        return {each.task.task_key: start for each, start in both if start is not None}
+
+    def _linked(
+        self, batch: Sequence[SendableTask], starts: Mapping[str, Start]
+    ) -> list[InputResult]:
+        """That inputs are there as they were predicted, or lost; asked of those alone that didn't say."""
+
+        def says(each: SendableTask) -> bool:
+            start = starts.get(each.task.task_key)
+            return start is not None and start.same
+
+        silent = [each for each in batch if not says(each)]
+        losses = self._store.losses([(each.task.uri, each.content_hash) for each in silent])
+        why = {each.task.task_key: loss for each, loss in zip(silent, losses, strict=True)}
+        of_batch = (why.get(each.task.task_key) for each in batch)
+        return [LINKED if loss is None else lost(loss) for loss in of_batch]
 
     def note(
         self, batch: Sequence[SendableTask], results: Mapping[str, InputResult]
