@@ -24,7 +24,7 @@ RUNS, N, BUDGET = 24, 120, 40
 COPIED, GONE, SKIPPED = 0.15, 0.05, 0.1
 OTHER = {"cat": "dog", "dog": "cat"}
 PEOPLE = ["ana", "ben", "cem"]
-WRONG = 0.05
+WRONG = 0.1
 """In what share of their answers people err, where second looks are there to find it."""
 TURNS = 4
 """First answer, second look, settling or recapture, and one in which nothing may happen."""
