@@ -23,7 +23,6 @@ from labelloop.statistics import (
     compare,
     days_to_show,
     latest_drop,
-    level_spent,
     pooled,
     sudden_drop,
     wilson,
@@ -156,7 +155,6 @@ def test_counts_and_arrays_give_the_same_frame() -> None:
         (lambda: RiskModel.fit([1.1], [True], [0.5]), "confidence"),
         (lambda: RiskModel.fit([0.9], [True, False], [0.5]), "different length"),
         (lambda: RiskModel.fit([0.9], [True], [0.0]), "inclusion"),
-        (lambda: level_spent(0.05, 0), "look = 0"),
         (
             lambda: days_to_show(0.0, accuracy=0.9, labels_a_week=1, n_weeks=1),
             "fall = 0.0",

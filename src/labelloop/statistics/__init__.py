@@ -11,7 +11,6 @@ from labelloop.statistics.drop import (
     Window,
     days_to_show,
     latest_drop,
-    level_spent,
     sudden_drop,
 )
 from labelloop.statistics.frame import BlindRound, Frame
@@ -44,7 +43,6 @@ __all__ = [
     "compare",
     "days_to_show",
     "latest_drop",
-    "level_spent",
     "missed",
     "pooled",
     "sudden_drop",

@@ -16,27 +16,6 @@ from labelloop.statistics.frame import BlindRound
 from labelloop.statistics.greg import Cells, Labelled, exact_bounds, share_by_fewer
 
 
-def level_spent(alpha: float, look: int) -> float:
-    """The part of `alpha` that the look-th look may spend, counted from 1: they sum to alpha for
-    ever.
-
-    6 alpha / (pi^2 look^2). Use it wherever labels come in and a decision that can't be undone is
-    tried again.
-
-    Raises:
-        ArgumentError: alpha outside (0, 1), or look below 1.
-
-    >>> round(sum(level_spent(0.05, j) for j in range(1, 100_000)), 4)
-    0.05
-    """
-    if not 0 < alpha < 1 or look < 1:
-        raise ArgumentError(
-            f"alpha = {alpha}, look = {look}: expected a number in (0, 1) and a count from 1",
-            remedy="use 0.05 and 1 for the first look",
-        )
-    return 6 * alpha / (math.pi**2 * look**2)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
     """The result of one test.
