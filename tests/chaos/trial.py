@@ -23,6 +23,7 @@ from labelloop.demo.servers import LabelStudio, SeaweedFS
 from labelloop.loop import open_loop
 from tests.chaos.points import Points
 from tests.contract.test_annotator import RealPeople
+from tests.preloaded import preload
 
 N_FIRST, N_SECOND = 18, 8
 WEEK = timedelta(days=8)
@@ -145,7 +146,7 @@ class Course:
         import boto3
         from botocore.config import Config
 
-        _preload()
+        preload()
         self.home = home
         people = RealPeople(label_studio)
         self._tokens = [label_studio.legacy_token, *map(people._token, ("ana", "ben", "cem"))]
@@ -160,7 +161,7 @@ class Course:
         self._api = httpx.Client(
             base_url=label_studio.url,
             headers={"Authorization": f"Token {label_studio.legacy_token}"},
-            timeout=60,
+            timeout=120,
             trust_env=False,
         )
         self._settings = {
@@ -329,30 +330,6 @@ class Course:
                 self._s3.delete_object(Bucket=bucket, Key=found["Key"])
             self._s3.delete_bucket(Bucket=bucket)
         shutil.rmtree(folder)
-
-
-def _preload() -> None:
-    """Import what every child needs, once: they are forked from here."""
-    from importlib import import_module
-
-    for name in (
-        "alembic.command",
-        "duckdb",
-        "labelloop.adapters.iceberg.log",
-        "labelloop.adapters.label_studio.annotator",
-        "labelloop.adapters.s3.store",
-        "labelloop.ledger.migrations",
-        "labelloop.steps.build.build",
-        "labelloop.steps.collect.collect",
-        "labelloop.steps.index.bucket",
-        "labelloop.steps.measure",
-        "labelloop.steps.select.select",
-        "labelloop.steps.send.send",
-        "pyiceberg.catalog.sql",
-        "pyiceberg.io.pyarrow",
-        "scipy.special",
-    ):
-        import_module(name)
 
 
 def _query(folder: Path, statement: str) -> tuple[tuple[object, ...], ...]:

@@ -1,7 +1,4 @@
-"""The command line, run in forks of a process that has imported the foreign libraries already.
-
-Importing them takes most of a short command's time; labelloop's own modules are imported afresh.
-"""
+"""The command line, run in forks of a process that has imported most of it already."""
 
 import json
 import os
@@ -12,28 +9,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
-from importlib import import_module
 from pathlib import Path
 
-FOREIGN = (
-    "alembic.command",
-    "boto3.session",
-    "botocore.auth",
-    "duckdb",
-    "httpx",
-    "jinja2",
-    "pyarrow.dataset",
-    "pyarrow.parquet",
-    "pycurl",
-    "pydantic",
-    "pyiceberg.catalog.sql",
-    "pyiceberg.io.pyarrow",
-    "scipy.special",
-    "sqlalchemy.dialects.sqlite",
-    "sqlglot",
-    "tenacity",
-    "tomlkit",
-)
+from tests.preloaded import preload
 
 
 class Commands:
@@ -55,13 +33,21 @@ class Commands:
         )
 
     def run(
-        self, args: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: int
+        self,
+        args: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout_s: int,
+        interrupt_after_s: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """`labelloop ARGS`; what takes too long is ended by an alarm."""
+        """`labelloop ARGS`; what takes too long is ended by an alarm. `interrupt_after_s`: by Ctrl-C."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with tempfile.TemporaryDirectory() as folder:
-            asked = Asked(["labelloop", *args], str(cwd), dict(env), timeout_s, folder)
+            asked = Asked(
+                ["labelloop", *args], str(cwd), dict(env), timeout_s, folder, interrupt_after_s
+            )
             self._process.stdin.write(json.dumps(astuple(asked)) + "\n")
             self._process.stdin.flush()
             code = int(self._process.stdout.readline())
@@ -78,13 +64,14 @@ SAID = ("stdout", "stderr")
 
 @dataclass(frozen=True)
 class Asked:
-    """A command: its words, where it runs, how long it may, and the folder for what it says."""
+    """A command: its words, where it runs, how long it may, the folder for what it says, and Ctrl-C."""
 
     argv: list[str]
     cwd: str
     env: dict[str, str]
     timeout_s: int
     folder: str
+    interrupt_after_s: float | None
 
     def become(self) -> None:
         """Turn this process into the command's."""
@@ -97,20 +84,38 @@ class Asked:
         time.tzset()
         sys.argv = self.argv
         signal.alarm(self.timeout_s)
+        # a shell's background jobs ignore it, and so would this
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt(self, pid: int) -> int | None:
+        """Let a process of its own press Ctrl-C in that one, once it is time."""
+        if self.interrupt_after_s is None:
+            return None
+        finger = os.fork()
+        if finger == 0:
+            time.sleep(self.interrupt_after_s)
+            os.kill(pid, signal.SIGINT)
+            os._exit(0)
+        return finger
 
 
 def serve() -> None:
     """Fork for each command that standard input asks for, and print its exit code."""
-    for name in FOREIGN:
-        import_module(name)
+    preload()
     for line in sys.stdin:
+        asked = Asked(*json.loads(line))
         child = os.fork()
         if child == 0:
-            Asked(*json.loads(line)).become()
+            asked.become()
             from labelloop.cli import main
 
             main()
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        finger = asked.interrupt(child)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if finger is not None:
+            os.kill(finger, signal.SIGKILL)
+            os.waitpid(finger, 0)
+        sys.stdout.write(f"{code}\n")
         sys.stdout.flush()
 
 

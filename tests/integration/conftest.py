@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import uuid
@@ -130,22 +129,10 @@ class Project:
 
     def interrupt(self, *args: str, after_s: float) -> int:
         """Start a command, press Ctrl-C after a while, and return its exit code."""
-        process = subprocess.Popen(
-            self.command(*args),
-            cwd=self.folder,
-            env={**os.environ, **self.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # a shell's background jobs ignore it, and so would this
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        try:
-            process.communicate(timeout=after_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=120)
-        return process.returncode
+        env = {**os.environ, **self.environment}
+        return self.commands.run(
+            args, cwd=self.folder, env=env, timeout_s=240, interrupt_after_s=after_s
+        ).returncode
 
 
 class People:
@@ -155,9 +142,19 @@ class People:
         self.api = httpx.Client(
             base_url=server.url,
             headers={"Authorization": f"Token {server.legacy_token}"},
-            timeout=60,
+            timeout=120,
             trust_env=False,
         )
+        self._links = httpx.Client(timeout=120, trust_env=False)
+
+    def close(self) -> None:
+        """Close their connections."""
+        self.api.close()
+        self._links.close()
+
+    def sees(self, task: dict[str, Any]) -> httpx.Response:
+        """What a browser gets by the link of a task's image."""
+        return self._links.get(task["data"]["image"]).raise_for_status()
 
     def projects(self, name: str) -> dict[str, dict[str, Any]]:
         """The projects of a labelloop project by queue; a queue that drew nothing has none."""
@@ -202,7 +199,7 @@ def people(label_studio: LabelStudio) -> Iterator[People]:
     """Annotators at the session's Label Studio."""
     crowd = People(label_studio)
     yield crowd
-    crowd.api.close()
+    crowd.close()
 
 
 @pytest.fixture(scope="session")

@@ -249,7 +249,7 @@ def test_a_lost_ledger_is_no_fresh_start(project: Project) -> None:
 def test_ctrl_c_at_any_moment_loses_and_repeats_nothing(project: Project, people: People) -> None:
     project.write(plain_classes, timeout="3 seconds")
     fill(project, 60)
-    codes = [project.interrupt("run", after_s=0.7 + 0.45 * i) for i in range(8)]
+    codes = [project.interrupt("run", after_s=0.1 + 0.3 * i) for i in range(8)]
     assert 130 in codes
     done = project.run("run")
     assert done.returncode == 0, done.stdout + done.stderr

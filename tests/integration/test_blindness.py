@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import httpx
-
 from tests.integration.conftest import People, Project
 from tests.integration.test_loop import fill, plain_classes
 
@@ -33,7 +31,7 @@ def test_a_blind_task_holds_nothing_of_the_prediction(
         assert not task["meta"]
         assert not task["predictions"]
         detail = people.api.get(f"/api/tasks/{task['id']}/").text
-        image = httpx.get(task["data"]["image"], trust_env=False).raise_for_status()
+        image = people.sees(task)
         assert image.headers["content-type"] == "image/png"
         assert held(detail) == held(str(image.headers)) == held(str(image.url)) == []
 

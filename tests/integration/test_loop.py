@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow.parquet as pq
 
 from tests.integration.conftest import CLASSES, People, Project
@@ -55,8 +54,7 @@ def answer_all(project: Project, people: People) -> dict[str, str]:
         for task in people.tasks(found["id"]):
             if task["annotations"]:
                 continue
-            image = httpx.get(task["data"]["image"], trust_env=False).raise_for_status()
-            number = int(image.content.removeprefix(b"image "))
+            number = int(people.sees(task).content.removeprefix(b"image "))
             key = next(k for k in by_body.values() if f"/{number:04d} " in k)
             said = f"c{CLASSES.index(project.truth[key])}"
             people.answer(task["id"], said)
