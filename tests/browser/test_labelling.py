@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Response,
+    expect,
+    sync_playwright,
+)
 from tests.odd_keys import ODD_KEYS
 
 from labelloop.adapters.folder.store import FolderStore
@@ -34,6 +41,8 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE_MS = 120_000
+"""How long a page may take: the machine may have more to do."""
 CLASSES = ("aubergine", "fig & date", "$predicted_class", 'x/y "quoted" <b>')
 PREDICTED = "aubergine"
 CONFIDENCE = 0.617
@@ -53,10 +62,10 @@ class Visit:
 
     def open_task(self, server: LabelStudio, project: Project, remote_id: str) -> None:
         self.page.goto(f"{server.url}/projects/{project.project_ref}/data?task={remote_id}")
-        expect(self.page.locator(".lsf-choices")).to_be_visible(timeout=60_000)
+        expect(self.page.locator(".lsf-choices")).to_be_visible()
 
     def sees_the_image(self) -> None:
-        shown = self.page.wait_for_function(f"() => ({LOADED})() > 200", timeout=30_000)
+        shown = self.page.wait_for_function(f"() => ({LOADED})() > 200")
         shown.dispose()
         assert self.page.evaluate(LOADED) <= 500
         expect(self.page.locator(".lsf-choices label").last).to_be_in_viewport()
@@ -76,29 +85,40 @@ class Visit:
         self.page.screenshot(path=self.screenshots / f"{name}.png")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
         pytest.fail("Chromium is missing: install Debian's package chromium")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(QUIET))
         yield browser
         browser.close()
 
 
-@pytest.fixture
-def visit(label_studio: LabelStudio, browser: Browser, tmp_path: Path) -> Visit:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    responses: list[Response] = []
+@pytest.fixture(scope="module")
+def person(label_studio: LabelStudio, browser: Browser) -> BrowserContext:
+    """Somebody who is logged in, and whose browser keeps what it has loaded."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
     page.goto(f"{label_studio.url}/user/login")
     page.fill("#email", label_studio.username)
     page.fill("#password", label_studio.password)
     page.click("button[type=submit]")
     page.wait_for_url(lambda url: "login" not in url)
-    page.wait_for_load_state("networkidle")
+    page.close()
+    return context
+
+
+@pytest.fixture
+def visit(person: BrowserContext, tmp_path: Path) -> Iterator[Visit]:
+    page = person.new_page()
+    responses: list[Response] = []
     page.on("response", lambda response: responses.append(response))
-    return Visit(page, responses, tmp_path)
+    yield Visit(page, responses, tmp_path)
+    page.close()
 
 
 @pytest.fixture
@@ -230,7 +250,7 @@ def test_a_text_is_shown_as_it_is(
     ).first
     for remote_id, text in zip(ids, TEXTS, strict=True):
         visit.open_task(label_studio, project, remote_id)
-        expect(shown).to_be_visible(timeout=30_000)
+        expect(shown).to_be_visible()
         visit.screenshot(f"text-{remote_id}")
         assert shown.inner_text().split() == text.split()
         assert shown.locator("script, img, b").count() == 0
@@ -281,7 +301,8 @@ def test_a_browser_opens_the_link_of_any_key(
     store = S3Store(f"s3://{bucket}", access)
     urls = [store.presign(f"s3://{bucket}/{key}", timedelta(hours=1)) for key in ODD_KEYS]
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.set_content("".join(f'<img crossorigin src="{escape(url)}">' for url in urls))
-    page.wait_for_function("() => [...document.images].every(i => i.complete)", timeout=30_000)
+    page.wait_for_function("() => [...document.images].every(i => i.complete)")
     widths = page.evaluate("() => [...document.images].map(i => i.naturalWidth)")
     assert dict(zip(ODD_KEYS, widths, strict=True)) == dict.fromkeys(ODD_KEYS, 640)
