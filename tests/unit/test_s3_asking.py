@@ -86,7 +86,9 @@ def test_a_passing_failure_is_tried_again(opens: Opens, stub: Stub, fault: Reply
 
 def test_a_failure_that_lasts_is_told(opens: Opens, stub: Stub, pauses: list[float]) -> None:
     answers(stub, Reply(502, b"<html>Bad gateway</html>", "text/html"))
-    with pytest.raises(StoreUnavailable, match=r"failed \(502\)"):
+    with pytest.raises(
+        StoreUnavailable, match=r"in front of the server answered with an error \(502\)"
+    ):
         list(opens(stub.url).tags([FOUND]))
     assert len(stub.asked) == 4
     assert len(pauses) == 3
