@@ -80,10 +80,12 @@ class Heard:
                 self.rights.add((said["Bucket"], RIGHTS[operation]))
             return called(client, operation, said)
 
-        def get(gets: ParallelRequests, keys: Any, query: str, *, head: bool = False) -> Any:
+        def get(
+            gets: ParallelRequests, keys: Any, query: str, *, head: bool = False, first: int = 0
+        ) -> Any:
             asked = {"": "s3:GetObject", "tagging": "s3:GetObjectTagging"}
             self.rights.add((gets._bucket, asked.get(query, "s3:ListBucket")))
-            return got(gets, keys, query, head=head)
+            return got(gets, keys, query, head=head, first=first)
 
         def link(store: S3Store, uri: str, life: Any) -> str:
             self.rights.add((uri.split("/")[2], "s3:GetObject"))  # used by who opens it
