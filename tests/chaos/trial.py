@@ -1,7 +1,8 @@
 """One trial: a whole course of the loop on real servers, killed once and run again.
 
-The course: traffic, `run`, people answer, more traffic and complaints, `run --now`, people answer, `run`,
-and a week later `run` again, which removes the blind copies. Each run is a process of its own.
+The course: traffic, `run`, more traffic and complaints, `run --now`, `run`, and a week later `run` again,
+which removes blind copies. People answer before each run but the first: the last one collects all that
+they said. Each run is a process of its own.
 """
 
 import hashlib
@@ -220,8 +221,9 @@ class Course:
                 elif i == 1:
                     self._traffic(bucket, range(N_FIRST, N_FIRST + N_SECOND))
                     self._flag(bucket, (2, 5, 7))
+                if i > 0:
+                    self._answer(folder)
                 run(i, stage, folder)
-                self._answer(folder)
             return self._end(folder, blind)
         finally:
             self._clear(folder, (bucket, blind))
