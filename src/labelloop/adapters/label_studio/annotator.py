@@ -271,9 +271,9 @@ class LabelStudioAnnotator:
             raise AnnotatorError(exc.args[0], remedy=mended) from exc
         if len(imported.task_ids) != len(tasks):
             raise AnnotatorUnavailable(
-                f"Label Studio created only {len(imported.task_ids)} of {len(tasks)} tasks in "
-                f"project {project_ref}",
-                remedy="run again: labelloop finds the missing tasks and sends them",
+                f"Label Studio created {len(imported.task_ids)} tasks in project {project_ref}, and "
+                f"{len(tasks)} were sent",
+                remedy="run again: labelloop looks which tasks arrived, and sends the missing ones",
             )
         return [str(number) for number in imported.task_ids]
 
