@@ -151,6 +151,7 @@ class Course:
         self.home = home
         people = RealPeople(label_studio)
         self._tokens = [label_studio.legacy_token, *map(people._token, ("ana", "ben", "cem"))]
+        people.client.close()
         self._s3 = boto3.client(
             "s3",
             endpoint_url=seaweedfs.endpoint_url,

@@ -148,3 +148,4 @@ def test_five_people_through_the_whole_protocol(
         "ref@labelloop.example",
         "rob@labelloop.example",
     }
+    people.client.close()
