@@ -167,8 +167,8 @@ def _label_studio(asker: Asker, given: str | None) -> tuple[SettingValue, Settin
     try:
         with draft.label_studio({"url": url.value, "api_key": token.value}) as annotator:
             facts = annotator.facts()
+            say(f"Label Studio {facts.version}, as {facts.user}")
             n_people = len(annotator.accounts())
-        say(f"Label Studio {facts.version}, as {facts.user}")
     except LabelloopError as exc:
         say(f"{exc.args[0]}; the file is written all the same")
     return url, token, n_people
