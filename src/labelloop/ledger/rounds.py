@@ -1,7 +1,7 @@
 """Rounds, their cells and their draws: written in one transaction, never changed."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from labelloop.core.task import TaskState
 from labelloop.ledger import classes, cursors, looks, task_counts
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
+from labelloop.ledger.queries import per_statement
 
 _CHUNK = 500
 _RELEASED = "rounds released before"
@@ -353,21 +354,25 @@ class Whereabouts:
 def whereabouts(tx: Transaction, round_number: int) -> list[Whereabouts]:
     """What became of the draws of a round, by queue."""
     d, task = t.draws.c, t.tasks.c
-    earlier = t.draws.alias()
-    of_copy = task.sample_id != d.sample_id
-    before = sa.exists().where(
-        earlier.c.task_key == d.task_key,
-        sa.or_(
-            earlier.c.round < d.round,
-            sa.and_(earlier.c.round == d.round, earlier.c.queue != d.queue),
-        ),
-    )
-    rows = tx.execute(
-        sa.select(d.queue, task.state, of_copy.label("of_copy"), before.label("before"))
-        .join(t.tasks, task.task_key == d.task_key)
-        .where(d.round == round_number)
-    )
-    counts = Counter((r.queue, r.state, bool(r.of_copy), bool(r.before)) for r in rows)
+    drawn = tx.execute(
+        sa.select(d.task_key, d.queue, d.sample_id).where(d.round == round_number)
+    ).all()
+    states: dict[str, tuple[str, str]] = {}
+    places: defaultdict[str, set[tuple[int, str]]] = defaultdict(set)
+    for keys in per_statement(sorted({one.task_key for one in drawn})):
+        asked = sa.select(task.task_key, task.sample_id, task.state)
+        for r in tx.execute(asked.where(task.task_key.in_(keys))):
+            states[r.task_key] = (r.sample_id, r.state)
+        for r in tx.execute(sa.select(d.task_key, d.round, d.queue).where(d.task_key.in_(keys))):
+            places[r.task_key].add((r.round, r.queue))
+    counts: Counter[tuple[str, str, bool, bool]] = Counter()
+    for one in drawn:
+        sample_id, state = states[one.task_key]
+        before = any(
+            number < round_number or (number == round_number and queue != one.queue)
+            for number, queue in places[one.task_key]
+        )
+        counts[one.queue, state, sample_id != one.sample_id, before] += 1
     return [
         Whereabouts(queue, TaskState(state), of_copy, asked_before, n)
         for (queue, state, of_copy, asked_before), n in sorted(counts.items())
