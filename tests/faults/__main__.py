@@ -15,7 +15,7 @@ from pathlib import Path
 
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
 from tests.chaos.__main__ import USER, difference, summary
-from tests.chaos.trial import Course
+from tests.chaos.trial import STAGES, Course
 from tests.faults.course import LABEL_STUDIO, S3, Passed, Proxies, outcome, play
 from tests.faults.proxy import KINDS, ONLY, Fault, Seen
 
@@ -61,7 +61,7 @@ def main() -> int:
 def report(course: Course, proxies: Proxies, asked: argparse.Namespace) -> int:
     """Play the courses and print the table; 1 where an end differs, or a run ended unexplained."""
     began = time.monotonic()
-    calm = play(course, proxies, [[], [], [], []])
+    calm = play(course, proxies, [[]] * len(STAGES))
     n_requests = sum(map(len, calm.seen))
     print(f"{n_requests} requests in {len(calm.seen)} runs; undisturbed: {summary(calm.end)}")
     rng = random.Random(asked.seed)
