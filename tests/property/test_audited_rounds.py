@@ -120,7 +120,8 @@ def test_a_model_like_those_on_cifar_keeps_much_within_days() -> None:
 
 def test_a_prefix_covers_the_rounds_that_were_audited_in_it() -> None:
     short = AuditedRound(1, 100, 0.2, [0.2] * 100, [False] * 100)
-    whole = AuditedRound(2, 100, 1.0, [0.2] * 40 + [1.0] * 160, [False] * 200)
+    spread = [float(GRID[np.searchsorted(GRID, i / 500 - 1e-12)]) for i in range(1, 501)]
+    whole = AuditedRound(2, 100, 1.0, spread, [False] * 500)
     found = proven_part([short, whole], max_error=0.05, failure_probability=0.05)
     assert (found.kept, found.rounds) == (1.0, (2,))
 
