@@ -22,6 +22,15 @@ def rests_on(m: "Measured") -> str:
     return " ".join(_looked_again(m, m.rests_on) if m.rests_on.second_looks else _single(m))
 
 
+def in_short(m: "Measured") -> str:
+    """The same where there is little room: of single answers the band alone."""
+    if m.rests_on is None or m.rests_on.second_looks or not m.if_wrong:
+        return rests_on(m)
+    errors = _either([f"{w.error:.0%}" for w in m.if_wrong])
+    intervals = _either([span(w.low, w.high) for w in m.if_wrong])
+    return f"If the labels are right; if people err independently in {errors}: {intervals}"
+
+
 def judged_by(r: "RestsOn") -> str:
     """What the labels are that judge a candidate, in a line."""
     if not r.n_confirmed + r.n_refuted:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from labelloop.core.estimate import Estimate
 from labelloop.views.headline import headline
-from labelloop.views.people import rests_on
+from labelloop.views.people import in_short
 from labelloop.views.sentences import fallen, newest_extra
 from labelloop.views.wording import counted, moment, row_count
 
@@ -156,7 +156,7 @@ def measure_line(r: "Measured") -> str:
             text += f", {recent.n_waiting:,} more waiting"
     elif (extra := newest_extra(r)) is not None:
         return f"{extra}; the last 7 days: {recent.estimate.reason}{fall}"
-    rests = rests_on(r)
+    rests = in_short(r)
     return text + fall + (f"\n{rests}" if rests else "")
 
 
