@@ -426,7 +426,7 @@ def test_what_a_format_cannot_hold_is_refused(built: Released, tmp_path: Path) -
     both = [built.version, built.version]
     with pytest.raises(DatasetError, match="no format 'xlsx'"):
         built.export("xlsx", tmp_path / "out")
-    with pytest.raises(DatasetError, match="webdataset holds one version"):
+    with pytest.raises(DatasetError, match="webdataset holds only one version"):
         built.export("webdataset", tmp_path / "out", *both)
     with pytest.raises(DatasetError, match="training is named twice"):
         built.export("huggingface", tmp_path / "out", *both)

@@ -237,7 +237,9 @@ def test_rows_that_nobody_can_count_leave_the_worst_case_open(
         world.store.put(name, name.encode())
     world.loop.run(now=True)
     world.answer_all("cat")
-    recent = world.loop.run().measured.last_seven_days  # type: ignore[union-attr]
+    measured = world.loop.run().measured
+    assert measured is not None
+    recent = measured.last_seven_days
     estimate = recent.estimate
     assert not isinstance(estimate, Undefined)
     if readable:
@@ -248,7 +250,10 @@ def test_rows_that_nobody_can_count_leave_the_worst_case_open(
         return
     assert (recent.n_set_aside, recent.n_set_aside_most) == (1, None)
     assert (estimate.worst_low, estimate.worst_high) == (0.0, 1.0)
-    assert headline(recent).warning == "nobody can tell how many rows were rejected (1 or more)"
+    assert (
+        headline(recent, measured.missing).warning
+        == "nobody can tell how many rows were rejected (1 or more)"
+    )
     assert world.loop.status().n_rejected_most == {"file can't be read": None}
 
 

@@ -199,7 +199,13 @@ def test_it_says_the_same_numbers(world: World) -> None:
     told = said()
     measured = world.loop.measure()
     found = [measured.last_seven_days, *measured.rounds, *measured.by_class]
-    assert [accuracy_as_said(a) for a in found] == told["accuracies"]
+    for a, before in zip(found, told["accuracies"], strict=True):
+        now = accuracy_as_said(a)
+        assert (now["name"], now["counts"]) == (before["name"], before["counts"])
+        if a.n_skipped == a.n_waiting == 0:
+            assert now == before
+        else:  # answers that are missing count by the response rate of their risk since then
+            assert now["estimate"][0] == pytest.approx(before["estimate"][0], abs=0.05)
     agreement = [
         [a.queue, numbers_of(a.estimate), a.n_samples, a.n_tied] for a in measured.agreement
     ]

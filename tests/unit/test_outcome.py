@@ -26,7 +26,13 @@ OTHER_COMPARISONS = {
     # an annotation with the one that the ledger has, and with what most people said
     ("steps", "known.answer != present"),
     ("core", "a.answer == winner"),
+    ("measuring", "mine.answer == other.answer"),
+    ("measuring", "d.label != d.replies[Look.FIRST].answer"),
+    ("ledger", "each.answer == label"),
+    # a label with a class of the project
+    ("ledger", "c.name == t.labels.c.label"),
     # a prediction with a prediction: of the same sample, or of the same class
+    ("measuring", "c.predicted_class == name"),
     ("steps", "prediction.predicted_class != before.predicted_class"),
     ("steps", "held != s.predicted_class"),
     # an answer with the truth that the demonstration knows

@@ -326,7 +326,7 @@ def _all(world: World) -> list[str]:
 
 
 def test_a_second_annotator_comes_with_the_rule(shared: World) -> None:
-    assert shared.loop.project.queues[0].rule == "uniform 40 of all traffic, two people for 25%"
+    assert shared.loop.project.queues[0].rule == "auto 40 of all traffic, two people for 25%"
 
 
 def test_the_number_of_annotators_may_change_between_rounds(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def decoded_start(start: bytes, encoding: str) -> bytes | None:
     >>> import gzip
     >>> start = gzip.compress(bytes(range(256)) * 9)[:100]
     >>> decoded_start(start, "gzip")[:3], decoded_start(b"image", "br")
-    (b'\\x00\\x01\\x02', None)
+    (b'\x00\x01\x02', None)
     """
     for coding in reversed(_codings(encoding)):
         if coding not in _WINDOWS:

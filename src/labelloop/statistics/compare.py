@@ -7,7 +7,6 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from labelloop.core.arrays import Floats, check_level, same_length, scores, truths
 from labelloop.core.estimate import Undefined
@@ -173,6 +172,8 @@ def where_they_differ(found: Difference, *, n_differ: int, n_both: int) -> Diffe
             "sample that both answered",
             remedy="count the samples of one period",
         )
+    from scipy.special import ndtri
+
     share_differing = n_differ / n_both
     z = float(ndtri(0.5 + found.level / 2))
     doubt = z * abs(found.value) * math.sqrt(share_differing * (1 - share_differing) / n_both)
