@@ -37,10 +37,13 @@ def settings(text: str) -> str:
 
 
 def fill(project: Project) -> dict[str, str]:
-    """Traffic whose every third prediction is wrong; returns what each picture shows, by its bytes."""
+    """Traffic whose every third prediction is wrong, all of it drawn; returns what each picture shows.
+
+    By the picture's bytes.
+    """
     truth: dict[str, str] = {}
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for i in range(48):
+    for i in range(N_DRAWN):
         shows = i % 4
         predicted = (shows + 1) % 4 if i % 3 == 0 else shows
         body = f"picture {project.name} {i}"
@@ -114,7 +117,7 @@ def test_five_people_through_the_whole_protocol(
 
     draws = drawn(project)
     assert len(draws) == N_DRAWN
-    shown = {f"class_{(i + (i % 3 == 0)) % 4:02d}/{i:04d}.png": f"c{i % 4}" for i in range(48)}
+    shown = {f"class_{(i + (i % 3 == 0)) % 4:02d}/{i:04d}.png": f"c{i % 4}" for i in range(N_DRAWN)}
     n_differing = 0
     for d in draws:
         assert d.replies is not None

@@ -20,7 +20,7 @@ from labelloop.measuring.accuracy import Accuracy
 from tests.property.coverage import least
 from tests.world import ACCURACY, World
 
-RUNS, N, BUDGET = 24, 120, 40
+RUNS, N, BUDGET = 16, 120, 40
 COPIED, GONE, SKIPPED = 0.15, 0.05, 0.1
 OTHER = {"cat": "dog", "dog": "cat"}
 PEOPLE = ["ana", "ben", "cem"]
