@@ -19,7 +19,7 @@ from labelloop.views.json_form import document
 from tests.json_documents import result_of
 from tests.lasting import Kept
 from tests.unit.conftest import Keep, MakeWorld
-from tests.world import ACCURACY, LOW, World
+from tests.world import ACCURACY, LOW, START, World
 
 N = 120
 
@@ -507,6 +507,10 @@ def test_where_nothing_differs_no_round_is_drawn_and_no_answer_is_an_error(
     assert world.draws("accuracy") == []
     with pytest.raises(ArgumentError, match="labels = 0"):
         world.loop.select_where_they_differ(shadow="v2", labels=0)
+    with pytest.raises(ArgumentError, match="isn't before until"):
+        world.loop.select_where_they_differ(
+            shadow="v2", labels=10, until=START - timedelta(days=30)
+        )
 
 
 def test_without_a_blind_queue_no_candidate_is_judged(make_world: MakeWorld) -> None:

@@ -62,13 +62,17 @@ def plan_audits(
     log: PredictionLog,
     frame: FrameRange,
     *,
+    counts: Sequence[Count],
     drawn: Sequence[Candidate],
     budget: int,
     terms: Terms,
     now: datetime,
 ) -> Audits | None:
-    """The audits of a round over `frame` whose own draw is `drawn`; None if there is nothing to audit."""
-    counts = log.counts(frame, ())
+    """The audits of a round over `frame` whose own draw is `drawn`; None if there is nothing to audit.
+
+    counts
+        of the frame, by the bins of 1 - confidence and whatever pattern
+    """
     size = sum(c.n for c in counts)
     if size <= budget or not drawn:
         return None
@@ -88,7 +92,7 @@ def plan_audits(
         bins = bins_of(kept_risk(tx, guarantee), ((c.predicted_class, c.risk_bin) for c in counts))
     assert guarantee.plan is not None  # noqa: S101  one that takes rounds has a plan
     plan = guarantee.plan
-    rows = _smallest(log, frame, counts, max(1, round(plan.share * size)))
+    rows = _smallest(log, frame, size, max(1, round(plan.share * size)))
     prefix_of = {
         row.sample_id: prefix(bins[row.predicted_class, row.risk_bin], plan) for row in rows
     }
@@ -176,26 +180,17 @@ def _cutoffs(sizes: npt.NDArray[np.int64]) -> tuple[int, ...]:
     return (*found[:-1], RISK_BINS - 1)
 
 
-def _smallest(
-    log: PredictionLog, frame: FrameRange, counts: Sequence[Count], n: int
-) -> list[Candidate]:
-    """The n smallest places of a frame, or all of it."""
-    size = sum(c.n for c in counts)
+def _smallest(log: PredictionLog, frame: FrameRange, size: int, n: int) -> list[Candidate]:
+    """The n smallest places of a frame of this size, or all of it."""
     cut = likely_cut(n, size)
     while True:
         rows = sorted(
-            log.rows(frame, (), _spans(counts, cut)), key=lambda row: (row.line, row.sample_id)
+            log.rows(frame, (), [Span(pattern=0, above=-1, up_to=cut)]),
+            key=lambda row: (row.line, row.sample_id),
         )
         if len(rows) >= min(n, size) or cut == LINE_END - 1:
             return rows[:n]
         cut = min(2 * cut + 1, LINE_END - 1)
-
-
-def _spans(counts: Sequence[Count], cut: int) -> list[Span]:
-    return [
-        Span(pattern=0, above=-1, up_to=cut, predicted_class=c.predicted_class, risk_bin=c.risk_bin)
-        for c in counts
-    ]
 
 
 def _within(missing: Sequence[float], wanted: float, budget: int) -> float:

@@ -52,13 +52,10 @@ class Checks:
         with_looks = looks.rounds_with(tx)
         if not with_looks:
             return cls()
-        regular = [
-            r.round
-            for r in rounds.every(tx)
-            if r.round in with_looks and not r.extra and r.rival is None
-        ]
+        regular = [r.round for r in rounds.every(tx) if r.round in with_looks and not r.extra]
+        numbers = frozenset(regular)
         looked_at = rounds.draws_with_labels(tx, Purpose.EVALUATION, looked_at_again=True)
-        return cls(tuple(_checks(d for d in looked_at if d.round in set(regular))), tuple(regular))
+        return cls(tuple(_checks(d for d in looked_at if d.round in numbers)), tuple(regular))
 
     def pool(self, newest: int) -> frozenset[int]:
         """The rounds whose looks are pooled for an accuracy up to this round."""

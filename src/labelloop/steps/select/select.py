@@ -9,7 +9,6 @@ from pathlib import Path
 from labelloop.core import due
 from labelloop.core.certificate import Terms
 from labelloop.core.draw import Draw
-from labelloop.core.line import LINE_END
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, Rival, Round
 from labelloop.core.sample import RISK_BINS, UNUSABLE
@@ -20,12 +19,22 @@ from labelloop.measuring.audits import Audits, plan_audits, write_audits
 from labelloop.measuring.learned_risk import LearnedRisk, learn_for
 from labelloop.ports.clock import Clock
 from labelloop.ports.log import PredictionLog
-from labelloop.sampling.blind import UNEVEN, BlindDesign, BlindDraw
-from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
+from labelloop.sampling.blind import UNEVEN
+from labelloop.sampling.remaining import Drawing, Remaining
 from labelloop.steps.build import manifest_file
 from labelloop.steps.compare.candidate import Candidate as Model
 from labelloop.steps.purpose import refuse_changed_purpose
 from labelloop.steps.select.differing import differing
+from labelloop.steps.select.drawing import (
+    Blind,
+    blind_cells,
+    cell_of,
+    draw_blind,
+    draw_framed,
+    is_uneven,
+    total,
+    with_fewer,
+)
 from labelloop.steps.select.frame import Framed, framed
 from labelloop.steps.select.shared_tasks import with_shared_tasks
 
@@ -82,15 +91,6 @@ class _Plan:
     rival: Rival | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Blind:
-    """A blind draw of unequal probability, with the design it came from."""
-
-    design: BlindDesign
-    counts: tuple[Count, ...]
-    drawn: BlindDraw
-
-
 class Select:
     """Draws rounds from a log."""
 
@@ -127,28 +127,13 @@ class Select:
         With `since` or `until` the round is an extra one over exactly the matching rows.
         """
         self._check_attributes()
-        with self._ledger.read() as tx:
-            refuse_changed_purpose(tx, self._queues)
-        if since is not None and until is not None and since >= until:
-            raise ArgumentError(
-                f"since {since.isoformat()} isn't before until {until.isoformat()}",
-                remedy="give an earlier --since",
-            )
-        if dry_run:
-            with self._ledger.read() as tx:
-                selected, _ = self._plan_round(tx, close_now=True, since=since, until=until)
-            return replace(selected, round=None)
-        with self._ledger.lease("select") as lease:
-            with self._ledger.read() as tx:
-                selected, plan = self._plan_round(tx, close_now=close_now, since=since, until=until)
-            if plan is None:
-                if selected.n_skipped:
-                    with self._ledger.write(lease) as tx:
-                        self._put_skipped(tx, selected)
-                return selected
-            with self._ledger.write(lease) as tx:
-                self._write(tx, plan, selected)
-            return selected
+        self._check(since, until)
+        return self._carry_out(
+            lambda tx: self._plan_round(
+                tx, close_now=close_now or dry_run, since=since, until=until
+            ),
+            dry_run=dry_run,
+        )
 
     def draw_where_they_differ(
         self,
@@ -177,16 +162,37 @@ class Select:
         if labels < 1:
             raise ArgumentError(f"labels = {labels}: expected 1 or more", remedy="ask for 100")
         queue = replace(blind, budget=labels, draw="uniform")
+        since = since or self._clock.now() - self._first_window
+        self._check(since, until)
+        return self._carry_out(
+            lambda tx: self._plan_differing(tx, candidate, queue, since, until), dry_run=dry_run
+        )
+
+    def _check(self, since: datetime | None, until: datetime | None) -> None:
+        with self._ledger.read() as tx:
+            refuse_changed_purpose(tx, self._queues)
+        if since is not None and until is not None and since >= until:
+            raise ArgumentError(
+                f"since {since.isoformat()} isn't before until {until.isoformat()}",
+                remedy="give an earlier --since",
+            )
+
+    def _carry_out(
+        self, planned: Callable[[Transaction], tuple[Selected, _Plan | None]], *, dry_run: bool
+    ) -> Selected:
+        """Plan a round and write it, unless it is only shown."""
         if dry_run:
             with self._ledger.read() as tx:
-                selected, _ = self._plan_differing(tx, candidate, queue, since, until)
+                selected, _ = planned(tx)
             return replace(selected, round=None)
         with self._ledger.lease("select") as lease:
             with self._ledger.read() as tx:
-                selected, plan = self._plan_differing(tx, candidate, queue, since, until)
-            if plan.draws:
+                selected, plan = planned(tx)
+            if plan is not None or selected.n_skipped:
                 with self._ledger.write(lease) as tx:
-                    self._write(tx, plan, selected)
+                    self._put_skipped(tx, selected)
+                    if plan is not None:
+                        self._write(tx, plan, selected)
             return selected
 
     def _plan_differing(
@@ -194,11 +200,9 @@ class Select:
         tx: Transaction,
         candidate: Model,
         queue: Queue,
-        since: datetime | None,
+        since: datetime,
         until: datetime | None,
-    ) -> tuple[Selected, _Plan]:
-        now = self._clock.now()
-        since = since or now - self._first_window
+    ) -> tuple[Selected, _Plan | None]:
         frame = FrameRange(batch_to=batches.newest(tx), since=since, until=until)
         found = differing(self._log, frame, candidate, n_first=queue.budget or 0)
         if not found.n_both:
@@ -223,7 +227,7 @@ class Select:
             risk=None,
             frame=frame,
             n_frame=found.n,
-            cells=tuple(_cell(queue, c, cut=None, inclusion=inclusion) for c in found.counts),
+            cells=tuple(cell_of(queue, c, cut=None, inclusion=inclusion) for c in found.counts),
             draws=with_shared_tasks(tx, draws.values(), {queue.name: queue.purpose}),
             plans=(told,),
             rules={queue.name: f"where {candidate.name} differs"},
@@ -235,11 +239,12 @@ class Select:
             plans=plan.plans,
             n_frame=found.n,
             n_skipped=0,
-            due_at=due.next_round_at(latest.created_at if latest else None, self._every) or now,
+            due_at=due.next_round_at(latest.created_at if latest else None, self._every)
+            or self._clock.now(),
             due=True,
             already_trained=_already_trained(tx, plan, self._blind),
         )
-        return selected, plan
+        return selected, plan if rows else None
 
     # --- which rows ---------------------------------------------------------------------------
 
@@ -259,9 +264,7 @@ class Select:
             frame = FrameRange(batch_to=newest, batch_after=latest.frame.batch_to if latest else 0)
             if latest is None:
                 whole, frame = frame, replace(frame, since=now - self._first_window)
-                n_skipped = _total(self._log.counts(whole, ())) - _total(
-                    self._log.counts(frame, ())
-                )
+                n_skipped = total(self._log.counts(whole, ())) - total(self._log.counts(frame, ()))
         number = rounds.next_number(tx)
         plan = self._draw_all(tx, frame, number, extra=extra) if is_due else None
         empty = plan is None or (plan.n_frame == 0 and not plan.draws)
@@ -313,21 +316,21 @@ class Select:
                     continue
                 spent = 0
                 if queue.blind and not extra:
-                    audits, spent = self._audits(tx, queue, frame, traffic, risk)
-                if queue.blind and _is_uneven(queue, risk):
-                    blind = _draw_blind(left, _less(queue, spent), traffic)
-                    cells += _blind_cells(queue, blind)
+                    audits, spent = self._audits(tx, queue, frame, traffic, counts, risk)
+                if queue.blind and is_uneven(queue, risk):
+                    blind = draw_blind(left, with_fewer(queue, spent), traffic)
+                    cells += blind_cells(queue, blind)
                     plans.append(self._take_blind(queue, blind, number, draws))
                 else:
                     bit = conditions.index(queue.where) if queue.where is not None else None
-                    drawing = _draw_framed(
-                        *(left, _less(queue, spent), traffic, bit),
+                    drawing = draw_framed(
+                        *(left, with_fewer(queue, spent), traffic, bit),
                         allowed=None
                         if queue.blind
                         else partial(self._not_evaluated, tx, draws=draws),
                     )
                     cells += [
-                        _cell(queue, c, cut=drawing.cut, inclusion=drawing.inclusion)
+                        cell_of(queue, c, cut=drawing.cut, inclusion=drawing.inclusion)
                         for c in drawing.eligible
                     ]
                     plans.append(self._take_framed(queue, drawing, number, draws))
@@ -337,7 +340,7 @@ class Select:
         return _Plan(
             risk=risk,
             frame=frame,
-            n_frame=_total(counts),
+            n_frame=total(counts),
             cells=tuple(cells),
             draws=with_shared_tasks(tx, draws.values(), {q.name: q.purpose for q in self._queues}),
             plans=tuple(plans),
@@ -351,18 +354,22 @@ class Select:
         queue: Queue,
         frame: FrameRange,
         traffic: Framed,
+        counts: Sequence[Count],
         risk: LearnedRisk | None,
     ) -> tuple[Audits | None, int]:
         """The audits of a round, and how many of them its own draw with the whole budget leaves out."""
         assert queue.budget is not None  # noqa: S101  the settings ask for one
-        whole = Remaining(traffic.counts())
+        if total(counts) <= queue.budget:
+            return None, 0  # all of it is drawn
+        whole = Remaining(counts)
         rows: Sequence[Candidate]
-        if _is_uneven(queue, risk):
-            rows = _draw_blind(whole, queue, traffic).drawn.rows
+        if is_uneven(queue, risk):
+            rows = draw_blind(whole, queue, traffic).drawn.rows
         else:
-            rows = _draw_framed(whole, queue, traffic, None, allowed=None).rows
+            rows = draw_framed(whole, queue, traffic, None, allowed=None).rows
         audits = plan_audits(
             *(tx, self._log, frame),
+            counts=counts if risk is None else self._log.counts(frame, ()),
             drawn=rows,
             budget=queue.budget,
             terms=self._terms,
@@ -392,7 +399,7 @@ class Select:
         return len(beyond)
 
     def _take_blind(
-        self, queue: Queue, blind: _Blind, number: int, draws: dict[str, Draw]
+        self, queue: Queue, blind: Blind, number: int, draws: dict[str, Draw]
     ) -> QueuePlan:
         design, n_uniform = blind.design, blind.drawn.n_uniform
         chances = [design.inclusion((c.predicted_class, c.risk_bin)) for c in blind.counts]
@@ -411,7 +418,7 @@ class Select:
         self, queue: Queue, drawing: Drawing, number: int, draws: dict[str, Draw]
     ) -> QueuePlan:
         rows = drawing.rows
-        n_matching = _total(drawing.eligible)
+        n_matching = total(drawing.eligible)
         how = ", at random until a risk is learned" if queue.draw == "auto" else ""
         return self._take(
             *(queue, rows, number, draws),
@@ -563,7 +570,6 @@ class Select:
             version = risks.put(tx, plan.risk.rounds, plan.risk.model.to_json(), now)
             made = replace(made, risk_version=version)
         rounds.insert(tx, made, plan.rules, rejects.outside_frames(tx, since))
-        self._put_skipped(tx, selected)
         rounds.insert_cells(tx, made.round, plan.cells)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
         if plan.audits is not None:
@@ -591,101 +597,3 @@ def _already_trained(
         if held.num_rows:
             found.append((f"training v{version.version}", held.num_rows))
     return tuple(found)
-
-
-def _draw_framed(
-    left: Remaining,
-    queue: Queue,
-    traffic: Framed,
-    bit: int | None,
-    *,
-    allowed: Callable[[Sequence[Candidate]], Sequence[Candidate]] | None,
-) -> Drawing:
-    """Draw the smallest places of the rows that match bit `bit` of the pattern; None: all rows match.
-
-    `allowed`: those of some rows that the budget may be spent on; the others are passed by.
-    """
-
-    def matches(pattern: int) -> bool:
-        return bit is None or bool(pattern >> bit & 1)
-
-    n_left = left.n(matches)
-    budget = n_left if queue.budget is None else min(queue.budget, n_left)
-    cut = likely_cut(queue.budget, n_left)
-    rows: Sequence[Candidate] = ()
-    n_reached = 0
-    while budget:
-        rows = traffic.rows(left.spans(matches, cut))
-        n_reached = _reach(left.in_order(rows), budget, allowed)
-        if n_reached or cut == LINE_END - 1:
-            break
-        cut = min(2 * cut + 1, LINE_END - 1)
-    drawing = left.draw(matches, rows, n_reached or None)
-    return drawing if allowed is None else replace(drawing, rows=tuple(allowed(drawing.rows)))
-
-
-def _reach(
-    ordered: Sequence[Candidate],
-    budget: int,
-    allowed: Callable[[Sequence[Candidate]], Sequence[Candidate]] | None,
-) -> int:
-    """How many of the first rows hold `budget` that are allowed; 0: all of them hold fewer."""
-    if allowed is None:
-        return budget if len(ordered) >= budget else 0
-    fit = {row.sample_id for row in allowed(ordered)}
-    places = [i for i, row in enumerate(ordered, start=1) if row.sample_id in fit]
-    return places[budget - 1] if len(places) >= budget else 0
-
-
-def _less(queue: Queue, n: int) -> Queue:
-    """The queue with `n` labels less to draw."""
-    return queue if queue.budget is None else replace(queue, budget=max(1, queue.budget - n))
-
-
-def _is_uneven(queue: Queue, risk: LearnedRisk | None) -> bool:
-    """True if the queue's rule draws with unequal chances; "auto" does once a risk is learned."""
-    return queue.draw in UNEVEN and (queue.draw != "auto" or risk is not None)
-
-
-def _draw_blind(left: Remaining, queue: Queue, traffic: Framed) -> _Blind:
-    """Draw with unequal probabilities: first compute these, then read the rows below their cuts."""
-    assert queue.budget is not None  # noqa: S101  the settings ask for one
-    counts = left.eligible(lambda _pattern: True)
-    design = BlindDesign(counts, queue.budget, UNEVEN[queue.draw])
-    if design.n == 0:
-        return _Blind(design, counts, BlindDraw((), 0, {}))
-    likely = likely_cut(design.n_uniform, design.n)
-    while True:
-        spans = design.spans(sorted(left.patterns), likely)
-        drawn = design.draw(traffic.rows(spans), likely)
-        if drawn is not None:
-            left.take(drawn.rows, drawn.cuts)
-            return _Blind(design, counts, drawn)
-        likely = min(2 * likely + 1, LINE_END - 1)
-
-
-def _total(counts: Sequence[Count]) -> int:
-    return sum(c.n for c in counts)
-
-
-def _blind_cells(queue: Queue, blind: _Blind) -> list[Cell]:
-    return [
-        _cell(
-            *(queue, c),
-            cut=blind.drawn.cuts[c.predicted_class, c.risk_bin],
-            inclusion=blind.design.inclusion((c.predicted_class, c.risk_bin)),
-        )
-        for c in blind.counts
-    ]
-
-
-def _cell(queue: Queue, c: Count, *, cut: int | None, inclusion: float) -> Cell:
-    return Cell(
-        queue=queue.name,
-        predicted_class=c.predicted_class,
-        risk_bin=c.risk_bin,
-        n=c.n,
-        cut=cut,
-        risk=(c.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
-        inclusion=inclusion if queue.blind else None,
-    )
