@@ -1,6 +1,7 @@
 """compare: the same blind labels judge a candidate and the model that serves."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -476,6 +477,22 @@ def test_such_a_round_is_in_no_accuracy_and_another_candidate_is_judged_by_other
     own = world.loop.compare_shadow("v2")
     assert (own.rounds, own.drawn_for_it) == ((1,), True)
     assert isinstance(own.serving, Estimate)
+
+
+def test_a_second_round_for_a_candidate_counts_no_label_twice(make_world: MakeWorld) -> None:
+    world = differing(make_world)
+    world.loop.select_where_they_differ(shadow="v2", labels=6)
+    answer(world, lambda _: "dog")
+    first = world.loop.compare_shadow("v2").difference
+    more = world.loop.select_where_they_differ(shadow="v2", labels=10)
+    assert (more.plans[0].rule, more.plans[0].n_drawn) == ("where v2 differs", 10)
+    again = world.loop.compare_shadow("v2")
+    assert (again.rounds, again.difference) == ((2,), first)
+    assert world.loop.send().n_sent == 4
+    answer(world, lambda _: "dog")
+    both = world.loop.compare_shadow("v2").difference
+    assert isinstance(both, Difference)
+    assert both.n == 10
 
 
 def test_labels_go_where_a_file_differs(make_world: MakeWorld, tmp_path: Path) -> None:

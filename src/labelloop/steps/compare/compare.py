@@ -224,12 +224,17 @@ def judges(ledger: Ledger) -> list[BlindFrame]:
 
 
 def drawn_for(ledger: Ledger, digest: str) -> list[BlindFrame]:
-    """The rounds with answers that were drawn where this candidate differs from the serving model."""
-    return _of_newest_model(
+    """The newest round with answers that was drawn where this candidate differs, as a list.
+
+    A larger round over the same period holds the samples of the smaller one before: together they
+    would count these labels twice.
+    """
+    own = _of_newest_model(
         f
         for f in _unreleased(ledger, of_rivals=True)
         if f.round.rival is not None and f.round.rival.digest == digest
     )
+    return own[-1:]
 
 
 def _unreleased(ledger: Ledger, *, of_rivals: bool = False) -> list[BlindFrame]:

@@ -222,6 +222,7 @@ class Select:
             reason=f"{candidate.name} and the serving model differ: {len(rows)} of {found.n}",
             chances=(inclusion, inclusion),
         )
+        rule = f"where {candidate.name} differs"
         latest = rounds.latest(tx)
         plan = _Plan(
             risk=None,
@@ -229,8 +230,8 @@ class Select:
             n_frame=found.n,
             cells=tuple(cell_of(queue, c, cut=None, inclusion=inclusion) for c in found.counts),
             draws=with_shared_tasks(tx, draws.values(), {queue.name: queue.purpose}),
-            plans=(told,),
-            rules={queue.name: f"where {candidate.name} differs"},
+            plans=(replace(told, rule=rule),),
+            rules={queue.name: rule},
             rival=Rival(name=candidate.name, digest=candidate.digest, n_both=found.n_both),
         )
         selected = Selected(
