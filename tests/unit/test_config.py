@@ -342,12 +342,30 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         duration(text)
 
 
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ('quiet_hours = "22-6"', "expected two times of a day, such as '22:00-06:00'"),
+        ('quiet_hours = "25:00-06:00"', "expected two times of a day"),
+        ('quiet_hours = "06:00-06:00"', "begins and ends at the same time"),
+        ('run_every = "0 seconds"', "greater than or equal to"),
+        ('public_url = "labels.example.com"', "begins with http:// or https://"),
+        ("prot = 1", "did you mean port"),
+        ('[service.auth]\ntrusted_proxies = ["proxy"]', "an address or a network"),
+        ('[service.auth.users]\nann = ["read"]', "trusted_proxies is empty"),
+        ('[service.auth]\ntrusted_proxies = ["::1"]\nusers = { ann = ["write"] }', "'operate'"),
+    ],
+)
+def test_a_service_that_cannot_be_is_refused(path: Path, service: str, said: str) -> None:
+    assert said in refused(path, f"{GOOD}\n[service]\n{service}\n")
+
+
 def test_every_setting_is_in_the_reference() -> None:
     text = reference()
     for name, section in Settings.model_fields.items():
         assert (section.alias or name) in text
         for key in getattr(section.annotation, "model_fields", {}):
-            assert key == "tags" or f"`{key}`" in text
+            assert key in {"tags", "auth"} or f"`{key}`" in text
 
 
 @pytest.mark.parametrize(

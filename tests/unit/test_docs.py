@@ -90,7 +90,9 @@ def test_the_full_example_shows_every_setting() -> None:
     for section, table in re.findall(r"^## `\[+([\w.]+)\]+`\n(.*?)(?=^## |\Z)", page, re.M | re.S):
         if section in {"store.tags", "source.columns", "class"}:  # only where the names differ
             continue
-        value = shown[section]
+        value = shown
+        for part in section.split("."):
+            value = value[part]
         used = {key for q in value for key in q} if section == "queue" else set(value)
         used |= set(re.findall(r"# .*: (\w+) = ", example))  # what excludes something else
         assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) <= used, section

@@ -19,6 +19,7 @@ COMMANDS = {
     "send": ("verbs", "send the selected samples to Label Studio"),
     "measure": ("verbs", "estimate the model's accuracy, with its interval, from blind labels"),
     "build": ("verbs", "release new versions of the evaluation and the training set"),
+    "serve": ("serve", "do the steps whenever they are due, and answer over HTTP"),
     "status": ("status", "show the open tasks, what blocks them, and what was rejected"),
     "compare": ("compare", "compare a candidate with the serving model on the same blind labels"),
     "plan": ("plan", "say how many blind labels a narrower interval needs"),

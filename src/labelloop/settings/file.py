@@ -15,6 +15,7 @@ from pydantic import SecretStr, ValidationError, create_model
 from labelloop.errors import ConfigError, without_frames
 from labelloop.settings.project import ClassSettings
 from labelloop.settings.queue import UNPARSED, QueueSettings
+from labelloop.settings.service import AuthSettings
 from labelloop.settings.settings import Settings
 from labelloop.settings.source import ColumnSettings, SourceSettings
 from labelloop.settings.store import TagSettings
@@ -119,7 +120,7 @@ def ledger_url(text: str, path: Path, environment: Mapping[str, str] | None = No
     return _anchored_url(filled, path.resolve().parent)
 
 
-_MAY_BE_LEFT_OUT = ("input", "state", "engine", "rounds", "people", "training")
+_MAY_BE_LEFT_OUT = ("input", "state", "engine", "rounds", "people", "training", "service")
 _REACHED = {"store", "source", "label_studio", "engine", "state"}
 """The sections that say how others are reached."""
 
@@ -263,6 +264,8 @@ def reference() -> str:
             parts += _section_markdown("[store.tags]", TagSettings)
         if name == "source":
             parts += _section_markdown("[source.columns]", ColumnSettings)
+        if name == "service":
+            parts += _section_markdown("[service.auth]", AuthSettings)
     return "\n".join(parts)
 
 
@@ -270,7 +273,7 @@ def _section_markdown(title: str, section: type[Section]) -> list[str]:
     lines = [f"## `{title}`", "", section.__doc__ or "", "", "| key | default | meaning |"]
     lines.append("| --- | --- | --- |")
     for key, field in section.model_fields.items():
-        if key in {"tags", "columns"}:
+        if key in {"tags", "columns", "auth"}:
             continue
         if field.is_required():
             default = "required"

@@ -11,6 +11,7 @@ from labelloop.settings.people import PeopleSettings
 from labelloop.settings.project import ClassSettings, InputSettings, ProjectSettings
 from labelloop.settings.queue import QueueSettings
 from labelloop.settings.rounds import RoundSettings
+from labelloop.settings.service import ServiceSettings
 from labelloop.settings.source import SourceSettings
 from labelloop.settings.state import EngineSettings, StateSettings
 from labelloop.settings.store import StoreSettings
@@ -33,6 +34,7 @@ class Settings(Section):
     queue: list[QueueSettings] = Field(min_length=1)
     people: PeopleSettings = Field(default_factory=lambda: PeopleSettings())
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
+    service: ServiceSettings = Field(default_factory=lambda: ServiceSettings())
 
     @model_validator(mode="before")
     @classmethod

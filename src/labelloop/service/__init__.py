@@ -1,0 +1,1 @@
+"""The loop around the verbs: each is done when it is due, in a process of its own."""

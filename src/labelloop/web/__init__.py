@@ -1,0 +1,1 @@
+"""What `labelloop serve` answers over HTTP."""
