@@ -65,6 +65,9 @@ class SequentialBound:
                 )
         self.max_error = max_error
         self.failure_probability = failure_probability
+        self._limit = -math.log(failure_probability)
+        p = _BETS * max_error
+        self._gains = np.log(p / max_error), np.log((1 - p) / (1 - max_error))
         self._n = np.zeros(GRID.size, dtype=np.int64)
         self._wrong = np.zeros(GRID.size, dtype=np.int64)
         self._passed = np.zeros(GRID.size, dtype=bool)
@@ -82,7 +85,7 @@ class SequentialBound:
         It is what may be said of traffic that came in parts, where the error may have changed from
         one part to the next: look once all audits of a part are passed, in proportion to its traffic.
         """
-        n = _leading(self._evidence() >= -math.log(self.failure_probability))
+        n = _leading(self._evidence(self._n, self._wrong) >= self._limit)
         return float(GRID[n - 1]) if n else 0.0
 
     def n_missing(self, prefix: float) -> int | None:
@@ -91,12 +94,14 @@ class SequentialBound:
         0 if it is proven by all audits so far.
         """
         at = int(np.argmin(np.abs(GRID - prefix)))
-        limit, most = -math.log(self.failure_probability), 10_000
-        if self._evidence(np.full(GRID.size, most))[at] < limit:
+
+        def evidence(more: int) -> float:
+            return float(self._evidence(self._n + more, self._wrong)[at])
+
+        most = 10_000
+        if evidence(most) < self._limit:
             return None
-        return bisect_left(
-            range(most), limit, key=lambda more: float(self._evidence(np.full(GRID.size, more))[at])
-        )
+        return bisect_left(range(most), self._limit, key=evidence)
 
     @property
     def next_prefix(self) -> float:
@@ -160,23 +165,19 @@ class SequentialBound:
                 "inside that prefix",
                 remedy="pass as drawn_within what next_prefix was when the audit was drawn",
             )
-        for place, is_wrong, limit in zip(places, bad, within, strict=True):
-            self._count(float(place), bool(is_wrong), float(limit))
+        counts = (places[:, None] <= GRID) & (within[:, None] + 1e-9 >= GRID)
+        n = self._n + counts.cumsum(axis=0)
+        n_wrong = self._wrong + (counts & bad[:, None]).cumsum(axis=0)
+        if places.size:
+            self._passed |= (self._evidence(n, n_wrong) >= self._limit).any(axis=0)
+            self._n, self._wrong = n[-1], n_wrong[-1]
         return self.kept
 
-    def _count(self, place: float, is_wrong: bool, limit: float) -> None:
-        counts = (place <= GRID) & (limit + 1e-9 >= GRID)
-        self._n += counts
-        self._wrong += counts & is_wrong
-        self._passed |= self._evidence() >= -math.log(self.failure_probability)
-
-    def _evidence(self, more: Ints | int = 0) -> Floats:
-        """The logarithm of each prefix's e-process, after so many `more` audits that are right."""
-        p = _BETS * self.max_error
-        gain = np.log(p / self.max_error), np.log((1 - p) / (1 - self.max_error))
-        right = self._n - self._wrong + more
-        logs = np.log(_WEIGHTS) + np.outer(self._wrong, gain[0]) + np.outer(right, gain[1])
-        found: Floats = np.logaddexp.reduce(logs, axis=1)
+    def _evidence(self, n: Ints, n_wrong: Ints) -> Floats:
+        """The logarithm of each prefix's e-process; (..., GRID.size), as the counts are."""
+        gain_wrong, gain_right = self._gains
+        logs = np.log(_WEIGHTS) + n_wrong[..., None] * gain_wrong
+        found: Floats = np.logaddexp.reduce(logs + (n - n_wrong)[..., None] * gain_right, axis=-1)
         return found
 
     @property
