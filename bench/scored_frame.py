@@ -22,7 +22,7 @@ from labelloop.core.line import LINE_END
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import PredictionTable
 from labelloop.measuring.learned_risk import LearnedRisk
-from labelloop.sampling.blind import BlindDesign
+from labelloop.sampling.blind import UNEVEN, BlindDesign
 from labelloop.sampling.remaining import Remaining, likely_cut
 from labelloop.statistics import RiskModel
 from labelloop.steps.select.frame import framed
@@ -148,7 +148,7 @@ def scored(n_rows: int, n_batches: int) -> tuple[float, float, float]:
             laid = traffic.__enter__()
         with timed("count, chances", n_rows) as counting:
             left = Remaining(laid.counts())
-            design = BlindDesign(left.eligible(lambda _pattern: True), 300)
+            design = BlindDesign(left.eligible(lambda _pattern: True), 300, UNEVEN["uncertainty"])
         likely = likely_cut(design.n_uniform, design.n)
         with timed("rows below their cuts", n_rows) as drawing:
             drawn = design.draw(laid.rows(design.spans([0], likely)), likely)

@@ -11,7 +11,8 @@ import pytest
 
 from labelloop.adapters.notifications.bucket import BucketNotifications
 from labelloop.adapters.notifications.files import NotificationFiles
-from labelloop.adapters.s3.store import FEW, S3Store
+from labelloop.adapters.s3.parallel_requests import FEW
+from labelloop.adapters.s3.store import S3Store
 from labelloop.ports.notifications import Notifications
 from labelloop.ports.store import StoredObject
 from labelloop.testing import MemoryNotifications, MemoryStore

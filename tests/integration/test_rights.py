@@ -69,7 +69,7 @@ class Heard:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rights: set[tuple[str, str]] = set()
-        called = botocore.client.BaseClient._make_api_call
+        called = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
         got, linked = ParallelRequests.__call__, S3Store.presign
 
         def call(client: Any, operation: str, said: dict[str, Any]) -> Any:

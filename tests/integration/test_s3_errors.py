@@ -127,7 +127,7 @@ def test_a_wrong_clock_is_named(
 ) -> None:
     import botocore.auth
 
-    now = botocore.auth.get_current_datetime
+    now = botocore.auth.get_current_datetime  # type: ignore[attr-defined]  # the stubs leave it out
     monkeypatch.setattr(
         botocore.auth, "get_current_datetime", lambda *a, **k: now(*a, **k) - timedelta(hours=2)
     )

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from labelloop.adapters.folder.sidecars import Unreadable, parse
 from labelloop.adapters.http.retries import instant
-from labelloop.adapters.label_studio.annotator import payloads
+from labelloop.adapters.label_studio import payloads
 from labelloop.adapters.label_studio.labelling_config import labelling_config, with_choices
 from labelloop.adapters.s3.answers import entry_of, page_of, tags_of
 from labelloop.adapters.sources.files import FilesSource, Kind

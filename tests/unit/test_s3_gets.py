@@ -22,8 +22,8 @@ from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import entry_of, page_of, tags_of
 from labelloop.adapters.s3.client import client_of, session_of
 from labelloop.adapters.s3.links import LinkSigner
-from labelloop.adapters.s3.parallel_requests import ParallelRequests
-from labelloop.adapters.s3.store import FEW, S3Store
+from labelloop.adapters.s3.parallel_requests import FEW, ParallelRequests
+from labelloop.adapters.s3.store import S3Store
 from labelloop.ports.store import StoredObject
 from tests.odd_keys import ODD_KEYS
 
