@@ -3,12 +3,13 @@
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import groupby
 
 import numpy as np
 
+from labelloop.core.arrays import Floats
 from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
@@ -47,7 +48,10 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """The labels of some rounds together; each round counts with its traffic."""
+    """The labels of some rounds together, all of them one stratum; each round counts with its traffic.
+
+    Cells of one risk and one chance are one cell.
+    """
 
     drawn: Labelled
     cells: Cells
@@ -59,7 +63,17 @@ class Window:
         if not used:
             none = np.zeros(0)
             return cls(Labelled(none, none, none, none), Cells(none, none, none, none))
-        return cls(*stacked(used, [r.score for r in used]))
+        drawn, cells = stacked(used, [r.score for r in used])
+        alike, of_cell = np.unique(cells.risk + 1j * cells.inclusion, return_inverse=True)
+        return cls(
+            replace(drawn, stratum=np.zeros(drawn.score.size)),
+            Cells(
+                np.bincount(of_cell, weights=cells.n).astype(np.float64),
+                np.zeros(alike.size),
+                alike.real.copy(),
+                alike.imag.copy(),
+            ),
+        )
 
     @property
     def n(self) -> int:
@@ -69,18 +83,14 @@ class Window:
     @classmethod
     def joined(cls, windows: Sequence["Window"]) -> "Window":
         """Some windows, at least one, as one."""
-        score, risk, inclusion = (
-            np.concatenate([getattr(w.drawn, name) for w in windows])
-            for name in ("score", "risk", "inclusion")
-        )
-        n, frame_risk, chances = (
-            np.concatenate([getattr(w.cells, name) for w in windows])
-            for name in ("n", "risk", "inclusion")
-        )
         return cls(
-            Labelled(score, np.zeros(score.size), risk, inclusion),
-            Cells(n, np.zeros(n.size), frame_risk, chances),
+            Labelled(*_joined([w.drawn for w in windows], Labelled)),
+            Cells(*_joined([w.cells for w in windows], Cells)),
         )
+
+
+def _joined(parts: Sequence[Labelled] | Sequence[Cells], kind: type) -> list[Floats]:
+    return [np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(kind)]
 
 
 def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
