@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from bench.demands import Demand
 from tests.property.sets import (
     CIFAR,
     IMAGENET,
@@ -21,23 +22,18 @@ from labelloop.statistics import Difference, Estimate, accuracy, compare, wilson
 
 Bools = npt.NDArray[np.bool_]
 N, SIZE = 200, 20_000
-Row = list[str]
 
 
-def default_draw(runs: int) -> list[tuple[str, list[str], list[Row]]]:
-    """One line a demand: asked, measured, met or not."""
-    runs = max(runs, 500)
-    rows = [_saved(name, runs) for name in (CIFAR, NEWS, IMAGENET)]
-    rows += [_cost(name, runs) for name in (CIFAR, NEWS, IMAGENET)]
-    rows += _compared(runs)
-    words = (
-        f'`draw = "auto"`, {N} labels a round from frames of {SIZE:,}, {runs} runs a line, each with a '
-        "risk of its own, learned over three rounds. Saved: labels, in the exact design variance of the "
-        "estimate, the limit being the optimal allocation with the true error rates; and by the width of "
-        "the 95% interval. Widths are against Wilson's on a random sample of as many labels. "
-        "`compare`: width against a uniform draw with the same risk. In brackets: standard errors."
-    )
-    return [(words, ["demand", "asked", "measured", "saved by width", "coverage", "met"], rows)]
+def default_draw(runs: int) -> list[Demand]:
+    """What `draw = "auto"` saves and costs, with 200 labels a round from frames of 20,000.
+
+    Each run has a risk of its own, learned over three rounds. Saved: labels, in the exact design variance of
+    the estimate, against the optimal allocation with the true error rates. Widths are against Wilson's on a
+    random sample of as many labels; of `compare`, against a uniform draw with the same risk.
+    """
+    found = [_saved(name, runs) for name in (CIFAR, NEWS, IMAGENET)]
+    found += [_cost(name, runs) for name in (CIFAR, NEWS, IMAGENET)]
+    return found + _compared(runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +73,30 @@ def _found(name: str, runs: int, *, told: bool) -> _Found:
     )
 
 
-def _saved(name: str, runs: int) -> Row:
+def _saved(name: str, runs: int) -> Demand:
     found, most = _found(name, runs, told=True), limit(name)
-    return [
-        f"labels saved, {name}",
-        f"70% of the limit's {most:.0%}",
-        f"{found.saved:.1%} = {found.saved / most:.0%} of it ({found.saved_error / most:.1%})",
-        f"{1 - found.width**2:.1%}",
-        f"{found.covered:.1%}",
-        "yes" if found.saved >= 0.7 * most else "NO",
-    ]
+    return Demand(
+        what=f"labels saved, of the {most:.0%} that the optimal draw saves, {name}",
+        asked=0.7,
+        measured=found.saved / most,
+        error=found.saved_error / most,
+        runs=runs,
+        beside=f"saved by width {1 - found.width**2:.1%}, coverage {found.covered:.1%}",
+    )
 
 
-def _cost(name: str, runs: int) -> Row:
+def _cost(name: str, runs: int) -> Demand:
     found = _found(name, runs, told=False)
-    return [
-        f"width where risk says nothing, {name}",
-        "at most 1.05",
-        f"{found.width:.3f} ({found.width_error:.3f})",
-        "",
-        f"{found.covered:.1%}",
-        "yes" if found.width <= 1.05 else "NO",
-    ]
+    return Demand(
+        what=f"width where risk says nothing, {name}",
+        asked=1.05,
+        measured=found.width,
+        error=found.width_error,
+        runs=runs,
+        most=True,
+        beside=f"coverage {found.covered:.1%}",
+        shown=".3f",
+    )
 
 
 Change = Callable[[np.random.Generator, Drawing], tuple[Bools, Bools]]
@@ -129,36 +127,39 @@ CANDIDATES: dict[str, tuple[Change, float]] = {
 }
 
 
-def _compared(runs: int) -> list[Row]:
-    rows: list[Row] = []
+def _compared(runs: int) -> list[Demand]:
+    found: list[Demand] = []
     for what, (change, most) in CANDIDATES.items():
-        ratios = []
-        for name in (CIFAR, NEWS, IMAGENET):
-            width, error, covered = _gain(name, change, runs)
-            ratios.append(width)
-            rows.append(
-                [
-                    f"`compare`, a candidate that {what}, {name}",
-                    f"at most {most:.2f}" if most > 1 else "on average no wider",
-                    f"{width:.3f} ({error:.3f})",
-                    "",
-                    f"{covered:.1%}",
-                    ("yes" if width <= most else "NO") if most > 1 else "",
-                ]
+        lines = [
+            Demand(
+                what=f"`compare`, a candidate that {what}, {name}",
+                asked=most,
+                measured=width,
+                error=error,
+                runs=runs,
+                most=True,
+                beside=f"coverage {covered:.1%}",
+                shown=".3f",
             )
-        if most == 1:
-            mean = float(np.mean(ratios))
-            rows.append(
-                [
-                    f"the three on average, {what}",
-                    "at most 1.00",
-                    f"{mean:.3f}",
-                    "",
-                    "",
-                    "yes" if mean <= 1 else "NO",
-                ]
-            )
-    return rows
+            for name in (CIFAR, NEWS, IMAGENET)
+            for width, error, covered in [_gain(name, change, runs)]
+        ]
+        found += [_averaged(lines, what)] if most == 1 else lines
+    return found
+
+
+def _averaged(lines: list[Demand], what: str) -> Demand:
+    """No wider on average over the sets."""
+    return Demand(
+        what=f"`compare`, a candidate that {what}, on average",
+        asked=1.0,
+        measured=float(np.mean([d.measured for d in lines])),
+        error=float(np.sqrt(np.sum([d.error**2 for d in lines])) / len(lines)),
+        runs=lines[0].runs,
+        most=True,
+        beside=", ".join(f"{d.measured:.3f} {d.what.rpartition(', ')[2]}" for d in lines),
+        shown=".3f",
+    )
 
 
 def _gain(name: str, change: Change, runs: int) -> tuple[float, float, float]:
