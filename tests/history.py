@@ -16,7 +16,7 @@ from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
-from labelloop.ledger import Ledger, datasets, rounds
+from labelloop.ledger import Ledger, confidences, datasets, rounds
 from labelloop.ledger import tables as t
 from labelloop.steps.build.manifest_file import manifest_schema
 
@@ -103,6 +103,8 @@ class History:
             rounds.insert(tx, made, {}, RowRange.exactly(3))
             rounds.insert_draws(tx, draws, PURPOSES)
             rounds.insert_cells(tx, number, self._cells(draws))
+            of_bins = Counter(int(1024 * 0.6 * ((i + 1) / 40) ** 3) for i in range(40))
+            confidences.insert(tx, number, {k: 50 * n for k, n in of_bins.items()})
             labels: list[dict[str, object]] = []
             skipped: list[str] = []
             for d in draws:

@@ -18,6 +18,7 @@ from labelloop.charts import over_time
 from labelloop.charts.axes import Scale, thinned
 from labelloop.charts.by_class import confusion as confusion_picture
 from labelloop.charts.picture import png
+from labelloop.charts.reliability import reliability
 from labelloop.charts.report import PICTURES, pictures
 from labelloop.charts.svg import Drawing, width_of
 from labelloop.charts.theme import DARK, LIGHT, css
@@ -25,10 +26,9 @@ from labelloop.cli import files as cli
 from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ReportError
-from labelloop.measuring.calibration import FEWEST_LABELS
 from labelloop.pages.report import page
 from labelloop.views.quality import Quality, quality
-from labelloop.views.sentences import summary
+from labelloop.views.sentences import calibration_error, summary
 from labelloop.views.tables.accuracy import of_report
 from labelloop.views.tables.confusion import WIDEST_MATRIX, confusion
 from labelloop.views.wording import day, points
@@ -122,17 +122,31 @@ def test_a_version_whose_folder_is_gone_keeps_its_counts(past: MakeHistory, worl
     assert "its folder is gone" in table.rows[0][1]
 
 
-def test_bins_of_confidence_hold_enough_labels_and_all_of_them(past: MakeHistory) -> None:
+def test_parts_of_confidence_hold_equal_traffic_and_all_labels(past: MakeHistory) -> None:
     found = past(3, n_blind=100)
-    bins = found.calibration.bins
-    counts = [b.estimate.n for b in bins if isinstance(b.estimate, Estimate)]
-    assert len(counts) == len(bins) > 3
-    assert min(counts) >= FEWEST_LABELS
-    assert sum(counts) + found.calibration.n_without == found.measured.last_seven_days.n_labelled
-    for b in bins:
-        assert b.low <= b.mean_confidence <= b.high
-    for one, after in pairwise(bins):
-        assert one.high < after.low
+    parts = found.calibrated.calibration.parts
+    assert found.calibrated.rounds == (1, 2, 3)
+    counts = [p.estimate.n for p in parts if isinstance(p.estimate, Estimate)]
+    assert len(counts) == len(parts) > 3
+    assert sum(counts) + found.calibrated.n_without == found.measured.last_seven_days.n_labelled
+    assert sum(p.share for p in parts) == pytest.approx(1)
+    for p in parts:
+        assert p.low <= p.mean_confidence <= p.high
+    for one, after in pairwise(parts):
+        assert one.high == after.low
+    assert "Calibration error: " in reliability(found).says
+
+
+def test_without_a_confidence_there_is_no_calibration(world: World) -> None:
+    world.traffic(12, confidence="")
+    world.loop.run()
+    world.answer_all("cat")
+    world.loop.run()
+    found = world.loop.report()
+    assert found.calibrated.calibration.parts == ()
+    assert found.calibrated.n_without == 5
+    assert isinstance(found.calibrated.calibration.error, Undefined)
+    assert calibration_error(found) == ""
 
 
 def test_a_model_that_claims_too_much_is_told(world: World) -> None:
@@ -145,9 +159,15 @@ def test_a_model_that_claims_too_much_is_told(world: World) -> None:
     answers = iter(range(1000))
     world.answer_all(lambda: "cat" if next(answers) % 2 else "dog")
     world.loop.run()
-    (only,) = world.loop.report().calibration.bins
-    assert (only.low, only.mean_confidence, only.high) == pytest.approx((0.99, 0.99, 0.99))
+    found = world.loop.report()
+    (only,) = found.calibrated.calibration.parts
+    assert (only.low, only.mean_confidence, only.high) == pytest.approx((0.99,) * 3, abs=0.001)
     assert only.off == -1
+    error = found.calibrated.calibration.error
+    assert not isinstance(error, Undefined)
+    assert error.value == pytest.approx(0.49, abs=0.01)
+    assert 0.3 < error.low < error.value < error.high
+    assert "Calibration error: 49" in calibration_error(found)
 
 
 def test_draws_of_unequal_chances_are_weighted(make_world: MakeWorld) -> None:
@@ -160,13 +180,12 @@ def test_draws_of_unequal_chances_are_weighted(make_world: MakeWorld) -> None:
     world.loop.run()
     found = world.loop.report()
     assert not found.measured.even
-    (only,) = found.calibration.bins
+    parts = found.calibrated.calibration.parts
     drawn = [d for d in world.draws("accuracy") if d.label is not None and not d.audit_only]
     labelled = [d.confidence or 0 for d in drawn]
     assert sum(labelled) / len(labelled) < 0.72  # most labels are of what the model is unsure of,
-    assert only.mean_confidence == pytest.approx(
-        (0.98 + 0.55) / 2, abs=0.05
-    )  # and half the traffic
+    assert [p.share for p in parts] == pytest.approx([0.5, 0.5])  # and half the traffic
+    assert [p.mean_confidence for p in parts] == pytest.approx([0.55, 0.98], abs=0.001)
     assert "unequal chances" in confusion_picture(found).says
 
 

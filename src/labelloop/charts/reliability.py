@@ -8,44 +8,46 @@ from labelloop.charts.axes import Scale, bottom_axis, left_axis, ticks
 from labelloop.charts.picture import Picture
 from labelloop.charts.svg import Drawing, group, line, path, rect, tag, words
 from labelloop.core.estimate import Estimate
-from labelloop.measuring.calibration import ConfidenceBin
+from labelloop.statistics.calibration import ConfidencePart
 from labelloop.views.quality import Quality
+from labelloop.views.sentences import calibration_error
 from labelloop.views.wording import estimated, percent
 
 _SIDE, _LEFT, _TOP = 400, 54, 30
 
-_Bin = tuple[ConfidenceBin, Estimate]
+_Shown = tuple[ConfidencePart, Estimate]
 
 
 def reliability(q: Quality) -> Picture:
-    """Confidence bins with their intervals, beside the line where confidence keeps its word."""
-    name, title = "reliability", "Can its confidence be believed? Last 7 days"
-    found = [(b, b.estimate) for b in q.calibration.bins if isinstance(b.estimate, Estimate)]
+    """Parts by confidence with their intervals, beside the line where confidence keeps its word."""
+    name, title = "reliability", "Can its confidence be believed? Rounds of the last 7 days"
+    parts = q.calibrated.calibration.parts
+    found = [(p, p.estimate) for p in parts if isinstance(p.estimate, Estimate)]
     if not found:
         why = "no labelled prediction of the last 7 days came with a confidence"
         return Picture(name=name, title=title, says=f"Nothing to show: {why}.", drawing=None)
     much = sum(b.off < 0 for b, _ in found)
     little = sum(b.off > 0 for b, _ in found)
     says = (
-        "Predictions grouped by the confidence that the model gave. On the dashed line it is right as "
-        "often as it claims; below, it claims too much. Bars are "
-        f"{found[0][1].level:.0%} intervals. "
+        f"{calibration_error(q)} Predictions are grouped by the confidence that the model gave, into parts "
+        "of equal traffic where it differs enough. On the dashed line it is right as often as it claims; "
+        f"below, it claims too much. Bars are {found[0][1].level:.0%} intervals. "
     )
     if much or little:
-        parts = [f"too much in {much}"] if much else []
-        parts += [f"too little in {little}"] if little else []
+        claims = [f"too much in {much}"] if much else []
+        claims += [f"too little in {little}"] if little else []
         says += (
-            f"It claims {' and '.join(parts)} of {len(found)} groups, further off than their intervals "
-            "reach; by chance alone 1 group in 20 is."
+            f"It claims {' and '.join(claims)} of {len(found)} parts, further off than their intervals "
+            "reach; by chance alone 1 part in 20 is."
         )
     else:
-        says += "In no group is it further off than the interval reaches."
-    if q.calibration.n_without:
-        says += f" {q.calibration.n_without:,} labelled predictions came without a confidence."
+        says += "In no part is it further off than the interval reaches."
+    if q.calibrated.n_without:
+        says += f" {q.calibrated.n_without:,} labelled predictions came without a confidence."
     return Picture(name=name, title=title, says=says, drawing=_drawing(found))
 
 
-def _drawing(found: Sequence[_Bin]) -> Drawing:
+def _drawing(found: Sequence[_Shown]) -> Drawing:
     least = min(min(b.low, e.low) for b, e in found)
     start = min(0.8, int(10 * least) / 10)
     x = Scale(start, 1, _LEFT, _LEFT + _SIDE)

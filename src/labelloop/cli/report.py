@@ -51,11 +51,12 @@ def command(config: Path, as_json: bool, html: Path | None, png: Path | None) ->
 
 def _print(quality: "Quality") -> None:
     from labelloop.views.people import rests_on
-    from labelloop.views.sentences import over_time, summary, worst_case
+    from labelloop.views.sentences import calibration_error, over_time, summary, worst_case
     from labelloop.views.tables.accuracy import of_report
 
     said = [summary(quality), worst_case(quality), rests_on(quality.measured)]
-    for text in (*said, *over_time(quality.measured.trend, quality.timezone)):
+    more = (*over_time(quality.measured.trend, quality.timezone), calibration_error(quality))
+    for text in (*said, *more):
         if text:
             click.echo(wrapped(text, 0))
     print_tables(of_report(quality))

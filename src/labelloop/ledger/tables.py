@@ -142,6 +142,14 @@ cells = sa.Table(
     sa.Column("inclusion", sa.Float(53)),
 )
 
+confidences = sa.Table(
+    "confidences",
+    metadata,
+    sa.Column("round", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("bin", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("n", sa.BigInteger, nullable=False),
+)
+
 risks = sa.Table(
     "risks",
     metadata,

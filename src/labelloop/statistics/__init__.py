@@ -3,6 +3,12 @@
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.statistics.accuracy import accuracy, pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
+from labelloop.statistics.calibration import (
+    Calibration,
+    CalibrationError,
+    ConfidencePart,
+    calibration,
+)
 from labelloop.statistics.classes import ClassRow, ClassTable, by_class
 from labelloop.statistics.compare import Difference, Verdict, compare, where_they_differ
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
@@ -22,8 +28,11 @@ from labelloop.statistics.wilson import wilson
 
 __all__ = [
     "BlindRound",
+    "Calibration",
+    "CalibrationError",
     "ClassRow",
     "ClassTable",
+    "ConfidencePart",
     "ConfidenceSequence",
     "Difference",
     "Drop",
@@ -40,6 +49,7 @@ __all__ = [
     "accuracy",
     "assuming_errors",
     "by_class",
+    "calibration",
     "compare",
     "days_to_show",
     "latest_drop",

@@ -13,7 +13,7 @@ from labelloop.ledger import Ledger, rounds
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
-from labelloop.measuring.calibration import Calibration, calibration
+from labelloop.measuring.calibration import Calibrated, calibrated
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured import RELEASED, Measured, measured
 from labelloop.measuring.missing import WINDOW
@@ -78,6 +78,8 @@ class Quality:
         what `measure` knows: the headline is its last seven days
     rounds, days
         its regular rounds and its days, with their models, oldest first
+    calibrated
+        how far the model's confidences are off, over the rounds of the last seven days
     plan
         how many labels make how narrow an interval
     training
@@ -92,7 +94,7 @@ class Quality:
     measured: Measured
     rounds: tuple[Period, ...]
     days: tuple[Period, ...]
-    calibration: Calibration
+    calibrated: Calibrated
     plan: Plan
     labels: tuple[RoundLabels, ...]
     training: tuple[TrainingVersion, ...]
@@ -118,10 +120,11 @@ def quality(
         found = measured(tx, kept, now=now, level=level)
         people = everybody(tx, now=now, level=level)
         planned = plan(tx, found, frames, queues=queues, level=level)
+        regular = [f for f in frames if not f.round.extra]
+        sure = calibrated(tx, regular, since=now - WINDOW, level=level)
     by_round: dict[int, list[DrawWithLabel]] = {r.round: [] for r in every}
     for d in placed:
         by_round[d.round].append(d)
-    regular = [f for f in frames if not f.round.extra]
     return Quality(
         project=project,
         timezone=timezone,
@@ -129,7 +132,7 @@ def quality(
         measured=found,
         rounds=_rounds(found.rounds, regular),
         days=_days(found.days, regular, zone),
-        calibration=calibration(regular, since=now - WINDOW, level=level),
+        calibrated=sure,
         plan=planned,
         labels=tuple(_labels(r, by_round[r.round]) for r in every),
         training=training_versions(ledger),

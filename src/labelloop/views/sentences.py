@@ -78,6 +78,29 @@ def worst_case(q: "Quality") -> str:
     )
 
 
+def calibration_error(q: "Quality") -> str:
+    """How far the model's confidences are off; empty where none came in."""
+    found = q.calibrated.calibration
+    if not found.parts:
+        return ""
+    e = found.error
+    if isinstance(e, Undefined):
+        return f"No calibration error: {e.reason}."
+    of = (
+        f"({e.level:.0%}; {counted(e.n, 'label')}, {counted(len(found.parts), 'part')} of the traffic by "
+        "confidence)"
+    )
+    if e.value is None:
+        return (
+            f"Calibration error: at most {points(e.high)} {of}. These labels don't rule out perfect "
+            "calibration."
+        )
+    return (
+        f"Calibration error: {points(e.value)}, interval {100 * e.low:.1f} to {100 * e.high:.1f} {of}. That "
+        "is how far the model's claims are from how often it is right, on average over the parts."
+    )
+
+
 def fallen(look: "Look") -> str:
     """An alarm, in a few words.
 

@@ -1,7 +1,8 @@
 """select: decide which samples people label. A round, its cells and its draws are one transaction."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,19 @@ from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, Rival, Round
 from labelloop.core.sample import RISK_BINS, UNUSABLE
 from labelloop.core.token import task_key
+from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, WhereError
-from labelloop.ledger import Ledger, Transaction, batches, datasets, events, rejects, risks, rounds
+from labelloop.ledger import (
+    Ledger,
+    Transaction,
+    batches,
+    confidences,
+    datasets,
+    events,
+    rejects,
+    risks,
+    rounds,
+)
 from labelloop.measuring.audits import Audits, plan_audits, write_audits
 from labelloop.measuring.learned_risk import LearnedRisk, learn_for
 from labelloop.ports.clock import Clock
@@ -89,6 +101,7 @@ class _Plan:
     risk: LearnedRisk | None
     audits: Audits | None = None
     rival: Rival | None = None
+    confidences: Mapping[int, int] = field(default_factory=dict)
 
 
 class Select:
@@ -347,6 +360,7 @@ class Select:
             plans=tuple(plans),
             rules={q.name: q.rule for q in self._queues},
             audits=audits,
+            confidences=_confidences(self._log, frame),
         )
 
     def _audits(
@@ -572,11 +586,20 @@ class Select:
             made = replace(made, risk_version=version)
         rounds.insert(tx, made, plan.rules, rejects.outside_frames(tx, since))
         rounds.insert_cells(tx, made.round, plan.cells)
+        confidences.insert(tx, made.round, plan.confidences)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
         if plan.audits is not None:
             write_audits(tx, plan.audits, made.round, now)
         detail = ", ".join(f"{p.queue} {p.n_drawn}" for p in plan.plans)
         events.record(tx, [events.Event(now, "select", "round", str(made.round), detail)])
+
+
+def _confidences(log: PredictionLog, frame: FrameRange) -> dict[int, int]:
+    """The frame's rows by bin of 1 - confidence, without those that came with none."""
+    counted: Counter[int] = Counter()
+    for c in log.counts(frame, (Where.parse("confidence IS NOT NULL"),)):
+        counted[c.risk_bin] += c.n if c.pattern else 0
+    return dict(+counted)
 
 
 def _already_trained(

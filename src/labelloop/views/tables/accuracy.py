@@ -173,17 +173,24 @@ _FIT = {-1: "too high", 0: "fits", 1: "too low"}
 def confidence(q: "Quality") -> Table:
     """What the model claimed against what it kept."""
     rows: list[Row] = []
-    for b in q.calibration.bins:
-        value, interval, worst = _numbers(b.estimate)
-        n = "0" if isinstance(b.estimate, Undefined) else f"{b.estimate.n:,}"
-        claimed = f"{b.low:.3f}–{b.high:.3f}" if b.low < b.high else f"{b.low:.3f}"
-        rows.append((claimed, percent(b.mean_confidence), value, interval, n, worst, _FIT[b.off]))
-    between = _interval(b.estimate for b in q.calibration.bins)
+    parts = q.calibrated.calibration.parts
+    for p in parts:
+        value, interval, worst = _numbers(p.estimate)
+        n = "0" if isinstance(p.estimate, Undefined) else f"{p.estimate.n:,}"
+        rows.append(
+            (
+                f"{p.low:.3f}–{p.high:.3f}",
+                percent(p.share),
+                percent(p.mean_confidence),
+                *(value, interval, n, worst, _FIT[p.off]),
+            )
+        )
+    between = _interval(p.estimate for p in parts)
     return Table(
-        title="Confidence against accuracy, last 7 days",
+        title="Confidence against accuracy, rounds of the last 7 days",
         columns=(
             *names("confidence"),
-            *numbers("on average", "accuracy", between, "labels", "at worst", "claim"),
+            *numbers("traffic", "on average", "accuracy", between, "labels", "at worst", "claim"),
         ),
         rows=tuple(rows),
     )
