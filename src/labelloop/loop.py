@@ -504,7 +504,9 @@ class Loop:
 
         own = self.settings
         apart_from = filter(None, [own.store.blind_uri, own.state.warehouse])
-        place = formats.place_of(target, to, inputs=own.store.places(), apart_from=[*apart_from])
+        place = formats.export_target(
+            target, to, inputs=own.store.places(), apart_from=[*apart_from]
+        )
         with self.project.ledger.read() as tx:
             earlier = datasets.export_targets(tx, "imagefolder")
             others = classes.answered(tx)

@@ -153,17 +153,17 @@ def test_a_place_that_holds_something_else_is_refused(built: Released, tmp_path:
 )
 def test_a_target_that_cant_be_written_is_an_error(target: str | Path, to: str, says: str) -> None:
     with pytest.raises(DatasetError, match=says):
-        formats.place_of(target, to, inputs=["s3://production/in"], apart_from=["s3://blind"])
+        formats.export_target(target, to, inputs=["s3://production/in"], apart_from=["s3://blind"])
 
 
 def test_inputs_in_a_folder_are_exported_to_a_folder() -> None:
     with pytest.raises(DatasetError, match="inputs are in a folder"):
-        formats.place_of("s3://noisy", "imagefolder", inputs=["file:///in"], apart_from=[])
+        formats.export_target("s3://noisy", "imagefolder", inputs=["file:///in"], apart_from=[])
 
 
 def test_paths_and_prefixes_beside_the_inputs_are_taken(tmp_path: Path) -> None:
     for target in (tmp_path, str(tmp_path), tmp_path.as_uri()):
-        assert formats.place_of(target, "csv", inputs=["s3://p"], apart_from=[]) == tmp_path
+        assert formats.export_target(target, "csv", inputs=["s3://p"], apart_from=[]) == tmp_path
     beside = "s3://production/out"
     inputs = ["s3://production/in"]
-    assert formats.place_of(beside, "imagefolder", inputs=inputs, apart_from=[]) == beside
+    assert formats.export_target(beside, "imagefolder", inputs=inputs, apart_from=[]) == beside

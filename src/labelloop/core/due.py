@@ -62,10 +62,10 @@ def copies_removed_since(now: datetime) -> datetime:
 def upkeep_is_due(shape: LogShape) -> bool:
     """Whether tidying the log is worth its while.
 
-    >>> [upkeep_is_due(LogShape(n_small=n)) for n in (99, 100)], upkeep_is_due(LogShape(n_superseded=1))
+    >>> [upkeep_is_due(LogShape(n_small=n)) for n in (99, 100)], upkeep_is_due(LogShape(n_unneeded=1))
     ([False, True], True)
     """
-    return shape.n_small >= MANY_SMALL_FILES or shape.n_superseded > 0
+    return shape.n_small >= MANY_SMALL_FILES or shape.n_unneeded > 0
 
 
 def files_unused_before(now: datetime) -> datetime:

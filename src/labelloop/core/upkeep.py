@@ -11,13 +11,13 @@ class LogShape:
         files of the present version
     n_small
         small files of closed days that stand beside another such file, so that both could be one
-    n_superseded
+    n_unneeded
         older versions that nobody can be reading any more
     """
 
     n_files: int = 0
     n_small: int = 0
-    n_superseded: int = 0
+    n_unneeded: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ def export(
 ) -> Exported:
     """Write one version to `target`; as "huggingface" several, each a split of its own.
 
-    A target that is text is the s3:// uri of an imagefolder on the store's server, from `place_of`.
+    A target that is text is the s3:// uri of an imagefolder on the store's server, from `export_target`.
 
     classes, others
         the model's classes in the order of the settings: their places are their numbers; what else
@@ -107,7 +107,7 @@ def export(
     return replace(done, redacted=tuple(r for r in taken_out if r is not None))
 
 
-def place_of(
+def export_target(
     target: str | Path, to: str, *, inputs: Sequence[str], apart_from: Sequence[str]
 ) -> Path | str:
     """Where an export goes: a path, or an s3:// uri below which a server copies.

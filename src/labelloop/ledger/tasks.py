@@ -87,7 +87,7 @@ def move(
 
 def to_send(tx: Transaction, queue: str, limit: int) -> list[SendableTask]:
     """The queue's next drawn tasks, in the order of sending."""
-    return _shown(
+    return _sendable(
         tx,
         (t.tasks.c.queue == queue) & (t.tasks.c.state == TaskState.DRAWN.value),
         limit=limit,
@@ -104,7 +104,7 @@ def with_lapsing_url(
 ) -> list[SendableTask]:
     """Open tasks whose image URL lapses before a moment; `lasting`: those that never lapse too."""
     old = t.tasks.c.url_expires_at < expires_before
-    return _shown(
+    return _sendable(
         tx,
         t.tasks.c.state.in_([s.value for s in OPEN])
         & (old | t.tasks.c.url_expires_at.is_(None) if lasting else old)
@@ -114,7 +114,7 @@ def with_lapsing_url(
 
 def without_copy(tx: Transaction) -> list[SendableTask]:
     """Open blind tasks whose copy was removed when they were resolved: they were reopened."""
-    return _shown(
+    return _sendable(
         tx,
         t.tasks.c.state.in_([s.value for s in OPEN])
         & (t.tasks.c.purpose == Purpose.EVALUATION.value)
@@ -463,7 +463,7 @@ def _tasks(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Task]:
     return [_task(r) for r in tx.execute(sa.select(t.tasks).where(condition))]
 
 
-def _shown(
+def _sendable(
     tx: Transaction, condition: sa.ColumnElement[bool], limit: int | None = None
 ) -> list[SendableTask]:
     asked = t.tasks.alias()  # the task that a draw names; a further look is at the same sample

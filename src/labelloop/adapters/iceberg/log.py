@@ -18,7 +18,7 @@ from labelloop.adapters.iceberg.catalog import is_absent
 from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, DuckDBReading, engine
 from labelloop.adapters.iceberg.schema import arrow_rows
 from labelloop.adapters.iceberg.selecting import SelectingEngine, SelectingReading
-from labelloop.adapters.iceberg.snapshots import superseded
+from labelloop.adapters.iceberg.snapshots import unneeded
 from labelloop.adapters.iceberg.tables import (
     KINDS,
     IcebergTables,
@@ -222,13 +222,13 @@ class IcebergLog:
     def shape(self, *, closed_before: datetime, unused_before: datetime) -> LogShape:
         """How much there is to tidy."""
         newest = iceberg_merging.closed_to(self._tables, closed_before)
-        n_files = n_small = n_superseded = 0
+        n_files = n_small = n_unneeded = 0
         for kind in KINDS:
             files = self._files(kind)
             n_files += len(files)
             n_small += sum(len(group) for group in iceberg_merging.groups(files, newest))
-            n_superseded += len(superseded(self._tables.load(kind), unused_before))
-        return LogShape(n_files=n_files, n_small=n_small, n_superseded=n_superseded)
+            n_unneeded += len(unneeded(self._tables.load(kind), unused_before))
+        return LogShape(n_files=n_files, n_small=n_small, n_unneeded=n_unneeded)
 
     def maintain(
         self,
@@ -255,12 +255,12 @@ class IcebergLog:
             n_merged += len(found)
             if found and not dry_run:
                 iceberg_merging.merge(self._tables, kind, found, allowed=allowed, progress=progress)
-            old = superseded(self._tables.load(kind), unused_before)
+            old = unneeded(self._tables.load(kind), unused_before)
             n_snapshots += len(old)
             if old and not dry_run:
                 allowed()
                 iceberg_sweeping.expire_snapshots(
-                    self._tables, kind, lambda table: superseded(table, unused_before)
+                    self._tables, kind, lambda table: unneeded(table, unused_before)
                 )
             strays = iceberg_sweeping.strays(
                 self._tables, kind, without=old, written_before=unused_before

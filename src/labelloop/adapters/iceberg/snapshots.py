@@ -44,7 +44,7 @@ def surplus(table: "Table", *, n_new: int) -> list[int]:
     return [snapshot for snapshot in old if present and snapshot != present.snapshot_id]
 
 
-def superseded(table: "Table", unused_before: datetime) -> list[int]:
+def unneeded(table: "Table", unused_before: datetime) -> list[int]:
     """The versions that nobody needs: nobody is reading any more what was replaced by `unused_before`."""
     by_age = _by_age(table)
     before_ms = unused_before.timestamp() * 1000

@@ -19,7 +19,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 SECOND = timedelta(seconds=1)
 
 
-def place_of(client: "S3Client", bucket: str) -> str:
+def bucket_url(client: "S3Client", bucket: str) -> str:
     """The URL below which a bucket's keys lie, as the client addresses it.
 
     Raises:

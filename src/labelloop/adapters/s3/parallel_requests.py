@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.curl import ConnectionOptions
 from labelloop.adapters.s3.errors import NOT_FOUND
-from labelloop.adapters.s3.links import place_of, quoted
+from labelloop.adapters.s3.links import bucket_url, quoted
 
 if TYPE_CHECKING:
     import boto3
@@ -89,7 +89,7 @@ class ParallelRequests:
         from botocore.exceptions import BotoCoreError
 
         try:
-            base = place_of(self._client, self._bucket)
+            base = bucket_url(self._client, self._bucket)
         except BotoCoreError:
             return
         plain = (key for key in keys if DOTS.isdisjoint(key.split("/")))
@@ -170,7 +170,7 @@ class ParallelRequests:
         if first:
             curl.setopt(pycurl.RANGE, f"0-{first - 1}")
         found = self._session.get_credentials()
-        if found is not None:  # else place_of said so
+        if found is not None:  # else bucket_url raised
             held = found.get_frozen_credentials()
             curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{self._client.meta.region_name}:s3")
             curl.setopt(pycurl.USERNAME, held.access_key)

@@ -21,7 +21,7 @@ from labelloop.adapters.s3.answers import ListedObject, entry_of, etag_of, tags_
 from labelloop.adapters.s3.client import client_of, link_life, session_of
 from labelloop.adapters.s3.curl import headers_of
 from labelloop.adapters.s3.errors import Request, concerns_one, translated
-from labelloop.adapters.s3.links import LinkSigner, place_of
+from labelloop.adapters.s3.links import LinkSigner, bucket_url
 from labelloop.adapters.s3.parallel_requests import FEW, Answer, ParallelRequests
 from labelloop.adapters.s3.retries import Retries
 from labelloop.core.content_encoding import decoded, decoded_start, lasting_encoding
@@ -234,7 +234,7 @@ class S3Store:
         now = None if found is None else found.get_frozen_credentials()
         made = self._made_links.get((bucket, life_s, now))
         if made is None or now is None:
-            base = place_of(self._signer, bucket)  # says so where there are no credentials
+            base = bucket_url(self._signer, bucket)  # says so where there are no credentials
             assert now is not None  # noqa: S101  else it would have
             region = self._signer.meta.region_name
             made = LinkSigner(base=base, life_s=life_s, credentials=now, region=region)
