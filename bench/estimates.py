@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from bench.default_draw import default_draw
 from bench.demands import HEADS, LEAST_RUNS, Demand
+from bench.gates import gates
 from bench.guarantees import guarantees
 from bench.real_predictions import CHUNKS, Course, Traffic, courses, employment, installed
 from tests.property.populations import KINDS, Design, Population, population
@@ -407,6 +408,7 @@ PARTS: dict[str, tuple[str, Callable[[int], list[Table]]]] = {
 DEMANDS: dict[str, Callable[[int], list[Demand]]] = {
     "draw": default_draw,
     "guarantees": guarantees,
+    "gates": gates,
 }
 """By subject: the lines of the one table of demands."""
 

@@ -157,9 +157,15 @@ class Loop:
         return steps.send(self.project).run(refresh_all=refresh)
 
     def measure(
-        self, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        gate: float | None = None,
     ) -> "Measured":
         """Estimate the accuracies from the blind labels; also that of a period, if one is given.
+
+        With `gate`, the result's `gate` says whether the model that serves is more accurate than that.
 
         Writes nothing. `run` keeps the results, so that the next run is quick.
         """
@@ -171,6 +177,7 @@ class Loop:
             timezone=self.settings.project.timezone,
             since=since,
             until=until,
+            gate=gate,
         )
 
     def people(self) -> "tuple[Person, ...]":
@@ -194,6 +201,7 @@ class Loop:
             self.project.ledger,
             clock=self.project.clock,
             timezone=self.settings.project.timezone,
+            gate=self.settings.gate.accuracy,
             keep=True,
         )
 
@@ -308,8 +316,12 @@ class Loop:
         *,
         min_gain: float = 0.0,
         trained_on: Sequence[tuple[str, int]] = (),
+        gate: bool = False,
     ) -> "Compared":
-        """Compare a candidate, whose predictions are in a file, with the serving model."""
+        """Compare a candidate, whose predictions are in a file, with the serving model.
+
+        With `gate`, the verdict holds at every look: ask as often as labels come.
+        """
         from labelloop.steps.compare.candidate import from_file
         from labelloop.steps.compare.compare import compare
 
@@ -319,6 +331,7 @@ class Loop:
             clock=self.project.clock,
             min_gain=min_gain,
             trained_on=trained_on,
+            gate=gate,
         )
 
     def compare_shadow(
@@ -327,6 +340,7 @@ class Loop:
         *,
         min_gain: float = 0.0,
         trained_on: Sequence[tuple[str, int]] = (),
+        gate: bool = False,
     ) -> "Compared":
         """Compare a shadow model, whose predictions are in the log, with the serving model."""
         from labelloop.steps.compare.candidate import from_log, in_log
@@ -340,6 +354,7 @@ class Loop:
             clock=self.project.clock,
             min_gain=min_gain,
             trained_on=trained_on,
+            gate=gate,
         )
 
     def write_judges(self, target: Path) -> int:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from labelloop.cli.common import name_and_version, opened, print_json, with_config
+from labelloop.cli.gate import conclude, junit_option, show
 from labelloop.cli.screen import print_tables, wrapped
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import DatasetError
+from labelloop.statistics.compare import Verdict
+from labelloop.views.gate import answer_of, question_of
 from labelloop.views.people import judged_by
 from labelloop.views.tables.comparison import by_class
 from labelloop.views.wording import gained, interval, plain
@@ -52,6 +55,8 @@ class SamplesWritten:
     type=click.Path(path_type=Path),
     help="Only write the list of samples that the candidate must predict.",
 )
+@click.option("--gate", is_flag=True, help="Exit with 0 for PASS, 3 for FAIL, 4 for NOT YET.")
+@junit_option
 @with_config
 def command(
     config: Path,
@@ -61,12 +66,18 @@ def command(
     min_gain: float,
     trained_on: tuple[str, ...],
     write_samples: Path | None,
+    gate: bool,
+    junit: Path | None,
 ) -> None:
     """Compare a candidate with the model that serves, on the same blind labels.
 
     CANDIDATE is a Parquet or CSV file with the columns sample_id and predicted_class. --write-samples
     writes the sample_ids: add predicted_class to that file.
+
+    With --gate the verdict holds at every look, so it may be asked as often as labels come.
     """
+    if junit is not None and not gate:
+        raise click.UsageError("--junit is for --gate")
     with opened(config, quiet=as_json) as loop:
         if write_samples is not None:
             written = SamplesWritten(n=loop.write_judges(write_samples), target=write_samples)
@@ -77,9 +88,9 @@ def command(
             return
         learned = [_version(text) for text in trained_on]
         if shadow is not None and candidate is None:
-            compared = loop.compare_shadow(shadow, min_gain=min_gain, trained_on=learned)
+            compared = loop.compare_shadow(shadow, min_gain=min_gain, trained_on=learned, gate=gate)
         elif candidate is not None and shadow is None:
-            compared = loop.compare(candidate, min_gain=min_gain, trained_on=learned)
+            compared = loop.compare(candidate, min_gain=min_gain, trained_on=learned, gate=gate)
         else:
             raise click.UsageError(
                 "name the candidate's file or --shadow MODEL, one of them, or use "
@@ -89,6 +100,9 @@ def command(
         print_json("compare", compared)
     else:
         _show(compared)
+    if gate:
+        verdict = compared.verdict or Verdict.NOT_YET
+        conclude(verdict, question_of(compared), answer_of(compared), junit=junit)
 
 
 def _version(text: str) -> tuple[str, int]:
@@ -118,9 +132,11 @@ def _show(r: "Compared") -> None:
         )
         if r.rests_on is not None:
             click.echo(wrapped(judged_by(r.rests_on), 0))
-        colour = {"PASS": "green", "FAIL": "red"}.get(str(r.verdict), "yellow")
-        click.secho(f"{r.verdict}", fg=colour, bold=True, nl=False)
-        click.echo(f": is the gain above {100 * r.min_gain:g} points? {_advice(r)}")
+        says = f"is the gain above {100 * r.min_gain:g} points? {_advice(r)}"
+        show(
+            r.verdict or Verdict.NOT_YET,
+            says if r.gate is None else f"{question_of(r)} {answer_of(r)}",
+        )
     for out in r.left_out:
         click.echo(
             f"round {out.round} doesn't judge: {r.candidate_name} answered {out.n_answered:,} of its "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labelloop.cli.common import Watch, opened, print_json, with_config
+from labelloop.cli.gate import conclude, junit_option
 from labelloop.cli.screen import line, outcome, print_tables, wrapped
 from labelloop.core.where import instant
 from labelloop.errors import LabelloopError
@@ -197,6 +198,14 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 @click.option("--until", type=_Instant(), help="Measure a period: the first instant after it.")
 @click.option("--all", "every", is_flag=True, help="Show every table.")
 @click.option("--people", is_flag=True, help="Show what each person did, and how often they err.")
+@click.option(
+    "--gate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="ACCURACY",
+    help="Exit with 0 if the serving model's accuracy is above this, 3 if it isn't, 4 if that isn't "
+    "settled yet.",
+)
+@junit_option
 @with_config
 def measure(
     config: Path,
@@ -205,21 +214,33 @@ def measure(
     until: datetime | None,
     every: bool,
     people: bool,
+    gate: float | None,
+    junit: Path | None,
 ) -> None:
     """Estimate the accuracy by round, day, class and model, and test whether it fell.
 
     Each number has its interval. Prints one screen: the newest rounds, and the classes that are
     most often wrong. --all prints the rest.
+
+    --gate asks about the model that serves alone, over the last 7, 28, 91 and 365 days: the shortest
+    period that settles it decides. It may be asked every day.
     """
     from labelloop.views.sentences import over_time
     from labelloop.views.tables.accuracy import at_a_glance, of_measure
 
+    if junit is not None and gate is None:
+        raise click.UsageError("--junit is for --gate")
     if people:
         _show_people(config, as_json)
         return
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
-        measured = loop.measure(since=since, until=until)
+        measured = loop.measure(since=since, until=until, gate=gate)
     _show("measure", measured, as_json)
+    if measured.gate is not None:
+        from labelloop.views.gate import answer, question
+
+        asks, says = question(measured.gate), answer(measured.gate)
+        conclude(measured.gate.verdict, asks, says, junit=junit)
     if as_json:
         return
     timezone = loop.settings.project.timezone

@@ -14,6 +14,7 @@ from labelloop.measuring.blind_frame import BlindFrame, looks_of
 from labelloop.statistics.accuracy import edges_of_risk, pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.part import PartRound, part_accuracy
+from labelloop.statistics.people import Missed
 
 Keep = Callable[[DrawWithLabel], bool]
 
@@ -116,16 +117,31 @@ def _estimate(
     reached = [f for f in parts if f.n_reached]
     counted = all(f.uniform for f in parts) and not any(_needs_weights(f) for f in reached)
     whole = keep is None or all(keep(d) for f in parts for d in f.draws)
-    missed = None
-    if any(f.round.second_look for f in reached):
-        drawn = [d for f in reached for d in f.reached if keep is None or keep(d)]
-        missed = reached[-1].checks.missed(drawn)
+    missed = _missed(reached, keep)
     if whole and (not counted or _n_labelled(parts) >= LEAST_FOR_REGRESSION):
         rounds = [f.blind_round(corrected=True) for f in reached]
         return pooled(rounds, level=level, missed=missed)
     if counted or keep is None:
         return uniform_accuracy([_stratum(f, keep) for f in parts], level=level)
     return part_accuracy([_part(f, keep) for f in reached], level=level, missed=missed)
+
+
+def for_fresh_traffic(frames: Sequence[BlindFrame], level: float) -> Estimate | Undefined:
+    """The accuracy on more traffic of the kind of these frames: what holds of a model, not of its past.
+
+    Of rounds with second looks, less the errors that people overlooked.
+    """
+    reached = [f for f in frames if f.n_reached]
+    rounds = [f.blind_round(corrected=True) for f in reached]
+    return pooled(rounds, level=level, fresh=True, missed=_missed(reached, None))
+
+
+def _missed(reached: Sequence[BlindFrame], keep: Keep | None) -> Missed | None:
+    """What looks at agreeing draws say of errors that people overlooked; None without second looks."""
+    if not any(f.round.second_look for f in reached):
+        return None
+    drawn = [d for f in reached for d in f.reached if keep is None or keep(d)]
+    return reached[-1].checks.missed(drawn)
 
 
 def _needs_weights(frame: BlindFrame) -> bool:

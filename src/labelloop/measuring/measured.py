@@ -12,6 +12,7 @@ from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.accuracy import Accuracy, Keep, named, of_class, part_of
 from labelloop.measuring.agreement import Agreement, agreements
 from labelloop.measuring.answers import IfWrong, RestsOn, if_people_err
+from labelloop.measuring.gate import Gated, gated
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.missing import SKEW, WINDOW, Missing, missing
@@ -60,6 +61,8 @@ class Measured:
         looked at them again, what its interval would be if people were wrong
     n_referees
         people whose second looks decide
+    gate
+        the verdict on the model that serves; None: no gate was asked
     """
 
     last_seven_days: Accuracy
@@ -78,6 +81,7 @@ class Measured:
     rests_on: RestsOn | None = None
     if_wrong: tuple[IfWrong, ...] = ()
     n_referees: int = 0
+    gate: Gated | None = None
 
 
 def measured(
@@ -88,6 +92,7 @@ def measured(
     level: float,
     since: datetime | None = None,
     until: datetime | None = None,
+    gate: float | None = None,
 ) -> Measured:
     """Every number that `measure` shows, from the kept results and what has changed since."""
     asked = since is not None or until is not None
@@ -115,6 +120,7 @@ def measured(
     period = part_of(_named(since, until), frames, inside, level) if asked else None
     told = [d for f in frames for d in f.reached if inside(d)]
     rests_on = RestsOn.of(told, frames[-1].checks.of(told) if frames else ())
+    lost = missing(tx, regular, last_seven_days, now=now)
     return Measured(
         last_seven_days=last_seven_days,
         period=period,
@@ -133,8 +139,11 @@ def measured(
         n_random_sample=_as_precise(last_seven_days.estimate),
         even=all(f.uniform for f in lately if any(week(d) for d in f.draws)),
         trend=kept.trend(now),
-        missing=missing(tx, regular, last_seven_days, now=now),
+        missing=lost,
         agreement=agreements(tx, level=level),
+        gate=None
+        if gate is None
+        else gated(regular, gate, now=now, level=level, much_missing=lost.much),
     )
 
 

@@ -120,7 +120,16 @@ def ledger_url(text: str, path: Path, environment: Mapping[str, str] | None = No
     return _anchored_url(filled, path.resolve().parent)
 
 
-_MAY_BE_LEFT_OUT = ("input", "state", "engine", "rounds", "people", "training", "service")
+_MAY_BE_LEFT_OUT = (
+    "input",
+    "state",
+    "engine",
+    "rounds",
+    "gate",
+    "people",
+    "training",
+    "service",
+)
 _REACHED = {"store", "source", "label_studio", "engine", "state"}
 """The sections that say how others are reached."""
 

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from labelloop.core.answers import Answers
 from labelloop.core.queue import Purpose, Queue
+from labelloop.settings.gate import GateSettings
 from labelloop.settings.label_studio import LabelStudioSettings
 from labelloop.settings.people import PeopleSettings
 from labelloop.settings.project import ClassSettings, InputSettings, ProjectSettings
@@ -31,6 +32,7 @@ class Settings(Section):
     state: StateSettings = Field(default_factory=lambda: StateSettings())
     engine: EngineSettings = Field(default_factory=lambda: EngineSettings())
     rounds: RoundSettings = Field(default_factory=lambda: RoundSettings())
+    gate: GateSettings = Field(default_factory=lambda: GateSettings())
     queue: list[QueueSettings] = Field(min_length=1)
     people: PeopleSettings = Field(default_factory=lambda: PeopleSettings())
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())

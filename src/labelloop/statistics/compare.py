@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,48 @@ class Verdict(StrEnum):
     PASS = "PASS"  # noqa: S105  a verdict, no password
     FAIL = "FAIL"
     NOT_YET = "NOT YET"
+
+    @classmethod
+    def of(cls, low: float, high: float, asked: float) -> "Verdict":
+        """PASS where the whole interval is above what was asked, FAIL where it is below."""
+        if low > asked:
+            return cls.PASS
+        return cls.FAIL if high < asked else cls.NOT_YET
+
+
+class HasInterval(Protocol):
+    """A number with its interval."""
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """Its lower bound."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """Its upper bound."""
+        ...
+
+
+def labels_to_settle(found: HasInterval, n: int, asked: float) -> int | None:
+    """How many more labels, beside the `n` of the interval, would probably settle on which side it is.
+
+    0 where it is settled. None where value and `asked` are too near for any sensible number (more than
+    ten million labels). Half the time it takes more: the width shrinks as 1 / sqrt(labels), but the
+    value moves too.
+    """
+    if Verdict.of(found.low, found.high, asked) is not Verdict.NOT_YET:
+        return 0
+    distance = abs(found.value - asked)
+    half = found.value - found.low if found.value > asked else found.high - found.value
+    if distance == 0 or n * (half / distance) ** 2 > 1e7:
+        return None
+    return max(1, math.ceil(n * ((half / distance) ** 2 - 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,25 +96,13 @@ class Difference:
         >>> d.verdict(), d.verdict(0.02), d.verdict(0.08)
         (<Verdict.PASS: 'PASS'>, <Verdict.NOT_YET: 'NOT YET'>, <Verdict.FAIL: 'FAIL'>)
         """
-        if self.low > min_gain:
-            return Verdict.PASS
-        return Verdict.FAIL if self.high < min_gain else Verdict.NOT_YET
+        return Verdict.of(self.low, self.high, min_gain)
 
     def labels_to_settle(self, min_gain: float = 0.0) -> int | None:
         """How many more such labels would probably settle it, if the difference is what it looks
-        like.
-
-        0 where it is settled. None where value and min_gain are too near for any sensible number
-        (more than ten million labels). Half the time it takes more: the width shrinks as 1 /
-        sqrt(labels), but the value moves too.
+        like; None: no sensible number would.
         """
-        if self.verdict(min_gain) is not Verdict.NOT_YET:
-            return 0
-        distance = abs(self.value - min_gain)
-        half = self.value - self.low if self.value > min_gain else self.high - self.value
-        if distance == 0 or self.n * (half / distance) ** 2 > 1e7:
-            return None
-        return max(1, math.ceil(self.n * ((half / distance) ** 2 - 1)))
+        return labels_to_settle(self, self.n, min_gain)
 
 
 def compare(

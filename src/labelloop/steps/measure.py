@@ -17,6 +17,7 @@ def measure(
     level: float = 0.95,
     since: datetime | None = None,
     until: datetime | None = None,
+    gate: float | None = None,
     keep: bool = False,
 ) -> Measured:
     """The accuracies that the ledger's blind labels support now.
@@ -26,11 +27,13 @@ def measure(
 
     since, until
         a period of predictions, since <= predicted_at < until
+    gate
+        an accuracy that the model which serves must exceed; the verdict is in the result
     keep
         whether to keep the new results; nothing else is written
 
     Raises:
-        ArgumentError: `since` isn't before `until`.
+        ArgumentError: `since` isn't before `until`, or `gate` isn't between 0 and 1.
     """
     if since is not None and until is not None and since >= until:
         raise ArgumentError(
@@ -39,7 +42,9 @@ def measure(
         )
     with ledger.read() as tx:
         kept = KeptResults(tx, timezone=timezone, level=level)
-        found = measured(tx, kept, now=clock.now(), level=level, since=since, until=until)
+        found = measured(
+            tx, kept, now=clock.now(), level=level, since=since, until=until, gate=gate
+        )
     if keep:
         kept.keep(ledger)
         _end_guarantee(ledger, found)

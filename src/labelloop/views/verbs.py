@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from labelloop.core.estimate import Estimate
+from labelloop.views.gate import answer, question
 from labelloop.views.headline import headline
 from labelloop.views.people import in_short
 from labelloop.views.sentences import fallen, newest_extra
@@ -155,9 +156,9 @@ def measure_line(r: "Measured") -> str:
         if recent.n_waiting:
             text += f", {recent.n_waiting:,} more waiting"
     elif (extra := newest_extra(r)) is not None:
-        return f"{extra}; the last 7 days: {recent.estimate.reason}{fall}"
-    rests = in_short(r)
-    return text + fall + (f"\n{rests}" if rests else "")
+        text = f"{extra}; the last 7 days: {recent.estimate.reason}"
+    asked = f"{r.gate.verdict}: {question(r.gate)} {answer(r.gate)}" if r.gate else ""
+    return "\n".join(filter(None, [text + fall, in_short(r), asked]))
 
 
 def build_line(r: "Built") -> str:

@@ -20,6 +20,7 @@ from labelloop.statistics.accuracy import pooled
 from labelloop.statistics.compare import Difference, Verdict, where_they_differ
 from labelloop.statistics.compare import compare as paired
 from labelloop.statistics.frame import BlindRound
+from labelloop.statistics.gate import level_at_every_look
 from labelloop.steps.build import manifest_file
 from labelloop.steps.compare.candidate import Candidate
 
@@ -60,6 +61,8 @@ class Compared:
     n_candidates
         candidates that any of these rounds has judged, this one included: the interval allows for
         them
+    gate
+        the difference with bounds that hold at every look, which then decide; None: no gate was asked
     more_labels
         labels that would probably settle a NOT YET; None: no sensible number would
     trained_on
@@ -86,6 +89,7 @@ class Compared:
     trained_on: tuple[tuple[str, int], ...]
     unchecked: tuple[tuple[str, int], ...]
     rests_on: RestsOn | None = None
+    gate: Difference | Undefined | None = None
 
     @property
     def many_candidates(self) -> bool:
@@ -101,6 +105,7 @@ def compare(
     min_gain: float = 0.0,
     trained_on: Sequence[tuple[str, int]] = (),
     level: float = 0.95,
+    gate: bool = False,
 ) -> Compared:
     """The candidate against the model that serves.
 
@@ -109,6 +114,9 @@ def compare(
     every labelled sample, as the others would stand for another traffic. `trained_on` names the dataset
     versions (name, number) that the candidate learned from: with any of their samples, or of
     byte-identical ones, among the judges there is no difference to tell, and the result says so.
+
+    gate
+        whether the verdict has to hold at every look, however many
 
     Raises:
         ArgumentError: the candidate lacks labelled samples, or serves itself.
@@ -134,15 +142,19 @@ def compare(
         n_differ, n_both = sum(f.round.n_frame for f in own), sum(r.n_both for r in rivals)
         return where_they_differ(found, n_differ=n_differ, n_both=n_both)
 
-    difference = of_all_traffic(
-        paired(
-            *(judging.serving, judging.scores),
-            level=level,
-            trained_on=seen,
-            n_candidates=n_candidates,
+    def difference_at(held: float) -> Difference | Undefined:
+        return of_all_traffic(
+            paired(
+                *(judging.serving, judging.scores),
+                level=held,
+                trained_on=seen,
+                n_candidates=n_candidates,
+            )
         )
-    )
-    settled = None if isinstance(difference, Undefined) else difference
+
+    difference = difference_at(level)
+    deciding = difference_at(level_at_every_look(len(labelled))) if gate else difference
+    settled = None if isinstance(deciding, Undefined) else deciding
     by_class = _by_class(judging, level, n_candidates) if settled else ()
     return Compared(
         serving_model=judging.frames[-1].draws[-1].model if judging.frames else "",
@@ -161,6 +173,7 @@ def compare(
         trained_on=tuple(trained_on),
         unchecked=_unchecked(ledger, labelled, trained_on),
         rests_on=RestsOn.of(labelled, ()),
+        gate=deciding if gate else None,
     )
 
 
