@@ -19,6 +19,10 @@ class LabelloopError(Exception):
         return f"{message}\n  remedy: {self.remedy}" if self.remedy else message
 
 
+class Stopped(Exception):
+    """The process was told to end; raised between two transactions, so that nothing is half done."""
+
+
 E = TypeVar("E", bound=BaseException)
 
 

@@ -152,9 +152,12 @@ class Loop:
             rival, labels=labels, since=since, until=until, dry_run=dry_run
         )
 
-    def send(self, *, refresh: bool = False) -> "Sent":
-        """Send the drawn samples to people. `refresh` renews the image URL of every open task."""
-        return steps.send(self.project).run(refresh_all=refresh)
+    def send(self, *, refresh: bool = False, quiet: bool = False) -> "Sent":
+        """Send the drawn samples to people. `refresh` renews the image URL of every open task.
+
+        With `quiet` nobody gets a new task; links are renewed all the same.
+        """
+        return steps.send(self.project).run(refresh_all=refresh, quiet=quiet)
 
     def measure(
         self,
@@ -281,6 +284,22 @@ class Loop:
         if (since or until) and (since, until) in periods:
             return None
         return self.select(now=now, since=since, until=until)
+
+    def do(self, verb: str, *, now: bool = False, quiet: bool = False) -> object:
+        """Do one verb of `due.VERBS` as `run` does it; returns its result, or None if nothing was due.
+
+        `now` draws a round even if none is due; with `quiet` nobody gets a new task.
+        """
+        calls: dict[str, Callable[[], object]] = {
+            "index": self.index,
+            "collect": self.collect,
+            "select": lambda: self.select(now=now),
+            "send": lambda: self.send(quiet=quiet),
+            "measure": self._measure_and_keep,
+            "build": self.build,
+            "log": self._maintain_if_due,
+        }
+        return calls[verb]()
 
     def maintain(self, *, dry_run: bool = False) -> "Upkeep":
         """Tidy the prediction log: merge small files, delete unused ones. Its content stays the same.

@@ -16,18 +16,21 @@ from labelloop.errors import ConfigError
 def command(config: Path, host: str | None, port: int | None) -> None:
     """Do the six steps whenever they are due, and answer over HTTP.
 
-    End it with Ctrl-C or SIGTERM.
+    End it with Ctrl-C or SIGTERM: it ends after the present transaction. SIGHUP lets it read the
+    settings again.
     """
     if find_spec("uvicorn") is None or find_spec("starlette") is None:
         raise ConfigError(
             "labelloop serve needs starlette and uvicorn, which aren't installed",
             remedy="pip install 'labelloop[serve]'",
         )
+    from labelloop.service.journal import Journal
     from labelloop.web.server import listening, serve
 
     with opened(config, quiet=True) as loop:
         own = loop.settings.service
         with listening(host or own.host, own.port if port is None else port) as at:
             where = at.getsockname()
-            click.echo(f"listening at http://{where[0]}:{where[1]}/", err=True)
-            serve(at)
+            journal = Journal(as_json=own.log == "json")
+            journal.line("listening", at=f"http://{where[0]}:{where[1]}/")
+            serve(config, at, journal)

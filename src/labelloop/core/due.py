@@ -3,7 +3,9 @@
 All of it is pure: whoever asks brings the state and the clock's time.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from labelloop.core.upkeep import LogShape
@@ -18,6 +20,24 @@ AHEAD = timedelta(minutes=5)
 """A prediction this far in the future was dated by a clock that runs ahead."""
 LINK_MARGIN = timedelta(days=2)
 """A link is renewed so long before it lapses, or when half its life is over."""
+MEDIA_KEPT = timedelta(days=7)
+"""How long the gateway shows an image after its task was resolved."""
+VERBS = ("index", "collect", "select", "send", "measure", "build", "log")
+"""What a service does, in this order; `log` tidies the log where that is due."""
+FIRST_RETRY = timedelta(seconds=15)
+"""A verb that failed is tried again after this time, then after twice as long, and so on."""
+LAST_RETRY = timedelta(hours=1)
+"""A verb that keeps failing is tried again at least so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerbState:
+    """When a service last did a verb, and how often it has failed since; `error` is the last failure."""
+
+    succeeded_at: datetime | None = None
+    failed_at: datetime | None = None
+    n_failures: int = 0
+    error: str = ""
 
 
 def next_round_at(last_at: datetime | None, every: timedelta) -> datetime | None:
@@ -76,3 +96,91 @@ def files_unused_before(now: datetime) -> datetime:
 def day_began_at(now: datetime, timezone: str) -> datetime:
     """When the present day began: the days before are closed."""
     return now.astimezone(ZoneInfo(timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def is_quiet(now: datetime, hours: tuple[time, time] | None, timezone: str) -> bool:
+    """Whether it is a time of day at which nothing new is sent to people.
+
+    >>> from datetime import UTC
+    >>> night = time(22), time(6)
+    >>> [is_quiet(datetime(2026, 3, 1, h, tzinfo=UTC), night, "UTC") for h in (21, 22, 5, 6)]
+    [False, True, True, False]
+    """
+    if hours is None:
+        return False
+    begin, end = hours
+    at = now.astimezone(ZoneInfo(timezone)).time()
+    return begin <= at < end if begin < end else at >= begin or at < end
+
+
+def next_try_at(state: VerbState, every: timedelta) -> datetime | None:
+    """When a verb is due by itself; None: now, as it was never done.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> print(next_try_at(VerbState(succeeded_at=noon), timedelta(minutes=15)))
+    2026-03-01 12:15:00+00:00
+    >>> print(next_try_at(VerbState(failed_at=noon, n_failures=3), timedelta(minutes=15)))
+    2026-03-01 12:01:00+00:00
+    """
+    if state.n_failures and state.failed_at is not None:
+        times: int = 2 ** min(state.n_failures - 1, 16)
+        return state.failed_at + min(FIRST_RETRY * times, LAST_RETRY)
+    return None if state.succeeded_at is None else state.succeeded_at + every
+
+
+def may_try(state: VerbState, every: timedelta, now: datetime) -> bool:
+    """Whether a verb is due by itself. What lies in the future was written before the clock was set back."""
+    at = next_try_at(state, every)
+    last = state.failed_at if state.n_failures else state.succeeded_at
+    return at is None or last is None or at <= now or last > now
+
+
+def due_verbs(
+    states: Mapping[str, VerbState],
+    *,
+    every: timedelta,
+    now: datetime,
+    round_at: datetime | None,
+    held: bool = False,
+    hinted: bool = False,
+) -> tuple[str, ...]:
+    """What a service does now, in the order of `VERBS`.
+
+    All verbs are due together; one that failed is tried again by itself, and waits for that alone. A
+    round that is due brings `index` first, so that it misses no traffic, and is sent at once.
+
+    round_at
+        when the next round is due; None: with the first predictions
+    held
+        whether no round is drawn for now, because the evaluation queue is paused
+    hinted
+        whether somebody said that there are new answers
+    """
+    known = {verb: states.get(verb, VerbState()) for verb in VERBS}
+    ready = {verb for verb, state in known.items() if may_try(state, every, now)}
+    failing = {verb for verb, state in known.items() if state.n_failures}
+    chosen = ready - {"select"}
+    if chosen - failing:
+        chosen = set(VERBS) - {"select"}
+    if hinted:
+        chosen.add("collect")
+    if "collect" in chosen:
+        chosen.add("measure")
+    waiting = failing - ready
+    round_is_due = not held and "index" not in waiting and (round_at is None or round_at <= now)
+    if round_is_due and _select_is_due(known, round_at, ready):
+        chosen |= {"index", "select", "send"}
+    return tuple(verb for verb in VERBS if verb in chosen - waiting)
+
+
+def _select_is_due(
+    known: Mapping[str, VerbState], round_at: datetime | None, ready: set[str]
+) -> bool:
+    """Whether to try a round that is due: one without traffic isn't tried all the time."""
+    state = known["select"]
+    if "select" in ready:
+        return True
+    tried_at = state.succeeded_at
+    untried = tried_at is None or (round_at is not None and tried_at < round_at)
+    return untried and not state.n_failures

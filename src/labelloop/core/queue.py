@@ -24,7 +24,8 @@ class Queue:
     `where` None matches everything; `budget` None labels everything that matches. `annotators` answer
     each sample, and one more a share `overlap` of them.
     `images`: "presign" or "annotator", who signs the links to them. `second_look`: whether people are
-    asked again where an answer differs from the prediction (`labelloop.core.looks`).
+    asked again where an answer differs from the prediction (`labelloop.core.looks`). `per_day`: how many
+    tasks are sent a day at most.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Queue:
     overlap: float = 0.0
     images: str = "presign"
     second_look: bool = False
+    per_day: int | None = None
 
     @property
     def blind(self) -> bool:

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from labelloop.core.answers import Answers
-from labelloop.errors import LeaseHeld, LeaseLost, LedgerError, frameless
+from labelloop.errors import LeaseHeld, LeaseLost, LedgerError, Stopped, frameless
 from labelloop.ledger import holder
 from labelloop.ledger import tables as t
 from labelloop.ledger.engine import database_url, engine, seconds, sqlite_path
@@ -71,6 +71,7 @@ class Ledger:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._answers: Answers | None = None
+        self._is_told_to_end: Callable[[], bool] = lambda: False
         self._left: dict[str, int] = {}  # step -> token of the last lease that this one left
 
     @classmethod
@@ -142,6 +143,14 @@ class Ledger:
         opened = engine(sa.make_url("sqlite://"))
         t.metadata.create_all(opened)
         return cls(opened)
+
+    def stop_when(self, is_told_to_end: Callable[[], bool]) -> None:
+        """Begin no transaction that writes once that is True: `Stopped` is raised in its place."""
+        self._is_told_to_end = is_told_to_end
+
+    def _go_on(self) -> None:
+        if self._is_told_to_end():
+            raise Stopped
 
     def read_with(self, answers: Answers) -> None:
         """From now on, count stored classes as the settings do, which no verb has written here yet."""
@@ -263,6 +272,7 @@ class Ledger:
         Raises:
             LeaseLost: another process took the step over; nothing was written.
         """
+        self._go_on()
         with plainly(self._engine.url), self._engine.begin() as tx:
             self._renew(tx, lease)
             yield tx
@@ -270,6 +280,7 @@ class Ledger:
     @contextmanager
     def write_at_once(self) -> Iterator[Transaction]:
         """A transaction that both decides and writes: it needs no lease, as writers go one by one."""
+        self._go_on()
         with plainly(self._engine.url), self._engine.begin() as tx:
             self._refuse_moved(tx)
             yield tx

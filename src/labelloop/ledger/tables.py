@@ -232,6 +232,7 @@ tasks = sa.Table(
     sa.UniqueConstraint("purpose", "sample_id", "look"),
     sa.Index("tasks_state", "state"),
     sa.Index("tasks_project", "project_ref", "remote_id"),
+    sa.Index("tasks_sent", "queue", "sent_at"),
 )
 
 # Of the millions of tasks that are settled, only those that something is still to be done about.
@@ -373,4 +374,41 @@ events = sa.Table(
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("detail", Said, nullable=False),
     sa.Index("events_subject", "subject"),
+)
+
+verbs = sa.Table(
+    "verbs",
+    metadata,
+    sa.Column("verb", sa.Text, primary_key=True),
+    sa.Column("succeeded_at", Instant),
+    sa.Column("failed_at", Instant),
+    sa.Column("n_failures", sa.Integer, nullable=False),
+    sa.Column("error", Said, nullable=False),
+)
+
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("queue", sa.Text, primary_key=True),
+    sa.Column("paused_at", Instant, nullable=False),
+    sa.Column("paused_by", Said, nullable=False),
+)
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("token_hash", sa.Text, nullable=False, unique=True),
+    sa.Column("added_at", Instant, nullable=False),
+    sa.Column("excluded_at", Instant),
+)
+
+media_links = sa.Table(
+    "media_links",
+    metadata,
+    sa.Column("token_hash", sa.Text, primary_key=True),
+    sa.Column("task_key", sa.Text, nullable=False),
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Index("media_links_task", "task_key"),
 )

@@ -417,6 +417,12 @@ def n_by_age(
     return found
 
 
+def n_sent_since(tx: Transaction, queue: str, since: datetime) -> int:
+    """How many of a queue's tasks were sent at that moment or later."""
+    sent = (t.tasks.c.queue == queue) & (t.tasks.c.sent_at >= since)
+    return int(tx.execute(sa.select(sa.func.count()).where(sent)).scalar_one())
+
+
 def oldest_drawn_at(tx: Transaction) -> dict[str, datetime]:
     """By queue: when the oldest of the tasks that wait to be sent was drawn."""
     rows = tx.execute(

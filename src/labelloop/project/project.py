@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from labelloop.adapters.system_clock import SystemClock
 from labelloop.errors import LedgerError, without_frames
-from labelloop.ledger import Ledger, classes
+from labelloop.ledger import Ledger, classes, pauses
 from labelloop.ledger.database import Identity
 from labelloop.ports.clock import silent
 from labelloop.project import adapters
@@ -50,8 +50,10 @@ class Project:
         annotator: "Annotator | None" = None,
         source: "Source | None" = None,
         notifications: "Notifications | None" = None,
+        stop_when: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
+        self._stop_when = stop_when
         self.clock: Clock = clock or SystemClock()
         self.progress = progress
         self._warn = warn
@@ -72,17 +74,19 @@ class Project:
         progress: "Progress" = silent,
         warn: Callable[[str], None] = lambda _text: None,
         parse_conditions: bool = True,
+        stop_when: Callable[[], bool] = lambda: False,
     ) -> Self:
         """The project that the labelloop.toml at `path` describes.
 
         `warn` is told what isn't wrong, and likely isn't meant. `parse_conditions`: whether each `where`
-        is checked now, or when `queues` are first needed.
+        is checked now, or when `queues` are first needed. `stop_when`: once that is True, the ledger
+        begins no transaction that writes.
 
         Raises:
             ConfigError: the file is missing, or holds what can't be used.
         """
         settings = load(Path(path), parse_conditions=parse_conditions)
-        return cls(settings, clock=clock, progress=progress, warn=warn)
+        return cls(settings, clock=clock, progress=progress, warn=warn, stop_when=stop_when)
 
     @cached_property
     def queues(self) -> "tuple[Queue, ...]":
@@ -134,6 +138,7 @@ class Project:
             now=self.clock.now(),
             warn=self._warn,
         )
+        ledger.stop_when(self._stop_when)
         return ledger
 
     @property
@@ -207,6 +212,11 @@ class Project:
             )
         ledger = self._open_ledger()
         return ledger, self._log or self._keep(adapters.log(self.settings, found))
+
+    def paused(self) -> frozenset[str]:
+        """The names of the queues that are paused."""
+        with self.ledger.read() as tx:
+            return pauses.queues(tx)
 
     def _open_ledger(self) -> Ledger:
         with without_frames():

@@ -116,6 +116,7 @@ def select(project: Project) -> "Select":
         first_window=project.settings.rounds.first_window,
         terms=project.settings.training.terms(),
         clock=project.clock,
+        paused=project.paused(),
     )
 
 
@@ -143,6 +144,8 @@ def send(project: Project) -> "Send":
         texts=Texts(project.log, store, max_bytes=own.input.max_text_bytes)
         if own.input.kind == "text"
         else None,
+        timezone=own.project.timezone,
+        paused=project.paused(),
     )
 
 

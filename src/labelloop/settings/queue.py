@@ -57,6 +57,12 @@ class QueueSettings(Section):
         description="How many samples each round draws. A training queue without a budget takes every "
         "match.",
     )
+    budget_per_day: int | None = Field(
+        None,
+        ge=1,
+        description="How many tasks are sent to people a day at most, in the project's timezone. The "
+        "others are sent on the next days, in the same order.",
+    )
     annotators_per_sample: int = Field(
         1,
         ge=1,

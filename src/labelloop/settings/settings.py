@@ -138,6 +138,7 @@ class Settings(Section):
                 overlap=q.overlap,
                 images="annotator" if q.images == "label-studio" else q.images,
                 second_look=q.second_look,
+                per_day=q.budget_per_day,
             )
             for q in self.queue
             if purpose is None or q.purpose == purpose

@@ -116,6 +116,8 @@ def collect_line(r: "Collected") -> str:
 def select_line(r: "Selected", timezone: str) -> str:
     """What `select` decided, in a line."""
     due = f"next round due {moment(r.due_at, timezone)}"
+    if r.held_by is not None:
+        return f"a round is due, and waits: queue {r.held_by!r} is paused"
     if not r.due:
         return f"no round is due before {moment(r.due_at, timezone)} (--now closes one early)"
     skipped = f"; {r.n_skipped:,} older than the first window" if r.n_skipped else ""

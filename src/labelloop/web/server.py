@@ -1,11 +1,15 @@
-"""The process that answers over HTTP until it is told to end."""
+"""The process that answers over HTTP, with the worker beside it, until it is told to end."""
 
 import asyncio
+import signal
 import socket
+from pathlib import Path
 
 import uvicorn
 
 from labelloop.errors import ConfigError
+from labelloop.service.journal import Journal
+from labelloop.service.supervisor import Supervisor
 from labelloop.web.app import application
 
 GRACE_S = 5
@@ -28,8 +32,18 @@ def listening(host: str, port: int) -> socket.socket:
         ) from exc
 
 
-def serve(at: socket.socket) -> None:
-    """Answer at a socket until SIGTERM or SIGINT."""
+def serve(config_file: Path, at: socket.socket, journal: Journal) -> None:
+    """Answer at a socket, and let a worker do what is due, until SIGTERM or SIGINT."""
+    supervisor = Supervisor(config_file, journal)
+    supervisor.start()
+    signal.signal(signal.SIGHUP, lambda *_: supervisor.tell("reload"))
+    try:
+        _answer(at)
+    finally:
+        supervisor.stop()
+
+
+def _answer(at: socket.socket) -> None:
     config = uvicorn.Config(
         application(),
         log_config=None,

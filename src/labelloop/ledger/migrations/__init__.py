@@ -19,6 +19,7 @@ LARGE_INDEXES = {
     "0004": {"draws_round": "draws (round, queue, position)"},
     "0005": {"draws_content": "draws (content_hash)"},
     "0008": {"tasks_looks": "tasks (queue, state) WHERE look > 0"},
+    "0011": {"tasks_sent": "tasks (queue, sent_at)"},
 }
 """By version: its indexes on tables that may have millions of rows by then."""
 _COLUMNS_SINCE = {"0008": "0005"}

@@ -32,6 +32,7 @@ from labelloop.ledger import (
     events,
     rejects,
     tombstones,
+    verb_states,
 )
 from labelloop.ledger.datasets import Export
 from labelloop.ports.annotator import Annotator, RemoteTask
@@ -244,6 +245,7 @@ class Forget:
             erasures.begin(tx, found.erasure, now)
             tombstones.bury(tx, names, found.tasks, now)
             rejects.clear(tx, found.rejects)
+            verb_states.forget_errors(tx, now)
             for batch, n_rows in found.held:
                 batches.subtract_rows(tx, batch, n_rows)
             detail = f"{len(names):,} samples"

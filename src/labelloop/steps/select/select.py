@@ -1,7 +1,7 @@
 """select: decide which samples people label. A round, its cells and its draws are one transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -76,6 +76,7 @@ class Selected:
     `round` is None where none was drawn: not yet due, or nothing new. `n_skipped` counts predictions
     that are older than the first window. `already_trained` names the released training versions that
     hold samples which this round draws for evaluation, and how many: the next version leaves them out.
+    `held_by` is the paused evaluation queue that holds back a round which is due.
     """
 
     round: int | None
@@ -86,6 +87,7 @@ class Selected:
     due_at: datetime
     due: bool
     already_trained: tuple[tuple[str, int], ...] = ()
+    held_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,13 @@ class Select:
         first_window: timedelta,
         terms: Terms,
         clock: Clock,
+        paused: Collection[str] = (),
     ) -> None:
+        """`paused` queues draw nothing; a blind one among them holds the whole round back."""
         self._ledger = ledger
         self._log = log
-        self._queues = queues
+        self._held_by = next((q.name for q in queues if q.blind and q.name in paused), None)
+        self._queues = [q for q in queues if q.blind or q.name not in paused]
         self._blind = frozenset(q.name for q in queues if q.blind)
         self._every = every
         self._first_window = first_window
@@ -137,8 +142,17 @@ class Select:
     ) -> Selected:
         """Draw a round where one is due; `close_now` makes it due, `dry_run` writes nothing.
 
-        With `since` or `until` the round is an extra one over exactly the matching rows.
+        With `since` or `until` the round is an extra one over exactly the matching rows. While the
+        evaluation queue is paused no round is drawn, so the traffic of the next one grows.
+
+        Raises:
+            ArgumentError: a round is asked for, and the evaluation queue is paused.
         """
+        if self._held_by and (close_now or since or until):
+            raise ArgumentError(
+                f"queue {self._held_by!r} is paused, which holds every round back",
+                remedy="resume it first",
+            )
         self._check_attributes()
         self._check(since, until)
         return self._carry_out(
@@ -272,6 +286,7 @@ class Select:
         last_at = latest.created_at if latest else None
         due_at = due.next_round_at(last_at, self._every) or now
         is_due = extra or close_now or due.round_is_due(last_at, self._every, now)
+        held_by = self._held_by if is_due else None
         frame = FrameRange(batch_to=newest, since=since, until=until)
         n_skipped = 0
         if not extra:
@@ -280,7 +295,7 @@ class Select:
                 whole, frame = frame, replace(frame, since=now - self._first_window)
                 n_skipped = total(self._log.counts(whole, ())) - total(self._log.counts(frame, ()))
         number = rounds.next_number(tx)
-        plan = self._draw_all(tx, frame, number, extra=extra) if is_due else None
+        plan = self._draw_all(tx, frame, number, extra=extra) if is_due and not held_by else None
         empty = plan is None or (plan.n_frame == 0 and not plan.draws)
         made = Selected(
             round=None if empty else number,
@@ -291,6 +306,7 @@ class Select:
             due_at=due_at if empty or extra else now + self._every,
             due=is_due,
             already_trained=_already_trained(tx, plan, self._blind) if plan and extra else (),
+            held_by=held_by,
         )
         return made, None if empty else plan
 

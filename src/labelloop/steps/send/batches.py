@@ -7,6 +7,7 @@ certain is found out by `doubts`; what was not carried out is sent again.
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 
 from labelloop.core.queue import Queue
 from labelloop.core.task import Task
@@ -37,7 +38,14 @@ IMPORT_ATTEMPTS = 2
 class Batches:
     """Sends the drawn tasks of queues, and counts them."""
 
-    def __init__(self, context: SendContext, projects: Projects, inputs: Inputs) -> None:
+    def __init__(
+        self,
+        context: SendContext,
+        projects: Projects,
+        inputs: Inputs,
+        *,
+        day_began_at: datetime,
+    ) -> None:
         self._context = context
         self._annotator = context.annotator
         self._projects = projects
@@ -46,6 +54,7 @@ class Batches:
         self.n_found = 0
         self.n_unavailable = 0
         self._at_most = BATCH
+        self._day_began_at = day_began_at
 
     def send(self, queue: Queue) -> None:
         """Send what is drawn; while one batch is imported the inputs of the next are prepared."""
@@ -77,8 +86,14 @@ class Batches:
 
     def _waiting(self, queue: Queue) -> list[SendableTask]:
         """The next tasks to be sent, of several batches; without those that can't be now."""
+        window = WINDOW
         with self._context.read() as tx:
-            drawn = tasks.to_send(tx, queue.name, WINDOW + len(self._inputs.too_large))
+            if queue.per_day is not None:
+                sent = tasks.n_sent_since(tx, queue.name, self._day_began_at)
+                window = max(0, min(WINDOW, queue.per_day - sent))
+            if window == 0:
+                return []
+            drawn = tasks.to_send(tx, queue.name, window + len(self._inputs.too_large))
         return [each for each in drawn if each.task.task_key not in self._inputs.too_large]
 
     def _prepared(

@@ -1,9 +1,10 @@
 """send: drawn tasks go to the annotator, each exactly once; what open tasks show and ask is kept right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from labelloop.core import due
 from labelloop.core.queue import Queue
 from labelloop.errors import ConfigError, LabelloopError, StoreError
 from labelloop.ledger import Ledger, cursors, tasks
@@ -61,8 +62,10 @@ class Send:
         clock: Clock,
         progress: Progress,
         texts: Texts | None = None,
+        timezone: str = "UTC",
+        paused: Collection[str] = (),
     ) -> None:
-        """How links are made:
+        """How links are made, and what waits:
 
         listed
             whether samples come from the store's listing, and have its content hashes
@@ -70,6 +73,10 @@ class Send:
             how the annotator opens the bucket of a uri, or of the inputs for None
         signed_by
             what tells one signer and address of links from another; nothing secret
+        timezone
+            where the days of `Queue.per_day` begin
+        paused
+            the queues to which nothing new is sent
         """
         self._ledger = ledger
         self._store = store
@@ -86,11 +93,14 @@ class Send:
         self._clock = clock
         self._progress = progress
         self._texts = texts
+        self._timezone = timezone
+        self._paused = frozenset(paused)
 
-    def run(self, *, refresh_all: bool = False) -> Sent:
+    def run(self, *, refresh_all: bool = False, quiet: bool = False) -> Sent:
         """Send what is drawn, renew image URLs before they lapse, remove copies nobody needs.
 
         `refresh_all` renews the URL of every open task; so does another signer or address of links.
+        `quiet`: nobody gets a new task.
         """
         with self._ledger.lease("send") as lease:
             context = SendContext(
@@ -118,7 +128,9 @@ class Send:
                 bucket_access=self._access,
             )
             links = Links(context, self._store, projects, inputs, presign_life=self._life)
-            sent, refusal = self._run(context, inputs, projects, links, refresh_all=refresh_all)
+            sent, refusal = self._run(
+                context, inputs, projects, links, refresh_all=refresh_all, quiet=quiet
+            )
         for trouble in (refusal, *projects.troubles.values(), inputs.waiting_for_a_server()):
             if trouble is not None:
                 raise trouble
@@ -132,6 +144,7 @@ class Send:
         links: Links,
         *,
         refresh_all: bool,
+        quiet: bool,
     ) -> tuple[Sent, LabelloopError | None]:
         """What was done, and why blind queues wait, where they do."""
         with context.read() as tx:
@@ -144,9 +157,10 @@ class Send:
         lapsing = links.lapsing(everything=refresh_all or signed_by not in {None, self._signed_by})
         refusal = self._blind_refusal(context, inputs, lapsing)
         served = [queue for queue in self._queues if refusal is None or not queue.blind]
-        batches = Batches(context, projects, inputs)
+        today = due.day_began_at(self._clock.now(), self._timezone)
+        batches = Batches(context, projects, inputs, day_began_at=today)
         for queue in served:
-            if queue.name not in projects.troubles:
+            if not quiet and queue.name not in {*projects.troubles, *self._paused}:
                 batches.send(queue)
         n_refreshed = links.renew(served, lapsing)
         if refusal is None and signed_by != self._signed_by:
@@ -157,7 +171,7 @@ class Send:
             n_found=n_found + batches.n_found,
             n_unavailable=batches.n_unavailable + links.n_unavailable,
             n_refreshed=n_refreshed,
-            n_asked_again=ask_people(context),
+            n_asked_again=0 if quiet else ask_people(context),
             n_copies_removed=links.remove_copies(),
         )
         return sent, refusal
