@@ -138,18 +138,21 @@ class History:
     def _cells(self, draws: Sequence[Draw]) -> list[Cell]:
         """The frame by confidence: every row had the same chance."""
         n_blind = sum(d.queue == "accuracy" for d in draws)
-        bins = Counter(int(1024 * 0.6 * ((i + 0.5) / 40) ** 3) for i in range(40))
+        rows = Counter(
+            (self.classes[i % len(self.classes)], int(1024 * 0.6 * ((i // 50 + 0.5) / 40) ** 3))
+            for i in range(2000)
+        )
         return [
             Cell(
                 queue="accuracy",
-                predicted_class=self.classes[0],
+                predicted_class=name,
                 risk_bin=risk_bin,
-                n=50 * n,
+                n=n,
                 cut=None,
                 risk=0.0,
                 inclusion=n_blind / 2000,
             )
-            for risk_bin, n in bins.items()
+            for (name, risk_bin), n in rows.items()
         ]
 
     def _answer(self, d: Draw) -> str:

@@ -146,8 +146,12 @@ class LoopMachine(RuleBasedStateMachine):
     def _measured(self) -> object:
         """Every accuracy: what forgetting doesn't change."""
         found = self.world.loop.measure()
-        every = (found.last_seven_days, *found.rounds, *found.days, *found.by_class)
-        return [(a.name, a.estimate, a.n_drawn, a.n_labelled) for a in every], found.confusion
+        every = (found.last_seven_days, *found.rounds, *found.days)
+        return (
+            [(a.name, a.estimate, a.n_drawn, a.n_labelled) for a in every],
+            found.by_class,
+            found.confusion,
+        )
 
     def _bury(self) -> None:
         """A killed process can't give its lease back; this one lives on, so it is given back here."""

@@ -87,9 +87,9 @@ def test_each_class_has_an_accuracy_from_200_uneven_labels(world: World) -> None
     day(world, 1)
     day(world, 2)
     by_class = world.loop.measure(since=world.clock.at - timedelta(days=1)).by_class
-    assert [a.name for a in by_class] == CLASSES
-    assert sum(a.n_labelled for a in by_class) < 200
-    for one in by_class:
-        assert isinstance(one.estimate, Estimate), one
-        assert one.estimate.low < one.estimate.high
-    assert sum(a.n_traffic for a in by_class) == 600
+    assert [row.name for row in by_class.rows] == CLASSES
+    assert sum(row.n_predicted for row in by_class.rows) < 200
+    for row in by_class.rows:
+        assert isinstance(row.precision, Estimate), row
+        assert row.precision.low < row.precision.high
+    assert sum(row.share_predicted for row in by_class.rows) == pytest.approx(1)

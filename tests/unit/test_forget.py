@@ -63,8 +63,8 @@ def measured(world: World) -> Any:
     found = world.loop.measure()
     return [
         replace(a, n_waiting=0, n_skipped=0)
-        for a in (found.last_seven_days, *found.rounds, *found.days, *found.by_class)
-    ] + [found.confusion, found.agreement, found.trend]
+        for a in (found.last_seven_days, *found.rounds, *found.days)
+    ] + [found.by_class, found.confusion, found.agreement, found.trend]
 
 
 def wide(make_world: MakeWorld) -> World:

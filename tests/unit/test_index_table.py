@@ -400,7 +400,10 @@ def test_an_unusable_answer_is_an_error_if_the_settings_say_so(make_world: MakeW
     assert done.measured is not None
     assert done.measured.last_seven_days.estimate.value == 0.5  # type: ignore[union-attr]
     part = LabelPart(frames=(ALL,), min_confidence=0.9)
-    by_class = {a.name: a.estimate.value for a in done.measured.by_class}  # type: ignore[union-attr]
+    by_class = {
+        row.name: row.precision.value  # type: ignore[union-attr]
+        for row in done.measured.by_class.rows
+    }
     assert by_class == {"cat": 1.0, "no class": 0.0}
     labels = world.log.model_labels([part], without_samples=[], without_content=[])
     assert {m for batch in labels for m in batch.column("sample_id").to_pylist()} == {"ok0", "ok1"}

@@ -198,8 +198,13 @@ def test_its_tasks_keep_their_keys_and_what_was_a_number_is_a_text(before: str) 
 def test_it_says_the_same_numbers(world: World) -> None:
     told = said()
     measured = world.loop.measure()
-    found = [measured.last_seven_days, *measured.rounds, *measured.by_class]
-    for a, before in zip(found, told["accuracies"], strict=True):
+    found = [measured.last_seven_days, *measured.rounds]
+    n_classes = len(measured.by_class.rows)
+    for row, before in zip(measured.by_class.rows, told["accuracies"][-n_classes:], strict=True):
+        assert (row.name, row.n_predicted) == (before["name"], before["counts"][1])
+        assert row.share_predicted == pytest.approx(before["counts"][4] / 120, abs=0.01)
+        assert numbers_of(row.precision)[0] == pytest.approx(before["estimate"][0], abs=0.05)
+    for a, before in zip(found, told["accuracies"][:-n_classes], strict=True):
         now = accuracy_as_said(a)
         assert (now["name"], now["counts"]) == (before["name"], before["counts"])
         if a.n_skipped == a.n_waiting == 0:

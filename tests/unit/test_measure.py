@@ -10,6 +10,7 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.statistics import wilson
+from labelloop.statistics.classes import ClassTable
 from labelloop.views.sentences import summary
 from labelloop.views.verbs import measure_line, select_line
 from tests.unit.conftest import MakeWorld
@@ -50,15 +51,16 @@ def estimate(accuracy: Accuracy) -> Estimate:
 def test_without_any_round_nothing_is_estimated(world: World) -> None:
     found = world.loop.measure()
     assert found.last_seven_days.estimate == Undefined("nothing was drawn for evaluation")
-    assert (found.rounds, found.days, found.by_class, found.confusion) == ((), (), (), ())
+    assert (found.rounds, found.days, found.by_class.rows, found.confusion) == ((), (), (), ())
     assert found.n_random_sample is None
 
 
 def test_without_any_answer_the_reason_is_given(world: World) -> None:
     draw(world, 50)
     found = world.loop.measure()
-    for accuracy in (found.last_seven_days, *found.rounds, *found.days, *found.by_class):
+    for accuracy in (found.last_seven_days, *found.rounds, *found.days):
         assert accuracy.estimate == Undefined("no blind draw has an answer")
+    assert found.by_class == ClassTable(rows=(), macro_f1=Undefined("no labels"))
     assert (found.rounds[0].n_drawn, found.rounds[0].n_waiting) == (10, 10)
 
 
@@ -75,12 +77,21 @@ def test_all_answers_give_wilson_with_the_finite_population(world: World) -> Non
     found = world.loop.measure()
     plain = wilson(8, 10, population=50)
     assert isinstance(plain, Estimate)
-    for accuracy in (found.last_seven_days, found.rounds[0], found.days[0], found.by_class[0]):
+    for accuracy in (found.last_seven_days, found.rounds[0], found.days[0]):
         got = estimate(accuracy)
         assert (got.value, got.low, got.high, got.n) == (0.8, plain.low, plain.high, 10)
         assert (got.worst_low, got.worst_high) == (got.low, got.high)
         assert accuracy.n_traffic == 50
-    assert found.by_class[0].name == "cat"
+    cat, dog = found.by_class.rows
+    assert (cat.name, dog.name) == ("cat", "dog")
+    assert isinstance(cat.precision, Estimate)
+    assert (cat.precision.value, cat.precision.n) == (0.8, 10)
+    assert cat.precision.low <= plain.low < plain.high <= cat.precision.high
+    assert isinstance(cat.recall, Estimate)
+    assert cat.recall.value == 1.0
+    assert isinstance(dog.share, Estimate)
+    assert (cat.share_predicted, dog.share_predicted) == (1.0, 0.0)
+    assert dog.share.value == pytest.approx(0.2)
     assert [(c.predicted_class, c.label, c.n) for c in found.confusion] == [
         ("cat", "cat", 8),
         ("cat", "dog", 2),
@@ -178,7 +189,7 @@ def test_the_window_ends_seven_days_ago(world: World) -> None:
     world.clock.pass_(days=30)
     found = world.loop.measure()
     assert found.last_seven_days.estimate == Undefined("nothing was drawn for evaluation")
-    assert found.by_class == ()
+    assert found.by_class.rows == ()
 
 
 def test_extra_rounds_are_apart_and_never_pooled(world: World) -> None:
@@ -251,7 +262,7 @@ def test_a_period_has_its_own_accuracy_classes_and_models(world: World) -> None:
     assert early.period is not None
     assert estimate(early.period).value == 1.0
     assert [a.name for a in early.by_model] == ["v1"]
-    assert [a.name for a in early.by_class] == ["cat"]
+    assert [row.name for row in early.by_class.rows] == ["cat"]
     assert {(c.predicted_class, c.label) for c in early.confusion} == {("cat", "cat")}
     both = world.loop.measure(since=start)
     assert both.period is not None

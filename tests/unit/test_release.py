@@ -75,7 +75,7 @@ def test_released_rounds_judge_no_candidate_and_fill_no_slice(world: World, tmp_
     assert set((tmp_path / "judges.csv").read_text().split()[1:]) == drawn(world, 2)
     after = world.loop.measure(**period)
     assert sum(c.n for c in after.confusion) == 30
-    assert [a.estimate.n for a in after.by_class if isinstance(a.estimate, Estimate)] == [30]
+    assert [r.precision.n for r in after.by_class.rows if isinstance(r.precision, Estimate)] == [30]
     lines = ["sample_id,predicted_class", *(f"{s},cat" for s in drawn(world, 2))]
     (tmp_path / "c.csv").write_text("\n".join(lines))
     trained = [("training", world.loop.dataset("training").version)]

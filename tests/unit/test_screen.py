@@ -220,6 +220,6 @@ def test_a_first_look_at_a_measure_fits_a_screen(make_world: MakeWorld, tmp_path
     assert len(shown) + 2 <= 24
     assert "the newest 3 of 30" in "\n".join(shown)
     assert "the lowest 3 of 9" in "\n".join(shown)
-    lowest = [float(row[1][:-1]) for row in at_a_glance(measured)[1].rows]
+    lowest = [float(row[5].split()[0]) for row in at_a_glance(measured)[1].rows]
     assert lowest == sorted(lowest)
     assert len(of_measure(measured, "UTC")) > 4

@@ -1,17 +1,26 @@
-"""What the model confuses, and how good it is by what it said."""
+"""How good the model is at each class, and what it confuses."""
 
 from collections.abc import Iterator, Sequence
 from math import cos, radians, sin
 
 from markupsafe import Markup
 
-from labelloop.charts.axes import Scale, accuracy_domain, bottom_axis, ticks, whole_ticks
+from labelloop.charts.axes import (
+    Scale,
+    accuracy_domain,
+    bottom_axis,
+    legend,
+    ticks,
+    whole_ticks,
+)
 from labelloop.charts.picture import Picture
 from labelloop.charts.svg import Drawing, fitted, group, line, rect, tag, width_of, words
 from labelloop.charts.theme import WIDTH
-from labelloop.core.estimate import Estimate
+from labelloop.core.estimate import Estimate, Undefined
 from labelloop.measuring.measured import Confusion
+from labelloop.statistics.classes import ClassRow
 from labelloop.views.quality import Quality
+from labelloop.views.tables.classes import in_truth, weakest_first
 from labelloop.views.tables.confusion import MOST_PAIRS, classes_of, is_matrix, mixed_up
 from labelloop.views.wording import DASH, estimated, percent
 
@@ -20,27 +29,23 @@ _ROW = 26
 _WIDEST_NAME = 200
 
 
-def accuracy_by_class(q: Quality) -> Picture:
-    """Accuracy by predicted class, the worst first."""
-    name, title = "accuracy-by-class", "Accuracy by predicted class, last 7 days"
-    known = [(a.name, a.estimate) for a in q.measured.by_class]
-    found = sorted(
-        ((c, e) for c, e in known if isinstance(e, Estimate)), key=lambda f: (f[1].value, f[0])
-    )
+def by_class(q: Quality) -> Picture:
+    """Precision and recall of each class, and its share of the traffic; the lowest F1 first."""
+    name, title = "by-class", "How good is the model at each class? Last 7 days"
+    rows = q.measured.by_class.rows
+    found = weakest_first([r for r in rows if isinstance(r.share, Estimate)])
     if not found:
         return _nothing(name, title)
-    worst, e = found[0]
     says = (
-        "When the model says a class, how often is it right? The bars are intervals: classes whose bars "
-        f"overlap widely may be equally good. Lowest: {worst}, {estimated(e)}."
+        "Precision: when the model says a class, how often is it right? Recall: of what truly is of the "
+        "class, how much does the model find? On the right is the class's share of the traffic, as the model "
+        "said and in truth. The bars are intervals: classes whose bars overlap widely may be equally good."
     )
+    if isinstance(q.measured.by_class.macro_f1, Estimate):
+        says += f" The mean of F1 over all classes is {estimated(q.measured.by_class.macro_f1)}."
     if len(found) > _MOST_CLASSES:
-        says += f" Shown are the {_MOST_CLASSES} lowest of {len(found)} classes."
-    if len(found) < len(known):
-        says += f" {len(known) - len(found)} predicted without a label yet."
-    if isinstance(q.measured.last_seven_days.estimate, Estimate):
-        says += " The dashed line is all traffic."
-    return Picture(name=name, title=title, says=says, drawing=_dots(found[:_MOST_CLASSES], q))
+        says += f" Shown are the {_MOST_CLASSES} with the lowest F1 of {len(found)} classes."
+    return Picture(name=name, title=title, says=says, drawing=_dots(found[:_MOST_CLASSES]))
 
 
 def _nothing(name: str, title: str) -> Picture:
@@ -48,36 +53,60 @@ def _nothing(name: str, title: str) -> Picture:
     return Picture(name=name, title=title, says=says, drawing=None)
 
 
-def _dots(found: Sequence[tuple[str, Estimate]], q: Quality) -> Drawing:
-    said = [
-        f"{percent(e.value)} ({100 * e.low:.0f}{DASH}{100 * e.high:.0f}%, n = {e.n:,})"
-        for _, e in found
-    ]
-    left = _name_column([name for name, _ in found])
-    right = max(map(width_of, said)) + 14
-    low, high = accuracy_domain([e.low for _, e in found], [e.high for _, e in found])
+_SERIES = {"precision": "var(--part1)", "recall": "var(--part2)"}
+
+
+def _dots(found: Sequence[ClassRow]) -> Drawing:
+    """A line of two intervals a class, between its name and its shares."""
+    shares = [_shares(row) for row in found]
+    left = _name_column([row.name for row in found])
+    right = max(map(width_of, (*shares, _SHARES))) + 14
+    shown = [e for r in found for e in (r.precision, r.recall) if isinstance(e, Estimate)]
+    low, high = accuracy_domain([e.low for e in shown], [e.high for e in shown])
     x = Scale(low, high, left, WIDTH - right)
-    bottom = _ROW * len(found) + 6
-    shares = {at: f"{at:.0%}" for at in ticks(low, high)}
-    inside = [line(x(at), 0, x(at), bottom, "grid") for at in shares]
-    inside += bottom_axis(x, shares, y=bottom, title="share right")
-    overall = q.measured.last_seven_days.estimate
-    if isinstance(overall, Estimate) and low <= overall.value <= high:
-        at = x(overall.value)
-        inside.append(line(at, 0, at, bottom, "muted", stroke_dasharray="4 4"))
-    for i, ((name, e), text) in enumerate(zip(found, said, strict=True)):
-        y = _ROW * (i + 0.5) + 3
+    squares, height = legend(_SERIES, x=left, to=WIDTH - right, y=2)
+    top = height + 8
+    bottom = top + _ROW * len(found) + 6
+    lines = {at: f"{at:.0%}" for at in ticks(low, high)}
+    inside = [*squares, words(WIDTH - 2, 12, _SHARES, text_anchor="end", fill="var(--muted)")]
+    inside += [line(x(at), top, x(at), bottom, "grid") for at in lines]
+    inside += bottom_axis(x, lines, y=bottom)
+    for i, (row, text) in enumerate(zip(found, shares, strict=True)):
+        y = top + _ROW * (i + 0.5) + 3
         inside.append(
             group(
                 rect(0, y - _ROW / 2, WIDTH, _ROW, "transparent"),
-                words(left - 10, y + 4, fitted(name, left - 12), text_anchor="end"),
-                line(x(e.low), y, x(e.high), y, "right", stroke_width=2),
-                tag("circle", cx=x(e.value), cy=y, r=4.5, fill="var(--right)"),
+                words(left - 10, y + 4, fitted(row.name, left - 12), text_anchor="end"),
+                *_interval(row.precision, x, y - 5, "precision"),
+                *_interval(row.recall, x, y + 5, "recall"),
                 words(WIDTH - 2, y + 4, text, text_anchor="end"),
-                title=f"{name}: {estimated(e)}",
+                title=_told(row),
             )
         )
-    return Drawing(width=WIDTH, height=bottom + 44, inside=tuple(inside))
+    return Drawing(width=WIDTH, height=bottom + 28, inside=tuple(inside))
+
+
+_SHARES = "model said / in truth"
+
+
+def _shares(row: ClassRow) -> str:
+    truth = DASH if isinstance(row.share, Undefined) else percent(row.share.value)
+    return f"{percent(row.share_predicted)} / {truth}"
+
+
+def _interval(e: Estimate | Undefined, x: Scale, y: float, series: str) -> Iterator[Markup]:
+    if isinstance(e, Undefined):
+        return
+    colour = _SERIES[series]
+    yield tag("line", x1=x(e.low), y1=y, x2=x(e.high), y2=y, stroke=colour, stroke_width=2)
+    yield tag("circle", cx=x(e.value), cy=y, r=3.5, fill=colour)
+
+
+def _told(row: ClassRow) -> str:
+    """All that is known of a class, for the pointer."""
+    numbers = {"precision": row.precision, "recall": row.recall, "F1": row.f1}
+    told = "; ".join(f"{name} {estimated(e)}" for name, e in numbers.items())
+    return f"{in_truth(row)}; {told}"
 
 
 def _name_column(names: Sequence[str]) -> float:

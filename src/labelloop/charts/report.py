@@ -9,7 +9,7 @@ from labelloop.views.quality import Quality
 PICTURES = (
     over_time.by_day,
     over_time.by_round,
-    by_class.accuracy_by_class,
+    by_class.by_class,
     by_class.confusion,
     reliability.reliability,
     plan.of_report,

@@ -1,7 +1,7 @@
 """The accuracy over rounds, or over a part of their traffic, with the counts shown beside it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,27 +54,6 @@ class Accuracy:
 def part_of(name: str, frames: Sequence[BlindFrame], keep: Keep, level: float) -> Accuracy:
     """The accuracy of the part that `keep` names, over the frames that hold some of it."""
     return accuracy_of(name, [f for f in frames if any(keep(d) for d in f.draws)], keep, level)
-
-
-def of_class(name: str, frames: Sequence[BlindFrame], keep: Keep, level: float) -> Accuracy:
-    """The accuracy of what was predicted as the class `name`, of the draws that `keep` names.
-
-    Of whole rounds by regression on the risk of the class's own traffic, whose histogram is known.
-    """
-
-    def inside(d: DrawWithLabel) -> bool:
-        return keep(d) and named(d.predicted_class) == name
-
-    found = part_of(name, frames, inside, level)
-    parts = [f for f in frames if any(inside(d) for d in f.draws)]
-    if all(f.uniform for f in parts) or not all(keep(d) for f in parts for d in f.draws):
-        return found
-    rounds = [f.blind_round(name) for f in parts if f.n_reached]
-    return replace(
-        found,
-        estimate=pooled(rounds, level=level),
-        n_traffic=sum(c.n for f in parts for c in f.cells if c.predicted_class == name),
-    )
 
 
 def named(predicted_class: str | None) -> str:

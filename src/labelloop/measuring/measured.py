@@ -9,15 +9,17 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import is_wrong, outcome
 from labelloop.ledger import Transaction, looks, rounds
 from labelloop.ledger.rounds import DrawWithLabel
-from labelloop.measuring.accuracy import Accuracy, Keep, named, of_class, part_of
+from labelloop.measuring.accuracy import Accuracy, Keep, named, part_of
 from labelloop.measuring.agreement import Agreement, agreements
 from labelloop.measuring.answers import IfWrong, RestsOn, if_people_err
+from labelloop.measuring.classes import class_table
 from labelloop.measuring.gate import Gated, gated
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.missing import SKEW, WINDOW, Missing, missing
 from labelloop.measuring.trend import Trend
 from labelloop.statistics.blind_uniform import needed_by_random_sample
+from labelloop.statistics.classes import ClassTable
 
 RELEASED = " (released)"
 """Behind the name of a round whose evaluation labels may train by now."""
@@ -69,7 +71,7 @@ class Measured:
     period: Accuracy | None
     rounds: tuple[Accuracy, ...]
     days: tuple[Accuracy, ...]
-    by_class: tuple[Accuracy, ...]
+    by_class: ClassTable
     by_model: tuple[Accuracy, ...]
     confusion: tuple[Confusion, ...]
     extra_rounds: tuple[Accuracy, ...]
@@ -129,7 +131,7 @@ def measured(
         n_referees=len(looks.referees(tx).now),
         rounds=marked(regular),
         days=kept.days(),
-        by_class=tuple(of_class(name, judging, inside, level) for name in names(_predicted)),
+        by_class=class_table(judging, inside, level),
         by_model=tuple(
             part_of(name, judging, lambda d, name=name: inside(d) and d.model == name, level)  # type: ignore[misc]
             for name in names(lambda d: d.model)

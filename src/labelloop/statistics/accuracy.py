@@ -193,7 +193,7 @@ def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> tuple[Lab
     draw, mean that each sample's chance was lower, given how many came back: the variance must
     know.
     """
-    rates = [_response_rates(r) for r in rounds]
+    rates = [response_rates(r) for r in rounds]
     drawn = Labelled(
         np.concatenate([score[r.answered] for r, score in zip(rounds, scores, strict=True)]),
         np.concatenate([np.full(int(r.answered.sum()), float(h)) for h, r in enumerate(rounds)]),
@@ -216,14 +216,14 @@ LEAST_ANSWERS = 5
 """How many answers such a part needs; smaller ones are merged with the next."""
 
 
-class _Responding(NamedTuple):
+class Responding(NamedTuple):
     """The chance to be drawn and answered: of each draw, and of each cell of the frame."""
 
     of_draws: npt.NDArray[np.float64]
     of_cells: npt.NDArray[np.float64]
 
 
-def _response_rates(one: BlindRound) -> _Responding:
+def response_rates(one: BlindRound) -> Responding:
     """Inclusion times the response rate, in each fifth of risk where answers are missing.
 
     Source: weighting within response homogeneity groups, Sarndal, Swensson, Wretman 1992, section
@@ -235,7 +235,7 @@ def _response_rates(one: BlindRound) -> _Responding:
     came = np.bincount(part, weights=one.answered, minlength=n_parts)
     expected = np.bincount(cell_part, weights=one.frame.n * one.frame.inclusion, minlength=n_parts)
     rate = came / np.maximum(expected, 1e-300)
-    return _Responding(
+    return Responding(
         np.minimum(1.0, one.inclusion * rate[part]),
         np.minimum(1.0, one.frame.inclusion * rate[cell_part]),
     )

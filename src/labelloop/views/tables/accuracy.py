@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.views.people import people
 from labelloop.views.table import NONE, Column, Row, Table, names, numbers
+from labelloop.views.tables.classes import by_class, weakest
 from labelloop.views.tables.confusion import confusion
 from labelloop.views.tables.labels import agreement, asked, training
 from labelloop.views.tables.plan import needs
@@ -31,7 +32,7 @@ def of_measure(m: "Measured", timezone: str) -> list[Table]:
         accuracies("Accuracy by day", m.days),
         looks(m, timezone),
         accuracies("Extra rounds, never pooled with the others", m.extra_rounds),
-        accuracies(f"Accuracy by predicted class, {of}", m.by_class, "the model said"),
+        by_class(m.by_class, of),
         accuracies(f"Accuracy by model, {of}", m.by_model),
         confusion(m.confusion, of),
         agreement(m.agreement),
@@ -39,29 +40,21 @@ def of_measure(m: "Measured", timezone: str) -> list[Table]:
     return [table for table in found if table.rows]
 
 
-_NEWEST_ROUNDS, _LOWEST_CLASSES = 3, 3
+_NEWEST_ROUNDS = 3
 """What a first look shows: with the lines above, it fits a screen of 24 lines."""
 
 
 def at_a_glance(m: "Measured") -> list[Table]:
-    """The newest rounds, or the period that was asked for, and the classes most often wrong."""
-    of = m.period.name if m.period else "last 7 days"
-    known = [a for a in m.by_class if isinstance(a.estimate, Estimate)]
-    lowest = sorted(known, key=lambda a: (_value(a.estimate), a.name))[:_LOWEST_CLASSES]
+    """The newest rounds, or the period that was asked for, and the classes with the lowest F1."""
     rounds = m.rounds[-_NEWEST_ROUNDS:]
     newest = f"Accuracy by round, the newest {len(rounds)} of {len(m.rounds):,}"
-    least = f"Accuracy by predicted class, the lowest {len(lowest)} of {len(m.by_class):,}, {of}"
     found = (
         accuracies("Accuracy of the period", [m.period])
         if m.period
         else accuracies(newest, rounds),
-        accuracies(least, lowest, "the model said"),
+        weakest(m.by_class, m.period.name if m.period else "last 7 days"),
     )
     return [table for table in found if table.rows]
-
-
-def _value(e: Estimate | Undefined) -> float:
-    return 1.0 if isinstance(e, Undefined) else e.value
 
 
 def of_report(q: "Quality") -> list[Table]:
@@ -79,9 +72,7 @@ def by_picture(q: "Quality") -> dict[str, tuple[Table, ...]]:
             looks(m, q.timezone),
             accuracies("Extra rounds, never pooled with the others", m.extra_rounds),
         ),
-        "accuracy-by-class": (
-            accuracies(f"Accuracy by predicted class, {of}", m.by_class, "the model said"),
-        ),
+        "by-class": (by_class(m.by_class, of),),
         "confusion": (confusion(m.confusion, of),),
         "reliability": (confidence(q),),
         "labels-and-width": (needs(q.plan),),
