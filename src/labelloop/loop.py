@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from labelloop.steps.collect.tally import Collected
     from labelloop.steps.compare.compare import Compared
     from labelloop.steps.forget.forget import Forgotten
-    from labelloop.steps.index.bucket import Indexed
+    from labelloop.steps.index.indexed import Indexed
     from labelloop.steps.rebuild.rebuild import Rebuilt
     from labelloop.steps.select.select import Selected
     from labelloop.steps.send.send import Sent

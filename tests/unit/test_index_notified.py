@@ -154,9 +154,9 @@ def test_a_run_that_is_killed_reads_what_is_missing_next_time(notified: World, a
 def test_a_backlog_is_committed_in_batches(
     notified: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from labelloop.steps.index import bucket as index
+    from labelloop.steps.index import news
 
-    monkeypatch.setattr(index, "_BATCH", 3)
+    monkeypatch.setattr(news, "BATCH", 3)
     name(notified, *notified.traffic(8))
     assert notified.loop.index().n_new == 8
     assert n_framed(notified) == 10

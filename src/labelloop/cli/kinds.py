@@ -20,7 +20,7 @@ from labelloop.steps.build.build import Built
 from labelloop.steps.collect.tally import Collected
 from labelloop.steps.compare.compare import Compared
 from labelloop.steps.forget.forget import Forgotten
-from labelloop.steps.index.bucket import Indexed
+from labelloop.steps.index.indexed import Indexed
 from labelloop.steps.rebuild.rebuild import Rebuilt
 from labelloop.steps.select.select import Selected
 from labelloop.steps.send.send import Sent

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from labelloop.measuring.measured import Measured
     from labelloop.steps.build.build import Built, BuiltDataset
     from labelloop.steps.collect.tally import Collected
-    from labelloop.steps.index.bucket import Indexed
+    from labelloop.steps.index.indexed import Indexed
     from labelloop.steps.select.select import Selected
     from labelloop.steps.send.send import Sent
 

@@ -5,24 +5,16 @@ instead; a listing every so often finds what they missed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from itertools import chain
 from typing import Any
 
 from labelloop.core import due
 from labelloop.core.line import line
 from labelloop.core.row_range import NO_ROWS, RowRange
 from labelloop.core.sample import (
-    HASH_OF_TEXT,
-    HASH_OF_URI,
-    NO_CLASS,
-    Feedback,
-    Prediction,
-    Reject,
     RejectReason,
-    Role,
 )
 from labelloop.core.tombstone import Tombstones
 from labelloop.ledger import Lease, Ledger, clocks_ahead, cursors, rejects, tombstones
@@ -34,6 +26,8 @@ from labelloop.reading.exclude import Exclude
 from labelloop.reading.tag_names import TagNames
 from labelloop.reading.tags import Reading, TaggedObject, read_tags
 from labelloop.steps.index.batch_writer import recover_batches, write_batches
+from labelloop.steps.index.indexed import Indexed
+from labelloop.steps.index.news import News, is_overwritten, said_before
 
 PENDING = timedelta(minutes=10)
 """An untagged object younger than this waits for its tags: apps upload first and tag later.
@@ -49,102 +43,11 @@ EMPTY = "it is empty: 0 bytes"
 _CHUNK = 50_000
 """Objects of a listing for which the log is asked together: each time costs a look at all its names."""
 
-_BATCH = 50_000
 _SHOWN = 1_000
 _NEWEST_LISTED = "index:newest listed"
 _LISTED_AT = "index:listed at"
 _NOTIFIED = "index:notified"
 _READING = "index:classes and tag names"
-
-
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """What one `index` found. `n_files` of a table were new or changed, and had `n_rows` rows.
-
-    `n_set_aside` rows at least were newly rejected, and `n_set_aside_in_all` are; the same with
-    `_most`: at most, None where nobody can tell how many a file hides.
-    `n_batches_restored` of the log were unknown to the ledger: it is an older copy.
-    `n_unreadable_yet` of the pending objects can't be read: they are empty, denied, or half written.
-    `n_ahead` new predictions are dated in the future, as by a clock that runs ahead.
-    Without a table `n_files` is None. `n_shadow` predictions of shadow models were new in tags.
-    `n_notified` objects were named by notifications, of which `n_unreadable` can't be read: then, and
-    when it is time again, the store is listed too. Without notifications `n_notified` is None.
-    """
-
-    n_listed: int
-    n_new: int
-    n_set_aside: int
-    n_pending: int
-    n_feedback: int
-    n_set_aside_in_all: int
-    n_set_aside_most: int | None
-    n_set_aside_in_all_most: int | None
-    n_files: int | None = None
-    n_rows: int = 0
-    n_shadow: int = 0
-    n_batches_restored: int = 0
-    n_notified: int | None = None
-    n_unreadable: int = 0
-    n_unreadable_yet: int = 0
-    n_ahead: int = 0
-
-    @property
-    def set_aside(self) -> RowRange:
-        """The newly rejected rows."""
-        return RowRange(self.n_set_aside, self.n_set_aside_most)
-
-    @property
-    def set_aside_in_all(self) -> RowRange:
-        """All rows that are rejected."""
-        return RowRange(self.n_set_aside_in_all, self.n_set_aside_in_all_most)
-
-    def followed_by(self, later: "Indexed") -> "Indexed":
-        """What a table and then the tags said."""
-        set_aside = self.set_aside + later.set_aside
-        return Indexed(
-            n_listed=self.n_listed + later.n_listed,
-            n_new=self.n_new + later.n_new,
-            n_set_aside=set_aside.least,
-            n_set_aside_most=set_aside.most,
-            n_pending=self.n_pending + later.n_pending,
-            n_feedback=self.n_feedback + later.n_feedback,
-            n_set_aside_in_all=later.n_set_aside_in_all,
-            n_set_aside_in_all_most=later.n_set_aside_in_all_most,
-            n_files=self.n_files,
-            n_rows=self.n_rows,
-            n_shadow=later.n_shadow,
-            n_batches_restored=self.n_batches_restored + later.n_batches_restored,
-            n_notified=later.n_notified,
-            n_unreadable=later.n_unreadable,
-            n_unreadable_yet=later.n_unreadable_yet,
-            n_ahead=self.n_ahead + later.n_ahead,
-        )
-
-
-@dataclass(slots=True)
-class _Found:
-    """What was read and not yet written."""
-
-    predictions: list[Prediction] = field(default_factory=list)
-    shadows: list[Prediction] = field(default_factory=list)
-    feedback: list[Feedback] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    mended: list[str] = field(default_factory=list)
-    n_unreadable_yet: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is enough for a batch."""
-        return len(self.predictions) + len(self.shadows) >= _BATCH
-
-    def speaks_of(self, objects: Sequence[StoredObject]) -> bool:
-        """Whether something of one of `objects` waits to be written."""
-        named = {o.sample_id for o in objects}
-        waiting = chain(
-            (p.sample_id for p in chain(self.predictions, self.shadows)),
-            (f.sample_id for f in self.feedback),
-        )
-        return not named.isdisjoint(waiting)
 
 
 @dataclass(slots=True)
@@ -260,7 +163,7 @@ class Index:
         """
         with self._ledger.read() as tx:
             position = cursors.get(tx, _NOTIFIED)
-        found = _Found()
+        found = News()
         n_notified, settled = 0, position
         for page in notifications.since(position):
             n_notified += len(page.objects)
@@ -309,7 +212,7 @@ class Index:
         known_before = datetime.fromisoformat(text) - SETTLED if text else None
         before = newest = datetime.fromisoformat(text) if text else None
         notified = self._notifications.end() if self._notifications else None
-        found = _Found()
+        found = News()
         n_pending = 0
         held = None if known_before is None else self._log.places()
         for listed in _chunks(self._store.objects()):
@@ -355,7 +258,7 @@ class Index:
     def _read(
         self,
         objects: Sequence[StoredObject],
-        found: _Found,
+        found: News,
         *,
         now: datetime,
         known_before: datetime | None,
@@ -405,7 +308,7 @@ class Index:
                     fault=stored.fault or ("" if stored.size_bytes else EMPTY),
                 ),
                 self._names,
-                classes=self._classes | _said_before(known.get(stored.sample_id)),
+                classes=self._classes | said_before(known.get(stored.sample_id)),
                 renamed=self._renamed,
                 unusable_is_wrong=self._unusable_is_wrong,
                 confidence_divisor=self._divisor,
@@ -416,9 +319,9 @@ class Index:
                 n_pending += 1
                 found.n_unreadable_yet += _is_unreadable(reading)
             elif stored.sample_id in known:
-                self._note_known(known[stored.sample_id], stored, reading, found)
+                found.add_known(known[stored.sample_id], stored, reading)
             else:
-                self._note_new(stored, reading, found, mended=stored.uri in aside)
+                found.add_new(stored, reading, mended=stored.uri in aside)
         return n_pending
 
     def _not_among(self, held: Any, objects: Sequence[StoredObject]) -> list[StoredObject]:
@@ -433,7 +336,7 @@ class Index:
         there[inside] = held[at[inside]] == places[inside]
         return [objects[i] for i in np.flatnonzero(~there).tolist()]
 
-    def _without_excluded(self, listed: list[StoredObject], found: _Found) -> list[StoredObject]:
+    def _without_excluded(self, listed: list[StoredObject], found: News) -> list[StoredObject]:
         """What of a listing is an input; what is none isn't rejected any longer."""
         if self._exclude is None:
             return listed
@@ -460,56 +363,11 @@ class Index:
             return retry
         before = known.get(stored.sample_id)
         # a listing tells the content where it costs nothing
-        return before is None or bool(stored.content_hash and _is_overwritten(before, stored))
-
-    def _note_new(
-        self, stored: StoredObject, reading: Reading, found: _Found, *, mended: bool
-    ) -> None:
-        if reading.prediction is not None:
-            found.predictions.append(reading.prediction)
-        found.shadows.extend(reading.shadows)
-        found.feedback.extend(reading.feedback)
-        if reading.reject is not None:
-            found.rejects.append(reading.reject)
-        elif mended:
-            found.mended.append(stored.uri)
-
-    def _note_known(
-        self, before: LoggedSample, stored: StoredObject, reading: Reading, found: _Found
-    ) -> None:
-        """A sample that the log holds: only feedback and another model's word can be new."""
-        prediction = reading.prediction
-        if prediction is None:
-            fault = reading.reject
-            if fault is not None and fault.reason is not RejectReason.UNTAGGED:
-                found.rejects.append(_fault_of_known(stored, fault))
-            return
-        overwritten = _is_overwritten(before, stored)
-        changed = (
-            f"content {stored.content_hash}, was {before.content_hash}"
-            if overwritten
-            else _change(before, prediction) or _changed_shadow(before, reading)
-        )
-        if changed is not None:
-            reason = RejectReason.OVERWRITTEN if overwritten else RejectReason.CHANGED
-            found.rejects.append(Reject(uri=stored.uri, reason=reason, value=changed))
-        elif prediction.model != before.model and prediction.model not in before.repeated:
-            found.predictions.append(_repeated(prediction))
-        if changed is None:
-            found.shadows.extend(s for s in reading.shadows if s.model not in before.shadows)
-        if reading.reject is not None and changed is None:
-            found.rejects.append(reading.reject)
-        elif changed is None:
-            found.mended.append(stored.uri)
-        known = {
-            "flagged": None if before.flagged is None else str(before.flagged).lower(),
-            "corrected_class": before.corrected_class,
-        }
-        found.feedback.extend(f for f in reading.feedback if f.value != (known[f.kind] or ""))
+        return before is None or bool(stored.content_hash and is_overwritten(before, stored))
 
     # --- writing ------------------------------------------------------------------------------
 
-    def _write(self, lease: Lease, found: _Found, counts: _Counts, now: datetime) -> _Found:
+    def _write(self, lease: Lease, found: News, counts: _Counts, now: datetime) -> News:
         """Commit what was read, and count it; returns what takes up the rest."""
         counts.n_new += len(found.predictions)
         counts.n_shadow += len(found.shadows)
@@ -530,22 +388,7 @@ class Index:
                 now=now,
                 also=lambda tx: clocks_ahead.note(tx, ahead),
             )
-        return _Found()
-
-
-def _fault_of_known(stored: StoredObject, fault: Reject) -> Reject:
-    """What can't be read of a sample whose prediction the log holds: it hides no row of a frame."""
-    if fault.reason is RejectReason.UNREADABLE:
-        return replace(fault, reason=RejectReason.UNREADABLE_NOW)
-    value = f"{fault.reason}: {fault.value}"
-    return Reject(uri=stored.uri, reason=RejectReason.CHANGED, value=value)
-
-
-def _said_before(known: LoggedSample | None) -> frozenset[str]:
-    """The classes that the log holds of a sample: retired since or not, they are no news."""
-    if known is None:
-        return frozenset()
-    return frozenset({known.predicted_class, *known.shadows.values()}) - {NO_CLASS}
+        return News()
 
 
 def _is_unreadable(reading: Reading) -> bool:
@@ -558,47 +401,6 @@ def _is_pending(reading: Reading, stored: StoredObject, now: datetime) -> bool:
         and reading.reject.reason in {RejectReason.UNTAGGED, RejectReason.UNREADABLE}
         and now - stored.last_modified < PENDING
     )
-
-
-def _is_overwritten(before: LoggedSample, stored: StoredObject) -> bool:
-    """Whether another content stands there than was predicted; a table's own hashes tell nothing."""
-    return not _by_table(before) and stored.content_hash != before.content_hash
-
-
-def _by_table(before: LoggedSample) -> bool:
-    return before.content_hash.startswith((HASH_OF_TEXT, HASH_OF_URI))
-
-
-def _change(before: LoggedSample, prediction: Prediction) -> str | None:
-    """What contradicts the log, in words; None where nothing does.
-
-    A row of a table that came first may say the same to other digits: then the class decides.
-    """
-    by_table = _by_table(before)
-    if prediction.model != before.model:
-        return None
-    if prediction.predicted_class != before.predicted_class:
-        return f"predicted_class {prediction.predicted_class}, was {before.predicted_class}"
-    if by_table:
-        return None
-    if prediction.confidence != before.confidence:
-        return f"confidence {prediction.confidence}, was {before.confidence}"
-    if prediction.predicted_at != before.predicted_at:
-        return f"timestamp {prediction.predicted_at}, was {before.predicted_at}"
-    return None
-
-
-def _changed_shadow(before: LoggedSample, reading: Reading) -> str | None:
-    """The first answer of a shadow model that isn't what it was."""
-    for s in reading.shadows:
-        held = before.shadows.get(s.model, s.predicted_class)
-        if held != s.predicted_class:
-            return f"predicted_class {s.predicted_class} of {s.model}, was {held}"
-    return None
-
-
-def _repeated(prediction: Prediction) -> Prediction:
-    return replace(prediction, role=Role.REPEATED)
 
 
 def _chunks(pages: Iterator[Sequence[StoredObject]]) -> Iterator[list[StoredObject]]:

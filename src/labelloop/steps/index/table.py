@@ -32,9 +32,10 @@ from labelloop.ports.source import Source, SourceColumns, SourceFile
 from labelloop.reading.columns import ColumnNames, TableRules
 from labelloop.reading.rows import TableReading, read_rows
 from labelloop.steps.index.batch_writer import recover_batches, write_batches
-from labelloop.steps.index.bucket import PENDING, Indexed
+from labelloop.steps.index.bucket import PENDING
 from labelloop.steps.index.dedupe import once
 from labelloop.steps.index.hidden_rows import Density, hidden_rows
+from labelloop.steps.index.indexed import Indexed
 
 BATCH_ROWS = 200_000
 BATCH_BYTES = 256 << 20
