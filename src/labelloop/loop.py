@@ -159,6 +159,25 @@ class Loop:
         """
         return steps.send(self.project).run(refresh_all=refresh, quiet=quiet)
 
+    def top_up(
+        self,
+        *rounds: int,
+        labels: int,
+        candidate: Path | None = None,
+        dry_run: bool = False,
+    ) -> "Selected":
+        """Draw `labels` more samples of `rounds`, shared among them by their traffic, on the same line.
+
+        The rounds' numbers then come from all of their draws. `candidate` says where the file lies that
+        a round was drawn for, if it lies elsewhere by now. Until a top-up is sent, the same call again
+        draws nothing.
+
+        Raises:
+            ArgumentError: a round that doesn't exist, was released, drew nothing for evaluation, or has
+                fewer samples left.
+        """
+        return steps.top_up(self.project, candidate).run(rounds, labels=labels, dry_run=dry_run)
+
     def measure(
         self,
         *,

@@ -138,11 +138,19 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
     help="The same, for a candidate whose predictions for that traffic are in a file.",
 )
 @click.option(
+    "--top-up",
+    "top_up",
+    type=click.IntRange(min=1),
+    metavar="ROUND",
+    multiple=True,
+    help="Draw more of a round that was drawn before; repeat it to share the labels among rounds.",
+)
+@click.option(
     "--labels",
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
-    help="How many samples --shadow or --candidate draws.",
+    help="How many samples --shadow or --candidate draws, or --top-up adds.",
 )
 @with_config
 def select(
@@ -154,13 +162,21 @@ def select(
     until: datetime | None,
     shadow: str | None,
     candidate: Path | None,
+    top_up: tuple[int, ...],
     labels: int,
 ) -> None:
     """Draw a round: which samples people label, in which queue, with which probability."""
     if shadow and candidate:
         raise click.UsageError("name --shadow MODEL or --candidate FILE, not both")
+    if top_up and (now or since or until or shadow):
+        raise click.UsageError(
+            "--top-up draws from the traffic of its round: use it without --now, --since, --until and "
+            "--shadow"
+        )
     with opened(config, quiet=as_json) as loop:
-        if shadow or candidate:
+        if top_up:
+            selected = loop.top_up(*top_up, labels=labels, candidate=candidate, dry_run=dry_run)
+        elif shadow or candidate:
             selected = loop.select_where_they_differ(
                 labels=labels,
                 shadow=shadow,

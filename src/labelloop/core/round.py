@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from labelloop.core.top_up import TopUp
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRange:
@@ -116,6 +118,9 @@ class Round:
 
     second_look
         whether its blind draws get second looks; it stays so, whatever the settings say later
+    top_up
+        of a selection that continues an earlier round: it is no round of its own, its frame and its
+        terms are those of that round
     """
 
     round: int
@@ -127,3 +132,4 @@ class Round:
     risk_version: int | None = None
     rival: Rival | None = None
     second_look: bool = False
+    top_up: TopUp | None = None

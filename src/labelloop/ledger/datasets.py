@@ -15,6 +15,7 @@ from labelloop.errors import DatasetError
 from labelloop.ledger import classes, looks
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
+from labelloop.ledger.top_ups import TopUps
 
 WRITING, RELEASED = "writing", "released"
 
@@ -198,9 +199,10 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
     present, extra = classes.renamed(tx), classes.extra_answers(tx)
     with_looks = looks.rounds_with(tx) if purpose is Purpose.EVALUATION else frozenset()
     further = looks.replies(tx) if with_looks else {}
+    top_ups = TopUps.read(tx)
     for r in sorted(rows, key=lambda r: in_order(r.sample_id)):
         label, annotator = present.get(r.label, r.label), r.annotator
-        if r.round in with_looks:
+        if top_ups.round_of(r.round) in with_looks:
             replies = {**further.get(r.asked_about, {}), Look.FIRST: Reply(label, annotator)}
             label = confirmed(replies, present.get(r.predicted_class, r.predicted_class)) or label
             annotator = " + ".join(each.by for each in replies.values() if each.answer == label)
@@ -213,9 +215,11 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
             origin=Origin.HUMAN,
             confidence=r.confidence,
             model=r.model,
-            round=r.round,
+            round=top_ups.round_of(r.round),
             queue=r.queue,
-            inclusion=r.inclusion,
+            inclusion=top_ups.inclusion(r.round, r.inclusion)
+            if purpose is Purpose.EVALUATION and not r.audit_only
+            else r.inclusion,
             annotator=annotator,
             annotation_revision=r.revision,
         )

@@ -1,6 +1,6 @@
 """Second looks: their tasks, the answers that count of them, and who is a referee."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -92,8 +92,10 @@ def firsts_of(subjects: sa.Select[tuple[str]]) -> sa.Select[tuple[str]]:
     )
 
 
-def replies(tx: Transaction, round_number: int | None = None) -> Mapping[str, Mapping[Look, Reply]]:
-    """What was answered at further looks, by the sample of the first task; of one round's draws, or all."""
+def replies(
+    tx: Transaction, numbers: Collection[int] | None = None
+) -> Mapping[str, Mapping[Look, Reply]]:
+    """What was answered at further looks, by the sample of the first task; of some rounds' draws, or all."""
     query = (
         sa.select(
             t.tasks.c.sample_id,
@@ -105,7 +107,7 @@ def replies(tx: Transaction, round_number: int | None = None) -> Mapping[str, Ma
         .join(t.labels, t.labels.c.task_key == t.tasks.c.task_key)
         .where(t.further)
     )
-    if round_number is not None:
+    if numbers is not None:
         first = t.tasks.alias()
         query = query.where(
             # says nothing new; the index on samples begins with the purpose
@@ -113,7 +115,7 @@ def replies(tx: Transaction, round_number: int | None = None) -> Mapping[str, Ma
             t.tasks.c.sample_id.in_(
                 sa.select(first.c.sample_id)
                 .join(t.draws, t.draws.c.task_key == first.c.task_key)
-                .where(t.draws.c.round == round_number)
+                .where(t.draws.c.round.in_(numbers))
             ),
         )
     present = classes.renamed(tx)
@@ -138,7 +140,9 @@ def sample_ids() -> sa.Select[tuple[str]]:
 def rounds_with(tx: Transaction) -> frozenset[int]:
     """The rounds whose draws get second looks."""
     return frozenset(
-        tx.execute(sa.select(t.rounds.c.round).where(t.rounds.c.second_look)).scalars()
+        tx.execute(
+            sa.select(t.rounds.c.round).where(t.rounds.c.second_look, t.rounds.c.tops_up.is_(None))
+        ).scalars()
     )
 
 

@@ -10,6 +10,7 @@ from labelloop.ledger import looks
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 from labelloop.ledger.queries import max_of
+from labelloop.ledger.top_ups import TopUps
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Changes:
     """What changed since an event.
 
     rounds
-        the rounds that drew a task with a later event
+        the rounds that drew a task with a later event, or were topped up since
     labels_since
         the time of the earliest first label among these tasks; None: none ever had a label
     """
@@ -34,14 +35,19 @@ def last_event(tx: Transaction) -> int:
 def changes(tx: Transaction, after: int) -> Changes:
     """What changed after an event. No task changes its state or label without an event."""
     # as subqueries: of a join SQLite would begin with the larger side
-    subjects = sa.select(t.events.c.subject).where(t.events.c.id > after)
+    after_it = t.events.c.id > after
+    subjects = sa.select(t.events.c.subject).where(after_it)
     changed = sa.union_all(subjects, looks.firsts_of(subjects))
     rounds = sa.select(t.draws.c.round).where(t.draws.c.task_key.in_(changed)).distinct()
     ever = t.events.alias()
     labelled = (ever.c.verb == "resolved") & ever.c.subject.in_(changed)
     first = sa.select(ever.c.at).where(labelled).order_by(ever.c.at).limit(1)
+    top_ups = TopUps.read(tx)
+    drawn = tx.execute(sa.select(t.events.c.subject).where(after_it, t.events.c.verb == "round"))
+    numbers = set(drawn.scalars())
+    topped_up = [one.of for one in top_ups.every.values() if str(one.round) in numbers]
     return Changes(
-        rounds=frozenset(tx.execute(rounds).scalars()),
+        rounds=frozenset({*map(top_ups.round_of, tx.execute(rounds).scalars()), *topped_up}),
         labels_since=tx.execute(first).scalar_one_or_none(),
     )
 

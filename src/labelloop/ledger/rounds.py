@@ -15,10 +15,12 @@ from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Rival, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
+from labelloop.core.top_up import TopUp
 from labelloop.ledger import classes, cursors, looks, task_counts
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 from labelloop.ledger.queries import per_statement
+from labelloop.ledger.top_ups import TopUps
 
 _CHUNK = 500
 _RELEASED = "rounds released before"
@@ -28,6 +30,10 @@ _RELEASED = "rounds released before"
 class DrawWithLabel:
     """A draw beside the state and the label of its task.
 
+    round, drawn_in
+        the round that it belongs to; and the number of the top-up that drew it, or again of the round
+    inclusion
+        its chance by now: a top-up raises the chances of all draws of its round
     label
         the answer that holds: the task's label, or what second looks made of it
     labelled_at
@@ -62,6 +68,7 @@ class DrawWithLabel:
     audit_only: bool = False
     forgotten: bool = False
     replies: Replies | None = None
+    drawn_in: int = 0
 
 
 def insert(tx: Transaction, made: Round, rules: Mapping[str, str], set_aside: RowRange) -> None:
@@ -85,6 +92,9 @@ def insert(tx: Transaction, made: Round, rules: Mapping[str, str], set_aside: Ro
             rival_digest=made.rival.digest if made.rival else None,
             n_both=made.rival.n_both if made.rival else None,
             second_look=made.second_look,
+            tops_up=made.top_up.of if made.top_up else None,
+            scale=made.top_up.scale if made.top_up else None,
+            at_random=made.top_up.at_random if made.top_up else None,
         )
     )
 
@@ -179,14 +189,31 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
 
 
 def every(tx: Transaction) -> list[Round]:
-    """All rounds, oldest first."""
-    return [_round(r) for r in tx.execute(sa.select(t.rounds).order_by(t.rounds.c.round))]
+    """All rounds, oldest first. Top-ups are none: their draws are those of the rounds they continue."""
+    own = sa.select(t.rounds).where(t.rounds.c.tops_up.is_(None))
+    return [_round(r) for r in tx.execute(own.order_by(t.rounds.c.round))]
+
+
+def by_number(tx: Transaction, number: int) -> Round | None:
+    """The round, or the top-up, with this number."""
+    row = tx.execute(sa.select(t.rounds).where(t.rounds.c.round == number)).one_or_none()
+    return None if row is None else _round(row)
+
+
+def rules_of(tx: Transaction, number: int) -> dict[str, str]:
+    """The rule of each queue, in words, when a round or a top-up was drawn."""
+    text = tx.execute(sa.select(t.rounds.c.rules_json).where(t.rounds.c.round == number))
+    rules: dict[str, str] = json.loads(text.scalar_one())
+    return rules
 
 
 def latest(tx: Transaction) -> Round | None:
     """The newest round that isn't an extra one."""
     row = tx.execute(
-        sa.select(t.rounds).where(~t.rounds.c.extra).order_by(t.rounds.c.round.desc()).limit(1)
+        sa.select(t.rounds)
+        .where(~t.rounds.c.extra, t.rounds.c.tops_up.is_(None))
+        .order_by(t.rounds.c.round.desc())
+        .limit(1)
     ).one_or_none()
     return None if row is None else _round(row)
 
@@ -269,6 +296,8 @@ def draws_with_labels(
 ) -> Iterator[DrawWithLabel]:
     """The draws with the state and the label of their tasks, by round, queue and position.
 
+    The draws of top-ups belong to the rounds that they continue, and follow their first draws.
+
     looked_at_again
         only those with an answer at a further look
     """
@@ -290,23 +319,27 @@ def draws_with_labels(
     if purpose is not None:
         own = [queue for queue, to in task_counts.purposes(tx).items() if purpose in to]
         query = query.where(t.tasks.c.purpose == purpose.value, t.draws.c.queue.in_(own))
+    top_ups = TopUps.read(tx)
     if round_number is not None:
-        query = query.where(t.draws.c.round == round_number)
+        query = query.where(t.draws.c.round.in_(top_ups.with_own([round_number])))
     if looked_at_again:
         query = query.where(t.tasks.c.sample_id.in_(looks.sample_ids()))
     present = classes.renamed(tx)
     with_looks = looks.rounds_with(tx)
-    further = looks.replies(tx, round_number) if with_looks else {}
+    of_round = None if round_number is None else top_ups.with_own([round_number])
+    further = looks.replies(tx, of_round) if with_looks else {}
     for r in chain.from_iterable(tx.execute(query).partitions(_CHUNK)):
         predicted = present.get(r.predicted_class, r.predicted_class)
         label = present.get(r.label, r.label)
         replies = None
-        if r.round in with_looks and r.purpose == Purpose.EVALUATION:
+        number = top_ups.round_of(r.round)
+        if number in with_looks and r.purpose == Purpose.EVALUATION:
             first = {} if label is None else {Look.FIRST: Reply(label, r.annotator)}
             replies = {**further.get(r.asked_about, {}), **first}
             label = confirmed(replies, predicted)
         yield DrawWithLabel(
-            round=r.round,
+            round=number,
+            drawn_in=r.round,
             queue=r.queue,
             sample_id=r.sample_id,
             task_key=r.task_key,
@@ -318,7 +351,9 @@ def draws_with_labels(
             content_hash=r.content_hash,
             line=r.line,
             risk=r.risk,
-            inclusion=r.inclusion,
+            inclusion=top_ups.inclusion(r.round, r.inclusion)
+            if r.purpose == Purpose.EVALUATION and not r.audit_only
+            else r.inclusion,
             uniform=r.uniform,
             within=r.within,
             audit_only=bool(r.audit_only),
@@ -355,7 +390,9 @@ def whereabouts(tx: Transaction, round_number: int) -> list[Whereabouts]:
     """What became of the draws of a round, by queue."""
     d, task = t.draws.c, t.tasks.c
     drawn = tx.execute(
-        sa.select(d.task_key, d.queue, d.sample_id).where(d.round == round_number)
+        sa.select(d.task_key, d.queue, d.sample_id).where(
+            d.round.in_(TopUps.read(tx).with_own([round_number]))
+        )
     ).all()
     states: dict[str, tuple[str, str]] = {}
     places: defaultdict[str, set[tuple[int, str]]] = defaultdict(set)
@@ -452,7 +489,7 @@ def evaluation_samples(tx: Transaction) -> tuple[set[str], set[str]]:
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
         .where(
             t.tasks.c.purpose == Purpose.EVALUATION.value,
-            t.draws.c.round.not_in(released(tx)),
+            t.draws.c.round.not_in(TopUps.read(tx).with_own(released(tx))),
         )
         .distinct()
     ).all()
@@ -473,4 +510,7 @@ def _round(r: sa.Row[tuple[object, ...]]) -> Round:
         risk_version=r.risk_version,
         rival=Rival(name=r.rival, digest=r.rival_digest, n_both=r.n_both) if r.rival else None,
         second_look=r.second_look,
+        top_up=TopUp(round=r.round, of=r.tops_up, scale=r.scale, at_random=r.at_random)
+        if r.tops_up is not None
+        else None,
     )

@@ -127,6 +127,9 @@ rounds = sa.Table(
     sa.Column("rival_digest", sa.Text),
     sa.Column("n_both", sa.BigInteger),
     sa.Column("second_look", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("tops_up", sa.BigInteger),
+    sa.Column("scale", sa.Float(53)),
+    sa.Column("at_random", sa.Float(53)),
 )
 
 cells = sa.Table(

@@ -178,4 +178,4 @@ def n_traffic_of(frame: BlindFrame, keep: Keep | None) -> int:
         return frame.round.n_frame
     if frame.uniform:
         return round(frame.round.n_frame * len(kept) / len(frame.draws))
-    return round(sum(1 / (d.inclusion or 1.0) for d in kept))
+    return round(sum(1 / frame.by_now(d.inclusion or 1.0) for d in kept))

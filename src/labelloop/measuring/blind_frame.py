@@ -14,8 +14,10 @@ from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RISK_BINS
+from labelloop.core.top_up import TopUp, raised
 from labelloop.ledger import Transaction, rounds
 from labelloop.ledger.rounds import DrawWithLabel
+from labelloop.ledger.top_ups import TopUps
 from labelloop.measuring.checks import Checks
 from labelloop.sampling import reached_inclusion
 from labelloop.statistics.frame import BlindRound, Frame
@@ -25,6 +27,8 @@ from labelloop.statistics.frame import BlindRound, Frame
 class BlindFrame:
     """A round with its blind draws, in the order of sending.
 
+    draws
+        those of top-ups follow the first ones; `inclusion` is that of the first draw
     checks
         the looks at agreeing draws, of all rounds
     """
@@ -34,6 +38,7 @@ class BlindFrame:
     set_aside: RowRange
     cells: tuple[Cell, ...]
     checks: Checks = field(default_factory=Checks)
+    top_ups: tuple[TopUp, ...] = ()
 
     @property
     def uniform(self) -> bool:
@@ -92,14 +97,36 @@ class BlindFrame:
         )
 
     def chances(self, inclusion: Sequence[float]) -> npt.NDArray[np.float64]:
-        """Inclusion probabilities of the whole draw, reduced to those of being reached."""
-        return reached_inclusion(
+        """Inclusion probabilities of the first draw, made those of being reached, top-ups included.
+
+        A top-up is a second phase: what people have done of it is a random part of what it added.
+        """
+        added = {one.round for one in self.top_ups}
+        first = [d for d in self.draws if d.drawn_in not in added]
+        left = self.n_reached - len(first)
+        found = reached_inclusion(
             inclusion,
             n=self.round.n_frame,
-            n_uniform=sum(d.uniform for d in self.draws),
-            n_drawn=len(self.draws),
-            n_reached=self.n_reached,
+            n_uniform=sum(d.uniform for d in first),
+            n_drawn=len(first),
+            n_reached=min(self.n_reached, len(first)),
         )
+        for top_up in self.top_ups:
+            n = sum(d.drawn_in == top_up.round for d in self.draws)
+            if left <= 0:
+                break
+            if n:
+                after = [raised(q, top_up.scale, at_random=top_up.at_random) for q in inclusion]
+                found = found + min(1.0, left / n) * (np.array(after) - found)
+            left -= n
+        return found
+
+    def by_now(self, inclusion: float) -> float:
+        """The chance in the end of what had this one in the first draw, if all is answered."""
+        if not self.top_ups:
+            return inclusion
+        newest = self.top_ups[-1]
+        return raised(inclusion, newest.scale, at_random=newest.at_random)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +173,12 @@ def blind_frames(
         if d.purpose is Purpose.EVALUATION:
             draws.setdefault(d.round, []).append(d)
     set_aside, cells = rounds.n_rejected(tx), rounds.cells_by_round(tx)
-    checks = Checks.read(tx)
+    checks, top_ups = Checks.read(tx), TopUps.read(tx)
     return [
-        _blind_frame(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()), checks)
+        _blind_frame(
+            *(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()), checks),
+            top_ups.of(r.round),
+        )
         for r in rounds.every(tx)
         if (r.rival is not None) is of_rivals
     ]
@@ -157,7 +187,8 @@ def blind_frames(
 def blind_frame(tx: Transaction, of: Round, set_aside: RowRange, checks: Checks) -> BlindFrame:
     """One round with its blind draws."""
     draws = rounds.draws_with_labels(tx, Purpose.EVALUATION, of.round)
-    return _blind_frame(of, draws, set_aside, rounds.cells_of(tx, of.round), checks)
+    cells = rounds.cells_of(tx, of.round)
+    return _blind_frame(of, draws, set_aside, cells, checks, TopUps.read(tx).of(of.round))
 
 
 def _blind_frame(
@@ -166,8 +197,14 @@ def _blind_frame(
     set_aside: RowRange,
     cells: Iterable[Cell],
     checks: Checks,
+    top_ups: tuple[TopUp, ...],
 ) -> BlindFrame:
     # of a rebuilt ledger: how likely a draw was is lost; audits have a design of their own
     known = tuple(d for d in draws if d.inclusion is not None and not d.audit_only)
     counted = tuple(c for c in cells if c.inclusion is not None)
-    return BlindFrame(of, known, set_aside, counted, checks)
+    if top_ups:
+        at_first = {c.risk_bin: c.inclusion for c in counted}
+        known = tuple(
+            replace(d, inclusion=at_first[int((d.risk or 0.0) * RISK_BINS)]) for d in known
+        )
+    return BlindFrame(of, known, set_aside, counted, checks, top_ups)

@@ -1,6 +1,7 @@
 """Project -> steps: each verb's step with the settings and the opened ports that it needs."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelloop.project.project import Project
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from labelloop.steps.index.table import IndexTable
     from labelloop.steps.rebuild.rebuild import Rebuild
     from labelloop.steps.select.select import Select
+    from labelloop.steps.select.top_up import TopUpRounds
     from labelloop.steps.send.send import Send
 
 
@@ -117,6 +119,23 @@ def select(project: Project) -> "Select":
         terms=project.settings.training.terms(),
         clock=project.clock,
         paused=project.paused(),
+    )
+
+
+def top_up(project: Project, candidate: Path | None = None) -> "TopUpRounds":
+    """What draws more of rounds; `candidate`: where the file lies that a round was drawn for."""
+    from labelloop.steps.compare.candidate import of_round
+    from labelloop.steps.select.top_up import TopUpRounds
+
+    return TopUpRounds(
+        project.ledger,
+        project.log,
+        project.queues,
+        open_rival=lambda rival: of_round(
+            rival, project.settings.project.classes, project.renamed(), candidate
+        ),
+        every=project.settings.rounds.every,
+        clock=project.clock,
     )
 
 

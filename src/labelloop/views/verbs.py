@@ -115,6 +115,8 @@ def collect_line(r: "Collected") -> str:
 
 def select_line(r: "Selected", timezone: str) -> str:
     """What `select` decided, in a line."""
+    if r.tops_up:
+        return _topped_up(r)
     due = f"next round due {moment(r.due_at, timezone)}"
     if r.held_by is not None:
         return f"a round is due, and waits: queue {r.held_by!r} is paused"
@@ -131,6 +133,17 @@ def select_line(r: "Selected", timezone: str) -> str:
     )
     held = "".join(f"; {name} holds {n:,} of them" for name, n in r.already_trained)
     return f"{drawn}{skipped}; " + (f"an extra round, reported apart{held}" if r.extra else due)
+
+
+def _topped_up(r: "Selected") -> str:
+    parts = [
+        f"round {number}: {p.n_drawn:,} more of the {p.n_matching:,} that were left"
+        for number, p in zip(r.tops_up, r.plans, strict=True)
+    ]
+    parts += [f"{name} holds {n:,} of them" for name, n in r.already_trained]
+    if r.repeated:
+        parts.append("drawn before, so nothing was added: `labelloop send` sends them")
+    return "; ".join(parts)
 
 
 def send_line(r: "Sent") -> str:

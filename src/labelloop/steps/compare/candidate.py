@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labelloop.core.round import Rival
 from labelloop.core.sample import Role
 from labelloop.errors import ArgumentError
 from labelloop.measuring.blind_frame import BlindFrame
@@ -164,6 +165,32 @@ def in_log(model: str) -> Candidate:
     """A model in the log, before any answer of it was read."""
     digest = sha256(f"model in the log: {model}".encode()).hexdigest()
     return Candidate(name=model, digest=digest, answers={}, in_log=True)
+
+
+def of_round(
+    rival: Rival,
+    classes: Collection[str],
+    renamed: Mapping[str, str],
+    path: Path | None = None,
+) -> Candidate:
+    """The candidate that a round was drawn for: the model in the log, or its file.
+
+    path
+        where that file lies by now; None: where it lay
+
+    Raises:
+        ArgumentError: the file can't be used, or isn't the one that the round was drawn for.
+    """
+    shadow = in_log(rival.name)
+    if shadow.digest == rival.digest:
+        return shadow
+    found = from_file(path or Path(rival.name), classes, renamed)
+    if found.digest != rival.digest:
+        raise ArgumentError(
+            f"{found.name} isn't the file that the round was drawn for: its content is another one",
+            remedy="name that file with --candidate, or draw a new round for this one",
+        )
+    return found
 
 
 def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Candidate:

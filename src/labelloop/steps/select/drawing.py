@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from labelloop.core.draw import Draw
 from labelloop.core.line import LINE_END
 from labelloop.core.queue import Queue
 from labelloop.core.round import Candidate, Cell, Count
 from labelloop.core.sample import RISK_BINS
+from labelloop.core.token import task_key
 from labelloop.measuring.learned_risk import LearnedRisk
+from labelloop.ports.log import PredictionLog
 from labelloop.sampling.blind import UNEVEN, BlindDesign, BlindDraw
 from labelloop.sampling.remaining import Drawing, Remaining, likely_cut
 from labelloop.steps.select.frame import Framed
@@ -120,4 +123,41 @@ def cell_of(queue: Queue, c: Count, *, cut: int | None, inclusion: float) -> Cel
         cut=cut,
         risk=(c.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
         inclusion=inclusion if queue.blind else None,
+    )
+
+
+def new_draw(
+    log: PredictionLog,
+    queue: Queue,
+    row: Candidate,
+    number: int,
+    *,
+    inclusion: float | None,
+    uniform: bool,
+    position: int,
+    reason: str,
+) -> Draw:
+    """A row as a draw of a queue in the round, or top-up, of this number."""
+    return Draw(
+        round=number,
+        sample_id=row.sample_id,
+        uri=row.uri,
+        model=row.model,
+        queue=queue.name,
+        predicted_at=row.predicted_at,
+        predicted_class=row.predicted_class,
+        confidence=row.confidence,
+        corrected_class=row.corrected_class,
+        flagged=row.flagged,
+        margin=row.margin if queue.blind else None,
+        attributes=row.attributes if queue.blind else {},
+        risk=(row.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
+        line=row.line,
+        inclusion=inclusion,
+        uniform=uniform,
+        position=position,
+        reason=reason,
+        content_hash=row.content_hash,
+        answers_wanted=queue.answers_wanted(row.line),
+        task_key=task_key(log.ledger_id, queue.purpose.value, row.sample_id, salt=log.salt),
     )

@@ -12,8 +12,7 @@ from labelloop.core.certificate import Terms
 from labelloop.core.draw import Draw
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, Rival, Round
-from labelloop.core.sample import RISK_BINS, UNUSABLE
-from labelloop.core.token import task_key
+from labelloop.core.sample import UNUSABLE
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, WhereError
 from labelloop.ledger import (
@@ -44,6 +43,7 @@ from labelloop.steps.select.drawing import (
     draw_blind,
     draw_framed,
     is_uneven,
+    new_draw,
     total,
     with_fewer,
 )
@@ -77,6 +77,8 @@ class Selected:
     that are older than the first window. `already_trained` names the released training versions that
     hold samples which this round draws for evaluation, and how many: the next version leaves them out.
     `held_by` is the paused evaluation queue that holds back a round which is due.
+    `tops_up` are the rounds that a top-up continues. `repeated`: the same top-up was drawn before and
+    waits to be sent, so nothing was drawn again.
     """
 
     round: int | None
@@ -88,6 +90,8 @@ class Selected:
     due: bool
     already_trained: tuple[tuple[str, int], ...] = ()
     held_by: str | None = None
+    tops_up: tuple[int, ...] = ()
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +274,7 @@ class Select:
             due_at=due.next_round_at(latest.created_at if latest else None, self._every)
             or self._clock.now(),
             due=True,
-            already_trained=_already_trained(tx, plan, self._blind),
+            already_trained=already_trained_on(tx, self._evaluated(plan)),
         )
         return selected, plan if rows else None
 
@@ -305,7 +309,7 @@ class Select:
             n_skipped=n_skipped,
             due_at=due_at if empty or extra else now + self._every,
             due=is_due,
-            already_trained=_already_trained(tx, plan, self._blind) if plan and extra else (),
+            already_trained=already_trained_on(tx, self._evaluated(plan)) if plan and extra else (),
             held_by=held_by,
         )
         return made, None if empty else plan
@@ -417,8 +421,8 @@ class Select:
             if row.sample_id in draws:
                 draws[row.sample_id] = replace(draws[row.sample_id], within=audits.within)
         for row in beyond:
-            drawn = self._draw(
-                *(queue, row, number),
+            drawn = new_draw(
+                *(self._log, queue, row, number),
                 inclusion=audits.inclusion,
                 uniform=False,
                 position=len(draws),
@@ -504,8 +508,8 @@ class Select:
         """
         same = chances[0] if chances and chances[0] == chances[1] else None
         for position, row in enumerate(rows):
-            draws[row.sample_id] = self._draw(
-                *(queue, row, number),
+            draws[row.sample_id] = new_draw(
+                *(self._log, queue, row, number),
                 inclusion=inclusion(row) if inclusion else same,
                 uniform=queue.blind and (n_uniform is None or position < n_uniform),
                 position=len(draws),
@@ -520,6 +524,9 @@ class Select:
             inclusion=same if rows else None,
             chances=chances if rows and same is None else None,
         )
+
+    def _evaluated(self, plan: _Plan) -> list[str]:
+        return [d.sample_id for d in plan.draws if d.queue in self._blind]
 
     def _not_evaluated(
         self, tx: Transaction, rows: Sequence[Candidate], draws: Mapping[str, Draw]
@@ -537,43 +544,6 @@ class Select:
             if Purpose.EVALUATION not in purposes.get(r.sample_id, set())
             and r.content_hash not in walled
         ]
-
-    def _draw(
-        self,
-        queue: Queue,
-        row: Candidate,
-        number: int,
-        *,
-        inclusion: float | None,
-        uniform: bool,
-        position: int,
-        reason: str,
-    ) -> Draw:
-        return Draw(
-            round=number,
-            sample_id=row.sample_id,
-            uri=row.uri,
-            model=row.model,
-            queue=queue.name,
-            predicted_at=row.predicted_at,
-            predicted_class=row.predicted_class,
-            confidence=row.confidence,
-            corrected_class=row.corrected_class,
-            flagged=row.flagged,
-            margin=row.margin if queue.blind else None,
-            attributes=row.attributes if queue.blind else {},
-            risk=(row.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
-            line=row.line,
-            inclusion=inclusion,
-            uniform=uniform,
-            position=position,
-            reason=reason,
-            content_hash=row.content_hash,
-            answers_wanted=queue.answers_wanted(row.line),
-            task_key=task_key(
-                self._log.ledger_id, queue.purpose.value, row.sample_id, salt=self._log.salt
-            ),
-        )
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -618,14 +588,11 @@ def _confidences(log: PredictionLog, frame: FrameRange) -> dict[int, int]:
     return dict(+counted)
 
 
-def _already_trained(
-    tx: Transaction, plan: _Plan, blind: frozenset[str]
-) -> tuple[tuple[str, int], ...]:
+def already_trained_on(tx: Transaction, drawn: Sequence[str]) -> tuple[tuple[str, int], ...]:
     """The training versions that hold samples drawn for evaluation, and how many.
 
-    Only an extra round can draw what was released before: other rounds draw what is new.
+    Extra rounds and top-ups can draw what was released before: other rounds draw what is new.
     """
-    drawn = [d.sample_id for d in plan.draws if d.queue in blind]
     if not drawn:
         return ()
     found: list[tuple[str, int]] = []
