@@ -200,6 +200,7 @@ class Loop:
             since=since,
             until=until,
             gate=gate,
+            costs=self.settings.cost_weights(),
         )
 
     def people(self) -> "tuple[Person, ...]":
@@ -225,6 +226,7 @@ class Loop:
             timezone=self.settings.project.timezone,
             gate=self.settings.gate.accuracy,
             keep=True,
+            costs=self.settings.cost_weights(),
         )
 
     def build(self) -> "Built":
@@ -370,6 +372,7 @@ class Loop:
             min_gain=min_gain,
             trained_on=trained_on,
             gate=gate,
+            costs=self.settings.cost_weights(),
         )
 
     def compare_shadow(
@@ -393,6 +396,7 @@ class Loop:
             min_gain=min_gain,
             trained_on=trained_on,
             gate=gate,
+            costs=self.settings.cost_weights(),
         )
 
     def write_judges(self, target: Path) -> int:
@@ -481,6 +485,7 @@ class Loop:
             project=project.name,
             timezone=project.timezone,
             queues=self.settings.queues(Purpose.EVALUATION),
+            costs=self.settings.cost_weights(),
         )
 
     def plan(self, half_width: float | None = None) -> "Plan":

@@ -93,7 +93,7 @@ def test_the_full_example_shows_every_setting() -> None:
         value = shown
         for part in section.split("."):
             value = value[part]
-        used = {key for q in value for key in q} if section == "queue" else set(value)
+        used = {key for q in value for key in q} if isinstance(value, list) else set(value)
         used |= set(re.findall(r"# .*: (\w+) = ", example))  # what excludes something else
         assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) <= used, section
 

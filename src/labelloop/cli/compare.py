@@ -15,7 +15,7 @@ from labelloop.statistics.compare import Verdict
 from labelloop.views.gate import answer_of, question_of
 from labelloop.views.people import judged_by
 from labelloop.views.tables.comparison import by_class
-from labelloop.views.wording import gained, interval, plain
+from labelloop.views.wording import dearer, gained, interval, plain
 
 if TYPE_CHECKING:
     from labelloop.steps.compare.compare import Compared
@@ -124,6 +124,8 @@ def _show(r: "Compared") -> None:
             if isinstance(estimate, Estimate):
                 click.echo(f"{plain(name):<{width}} {interval(estimate)}")
         click.echo(f"{'difference':<{width}} {gained(r.difference)}")
+        if r.cost is not None and not isinstance(r.cost, Undefined):
+            click.echo(f"{'difference in mean cost':<{width}} {dearer(r.cost)}")
         rounds = f"{len(r.rounds)} round{'s' if len(r.rounds) != 1 else ''}"
         click.echo(
             f"{r.difference.n:,} blind labels of {rounds}"

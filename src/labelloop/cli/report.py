@@ -51,10 +51,21 @@ def command(config: Path, as_json: bool, html: Path | None, png: Path | None) ->
 
 def _print(quality: "Quality") -> None:
     from labelloop.views.people import rests_on
-    from labelloop.views.sentences import calibration_error, over_time, summary, worst_case
+    from labelloop.views.sentences import (
+        calibration_error,
+        mean_cost,
+        over_time,
+        summary,
+        worst_case,
+    )
     from labelloop.views.tables.accuracy import of_report
 
-    said = [summary(quality), worst_case(quality), rests_on(quality.measured)]
+    said = [
+        summary(quality),
+        worst_case(quality),
+        rests_on(quality.measured),
+        mean_cost(quality.measured),
+    ]
     more = (*over_time(quality.measured.trend, quality.timezone), calibration_error(quality))
     for text in (*said, *more):
         if text:

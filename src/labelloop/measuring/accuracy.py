@@ -102,7 +102,7 @@ def _estimate(
         return pooled(rounds, level=level, missed=missed)
     if counted or keep is None:
         return uniform_accuracy([_stratum(f, keep) for f in parts], level=level)
-    return part_accuracy([_part(f, keep) for f in reached], level=level, missed=missed)
+    return part_accuracy([of_part(f, keep) for f in reached], level=level, missed=missed)
 
 
 def for_fresh_traffic(frames: Sequence[BlindFrame], level: float) -> Estimate | Undefined:
@@ -150,7 +150,8 @@ def _stratum(frame: BlindFrame, keep: Keep | None) -> Stratum:
     )
 
 
-def _part(frame: BlindFrame, keep: Keep) -> PartRound:
+def of_part(frame: BlindFrame, keep: Keep) -> PartRound:
+    """The draws reached of the part of a frame that `keep` names."""
     chances = frame.chances([d.inclusion or 1.0 for d in frame.draws[: frame.n_reached]])
     kept = [
         (d, chance)

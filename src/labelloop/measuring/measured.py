@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from labelloop.core.costs import Costs
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import is_wrong, outcome
 from labelloop.ledger import Transaction, looks, rounds
@@ -13,6 +14,7 @@ from labelloop.measuring.accuracy import Accuracy, Keep, named, part_of
 from labelloop.measuring.agreement import Agreement, agreements
 from labelloop.measuring.answers import IfWrong, RestsOn, if_people_err
 from labelloop.measuring.classes import class_table
+from labelloop.measuring.cost import cost_of
 from labelloop.measuring.gate import Gated, gated
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured_round import MeasuredRound
@@ -20,6 +22,7 @@ from labelloop.measuring.missing import SKEW, WINDOW, Missing, missing
 from labelloop.measuring.trend import Trend
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 from labelloop.statistics.classes import ClassTable
+from labelloop.statistics.cost import MeanCost
 
 RELEASED = " (released)"
 """Behind the name of a round whose evaluation labels may train by now."""
@@ -65,6 +68,9 @@ class Measured:
         people whose second looks decide
     gate
         the verdict on the model that serves; None: no gate was asked
+    cost
+        the mean cost of a prediction in the period, or else in the last seven days; None where the settings
+        have no [costs]
     """
 
     last_seven_days: Accuracy
@@ -84,6 +90,7 @@ class Measured:
     if_wrong: tuple[IfWrong, ...] = ()
     n_referees: int = 0
     gate: Gated | None = None
+    cost: MeanCost | Undefined | None = None
 
 
 def measured(
@@ -95,6 +102,7 @@ def measured(
     since: datetime | None = None,
     until: datetime | None = None,
     gate: float | None = None,
+    costs: Costs | None = None,
 ) -> Measured:
     """Every number that `measure` shows, from the kept results and what has changed since."""
     asked = since is not None or until is not None
@@ -129,6 +137,7 @@ def measured(
         rests_on=rests_on,
         if_wrong=if_people_err(tx, (period or last_seven_days).estimate, rests_on),
         n_referees=len(looks.referees(tx).now),
+        cost=None if costs is None else cost_of(frames, inside, costs, level),
         rounds=marked(regular),
         days=kept.days(),
         by_class=class_table(judging, inside, level),

@@ -10,7 +10,7 @@ from labelloop.pages.rendering import render
 from labelloop.views.headline import headline, worst_first
 from labelloop.views.people import rests_on
 from labelloop.views.quality import Quality
-from labelloop.views.sentences import fallen, over_time, summary, worst_case
+from labelloop.views.sentences import fallen, mean_cost, over_time, summary, worst_case
 from labelloop.views.table import Table
 from labelloop.views.tables.accuracy import by_picture
 from labelloop.views.wording import dated, percent, row_count, span
@@ -57,7 +57,11 @@ def page(q: Quality) -> str:
         number=_number(q),
         warning=headline(recent, q.measured.missing).warning,
         fallen=said[:1].upper() + said[1:],
-        headline=f"{summary(q)} {worst_case(q)} {rests_on(q.measured)}".strip(),
+        headline=" ".join(
+            text
+            for text in (summary(q), worst_case(q), rests_on(q.measured), mean_cost(q.measured))
+            if text
+        ),
         facts=(
             ("blind labels", f"{recent.n_labelled:,}"),
             ("still open", f"{recent.n_waiting:,}"),

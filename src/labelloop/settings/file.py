@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from pydantic import SecretStr, ValidationError, create_model
 
 from labelloop.errors import ConfigError, without_frames
+from labelloop.settings.costs import CostSettings, PairSettings
 from labelloop.settings.project import ClassSettings
 from labelloop.settings.queue import UNPARSED, QueueSettings
 from labelloop.settings.service import AuthSettings
@@ -206,7 +207,13 @@ def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
     for part in loc:
         if isinstance(part, int):
             continue
-        named = {"queue": QueueSettings, "source": SourceSettings, "class": ClassSettings}
+        named = {
+            "queue": QueueSettings,
+            "source": SourceSettings,
+            "class": ClassSettings,
+            "costs": CostSettings,
+            "pair": PairSettings,
+        }
         section = named.get(part) or section.model_fields[part].annotation  # type: ignore[assignment]
     return section
 
@@ -271,6 +278,8 @@ def reference() -> str:
         parts += _section_markdown(title, section)
         if name == "store":
             parts += _section_markdown("[store.tags]", TagSettings)
+        if name == "costs":
+            parts += _section_markdown("[[costs.pair]]", PairSettings)
         if name == "source":
             parts += _section_markdown("[source.columns]", ColumnSettings)
         if name == "service":

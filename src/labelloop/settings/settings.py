@@ -5,7 +5,9 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from labelloop.core.answers import Answers
+from labelloop.core.costs import Costs
 from labelloop.core.queue import Purpose, Queue
+from labelloop.settings.costs import CostSettings
 from labelloop.settings.gate import GateSettings
 from labelloop.settings.label_studio import LabelStudioSettings
 from labelloop.settings.people import PeopleSettings
@@ -36,6 +38,7 @@ class Settings(Section):
     queue: list[QueueSettings] = Field(min_length=1)
     people: PeopleSettings = Field(default_factory=lambda: PeopleSettings())
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
+    costs: CostSettings | None = None
     service: ServiceSettings = Field(default_factory=lambda: ServiceSettings())
 
     @model_validator(mode="before")
@@ -63,6 +66,12 @@ class Settings(Section):
             raise ValueError(
                 f"class {live[0]!r} is an answer and an old name: take it out of one of the two"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _costs_fit(self) -> "Settings":
+        if self.costs is not None:
+            self.costs.refuse_unknown(self.project.classes, self.project.extra_answers)
         return self
 
     @model_validator(mode="after")
@@ -121,6 +130,13 @@ class Settings(Section):
             extra=self.project.extra_answers,
             renamed={old: c.name for c in self.renamed_classes for old in c.was},
         )
+
+    def cost_weights(self) -> Costs | None:
+        """What errors cost; None where the settings don't say."""
+        if self.costs is None:
+            return None
+        pairs = {(p.label, p.predicted_class): p.cost for p in self.costs.pair}
+        return Costs(default=self.costs.default, pairs=pairs)
 
     def queues(self, purpose: Purpose | None = None) -> tuple[Queue, ...]:
         """The queues, or those of one purpose; evaluation first, else in the order of the file."""

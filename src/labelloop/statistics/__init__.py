@@ -12,6 +12,13 @@ from labelloop.statistics.calibration import (
 from labelloop.statistics.classes import ClassRow, ClassTable, by_class
 from labelloop.statistics.compare import Difference, Verdict, compare, where_they_differ
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
+from labelloop.statistics.cost import (
+    CostDifference,
+    MeanCost,
+    cost_difference,
+    mean_cost,
+    pooled_cost,
+)
 from labelloop.statistics.drop import (
     Drop,
     Window,
@@ -34,10 +41,12 @@ __all__ = [
     "ClassTable",
     "ConfidencePart",
     "ConfidenceSequence",
+    "CostDifference",
     "Difference",
     "Drop",
     "Estimate",
     "Frame",
+    "MeanCost",
     "Missed",
     "RiskModel",
     "RoundsSequence",
@@ -51,10 +60,13 @@ __all__ = [
     "by_class",
     "calibration",
     "compare",
+    "cost_difference",
     "days_to_show",
     "latest_drop",
+    "mean_cost",
     "missed",
     "pooled",
+    "pooled_cost",
     "sudden_drop",
     "uniform_accuracy",
     "where_they_differ",

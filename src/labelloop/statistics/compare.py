@@ -197,6 +197,29 @@ def where_they_differ(found: Difference, *, n_differ: int, n_both: int) -> Diffe
     Raises:
         ArgumentError: counts that aren't 0 <= n_differ <= n_both, n_both above 0.
     """
+    value, low, high = of_all_traffic(
+        (found.value, found.low, found.high), found.level, n_differ=n_differ, n_both=n_both
+    )
+    return replace(
+        found,
+        value=value,
+        low=max(-1.0, low),
+        high=min(1.0, high),
+        gained=n_differ / n_both * found.gained,
+        lost=n_differ / n_both * found.lost,
+        method=f"{found.method}, drawn where the two models differ",
+    )
+
+
+def of_all_traffic(
+    found: tuple[float, float, float], level: float, *, n_differ: int, n_both: int
+) -> tuple[float, float, float]:
+    """A difference and its bounds over all traffic, from those over samples that two models answer
+    differently.
+
+    Raises:
+        ArgumentError: as `where_they_differ`.
+    """
     if not 0 <= n_differ <= n_both or n_both < 1:
         raise ArgumentError(
             f"n_differ = {n_differ}, n_both = {n_both}: expected 0 <= n_differ <= n_both, and a "
@@ -205,18 +228,15 @@ def where_they_differ(found: Difference, *, n_differ: int, n_both: int) -> Diffe
         )
     from scipy.special import ndtri
 
-    share_differing = n_differ / n_both
-    z = float(ndtri(0.5 + found.level / 2))
-    doubt = z * abs(found.value) * math.sqrt(share_differing * (1 - share_differing) / n_both)
-    value = share_differing * found.value
-    return replace(
-        found,
-        value=value,
-        low=max(-1.0, value - math.hypot(share_differing * (found.value - found.low), doubt)),
-        high=min(1.0, value + math.hypot(share_differing * (found.high - found.value), doubt)),
-        gained=share_differing * found.gained,
-        lost=share_differing * found.lost,
-        method=f"{found.method}, drawn where the two models differ",
+    value, low, high = found
+    differing = n_differ / n_both
+    z = float(ndtri(0.5 + level / 2))
+    doubt = z * abs(value) * math.sqrt(differing * (1 - differing) / n_both)
+    mean = differing * value
+    return (
+        mean,
+        mean - math.hypot(differing * (value - low), doubt),
+        mean + math.hypot(differing * (high - value), doubt),
     )
 
 

@@ -97,6 +97,11 @@ def part_accuracy(
     return estimate if corrected is None else less_overlooked(estimate, corrected)
 
 
+def part_share(rounds: Sequence[PartRound], *, level: float) -> Interval:
+    """The mean score of a part with its interval, of rounds with answers; second looks are left out."""
+    return _interval([_Part.checked(r) for r in rounds], level)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """The checked draws of a round; `agreed` and `again` are those of `score` and NaN without looks."""

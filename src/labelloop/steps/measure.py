@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from labelloop.core.costs import Costs
 from labelloop.errors import ArgumentError
 from labelloop.ledger import Ledger, certificates
 from labelloop.measuring.kept_results import KeptResults
@@ -19,6 +20,7 @@ def measure(
     until: datetime | None = None,
     gate: float | None = None,
     keep: bool = False,
+    costs: Costs | None = None,
 ) -> Measured:
     """The accuracies that the ledger's blind labels support now.
 
@@ -31,6 +33,8 @@ def measure(
         an accuracy that the model which serves must exceed; the verdict is in the result
     keep
         whether to keep the new results; nothing else is written
+    costs
+        what errors cost, to tell the mean cost of a prediction
 
     Raises:
         ArgumentError: `since` isn't before `until`, or `gate` isn't between 0 and 1.
@@ -43,7 +47,13 @@ def measure(
     with ledger.read() as tx:
         kept = KeptResults(tx, timezone=timezone, level=level)
         found = measured(
-            tx, kept, now=clock.now(), level=level, since=since, until=until, gate=gate
+            *(tx, kept),
+            now=clock.now(),
+            level=level,
+            since=since,
+            until=until,
+            gate=gate,
+            costs=costs,
         )
     if keep:
         kept.keep(ledger)

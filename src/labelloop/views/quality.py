@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from labelloop.core.costs import Costs
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Round
 from labelloop.core.task import WITHOUT_ANSWER
@@ -109,6 +110,7 @@ def quality(
     timezone: str,
     queues: Sequence[Queue] = (),
     level: float = 0.95,
+    costs: Costs | None = None,
 ) -> Quality:
     """The report as the ledger supports it now; `queues` are asked for their budget. Writes nothing."""
     zone = ZoneInfo(timezone)
@@ -117,7 +119,7 @@ def quality(
         every, placed = rounds.every(tx), list(rounds.draws_with_labels(tx))
         frames = blind_frames(tx, placed)
         kept = KeptResults(tx, timezone=timezone, level=level, frames=frames)
-        found = measured(tx, kept, now=now, level=level)
+        found = measured(tx, kept, now=now, level=level, costs=costs)
         people = everybody(tx, now=now, level=level)
         planned = plan(tx, found, frames, queues=queues, level=level)
         regular = [f for f in frames if not f.round.extra]

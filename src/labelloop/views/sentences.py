@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.views.headline import headline, numbers
 from labelloop.views.wording import (
+    amount,
     counted,
     day,
     estimated,
@@ -75,6 +76,23 @@ def worst_case(q: "Quality") -> str:
         f"At worst {span(e.worst_low, e.worst_high)}: if each answer that is missing up to the furthest "
         "one given, and each row that could not be read "
         f"({row_count(recent.set_aside)}), were wrong, or were right."
+    )
+
+
+def mean_cost(m: "Measured") -> str:
+    """What a prediction costs on average; empty where the settings have no [costs]."""
+    c = m.cost
+    if c is None:
+        return ""
+    of = m.period.name if m.period else "last 7 days"
+    if isinstance(c, Undefined):
+        return f"No mean cost, {of}: {c.reason}."
+    worst = ""
+    if (c.worst_low, c.worst_high) != (c.low, c.high):
+        worst = f", at worst {amount(c.worst_low)} to {amount(c.worst_high)}"
+    return (
+        f"Mean cost of a prediction, {of}: {amount(c.value)} ({c.level:.0%} interval {amount(c.low)} to "
+        f"{amount(c.high)}{worst})."
     )
 
 

@@ -6,7 +6,7 @@ from labelloop.core.estimate import Estimate
 from labelloop.views.gate import answer, question
 from labelloop.views.headline import headline
 from labelloop.views.people import in_short
-from labelloop.views.sentences import fallen, newest_extra
+from labelloop.views.sentences import fallen, mean_cost, newest_extra
 from labelloop.views.wording import counted, moment, row_count
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def measure_line(r: "Measured") -> str:
     elif (extra := newest_extra(r)) is not None:
         text = f"{extra}; the last 7 days: {recent.estimate.reason}"
     asked = f"{r.gate.verdict}: {question(r.gate)} {answer(r.gate)}" if r.gate else ""
-    return "\n".join(filter(None, [text + fall, in_short(r), asked]))
+    return "\n".join(filter(None, [text + fall, in_short(r), mean_cost(r), asked]))
 
 
 def build_line(r: "Built") -> str:

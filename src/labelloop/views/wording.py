@@ -1,5 +1,6 @@
 """How numbers and instants are written: one way for lines, tables, pages and pictures."""
 
+import math
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labelloop.statistics.compare import Difference
+    from labelloop.statistics.cost import CostDifference
     from labelloop.views.quality import ModelShare
 
 DASH = "–"
@@ -66,6 +68,28 @@ def gained(difference: "Difference") -> str:
     d = difference
     between = f"{100 * d.low:+.1f} to {100 * d.high:+.1f}"
     return f"{100 * d.value:+.1f} points ({d.level:.0%} interval {between})"
+
+
+def amount(cost: float) -> str:
+    """A cost in the user's units, to three digits.
+
+    >>> amount(0.1534), amount(12.0), amount(1234.5), amount(0.0)
+    ('0.153', '12', '1,230', '0')
+    """
+    if not cost:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(cost))))
+    text = f"{float(f'{cost:.3g}'):,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def dearer(difference: "CostDifference") -> str:
+    """A difference of mean costs with its interval: below 0 the candidate costs less."""
+    d = difference
+    value, low, high = (
+        f"{'-' if c < 0 else '+'}{amount(abs(c))}" for c in (d.value, d.low, d.high)
+    )
+    return f"{value} a prediction ({d.level:.0%} interval {low} to {high})"
 
 
 def points(share: float) -> str:

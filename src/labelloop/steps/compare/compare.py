@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labelloop.core.costs import Costs
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
 from labelloop.errors import ArgumentError, DatasetError
@@ -19,6 +20,7 @@ from labelloop.ports.clock import Clock
 from labelloop.statistics.accuracy import pooled
 from labelloop.statistics.compare import Difference, Verdict, where_they_differ
 from labelloop.statistics.compare import compare as paired
+from labelloop.statistics.cost import CostDifference, cost_difference, cost_where_they_differ
 from labelloop.statistics.frame import BlindRound
 from labelloop.statistics.gate import level_at_every_look
 from labelloop.steps.build import manifest_file
@@ -71,6 +73,8 @@ class Compared:
         released training versions that hold some of these samples, and were not named as trained on
     rests_on
         what the labels are: single answers, or confirmed by second looks
+    cost
+        the difference in the mean cost of a prediction; None where the settings have no [costs]
     """
 
     serving_model: str
@@ -90,6 +94,7 @@ class Compared:
     unchecked: tuple[tuple[str, int], ...]
     rests_on: RestsOn | None = None
     gate: Difference | Undefined | None = None
+    cost: CostDifference | Undefined | None = None
 
     @property
     def many_candidates(self) -> bool:
@@ -106,6 +111,7 @@ def compare(
     trained_on: Sequence[tuple[str, int]] = (),
     level: float = 0.95,
     gate: bool = False,
+    costs: Costs | None = None,
 ) -> Compared:
     """The candidate against the model that serves.
 
@@ -135,11 +141,12 @@ def compare(
     seen = _seen(ledger, judging.frames, trained_on)
     n_candidates = _record(ledger, candidate, judging.frames, clock) if labelled else 1
 
+    rivals = [f.round.rival for f in own if f.round.rival]
+    n_differ, n_both = sum(f.round.n_frame for f in own), sum(r.n_both for r in rivals)
+
     def of_all_traffic(found: Difference | Undefined) -> Difference | Undefined:
-        rivals = [f.round.rival for f in own if f.round.rival]
         if isinstance(found, Undefined) or not rivals:
             return found
-        n_differ, n_both = sum(f.round.n_frame for f in own), sum(r.n_both for r in rivals)
         return where_they_differ(found, n_differ=n_differ, n_both=n_both)
 
     def difference_at(held: float) -> Difference | Undefined:
@@ -155,6 +162,13 @@ def compare(
     difference = difference_at(level)
     deciding = difference_at(level_at_every_look(len(labelled))) if gate else difference
     settled = None if isinstance(deciding, Undefined) else deciding
+    cost: CostDifference | Undefined | None = None
+    if costs is not None and isinstance(difference, Undefined):
+        cost = difference
+    elif costs is not None:
+        cost = _cost(judging, candidate, costs, level, n_candidates)
+    if isinstance(cost, CostDifference) and rivals:
+        cost = cost_where_they_differ(cost, n_differ=n_differ, n_both=n_both)
     by_class = _by_class(judging, level, n_candidates) if settled else ()
     return Compared(
         serving_model=judging.frames[-1].draws[-1].model if judging.frames else "",
@@ -174,6 +188,7 @@ def compare(
         unchecked=_unchecked(ledger, labelled, trained_on),
         rests_on=RestsOn.of(labelled, ()),
         gate=deciding if gate else None,
+        cost=cost,
     )
 
 
@@ -299,6 +314,26 @@ def _accuracy(
         for r, score in zip(serving, scores, strict=True)
     ]
     return pooled(own, level=level, fresh=True)
+
+
+def _cost(
+    judging: _Answered, candidate: Candidate, costs: Costs, level: float, n_candidates: int
+) -> CostDifference | Undefined:
+    """The difference in mean cost, by the same labels."""
+    said = candidate.answers
+    reached = [f.reached for f in judging.frames]
+    return cost_difference(
+        judging.serving,
+        [[_costs(costs, d, d.predicted_class) for d in draws] for draws in reached],
+        [[_costs(costs, d, said.get(d.sample_id)) for d in draws] for draws in reached],
+        possible=costs.possible,
+        level=level,
+        n_candidates=n_candidates,
+    )
+
+
+def _costs(costs: Costs, draw: DrawWithLabel, said: str | None) -> float:
+    return 0.0 if draw.label is None else costs.of(draw.label, said)
 
 
 def _by_class(judging: _Answered, level: float, n_candidates: int) -> tuple[ClassGain, ...]:
