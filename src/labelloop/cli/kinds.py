@@ -11,6 +11,7 @@ from labelloop.core.upkeep import Upkeep
 from labelloop.doctor.finding import Diagnosis
 from labelloop.errors import LabelloopError
 from labelloop.exports.exported import Exported
+from labelloop.ledger.accounts import Account
 from labelloop.ledger.move import Moved
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.loop import Ran
@@ -24,6 +25,7 @@ from labelloop.steps.index.indexed import Indexed
 from labelloop.steps.rebuild.rebuild import Rebuilt
 from labelloop.steps.select.select import Selected
 from labelloop.steps.send.send import Sent
+from labelloop.views.accounts import TokenMade
 from labelloop.views.dataset import DatasetContents
 from labelloop.views.dataset_diff import DatasetDiff
 from labelloop.views.plan import Plan
@@ -59,6 +61,8 @@ KINDS: Mapping[str, tuple[str, Any]] = {
     "init": ("init", Initialized),
     "doctor": ("doctor", Diagnosis),
     "page": ("doctor --page", PageWritten),
+    "token": ("people add", TokenMade),
+    "accounts": ("people list", list[Account]),
     "error": ("any command that fails", LabelloopError),
 }
 """By kind: the command that prints it, and the type of its result."""

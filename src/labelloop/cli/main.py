@@ -20,6 +20,7 @@ COMMANDS = {
     "measure": ("verbs", "estimate the model's accuracy, with its interval, from blind labels"),
     "build": ("verbs", "release new versions of the evaluation and the training set"),
     "serve": ("serve", "do the steps whenever they are due, and answer over HTTP"),
+    "people": ("people", "give people and programs tokens for `labelloop serve`"),
     "status": ("status", "show the open tasks, what blocks them, and what was rejected"),
     "compare": ("compare", "compare a candidate with the serving model on the same blind labels"),
     "plan": ("plan", "say how many blind labels a narrower interval needs"),

@@ -141,7 +141,16 @@ class Ledger:
     def empty(cls) -> "Ledger":
         """A ledger without a row, in memory: what there is to read where none was made yet."""
         opened = engine(sa.make_url("sqlite://"))
-        t.metadata.create_all(opened)
+        made = [
+            str(sa.schema.CreateTable(table).compile(dialect=opened.dialect))
+            for table in t.metadata.sorted_tables
+        ]
+
+        @sa.event.listens_for(opened, "connect")
+        def create(connection, _record):  # type: ignore[no-untyped-def]
+            for statement in made:  # each thread has a connection, and so a memory, of its own
+                connection.execute(statement)
+
         return cls(opened)
 
     def stop_when(self, is_told_to_end: Callable[[], bool]) -> None:
@@ -170,6 +179,16 @@ class Ledger:
                 remedy="use the version of labelloop that wrote the ledger, or a newer one",
             )
         return Identity(row.ledger_id, bytes.fromhex(row.salt))
+
+    def is_current(self) -> bool:
+        """Whether it is there, of the version that this labelloop writes, and wasn't moved."""
+        from labelloop.ledger.migrations import newest, revision
+
+        with plainly(self._engine.url):
+            try:
+                return revision(self._engine) == newest() and self.identity() is not None
+            except LedgerError:
+                return False
 
     def create_identity(self, identity: Identity | None = None) -> Identity:
         """The ledger's identity; if it has none, it becomes `identity`, or a new one."""

@@ -96,7 +96,7 @@ def _sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
 
 def _reader(path: Path) -> sqlite3.Connection:
     """A connection that can't write. It waits for nobody, as readers don't."""
-    found = sqlite3.connect(_read_only(path), uri=True, timeout=WAIT_S)
+    found = sqlite3.connect(_read_only(path), uri=True, timeout=WAIT_S, check_same_thread=False)
     try:
         found.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError:
@@ -105,7 +105,7 @@ def _reader(path: Path) -> sqlite3.Connection:
         if wal.exists() and wal.stat().st_size:
             raise  # what is committed stands in there, and can't be read
         # -shm can't be made on a disk that can only be read; nor can anybody else write there
-        return sqlite3.connect(f"{_read_only(path)}&immutable=1", uri=True)
+        return sqlite3.connect(f"{_read_only(path)}&immutable=1", uri=True, check_same_thread=False)
     return found
 
 

@@ -31,6 +31,15 @@ def record(tx: Transaction, events: Iterable[Event]) -> None:
         tx.execute(t.events.insert(), rows)
 
 
+def newest_at(tx: Transaction, verb: str) -> datetime | None:
+    """When the newest event of a verb was."""
+    newest = sa.select(t.events.c.at).where(t.events.c.verb == verb)
+    at: datetime | None = tx.execute(
+        newest.order_by(t.events.c.id.desc()).limit(1)
+    ).scalar_one_or_none()
+    return at
+
+
 def of(tx: Transaction, subject: str) -> list[Event]:
     """The events of one subject, oldest first."""
     rows = tx.execute(

@@ -3,14 +3,21 @@
 import asyncio
 import signal
 import socket
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
+from labelloop.core.loopback import is_loopback
 from labelloop.errors import ConfigError
+from labelloop.loop import open_loop
 from labelloop.service.journal import Journal
 from labelloop.service.supervisor import Supervisor
+from labelloop.web.access import is_alone
 from labelloop.web.app import application
+from labelloop.web.site import Site
 
 GRACE_S = 5
 """How long requests may take to end once the process is told to."""
@@ -33,19 +40,45 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def serve(config_file: Path, at: socket.socket, journal: Journal) -> None:
-    """Answer at a socket, and let a worker do what is due, until SIGTERM or SIGINT."""
+    """Answer at a socket, and let a worker do what is due, until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: others could reach the service, and nobody has an account.
+    """
     supervisor = Supervisor(config_file, journal)
-    supervisor.start()
-    signal.signal(signal.SIGHUP, lambda *_: supervisor.tell("reload"))
-    try:
-        _answer(at)
-    finally:
-        supervisor.stop()
+    site = Site(lambda: open_loop(config_file), tell=supervisor.tell, journal=journal)
+    with closing(site):
+        _refuse_open_doors(site, at.getsockname()[0])
+        supervisor.start()
+        signal.signal(
+            signal.SIGHUP, lambda *_: threading.Thread(target=site.reload, daemon=True).start()
+        )
+        try:
+            _answer(application(site, worker_is_alive=lambda: supervisor.is_alive), at)
+        finally:
+            supervisor.stop()
 
 
-def _answer(at: socket.socket) -> None:
+def _refuse_open_doors(site: Site, address: str) -> None:
+    own = site.settings.service
+    if not is_alone(own, site.accounts()):
+        return
+    what = ""
+    if not is_loopback(f"http://[{address}]" if ":" in address else f"http://{address}"):
+        what = f"{address} can be reached by others"
+    elif own.public_url:
+        what = f"public_url = {own.public_url!r} lets others in"
+    if what:
+        raise ConfigError(
+            f"{what}, and nobody has an account",
+            remedy="run `labelloop people add NAME --scopes read,operate` first, or name a proxy in "
+            "[service.auth] trusted_proxies",
+        )
+
+
+def _answer(app: Starlette, at: socket.socket) -> None:
     config = uvicorn.Config(
-        application(),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,0 +1,195 @@
+"""Who asks, and what they may do. Without accounts and proxies only this machine is answered."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from labelloop.core.loopback import is_loopback
+from labelloop.errors import LabelloopError
+from labelloop.ledger.accounts import Account, token_hash
+from labelloop.settings.service import SCOPES, ServiceSettings
+from labelloop.web.answers import Refused, failed, refusal
+from labelloop.web.site import Site
+
+FORWARDING = ("forwarded", "x-real-ip", "via")
+"""Headers that say that a proxy stands between; so do those that begin with `x-forwarded-`."""
+OPEN = ("/healthz", "/readyz")
+"""Paths that need no account: they say nothing of the project."""
+BY_SECRET = ("/webhooks/", "/media/")
+"""Paths whose caller proves itself by a secret of their own."""
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who asks, and the scopes they have."""
+
+    name: str
+    scopes: frozenset[str]
+
+
+class Access:
+    """Lets requests through whose sender may ask at all, and notes who it is; `needs` asks for a scope."""
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self._app = app
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            scope["who"] = await self._who(request)
+        except Refused as exc:
+            await refusal(exc)(scope, receive, send)
+        except LabelloopError as exc:
+            await failed(exc)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _who(self, request: Request) -> Who:
+        path = request.url.path
+        if path in OPEN:
+            return Who("", frozenset())
+        own = self._site.settings.service
+        held = await run_in_threadpool(self._site.accounts)
+        alone = is_alone(own, held)
+        if alone:
+            refuse_strangers(request)
+        if request.method not in SAFE and not path.startswith(BY_SECRET):
+            refuse_other_origins(request, own)
+        if path.startswith(BY_SECRET):
+            return Who("", frozenset())
+        if alone:
+            return Who("this machine", frozenset(SCOPES))
+        return by_token(request, held) or by_proxy(request, own) or _nobody()
+
+
+def is_alone(own: ServiceSettings, held: Mapping[str, Account]) -> bool:
+    """Whether nobody has an account and no proxy is trusted, so that only this machine is answered."""
+    return not held and not own.auth.trusted_proxies
+
+
+def needs(request: Request, scope: str) -> Who:
+    """Who asks, if they have this scope.
+
+    Raises:
+        Refused: they haven't.
+    """
+    who: Who = request.scope["who"]
+    if scope not in who.scopes:
+        raise Refused(
+            403,
+            f"{who.name} has no scope {scope!r}",
+            "`labelloop people add` and [service.auth.users] give scopes",
+        )
+    return who
+
+
+def _nobody() -> Who:
+    raise Refused(
+        401,
+        "who asks isn't known",
+        "send `Authorization: Bearer TOKEN`; `labelloop people add` makes tokens",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def by_token(request: Request, held: Mapping[str, Account]) -> Who | None:
+    """The account whose token the request carries; None without a token.
+
+    Raises:
+        Refused: nobody has this token, or the account is excluded.
+    """
+    said = request.headers.get("authorization")
+    if said is None:
+        return None
+    kind, _, token = said.partition(" ")
+    account = held.get(token_hash(token.strip())) if kind.lower() == "bearer" else None
+    if account is None or account.excluded_at is not None:
+        raise Refused(
+            401, "the token is unknown or excluded", headers={"WWW-Authenticate": "Bearer"}
+        )
+    return Who(account.name, frozenset(account.scopes))
+
+
+def by_proxy(request: Request, own: ServiceSettings) -> Who | None:
+    """The user whom a trusted proxy names; one that isn't listed has no scope.
+
+    Raises:
+        Refused: the header is there twice.
+    """
+    if not _is_within(request.client.host if request.client else "", own.auth.trusted_proxies):
+        return None
+    named = request.headers.getlist(own.auth.user_header)
+    if len(named) > 1:
+        raise Refused(400, f"the header {own.auth.user_header} is there {len(named)} times")
+    if not named or not named[0].strip():
+        return None
+    user = named[0].strip()
+    return Who(user, frozenset(own.auth.users.get(user, ())))
+
+
+def _is_within(address: str, networks: Iterable[str]) -> bool:
+    try:
+        at = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(at, "ipv4_mapped", None)
+    return any((mapped or at) in ip_network(each) for each in networks)
+
+
+def refuse_strangers(request: Request) -> None:
+    """Refuse what doesn't come from this machine to this machine.
+
+    A page in somebody's browser can reach a loopback port under a name of its own (DNS rebinding), and
+    a proxy can make the whole world look like this machine.
+
+    Raises:
+        Refused: the Host is no loopback name, or a proxy stands between.
+    """
+    host = request.headers.get("host", "")
+    if not is_loopback(f"http://{host}"):
+        raise Refused(
+            403,
+            f"Host {host[:100]!r} isn't this machine, and nobody has an account yet",
+            "`labelloop people add` makes the first; then others are answered too",
+        )
+    found = [
+        name for name in request.headers if name in FORWARDING or name.startswith("x-forwarded-")
+    ]
+    if found:
+        raise Refused(
+            403,
+            f"the request came through a proxy ({found[0]}), and nobody has an account yet",
+            "`labelloop people add` makes the first; or name the proxy in [service.auth] trusted_proxies",
+        )
+
+
+def refuse_other_origins(request: Request, own: ServiceSettings) -> None:
+    """Refuse a write that a page of another site sends with a visitor's rights.
+
+    Raises:
+        Refused: the origin isn't this service's.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site not in {None, "same-origin", "none"}:
+        raise Refused(403, "a page of another site sent this write")
+    origin = request.headers.get("origin")
+    if origin is None:
+        return
+    host = request.headers.get("host", "")
+    ours = {f"http://{host}", f"https://{host}"} if is_loopback(f"http://{host}") else set()
+    if own.public_url:
+        parts = urlsplit(own.public_url)
+        ours.add(f"{parts.scheme}://{parts.netloc}")
+    if origin not in ours:
+        raise Refused(403, f"Origin {origin[:100]!r} isn't this service's")

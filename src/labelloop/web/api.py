@@ -1,0 +1,269 @@
+"""/api/v1: the JSON of --json, and what people may let the service do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from labelloop.core.dataset import DatasetVersion
+from labelloop.core.where import instant
+from labelloop.ledger import Transaction, pauses
+from labelloop.ledger.rejects import RejectedRow
+from labelloop.loop import Loop
+from labelloop.measuring.measured import Measured
+from labelloop.views.plan import Plan
+from labelloop.views.quality import Quality
+from labelloop.views.status import Status, Tie, Wait
+from labelloop.web.access import needs
+from labelloop.web.answers import ALWAYS, Refused, body_of, json_answer
+from labelloop.web.site import Site
+
+if TYPE_CHECKING:
+    from labelloop.views.service import ServiceState
+
+PREFIX = "/api/v1"
+PATIENCE_S = 0.1
+"""How long an action waits for the ledger before it is answered with 202: it is done all the same."""
+BODY_BYTES = 65_536
+"""Actions need no body; one that comes is read to its end, within limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for, and whether it is done already or will be."""
+
+    action: str
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A path that reads: its document's kind and type, and who may read it."""
+
+    path: str
+    kind: str
+    of: Any
+    scope: str
+    says: str
+    make: Callable[[Loop, Request], object]
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A path that lets the service do something; its answer is an `Asked`."""
+
+    path: str
+    says: str
+    do: Callable[[Site, Request, str], Awaitable[Asked]]
+    parameters: tuple[str, ...] = ()
+
+
+def _moment(request: Request, name: str) -> datetime | None:
+    said = request.query_params.get(name)
+    if said is None:
+        return None
+    try:
+        return instant(said)
+    except (ValueError, OverflowError):
+        raise Refused(
+            400,
+            f"{name} = {said[:100]!r} is no instant",
+            "write 2026-03-01 or 2026-03-01T12:00:00Z",
+        ) from None
+
+
+def _measure(loop: Loop, request: Request) -> Measured:
+    return loop.measure(since=_moment(request, "since"), until=_moment(request, "until"))
+
+
+READINGS = (
+    Reading(
+        path="/status",
+        kind="status",
+        of=Status,
+        scope="read",
+        says="What waits for whom, and what blocks.",
+        make=lambda loop, _: loop.status(),
+    ),
+    Reading(
+        path="/measure",
+        kind="measure",
+        of=Measured,
+        scope="read",
+        says="The accuracy with its interval; of a period too, if one is given.",
+        make=_measure,
+        parameters=("since", "until"),
+    ),
+    Reading(
+        path="/report",
+        kind="report",
+        of=Quality,
+        scope="read",
+        says="How good the model is, over time and by class.",
+        make=lambda loop, _: loop.report(),
+    ),
+    Reading(
+        path="/plan",
+        kind="plan",
+        of=Plan,
+        scope="read",
+        says="How many blind labels narrower intervals need.",
+        make=lambda loop, _: loop.plan(),
+    ),
+    Reading(
+        path="/datasets",
+        kind="datasets",
+        of=list[DatasetVersion],
+        scope="read",
+        says="Every released dataset version.",
+        make=lambda loop, _: loop.datasets(),
+    ),
+    Reading(
+        path="/waiting",
+        kind="waiting",
+        of=list[Wait],
+        scope="operate",
+        says="The tasks that wait for a person, oldest first.",
+        make=lambda loop, _: loop.waits(),
+    ),
+    Reading(
+        path="/skipped",
+        kind="skipped",
+        of=list[Wait],
+        scope="operate",
+        says="The tasks that everybody skipped.",
+        make=lambda loop, _: loop.waits(skipped=True),
+    ),
+    Reading(
+        path="/ties",
+        kind="ties",
+        of=list[Tie],
+        scope="operate",
+        says="The tasks on which people disagree.",
+        make=lambda loop, _: loop.ties(),
+    ),
+    Reading(
+        path="/rejected",
+        kind="rejected",
+        of=list[RejectedRow],
+        scope="operate",
+        says="The rejected rows, newest first.",
+        make=lambda loop, _: loop.rejected(),
+    ),
+)
+"""What names samples needs `operate`: a key may hold the prediction, and its task may be blind."""
+
+
+def _tell(command: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
+    async def do(site: Site, _request: Request, by: str) -> Asked:
+        site.ask(command, by=by)
+        return Asked(command, done=False)
+
+    return do
+
+
+async def _reload(site: Site, _request: Request, by: str) -> Asked:
+    site.journal.line("asked", command="reload", by=by)
+    return Asked("reload", done=await run_in_threadpool(site.reload))
+
+
+def _pausing(action: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
+    change = pauses.pause if action == "pause" else pauses.resume
+
+    async def do(site: Site, request: Request, by: str) -> Asked:
+        name = request.path_params["queue"]
+        known = [q.name for q in site.settings.queue]
+        if name not in known:
+            raise Refused(404, f"there is no queue {name[:100]!r}", f"queues: {', '.join(known)}")
+        site.journal.line("asked", command=action, queue=name, by=by)
+
+        def write(tx: Transaction, at: datetime) -> bool:
+            return change(tx, name, by=by, at=at)
+
+        writing = asyncio.ensure_future(run_in_threadpool(site.write, write))
+        done, _ = await asyncio.wait({writing}, timeout=PATIENCE_S)
+        if done:
+            writing.result()
+        else:
+            writing.add_done_callback(lambda ended: _tell_failure(site, action, ended))
+        return Asked(action, done=bool(done))
+
+    return do
+
+
+def _tell_failure(site: Site, action: str, ended: "asyncio.Future[bool]") -> None:
+    if not ended.cancelled() and (exc := ended.exception()) is not None:
+        site.journal.line("failed", level="error", command=action, error=str(exc.args[:1]))
+
+
+ACTIONS = (
+    Action(path="/run", says="Do all steps now, and a round if one is due.", do=_tell("run")),
+    Action(path="/rounds", says="Close the round now, and draw it.", do=_tell("round")),
+    Action(path="/reload", says="Read the settings again.", do=_reload),
+    Action(
+        path="/queues/{queue}/pause",
+        says="Pause a queue. The evaluation queue holds every round back meanwhile.",
+        do=_pausing("pause"),
+        parameters=("queue",),
+    ),
+    Action(
+        path="/queues/{queue}/resume",
+        says="Let a paused queue go on.",
+        do=_pausing("resume"),
+        parameters=("queue",),
+    ),
+)
+
+
+def routes(site: Site) -> list[Route]:
+    """The paths of the API."""
+    from labelloop.web.openapi import description
+
+    async def describe(request: Request) -> Response:
+        needs(request, "read")
+        return JSONResponse(description(), headers=ALWAYS)
+
+    async def service(request: Request) -> Response:
+        needs(request, "read")
+        found: ServiceState = await run_in_threadpool(site.service_state)
+        return json_answer("service", found)
+
+    made = [
+        Route(f"{PREFIX}/openapi.json", describe),
+        Route(f"{PREFIX}/service", service),
+    ]
+    made += [Route(PREFIX + each.path, _reader(site, each)) for each in READINGS]
+    made += [Route(PREFIX + each.path, _actor(site, each), methods=["POST"]) for each in ACTIONS]
+    return made
+
+
+def _reader(site: Site, reading: Reading) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        needs(request, reading.scope)
+        asked = [request.query_params.get(name) for name in reading.parameters]
+        if any(value is not None for value in asked):
+            found = await run_in_threadpool(lambda: reading.make(site.loop(), request))
+        else:
+            found = await run_in_threadpool(
+                site.kept, reading.kind, lambda loop: reading.make(loop, request)
+            )
+        return await run_in_threadpool(json_answer, reading.kind, found)
+
+    return answer
+
+
+def _actor(site: Site, action: Action) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        who = needs(request, "operate")
+        await body_of(request, at_most=BODY_BYTES)
+        asked = await action.do(site, request, who.name)
+        return json_answer("asked", asked, 200 if asked.done else 202)
+
+    return answer

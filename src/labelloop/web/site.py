@@ -1,0 +1,156 @@
+"""The project as requests see it: read-only, beside the worker that changes it."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from labelloop.core import due
+from labelloop.errors import LabelloopError, LedgerError
+from labelloop.ledger import Ledger, Transaction, accounts
+from labelloop.ledger.accounts import Account
+from labelloop.loop import Loop
+from labelloop.service.journal import Journal
+from labelloop.settings.service import hours
+from labelloop.settings.settings import Settings
+from labelloop.views.service import ServiceState, service_state
+
+T = TypeVar("T")
+
+FRESH_S = 2.0
+"""How long the accounts and the ledger's version are taken as they were."""
+KEPT_S = 2.0
+"""How long a result is given to everybody who asks for the same."""
+
+
+class Site:
+    """One project for many requests at a time. No request waits for a verb, nor for a writer."""
+
+    def __init__(
+        self, open_loop: Callable[[], Loop], *, tell: Callable[[str], None], journal: Journal
+    ) -> None:
+        """`open_loop` reads the settings; `tell` reaches the worker.
+
+        Raises:
+            ConfigError: the settings can't be read.
+        """
+        self._open_loop = open_loop
+        self._loop = open_loop()
+        self._tell = tell
+        self.journal = journal
+        self._opening = threading.Lock()
+        self._looked_at_s = -FRESH_S
+        self._accounts: dict[str, Account] | None = None
+        self._keeping = threading.Lock()
+        self._kept: dict[str, tuple[float, object]] = {}
+        self._making: dict[str, threading.Lock] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they were last read."""
+        return self._loop.settings
+
+    def loop(self) -> Loop:
+        """The project, whose ledger is open for reading, and of this version.
+
+        Raises:
+            LedgerError: it can't be read, is of another version, or was moved.
+        """
+        with self._opening:
+            if time.monotonic() - self._looked_at_s >= FRESH_S:
+                if not self._loop.project.ledger_to_read.is_current():
+                    self._loop.close()  # it was made, migrated or moved meanwhile
+                with self._loop.project.ledger_to_read.read() as tx:
+                    self._accounts = accounts.by_token_hash(tx)
+                self._looked_at_s = time.monotonic()
+            return self._loop
+
+    def accounts(self) -> dict[str, Account]:
+        """Who has a token, by its hash.
+
+        Raises:
+            LedgerError: the ledger can't be read, and never could.
+        """
+        try:
+            self.loop()
+        except LabelloopError:
+            if self._accounts is None:
+                raise
+        assert self._accounts is not None  # noqa: S101  read by now
+        return self._accounts
+
+    def kept(self, name: str, make: Callable[[Loop], T]) -> T:
+        """A result, made once for all who ask within two seconds.
+
+        Raises:
+            LabelloopError: as `make` does.
+        """
+        with self._keeping:
+            making = self._making.setdefault(name, threading.Lock())
+        with making:
+            at_s, held = self._kept.get(name, (-KEPT_S, None))
+            if time.monotonic() - at_s < KEPT_S:
+                return held  # type: ignore[return-value]  # made by the same function
+            found = make(self.loop())
+            self._kept[name] = time.monotonic(), found
+            return found
+
+    def service_state(self) -> ServiceState:
+        """What the verbs did last, and what is paused."""
+        loop = self.loop()
+        own = loop.settings
+        quiet = own.service.quiet_hours
+        return service_state(
+            loop.project.ledger_to_read,
+            every=own.service.run_every,
+            quiet=due.is_quiet(
+                loop.project.clock.now(), hours(quiet) if quiet else None, own.project.timezone
+            ),
+        )
+
+    def ask(self, command: str, *, by: str) -> None:
+        """Let the worker do something, and say who asked for it."""
+        self.journal.line("asked", command=command, by=by)
+        self._tell(command)
+
+    def hint(self) -> None:
+        """Let the worker collect soon."""
+        self._tell("collect")
+
+    def write(self, change: Callable[[Transaction, datetime], bool]) -> bool:
+        """Change the ledger, in one short transaction that waits for the writer before it.
+
+        Raises:
+            LedgerError: there is no ledger yet, or it can't be written.
+        """
+        ledger = Ledger.look(self.settings.state.ledger.get_secret_value())
+        if ledger is None:
+            raise LedgerError(
+                "there is no ledger yet", remedy="wait until the first index has ended"
+            )
+        try:
+            with ledger.write_at_once() as tx:
+                return change(tx, self._loop.project.clock.now())
+        finally:
+            ledger.close()
+
+    def reload(self) -> bool:
+        """Read the settings again, and let the worker do so; a broken file keeps the old ones."""
+        self._tell("reload")
+        try:
+            loop = self._open_loop()
+        except LabelloopError as exc:
+            self.journal.line(
+                "settings kept", level="error", because=str(exc.args[0]), remedy=exc.remedy
+            )
+            return False
+        with self._opening:
+            old, self._loop = self._loop, loop
+            self._looked_at_s = -FRESH_S
+        old.close()
+        return True
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._loop.close()

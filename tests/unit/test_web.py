@@ -1,0 +1,474 @@
+"""What the service answers, to whom, over a project in memory."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from labelloop.cli.main import group
+from labelloop.core.due import VerbState
+from labelloop.errors import ArgumentError
+from labelloop.ledger import accounts, events, pauses, verb_states
+from labelloop.loop import Loop
+from labelloop.project import Project
+from labelloop.service.journal import Journal
+from labelloop.settings.file import load
+from labelloop.web.api import ACTIONS, PREFIX, READINGS
+from labelloop.web.app import application
+from labelloop.web.openapi import description
+from labelloop.web.site import Site
+from tests.json_documents import result_of
+from tests.lasting import Kept
+from tests.unit.conftest import Keep, MakeWorld
+from tests.world import HEAD, QUEUES, World
+
+HERE = "http://127.0.0.1:8500"
+
+
+class Service:
+    """The service of a world, and what it told its worker."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.told: list[str] = []
+        self.lines: list[str] = []
+        self.worker_is_alive = True
+        self.site = Site(self._open, tell=self.told.append, journal=Journal(to=self))
+        self.app = application(self.site, worker_is_alive=lambda: self.worker_is_alive)
+
+    def _open(self) -> Loop:
+        settings = load(self.world.folder / "labelloop.toml", {})
+        return Loop(Project(settings, clock=self.world.clock, log=self.world.log))
+
+    def __call__(self) -> "Service":
+        return self
+
+    def write(self, text: str) -> None:
+        self.lines.append(text)
+
+    def flush(self) -> None:
+        """As a file has it."""
+
+    def client(self, at: str = HERE, *, peer: str = "127.0.0.1", **headers: str) -> TestClient:
+        return TestClient(
+            self.app,
+            base_url=at,
+            client=(peer, 50_000),
+            headers=headers,
+            raise_server_exceptions=False,
+        )
+
+    def add(self, name: str, *scopes: str) -> str:
+        token = accounts.new_token()
+        with self.world.loop.project.ledger.write_at_once() as tx:
+            accounts.add(tx, name, scopes, token, at=self.world.clock.now())
+        self.site._looked_at_s = -1e9
+        return token
+
+    def bearer(self, name: str, *scopes: str) -> TestClient:
+        return self.client(Authorization=f"Bearer {self.add(name, *scopes)}")
+
+
+MakeService = Callable[..., Service]
+
+
+@pytest.fixture(scope="module")
+def measured(keep: Keep) -> Kept[World]:
+    """A project whose first round is labelled, kept to come back to."""
+
+    def begin(world: World) -> None:
+        world.traffic(30)
+        world.loop.run()
+        world.answer_all()
+        world.loop.run()
+        world.loop.close()
+
+    return keep(begin)
+
+
+@pytest.fixture
+def make_service(measured: Kept[World]) -> Iterator[MakeService]:
+    with ExitStack() as held:
+
+        def make(service: str = "") -> Service:
+            world = held.enter_context(measured.again())
+            world.configure(QUEUES, head=HEAD + service)
+            made = Service(world)
+            held.callback(made.site.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    return make_service()
+
+
+def refused(answer: Any) -> str:
+    held = answer.json()
+    assert held["kind"] == "error"
+    return str(held["result"]["error"])
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=lambda r: r.kind)
+def test_the_api_is_the_json_of_the_commands(service: Service, reading: Any) -> None:
+    answer = service.client().get(PREFIX + reading.path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    held = answer.json()
+    assert held["labelloop"] == 1
+    assert held["kind"] == reading.kind
+
+
+def test_a_period_is_measured(service: Service) -> None:
+    client = service.client()
+    found = client.get(f"{PREFIX}/measure?since=2026-03-01&until=2026-03-10").json()["result"]
+    assert found["period"]["n_labelled"] == found["last_seven_days"]["n_labelled"] == 5
+    for since in ("yesterday", "2026-03-11T00:00:00Z", "9999999-01-01", "%00", "0001-01-01"):
+        answer = client.get(f"{PREFIX}/measure?since={since}&until=2026-03-10")
+        assert answer.status_code in {200, 400}, since
+
+
+def test_a_project_without_a_ledger_says_what_there_is(make_world: MakeWorld) -> None:
+    service = Service(make_world())
+    (service.world.state / "ledger.db").unlink()
+    client = service.client()
+    assert client.get("/readyz").status_code == 200
+    assert client.get(f"{PREFIX}/status").json()["result"]["indexed"] is False
+    assert client.get("/").status_code == 200
+    service.world.traffic(10)
+    service.world.loop.run()
+    service.site._looked_at_s = -1e9
+    service.site._kept.clear()
+    assert client.get(f"{PREFIX}/status").json()["result"]["last_round"] == 1
+    service.site.close()
+
+
+def test_a_ledger_of_another_version_is_said(service: Service) -> None:
+    with service.world.loop.project.ledger.write_at_once() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    answer = service.client().get("/readyz")
+    assert answer.status_code == 503
+    assert "version 9999" in refused(answer)
+    assert service.client().get("/healthz").text == "ok\n"
+
+
+def test_a_worker_that_is_down_is_not_ready(service: Service) -> None:
+    client = service.client()
+    assert client.get("/readyz").text == "ready\n"
+    service.worker_is_alive = False
+    assert "worker is down" in refused(client.get("/readyz"))
+
+
+def test_the_first_page_is_the_report_and_runs_no_script(service: Service) -> None:
+    answer = service.client().get("/")
+    assert "<svg" in answer.text
+    assert "<script" not in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+
+
+def test_metrics_are_openmetrics(service: Service) -> None:
+    with service.world.loop.project.ledger.write_at_once() as tx:
+        verb_states.put(tx, "send", VerbState(failed_at=service.world.clock.now(), n_failures=2))
+        verb_states.put(tx, "index", VerbState(succeeded_at=service.world.clock.now()))
+    answer = service.client().get("/metrics")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    lines = answer.text.splitlines()
+    assert lines[-1] == "# EOF"
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert 0 <= float(values["labelloop_accuracy_low"]) <= float(values["labelloop_accuracy_high"])
+    assert float(values["labelloop_blind_labels"]) == 5
+    assert float(values["labelloop_newest_label_age_seconds"]) == 0
+    queue = 'labelloop_tasks{queue="accuracy",purpose="evaluation",state="labelled"}'
+    assert float(values[queue]) == 5
+    assert float(values['labelloop_verb_failures{verb="send"}']) == 2
+    at = service.world.clock.now().timestamp()
+    assert float(values['labelloop_verb_last_success_timestamp_seconds{verb="index"}']) == at
+    declared = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(declared) == len(set(declared))
+
+
+def test_the_service_shows_its_verbs(service: Service) -> None:
+    at = service.world.clock.now()
+    with service.world.loop.project.ledger.write_at_once() as tx:
+        verb_states.put(tx, "send", VerbState(failed_at=at, n_failures=1, error="no place"))
+        pauses.pause(tx, "low", by="ann", at=at)
+    found = service.client().get(f"{PREFIX}/service").json()["result"]
+    send = next(v for v in found["verbs"] if v["verb"] == "send")
+    assert (send["n_failures"], send["error"]) == (1, "no place")
+    assert send["next_at"] == "2026-03-02T12:00:15+00:00"
+    assert found["paused"][0]["queue"] == "low"
+
+
+# --- actions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "command"), [("run", "run"), ("rounds", "round")])
+def test_actions_reach_the_worker(service: Service, path: str, command: str) -> None:
+    answer = service.client().post(f"{PREFIX}/{path}")
+    assert answer.status_code == 202
+    assert service.told == [command]
+    assert "this machine" in "".join(service.lines)
+
+
+def test_a_queue_is_paused_and_resumed(service: Service) -> None:
+    client = service.bearer("ann", "operate")
+    for action, held in (("pause", {"low"}), ("pause", {"low"}), ("resume", set())):
+        assert client.post(f"{PREFIX}/queues/low/{action}").json()["result"]["done"]
+        with service.world.loop.project.ledger.read() as tx:
+            assert pauses.queues(tx) == held
+    with service.world.loop.project.ledger.read() as tx:
+        found = [(e.actor, e.verb) for e in events.of(tx, "queue:low")]
+    assert found == [("ann", "pause"), ("ann", "resume")]
+    answer = client.post(f"{PREFIX}/queues/lo/pause")
+    assert answer.status_code == 404
+    assert "no queue 'lo'" in refused(answer)
+
+
+def test_an_action_does_not_wait_for_a_verb_that_writes(service: Service) -> None:
+    with TestClient(service.app, base_url=HERE) as client:
+        with service.world.loop.project.ledger.write_at_once():
+            answer = client.post(f"{PREFIX}/queues/low/pause")
+            assert answer.status_code == 202
+            assert answer.json()["result"]["done"] is False
+            assert answer.elapsed.total_seconds() < 1
+        for _ in range(100):
+            client.get("/healthz")
+            with service.world.loop.project.ledger.read() as tx:
+                if pauses.queues(tx):
+                    return
+            time.sleep(0.05)
+    raise AssertionError("it is done once the verb has ended")
+
+
+def test_broken_settings_keep_the_old_ones(service: Service) -> None:
+    file = service.world.folder / "labelloop.toml"
+    good = file.read_text()
+    file.write_text(good.replace('name = "pets"', 'name = "cats"'))
+    client = service.client()
+    assert client.post(f"{PREFIX}/reload").json()["result"]["done"] is True
+    assert client.get(f"{PREFIX}/report").json()["result"]["project"] == "cats"
+    file.write_text("[project\n")
+    answer = client.post(f"{PREFIX}/reload")
+    assert answer.status_code == 202
+    assert "settings kept" in "".join(service.lines)
+    assert client.get(f"{PREFIX}/status").status_code == 200
+    assert service.site.settings.project.name == "cats"
+
+
+@pytest.mark.parametrize("body", [b"x" * 65_537, b"x" * 10_000_000])
+def test_a_body_that_is_too_large_is_refused(service: Service, body: bytes) -> None:
+    answer = service.client().post(f"{PREFIX}/run", content=body)
+    assert answer.status_code == 413
+    assert service.told == []
+
+    def parts() -> Iterator[bytes]:  # without a length
+        for _ in range(100):
+            yield body[:65_536]
+
+    assert service.client().post(f"{PREFIX}/run", content=parts()).status_code == 413
+
+
+# --- who may --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8500", "localhost", "localhost:8500", "[::1]:8500", "127.0.0.2"]
+)
+def test_without_accounts_this_machine_may_everything(service: Service, host: str) -> None:
+    client = service.client()
+    assert client.get(f"{PREFIX}/waiting", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8500", ""])
+def test_without_accounts_another_name_is_refused(service: Service, host: str) -> None:
+    """A page in a browser here can give this address a name of its own."""
+    answer = service.client().get(f"{PREFIX}/status", headers={"Host": host})
+    assert answer.status_code == 403
+    assert "people add" in answer.json()["result"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "X-Forwarded-User", "Forwarded", "X-Real-IP", "Via"]
+)
+def test_without_accounts_a_proxy_is_refused(service: Service, header: str) -> None:
+    answer = service.client().get(f"{PREFIX}/status", headers={header: "127.0.0.1"})
+    assert answer.status_code == 403
+
+
+def test_once_there_is_an_account_a_token_is_asked_for(service: Service) -> None:
+    client = service.bearer("ann", "read")
+    assert client.get(f"{PREFIX}/status").status_code == 200
+    for path in ("/", "/metrics", f"{PREFIX}/status", f"{PREFIX}/openapi.json"):
+        answer = service.client().get(path)
+        assert answer.status_code == 401, path
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert service.client().get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "said", ["", "Bearer", "Bearer ", "Bearer x", "Basic YW5uOng=", "Bearer \udc80", "token x"]
+)
+def test_a_wrong_token_is_refused(service: Service, said: str) -> None:
+    service.add("ann", "read")
+    headers = {"Authorization": said.encode("utf-8", "surrogateescape")}
+    assert service.client().get(f"{PREFIX}/status", headers=headers).status_code == 401  # type: ignore[arg-type]
+
+
+def test_who_is_excluded_is_out_even_if_nobody_is_left(service: Service) -> None:
+    client = service.bearer("ann", "read")
+    with service.world.loop.project.ledger.write_at_once() as tx:
+        accounts.exclude(tx, "ann", at=service.world.clock.now())
+    service.site._looked_at_s = -1e9
+    assert client.get(f"{PREFIX}/status").status_code == 401
+    assert service.client().get(f"{PREFIX}/status").status_code == 401
+
+
+def test_a_token_is_kept_as_a_hash_alone(service: Service) -> None:
+    token = service.add("ann", "read")
+    files = [f for f in service.world.state.iterdir() if f.name.startswith("ledger.db")]
+    assert all(token.encode() not in f.read_bytes() for f in files)
+    assert token not in "".join(service.lines)
+
+
+def test_scopes_are_kept_apart(service: Service) -> None:
+    may = {
+        "read": service.bearer("rita", "read"),
+        "operate": service.bearer("olga", "operate"),
+        "label": service.bearer("lea", "label"),
+        "nothing": service.bearer("nora"),
+    }
+    for reading in READINGS:
+        for scope, client in may.items():
+            allowed = scope == reading.scope
+            status = client.get(PREFIX + reading.path).status_code
+            assert status == (200 if allowed else 403), (scope, reading.path)
+    for action in ACTIONS:
+        path = PREFIX + action.path.replace("{queue}", "low")
+        for scope in ("read", "label", "nothing"):
+            assert may[scope].post(path).status_code == 403, (scope, path)
+    assert service.told == []
+
+
+def test_who_reads_sees_no_sample(service: Service) -> None:
+    """Keys may hold the prediction, and the sample may be with somebody who is to answer blind."""
+    service.world.traffic(30)
+    service.world.clock.pass_(days=1)
+    service.world.loop.run()
+    client = service.bearer("rita", "read")
+    for path in ("/", "/metrics", *(PREFIX + r.path for r in READINGS if r.scope == "read")):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "class_01/" not in answer.text, path
+
+
+PROXIED = """
+[service]
+public_url = "https://loop.example.com/team"
+[service.auth]
+trusted_proxies = ["10.0.0.0/8", "::1"]
+user_header = "X-User"
+users = { "ann@example.com" = ["read", "operate"] }
+"""
+
+
+def test_a_trusted_proxy_names_users(make_service: MakeService) -> None:
+    service = make_service(PROXIED)
+    proxy = service.client("https://loop.example.com", peer="10.1.2.3")
+    ann = {"X-User": "ann@example.com"}
+    assert proxy.get(f"{PREFIX}/status", headers=ann).status_code == 200
+    assert proxy.post(f"{PREFIX}/run", headers=ann).status_code == 202
+    answer = proxy.get(f"{PREFIX}/status", headers={"X-User": "bob@example.com"})
+    assert answer.status_code == 403
+    assert "bob@example.com has no scope" in refused(answer)
+    assert proxy.get(f"{PREFIX}/status").status_code == 401
+    twice = [("X-User", "bob@example.com"), ("X-User", "ann@example.com")]
+    assert proxy.get(f"{PREFIX}/status", headers=twice).status_code == 400
+    for peer in ("127.0.0.1", "11.0.0.1", "testclient"):
+        spoofed = service.client("https://loop.example.com", peer=peer)
+        assert spoofed.get(f"{PREFIX}/status", headers=ann).status_code == 401, peer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://loop.example.com"},
+        {"Origin": "https://loop.example.com.evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_page_of_another_site_writes_nothing(
+    make_service: MakeService, headers: dict[str, str]
+) -> None:
+    service = make_service(PROXIED)
+    proxy = service.client(
+        "https://loop.example.com", peer="10.1.2.3", **{"X-User": "ann@example.com"}
+    )
+    assert proxy.post(f"{PREFIX}/run", headers=headers).status_code == 403
+    assert service.told == []
+    ours = {"Origin": "https://loop.example.com", "Sec-Fetch-Site": "same-origin"}
+    assert proxy.post(f"{PREFIX}/run", headers=ours).status_code == 202
+
+
+def test_here_too_a_page_of_another_site_writes_nothing(service: Service) -> None:
+    client = service.client()
+    assert (
+        client.post(f"{PREFIX}/run", headers={"Origin": "http://evil.example"}).status_code == 403
+    )
+    assert client.post(f"{PREFIX}/run", headers={"Origin": HERE}).status_code == 202
+
+
+# --- the description ------------------------------------------------------------------------------
+
+
+def test_every_path_of_the_api_is_described(service: Service) -> None:
+    described = {
+        (path, method.upper()) for path, of in description()["paths"].items() for method in of
+    }
+    routes = {
+        (route.path, method)
+        for route in service.app.routes
+        if isinstance(route, Route) and route.path.startswith(PREFIX)
+        for method in (route.methods or set()) - {"HEAD"}
+        if not route.path.endswith("openapi.json")
+    }
+    assert described == routes
+    assert service.client().get(f"{PREFIX}/openapi.json").json() == json.loads(
+        json.dumps(description())
+    )
+
+
+def test_people_are_added_listed_and_excluded(service: Service) -> None:
+    config = ["--config", str(service.world.folder / "labelloop.toml"), "--json"]
+
+    def people(*arguments: str) -> Any:
+        ran = CliRunner().invoke(group, ["people", *arguments, *config], catch_exceptions=False)
+        return result_of(ran.stdout)
+
+    service.world.loop.close()
+    made = people("add", "ann", "--scopes", "read,operate")
+    client = service.client(Authorization=f"Bearer {made['token']}")
+    assert client.get(f"{PREFIX}/ties").status_code == 200
+    assert [a["scopes"] for a in people("list")] == [["read", "operate"]]
+    assert people("exclude", "ann")[0]["excluded_at"] is not None
+    for arguments, said in (
+        (("add", "bob", "--scopes", "raed"), "is no scope"),
+        (("exclude", "bob"), "there is no account 'bob'"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            people(*arguments)
