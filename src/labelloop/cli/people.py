@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from labelloop.cli.common import opened, print_json, with_config
+from labelloop.cli.common import opened, print_json, with_config, with_config_alone
 from labelloop.cli.screen import print_tables
 from labelloop.errors import ArgumentError
 from labelloop.ledger import accounts
@@ -64,13 +64,9 @@ def list_(config: Path, as_json: bool) -> None:
 
 @command.command(name="exclude")
 @click.argument("name")
-@with_config
-def exclude(config: Path, as_json: bool, name: str) -> None:
+@with_config_alone
+def exclude(config: Path, name: str) -> None:
     """Let an account do nothing any more. Its token is refused within two seconds."""
     with opened(config, quiet=True) as loop, loop.project.ledger.write_at_once() as tx:
         accounts.exclude(tx, name, at=loop.project.clock.now())
-        found = accounts.every(tx)
-    if as_json:
-        print_json("accounts", found)
-    else:
-        click.echo(f"{name} is excluded")
+    click.echo(f"{name} is excluded")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from labelloop.core.dataset import DatasetVersion
@@ -21,7 +21,7 @@ from labelloop.views.plan import Plan
 from labelloop.views.quality import Quality
 from labelloop.views.status import Status, Tie, Wait
 from labelloop.web.access import needs
-from labelloop.web.answers import ALWAYS, Refused, body_of, json_answer
+from labelloop.web.answers import Refused, body_of, json_answer
 from labelloop.web.site import Site
 
 if TYPE_CHECKING:
@@ -224,21 +224,13 @@ ACTIONS = (
 
 def routes(site: Site) -> list[Route]:
     """The paths of the API."""
-    from labelloop.web.openapi import description
-
-    async def describe(request: Request) -> Response:
-        needs(request, "read")
-        return JSONResponse(description(), headers=ALWAYS)
 
     async def service(request: Request) -> Response:
         needs(request, "read")
         found: ServiceState = await run_in_threadpool(site.service_state)
         return json_answer("service", found)
 
-    made = [
-        Route(f"{PREFIX}/openapi.json", describe),
-        Route(f"{PREFIX}/service", service),
-    ]
+    made = [Route(f"{PREFIX}/service", service)]
     made += [Route(PREFIX + each.path, _reader(site, each)) for each in READINGS]
     made += [Route(PREFIX + each.path, _actor(site, each), methods=["POST"]) for each in ACTIONS]
     return made

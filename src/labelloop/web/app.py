@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from labelloop.errors import LabelloopError
@@ -15,6 +15,7 @@ from labelloop.pages import report
 from labelloop.web import api, metrics
 from labelloop.web.access import Access, needs
 from labelloop.web.answers import ALWAYS, Refused, failed, refusal
+from labelloop.web.openapi import description
 from labelloop.web.site import Site
 
 PAGE_POLICY = (
@@ -54,6 +55,7 @@ def application(site: Site, *, worker_is_alive: Callable[[], bool]) -> Starlette
             Route("/metrics", measure),
             Route("/", home),
             *api.routes(site),
+            Route(f"{api.PREFIX}/openapi.json", _describe),
         ],
         middleware=[Middleware(Access, site=site)],
         exception_handlers={
@@ -68,6 +70,11 @@ def application(site: Site, *, worker_is_alive: Callable[[], bool]) -> Starlette
 async def _healthz(_request: Request) -> Response:
     """Say that the process answers."""
     return PlainTextResponse("ok\n", headers=ALWAYS)
+
+
+async def _describe(request: Request) -> Response:
+    needs(request, "read")
+    return JSONResponse(description(), headers=ALWAYS)
 
 
 async def _refused(_request: Request, exc: Exception) -> Response:
