@@ -84,7 +84,7 @@ def test_whoever_was_drawn_stays_drawn_and_chances_add_up(
 @pytest.mark.parametrize("rule", sorted(UNEVEN))
 def test_each_sample_is_drawn_as_often_as_its_chance_says(rule: str) -> None:
     rng = np.random.default_rng(5)
-    rows, runs = population(rng), 1500
+    rows, runs = population(rng), 400
     seen, stated = np.zeros(len(rows)), np.zeros(len(rows))
     for _ in range(runs):
         fresh = [

@@ -15,6 +15,8 @@ from labelloop.errors import ArgumentError
 from labelloop.ledger import rounds
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.statistics.compare import Difference
+from labelloop.views.gate import to_settle
+from labelloop.views.sentences import assumptions
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_compare import answer, candidate, differing
 from tests.world import ACCURACY, HEAD, LOW, Killed, World, kill_at_write
@@ -250,6 +252,39 @@ def test_a_round_for_a_file_finds_it_again_and_refuses_another(
     other = candidate(tmp_path / "o.parquet", {**said, "class_01/00001.png": "dog"})
     with pytest.raises(ArgumentError, match="isn't the file that the round was drawn for"):
         world.loop.top_up(1, labels=6, candidate=other)
+
+
+def test_what_would_settle_a_comparison_names_the_command(make_world: MakeWorld) -> None:
+    world = differing(make_world)
+    world.loop.select_where_they_differ(shadow="v2", labels=6)
+    answer(world, lambda i: "dog" if i < 4 else "cat")
+    open_yet = world.loop.compare_shadow("v2")
+    assert open_yet.more_labels is not None
+    assert open_yet.more_labels > 9, "so few of them are left that no command would help"
+    assert open_yet.top_up == ()
+    assert to_settle(40, (3, 4)) == (
+        "about 40 more blind labels would settle it in 4 of 5 cases: "
+        "`labelloop select --top-up 3 --top-up 4 --labels 40`"
+    )
+    assert to_settle(40, ()).endswith("They come with the next rounds: these have too few left")
+
+
+def test_a_plan_names_the_command_for_the_newest_round(make_world: MakeWorld) -> None:
+    world = make_world(ACCURACY.replace("budget = 5", 'draw = "uniform"\nbudget = 60'))
+    keys = round_of(world, 300)
+    assert world.loop.plan(0.05).needs[0].top_up is None, "no answer yet"
+    said(world, {key: "dog" if i % 4 == 0 else "cat" for i, key in enumerate(sorted(keys))})
+    plan = world.loop.plan(0.05)
+    (need,) = plan.needs
+    assert need.top_up is not None
+    assert (
+        f"to know round 1 within ±5 points in 4 of 5 cases: `labelloop select --top-up 1 --labels "
+        f"{need.top_up}`"
+    ) in assumptions(plan)
+    world.loop.top_up(1, labels=need.top_up)
+    assert world.loop.plan(0.05).needs[0].top_up == 0, "what is awaited is counted on"
+    assert world.loop.plan(0.2).needs[0].top_up == 0
+    assert world.loop.plan(0.001).needs[0].top_up is None or plan.n_traffic == 300
 
 
 # --- again, and killed ----------------------------------------------------------------------------

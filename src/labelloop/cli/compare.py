@@ -12,7 +12,7 @@ from labelloop.cli.screen import print_tables, wrapped
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import DatasetError
 from labelloop.statistics.compare import Verdict
-from labelloop.views.gate import answer_of, question_of
+from labelloop.views.gate import answer_of, question_of, to_settle
 from labelloop.views.people import judged_by
 from labelloop.views.tables.comparison import by_class
 from labelloop.views.wording import dearer, gained, interval, plain
@@ -170,8 +170,4 @@ def _show(r: "Compared") -> None:
 
 
 def _advice(r: "Compared") -> str:
-    if r.more_labels is None:
-        return "too close to tell with any sensible number of labels"
-    if r.more_labels:
-        return f"about {r.more_labels:,} more blind labels would settle it"
-    return "settled"
+    return to_settle(r.more_labels, r.top_up) if r.more_labels != 0 else "settled"

@@ -9,6 +9,7 @@ from labelloop.errors import ArgumentError
 from labelloop.measuring.accuracy import for_fresh_traffic
 from labelloop.measuring.blind_frame import BlindFrame
 from labelloop.measuring.measured_round import MeasuredRound
+from labelloop.measuring.more_labels import rounds_for
 from labelloop.statistics.compare import Verdict, labels_to_settle
 from labelloop.statistics.gate import daily_level
 
@@ -29,7 +30,10 @@ class Gated:
     estimate, low, high
         its accuracy with the usual interval; the bounds that decide, which hold at every look
     more_labels
-        labels that would probably settle a NOT YET; None: no sensible number would
+        labels that settle a NOT YET in 4 of 5 cases, if the accuracy is what it looks like; None: no
+        sensible number would
+    top_up
+        the rounds that hold so many more, to be topped up; none where they don't
     reason
         why the verdict is NOT YET though the bounds would pass, or why there is no estimate
     """
@@ -43,6 +47,7 @@ class Gated:
     high: float
     more_labels: int | None
     reason: str = ""
+    top_up: tuple[int, ...] = ()
 
 
 def gated(
@@ -86,6 +91,7 @@ def gated(
             found,
             verdict=Verdict.NOT_YET,
             more_labels=None,
+            top_up=(),
             reason="over 5% of the last 7 days' predictions are missing from the accuracy",
         )
     return found
@@ -115,6 +121,7 @@ def _within(
         low=low,
         high=high,
         more_labels=more,
+        top_up=rounds_for(frames, more),
         reason=f"{estimate.reason} in the last {days} days that it served alone"
         if isinstance(estimate, Undefined)
         else "",

@@ -5,9 +5,19 @@ from xml.etree import ElementTree
 
 from labelloop.core.estimate import Undefined
 from labelloop.statistics.compare import Verdict
-from labelloop.views.wording import counted, interval, percent, plain, points, span
+from labelloop.views.wording import (
+    counted,
+    interval,
+    percent,
+    plain,
+    points,
+    span,
+    top_up_command,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labelloop.measuring.gate import Gated
     from labelloop.steps.compare.compare import Compared
 
@@ -25,7 +35,7 @@ def answer(g: "Gated") -> str:
         f"{interval(g.estimate)}, {counted(g.estimate.n, 'blind label')} of the last {g.days} days; "
         f"{span(g.low, g.high)} holds at every look"
     )
-    return text + _more(g.verdict, g.more_labels, g.reason)
+    return text + _more(g.verdict, g.more_labels, g.top_up, g.reason)
 
 
 def question_of(r: "Compared") -> str:
@@ -42,17 +52,25 @@ def answer_of(r: "Compared") -> str:
         f"{100 * held.value:+.1f} points, {counted(held.n, 'blind label')}; "
         f"{100 * held.low:+.1f} to {100 * held.high:+.1f} holds at every look"
     )
-    return text + _more(r.verdict or Verdict.NOT_YET, r.more_labels, "")
+    return text + _more(r.verdict or Verdict.NOT_YET, r.more_labels, r.top_up, "")
 
 
-def _more(verdict: Verdict, more_labels: int | None, reason: str) -> str:
+def _more(verdict: Verdict, more_labels: int | None, top_up: tuple[int, ...], reason: str) -> str:
     if verdict is not Verdict.NOT_YET:
         return ""
     if reason:
         return f"; {reason}"
+    return f"; {to_settle(more_labels, top_up)}"
+
+
+def to_settle(more_labels: int | None, top_up: "Sequence[int]") -> str:
+    """How many labels settle a NOT YET, and the command that draws them."""
     if more_labels is None:
-        return "; too close to tell with any sensible number of labels"
-    return f"; about {counted(more_labels, 'more blind label')} would settle it"
+        return "too close to tell with any sensible number of labels"
+    text = f"about {counted(more_labels, 'more blind label')} would settle it in 4 of 5 cases"
+    if top_up:
+        return f"{text}: `{top_up_command(top_up, more_labels)}`"
+    return f"{text}. They come with the next rounds: these have too few left"
 
 
 def junit(name: str, verdict: Verdict, says: str) -> str:

@@ -16,6 +16,7 @@ from labelloop.views.wording import (
     points,
     row_count,
     span,
+    top_up_command,
     within,
 )
 
@@ -236,6 +237,12 @@ def assumptions(r: "Plan") -> list[str]:
             lines.append(f"the risk was learned from {n} round{'s' if n > 1 else ''}")
         elif isinstance(need.uneven, Undefined) and r.round is not None:
             lines.append(f"uneven draws: {need.uneven.reason}")
+    for need in r.needs:
+        if need.top_up and r.round is not None:
+            lines.append(
+                f"to know round {r.round} within {within(need.half_width)} in 4 of 5 cases: "
+                f"`{top_up_command([r.round], need.top_up)}`"
+            )
     if r.accuracy is not None and isinstance(r.accuracy.estimate, Estimate):
         lines.append(
             "this is an estimate: in simulations, intervals came out up to a fifth wider or "

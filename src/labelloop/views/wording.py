@@ -182,3 +182,13 @@ def plain(text: str) -> str:
     'a\\tb\\x1b[31m é'
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def top_up_command(rounds: "Sequence[int]", labels: int) -> str:
+    """The command that draws so many more labels of some rounds.
+
+    >>> top_up_command([12], 140)
+    'labelloop select --top-up 12 --labels 140'
+    """
+    named = " ".join(f"--top-up {number}" for number in rounds)
+    return f"labelloop select {named} --labels {labels}"
