@@ -54,12 +54,14 @@ def gates(runs: int) -> list[Demand]:
             what = f"a model exactly at the gate {word} in a year of daily runs, {name}"
             found.append(share(what, [verdict in v for v in said], FALSE_A_YEAR, most=True))
     gate = _Day(CIFAR).accuracy
-    for shift, verdict in ((-0.04, Verdict.PASS), (0.04, Verdict.FAIL)):
+    for shift, verdict, n_days in ((-0.04, Verdict.PASS, 91), (0.04, Verdict.FAIL, 28)):
         day = _Day(CIFAR, shift)
-        firsts = [_year([day] * 28, gate, [42, y], stop=True) for y in range(runs)]
+        firsts = [_year([day] * n_days, gate, [42, y], stop=True) for y in range(runs)]
         soon = [any(v is verdict for _, v in settled) for settled in firsts]
         points = 100 * (day.accuracy - gate)
-        what = f"{verdict} within 28 days, a model {points:+.1f} points from the gate, {CIFAR}"
+        what = (
+            f"{verdict} within {n_days} days, a model {points:+.1f} points from the gate, {CIFAR}"
+        )
         found.append(share(what, soon, 0.5))
     return found
 

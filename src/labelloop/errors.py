@@ -162,6 +162,10 @@ class DatasetError(LabelloopError):
     """A dataset version can't be found, read or exported."""
 
 
+class ReceiverError(LabelloopError):
+    """A receiver of events didn't confirm that it heard of one."""
+
+
 class ReportError(LabelloopError):
     """A report can't be drawn or written."""
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from labelloop.core.queue import Purpose
-from labelloop.errors import AnnotatorError, ConfigError, LabelloopError
+from labelloop.errors import AnnotatorError, ConfigError, LabelloopError, LeaseHeld
 from labelloop.ports.clock import silent
 from labelloop.project import Project, steps
 from labelloop.settings.file import FILE_NAME
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from labelloop.steps.compare.compare import Compared
     from labelloop.steps.forget.forget import Forgotten
     from labelloop.steps.index.indexed import Indexed
+    from labelloop.steps.notify.notify import Notified, Tried, Unheard
     from labelloop.steps.rebuild.rebuild import Rebuilt
     from labelloop.steps.select.select import Selected
     from labelloop.steps.send.send import Sent
@@ -47,7 +48,7 @@ class Ran:
     """The result of each step of one `run`. A step that failed is None, and its error is in `failures`.
 
     If a step fails, the steps that don't need it still run. `maintained` is the result of tidying the
-    log, if that was due.
+    log, if that was due; `notified` what other programs were told, if there are any.
     """
 
     indexed: "Indexed | None"
@@ -57,6 +58,7 @@ class Ran:
     measured: "Measured | None"
     built: "Built | None"
     maintained: "Upkeep | None"
+    notified: "Notified | None"
     failures: Mapping[str, LabelloopError]
 
 
@@ -263,7 +265,8 @@ class Loop:
         a round that may be due.
 
         If the store is down, no round is drawn, because its traffic would be missing. At the end the log
-        is tidied if that is due; `report` is then called with "log".
+        is tidied if that is due; `report` is then called with "log". Then other programs hear what
+        happened, reported as "notify"; one that can't be reached is no failure.
         """
         failures: dict[str, LabelloopError] = {}
         self.settings.require_variables()
@@ -288,7 +291,19 @@ class Loop:
         measured = attempt("measure", self._measure_and_keep)
         built = attempt("build", self.build)
         maintained = attempt("log", self._maintain_if_due)
-        return Ran(indexed, collected, selected, sent, measured, built, maintained, failures)
+        notified = attempt("notify", self._notify)
+        return Ran(
+            indexed, collected, selected, sent, measured, built, maintained, notified, failures
+        )
+
+    def _notify(self) -> "Notified | None":
+        """What `run` told others; None where there is nobody, or another process tells them."""
+        if not self.project.receivers:
+            return None
+        try:
+            return self.notify()
+        except LeaseHeld:
+            return None
 
     def _select(
         self, now: bool, since: datetime | None, until: datetime | None
@@ -319,8 +334,36 @@ class Loop:
             "measure": self._measure_and_keep,
             "build": self.build,
             "log": self._maintain_if_due,
+            "notify": lambda: self.notify() if self.project.receivers else None,
         }
         return calls[verb]()
+
+    def notify(self) -> "Notified":
+        """Tell the receivers of [[notify]] what happened since the last time, and what they missed.
+
+        Raises:
+            LeaseHeld: another process is telling them.
+        """
+        return steps.notify(self.project).run()
+
+    def notify_again(self, event_id: str) -> "Notified":
+        """Tell the receivers of an event once more.
+
+        Raises:
+            ArgumentError: no event has this id.
+            LeaseHeld: another process is telling them.
+        """
+        return steps.notify(self.project).send_again(event_id)
+
+    def notify_test(self) -> "list[Tried]":
+        """Send every receiver an event called `test`."""
+        return steps.notify(self.project).test()
+
+    def unheard(self) -> "list[Unheard]":
+        """Return the events that receivers haven't heard of: those that wait, and those given up."""
+        from labelloop.steps.notify.notify import unheard
+
+        return unheard(self.project.ledger_to_read, self.project.receivers)
 
     def maintain(self, *, dry_run: bool = False) -> "Upkeep":
         """Tidy the prediction log: merge small files, delete unused ones. Its content stays the same.

@@ -21,6 +21,8 @@ ENVIRONMENT = {
     "MINIO_PASSWORD": "made up",
     "LABEL_STUDIO_URL": "http://127.0.0.1:8080",
     "LABEL_STUDIO_USER_TOKEN": "0" * 40,
+    "RETRAIN_SECRET": "made up secret",
+    "SLACK_URL": "https://hooks.slack.example/made-up",
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

@@ -53,12 +53,12 @@ def test_a_clock_that_was_set_back_doesn_t_wait_for_its_old_time() -> None:
 
 
 def test_a_hint_brings_answers_into_the_numbers() -> None:
-    assert due(done_at(NOON), minutes=1, hinted=True) == ("collect", "measure")
+    assert due(done_at(NOON), minutes=1, hinted=True) == ("collect", "measure", "notify")
 
 
 def test_a_round_that_is_due_reads_its_traffic_first_and_is_sent() -> None:
     found = due(done_at(NOON), minutes=1, round_at=NOON + timedelta(seconds=30))
-    assert found == ("index", "select", "send")
+    assert found == ("index", "select", "send", "notify")
 
 
 def test_a_round_without_traffic_is_not_tried_all_the_time() -> None:
@@ -91,7 +91,7 @@ def test_a_verb_that_fails_doesn_t_stop_the_others() -> None:
 def test_a_failed_select_is_tried_again_with_backoff() -> None:
     states = done_at(NOON, but=failed("select", 3))
     assert due(states, minutes=0.9, round_at=NOON) == ()
-    assert due(states, minutes=1, round_at=NOON) == ("index", "select", "send")
+    assert due(states, minutes=1, round_at=NOON) == ("index", "select", "send", "notify")
 
 
 @given(n=st.integers(1, 10_000))

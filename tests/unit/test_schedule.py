@@ -139,7 +139,7 @@ def test_without_index_no_round_is_drawn_and_the_others_go_on(service: Service) 
     assert n_rounds(service.world) == 0
     assert service.turn() == ()
     service.world.clock.pass_(seconds=15)
-    assert service.turn() == ("index", "select", "send")
+    assert service.turn() == ("index", "select", "send", "notify")
     assert service.states()["index"].n_failures == 2
     up()
     service.world.clock.pass_(seconds=30)

@@ -22,6 +22,7 @@ from labelloop.steps.collect.tally import Collected
 from labelloop.steps.compare.compare import Compared
 from labelloop.steps.forget.forget import Forgotten
 from labelloop.steps.index.indexed import Indexed
+from labelloop.steps.notify.notify import Notified, Tried, Unheard
 from labelloop.steps.rebuild.rebuild import Rebuilt
 from labelloop.steps.select.select import Selected
 from labelloop.steps.send.send import Sent
@@ -50,6 +51,9 @@ KINDS: Mapping[str, tuple[str, Any]] = {
     "plan": ("plan", Plan),
     "compare": ("compare", Compared),
     "samples": ("compare --write-samples", SamplesWritten),
+    "notify": ("notify --deliver", Notified),
+    "unheard": ("notify", list[Unheard]),
+    "notify-test": ("notify --test", list[Tried]),
     "datasets": ("datasets list", list[DatasetVersion]),
     "dataset": ("datasets show", DatasetContents),
     "diff": ("datasets diff", DatasetDiff),

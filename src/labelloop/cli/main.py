@@ -28,6 +28,7 @@ COMMANDS = {
     "datasets": ("datasets", "list, show, compare and export dataset versions"),
     "forget": ("forget", "erase samples because a person asked for it"),
     "log": ("log", "tidy the prediction log, so that reading it stays fast"),
+    "notify": ("notify", "list the events that other programs haven't heard of; resend, test"),
     "listen": ("listen", "receive the bucket's notifications as webhooks"),
     "init": ("init", "write a labelloop.toml for a bucket or a folder"),
     "ledger": ("ledger", "move the ledger to another database, or rebuild a lost one"),

@@ -22,8 +22,8 @@ LINK_MARGIN = timedelta(days=2)
 """A link is renewed so long before it lapses, or when half its life is over."""
 MEDIA_KEPT = timedelta(days=7)
 """How long the gateway shows an image after its task was resolved."""
-VERBS = ("index", "collect", "select", "send", "measure", "build", "log")
-"""What a service does, in this order; `log` tidies the log where that is due."""
+VERBS = ("index", "collect", "select", "send", "measure", "build", "log", "notify")
+"""What a service does, in this order; `log` tidies the log where that is due, `notify` tells others."""
 FIRST_RETRY = timedelta(seconds=15)
 """A verb that failed is tried again after this time, then after twice as long, and so on."""
 LAST_RETRY = timedelta(hours=1)
@@ -38,6 +38,12 @@ class VerbState:
     failed_at: datetime | None = None
     n_failures: int = 0
     error: str = ""
+
+
+LONGEST_PAUSE = timedelta(hours=6)
+"""Between two tries to deliver an event."""
+TRIED_FOR, LEAST_ATTEMPTS = timedelta(days=4), 4
+"""A delivery is given up after so long and so many tries: a run a day has made four by then."""
 
 
 def next_round_at(last_at: datetime | None, every: timedelta) -> datetime | None:
@@ -171,6 +177,8 @@ def due_verbs(
     round_is_due = not held and "index" not in waiting and (round_at is None or round_at <= now)
     if round_is_due and _select_is_due(known, round_at, ready):
         chosen |= {"index", "select", "send"}
+    if chosen & {"select", "measure", "build"}:
+        chosen.add("notify")  # what these did is told at once
     return tuple(verb for verb in VERBS if verb in chosen - waiting)
 
 
@@ -184,3 +192,19 @@ def _select_is_due(
     tried_at = state.succeeded_at
     untried = tried_at is None or (round_at is not None and tried_at < round_at)
     return untried and not state.n_failures
+
+
+def next_attempt_at(now: datetime, n_attempts: int) -> datetime:
+    """When a delivery that failed `n_attempts` times is tried again: 1, 4, 16 ... minutes, 6 hours at most.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> [str(next_attempt_at(noon, n) - noon) for n in (1, 3, 9)]
+    ['0:01:00', '0:16:00', '6:00:00']
+    """
+    return now + min(timedelta(minutes=4 ** min(n_attempts - 1, 9)), LONGEST_PAUSE)
+
+
+def is_given_up(first_at: datetime, n_attempts: int, now: datetime) -> bool:
+    """Whether a delivery that failed so often since its first try isn't tried again."""
+    return n_attempts >= LEAST_ATTEMPTS and now - first_at >= TRIED_FOR

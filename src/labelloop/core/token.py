@@ -26,6 +26,15 @@ def unkeyed_task_key(ledger_id: str, purpose: str, sample_id: str) -> str:
     return _digest((ledger_id, purpose, sample_id), b"")
 
 
+def receiver_key(url: str, *, salt: bytes) -> str:
+    """What the ledger calls a receiver of events: 32 hex digits that don't tell its URL.
+
+    >>> receiver_key("https://a.example", salt=b"s") == receiver_key("https://b.example", salt=b"s")
+    False
+    """
+    return _digest(("receiver", url), salt)
+
+
 def _digest(parts: tuple[str, ...], salt: bytes) -> str:
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=16, key=salt).hexdigest()

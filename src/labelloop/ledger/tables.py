@@ -415,3 +415,29 @@ media_links = sa.Table(
     sa.Column("made_at", Instant, nullable=False),
     sa.Index("media_links_task", "task_key"),
 )
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", _counter, primary_key=True, autoincrement=True),
+    sa.Column("notice_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("data_json", sa.Text, nullable=False),
+    sa.UniqueConstraint("name", "key"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("outbox_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("n_attempts", sa.Integer, nullable=False),
+    sa.Column("first_at", Instant),
+    sa.Column("next_at", Instant, nullable=False),
+    sa.Column("done_at", Instant),
+    sa.Column("error", sa.Text, nullable=False),
+)

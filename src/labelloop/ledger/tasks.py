@@ -423,6 +423,17 @@ def n_sent_since(tx: Transaction, queue: str, since: datetime) -> int:
     return int(tx.execute(sa.select(sa.func.count()).where(sent)).scalar_one())
 
 
+def oldest_with_people(tx: Transaction) -> dict[str, datetime]:
+    """By queue: when the oldest of the tasks that wait for a person was sent."""
+    waiting = (TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED)
+    rows = tx.execute(
+        sa.select(t.tasks.c.queue, sa.func.min(t.tasks.c.sent_at).label("at"))
+        .where(t.tasks.c.state.in_([s.value for s in waiting]), t.tasks.c.sent_at.is_not(None))
+        .group_by(t.tasks.c.queue)
+    )
+    return {r.queue: r.at for r in rows}
+
+
 def oldest_drawn_at(tx: Transaction) -> dict[str, datetime]:
     """By queue: when the oldest of the tasks that wait to be sent was drawn."""
     rows = tx.execute(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from labelloop.errors import ConfigError, without_frames
 from labelloop.settings.label_studio import LabelStudioSettings
+from labelloop.settings.notify import NotifySettings
 from labelloop.settings.settings import Settings
 from labelloop.settings.source import SourceSettings
 from labelloop.settings.state import EngineSettings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from labelloop.ledger.database import Identity
     from labelloop.ports.annotator import BucketAccess
     from labelloop.ports.clock import Clock
+    from labelloop.ports.receiver import Receiver
     from labelloop.ports.source import Source
     from labelloop.ports.store import Store
 
@@ -107,6 +109,23 @@ def notifications(file: Path, bucket: "S3Store", own: StoreSettings) -> "BucketN
     from labelloop.adapters.notifications.files import NotificationFiles
 
     return BucketNotifications(NotificationFiles(file, _bucket(own.uri)), bucket)
+
+
+def receiver(own: NotifySettings, project: str) -> "Receiver":
+    """Who hears of events at a URL."""
+    from labelloop.adapters.receivers.http import HttpReceiver
+
+    try:
+        return HttpReceiver(
+            own.url.get_secret_value(),
+            project=project,
+            secret=_revealed(own.secret),
+            form=own.form,
+        )
+    except ValueError as exc:
+        raise ConfigError(
+            f"[[notify]]: {exc}", remedy="write the secret as the receiver shows it"
+        ) from None
 
 
 def listener(own: StoreSettings, *, host: str, port: int, clock: "Clock") -> "NotificationListener":

@@ -1,12 +1,13 @@
 """Project: one labelloop.toml, and what it names, each opened when it is first needed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from labelloop.adapters.system_clock import SystemClock
+from labelloop.core.token import receiver_key
 from labelloop.errors import LedgerError, without_frames
 from labelloop.ledger import Ledger, classes, pauses
 from labelloop.ledger.database import Identity
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from labelloop.ports.clock import Clock, Progress
     from labelloop.ports.log import PredictionLog
     from labelloop.ports.notifications import Notifications
+    from labelloop.ports.receiver import Receiver
     from labelloop.ports.source import Source
     from labelloop.ports.store import Store
+    from labelloop.steps.notify.notify import Subscribed
 
 T = TypeVar("T")
 
@@ -34,8 +37,8 @@ T = TypeVar("T")
 class Project:
     """The ledger, the log, the store, the source and the annotator of one project.
 
-    Store, log, annotator, source and notifications can be handed in, as `labelloop.testing` offers
-    them in memory.
+    Store, log, annotator, source, notifications and receivers, each with the events that it hears of,
+    can be handed in, as `labelloop.testing` offers them in memory.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Project:
         annotator: "Annotator | None" = None,
         source: "Source | None" = None,
         notifications: "Notifications | None" = None,
+        receivers: "Sequence[tuple[Receiver, Sequence[str]]] | None" = None,
         stop_when: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
@@ -62,6 +66,7 @@ class Project:
         self._annotator = annotator
         self._source = source
         self._notifications = notifications
+        self._receivers = receivers
         self._to_read: Ledger | None = None
         self._opened: list[object] = []
 
@@ -137,6 +142,7 @@ class Project:
             log_identity=self.log_identity,
             now=self.clock.now(),
             warn=self._warn,
+            receivers=lambda: self._receiver_keys(ledger),
         )
         ledger.stop_when(self._stop_when)
         return ledger
@@ -309,6 +315,34 @@ class Project:
         if self._annotator is not None:
             return self._annotator.task_url(project_ref, remote_id)
         return adapters.label_studio_page(self.settings.label_studio, project_ref, remote_id)
+
+    @cached_property
+    def receivers(self) -> "tuple[Subscribed, ...]":
+        """Who hears of events."""
+        from labelloop.steps.notify.notify import Subscribed
+
+        if self._receivers is not None:
+            return tuple(
+                Subscribed(f"in memory {number}", tuple(on), receiver)
+                for number, (receiver, on) in enumerate(self._receivers)
+            )
+        own, keys = self.settings, self._receiver_keys(self.ledger_to_read)
+        return tuple(
+            Subscribed(key, tuple(n.on), adapters.receiver(n, own.project.name))
+            for key, n in zip(keys, own.notify, strict=True)
+        )
+
+    def _receiver_keys(self, ledger: Ledger) -> list[str]:
+        """What the ledger calls each receiver; none of one whose variables aren't set."""
+        if self._receivers is not None:
+            return [f"in memory {number}" for number in range(len(self._receivers))]
+        identity = ledger.identity()
+        salt = identity.salt if identity else b""
+        return [
+            receiver_key(n.url.get_secret_value(), salt=salt)
+            for n in self.settings.notify
+            if not any(n.unset())
+        ]
 
     def bucket_access(self, uri: str | None) -> "BucketAccess":
         """How the annotator opens the bucket of a URI; that of the inputs for None."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from labelloop.steps.forget.forget import Forget
     from labelloop.steps.index.bucket import Index
     from labelloop.steps.index.table import IndexTable
+    from labelloop.steps.notify.notify import Notify
     from labelloop.steps.rebuild.rebuild import Rebuild
     from labelloop.steps.select.select import Select
     from labelloop.steps.select.top_up import TopUpRounds
@@ -181,8 +182,21 @@ def build(project: Project) -> "Build":
         progress=project.progress,
         with_texts=project.settings.input.kind == "text",
         release_after=project.settings.training.release_evaluation_after,
+        retrain_after=project.settings.training.retrain_after,
         # nothing is opened before something is to be read
         read=lambda uri, content_hash: project.store.read(uri, content_hash=content_hash),
+    )
+
+
+def notify(project: Project) -> "Notify":
+    """What tells other programs of events."""
+    from labelloop.steps.notify.notify import Notify
+
+    return Notify(
+        project.ledger,
+        project.receivers,
+        backlog_after=project.settings.people.backlog_after,
+        clock=project.clock,
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr, ValidationError, create_model
 
 from labelloop.errors import ConfigError, without_frames
 from labelloop.settings.costs import CostSettings, PairSettings
+from labelloop.settings.notify import NotifySettings
 from labelloop.settings.project import ClassSettings
 from labelloop.settings.queue import UNPARSED, QueueSettings
 from labelloop.settings.service import AuthSettings
@@ -24,7 +25,16 @@ from labelloop.settings.values import SECONDS_OF, Section, Unset, taking_unset
 
 FILE_NAME = "labelloop.toml"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRETS = {"access_key", "secret_key", "session_token", "proxy", "api_key", "ledger", "catalog"}
+_SECRETS = {
+    "access_key",
+    "secret_key",
+    "session_token",
+    "proxy",
+    "api_key",
+    "ledger",
+    "catalog",
+    "secret",
+}
 
 
 def load(
@@ -80,9 +90,11 @@ def _kind(raw: Mapping[str, Any]) -> type[Settings]:
     loose: dict[str, Any] = {}
     for name in _REACHED & raw.keys():
         section = _section_at((name,))
-        kind = taking_unset(section, raw[name]) if isinstance(raw[name], dict) else section
+        held = raw[name] if isinstance(raw[name], list) else [raw[name]]
+        unset = {k: v for one in held if isinstance(one, dict) for k, v in one.items()}
+        kind: Any = taking_unset(section, {k: v for k, v in unset.items() if isinstance(v, Unset)})
         if kind is not section:
-            loose[name] = (kind, ...)
+            loose[name] = (list[kind] if isinstance(raw[name], list) else kind, ...)
     return create_model("Settings", __base__=Settings, **loose) if loose else Settings
 
 
@@ -131,7 +143,7 @@ _MAY_BE_LEFT_OUT = (
     "training",
     "service",
 )
-_REACHED = {"store", "source", "label_studio", "engine", "state"}
+_REACHED = {"store", "source", "label_studio", "engine", "state", "notify"}
 """The sections that say how others are reached."""
 
 
@@ -185,7 +197,8 @@ def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> Conf
             remedy = remedy or "add it; docs/reference/settings.md says what each setting means"
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            value = "" if _SECRETS.intersection(loc[-1:]) else _value(loc, raw)
+            secret = _SECRETS.intersection(loc[-1:]) or loc[:1] == ("notify",)
+            value = "" if secret else _value(loc, raw)
             lines.append(f"{name}{value}: {message}" if name else message)
     text = lines[0] if len(lines) == 1 else "".join(f"\n  - {line}" for line in lines)
     return ConfigError(
@@ -213,6 +226,7 @@ def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
             "class": ClassSettings,
             "costs": CostSettings,
             "pair": PairSettings,
+            "notify": NotifySettings,
         }
         section = named.get(part) or section.model_fields[part].annotation  # type: ignore[assignment]
     return section
@@ -274,7 +288,8 @@ def reference() -> str:
     for key, field in Settings.model_fields.items():
         name = field.alias or key
         section = _section_at((name,))
-        title = f"[[{name}]]" if section in {QueueSettings, ClassSettings} else f"[{name}]"
+        lists = {QueueSettings, ClassSettings, NotifySettings}
+        title = f"[[{name}]]" if section in lists else f"[{name}]"
         parts += _section_markdown(title, section)
         if name == "store":
             parts += _section_markdown("[store.tags]", TagSettings)

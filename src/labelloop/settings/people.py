@@ -1,8 +1,10 @@
 """[people]: who decides where answers differ."""
 
+from datetime import timedelta
+
 from pydantic import Field, field_validator
 
-from labelloop.settings.values import Section
+from labelloop.settings.values import Duration, Section
 
 
 class PeopleSettings(Section):
@@ -12,6 +14,12 @@ class PeopleSettings(Section):
         default_factory=list,
         description="E-mail addresses in Label Studio of the people whose second looks decide, best two or "
         "more. They give first answers too. Who is taken off the list keeps what they answered until then.",
+    )
+
+    backlog_after: Duration = Field(
+        timedelta(days=7),
+        description="When the oldest task of a queue has waited so long for a person, the event "
+        "`backlog.old` is sent.",
     )
 
     @field_validator("referees")

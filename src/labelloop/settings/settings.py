@@ -10,6 +10,7 @@ from labelloop.core.queue import Purpose, Queue
 from labelloop.settings.costs import CostSettings
 from labelloop.settings.gate import GateSettings
 from labelloop.settings.label_studio import LabelStudioSettings
+from labelloop.settings.notify import NotifySettings
 from labelloop.settings.people import PeopleSettings
 from labelloop.settings.project import ClassSettings, InputSettings, ProjectSettings
 from labelloop.settings.queue import QueueSettings
@@ -40,6 +41,8 @@ class Settings(Section):
     training: TrainingSettings = Field(default_factory=lambda: TrainingSettings())
     costs: CostSettings | None = None
     service: ServiceSettings = Field(default_factory=lambda: ServiceSettings())
+
+    notify: list[NotifySettings] = Field(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod
@@ -83,6 +86,14 @@ class Settings(Section):
         if sum(q.purpose == "evaluation" for q in self.queue) > 1:
             raise ValueError("more than one evaluation queue: a project has one at most")
         return self
+
+    @when_complete
+    def _receivers_are_named_once(self) -> None:
+        urls = [n.url.get_secret_value() for n in self.notify]
+        if len(set(urls)) < len(urls):
+            raise ValueError(
+                "two [[notify]] have one url: write all that it hears of into one `on`"
+            )
 
     @when_complete
     def _copies_lie_apart(self) -> None:

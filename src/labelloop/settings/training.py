@@ -43,6 +43,13 @@ class TrainingSettings(Section):
         "evaluation labels never train.",
     )
 
+    retrain_after: int = Field(
+        500,
+        ge=1,
+        description="After so many more labels by people in the training set, the event `training.grown` "
+        "is sent: retraining may pay.",
+    )
+
     def terms(self) -> Terms:
         """What is asked of guarantees."""
         return Terms(

@@ -107,10 +107,16 @@ class Section(BaseModel):
     @property
     def is_complete(self) -> bool:
         """Whether every variable that it names is set."""
-        return not any(
-            isinstance(value, Unset) or (isinstance(value, Section) and not value.is_complete)
-            for value in self.__dict__.values()
+        return not any(isinstance(value, Unset) for value in self.__dict__.values()) and all(
+            section.is_complete for section in self._sections()
         )
+
+    def _sections(self) -> Iterator["Section"]:
+        """The sections inside, those of lists too."""
+        for value in self.__dict__.values():
+            for held in value if isinstance(value, list) else [value]:
+                if isinstance(held, Section):
+                    yield held
 
     def set_apart_unset(self) -> None:
         """Let settings whose variable isn't set raise from now on."""
@@ -118,15 +124,14 @@ class Section(BaseModel):
             if isinstance(value, Unset):
                 self._unset[name] = value.error
                 del self.__dict__[name]
-            elif isinstance(value, Section):
-                value.set_apart_unset()
+        for section in self._sections():
+            section.set_apart_unset()
 
     def unset(self) -> Iterator[ConfigError]:
         """What reading each setting raises whose variable isn't set."""
         yield from self._unset.values()
-        for value in self.__dict__.values():
-            if isinstance(value, Section):
-                yield from value.unset()
+        for section in self._sections():
+            yield from section.unset()
 
 
 S = TypeVar("S", bound=Section)

@@ -3,11 +3,14 @@
 from datetime import datetime
 
 from labelloop.core.costs import Costs
+from labelloop.core.notice import Notice
 from labelloop.errors import ArgumentError
-from labelloop.ledger import Ledger, certificates
+from labelloop.ledger import Ledger, certificates, cursors, outbox
+from labelloop.measuring.gate import Gated
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured import Measured, measured
 from labelloop.ports.clock import Clock
+from labelloop.statistics.compare import Verdict
 
 
 def measure(
@@ -32,7 +35,8 @@ def measure(
     gate
         an accuracy that the model which serves must exceed; the verdict is in the result
     keep
-        whether to keep the new results; nothing else is written
+        whether to keep the new results, and to let others hear of a fall or a gate that fails; else
+        nothing is written
     costs
         what errors cost, to tell the mean cost of a prediction
 
@@ -58,7 +62,71 @@ def measure(
     if keep:
         kept.keep(ledger)
         _end_guarantee(ledger, found)
+        _tell(ledger, found, clock.now())
     return found
+
+
+_FAILING = "gate:failing"
+"""The cursor that keeps which model fails which gate, so that others hear of it once until it passes."""
+
+
+def _tell(ledger: Ledger, found: Measured, now: datetime) -> None:
+    """Let others hear of a fall, and of a gate that the model began to fail."""
+    with ledger.read() as tx:
+        failing = cursors.get(tx, _FAILING)
+        fallen = [n for n in _fallen(found) if not outbox.is_recorded(tx, n.name, n.key)]
+    gate = found.gate
+    passes = gate is None or gate.verdict is Verdict.PASS
+    fails = gate is not None and gate.verdict is Verdict.FAIL
+    now_failing = f"{gate.model} {gate.required}" if gate is not None and fails else None
+    begins = now_failing is not None and now_failing != failing
+    if not (fallen or begins or (passes and failing is not None)):
+        return
+    with ledger.write_at_once() as tx:
+        outbox.record(tx, fallen)
+        if passes:
+            cursors.clear(tx, _FAILING)
+        if begins and gate is not None and cursors.get(tx, _FAILING) != now_failing:
+            cursors.put(tx, _FAILING, str(now_failing))
+            outbox.record(tx, [_failed(gate, now)])
+
+
+def _fallen(found: Measured) -> list[Notice]:
+    alarm = found.trend.alarm
+    if alarm is None:
+        return []
+    data = {
+        "model": alarm.model,
+        "since": alarm.since.isoformat(),
+        "fallen_by": alarm.drop.value,
+        "surely": alarm.drop.bound,
+    }
+    return [
+        Notice(
+            name="accuracy.fallen",
+            subject=f"model {alarm.model}",
+            key=f"{alarm.model} {alarm.at.isoformat()}",
+            at=alarm.at,
+            data=data,
+        )
+    ]
+
+
+def _failed(gate: Gated, now: datetime) -> Notice:
+    data = {
+        "model": gate.model,
+        "required": gate.required,
+        "low": gate.low,
+        "high": gate.high,
+        "days": gate.days,
+    }
+    return Notice(
+        name="gate.failed",
+        subject=f"model {gate.model}",
+        key=f"{gate.model} {gate.required} {now.isoformat()}",
+        at=now,
+        data=data,
+    )
 
 
 def _end_guarantee(ledger: Ledger, found: Measured) -> None:

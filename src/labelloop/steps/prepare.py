@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from labelloop.core.answers import Answers
 from labelloop.errors import LedgerError
-from labelloop.ledger import Ledger, Transaction, classes, cursors, rejects
+from labelloop.ledger import Ledger, Transaction, classes, cursors, outbox, rejects
 from labelloop.ledger.database import Identity
 from labelloop.settings.settings import Settings
 
@@ -21,11 +21,13 @@ def prepare(
     log_identity: Callable[[], Identity | None],
     now: datetime,
     warn: Callable[[str], None],
+    receivers: Callable[[], list[str]],
 ) -> None:
     """Make `ledger` ready for a verb that writes.
 
     `log_identity` says which ledger the prediction log belongs to; it is asked of a new ledger only.
-    `warn` is told of classes that labels hold, and that the settings dropped or renamed.
+    `warn` is told of classes that labels hold, and that the settings dropped or renamed. `receivers`
+    says what the ledger calls those who hear of events: of all that is recorded from now on.
 
     Raises:
         LedgerError: the ledger is new and the log isn't: the ledger was lost. Or it is another
@@ -39,6 +41,15 @@ def prepare(
     _keep_to_project(ledger, settings)
     _declare_classes(ledger, settings, now, warn)
     _move_rejects(ledger, settings)
+    _register(ledger, receivers())
+
+
+def _register(ledger: Ledger, receivers: list[str]) -> None:
+    with ledger.read() as tx:
+        new = outbox.unregistered(tx, receivers)
+    if new:
+        with ledger.write_at_once() as tx:
+            outbox.register(tx, new)
 
 
 def refuse_lost(of_log: Identity | None, warehouse: str) -> None:

@@ -3,7 +3,15 @@
 from labelloop.testing.annotator import MemoryAnnotator
 from labelloop.testing.log import MemoryLog
 from labelloop.testing.notifications import MemoryNotifications
+from labelloop.testing.receiver import MemoryReceiver
 from labelloop.testing.source import MemorySource
 from labelloop.testing.store import MemoryStore
 
-__all__ = ["MemoryAnnotator", "MemoryLog", "MemoryNotifications", "MemorySource", "MemoryStore"]
+__all__ = [
+    "MemoryAnnotator",
+    "MemoryLog",
+    "MemoryNotifications",
+    "MemoryReceiver",
+    "MemorySource",
+    "MemoryStore",
+]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from labelloop.core.task import TaskState
-from labelloop.ledger import Transaction, batches, clocks_ahead, erasures, tasks
+from labelloop.ledger import Transaction, batches, clocks_ahead, erasures, outbox, tasks
 from labelloop.ledger.tasks import StateCount
 from labelloop.views.wording import counted
 
@@ -46,6 +46,7 @@ def blocks(
     if "index" not in running:
         found.append(_of_index(tx))
     found += _of_clocks(tx, now)
+    found += _of_receivers(tx)
     if "forget" not in running:
         found.append(_of_forget(tx))
     return tuple(block for block in found if block.n)
@@ -65,6 +66,22 @@ def _of_people(n: Mapping[TaskState, int]) -> Iterator[Block]:
         says=f"{_tasks(skipped)} skipped by everybody who saw them",
         remedy="others can still answer; if no class fits, offer another answer: [project] "
         "extra_answers",
+    )
+
+
+def _of_receivers(tx: Transaction) -> Iterator[Block]:
+    failing, given_up = outbox.n_failing(tx), outbox.n_dead(tx)
+    yield Block(
+        kind="not told yet",
+        n=failing,
+        says=f"{counted(failing, 'event')} that a receiver could not be told yet",
+        remedy="`labelloop notify` says why; each is tried again for four days",
+    )
+    yield Block(
+        kind="never told",
+        n=given_up,
+        says=f"{counted(given_up, 'event')} given up, as a receiver failed for days",
+        remedy="`labelloop notify` lists them; `labelloop notify --resend ID` sends one again",
     )
 
 

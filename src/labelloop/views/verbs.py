@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from labelloop.steps.build.build import Built, BuiltDataset
     from labelloop.steps.collect.tally import Collected
     from labelloop.steps.index.indexed import Indexed
+    from labelloop.steps.notify.notify import Notified
     from labelloop.steps.select.select import Selected
     from labelloop.steps.send.send import Sent
 
@@ -32,6 +33,7 @@ def line(verb: str, result: object, timezone: str) -> str:
         "measure": measure_line,
         "build": build_line,
         "log": upkeep_line,
+        "notify": notify_line,
     }
     return of[verb](result)
 
@@ -89,6 +91,16 @@ def upkeep_line(r: "Upkeep") -> str:
     n_files = r.n_files if r.dry_run else r.n_files - r.n_small + r.n_merged
     has = "1 file" if n_files == 1 else f"{n_files:,} files"
     return "; ".join(parts or ["nothing to tidy"]) + f"; the log has {has}"
+
+
+def notify_line(r: "Notified") -> str:
+    """What other programs were told, in a line; below it who couldn't be told."""
+    parts = [f"{counted(r.n_delivered, 'event')} delivered"]
+    if r.n_waiting:
+        parts.append(f"{r.n_waiting:,} to be tried again")
+    if r.n_dead:
+        parts.append(f"{r.n_dead:,} given up: `labelloop notify` lists them")
+    return "\n".join(["; ".join(parts), *r.errors.values()])
 
 
 def collect_line(r: "Collected") -> str:

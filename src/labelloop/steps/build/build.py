@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from labelloop.core.dataset import DESCRIPTION, MANIFEST, DatasetVersion, Row
+from labelloop.core.notice import Notice
 from labelloop.core.queue import Purpose
 from labelloop.core.round import FrameRange, Round
 from labelloop.core.sample import RejectReason
@@ -17,10 +18,12 @@ from labelloop.errors import DatasetError
 from labelloop.ledger import (
     Lease,
     Ledger,
+    Transaction,
     certificates,
     cursors,
     datasets,
     events,
+    outbox,
     rejects,
     rounds,
 )
@@ -105,9 +108,13 @@ class Build:
         progress: Progress,
         with_texts: bool = False,
         release_after: timedelta | None = None,
+        retrain_after: int = 500,
         read: Read | None = None,
     ) -> None:
-        """`read` gives the bytes of an input, where its hash doesn't tell whether it is a copy."""
+        """`read` gives the bytes of an input, where its hash doesn't tell whether it is a copy.
+
+        After `retrain_after` more labels by people in the training set, others are told.
+        """
         self._ledger = ledger
         self._log = log
         self._folder = folder
@@ -116,6 +123,7 @@ class Build:
         self._progress = progress
         self._with_texts = with_texts
         self._release_after = release_after
+        self._retrain_after = retrain_after
         self._read = read
 
     def run(self) -> Built:
@@ -295,6 +303,7 @@ class Build:
                 tx,
                 [events.Event(now, "build", "certify", str(s.id), s.reason) for s in changed],
             )
+            outbox.record(tx, [_reached(s, now) for s in changed])
 
     def _training(self, sources: _Sources) -> "Iterator[pa.RecordBatch]":
         labels: Iterator[pa.RecordBatch] = iter(())
@@ -344,6 +353,7 @@ class Build:
                     tx,
                     [events.Event(now, "build", "release", f"{name} v{version.version}", detail)],
                 )
+                self._tell(tx, version, now)
         return BuiltDataset(
             name=name,
             version=version.version,
@@ -354,6 +364,26 @@ class Build:
             added_human=counts.human - (parent.n_human if parent else 0),
             added_model=counts.model - (parent.n_model if parent else 0),
         )
+
+    def _tell(self, tx: Transaction, version: DatasetVersion, now: datetime) -> None:
+        """Let others hear of a release, and of a training set that has grown enough."""
+        subject, key = f"dataset {version.name}", f"{version.name} {version.version}"
+        data = {
+            "dataset": version.name,
+            "version": version.version,
+            "n_human": version.n_human,
+            "n_model": version.n_model,
+            "content_hash": version.content_hash,
+        }
+        built = Notice(name="dataset.built", subject=subject, key=key, at=now, data=data)
+        outbox.record(tx, [built])
+        if version.name != "training":
+            return
+        grown_by = version.n_human - int(cursors.get(tx, _TOLD) or 0)
+        if grown_by >= self._retrain_after:
+            data = {**data, "grown_by": grown_by}
+            outbox.record(tx, [replace(built, name="training.grown", data=data)])
+            cursors.put(tx, _TOLD, str(version.n_human))
 
     @contextmanager
     def _writing(self, home: Path) -> Iterator[Path]:
@@ -402,6 +432,24 @@ class Build:
             n_certified=counts.certified,
             created_at=self._clock.now(),
         )
+
+
+_TOLD = "training:told of"
+"""The cursor that keeps how many labels by people the training set had when others were last told."""
+
+
+def _reached(s: CertificateState, now: datetime) -> Notice:
+    """A guarantee that came, as others hear of it: once, whatever it grows to."""
+    data = {
+        "guarantee": s.id,
+        "says": s.reason,
+        "n_labels": s.n_accepted,
+        "max_error": s.max_error,
+        "failure_probability": s.failure_probability,
+    }
+    return Notice(
+        name="guarantee.reached", subject=f"guarantee {s.id}", key=str(s.id), at=now, data=data
+    )
 
 
 def _content(name: str) -> str:

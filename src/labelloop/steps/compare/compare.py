@@ -10,9 +10,10 @@ import numpy as np
 
 from labelloop.core.costs import Costs
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.notice import Notice
 from labelloop.core.outcome import outcome
 from labelloop.errors import ArgumentError, DatasetError
-from labelloop.ledger import Ledger, comparisons, datasets, rounds
+from labelloop.ledger import Ledger, comparisons, datasets, outbox, rounds
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.answers import RestsOn
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
@@ -174,6 +175,9 @@ def compare(
         cost = _cost(judging, candidate, costs, level, n_candidates)
     if isinstance(cost, CostDifference) and rivals:
         cost = cost_where_they_differ(cost, n_differ=n_differ, n_both=n_both)
+    verdict = settled.verdict(min_gain) if settled else None
+    if gate and settled is not None and verdict is Verdict.FAIL:
+        _tell(ledger, candidate, settled, min_gain, clock)
     by_class = _by_class(judging, level, n_candidates) if settled else ()
     more_labels = settled.labels_to_settle(min_gain) if settled else None
     return Compared(
@@ -186,7 +190,7 @@ def compare(
         candidate=_accuracy(both.serving, both.scores, level),
         difference=difference,
         min_gain=min_gain,
-        verdict=settled.verdict(min_gain) if settled else None,
+        verdict=verdict,
         more_labels=more_labels,
         top_up=rounds_for(judging.frames, more_labels),
         by_class=tuple(replace(c, difference=of_all_traffic(c.difference)) for c in by_class),
@@ -412,6 +416,24 @@ def _unchecked(
         if n:
             found.append((f"{version.name}@{version.version}", n))
     return tuple(found)
+
+
+def _tell(
+    ledger: Ledger, candidate: Candidate, found: Difference, min_gain: float, clock: Clock
+) -> None:
+    """Let others hear, once, that a candidate failed its gate."""
+    now = clock.now()
+    name = Path(candidate.name).name
+    data = {"model": name, "required": min_gain, "low": found.low, "high": found.high}
+    notice = Notice(
+        name="gate.failed",
+        subject=f"candidate {name}",
+        key=f"candidate {candidate.digest} {min_gain}",
+        at=now,
+        data=data,
+    )
+    with ledger.write_at_once() as tx:
+        outbox.record(tx, [notice])
 
 
 def _record(

@@ -10,6 +10,7 @@ from pathlib import Path
 from labelloop.core import due
 from labelloop.core.certificate import Terms
 from labelloop.core.draw import Draw
+from labelloop.core.notice import Notice
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, Rival, Round
 from labelloop.core.sample import UNUSABLE
@@ -22,6 +23,7 @@ from labelloop.ledger import (
     confidences,
     datasets,
     events,
+    outbox,
     rejects,
     risks,
     rounds,
@@ -578,6 +580,19 @@ class Select:
             write_audits(tx, plan.audits, made.round, now)
         detail = ", ".join(f"{p.queue} {p.n_drawn}" for p in plan.plans)
         events.record(tx, [events.Event(now, "select", "round", str(made.round), detail)])
+        drawn = Notice(
+            name="round.drawn",
+            subject="rounds",
+            key=str(made.round),
+            at=now,
+            data={
+                "round": made.round,
+                "extra": made.extra,
+                "n_frame": made.n_frame,
+                "drawn": {p.queue: p.n_drawn for p in plan.plans},
+            },
+        )
+        outbox.record(tx, [drawn])
 
 
 def _confidences(log: PredictionLog, frame: FrameRange) -> dict[int, int]:

@@ -1,0 +1,1 @@
+"""Programs that hear of events, over HTTP."""

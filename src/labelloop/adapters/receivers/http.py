@@ -1,0 +1,159 @@
+"""A receiver that is told by an HTTP POST, signed as Standard Webhooks says."""
+
+import base64
+import binascii
+import hmac
+import json
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpcore
+
+from labelloop.adapters.receivers.guarded import AddressRefused, GuardedNetwork
+from labelloop.core.notice import Notice
+from labelloop.errors import ReceiverError
+
+Form = Literal["json", "slack"]
+TIMEOUT_S = 10.0
+"""How long a receiver may take in all, from the look-up of its name to the first line of its answer."""
+_GONE_ELSEWHERE = range(300, 400)
+
+
+class HttpReceiver:
+    """A program that listens at a URL.
+
+    A notice is one POST. The header `webhook-id` is the notice's id, `webhook-timestamp` the time of
+    sending in seconds, and with a secret `webhook-signature` is `v1,` and the base64 of the
+    HMAC-SHA256 over `id.timestamp.body`: https://www.standardwebhooks.com. A secret that begins with
+    `whsec_` is base64 behind that, as there.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        project: str,
+        secret: str | None = None,
+        form: Form = "json",
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._url = url
+        self._project = project
+        self._key = None if secret is None else signing_key(secret)
+        self._form = form
+        self._timeout_s = timeout_s
+        self.shown = masked(url)
+
+    def deliver(self, notice: Notice, *, at: datetime) -> None:
+        """Tell it of one event.
+
+        Raises:
+            ReceiverError: it can't be reached, is too slow, or answers other than 2xx.
+        """
+        body = self._body(notice)
+        sent_at = str(int(at.timestamp()))
+        headers: dict[str | bytes, str | bytes] = {
+            "content-type": "application/json",
+            "user-agent": "labelloop",
+            "webhook-id": notice.id,
+            "webhook-timestamp": sent_at,
+        }
+        if self._key is not None:
+            headers["webhook-signature"] = signature(self._key, notice.id, sent_at, body)
+        status = self._post(headers, body)
+        if status in _GONE_ELSEWHERE:
+            raise ReceiverError(
+                f"{self.shown} answered {status}, which leads elsewhere, and labelloop follows nobody",
+                remedy="set the url of this [[notify]] to where it leads",
+            )
+        if not 200 <= status < 300:
+            raise ReceiverError(
+                f"{self.shown} answered {status}: expected 200 to 299",
+                remedy="see what the receiver logged; `labelloop notify --test` tries it",
+            )
+
+    def _body(self, notice: Notice) -> bytes:
+        if self._form == "slack":
+            # what < and & open in Slack's text: https://api.slack.com/reference/surfaces/formatting
+            said = f"{self._project}: {notice.says}"
+            for character, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+                said = said.replace(character, name)
+            return json.dumps({"text": said}).encode()
+        return json.dumps(notice.body(self._project)).encode()
+
+    def _post(self, headers: Mapping[str | bytes, str | bytes], body: bytes) -> int:
+        try:
+            with (
+                httpcore.ConnectionPool(
+                    ssl_context=ssl.create_default_context(),
+                    network_backend=GuardedNetwork(self._timeout_s),
+                ) as pool,
+                pool.stream("POST", self._url, headers=headers, content=body) as answer,
+            ):
+                return answer.status
+        except AddressRefused as exc:
+            raise ReceiverError(
+                f"{self.shown}: {exc}",
+                remedy="addresses of the machine's own link hand out keys in clouds; use another url",
+            ) from None
+        except httpcore.TimeoutException:
+            raise ReceiverError(
+                f"{self.shown} didn't answer within {self._timeout_s:g} seconds",
+                remedy="let the receiver answer first, and work afterwards",
+            ) from None
+        except (
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpcore.UnsupportedProtocol,
+            OSError,
+        ) as exc:
+            # no cause: its frames hold the url
+            raise ReceiverError(
+                f"{self.shown} can't be reached: {type(exc).__name__} {exc}".rstrip(),
+                remedy="check the url of this [[notify]] and the network between",
+            ) from None
+
+
+def signing_key(secret: str) -> bytes:
+    """The key that a secret stands for.
+
+    Raises:
+        ValueError: it begins with whsec_, and what follows isn't base64.
+
+    >>> signing_key("whsec_MfKQ"), signing_key("plain")
+    (b'1\\xf2\\x90', b'plain')
+    """
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error as exc:
+        raise ValueError(
+            f"the secret begins with whsec_, and isn't base64 behind it: {exc}"
+        ) from exc
+
+
+def signature(key: bytes, message_id: str, sent_at: str, body: bytes) -> str:
+    """What `webhook-signature` says.
+
+    >>> signature(b"key", "e1", "1700000000", b"{}")
+    'v1,ecWfBkpB9jg6Jc2fgWKbxUEjVpEnQ54QlsXfgA4U3xM='
+    """
+    signed = f"{message_id}.{sent_at}.".encode() + body
+    return "v1," + base64.b64encode(hmac.new(key, signed, sha256).digest()).decode()
+
+
+def masked(url: str) -> str:
+    """A URL without what may be secret in it: its path, its question, its user.
+
+    >>> masked("https://user:key@hooks.slack.com:443/services/T0/B0/xyz?a=b"), masked("http://[::1]:80")
+    ('https://hooks.slack.com:443/***', 'http://[::1]:80')
+    """
+    found = urlsplit(url)
+    host = found.netloc.rpartition("@")[2]
+    more = "/***" if found.path.strip("/") or found.query else ""
+    return f"{found.scheme}://{host}{more}"

@@ -1,0 +1,1 @@
+"""notify: tell other programs what happened."""
