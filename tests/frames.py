@@ -8,7 +8,7 @@ from labelloop.core.round import Cell, FrameRange, Round
 from labelloop.core.row_range import NO_ROWS
 from labelloop.core.task import TaskState
 from labelloop.ledger.rounds import DrawWithLabel
-from labelloop.measuring.blind_frame import BlindFrame
+from labelloop.measuring.blind_frame import BlindFrame, Histogram
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.trend import Trend, trend
 
@@ -61,7 +61,7 @@ def blind_frame(
     made = Round(
         round=number, frame=frame, extra=False, n_frame=n_frame, snapshot=None, created_at=at
     )
-    return BlindFrame(made, draws, NO_ROWS, (cell,))
+    return BlindFrame(made, draws, NO_ROWS, Histogram.of([cell]))
 
 
 def trend_of(frames: Sequence[BlindFrame], *, now: datetime, timezone: str = "UTC") -> Trend:

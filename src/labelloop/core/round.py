@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from labelloop.core.top_up import TopUp
 
@@ -73,9 +74,10 @@ class Candidate:
     corrected_class: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(NamedTuple):
     """The number of rows that a queue could draw, of one class and one bin of risk.
+
+    A tuple, as ledgers hold millions.
 
     risk_bin
         the bin of 1 - confidence; in a round with a `risk_version`, that of the risk it learned

@@ -1,11 +1,13 @@
 """Rounds, their cells and their draws: written in one transaction, never changed."""
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from operator import itemgetter
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -269,22 +271,26 @@ def _cells(tx: Transaction, where: sa.ColumnElement[bool]) -> dict[int, list[Cel
     c = t.cells.c
     columns = (c.round, c.queue, c.predicted_class, c.risk_bin, c.n, c.cut, c.risk, c.inclusion)
     found: dict[int, list[Cell]] = {}
-    for number, queue, predicted_class, risk_bin, n, cut, risk, inclusion in tx.execute(
-        sa.select(*columns).where(where)
-    ):
-        cell = Cell(
-            queue=queue,
-            predicted_class=present.get(predicted_class, predicted_class),
-            risk_bin=risk_bin,
-            n=n,
-            cut=cut,
-            risk=risk,
-            inclusion=inclusion,
-        )
+    for number, queue, said, *rest in tx.execute(sa.select(*columns).where(where)).all():
+        cell = Cell(queue, present.get(said, said), *rest)
         found.setdefault(number, []).append(cell)
     for cells in found.values():
-        cells.sort(key=lambda c: (c.queue, c.predicted_class, c.risk_bin))
+        cells.sort(key=itemgetter(0, 1, 2))  # queue, class and bin
     return found
+
+
+_WITH_LABEL = (
+    *t.draws.c,
+    t.tasks.c.purpose,
+    t.tasks.c.state,
+    t.tasks.c.forgotten_at,
+    t.tasks.c.sample_id.label("asked_about"),
+    t.labels.c.label,
+    t.labels.c.annotator,
+    t.labels.c.first_at,
+)
+# SQLAlchemy looks up each column of each row by its name, which takes longer than all the rest
+_RowWithLabel: Any = namedtuple("_RowWithLabel", [c.name for c in _WITH_LABEL])  # type: ignore[misc]
 
 
 def draws_with_labels(
@@ -302,16 +308,7 @@ def draws_with_labels(
         only those with an answer at a further look
     """
     query = (
-        sa.select(
-            t.draws,
-            t.tasks.c.purpose,
-            t.tasks.c.state,
-            t.tasks.c.forgotten_at,
-            t.tasks.c.sample_id.label("asked_about"),
-            t.labels.c.label,
-            t.labels.c.annotator,
-            t.labels.c.first_at,
-        )
+        sa.select(*_WITH_LABEL)
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
         .outerjoin(t.labels, t.labels.c.task_key == t.draws.c.task_key)
         .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position)
@@ -328,7 +325,9 @@ def draws_with_labels(
     with_looks = looks.rounds_with(tx)
     of_round = None if round_number is None else top_ups.with_own([round_number])
     further = looks.replies(tx, of_round) if with_looks else {}
-    for r in chain.from_iterable(tx.execute(query).partitions(_CHUNK)):
+    found = chain.from_iterable(tx.execute(query).partitions(_CHUNK))
+    as_named: Callable[[Any], Any] = _RowWithLabel._make
+    for r in map(as_named, found):
         predicted = present.get(r.predicted_class, r.predicted_class)
         label = present.get(r.label, r.label)
         replies = None
@@ -363,7 +362,7 @@ def draws_with_labels(
             labelled_at=r.first_at,
             replies=replies,
             margin=r.margin,
-            attributes=json.loads(r.attributes_json or "{}"),
+            attributes=json.loads(r.attributes_json) if r.attributes_json else {},
             # a copy that shares the task of a forgotten sample is known all the same
             forgotten=r.forgotten_at is not None and r.asked_about == r.sample_id,
         )

@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.core.arrays import Floats, Ints
 from labelloop.core.looks import agreed, recaptured
 from labelloop.core.outcome import outcome
 from labelloop.core.queue import Purpose
@@ -23,6 +24,47 @@ from labelloop.sampling import reached_inclusion
 from labelloop.statistics.frame import BlindRound, Frame
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """The cells of a round's blind draw, an entry each.
+
+    risk_bin
+        the bin that the round counted by
+    bins
+        the bin of the risk that the round was drawn by
+    inclusion
+        the chance at the first draw
+    """
+
+    predicted_class: tuple[str, ...]
+    risk_bin: Ints
+    n: Ints
+    bins: Ints
+    inclusion: Floats
+
+    @classmethod
+    def of(cls, cells: Iterable[Cell]) -> "Histogram":
+        """The histogram of some cells; those without a chance are none of a blind draw."""
+        blind = [c for c in cells if c.inclusion is not None]
+        risk = np.array([c.risk or 0.0 for c in blind], dtype=np.float64)
+        return cls(
+            tuple(c.predicted_class for c in blind),
+            np.array([c.risk_bin for c in blind], dtype=np.int64),
+            np.array([c.n for c in blind], dtype=np.int64),
+            (risk * RISK_BINS).astype(np.int64),
+            np.array([c.inclusion for c in blind], dtype=np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.predicted_class)
+
+    def of_class(self, name: str) -> "Histogram":
+        """The cells of one predicted class."""
+        own = np.flatnonzero([said == name for said in self.predicted_class])
+        columns = (self.risk_bin[own], self.n[own], self.bins[own], self.inclusion[own])
+        return Histogram((name,) * own.size, *columns)
+
+
 @dataclass(frozen=True, slots=True)
 class BlindFrame:
     """A round with its blind draws, in the order of sending.
@@ -36,7 +78,7 @@ class BlindFrame:
     round: Round
     draws: tuple[DrawWithLabel, ...]
     set_aside: RowRange
-    cells: tuple[Cell, ...]
+    cells: Histogram
     checks: Checks = field(default_factory=Checks)
     top_ups: tuple[TopUp, ...] = ()
 
@@ -75,13 +117,9 @@ class BlindFrame:
         corrected
             of a round with second looks: so that errors which people overlooked can be taken off
         """
-        cells = [c for c in self.cells if predicted_class in (None, c.predicted_class)]
+        cells = self.cells if predicted_class is None else self.cells.of_class(predicted_class)
         reached = [d for d in self.reached if predicted_class in (None, d.predicted_class)]
-        histogram = Frame(
-            np.array([c.n for c in cells], dtype=np.int64),
-            np.array([int((c.risk or 0.0) * RISK_BINS) for c in cells], dtype=np.int64),
-            self.chances([c.inclusion or 1.0 for c in cells]),
-        )
+        histogram = Frame(cells.n, cells.bins, self.chances(cells.inclusion))
         of_looks = looks_of(reached) if corrected and self.round.second_look else None
         return BlindRound.checked(
             [outcome(d.label, d.predicted_class) for d in reached]
@@ -96,7 +134,7 @@ class BlindFrame:
             recapture=None if of_looks is None else of_looks.recapture,
         )
 
-    def chances(self, inclusion: Sequence[float]) -> npt.NDArray[np.float64]:
+    def chances(self, inclusion: Sequence[float] | Floats) -> npt.NDArray[np.float64]:
         """Inclusion probabilities of the first draw, made those of being reached, top-ups included.
 
         A top-up is a second phase: what people have done of it is a random part of what it added.
@@ -201,9 +239,9 @@ def _blind_frame(
 ) -> BlindFrame:
     # of a rebuilt ledger: how likely a draw was is lost; audits have a design of their own
     known = tuple(d for d in draws if d.inclusion is not None and not d.audit_only)
-    counted = tuple(c for c in cells if c.inclusion is not None)
+    counted = Histogram.of(cells)
     if top_ups:
-        at_first = {c.risk_bin: c.inclusion for c in counted}
+        at_first = dict(zip(counted.risk_bin.tolist(), counted.inclusion.tolist(), strict=True))
         known = tuple(
             replace(d, inclusion=at_first[int((d.risk or 0.0) * RISK_BINS)]) for d in known
         )

@@ -80,6 +80,6 @@ def _traffic(frame: BlindFrame, inclusion: Floats) -> dict[str, int]:
         name = named(d.predicted_class)
         weights[name] = weights.get(name, 0.0) + 1 / float(chance)
     counted: Counter[str] = Counter()
-    for c in frame.cells:
-        counted[named(c.predicted_class)] += c.n
+    for said, n in zip(frame.cells.predicted_class, frame.cells.n.tolist(), strict=True):
+        counted[named(said)] += n
     return {name: round(n) for name, n in weights.items()} | counted

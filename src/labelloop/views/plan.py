@@ -135,7 +135,7 @@ def plan(
         bins, taught = _risk_of(tx, like[-1], frames)
         traffic = _Traffic(
             bins,
-            np.array([c.n for c in like[-1].cells], dtype=np.int64),
+            like[-1].cells.n,
             rule=next((UNEVEN[q.draw] for q in queues if q.draw in UNEVEN), UNEVEN["auto"]),
             learned=bool(taught),
             share=share if accuracy else None,
@@ -169,10 +169,10 @@ def _risk_of(
     """
     if frame.round.risk_version is not None:
         taught = risks.get(tx, frame.round.risk_version).rounds
-        return np.array([c.risk_bin for c in frame.cells], dtype=np.int64), taught
+        return frame.cells.risk_bin, taught
     labelled = [d for f in frames if not f.round.extra for d in f.draws if d.label is not None]
     risk = learn_from(labelled)
-    names = [(c.predicted_class, c.risk_bin) for c in frame.cells]
+    names = list(zip(frame.cells.predicted_class, frame.cells.risk_bin.tolist(), strict=True))
     bins = risk_bins(risk.of(names) if risk else by_confidence(names))
     return bins, risk.rounds if risk else ()
 
