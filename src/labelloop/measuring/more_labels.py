@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelloop.core.estimate import Estimate
-from labelloop.core.sample import RISK_BINS
 from labelloop.core.top_up import raised
 from labelloop.measuring.accuracy import Accuracy, accuracy_of
 from labelloop.measuring.blind_frame import BlindFrame
@@ -26,7 +25,8 @@ def rounds_for(frames: Sequence[BlindFrame], labels: int | None) -> tuple[int, .
         return ()
     total = sum(f.round.n_frame for f in frames)
     for f in frames:
-        left = sum(c.n * (1 - f.by_now(c.inclusion or 1.0)) for c in f.cells)
+        by_now = [f.by_now(q) for q in f.cells.inclusion.tolist()]
+        left = float(f.cells.n @ (1 - np.array(by_now)))
         if labels * f.round.n_frame / total + 1 > left:
             return ()
     return tuple(f.round.round for f in frames)
@@ -76,18 +76,16 @@ class NewestRound:
             return 0.0
         if frame.uniform:
             return uniform_half_width(e.value, n, frame.round.n_frame, level=e.level)
-        first = [c.inclusion or 1.0 for c in frame.cells]
-        sizes = [c.n for c in frame.cells]
+        first, sizes = frame.cells.inclusion, frame.cells.n
         at_random = sum(d.uniform for d in frame.draws) / frame.round.n_frame
-        drawn = float(np.dot(sizes, first))
+        drawn = float(sizes @ first)
         scale = 1.0
         if n > drawn:
-            more = min(n - drawn, sum(sizes) - drawn)
+            more = min(n - drawn, float(sizes.sum()) - drawn)
             scale = scale_for(first, sizes, more, at_random=at_random)
-        chances = np.array([raised(q, scale, at_random=at_random) for q in first])
-        bins = np.array([int((c.risk or 0.0) * RISK_BINS) for c in frame.cells])
-        errors = shifted_to(BIN_RISKS[bins], sizes, 1 - e.value)
-        histogram = Frame(np.array(sizes, dtype=np.int64), bins, chances)
+        chances = np.array([raised(q, scale, at_random=at_random) for q in first.tolist()])
+        errors = shifted_to(BIN_RISKS[frame.cells.bins], sizes, 1 - e.value)
+        histogram = Frame(sizes, frame.cells.bins, chances)
         return expected_half_width(histogram, errors, level=e.level)
 
 
