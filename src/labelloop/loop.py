@@ -475,7 +475,10 @@ class Loop:
         from labelloop.views.status import status
 
         return status(
-            self.project.ledger_to_read, clock=self.project.clock, every=self.settings.rounds.every
+            self.project.ledger_to_read,
+            clock=self.project.clock,
+            every=self.settings.rounds.every,
+            timezone=self.settings.project.timezone,
         )
 
     def doctor(self, *, repair: bool = False) -> "Diagnosis":

@@ -53,6 +53,7 @@ def _print(quality: "Quality") -> None:
     from labelloop.views.people import rests_on
     from labelloop.views.sentences import (
         calibration_error,
+        harder_or_not,
         mean_cost,
         over_time,
         summary,
@@ -66,7 +67,11 @@ def _print(quality: "Quality") -> None:
         rests_on(quality.measured),
         mean_cost(quality.measured),
     ]
-    more = (*over_time(quality.measured.trend, quality.timezone), calibration_error(quality))
+    more = (
+        *over_time(quality.measured.trend, quality.timezone),
+        calibration_error(quality),
+        *harder_or_not(quality.measured.harder),
+    )
     for text in (*said, *more):
         if text:
             click.echo(wrapped(text, 0))

@@ -11,6 +11,7 @@ import click
 from labelloop.cli.common import opened, print_json, with_config
 from labelloop.cli.screen import print_tables, wrapped
 from labelloop.core.row_range import ONE
+from labelloop.views.sentences import looks_harder
 from labelloop.views.tables.status import of_status
 from labelloop.views.wording import day_and_time, moment, plain, row_count
 
@@ -62,6 +63,8 @@ def _print_status(loop: "Loop", status: "Status") -> None:
     print_tables(of_status(status, timezone))
     for fewer in status.not_sent:
         click.echo(wrapped(plain(f"round {status.last_round}: {fewer.says}"), 2))
+    for text in looks_harder(status.harder):
+        click.echo(wrapped(plain(text), 0))
     _print_blocks(loop, status)
 
 

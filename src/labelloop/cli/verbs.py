@@ -241,7 +241,7 @@ def measure(
     --gate asks about the model that serves alone, over the last 7, 28, 91 and 365 days: the shortest
     period that settles it decides. It may be asked every day.
     """
-    from labelloop.views.sentences import over_time
+    from labelloop.views.sentences import harder_or_not, looks_harder, over_time
     from labelloop.views.tables.accuracy import at_a_glance, of_measure
 
     if junit is not None and gate is None:
@@ -261,7 +261,8 @@ def measure(
         return
     timezone = loop.settings.project.timezone
     sentences = list(over_time(measured.trend, timezone))
-    for text in sentences if every else sentences[:1]:
+    hint = harder_or_not if every else looks_harder
+    for text in (*(sentences if every else sentences[:1]), *hint(measured.harder)):
         click.echo(wrapped(text, 0))
     whole = of_measure(measured, timezone)
     print_tables(whole if every else at_a_glance(measured))

@@ -16,6 +16,7 @@ from labelloop.measuring.answers import IfWrong, RestsOn, if_people_err
 from labelloop.measuring.classes import class_table
 from labelloop.measuring.cost import cost_of
 from labelloop.measuring.gate import Gated, gated
+from labelloop.measuring.harder import NO_LOOK, Harder, harder
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.missing import SKEW, WINDOW, Missing, missing
@@ -71,6 +72,8 @@ class Measured:
     cost
         the mean cost of a prediction in the period, or else in the last seven days; None where the settings
         have no [costs]
+    harder
+        a hint from confidences alone, which is no accuracy: whether the traffic looks harder
     """
 
     last_seven_days: Accuracy
@@ -91,6 +94,7 @@ class Measured:
     n_referees: int = 0
     gate: Gated | None = None
     cost: MeanCost | Undefined | None = None
+    harder: Harder | Undefined = NO_LOOK
 
 
 def measured(
@@ -99,6 +103,7 @@ def measured(
     *,
     now: datetime,
     level: float,
+    timezone: str,
     since: datetime | None = None,
     until: datetime | None = None,
     gate: float | None = None,
@@ -137,6 +142,7 @@ def measured(
         rests_on=rests_on,
         if_wrong=if_people_err(tx, (period or last_seven_days).estimate, rests_on),
         n_referees=len(looks.referees(tx).now),
+        harder=harder(tx, now=now, timezone=timezone),
         cost=None if costs is None else cost_of(frames, inside, costs, level),
         rounds=marked(regular),
         days=kept.days(),

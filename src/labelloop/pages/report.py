@@ -10,7 +10,14 @@ from labelloop.pages.rendering import render
 from labelloop.views.headline import headline, worst_first
 from labelloop.views.people import rests_on
 from labelloop.views.quality import Quality
-from labelloop.views.sentences import fallen, mean_cost, over_time, summary, worst_case
+from labelloop.views.sentences import (
+    fallen,
+    harder_or_not,
+    mean_cost,
+    over_time,
+    summary,
+    worst_case,
+)
 from labelloop.views.table import Table
 from labelloop.views.tables.accuracy import by_picture
 from labelloop.views.wording import dated, percent, row_count, span
@@ -69,6 +76,7 @@ def page(q: Quality) -> str:
             ("rows rejected", row_count(recent.set_aside)),
             ("predictions they speak for", f"{recent.n_traffic:,}"),
         ),
+        hint=" ".join(harder_or_not(q.measured.harder)),
         sections=[s for s in sections if not s.is_empty],
         empty={
             s.picture.title: s.picture.says.removeprefix("Nothing to show: ")

@@ -1,6 +1,7 @@
 """Labels -> numbers. Pure functions, one file a method."""
 
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.low_days import LowDays
 from labelloop.statistics.accuracy import accuracy, pooled
 from labelloop.statistics.blind_uniform import Stratum, uniform_accuracy
 from labelloop.statistics.calibration import (
@@ -27,6 +28,7 @@ from labelloop.statistics.drop import (
     sudden_drop,
 )
 from labelloop.statistics.frame import BlindRound, Frame
+from labelloop.statistics.low_days import low_days
 from labelloop.statistics.people import Missed, assuming_errors, missed
 from labelloop.statistics.risk import RiskModel
 from labelloop.statistics.rounds_sequence import RoundsSequence
@@ -46,6 +48,7 @@ __all__ = [
     "Drop",
     "Estimate",
     "Frame",
+    "LowDays",
     "MeanCost",
     "Missed",
     "RiskModel",
@@ -63,6 +66,7 @@ __all__ = [
     "cost_difference",
     "days_to_show",
     "latest_drop",
+    "low_days",
     "mean_cost",
     "missed",
     "pooled",

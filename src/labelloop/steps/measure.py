@@ -54,6 +54,7 @@ def measure(
             *(tx, kept),
             now=clock.now(),
             level=level,
+            timezone=timezone,
             since=since,
             until=until,
             gate=gate,

@@ -119,7 +119,7 @@ def quality(
         every, placed = rounds.every(tx), list(rounds.draws_with_labels(tx))
         frames = blind_frames(tx, placed)
         kept = KeptResults(tx, timezone=timezone, level=level, frames=frames)
-        found = measured(tx, kept, now=now, level=level, costs=costs)
+        found = measured(tx, kept, now=now, level=level, timezone=timezone, costs=costs)
         people = everybody(tx, now=now, level=level)
         planned = plan(tx, found, frames, queues=queues, level=level)
         regular = [f for f in frames if not f.round.extra]

@@ -21,6 +21,7 @@ from labelloop.views.wording import (
 )
 
 if TYPE_CHECKING:
+    from labelloop.measuring.harder import Harder
     from labelloop.measuring.measured import Measured
     from labelloop.measuring.trend import Look, Trend
     from labelloop.views.plan import Plan
@@ -158,6 +159,45 @@ def over_time(trend: "Trend", timezone: str) -> Iterator[str]:
             f"Mean of {last.model} over {counted(last.n_weeks, 'week')}, up to that of {day(last.week)}: "
             f"{percent(last.mean)}; {span(last.low, last.high)} holds at every look ({trend.level:.0%})."
         )
+
+
+def looks_harder(found: "Harder | Undefined") -> Iterator[str]:
+    """The hint that the traffic looks harder, with what it is worth; nothing where there is none."""
+    if isinstance(found, Undefined) or not found.alarm:
+        return
+    d = found.days
+    yield (
+        f"A hint from confidences alone: the traffic looks harder. On {d.n_low} of the {d.n_now} days up to "
+        f"{day(found.on)} the mean confidence of {found.model} was lower than on each of the {d.n_before} "
+        f"days before; on average {percent(d.now)}, {percent(d.before)} before."
+    )
+    yield HINT
+
+
+HINT = (
+    "This is no accuracy. It sees other inputs within about a week, and never that what is right has "
+    "changed."
+)
+"""What a hint from confidences is worth."""
+
+
+def harder_or_not(found: "Harder | Undefined") -> Iterator[str]:
+    """The same, and where there is no hint that the look found none, or why there was none."""
+    if isinstance(found, Undefined):
+        yield f"Does the traffic look harder? No look: {found.reason}."
+        return
+    d = found.days
+    if found.alarm:
+        yield from looks_harder(found)
+    else:
+        yield (
+            f"The traffic doesn't look harder: on {d.n_low} of the {d.n_now} days up to {day(found.on)} the "
+            f"mean confidence of {found.model} was lower than on each of the {d.n_before} days before, and "
+            f"{d.n_needed} would be a hint; on average {percent(d.now)}, {percent(d.before)} before. {HINT}"
+        )
+    yield (
+        f"False hints a year: {d.false_alarms_a_year:.2g} at most, if days vary by chance around one mean."
+    )
 
 
 def _looked(trend: "Trend", zone: ZoneInfo) -> str:

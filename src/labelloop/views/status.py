@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from labelloop.core import due
 from labelloop.core.annotation import votes
+from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.ledger import Ledger, Transaction, annotations, batches, rejects, rounds, tasks
 from labelloop.ledger.rejects import RejectedRow
+from labelloop.measuring.harder import NO_LOOK, Harder, harder
 from labelloop.ports.clock import Clock
 from labelloop.views.blocks import Block, blocks
 from labelloop.views.not_sent import NotSent, not_sent
@@ -98,6 +100,8 @@ class Status:
         what stands in the way, and who can do what about it
     not_sent
         the queues that drew more in the newest round than they sent, and why
+    harder
+        a hint from confidences alone, which is no accuracy: whether the traffic looks harder
     """
 
     queues: tuple[QueueStatus, ...]
@@ -112,9 +116,10 @@ class Status:
     running: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[Block, ...] = ()
     not_sent: tuple[NotSent, ...] = ()
+    harder: Harder | Undefined = NO_LOOK
 
 
-def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
+def status(ledger: Ledger, *, clock: Clock, every: timedelta, timezone: str = "UTC") -> Status:
     """What waits for whom, now."""
     now, running = clock.now(), ledger.running()
     with ledger.read() as tx:
@@ -127,6 +132,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         indexed = bool(rejected_rows or batches.highest(tx))
         strays = _to_mend(tx)
         fewer = not_sent(rounds.whereabouts(tx, latest.round)) if latest else ()
+        hint = harder(tx, now=now, timezone=timezone)
         blocked = blocks(
             tx,
             now=now,
@@ -162,6 +168,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta) -> Status:
         running=running,
         blocks=blocked,
         not_sent=fewer,
+        harder=hint,
     )
 
 
