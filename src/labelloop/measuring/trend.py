@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby
 from math import sqrt
@@ -291,7 +292,7 @@ class _Line:
         for first, days in groupby(closed, _monday if by == "week" else None):
             parts = [w for w in (self._window(day, at) for day in days) if w.n]
             if parts:
-                found.append((first, Window.joined(parts[::-1])))
+                found.append((first, Window.joined(parts[::-1]) if len(parts) > 1 else parts[0]))
             if len(found) == MOST[by]:
                 break
         return found[::-1]
@@ -332,6 +333,7 @@ def _monday(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
+@lru_cache(maxsize=1_000)
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     """When the day begins."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
