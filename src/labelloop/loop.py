@@ -186,10 +186,13 @@ class Loop:
         since: datetime | None = None,
         until: datetime | None = None,
         gate: float | None = None,
+        by: str | None = None,
     ) -> "Measured":
         """Estimate the accuracies from the blind labels; also that of a period, if one is given.
 
         With `gate`, the result's `gate` says whether the model that serves is more accurate than that.
+        With `by`, the name of an attribute, `model` or `predicted_class`, its `by` has an accuracy and the
+        numbers of each class for each value.
 
         Writes nothing. `run` keeps the results, so that the next run is quick.
         """
@@ -203,6 +206,7 @@ class Loop:
             until=until,
             gate=gate,
             costs=self.settings.cost_weights(),
+            by=by,
         )
 
     def people(self) -> "tuple[Person, ...]":

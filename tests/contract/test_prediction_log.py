@@ -26,6 +26,7 @@ from labelloop.core.sample import (
     margin,
     risk_bin,
 )
+from labelloop.core.slice_count import LEAST_ROWS, MOST_VALUES
 from labelloop.core.upkeep import Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LeaseLost, LogError
@@ -316,6 +317,43 @@ def test_counts_are_by_class_risk_bin_and_pattern(log: PredictionLog) -> None:
         Count(predicted_class="cat", risk_bin=risk_bin(0.2), pattern=1, n=1),
         Count(predicted_class="dog", risk_bin=risk_bin(None), pattern=2, n=1),
     ]
+
+
+def test_values_of_attributes_are_counted_in_a_frame(log: PredictionLog) -> None:
+    def of(n: int, start: int, **attributes: str) -> list[Prediction]:
+        return [prediction(str(start + i), attributes=attributes) for i in range(n)]
+
+    shadows = [prediction(f"s{i}", role=Role.SHADOW, attributes={"site": "b"}) for i in range(20)]
+    append(
+        log,
+        1,
+        of(12, 0, site="b\u00fcro 'a'", camera="x") + of(LEAST_ROWS, 100, site="b") + shadows,
+    )
+    append(log, 2, of(LEAST_ROWS - 1, 200, site="rare", camera="") + of(30, 300, site="b"))
+    counted = [(c.attribute, c.value, c.n) for c in log.slices(FrameRange(batch_to=1))]
+    assert counted == [
+        ("camera", "x", 12),
+        ("site", "b", LEAST_ROWS),
+        ("site", "b\u00fcro 'a'", 12),
+    ]
+    every = {(c.attribute, c.value): c.n for c in log.slices(ALL)}
+    assert every == {
+        ("camera", "x"): 12,
+        ("site", "b"): LEAST_ROWS + 30,
+        ("site", "b\u00fcro 'a'"): 12,
+    }
+    assert list(log.slices(FrameRange(batch_after=2, batch_to=3))) == []
+
+
+def test_of_many_values_the_most_frequent_are_counted(log: PredictionLog) -> None:
+    rows = [
+        prediction(f"{value} {i}", attributes={"user": f"u{value:03d}"})
+        for value in range(MOST_VALUES + 5)
+        for i in range(LEAST_ROWS + (value >= 5))
+    ]
+    append(log, 1, rows)
+    kept = [c.value for c in log.slices(ALL)]
+    assert kept == [f"u{value:03d}" for value in range(5, MOST_VALUES + 5)]
 
 
 def test_risk_bins_are_those_of_the_core_at_every_edge(log: PredictionLog) -> None:

@@ -1,5 +1,6 @@
 """The documentation says what the code does."""
 
+import doctest
 import re
 import runpy
 import tomllib
@@ -71,6 +72,14 @@ def sections(toml: str) -> dict[str, str]:
         header = found[1] if found else header
         parts[header] = parts.get(header, "") + line
     return parts
+
+
+@pytest.mark.parametrize(("page", "example"), list(blocks("pycon")))
+def test_every_session_in_python_says_what_it_shows(page: str, example: str) -> None:
+    wrong: list[str] = []
+    test = doctest.DocTestParser().get_doctest(example, {}, page, page, 0)
+    doctest.DocTestRunner(verbose=False).run(test, out=wrong.append)
+    assert not wrong, "".join(wrong)
 
 
 @pytest.mark.parametrize(("page", "example"), list(blocks("toml")))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from labelloop.charts import by_class, labels, over_time, plan, reliability
+from labelloop.charts import by_class, labels, over_time, plan, reliability, slices
 from labelloop.charts.picture import Picture
 from labelloop.views.quality import Quality
 
@@ -10,6 +10,7 @@ PICTURES = (
     over_time.by_day,
     over_time.by_round,
     by_class.by_class,
+    slices.worst,
     by_class.confusion,
     reliability.reliability,
     plan.of_report,

@@ -57,6 +57,7 @@ def _print(quality: "Quality") -> None:
         mean_cost,
         over_time,
         summary,
+        worse_slices,
         worst_case,
     )
     from labelloop.views.tables.accuracy import of_report
@@ -71,6 +72,7 @@ def _print(quality: "Quality") -> None:
         *over_time(quality.measured.trend, quality.timezone),
         calibration_error(quality),
         *harder_or_not(quality.measured.harder),
+        worse_slices(quality.measured.worst_slices),
     )
     for text in (*said, *more):
         if text:

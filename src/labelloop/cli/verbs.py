@@ -221,6 +221,12 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
     help="Exit with 0 if the serving model's accuracy is above this, 3 if it isn't, 4 if that isn't "
     "settled yet.",
 )
+@click.option(
+    "--by",
+    metavar="ATTRIBUTE",
+    help="Show the accuracy of each value of an attribute, such as a site or a camera; or of "
+    "`model` or `predicted_class`.",
+)
 @junit_option
 @with_config
 def measure(
@@ -231,6 +237,7 @@ def measure(
     every: bool,
     people: bool,
     gate: float | None,
+    by: str | None,
     junit: Path | None,
 ) -> None:
     """Estimate the accuracy by round, day, class and model, and test whether it fell.
@@ -241,8 +248,9 @@ def measure(
     --gate asks about the model that serves alone, over the last 7, 28, 91 and 365 days: the shortest
     period that settles it decides. It may be asked every day.
     """
-    from labelloop.views.sentences import harder_or_not, looks_harder, over_time
+    from labelloop.views.sentences import harder_or_not, looks_harder, over_time, worse_slices
     from labelloop.views.tables.accuracy import at_a_glance, of_measure
+    from labelloop.views.tables.slices import of_slices
 
     if junit is not None and gate is None:
         raise click.UsageError("--junit is for --gate")
@@ -250,7 +258,7 @@ def measure(
         _show_people(config, as_json)
         return
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
-        measured = loop.measure(since=since, until=until, gate=gate)
+        measured = loop.measure(since=since, until=until, gate=gate, by=by)
     _show("measure", measured, as_json)
     if measured.gate is not None:
         from labelloop.views.gate import answer, question
@@ -260,9 +268,18 @@ def measure(
     if as_json:
         return
     timezone = loop.settings.project.timezone
+    if measured.by is not None and not every:
+        if worse := worse_slices(measured.worst_slices):
+            click.echo(wrapped(worse, 0))
+        print_tables(of_slices(measured, every=False))
+        click.echo("\nwith --all: the classes of each, and every other table")
+        return
     sentences = list(over_time(measured.trend, timezone))
     hint = harder_or_not if every else looks_harder
-    for text in (*(sentences if every else sentences[:1]), *hint(measured.harder)):
+    shown = [*(sentences if every else sentences[:1]), *hint(measured.harder)]
+    if every and measured.worst_slices.n_tested:
+        shown.append(worse_slices(measured.worst_slices))
+    for text in shown:
         click.echo(wrapped(text, 0))
     whole = of_measure(measured, timezone)
     print_tables(whole if every else at_a_glance(measured))

@@ -153,6 +153,15 @@ confidences = sa.Table(
     sa.Column("n", sa.BigInteger, nullable=False),
 )
 
+slices = sa.Table(
+    "slices",
+    metadata,
+    sa.Column("round", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("attribute", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
+)
+
 risks = sa.Table(
     "risks",
     metadata,

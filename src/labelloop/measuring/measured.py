@@ -20,6 +20,7 @@ from labelloop.measuring.harder import NO_LOOK, Harder, harder
 from labelloop.measuring.kept_results import KeptResults
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.missing import SKEW, WINDOW, Missing, missing
+from labelloop.measuring.slices import NOTHING_TESTED, Sliced, WorstSlices, sliced, worst_slices
 from labelloop.measuring.trend import Trend
 from labelloop.statistics.blind_uniform import needed_by_random_sample
 from labelloop.statistics.classes import ClassTable
@@ -67,6 +68,10 @@ class Measured:
         looked at them again, what its interval would be if people were wrong
     n_referees
         people whose second looks decide
+    by
+        the slices of the attribute that was asked about, of the same period as `by_class`
+    worst_slices
+        the slices of any attribute that are surely worse than the rest
     gate
         the verdict on the model that serves; None: no gate was asked
     cost
@@ -92,6 +97,8 @@ class Measured:
     rests_on: RestsOn | None = None
     if_wrong: tuple[IfWrong, ...] = ()
     n_referees: int = 0
+    by: Sliced | None = None
+    worst_slices: WorstSlices = NOTHING_TESTED
     gate: Gated | None = None
     cost: MeanCost | Undefined | None = None
     harder: Harder | Undefined = NO_LOOK
@@ -108,6 +115,7 @@ def measured(
     until: datetime | None = None,
     gate: float | None = None,
     costs: Costs | None = None,
+    by: str | None = None,
 ) -> Measured:
     """Every number that `measure` shows, from the kept results and what has changed since."""
     asked = since is not None or until is not None
@@ -158,6 +166,8 @@ def measured(
         trend=kept.trend(now),
         missing=lost,
         agreement=agreements(tx, level=level),
+        by=None if by is None else sliced(tx, by, judging, inside, level),
+        worst_slices=worst_slices(judging, inside, level),
         gate=None
         if gate is None
         else gated(regular, gate, now=now, level=level, much_missing=lost.much),

@@ -45,8 +45,8 @@ class _Section:
         return self.picture.drawing is None and not self.tables
 
 
-_FOLDED = {"labels-and-width", "training-set", "labels"}
-"""The pictures that say what labels cost and became, not how good the model is."""
+_FOLDED = {"worst-slices", "labels-and-width", "training-set", "labels"}
+"""The pictures that answer what few readers ask."""
 _TIMED = {"accuracy-by-day", "accuracy-by-round", "training-set", "labels"}
 
 

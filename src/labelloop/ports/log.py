@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction, PredictionTable, Role
+from labelloop.core.slice_count import SliceCount
 from labelloop.core.upkeep import LogShape, Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import LogError
@@ -229,6 +230,11 @@ class PredictionLog(Protocol):
 
     def counts(self, frame: FrameRange, conditions: Sequence[Where]) -> Sequence[Count]:
         """The frame's rows by predicted class, risk bin and pattern; bit i: conditions[i] holds."""
+
+    def slices(self, frame: FrameRange) -> Sequence[SliceCount]:
+        """How often the values of attributes occur in the frame, by attribute and value: see
+        `labelloop.core.slice_count` for which are counted. An empty value is none.
+        """
 
     def rows(
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]

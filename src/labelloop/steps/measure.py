@@ -22,6 +22,7 @@ def measure(
     since: datetime | None = None,
     until: datetime | None = None,
     gate: float | None = None,
+    by: str | None = None,
     keep: bool = False,
     costs: Costs | None = None,
 ) -> Measured:
@@ -34,6 +35,8 @@ def measure(
         a period of predictions, since <= predicted_at < until
     gate
         an accuracy that the model which serves must exceed; the verdict is in the result
+    by
+        an attribute of predictions, `model` or `predicted_class`: each of its values gets an accuracy
     keep
         whether to keep the new results, and to let others hear of a fall or a gate that fails; else
         nothing is written
@@ -41,7 +44,8 @@ def measure(
         what errors cost, to tell the mean cost of a prediction
 
     Raises:
-        ArgumentError: `since` isn't before `until`, or `gate` isn't between 0 and 1.
+        ArgumentError: `since` isn't before `until`, `gate` isn't between 0 and 1, or no
+            prediction has the attribute `by`.
     """
     if since is not None and until is not None and since >= until:
         raise ArgumentError(
@@ -59,6 +63,7 @@ def measure(
             until=until,
             gate=gate,
             costs=costs,
+            by=by,
         )
     if keep:
         kept.keep(ledger)

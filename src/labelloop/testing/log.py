@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import (
     NO_CLASS,
+    UNUSABLE,
     Feedback,
     Prediction,
     PredictionTable,
@@ -17,6 +18,7 @@ from labelloop.core.sample import (
     margin,
     risk_bin,
 )
+from labelloop.core.slice_count import LEAST_ROWS, MOST_VALUES, SliceCount, most_common
 from labelloop.core.upkeep import LogShape, Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
@@ -316,6 +318,24 @@ class MemoryLog:
             Count(predicted_class=name, risk_bin=risk, pattern=pattern, n=n)
             for (name, risk, pattern), n in sorted(cells.items())
         ]
+
+    def slices(self, frame: FrameRange) -> Sequence[SliceCount]:
+        """How often the values of attributes occur in the frame."""
+        counts: dict[str, Counter[str]] = {}
+        for p in self._framed(frame):
+            for name, value in p.attributes.items():
+                if value and name != UNUSABLE:
+                    counts.setdefault(name, Counter())[value] += 1
+        return most_common(
+            [
+                SliceCount(attribute=name, value=value, n=n)
+                for name, of in counts.items()
+                for value, n in sorted(of.items(), key=lambda each: (-each[1], each[0]))[
+                    :MOST_VALUES
+                ]
+                if n >= LEAST_ROWS
+            ]
+        )
 
     def rows(
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]

@@ -23,9 +23,14 @@ from labelloop.views.wording import (
 if TYPE_CHECKING:
     from labelloop.measuring.harder import Harder
     from labelloop.measuring.measured import Measured
+    from labelloop.measuring.slices import WorstSlices
     from labelloop.measuring.trend import Look, Trend
     from labelloop.views.plan import Plan
     from labelloop.views.quality import Quality
+
+
+MOST_NAMED = 3
+"""So many slices are named in a sentence."""
 
 
 def summary(q: "Quality") -> str:
@@ -138,6 +143,26 @@ def fallen(look: "Look") -> str:
         f"the accuracy of {look.model} has fallen since {since}{day(look.since)}: by "
         f"{points(look.drop.value)}, surely more than {100 * look.drop.bound:.1f}"
     )
+
+
+def worse_slices(w: "WorstSlices") -> str:
+    """Which slices are surely worse than the rest; empty where none could be tested.
+
+    >>> from labelloop.measuring.slices import WorstSlices
+    >>> worse_slices(WorstSlices(n_tested=12, n_attributes=2, found=()))
+    'No slice is surely worse than the rest: 12 of 2 attributes were tested.'
+    """
+    if not w.n_tested:
+        return ""
+    tested = f"{w.n_tested:,} of {counted(w.n_attributes, 'attribute')} were tested"
+    if not w.found:
+        return f"No slice is surely worse than the rest: {tested}."
+    told = "; ".join(
+        f"{s.attribute} = {s.name} with {percent(s.accuracy.value)} against {percent(s.rest.value)}"
+        for s in w.found[:MOST_NAMED]
+    )
+    more = f"; {len(w.found) - MOST_NAMED:,} more" if len(w.found) > MOST_NAMED else ""
+    return f"Worse than the rest: {told}{more} ({tested}; at most 5% false findings expected)."
 
 
 def over_time(trend: "Trend", timezone: str) -> Iterator[str]:

@@ -28,6 +28,7 @@ from labelloop.adapters.iceberg.tables import (
 from labelloop.adapters.s3.access import S3Access
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import Role
+from labelloop.core.slice_count import SliceCount, most_common
 from labelloop.core.upkeep import LogShape, Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LogError
@@ -358,6 +359,12 @@ class IcebergLog:
             source = reading.source("predictions", frame)
             statement = log_sql.counts(source, frame, conditions)
             return [Count(**row) for row in reading.rows(statement)]
+
+    def slices(self, frame: FrameRange) -> Sequence[SliceCount]:
+        """The most frequent values of the frame's attributes, by attribute and value."""
+        with self._selecting() as reading:
+            statement = log_sql.slices(reading.source("predictions", frame), frame)
+            return most_common([SliceCount(**row) for row in reading.rows(statement)])
 
     def rows(
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]

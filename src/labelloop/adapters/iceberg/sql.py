@@ -1,4 +1,4 @@
-"""The statements of the prediction log, as text for DuckDB; the two of a selection run on Spark too.
+"""The statements of the prediction log, as text for DuckDB; those of a selection run on Spark too.
 
 Each takes the SQL of a source that has exactly the log's columns. What is put into the text are
 integers, instants, doubles and checked conditions, each in one way.
@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from labelloop.core.round import FrameRange
-from labelloop.core.sample import NO_CLASS, RISK_BINS, Role
+from labelloop.core.sample import NO_CLASS, RISK_BINS, UNUSABLE, Role
+from labelloop.core.slice_count import LEAST_ROWS, MOST_VALUES
 from labelloop.core.where import Where
 from labelloop.ports.log import BatchKind, LabelPart
 
@@ -66,6 +67,24 @@ def counts(source: str, frame: FrameRange, conditions: Sequence[Where]) -> str:
         SELECT predicted_class, {RISK_BIN} AS risk_bin, {pattern(conditions)} AS pattern,
                count(*) AS n
         FROM {source} WHERE {in_frame(frame)} GROUP BY ALL ORDER BY ALL"""
+
+
+def slices(source: str, frame: FrameRange) -> str:
+    """The most frequent values of each attribute among the rows of a frame."""
+    return f"""
+        SELECT attribute, value, n FROM (
+            SELECT attribute, value, n,
+                   row_number() OVER (PARTITION BY attribute ORDER BY n DESC, value) AS place
+            FROM (
+                SELECT e.key AS attribute, e.value AS value, count(*) AS n FROM (
+                    SELECT unnest(map_entries(attributes)) AS e
+                    FROM {source} WHERE {in_frame(frame)}
+                ) entries
+                WHERE e.value <> '' AND e.key <> '{UNUSABLE}'
+                GROUP BY 1, 2 HAVING count(*) >= {LEAST_ROWS}
+            ) counted
+        ) placed
+        WHERE place <= {MOST_VALUES}"""
 
 
 def rows(

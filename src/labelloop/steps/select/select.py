@@ -14,6 +14,7 @@ from labelloop.core.notice import Notice
 from labelloop.core.queue import Purpose, Queue
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, Rival, Round
 from labelloop.core.sample import UNUSABLE
+from labelloop.core.slice_count import SliceCount
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, WhereError
 from labelloop.ledger import (
@@ -27,6 +28,7 @@ from labelloop.ledger import (
     rejects,
     risks,
     rounds,
+    slices,
 )
 from labelloop.measuring.audits import Audits, plan_audits, write_audits
 from labelloop.measuring.learned_risk import LearnedRisk, learn_for
@@ -110,6 +112,7 @@ class _Plan:
     audits: Audits | None = None
     rival: Rival | None = None
     confidences: Mapping[int, int] = field(default_factory=dict)
+    slices: tuple[SliceCount, ...] = ()
 
 
 class Select:
@@ -383,6 +386,7 @@ class Select:
             rules={q.name: q.rule for q in self._queues},
             audits=audits,
             confidences=_confidences(self._log, frame),
+            slices=tuple(self._log.slices(frame)),
         )
 
     def _audits(
@@ -575,6 +579,7 @@ class Select:
         rounds.insert(tx, made, plan.rules, rejects.outside_frames(tx, since))
         rounds.insert_cells(tx, made.round, plan.cells)
         confidences.insert(tx, made.round, plan.confidences)
+        slices.insert(tx, made.round, plan.slices)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
         if plan.audits is not None:
             write_audits(tx, plan.audits, made.round, now)

@@ -12,6 +12,7 @@ from labelloop.views.tables.classes import by_class, weakest
 from labelloop.views.tables.confusion import confusion
 from labelloop.views.tables.labels import agreement, asked, training
 from labelloop.views.tables.plan import needs
+from labelloop.views.tables.slices import of_slices, worse
 from labelloop.views.wording import bounds, counted, models, percent, row_count
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def of_measure(m: "Measured", timezone: str) -> list[Table]:
         accuracies("Extra rounds, never pooled with the others", m.extra_rounds),
         by_class(m.by_class, of),
         accuracies(f"Accuracy by model, {of}", m.by_model),
+        *of_slices(m, every=True),
         confusion(m.confusion, of),
         agreement(m.agreement),
     )
@@ -73,6 +75,7 @@ def by_picture(q: "Quality") -> dict[str, tuple[Table, ...]]:
             accuracies("Extra rounds, never pooled with the others", m.extra_rounds),
         ),
         "by-class": (by_class(m.by_class, of),),
+        "worst-slices": (worse(m.worst_slices, of),),
         "confusion": (confusion(m.confusion, of),),
         "reliability": (confidence(q),),
         "labels-and-width": (needs(q.plan),),

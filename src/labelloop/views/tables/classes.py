@@ -55,7 +55,7 @@ def _table(
     title: str, rows: "Sequence[ClassRow]", mean: Estimate | Undefined | None = None
 ) -> Table:
     level = next((r.share.level for r in rows if isinstance(r.share, Estimate)), 0.95)
-    last = (("mean of all", *[NONE] * 4, _cell(mean), NONE),) if isinstance(mean, Estimate) else ()
+    last = (("(mean)", *[NONE] * 4, in_short(mean), NONE),) if isinstance(mean, Estimate) else ()
     return Table(
         title=f"{title} ({level:.0%} intervals)" if rows else title,
         columns=(
@@ -70,7 +70,7 @@ def _table(
                 NONE
                 if isinstance(r.share, Undefined)
                 else f"{100 * r.share.value:.1f} ({bounds(r.share.low, r.share.high)})",
-                *map(_cell, (r.precision, r.recall, r.f1)),
+                *map(in_short, (r.precision, r.recall, r.f1)),
                 f"{r.n_labels:,}",
             )
             for r in rows
@@ -79,7 +79,7 @@ def _table(
     )
 
 
-def _cell(e: Estimate | Undefined) -> str:
+def in_short(e: Estimate | Undefined) -> str:
     """A share in percent; its bounds are whole, so that three of them fit a line."""
     if isinstance(e, Undefined):
         return NONE
