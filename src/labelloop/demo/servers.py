@@ -6,6 +6,7 @@ Both listen on free ports of 127.0.0.1 only, with telemetry off, and end with th
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -206,11 +207,7 @@ class LabelStudio:
         self._credentials = Credentials.load(data) or self._credentials
         self.port = free_port()
         command = [
-            _uv(),
-            "tool",
-            "run",
-            f"--python={sys.executable}",
-            f"--from=label-studio=={self.version}",
+            *_uv_tool(f"label-studio=={self.version}"),
             "label-studio",
             "start",
             "--no-browser",
@@ -332,6 +329,20 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
         if not name.startswith(steering) and name not in {"HOST", "PORT", "DEBUG"}
     }
     return {**plain, **extra}
+
+
+def _uv_tool(package: str) -> list[str]:
+    """The start of a command line that runs a program of a package, which is installed if need be.
+
+    A package that was installed before runs as it is: uv would ask the index again for each of its
+    dependencies, which takes seconds and fails without a network.
+    """
+    options = [f"--python={sys.executable}", f"--from={package}"]
+    there = [_uv(), "tool", "run", "--offline", *options]
+    looked = subprocess.run(  # noqa: S603  our own arguments
+        [*there, "python", "-I", "-S", "-c", ""], env=_environment({}), capture_output=True
+    )
+    return there if looked.returncode == 0 else [_uv(), "tool", "run", *options]
 
 
 def _uv() -> str:
