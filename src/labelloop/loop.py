@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from labelloop.measuring.people import Person
     from labelloop.ports.clock import Clock, Progress
     from labelloop.settings.settings import Settings
+    from labelloop.steps.backup import BackedUp
     from labelloop.steps.build.build import Built
     from labelloop.steps.collect.tally import Collected
     from labelloop.steps.compare.compare import Compared
@@ -463,6 +464,37 @@ class Loop:
 
         source = self.project.ledger_to_move()
         return move(source, self.project.ledger_at(url), progress=self.project.progress)
+
+    def back_up(self, into: Path) -> "BackedUp":
+        """Copy the ledger and the log's catalog into a new folder below `into`, while verbs may run.
+
+        Raises:
+            LedgerError: there is no ledger yet, or a copy can't be made.
+        """
+        from labelloop.steps.backup import back_up
+
+        return back_up(
+            self.project.ledger_to_read,
+            self.project.catalog_file(),
+            into,
+            clock=self.project.clock,
+            progress=self.project.progress,
+        )
+
+    def restore(self, folder: Path) -> "BackedUp":
+        """Put the copies that `back_up` made in their places, where there is no ledger.
+
+        Raises:
+            LedgerError: the folder is no backup or damaged, or there is a ledger already.
+        """
+        from labelloop.steps.backup import restore
+
+        return restore(
+            folder,
+            self.settings.state.ledger.get_secret_value(),
+            self.project.catalog_file(),
+            progress=self.project.progress,
+        )
 
     def rebuild_ledger(self) -> "Rebuilt":
         """Rebuild a lost ledger from the log, the annotator and the released versions; report what is lost.

@@ -17,6 +17,7 @@ from labelloop.ledger.rejects import RejectedRow
 from labelloop.loop import Ran
 from labelloop.measuring.measured import Measured
 from labelloop.measuring.people import Person
+from labelloop.steps.backup import BackedUp
 from labelloop.steps.build.build import Built
 from labelloop.steps.collect.tally import Collected
 from labelloop.steps.compare.compare import Compared
@@ -60,6 +61,8 @@ KINDS: Mapping[str, tuple[str, Any]] = {
     "export": ("datasets export", Exported),
     "forget": ("forget", Forgotten),
     "maintain": ("log maintain", Upkeep),
+    "backup": ("ledger backup", BackedUp),
+    "restore": ("ledger restore", BackedUp),
     "migrate": ("ledger migrate", list[Moved]),
     "rebuild": ("ledger rebuild", Rebuilt),
     "init": ("init", Initialized),

@@ -10,7 +10,7 @@ from labelloop.cli.common import opened, print_json, with_config
 
 @click.group(name="ledger")
 def command() -> None:
-    """Move the ledger to another database, or rebuild a lost one."""
+    """Copy the ledger, move it to another database, or rebuild a lost one."""
 
 
 @command.command("migrate")
@@ -38,6 +38,46 @@ def migrate(config: Path, as_json: bool, to: str) -> None:
     click.echo(f"{n_rows:,} rows of {len(moved)} tables: each table's count and checksum agree")
     click.echo(f"now write this into {config}; until then every command refuses the old ledger:")
     click.echo(f'\n[state]\nledger = "{_without_password(to)}"\n')
+
+
+@command.command("backup")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@with_config
+def backup(config: Path, as_json: bool, folder: Path) -> None:
+    """Copy the ledger and the log's catalog into a new folder below FOLDER; verbs may run meanwhile.
+
+    Each copy is of one moment, and a SQLite file, wherever the ledger is. Copy the prediction log and
+    the datasets afterwards: their files never change.
+    """
+    with opened(config, quiet=as_json, parse_conditions=False) as loop:
+        made = loop.back_up(folder)
+        state = loop.settings.state
+    if as_json:
+        print_json("backup", made)
+        return
+    for name, size in made.sizes_bytes.items():
+        click.echo(f"{made.folder / name}: {size:,} bytes")
+    click.echo(f"now copy {state.warehouse} and {state.datasets}: their files never change")
+
+
+@command.command("restore")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@with_config
+def restore(config: Path, as_json: bool, folder: Path) -> None:
+    """Put the copies in FOLDER, which `ledger backup` made, in their places.
+
+    [state] ledger must name a place where no ledger is. A catalog that is there stays as it is. The next
+    `labelloop run` brings the ledger together with what went on since.
+    """
+    with opened(config, quiet=as_json, parse_conditions=False) as loop:
+        done = loop.restore(folder)
+    if as_json:
+        print_json("restore", done)
+        return
+    click.echo(f"ledger {done.ledger_id} is in its place")
+    if "catalog.db" not in done.sizes_bytes:
+        click.echo("the log's catalog is as it was")
+    click.echo("`labelloop run` now takes in what went on since the backup")
 
 
 @command.command("rebuild")

@@ -31,7 +31,7 @@ COMMANDS = {
     "notify": ("notify", "list the events that other programs haven't heard of; resend, test"),
     "listen": ("listen", "receive the bucket's notifications as webhooks"),
     "init": ("init", "write a labelloop.toml for a bucket or a folder"),
-    "ledger": ("ledger", "move the ledger to another database, or rebuild a lost one"),
+    "ledger": ("ledger", "copy the ledger, move it to another database, or rebuild a lost one"),
     "doctor": ("doctor", "check connections, rights, clocks and addresses, and say what to do"),
     "demo": ("demo", "try everything on this machine, with real servers and real images"),
 }

@@ -221,6 +221,11 @@ class Ledger:
         """The URL of the ledger, without user and password."""
         return shown(self._engine.url)
 
+    @property
+    def url(self) -> sa.URL:
+        """The URL of the ledger, with its password."""
+        return self._engine.url
+
     def running(self) -> dict[str, str]:
         """The steps that hold a lease now, and the process of each."""
         with self.read() as tx:

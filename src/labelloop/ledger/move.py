@@ -45,13 +45,22 @@ def move(source: Ledger, target: Ledger, *, progress: Progress) -> list[Moved]:
     with source.write_at_once() as reading:
         _refuse_running(reading)
         with target.write_at_once() as writing:
-            _refuse_filled(writing)
-            moved = [
-                _copy(reading, writing, table, progress=progress)
-                for table in t.metadata.sorted_tables
-            ]
-            _restart_counters(writing)
+            moved = copy_tables(reading, writing, progress=progress)
         cursors.put(reading, MOVED_TO, target.place)
+    return moved
+
+
+def copy_tables(reading: Transaction, writing: Transaction, *, progress: Progress) -> list[Moved]:
+    """Copy every row to an empty ledger, and read it back.
+
+    Raises:
+        LedgerError: the target isn't empty, or they don't agree.
+    """
+    _refuse_filled(writing)
+    moved = [
+        _copy(reading, writing, table, progress=progress) for table in t.metadata.sorted_tables
+    ]
+    _restart_counters(writing)
     return moved
 
 

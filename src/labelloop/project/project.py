@@ -199,6 +199,12 @@ class Project:
             )
         return source
 
+    def catalog_file(self) -> Path | None:
+        """The file of the log's catalog; None where it is kept elsewhere."""
+        url = self.settings.state.catalog.get_secret_value()
+        start = "sqlite:///"
+        return Path(url.removeprefix(start)) if url.startswith(start) else None
+
     def ledger_at(self, url: str) -> Ledger:
         """Another ledger, created where there is none."""
         return self._keep(Ledger.open(url))
