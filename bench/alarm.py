@@ -1,6 +1,6 @@
 """How often the looks at a steady accuracy raise a false alarm, and how soon they find a fall.
 
-    python bench/alarm.py [--years 20000]
+    python -m bench.alarm [--years 20000]
 
 Plain counts of right answers stand for the estimates, so that many years can be simulated: each day
 has `labels` answers, right with the stated chance. A year has 364 looks by day (`sudden_drop`) and
@@ -12,6 +12,7 @@ import argparse
 
 import numpy as np
 import numpy.typing as npt
+from bench.demands import Demand, mean, share
 from scipy.special import betaincinv
 
 from labelloop.statistics.drop import NEWEST_DAYS, SPENT_BY_DAY, splits
@@ -67,6 +68,70 @@ def looks(right: npt.NDArray[np.float64], labels: int) -> tuple[npt.NDArray[np.i
     return weekly, np.minimum(weekly, first_alarms(right, labels, "day"))
 
 
+def alarms(runs: int) -> list[Demand]:
+    """False alarms in a year of steady accuracy, and how soon a fall from 90% shows.
+
+    Ten years a run for the false alarms, four courses a run for the delay. Days are counted from answered
+    labels, after so many days of one version. Versions that share a year spend what one would, look by
+    look, so a fall of the fifth shows as soon as one of the first.
+    """
+    rng = np.random.default_rng(1)
+    found = []
+    for labels in (10, 29, 70):
+        for accuracy in (0.8, 0.9, 0.97):
+            right = rng.binomial(labels, accuracy, (10 * runs, 364)).astype(float)
+            versions = np.array_split(right[:, :360], 5, axis=1)
+            shared = np.min([looks(part, labels)[1] for part in versions], axis=0)
+            false = looks(right, labels)[1] < NEVER
+            found.append(
+                share(
+                    f"false alarm in a year at {accuracy:.0%}, {labels} labels a day",
+                    false,
+                    ALPHA,
+                    most=True,
+                    beside=f"five versions {np.mean(shared < NEVER):.1%}",
+                )
+            )
+            if labels == 70:
+                what = f"the same, five versions in the year, at {accuracy:.0%}"
+                found.append(share(what, shared < NEVER, ALPHA, most=True))
+    return found + _delays(runs, rng)
+
+
+def _delays(runs: int, rng: np.random.Generator) -> list[Demand]:
+    found, later = [], []
+    for labels in (10, 29, 70):
+        for after in (0.86, 0.8):
+            for before in (28, 182):
+                weekly, both = _days_to_show(labels, after, before, 4 * runs, rng)
+                later.append(float(np.median(both) - np.median(weekly)))
+                if (labels, after, before) == (70, 0.8, 28):
+                    what = "90% falls to 80% after 28 days, 70 labels a day: shown within"
+                    median = f"median {np.median(both):.0f} days, by week {np.median(weekly):.0f}"
+                    found.append(share(f"{what} 3 days", both <= 3, 0.5, beside=median))
+                    found.append(
+                        share(
+                            f"{what} 4 days, of five versions in a year",
+                            both <= 4,
+                            0.5,
+                            beside=median,
+                        )
+                    )
+    slowest = [max(later)] * runs
+    what = "median days slower than by week alone, the worst of 12 scenarios"
+    return [*found, mean(what, slowest, 1.0, most=True, shown=".1f")]
+
+
+def _days_to_show(
+    labels: int, after: float, before: int, runs: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Days until a fall from 90% shows, by week alone and by day and week; no run with a false alarm."""
+    chance = np.where(np.arange(before + 280) < before, 0.9, after)
+    right = rng.binomial(labels, chance, (runs, chance.size)).astype(float)
+    weekly, both = (f[f > before] - before for f in looks(right, labels))
+    return weekly.astype(float), both.astype(float)
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,9 +160,7 @@ def main() -> None:
     for labels in (10, 29, 70):
         for after in (0.86, 0.8):
             for before in (28, 182):
-                chance = np.where(np.arange(before + 280) < before, 0.9, after)
-                right = rng.binomial(labels, chance, (years // 10, chance.size)).astype(float)
-                weekly, both = (f[f > before] - before for f in looks(right, labels))
+                weekly, both = _days_to_show(labels, after, before, years // 10, rng)
                 said = [
                     f"{m:.0f}" if (m := np.median(f)) < 280 else "> 280" for f in (weekly, both)
                 ]

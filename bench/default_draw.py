@@ -163,7 +163,7 @@ def _averaged(lines: list[Demand], what: str) -> Demand:
 
 
 def _gain(name: str, change: Change, runs: int) -> tuple[float, float, float]:
-    """Mean width of `compare` against that of a uniform draw, and the coverage."""
+    """Mean width of `compare` against that of a uniform draw at the same places, and the coverage."""
     rng = np.random.default_rng(22)
     widths: tuple[list[float], list[float]] = ([], [])
     covered = 0
@@ -176,13 +176,15 @@ def _gain(name: str, change: Change, runs: int) -> tuple[float, float, float]:
         fixed, broken = change(rng, auto)
         right = np.where(traffic.wrong, fixed, ~broken)
         gain = float(right.mean()) - traffic.accuracy
+        place = rng.random(SIZE)
         for design, width in zip((auto, even), widths, strict=True):
-            picked = design.draw(rng)
+            picked = np.flatnonzero(place < design.inclusion)
             found = compare([design.round(picked)], [right[picked]])
             assert isinstance(found, Difference)
             width.append(found.high - found.low)
             if design is auto:
                 covered += found.low <= gain <= found.high
     ours, theirs = (np.array(w) for w in widths)
-    error = float(ours.std() / theirs.mean() / np.sqrt(runs))
-    return float(ours.mean() / theirs.mean()), error, covered / runs
+    ratio = float(ours.mean() / theirs.mean())
+    error = float((ours - ratio * theirs).std() / theirs.mean() / np.sqrt(runs))
+    return ratio, error, covered / runs

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from bench.alarm import alarms
+from bench.claims import claims
 from bench.default_draw import default_draw
 from bench.demands import HEADS, LEAST_RUNS, Demand
 from bench.gates import gates
@@ -409,6 +411,8 @@ DEMANDS: dict[str, Callable[[int], list[Demand]]] = {
     "draw": default_draw,
     "guarantees": guarantees,
     "gates": gates,
+    "alarms": alarms,
+    "claims": claims,
 }
 """By subject: the lines of the one table of demands."""
 

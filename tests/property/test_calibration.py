@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
-def _traffic(kind: str, rng: np.random.Generator) -> tuple[Floats, Bools]:
+def traffic(kind: str, rng: np.random.Generator) -> tuple[Floats, Bools]:
     """Confidences, and whether the model was right."""
     if kind == CIFAR:
         found = served(CIFAR, N, rng)
@@ -31,7 +31,7 @@ def _traffic(kind: str, rng: np.random.Generator) -> tuple[Floats, Bools]:
     return claimed, rng.random(N) < right
 
 
-def _truth(claimed: Floats, right: Bools, counts: npt.NDArray[np.int64]) -> float:
+def true_error(claimed: Floats, right: Bools, counts: npt.NDArray[np.int64]) -> float:
     """The calibration error over the parts, all labels being known."""
     parts = calibration(right, claimed, np.ones(N), counts).parts
     bins = risk_bins(1 - claimed)
@@ -48,11 +48,11 @@ def _truth(claimed: Floats, right: Bools, counts: npt.NDArray[np.int64]) -> floa
 @pytest.mark.parametrize("kind", ["calibrated", "over-confident", "crossing", CIFAR])
 def test_the_interval_holds_the_true_error(kind: str, n: int, draw: str) -> None:
     rng = np.random.default_rng(7)
-    claimed, right = _traffic(kind, rng)
+    claimed, right = traffic(kind, rng)
     bins = risk_bins(1 - claimed)
     counts = np.bincount(bins, minlength=1024)
     chance = auto_inclusion(counts, budget=n)[bins] if draw == "uneven" else np.full(N, n / N)
-    truth, covered = _truth(claimed, right, counts), 0
+    truth, covered = true_error(claimed, right, counts), 0
     for _ in range(RUNS):
         picked = np.flatnonzero(rng.random(N) < chance)
         found = calibration(right[picked], claimed[picked], chance[picked], counts).error
@@ -66,7 +66,7 @@ def test_a_calibrated_model_gets_an_upper_bound_and_an_over_confident_one_an_int
     rng = np.random.default_rng(8)
     told = {"calibrated": 0, "over-confident": 0}
     for kind in told:
-        claimed, right = _traffic(kind, rng)
+        claimed, right = traffic(kind, rng)
         counts = np.bincount(risk_bins(1 - claimed), minlength=1024)
         for _ in range(RUNS):
             picked = rng.choice(N, 700, replace=False)

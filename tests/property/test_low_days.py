@@ -12,8 +12,11 @@ from tests.property.coverage import most
 DAYS, RUNS = 28 + 7 + 365, 150
 Floats = npt.NDArray[np.float64]
 
+STEADY = ("normal", "heavy tails", "a week's pattern", "two values")
+"""Kinds of traffic that stays as it is."""
 
-def _first_alarm(values: Floats, *, after: int = 0) -> int | None:
+
+def first_alarm(values: Floats, *, after: int = 0) -> int | None:
     """The day of the first alarm, looking every day."""
     for day in range(max(35, after + 1), values.size + 1):
         found = low_days(values[day - 35 : day - 7], values[day - 7 : day])
@@ -23,7 +26,7 @@ def _first_alarm(values: Floats, *, after: int = 0) -> int | None:
     return None
 
 
-def _days(kind: str, rng: np.random.Generator) -> Floats:
+def days(kind: str, rng: np.random.Generator) -> Floats:
     match kind:
         case "normal":
             return rng.normal(0.86, 0.01, DAYS)
@@ -37,10 +40,18 @@ def _days(kind: str, rng: np.random.Generator) -> Floats:
     raise ValueError(kind)
 
 
-@pytest.mark.parametrize("kind", ["normal", "heavy tails", "a week's pattern", "two values"])
+def delay(rng: np.random.Generator, *, fall: float) -> int:
+    """Days until a fall by so many of its daily deviations is seen; 20 if it isn't."""
+    values = rng.normal(0.86, 0.01, 60)
+    values[40:] -= 0.01 * fall
+    found = first_alarm(values, after=40)
+    return 20 if found is None else found - 40
+
+
+@pytest.mark.parametrize("kind", STEADY)
 def test_a_year_of_steady_traffic_seldom_looks_harder(kind: str) -> None:
     rng = np.random.default_rng(13)
-    false = sum(_first_alarm(_days(kind, rng)) is not None for _ in range(RUNS))
+    false = sum(first_alarm(days(kind, rng)) is not None for _ in range(RUNS))
     stated = low_days([0.9] * 28, [0.9] * 7)
     assert isinstance(stated, LowDays)
     assert stated.false_alarms_a_year <= 0.05
@@ -49,19 +60,14 @@ def test_a_year_of_steady_traffic_seldom_looks_harder(kind: str) -> None:
 
 def test_other_inputs_show_within_a_week() -> None:
     rng = np.random.default_rng(14)
-    delays = []
-    for _ in range(RUNS):
-        values = rng.normal(0.86, 0.01, 60)
-        values[40:] -= 0.04
-        found = _first_alarm(values, after=40)
-        delays.append(60 if found is None else found - 40)
+    delays = [delay(rng, fall=4.0) for _ in range(RUNS)]
     assert np.median(delays) <= 6
     assert np.mean(np.array(delays) <= 7) >= 0.95
 
 
 def test_what_is_right_may_change_unseen() -> None:
     """Confidences say nothing of it: values that stay as they are raise no alarm."""
-    assert _first_alarm(np.tile(np.linspace(0.85, 0.87, 20), 5)) is None
+    assert first_alarm(np.tile(np.linspace(0.85, 0.87, 20), 5)) is None
 
 
 def test_few_days_need_more_low_ones_or_tell_nothing() -> None:
