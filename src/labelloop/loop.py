@@ -1,6 +1,7 @@
 """Loop: the verbs of one project. `project` opens what a verb needs and makes its step."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from labelloop.core.queue import Purpose
-from labelloop.errors import AnnotatorError, ConfigError, LabelloopError, LeaseHeld
+from labelloop.errors import (
+    AnnotatorError,
+    ConfigError,
+    LabelloopError,
+    LeaseHeld,
+    ProjectGone,
+)
 from labelloop.ports.clock import silent
 from labelloop.project import Project, steps
 from labelloop.settings.file import FILE_NAME
@@ -369,6 +376,27 @@ class Loop:
         from labelloop.steps.notify.notify import unheard
 
         return unheard(self.project.ledger_to_read, self.project.receivers)
+
+    def announce(self, url: str) -> int:
+        """Let the annotator call `url` when answers come, for each project of ours; returns how many.
+
+        Raises:
+            AnnotatorError: it can't be asked, or refuses.
+        """
+        from labelloop.core.token import webhook_secret
+        from labelloop.ledger import tasks
+
+        identity = self.project.ledger.identity()
+        assert identity is not None  # noqa: S101  it is prepared
+        secret = webhook_secret(identity.ledger_id, salt=identity.salt)
+        with self.project.ledger.read() as tx:
+            projects = sorted(tasks.projects(tx))
+        n = 0
+        for project_ref in projects:
+            with suppress(ProjectGone):  # collect finds out
+                self.project.annotator.announce(project_ref, url, secret)
+                n += 1
+        return n
 
     def maintain(self, *, dry_run: bool = False) -> "Upkeep":
         """Tidy the prediction log: merge small files, delete unused ones. Its content stays the same.

@@ -692,6 +692,15 @@ def test_a_bucket_of_a_project_that_is_gone_is_reported_so(office: Office) -> No
         office.annotator.open_bucket(project.project_ref, access)
 
 
+def test_it_is_told_whom_to_call_as_often_as_one_likes(office: Office) -> None:
+    project = office.project()
+    for url in ("http://127.0.0.1:9/a", "http://127.0.0.1:9/a", "http://127.0.0.1:9/b"):
+        office.annotator.announce(project.project_ref, url, "s3cret")
+    office.people.delete_project(project.project_ref)
+    with pytest.raises(ProjectGone):
+        office.annotator.announce(project.project_ref, "http://127.0.0.1:9/a", "s3cret")
+
+
 def test_it_says_who_it_is_and_whom_it_takes_us_for(office: Office) -> None:
     facts = office.annotator.facts()
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", facts.version)

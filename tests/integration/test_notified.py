@@ -110,7 +110,7 @@ def test_new_objects_and_new_tags_are_heard_of(
 def wait_for(listener: NotificationListener, key: str) -> None:
     """Return once a key was named; its events come one after the other."""
     for _ in range(4000):
-        if any(key in path.read_text() for path in listener._folder.iterdir()):
+        if any(key in path.read_text() for path in listener._taken._folder.iterdir()):
             return
         time.sleep(0.05)
     raise AssertionError(f"{key} was never named")
@@ -123,10 +123,10 @@ def test_what_is_answered_with_200_is_on_the_disk(listener: NotificationListener
         assert client.post(url, content=b'{\n "Records": []}').status_code == 200
         assert client.post(url, content=b"{").status_code == 400
         assert client.post(url, content=b" " * (LARGEST + 1)).status_code == 413
-    [path] = listener._folder.iterdir()
+    [path] = listener._taken._folder.iterdir()
     assert path.read_text() == '{"Records":[]}\n'
     path.unlink()
-    listener._folder.rmdir()
+    listener._taken._folder.rmdir()
     with httpx.Client(trust_env=False) as client:
         assert client.post(url, content=b"{}").status_code == 507
     assert listener.n_taken == 1

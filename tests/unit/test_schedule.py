@@ -186,6 +186,16 @@ def test_what_ends_a_process_is_no_failure(service: Service) -> None:
     assert len(set(service.world.remote_keys())) == len(service.world.remote_keys())
 
 
+def test_the_annotator_is_told_whom_to_call(service: Service) -> None:
+    world = service.world
+    journal = Journal(as_json=True, to=lambda: service.written)
+    schedule = Schedule(world.loop, journal, own_url="http://127.0.0.1:8500")
+    schedule.do(schedule.due())
+    called = {url for url, _ in world.annotator.announced.values()}
+    assert called == {"http://127.0.0.1:8500/webhooks/label-studio"}
+    assert len(world.annotator.announced) == len(world.annotator.projects())
+
+
 # --- pauses, quiet hours, budgets a day -----------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from labelloop.cli.main import group
 from labelloop.core.due import VerbState
+from labelloop.core.token import webhook_secret
 from labelloop.errors import ArgumentError
 from labelloop.ledger import accounts, events, pauses, verb_states
 from labelloop.loop import Loop
@@ -431,6 +432,70 @@ def test_here_too_a_page_of_another_site_writes_nothing(service: Service) -> Non
         client.post(f"{PREFIX}/run", headers={"Origin": "http://evil.example"}).status_code == 403
     )
     assert client.post(f"{PREFIX}/run", headers={"Origin": HERE}).status_code == 202
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+def secret_of(service: Service) -> str:
+    return webhook_secret(service.world.log.ledger_id, salt=service.world.log.salt)
+
+
+def test_label_studio_hints_at_answers(service: Service) -> None:
+    service.add("ann", "read")
+    client = service.client()
+    for _ in range(3):
+        headers = {"Labelloop-Secret": secret_of(service)}
+        assert (
+            client.post("/webhooks/label-studio", headers=headers, content=b"{").status_code == 200
+        )
+    assert service.told == ["collect"] * 3, "the worker gathers them"
+
+
+@pytest.mark.parametrize("secret", ["", "x", "é", None])
+def test_who_has_not_the_secret_hints_at_nothing(service: Service, secret: str | None) -> None:
+    headers = {} if secret is None else {"Labelloop-Secret": secret.encode()}
+    answer = service.client().post("/webhooks/label-studio", headers=headers)  # type: ignore[arg-type]
+    assert answer.status_code == 403
+    assert service.told == []
+
+
+def test_a_webhook_s_body_has_limits(service: Service) -> None:
+    headers = {"Labelloop-Secret": secret_of(service)}
+    answer = service.client().post("/webhooks/label-studio", headers=headers, content=b"x" * 2**21)
+    assert answer.status_code == 413
+    assert service.told == []
+
+
+NOTIFIED = """[store]
+uri = "s3://production"
+endpoint_url = "http://127.0.0.1:9"
+access_key = "a"
+secret_key = "b"
+blind_uri = "s3://blind"
+notifications = ".labelloop/notifications"
+
+"""
+
+
+def test_a_bucket_s_notifications_are_kept_for_index(make_service: MakeService) -> None:
+    service = make_service('\n[service]\nwebhook_secret = "made-up"\n')
+    file = service.world.folder / "labelloop.toml"
+    text = file.read_text()
+    store = text[text.index("[store]") : text.index("[label_studio]")]
+    client = service.client(Authorization="Bearer made-up")
+    assert client.post("/webhooks/s3", json={}).status_code == 404
+    file.write_text(text.replace(store, NOTIFIED))
+    service.site.reload()
+    service.add("ann", "read")
+    assert client.head("/webhooks/s3").status_code == 200
+    assert client.post("/webhooks/s3", json={"Records": []}).status_code == 200
+    assert client.post("/webhooks/s3", content=b"{").status_code == 400
+    for said in ("Bearer other", "made-up-too", ""):
+        answer = client.post("/webhooks/s3", json={}, headers={"Authorization": said})
+        assert answer.status_code == 403, said
+    [held] = (service.world.state / "notifications").iterdir()
+    assert held.read_text() == '{"Records":[]}\n'
 
 
 # --- the description ------------------------------------------------------------------------------

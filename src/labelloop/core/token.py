@@ -35,6 +35,15 @@ def receiver_key(url: str, *, salt: bytes) -> str:
     return _digest(("receiver", url), salt)
 
 
+def webhook_secret(ledger_id: str, *, salt: bytes) -> str:
+    """What an annotator sends along when it calls, so that nobody else can have us look for answers.
+
+    >>> len(webhook_secret("l1", salt=b"s"))
+    32
+    """
+    return _digest(("webhook", ledger_id), salt)
+
+
 def _digest(parts: tuple[str, ...], salt: bytes) -> str:
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=16, key=salt).hexdigest()

@@ -66,6 +66,7 @@ CHECKS = (
     Check("token", label_studio.token, needs=("Label Studio",)),
     Check("people", label_studio.people, needs=("Label Studio",)),
     Check("private bucket", label_studio.private_bucket, needs=("Label Studio",)),
+    Check("webhooks", label_studio.webhooks, needs=("Label Studio", "ledger")),
     Check("clocks", clock.clocks),
     Check("ledger", state.ledger),
     Check("log", state.log, needs=("ledger",)),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from labelloop.doctor.finding import Finding, fail, ok, warn
 from labelloop.doctor.subject import Subject
+from labelloop.ledger import verb_states
 
 OLDEST, NEWEST = (1, 20, 0), (1, 23, 2)
 """The versions that the test suite runs."""
@@ -118,6 +119,25 @@ def private_bucket(subject: Subject) -> Iterator[Finding]:
     yield warn(
         f"{refuses}; queue {signing[0]!r} has it sign the links",
         'set it so, if you trust everyone who has an account there, or images = "presign" in the queue',
+    )
+
+
+def webhooks(subject: Subject) -> Iterator[Finding]:
+    """Whether Label Studio would refuse to call the service when answers come."""
+    facts, own = subject.facts, subject.settings.service
+    host = urlsplit(own.public_url or f"http://{own.host}").hostname
+    if subject.ledger is None or host is None:
+        return
+    with subject.ledger.read() as tx:
+        if not verb_states.every(tx):
+            return
+    if version(facts.version) < GUARDED or not is_private(host):
+        yield ok(f"Label Studio {facts.version} may call {host} when answers come")
+        return
+    yield warn(
+        f"Label Studio {facts.version} calls no private address such as {host} when answers come, unless "
+        "SSRF_PROTECTION_ENABLED is false there: they are collected every [service] run_every",
+        "set it so, if you trust everyone who has an account there, or give the service a public_url",
     )
 
 

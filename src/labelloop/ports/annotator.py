@@ -23,6 +23,10 @@ InputKind = Literal["image", "text"]
 """What people label. It is also the name of the data key that holds it: an image's URL, or a text."""
 
 
+CALLER_HEADER = "Labelloop-Secret"
+"""The header by which an annotator that calls labelloop proves itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSpec:
     """A project to create. `show` names the data keys its annotators see beside the input.
@@ -178,6 +182,16 @@ class Annotator(Protocol):
 
         Raises:
             BucketRefused: the annotator can't open the bucket, or won't.
+            ProjectGone: the project no longer exists.
+        """
+
+    def announce(self, project_ref: str, url: str, secret: str) -> None:
+        """Let the annotator call `url` when an answer of the project comes, changes or goes. Idempotent.
+
+        `secret` stands in the header `CALLER_HEADER` of each call. Whether the annotator can reach the
+        URL shows when it calls.
+
+        Raises:
             ProjectGone: the project no longer exists.
         """
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelloop.errors import ConfigError, without_frames
+from labelloop.errors import ConfigError, StoreDenied, without_frames
 from labelloop.settings.label_studio import LabelStudioSettings
 from labelloop.settings.notify import NotifySettings
 from labelloop.settings.settings import Settings
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labelloop.adapters.iceberg.log import IcebergLog
     from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
     from labelloop.adapters.notifications.bucket import BucketNotifications
-    from labelloop.adapters.notifications.listener import NotificationListener
+    from labelloop.adapters.notifications.listener import NotificationFolder, NotificationListener
     from labelloop.adapters.s3.access import S3Access
     from labelloop.adapters.s3.store import S3Store
     from labelloop.adapters.spark.engine import SparkEngine
@@ -126,6 +126,26 @@ def receiver(own: NotifySettings, project: str) -> "Receiver":
         raise ConfigError(
             f"[[notify]]: {exc}", remedy="write the secret as the receiver shows it"
         ) from None
+
+
+def notification_folder(own: StoreSettings, clock: "Clock") -> "NotificationFolder | None":
+    """Where notifications that come as webhooks are appended; None if the settings name no folder.
+
+    Raises:
+        StoreDenied: it can't be made.
+    """
+    from labelloop.adapters.notifications.listener import NotificationFolder
+
+    folder = own.notifications
+    if folder is None or folder.is_file():
+        return None
+    try:
+        return NotificationFolder(folder, clock.now)
+    except OSError as exc:
+        raise StoreDenied(
+            f"[store] notifications: {folder} can't be made: {exc.strerror}",
+            remedy="check that this user may write there",
+        ) from exc
 
 
 def listener(own: StoreSettings, *, host: str, port: int, clock: "Clock") -> "NotificationListener":

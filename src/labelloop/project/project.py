@@ -18,7 +18,7 @@ from labelloop.settings.settings import Settings
 from labelloop.steps.prepare import prepare, refuse_lost, refuse_other_project
 
 if TYPE_CHECKING:
-    from labelloop.adapters.notifications.listener import NotificationListener
+    from labelloop.adapters.notifications.listener import NotificationFolder, NotificationListener
     from labelloop.adapters.s3.store import S3Store
     from labelloop.core.queue import Queue
     from labelloop.doctor.subject import LogFiles
@@ -300,6 +300,11 @@ class Project:
     def listener(self, *, host: str, port: int) -> "NotificationListener":
         """A server that takes the bucket's notifications as webhooks."""
         return adapters.listener(self.settings.store, host=host, port=port, clock=self.clock)
+
+    @cached_property
+    def notification_folder(self) -> "NotificationFolder | None":
+        """Where the bucket's notifications are appended; None if the settings name no folder."""
+        return adapters.notification_folder(self.settings.store, self.clock)
 
     @cached_property
     def source(self) -> "Source | None":

@@ -8,7 +8,7 @@ from secrets import token_hex
 
 from labelloop.core import due
 from labelloop.core.due import VerbState
-from labelloop.errors import LabelloopError, LeaseHeld, Stopped
+from labelloop.errors import AnnotatorError, LabelloopError, LeaseHeld, LedgerError, Stopped
 from labelloop.ledger import pauses, rounds, verb_states
 from labelloop.loop import Loop
 from labelloop.service.journal import Journal
@@ -26,8 +26,10 @@ class Schedule:
     While the ledger can't be written, it remembers by itself how its verbs ended.
     """
 
-    def __init__(self, loop: Loop, journal: Journal) -> None:
+    def __init__(self, loop: Loop, journal: Journal, *, own_url: str | None = None) -> None:
+        """`own_url`: where the annotator reaches the service; None: it can't."""
         self.loop = loop
+        self._own_url = own_url
         self._journal = journal
         self._unwritten: dict[str, VerbState] = {}
         self._elsewhere_until: dict[str, datetime] = {}
@@ -73,6 +75,8 @@ class Schedule:
                     self._journal.line("left out", run=run, verb=verb, because="index did not run")
                     continue
                 done[verb] = self._do(verb, run, now=now)
+                if verb == "send" and done[verb]:
+                    self._announce(run)
         finally:
             self.loop.close()  # what changed outside is seen afresh by the next run
         return done
@@ -116,6 +120,21 @@ class Schedule:
             )
         self._note(verb, error)
         return error is None
+
+    def _announce(self, run: str) -> None:
+        """Have the annotator say when answers come. Without that they are collected all the same."""
+        if self._own_url is None:
+            return
+        try:
+            self.loop.announce(f"{self._own_url}/webhooks/label-studio")
+        except (AnnotatorError, LedgerError) as exc:
+            self._journal.line(
+                "not announced",
+                level="warning",
+                run=run,
+                because=exc.args[0],
+                remedy=exc.remedy or None,
+            )
 
     def _line(self, verb: str, result: object) -> str:
         said = wording.line(verb, result, self.loop.settings.project.timezone)

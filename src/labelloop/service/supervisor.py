@@ -17,8 +17,10 @@ AGAIN_S = (1.0, 60.0)
 class Supervisor:
     """One worker process, started again where it ends by itself."""
 
-    def __init__(self, config: Path, journal: Journal) -> None:
+    def __init__(self, config: Path, journal: Journal, *, own_url: str | None = None) -> None:
+        """`own_url`: where an annotator reaches the service; None: it can't."""
         self._config = config
+        self._own_url = own_url
         self._journal = journal
         self._process: subprocess.Popen[str] | None = None
         self._ending = threading.Event()
@@ -61,7 +63,10 @@ class Supervisor:
 
     def _spawn(self) -> "subprocess.Popen[str]":
         return subprocess.Popen(  # noqa: S603  this program
-            [sys.executable, "-m", "labelloop.service.worker", str(self._config)],
+            [
+                *(sys.executable, "-m", "labelloop.service.worker", str(self._config)),
+                *([self._own_url] if self._own_url else []),
+            ],
             stdin=subprocess.PIPE,
             text=True,
         )

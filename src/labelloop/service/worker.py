@@ -26,8 +26,9 @@ COMMANDS = ("run", "round", "collect", "reload", "stop")
 class Worker:
     """Does what is due until it is told to end."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, own_url: str | None) -> None:
         self._config = config
+        self._own_url = own_url
         self._journal = Journal()
         self._told: queue.Queue[str] = queue.Queue()
         self._ending = threading.Event()
@@ -40,7 +41,7 @@ class Worker:
 
     def run(self) -> None:
         """Do what is due, until `stop`."""
-        schedule = Schedule(self._open(), self._journal)
+        schedule = Schedule(self._open(), self._journal, own_url=self._own_url)
         try:
             while not self._ending.is_set():
                 schedule = self._turn(schedule)
@@ -118,8 +119,8 @@ class Worker:
 
 
 def main() -> None:
-    """Run a worker for the settings file that the first argument names."""
-    worker = Worker(Path(sys.argv[1]))
+    """Run a worker for the settings file that the first argument names; the second is the service's URL."""
+    worker = Worker(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which says stop
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does that
     signal.signal(signal.SIGTERM, lambda *_: worker.tell("stop"))

@@ -34,6 +34,7 @@ _SECRETS = {
     "ledger",
     "catalog",
     "secret",
+    "webhook_secret",
 }
 
 

@@ -5,7 +5,7 @@ from datetime import time, timedelta
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from labelloop.settings.values import Duration, Section, WebAddress
 
@@ -96,6 +96,11 @@ class ServiceSettings(Section):
         None,
         description="From when to when no new task is sent to people, in the project's timezone, such as "
         "`22:00-06:00`. Predictions and answers are read and links are renewed all the same.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="What a bucket sends as `Authorization: Bearer SECRET` to /webhooks/s3. It is needed "
+        "once anybody has an account.",
     )
     log: Literal["text", "json"] = Field(
         "text", description="The form of the lines that the service writes to standard error."

@@ -115,6 +115,7 @@ class MemoryAnnotator:
         """Whether the account was removed from the organisation."""
         self.refused_buckets: set[str] = set()
         """The buckets that it won't open."""
+        self.announced: dict[str, tuple[str, str]] = {}
         self.buckets: dict[str, dict[str, BucketAccess]] = {}
         """By project: the buckets that it may open."""
         self.most_bytes: int | None = None
@@ -195,6 +196,12 @@ class MemoryAnnotator:
                 f"bucket {access.bucket!r} was refused", remedy='set images = "presign"'
             )
         self.buckets.setdefault(project_ref, {})[access.bucket] = access
+
+    @_call
+    def announce(self, project_ref: str, url: str, secret: str) -> None:
+        """Let it call `url` when an answer comes; `announced` holds what it would call. Idempotent."""
+        self._require(project_ref)
+        self.announced[project_ref] = url, secret
 
     @_call
     def import_tasks(self, project_ref: str, tasks: Sequence[TaskData]) -> Sequence[str]:

@@ -45,10 +45,11 @@ def serve(config_file: Path, at: socket.socket, journal: Journal) -> None:
     Raises:
         ConfigError: others could reach the service, and nobody has an account.
     """
-    supervisor = Supervisor(config_file, journal)
+    own = open_loop(config_file).settings.service
+    supervisor = Supervisor(config_file, journal, own_url=own.public_url or _here(at))
     site = Site(lambda: open_loop(config_file), tell=supervisor.tell, journal=journal)
     with closing(site):
-        _refuse_open_doors(site, at.getsockname()[0])
+        _refuse_open_doors(site, at)
         supervisor.start()
         signal.signal(
             signal.SIGHUP, lambda *_: threading.Thread(target=site.reload, daemon=True).start()
@@ -59,13 +60,20 @@ def serve(config_file: Path, at: socket.socket, journal: Journal) -> None:
             supervisor.stop()
 
 
-def _refuse_open_doors(site: Site, address: str) -> None:
+def _here(at: socket.socket) -> str | None:
+    """Where this machine reaches the service, if it listens for this machine alone."""
+    address, port = at.getsockname()[:2]
+    url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    return url if is_loopback(url) else None
+
+
+def _refuse_open_doors(site: Site, at: socket.socket) -> None:
     own = site.settings.service
     if not is_alone(own, site.accounts()):
         return
     what = ""
-    if not is_loopback(f"http://[{address}]" if ":" in address else f"http://{address}"):
-        what = f"{address} can be reached by others"
+    if _here(at) is None:
+        what = f"{at.getsockname()[0]} can be reached by others"
     elif own.public_url:
         what = f"public_url = {own.public_url!r} lets others in"
     if what:

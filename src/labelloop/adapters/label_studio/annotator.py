@@ -38,6 +38,7 @@ from labelloop.errors import (
     RequestTooLarge,
 )
 from labelloop.ports.annotator import (
+    CALLER_HEADER,
     AnnotatorFacts,
     BucketAccess,
     Project,
@@ -51,6 +52,14 @@ KEY = "labelloop"
 
 PROJECTS_PER_PAGE = 100  # Label Studio's limit
 STORAGES = "/api/storages/s3"
+WEBHOOKS = "/api/webhooks/"
+ANSWERS_CHANGED = [
+    "ANNOTATION_CREATED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+]
+"""What Label Studio calls for."""
 LINK_MINUTES = 60
 """How long a link works that Label Studio signs when an image is viewed."""
 KEYS_PER_REQUEST = 80  # keeps the request line under 4,094 bytes, where some servers cut it
@@ -243,6 +252,32 @@ class LabelStudioAnnotator:
                 f"Label Studio can't show images from the bucket {access.bucket!r}: {exc.args[0]}",
                 remedy=f'{remedy}; or set images = "presign" in the queue',
             ) from exc
+
+    def announce(self, project_ref: str, url: str, secret: str) -> None:
+        """Let Label Studio call `url` when an answer of the project comes, changes or goes. Idempotent.
+
+        From 1.23.1 on it calls no private address, and says so nowhere.
+
+        Raises:
+            ProjectGone: the project no longer exists.
+        """
+        self._require_project(project_ref)
+        params = {"project": project_ref}
+        listed = self._api.ask("GET", WEBHOOKS, payloads.Webhooks, params=params)
+        ours = [hook for hook in listed.root if CALLER_HEADER in hook.headers or hook.url == url]
+        body = {
+            "url": url,
+            "send_payload": False,
+            "send_for_all_actions": False,
+            "headers": {CALLER_HEADER: SecretStr(secret)},
+            "is_active": True,
+            "actions": ANSWERS_CHANGED,
+        }
+        if ours:
+            self._api.ask("PATCH", f"{WEBHOOKS}{ours[0].id}/", payloads.Nothing, body=body)
+        else:
+            body["project"] = int(project_ref)
+            self._api.ask("POST", WEBHOOKS, payloads.Nothing, body=body)
 
     def import_tasks(self, project_ref: str, tasks: Sequence[TaskData]) -> Sequence[str]:
         """Import all tasks or none; their ids in the same order. Not idempotent.

@@ -136,6 +136,18 @@ class Storages(RootModel[list[Storage]]):
     """The S3 import storages of a project."""
 
 
+class Webhook(Payload):
+    """One webhook of a project."""
+
+    id: Id
+    url: str
+    headers: dict[str, str] = {}
+
+
+class Webhooks(RootModel[list[Webhook]]):
+    """The webhooks of a project."""
+
+
 class Nothing(Payload):
     """An answer of which nothing is read but that it is JSON."""
 

@@ -13,6 +13,36 @@ LARGEST = 2**20
 """Bytes of a notification; S3's have some hundreds a record."""
 
 
+class NotificationFolder:
+    """Appends notifications to a file of the day below `folder`."""
+
+    def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
+        """Make the folder.
+
+        Raises:
+            OSError: it can't be made.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.n_taken = 0
+        self._folder = folder
+        self._now = now
+        self._writing = threading.Lock()
+
+    def take(self, notification: object) -> None:
+        """Append it, in a line of its own; it is on the disk afterwards.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        line = json.dumps(notification, separators=(",", ":")).encode() + b"\n"
+        path = self._folder / f"{self._now():%Y-%m-%d}.jsonl"
+        with self._writing, path.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+            self.n_taken += 1
+
+
 class NotificationListener(ThreadingHTTPServer):
     """Answers POST with 200 once what came is on the disk below `folder`, so that the sender may forget it.
 
@@ -27,22 +57,17 @@ class NotificationListener(ThreadingHTTPServer):
         Raises:
             OSError: the folder can't be made, or the port is taken.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self.n_taken = 0
-        self._folder = folder
-        self._now = now
-        self._writing = threading.Lock()
+        self._taken = NotificationFolder(folder, now)
         super().__init__((host, port), _Handler)
+
+    @property
+    def n_taken(self) -> int:
+        """How many notifications came."""
+        return self._taken.n_taken
 
     def take(self, notification: object) -> None:
         """Append it, in a line of its own."""
-        line = json.dumps(notification, separators=(",", ":")).encode() + b"\n"
-        path = self._folder / f"{self._now():%Y-%m-%d}.jsonl"
-        with self._writing, path.open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-            self.n_taken += 1
+        self._taken.take(notification)
 
 
 class _Handler(BaseHTTPRequestHandler):
