@@ -203,7 +203,7 @@ def spec(**changes: Any) -> ProjectSpec:
 
 def task_data(n: int, **extra: Any) -> list[TaskData]:
     keys = [uuid.uuid4().hex for _ in range(n)]
-    image = "http://127.0.0.1:9/a.png?X-Amz-Signature=00%2B"
+    image = "http://9.9.9.9/a.png?X-Amz-Signature=00%2B"
     return [
         TaskData(task_key=key, data={"image": image, "labelloop": key, **extra}) for key in keys
     ]
@@ -352,7 +352,7 @@ def test_many_keys_are_found(office: Office) -> None:
 def test_keys_are_looked_up_literally(office: Office) -> None:
     project = office.project()
     odd = ["100%", "%2541", 'quo"te', "back\\slash", "日本語", "a,b"]
-    image = {"image": "http://127.0.0.1:9/a.png"}
+    image = {"image": "http://9.9.9.9/a.png"}
     tasks = [TaskData(task_key=key, data={**image, "labelloop": key}) for key in odd]
     office.annotator.import_tasks(project.project_ref, tasks)
     for key in odd:
@@ -505,7 +505,7 @@ def test_a_task_that_was_done_is_offered_to_one_more_person(office: Office) -> N
     assert after.updated_at > before.updated_at
     assert list(office.people.offered(project.project_ref, by="ana")) == []
     assert list(office.people.offered(project.project_ref, by="ben")) == [task_id]
-    data = {"image": "http://127.0.0.1:9/b.png", "labelloop": str(after.task_key)}
+    data = {"image": "http://9.9.9.9/b.png", "labelloop": str(after.task_key)}
     office.annotator.replace_data(task_id, data)
     office.annotator.import_tasks(project.project_ref, task_data(1))
     assert office.task(project, task_id).people == 2, "kept by what else happens to the project"
@@ -640,7 +640,7 @@ def test_data_is_replaced_as_a_whole_and_answers_stay(office: Office) -> None:
     [given] = task_data(1, confidence=0.5)
     [task_id] = office.annotator.import_tasks(project.project_ref, [given])
     office.people.answer(task_id, "fig", by="ana")
-    new = {"image": "http://127.0.0.1:9/b.png", "labelloop": given.task_key}
+    new = {"image": "http://9.9.9.9/b.png", "labelloop": given.task_key}
     assert office.annotator.replace_data(task_id, new) is True
     assert office.annotator.replace_data(task_id, new) is True
     [found] = office.annotator.find(project.project_ref, [given.task_key])
@@ -651,7 +651,7 @@ def test_data_without_the_key_is_refused(office: Office) -> None:
     project = office.project()
     [task_id] = office.annotator.import_tasks(project.project_ref, task_data(1))
     with pytest.raises(ArgumentError, match="key"):
-        office.annotator.replace_data(task_id, {"image": "http://127.0.0.1:9/b.png"})
+        office.annotator.replace_data(task_id, {"image": "http://9.9.9.9/b.png"})
 
 
 def test_a_deleted_task_is_gone_and_deleting_it_again_is_fine(office: Office) -> None:
@@ -694,11 +694,11 @@ def test_a_bucket_of_a_project_that_is_gone_is_reported_so(office: Office) -> No
 
 def test_it_is_told_whom_to_call_as_often_as_one_likes(office: Office) -> None:
     project = office.project()
-    for url in ("http://127.0.0.1:9/a", "http://127.0.0.1:9/a", "http://127.0.0.1:9/b"):
+    for url in ("http://9.9.9.9/a", "http://9.9.9.9/a", "http://9.9.9.9/b"):
         office.annotator.announce(project.project_ref, url, "s3cret")
     office.people.delete_project(project.project_ref)
     with pytest.raises(ProjectGone):
-        office.annotator.announce(project.project_ref, "http://127.0.0.1:9/a", "s3cret")
+        office.annotator.announce(project.project_ref, "http://9.9.9.9/a", "s3cret")
 
 
 def test_it_says_who_it_is_and_whom_it_takes_us_for(office: Office) -> None:

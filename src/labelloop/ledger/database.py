@@ -340,9 +340,12 @@ class Ledger:
             )
 
     def _acquire(self, step: str, lease_s: float) -> Lease:
+        from labelloop.ledger.migrations import refuse_upgraded
+
         own = holder.this_process()
         with plainly(self._engine.url), self._engine.begin() as tx:
             self._refuse_moved(tx)
+            refuse_upgraded(tx)
             now = seconds(tx)
             row = tx.execute(sa.select(t.leases).where(t.leases.c.step == step)).one_or_none()
             if row is None:

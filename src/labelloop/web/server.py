@@ -54,6 +54,8 @@ def serve(config_file: Path, at: socket.socket, journal: Journal) -> None:
         signal.signal(
             signal.SIGHUP, lambda *_: threading.Thread(target=site.reload, daemon=True).start()
         )
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: None)  # uvicorn raises them again once it has ended
         try:
             _answer(application(site, worker_is_alive=lambda: supervisor.is_alive), at)
         finally:

@@ -256,10 +256,9 @@ class LabelStudioAnnotator:
     def announce(self, project_ref: str, url: str, secret: str) -> None:
         """Let Label Studio call `url` when an answer of the project comes, changes or goes. Idempotent.
 
-        From 1.23.1 on it calls no private address, and says so nowhere.
-
         Raises:
             ProjectGone: the project no longer exists.
+            AnnotatorError: the address is private, and Label Studio (from 1.23.1 on) calls none such.
         """
         self._require_project(project_ref)
         params = {"project": project_ref}

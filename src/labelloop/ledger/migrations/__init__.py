@@ -6,7 +6,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from labelloop.errors import LedgerError
+from labelloop.errors import LeaseHeld, LedgerError
+from labelloop.ledger import holder
+from labelloop.ledger.engine import seconds
+from labelloop.ledger.tables import leases
 
 VERSIONS = Path(__file__).parent / "versions"
 LARGE_INDEXES = {
@@ -61,6 +64,33 @@ def refuse_other_version(engine: sa.Engine) -> bool:
     if current is not None and current > newest():
         raise _newer(current)
     return current is not None
+
+
+def refuse_upgraded(tx: sa.Connection) -> None:
+    """Return if the ledger is still of the version that this labelloop writes.
+
+    Raises:
+        LedgerError: another version was installed, and brought the ledger there, while this one runs.
+    """
+    current = str(tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one())
+    if current != newest():
+        raise _newer(current)
+
+
+def _refuse_while_running(tx: sa.Connection) -> None:
+    """Wait with a migration for the steps of the labelloop that runs: they know the old version alone.
+
+    Raises:
+        LeaseHeld: one is running.
+    """
+    held = tx.execute(sa.select(leases).where(leases.c.expires_at > seconds(tx)))
+    for row in held:
+        if not holder.is_dead(row.holder):
+            raise LeaseHeld(
+                f"{holder.named(row.holder)}, of an older labelloop, is running `{row.step}`, and the ledger "
+                "is to be brought to a new version",
+                remedy="end that process, or wait until it ends; then run again",
+            )
 
 
 def _newer(version: str) -> LedgerError:
@@ -134,5 +164,7 @@ def upgrade(engine: sa.Engine) -> None:
             if version > current >= _COLUMNS_SINCE.get(version, ""):
                 _beside_writers(engine, version)
     with engine.begin() as connection:
+        if current is not None:
+            _refuse_while_running(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
