@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from bench.alarm import alarms
 from bench.claims import claims
+from bench.classes import classes
 from bench.default_draw import default_draw
 from bench.demands import HEADS, LEAST_RUNS, Demand
 from bench.gates import gates
@@ -413,6 +414,7 @@ DEMANDS: dict[str, Callable[[int], list[Demand]]] = {
     "gates": gates,
     "alarms": alarms,
     "claims": claims,
+    "classes": classes,
 }
 """By subject: the lines of the one table of demands."""
 

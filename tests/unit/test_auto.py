@@ -11,6 +11,8 @@ from labelloop.core.estimate import Estimate
 from labelloop.core.queue import Purpose
 from labelloop.ledger import rounds
 from labelloop.ledger import tables as t
+from labelloop.measuring.blind_frame import blind_frames
+from labelloop.measuring.classes import class_table
 from labelloop.sampling import auto_inclusion
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, LOW, World
@@ -93,3 +95,7 @@ def test_each_class_has_an_accuracy_from_200_uneven_labels(world: World) -> None
         assert isinstance(row.precision, Estimate), row
         assert row.precision.low < row.precision.high
     assert sum(row.share_predicted for row in by_class.rows) == pytest.approx(1)
+    with world.loop.project.ledger.read() as tx:
+        newest = blind_frames(tx)[-1]
+    cut = class_table([newest], lambda d: d is not newest.draws[0], 0.95)
+    assert all(isinstance(row.precision, Estimate) for row in cut.rows)

@@ -47,7 +47,8 @@ class Slice:
     share
         of the traffic of the period
     counted
-        whether the traffic was counted when its rounds were drawn; else the draws tell how much it is
+        whether the traffic was counted when its rounds were drawn; else the draws tell how much it is.
+        Of a round that the period cuts, they tell how much of the count lies inside
     by_class
         the numbers of each class within it
     """
@@ -232,25 +233,39 @@ def _traffic(
     frames: Sequence[BlindFrame],
     inside: Keep,
 ) -> dict[str | None, tuple[float, bool]]:
-    """The traffic of each value, and whether it was counted, over rounds that are wholly inside."""
+    """The traffic of each value, and whether it was counted.
+
+    Of a round that the period cuts, the draws tell how much of the count lies inside.
+    """
     kept = counts.of_rounds(tx, [f.round.round for f in frames])
     n: dict[str | None, float] = {}
     counted: dict[str | None, bool] = {}
     for f in frames:
-        drawn: dict[str | None, float] = {}
-        every = sum(1 / (d.inclusion or 1.0) for d in f.draws)
-        for d in f.draws:
-            if inside(d) and not (d.forgotten and of(d) is None):
-                stands_for = f.round.n_frame / (d.inclusion or 1.0) / every
-                drawn[of(d)] = drawn.get(of(d), 0.0) + stands_for
-        known = _counted(f, by, kept.get(f.round.round, ())) if all(map(inside, f.draws)) else {}
-        for value in drawn.keys() | known.keys():
-            n_here = known.get(
-                value or "", drawn.get(value, 0.0)
-            )  # an empty value is never counted
-            n[value] = n.get(value, 0.0) + n_here
+        whole, part = _drawn(f, of, f.draws), _drawn(f, of, [d for d in f.draws if inside(d)])
+        known = _counted(f, by, kept.get(f.round.round, ()))
+        covered = sum(part.values()) / sum(whole.values()) if whole else 0.0
+        for value in part.keys() | known.keys():
+            here = part.get(value, 0.0)
+            if value is not None and value in known:
+                here = known[value] * (here / whole[value] if value in whole else covered)
+            n[value] = n.get(value, 0.0) + here
             counted[value] = counted.get(value, True) and value in known
     return {value: (n[value], counted[value]) for value in n}
+
+
+def _drawn(
+    frame: BlindFrame,
+    of: Callable[[DrawWithLabel], str | None],
+    draws: Sequence[DrawWithLabel],
+) -> dict[str | None, float]:
+    """The traffic that some draws of each value stand for; without what was forgotten."""
+    every = sum(1 / (d.inclusion or 1.0) for d in frame.draws)
+    found: dict[str | None, float] = {}
+    for d in draws:
+        if not (d.forgotten and of(d) is None):
+            stands_for = frame.round.n_frame / (d.inclusion or 1.0) / every
+            found[of(d)] = found.get(of(d), 0.0) + stands_for
+    return found
 
 
 def _counted(frame: BlindFrame, by: str, kept: Sequence[SliceCount]) -> dict[str, int]:

@@ -150,13 +150,13 @@ def worse_slices(w: "WorstSlices") -> str:
 
     >>> from labelloop.measuring.slices import WorstSlices
     >>> worse_slices(WorstSlices(n_tested=12, n_attributes=2, found=()))
-    'No slice is surely worse than the rest: 12 of 2 attributes were tested.'
+    'No slice is surely worse than the rest (12 slices of 2 attributes tested).'
     """
     if not w.n_tested:
         return ""
-    tested = f"{w.n_tested:,} of {counted(w.n_attributes, 'attribute')} were tested"
+    tested = f"{counted(w.n_tested, 'slice')} of {counted(w.n_attributes, 'attribute')} tested"
     if not w.found:
-        return f"No slice is surely worse than the rest: {tested}."
+        return f"No slice is surely worse than the rest ({tested})."
     told = "; ".join(
         f"{s.attribute} = {s.name} with {percent(s.accuracy.value)} against {percent(s.rest.value)}"
         for s in w.found[:MOST_NAMED]
