@@ -164,6 +164,9 @@ def anonymise(tx: Transaction, task_keys: Sequence[str], at: datetime) -> None:
             tx.execute(t.annotations.insert(), nameless)
 
 
+_LABEL_OF = t.labels.update().where(t.labels.c.task_key == sa.bindparam("of"))
+
+
 def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:
     """Set the label of a task. The time of its first label stays as it is."""
     values = {
@@ -174,13 +177,9 @@ def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:
         "annotator": label.annotator,
         "resolved_at": resolved_at,
     }
-    changed = tx.execute(
-        t.labels.update().where(t.labels.c.task_key == label.task_key).values(**values)
-    )
-    if changed.rowcount == 0:
-        tx.execute(
-            t.labels.insert().values(task_key=label.task_key, first_at=resolved_at, **values)
-        )
+    if tx.execute(_LABEL_OF, {"of": label.task_key, **values}).rowcount == 0:
+        first = {"task_key": label.task_key, "first_at": resolved_at}
+        tx.execute(t.labels.insert(), first | values)
 
 
 def clear_label(tx: Transaction, task_key: str) -> None:

@@ -9,6 +9,10 @@ from labelloop.core.answers import AnswerKind, Answers
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import SETTINGS, Transaction
 
+_MERGED = sa.select(t.classes.c.name, t.classes.c.merged_into).where(
+    t.classes.c.merged_into.is_not(None)
+)
+
 
 def declared(tx: Transaction, named: Answers) -> bool:
     """True if the ledger has the same classes as the settings."""
@@ -112,10 +116,7 @@ def renamed(tx: Transaction) -> dict[str, str]:
 
     A ledger that is only read doesn't know yet what the settings merged or took back since: they add it.
     """
-    merged = {
-        r.name: r.merged_into
-        for r in tx.execute(sa.select(t.classes).where(t.classes.c.merged_into.is_not(None)))
-    }
+    merged = {r.name: r.merged_into for r in tx.execute(_MERGED)}
     named: Answers | None = tx.get_execution_options().get(SETTINGS)
     if named is not None:
         merged = {old: new for old, new in merged.items() if old not in named.kinds}

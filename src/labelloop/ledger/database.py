@@ -38,6 +38,15 @@ SETTINGS = "labelloop_answers"
 """The execution option that holds the answers of the settings, which a read-only ledger is read with."""
 
 
+# made once, as making a statement takes longer than running it, and these are in every transaction
+_MOVED = sa.select(t.cursors.c.value).where(t.cursors.c.name == MOVED_TO)
+_LEASE = sa.select(t.leases).where(t.leases.c.step == sa.bindparam("of"))
+_HELD = t.leases.update().where(
+    t.leases.c.step == sa.bindparam("of"), t.leases.c.token == sa.bindparam("held")
+)
+_META = sa.select(t.meta)
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to write for one step. `token` rises at each takeover, so that older holders can't write."""
@@ -169,7 +178,7 @@ class Ledger:
         """The ledger's identity; None while it is new."""
         with self.read() as tx:
             self._refuse_moved(tx)
-            row = tx.execute(sa.select(t.meta)).one_or_none()
+            row = tx.execute(_META).one_or_none()
         if row is None:
             return None
         if row.format != FORMAT:
@@ -330,9 +339,7 @@ class Ledger:
             self._release(lease)
 
     def _refuse_moved(self, tx: Transaction) -> None:
-        moved_to = tx.execute(
-            sa.select(t.cursors.c.value).where(t.cursors.c.name == MOVED_TO)
-        ).scalar_one_or_none()
+        moved_to = tx.execute(_MOVED).scalar_one_or_none()
         if moved_to is not None:
             raise LedgerError(
                 f"this ledger was moved to {moved_to}; {self.place} is the old copy",
@@ -347,14 +354,11 @@ class Ledger:
             self._refuse_moved(tx)
             refuse_upgraded(tx)
             now = seconds(tx)
-            row = tx.execute(sa.select(t.leases).where(t.leases.c.step == step)).one_or_none()
+            row = tx.execute(_LEASE, {"of": step}).one_or_none()
             if row is None:
                 lease = Lease(step, own, 1)
-                tx.execute(
-                    t.leases.insert().values(
-                        step=step, holder=own, token=1, expires_at=now + lease_s
-                    )
-                )
+                made = {"step": step, "holder": own, "token": 1, "expires_at": now + lease_s}
+                tx.execute(t.leases.insert(), made)
                 return lease
             left = row.holder == own and row.token == self._left.get(step)
             if row.expires_at > now and not left and not holder.is_dead(row.holder):
@@ -364,19 +368,13 @@ class Ledger:
                     f"{row.expires_at - now:.0f} s",
                 )
             lease = Lease(step, own, row.token + 1)
-            tx.execute(
-                t.leases.update()
-                .where(t.leases.c.step == step)
-                .values(holder=own, token=lease.token, expires_at=now + lease_s)
-            )
+            taken = {"holder": own, "token": lease.token, "expires_at": now + lease_s}
+            tx.execute(_HELD, {"of": step, "held": row.token, **taken})
             return lease
 
     def _renew(self, tx: Transaction, lease: Lease, lease_s: float = LEASE_S) -> None:
-        renewed = tx.execute(
-            t.leases.update()
-            .where(t.leases.c.step == lease.step, t.leases.c.token == lease.token)
-            .values(expires_at=seconds(tx) + lease_s)
-        )
+        until = {"expires_at": seconds(tx) + lease_s}
+        renewed = tx.execute(_HELD, {"of": lease.step, "held": lease.token, **until})
         if renewed.rowcount != 1:
             raise LeaseLost(
                 f"another process took over `{lease.step}`, because this process had paused for too "
@@ -394,11 +392,7 @@ class Ledger:
         # what can't be written back, on a full disk say, is known here all the same
         self._left[lease.step] = lease.token
         with suppress(SQLAlchemyError), self._engine.begin() as tx:
-            tx.execute(
-                t.leases.update()
-                .where(t.leases.c.step == lease.step, t.leases.c.token == lease.token)
-                .values(expires_at=0.0)
-            )
+            tx.execute(_HELD, {"of": lease.step, "held": lease.token, "expires_at": 0.0})
 
 
 def _put_identity(tx: Transaction, identity: Identity) -> None:

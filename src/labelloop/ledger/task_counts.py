@@ -22,6 +22,17 @@ class TaskCount:
     n: int
 
 
+_MORE = (
+    t.task_counts.update()
+    .where(
+        t.task_counts.c.queue == sa.bindparam("of"),
+        t.task_counts.c.purpose == sa.bindparam("for"),
+        t.task_counts.c.state == sa.bindparam("in"),
+    )
+    .values(n=t.task_counts.c.n + sa.bindparam("more"))
+)
+
+
 def every(tx: Transaction) -> list[TaskCount]:
     """The counts that aren't 0, by queue."""
     counts = t.task_counts.c
@@ -54,15 +65,7 @@ def count_moved(tx: Transaction, tasks: Iterable[Task], to: TaskState) -> None:
 
 
 def _add(tx: Transaction, queue: str, purpose: Purpose, state: TaskState, n: int) -> None:
-    counts = t.task_counts.c
-    changed = tx.execute(
-        t.task_counts.update()
-        .where(counts.queue == queue, counts.purpose == purpose.value, counts.state == state.value)
-        .values(n=counts.n + n)
-    )
-    if changed.rowcount == 0:
-        tx.execute(
-            t.task_counts.insert().values(
-                queue=queue, purpose=purpose.value, state=state.value, n=n
-            )
-        )
+    counted = {"of": queue, "for": purpose.value, "in": state.value, "more": n}
+    if tx.execute(_MORE, counted).rowcount == 0:
+        made = {"queue": queue, "purpose": purpose.value, "state": state.value, "n": n}
+        tx.execute(t.task_counts.insert(), made)

@@ -1,9 +1,11 @@
 """Tasks: the state of what was drawn. Every change of state goes through `move`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -40,6 +42,12 @@ class StateCount:
     oldest_at: datetime | None
 
 
+_STANDING = t.tasks.update().where(
+    t.tasks.c.task_key.in_(sa.bindparam("keys", expanding=True)),
+    t.tasks.c.state == sa.bindparam("in"),
+)
+
+
 def move(
     tx: Transaction,
     tasks: Iterable[Task],
@@ -70,11 +78,7 @@ def move(
         keys = [task.task_key for task in moved if task.state is state]
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
-            changed = tx.execute(
-                t.tasks.update()
-                .where(t.tasks.c.task_key.in_(chunk), t.tasks.c.state == state.value)
-                .values(**values)
-            )
+            changed = tx.execute(_STANDING, {"keys": chunk, "in": state.value, **values})
             if changed.rowcount != len(chunk):
                 raise LedgerError(
                     f"{len(chunk) - changed.rowcount} tasks are no longer {state}, because another step "
@@ -87,11 +91,7 @@ def move(
 
 def to_send(tx: Transaction, queue: str, limit: int) -> list[SendableTask]:
     """The queue's next drawn tasks, in the order of sending."""
-    return _sendable(
-        tx,
-        (t.tasks.c.queue == queue) & (t.tasks.c.state == TaskState.DRAWN.value),
-        limit=limit,
-    )
+    return _sendable(tx, _NEXT, {"of": queue, "most": limit})
 
 
 def in_doubt(tx: Transaction) -> list[Task]:
@@ -103,23 +103,12 @@ def with_lapsing_url(
     tx: Transaction, expires_before: datetime, *, lasting: bool = False
 ) -> list[SendableTask]:
     """Open tasks whose image URL lapses before a moment; `lasting`: those that never lapse too."""
-    old = t.tasks.c.url_expires_at < expires_before
-    return _sendable(
-        tx,
-        t.tasks.c.state.in_([s.value for s in OPEN])
-        & (old | t.tasks.c.url_expires_at.is_(None) if lasting else old)
-        & ((t.tasks.c.purpose != Purpose.EVALUATION.value) | t.tasks.c.media_uri.is_not(None)),
-    )
+    return _sendable(tx, _LAPSING_OR_LASTING if lasting else _LAPSING, {"before": expires_before})
 
 
 def without_copy(tx: Transaction) -> list[SendableTask]:
     """Open blind tasks whose copy was removed when they were resolved: they were reopened."""
-    return _sendable(
-        tx,
-        t.tasks.c.state.in_([s.value for s in OPEN])
-        & (t.tasks.c.purpose == Purpose.EVALUATION.value)
-        & t.tasks.c.media_uri.is_(None),
-    )
+    return _sendable(tx, _WITHOUT_COPY)
 
 
 def with_unneeded_copy(tx: Transaction, resolved_before: datetime) -> list[Task]:
@@ -134,10 +123,9 @@ def with_unneeded_copy(tx: Transaction, resolved_before: datetime) -> list[Task]
 
 def set_copies(tx: Transaction, media_uris: Iterable[tuple[str, str | None]]) -> None:
     """Note where the blind copy of each task_key lies, before it is made; None: it was removed."""
-    for task_key, media_uri in media_uris:
-        tx.execute(
-            t.tasks.update().where(t.tasks.c.task_key == task_key).values(media_uri=media_uri)
-        )
+    copies = [{"of": task_key, "media_uri": media_uri} for task_key, media_uri in media_uris]
+    if copies:
+        tx.execute(t.tasks.update().where(t.tasks.c.task_key == sa.bindparam("of")), copies)
 
 
 def begin_sending(
@@ -480,9 +468,7 @@ def _tasks(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Task]:
     return [_task(r) for r in tx.execute(sa.select(t.tasks).where(condition))]
 
 
-def _sendable(
-    tx: Transaction, condition: sa.ColumnElement[bool], limit: int | None = None
-) -> list[SendableTask]:
+def _query_of_sendable(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
     asked = t.tasks.alias()  # the task that a draw names; a further look is at the same sample
     first = (
         sa.select(t.tasks.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
@@ -497,7 +483,7 @@ def _sendable(
         .group_by(t.tasks.c.task_key)
         .subquery()
     )
-    query = (
+    return (
         sa.select(
             t.tasks,
             t.draws.c.content_hash,
@@ -509,8 +495,27 @@ def _sendable(
         .join(first, first.c.task_key == t.tasks.c.task_key)
         .join(t.draws, t.draws.c.draw == first.c.draw)
         .order_by(t.draws.c.round, t.draws.c.queue, t.draws.c.position, t.tasks.c.look)
-        .limit(limit)
     )
+
+
+# made once: making one takes longer than running it
+_NEXT = _query_of_sendable(
+    (t.tasks.c.queue == sa.bindparam("of")) & (t.tasks.c.state == TaskState.DRAWN.value)
+).limit(sa.bindparam("most"))
+_OPEN = t.tasks.c.state.in_([s.value for s in OPEN])
+_BLIND = t.tasks.c.purpose == Purpose.EVALUATION.value
+_OLD = t.tasks.c.url_expires_at < sa.bindparam("before")
+_NEEDS_NO_COPY = ~_BLIND | t.tasks.c.media_uri.is_not(None)
+_LAPSING = _query_of_sendable(_OPEN & _OLD & _NEEDS_NO_COPY)
+_LAPSING_OR_LASTING = _query_of_sendable(
+    _OPEN & (_OLD | t.tasks.c.url_expires_at.is_(None)) & _NEEDS_NO_COPY
+)
+_WITHOUT_COPY = _query_of_sendable(_OPEN & _BLIND & t.tasks.c.media_uri.is_(None))
+
+
+def _sendable(
+    tx: Transaction, query: sa.Select[Any], asked: Mapping[str, object] = MappingProxyType({})
+) -> list[SendableTask]:
     present = classes.renamed(tx)
     return [
         SendableTask(
@@ -521,7 +526,7 @@ def _sendable(
             corrected_class=present.get(r.corrected_class, r.corrected_class),
             flagged=r.flagged,
         )
-        for r in tx.execute(query)
+        for r in tx.execute(query, asked)
     ]
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SCAN_ROWS = 1_000
+_COLUMNS = tuple(field.name for field in fields(Prediction))
 _IN_PARTS = re.compile(".{32}-")
 _LABELS = (
     "sample_id",
@@ -505,15 +506,19 @@ class MemoryLog:
                 yield from ((batch, row) for row in self._written[path].rows)
 
     def _predictions(self) -> Iterator[tuple[int, Prediction]]:
+        new = self._renamed
         return (
-            (b, replace(r, predicted_class=self._renamed.get(r.predicted_class, r.predicted_class)))
+            (b, replace(r, predicted_class=new[r.predicted_class]))
+            if r.predicted_class in new
+            else (b, r)
             for b, r in self._rows("predictions")
             if isinstance(r, Prediction)
         )
 
     def _feedback(self) -> Iterator[tuple[int, Feedback]]:
+        new = self._renamed
         return (
-            (b, replace(r, value=self._renamed.get(r.value, r.value)))
+            (b, replace(r, value=new[r.value])) if r.value in new else (b, r)
             for b, r in self._rows("feedback")
             if isinstance(r, Feedback)
         )
@@ -570,13 +575,13 @@ def _confidence(p: Prediction) -> float | None:
 
 
 def _row(p: Prediction, said: _Said) -> dict[str, object]:
-    row: dict[str, object] = {field.name: getattr(p, field.name) for field in fields(p)}
+    row: dict[str, object] = {name: getattr(p, name) for name in _COLUMNS}
     row["confidence"] = _confidence(p)
     return row | {"flagged": said.flagged, "corrected_class": said.corrected_class}
 
 
 def _pattern(p: Prediction, conditions: Sequence[Where]) -> int:
-    row = _row(p, _Said())
+    row = _row(p, _Said()) if conditions else {}
     return sum(1 << i for i, condition in enumerate(conditions) if condition.matches(row))
 
 
