@@ -325,3 +325,60 @@ def test_a_model_that_is_too_often_wrong_is_told_so_while_answers_and_rounds_are
     assert world.loop.build().guarantee.endswith(
         "247 checked labels): the model is too often wrong even where it is surest"
     )
+
+
+def serve_graded(world: World, n: int) -> None:
+    """Traffic of cats in twenty equal steps of confidence; the model is right but in the last two."""
+    for step in range(20):
+        said = "dog" if step >= 18 else "cat"
+        world.traffic(n // 20, predicted_class=said, confidence=f"{0.99 - 0.03 * step:.2f}")
+
+
+def day_of(world: World, n: int) -> None:
+    serve_graded(world, n)
+    world.loop.index()
+    world.loop.select(now=True)
+    world.loop.send()
+    world.answer_all("cat")
+    world.loop.collect()
+
+
+def test_half_of_a_days_budget_gives_a_guarantee_the_same_day_and_the_next_one_reaches_further(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(queues(160).replace("confidence < 0.5", "confidence < 0.01"), head=PLAIN)
+    day_of(world, 1_200)
+    (found,) = registered(world)
+    assert found.plan is not None
+    assert found.plan.closer
+    draws = [d for d in world.draws("accuracy") if d.round == 1]
+    assert len(draws) == 160
+    alone = [d for d in draws if d.audit_only]
+    assert 40 <= len(alone) <= 80
+    # each prefix has as many audits as prove it, and they are its smallest places
+    for i, g in enumerate((0.2, 0.3, 0.4)):
+        if g > found.within[0]:
+            break
+        served = [
+            p for _, p in world.log._predictions() if p.confidence >= 0.99 - 0.06 * (2 + i) + 0.02
+        ]
+        most = round(found.plan.shares[i] * len(served))
+        assert most in (79, 80)
+        smallest = {p.sample_id for p in sorted(served, key=lambda p: p.line)[:most]}
+        assert {d.sample_id for d in draws if d.within is not None and d.within >= g} >= smallest
+    (state,) = world.loop.build().certificates
+    assert state.prefix >= 0.2
+    assert state.n_accepted > 100
+    assert {d.inclusion for d in alone} <= set(found.plan.shares)
+    world.clock.pass_(days=1)
+    day_of(world, 1_200)
+    first, second = registered(world)
+    assert (
+        first.ended
+        == "a first part of the traffic is guaranteed; the next guarantee reaches further"
+    )
+    assert second.plan is not None
+    assert not second.plan.closer
+    assert (first.rounds, second.rounds) == ((1,), (2,))
+    assert len([d for d in world.draws("accuracy") if d.round == 2]) == pytest.approx(160, abs=40)
+    assert world.loop.build().certificates[0].n_accepted == state.n_accepted

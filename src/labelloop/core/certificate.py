@@ -26,15 +26,21 @@ class AuditPlan:
     cutoffs
         the largest bin of risk in each prefix of `labelloop.statistics.sequential_bound.GRID`, as it lay
         in the traffic of its first round; later rounds are cut by the same risks
-    share
-        of every round, the part that is audited: its smallest places on the line
+    shares
+        of every round, the part of each prefix that is audited, its smallest places on the line: no
+        longer prefix has a larger one
     models
         the model versions whose labels it speaks of
     """
 
     cutoffs: tuple[int, ...]
-    share: float
+    shares: tuple[float, ...]
     models: tuple[str, ...]
+
+    @property
+    def closer(self) -> bool:
+        """Whether shorter prefixes are audited more closely, so that one round can prove them."""
+        return self.shares[0] > self.shares[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

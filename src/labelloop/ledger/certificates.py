@@ -108,7 +108,9 @@ def _read(r: sa.Row[tuple[object, ...]]) -> RegisteredCertificate:
         registered_at=r.registered_at,
         plan=grid
         and AuditPlan(
-            cutoffs=tuple(grid["cutoffs"]), share=grid["share"], models=tuple(grid["models"])
+            cutoffs=tuple(grid["cutoffs"]),
+            shares=tuple(grid["shares"]),
+            models=tuple(grid["models"]),
         ),
         within=tuple(grid["within"]) if grid else (),
         ended=grid["ended"] if grid else "",

@@ -1,8 +1,12 @@
 """Which draws of a round are audits of the open guarantee: decided with the round, before any answer.
 
-Of every round of a guarantee the same share is audited, its smallest places, so each in proportion to its
-traffic. What the round's own draw takes of them is an audit too, and asked about once. Beyond that
-audits are drawn within the prefix of the risk that the answers so far ask for.
+Of each prefix of the risk the same share is audited in every round of a guarantee, its smallest places, so
+each round in proportion to its traffic. What the round's own draw takes of them is an audit too, and asked
+about once. Beyond that audits are drawn within the prefix that the answers so far ask for.
+
+A budget that can't prove the first prefix by its own draw in one round, but with half of it, audits short
+prefixes more closely: each gets about as many audits, and one day's answers can give a guarantee. Once it
+has, the next guarantee audits all prefixes alike, to reach further with fewer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,13 +27,19 @@ from labelloop.measuring.learned_risk import LearnedRisk, learn
 from labelloop.ports.log import PredictionLog
 from labelloop.sampling.blind import Cell
 from labelloop.sampling.remaining import likely_cut
-from labelloop.statistics.sequential_bound import GRID
+from labelloop.statistics.sequential_bound import GRID, SequentialBound
 
 LIFE = timedelta(days=30)
 """How long a guarantee takes rounds."""
 
 MOST_OF_BUDGET = 0.5
 """The part of a round's budget that audits may take beyond what the round's own draw finds."""
+
+PROVEN = "a first part of the traffic is guaranteed; the next guarantee reaches further"
+"""Why a guarantee ends that audited short prefixes more closely."""
+
+_AMPLE = 1.1
+"""Audits of a prefix that are drawn to prove it in one round, as a multiple of the fewest that can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +50,25 @@ class Audits:
         every row that is one, in the order of the line; what the round's own draw took is asked about once
     within
         the prefix that they were drawn in; 0: the round isn't audited, it would cost too much
-    inclusion
-        the chance of each row of that prefix
+    counts_for
+        by sample: the longest prefix that each counts for
+    spent
+        how many labels of its budget the round's own draw leaves for them
     """
 
     guarantee: RegisteredCertificate
     rows: tuple[Candidate, ...]
     within: float
-    inclusion: float
+    counts_for: Mapping[str, float]
+    spent: int
     risk: LearnedRisk | None
     ended: tuple[RegisteredCertificate, str] | None
 
-    def beyond(self, drawn: Sequence[Candidate]) -> tuple[Candidate, ...]:
-        """The audits that the round's own draw didn't take."""
-        taken = {row.sample_id for row in drawn}
-        return tuple(row for row in self.rows if row.sample_id not in taken)
+    def inclusion(self, row: Candidate) -> float:
+        """The chance that a row became an audit: of any prefix that holds it."""
+        plan = self.guarantee.plan
+        assert plan is not None  # noqa: S101  one that takes rounds has a plan
+        return plan.shares[_at(prefix(row.risk_bin, plan))]
 
 
 def plan_audits(
@@ -80,35 +94,36 @@ def plan_audits(
     open_one = certificates.open_one(tx)
     ended = None
     if open_one is not None:
-        why = _why_ended(open_one, models, now)
+        why = _why_ended(tx, open_one, models, now)
         ended = (open_one, why) if why else None
     risk: LearnedRisk | None = None
     if open_one is None or ended is not None:
         risk = learn(tx)
         bins = bins_of(risk, ((c.predicted_class, c.risk_bin) for c in counts))
-        guarantee = _registered(tx, terms, now, models, counts, bins, budget / size)
+        after_closer = ended is not None and ended[1] == PROVEN
+        guarantee = _registered(
+            *(tx, terms, now, models, counts, bins), 0 if after_closer else budget, budget / size
+        )
     else:
         guarantee = open_one
         bins = bins_of(kept_risk(tx, guarantee), ((c.predicted_class, c.risk_bin) for c in counts))
     assert guarantee.plan is not None  # noqa: S101  one that takes rounds has a plan
     plan = guarantee.plan
-    rows = _smallest(log, frame, size, max(1, round(plan.share * size)))
-    prefix_of = {
-        row.sample_id: prefix(bins[row.predicted_class, row.risk_bin], plan) for row in rows
-    }
-    taken = {row.sample_id for row in drawn}
-    wanted = replayed(tx, guarantee).part.bound.next_prefix
-    within = _within(
-        [prefix_of[row.sample_id] for row in rows if row.sample_id not in taken], wanted, budget
+    rows = _smallest(log, frame, bins, counts, plan)
+    known = replayed(tx, guarantee).part.bound
+    first = plan.closer and not guarantee.rounds
+    within, spent = _within(
+        rows,
+        [row.sample_id for row in drawn],
+        wanted=float(GRID[-1]) if first else known.next_prefix,
     )
-    inside = [row for row in rows if prefix_of[row.sample_id] <= within]
+    inside = [one for one in rows if one.prefix <= within]
     return Audits(
         guarantee=guarantee,
-        rows=tuple(
-            replace(row, risk_bin=bins[row.predicted_class, row.risk_bin]) for row in inside
-        ),
+        rows=tuple(one.row for one in inside),
         within=within,
-        inclusion=len(rows) / size,
+        counts_for={one.row.sample_id: min(one.counts_for, within) for one in inside},
+        spent=spent,
         risk=risk,
         ended=ended,
     )
@@ -133,13 +148,17 @@ def write_audits(tx: Transaction, audits: Audits, round_number: int, now: dateti
         certificates.put(tx, guarantee)
 
 
-def _why_ended(guarantee: RegisteredCertificate, models: tuple[str, ...], now: datetime) -> str:
+def _why_ended(
+    tx: Transaction, guarantee: RegisteredCertificate, models: tuple[str, ...], now: datetime
+) -> str:
     """Why a guarantee takes no more rounds; empty: it does."""
     assert guarantee.plan is not None  # noqa: S101  one that takes rounds has a plan
     if guarantee.plan.models != models:
         return f"a new model serves: {', '.join(models)}"
     if now - guarantee.registered_at > LIFE:
         return f"it is older than {LIFE.days} days"
+    if guarantee.plan.closer and replayed(tx, guarantee).part.kept:
+        return PROVEN
     return ""
 
 
@@ -150,11 +169,15 @@ def _registered(
     models: tuple[str, ...],
     counts: Sequence[Count],
     bins: Mapping[Cell, int],
-    share: float,
+    budget: int,
+    even: float,
 ) -> RegisteredCertificate:
+    """A new guarantee; `even`: the share of every prefix, where none is audited more closely."""
     sizes = np.zeros(RISK_BINS, dtype=np.int64)
     for c in counts:
         sizes[bins[c.predicted_class, c.risk_bin]] += c.n
+    cutoffs = _cutoffs(sizes)
+    inside = np.cumsum(sizes)[list(cutoffs)]
     return RegisteredCertificate(
         id=certificates.next_id(tx),
         closed=False,
@@ -165,8 +188,23 @@ def _registered(
         audits=(),
         risk_version=None,
         registered_at=now,
-        plan=AuditPlan(cutoffs=_cutoffs(sizes), share=share, models=models),
+        plan=AuditPlan(cutoffs=cutoffs, shares=_shares(inside, budget, even, terms), models=models),
     )
+
+
+def _shares(
+    inside: npt.NDArray[np.int64], budget: int, even: float, terms: Terms
+) -> tuple[float, ...]:
+    """The share of each prefix that is audited; `inside`: the samples of each in the first round."""
+    fewest = SequentialBound(
+        max_error=terms.max_error, failure_probability=terms.failure_probability
+    ).n_missing(GRID[0])
+    most = int(MOST_OF_BUDGET * budget)
+    if fewest is None or most < fewest or even * inside[0] >= fewest:
+        return (min(even, 1.0),) * GRID.size
+    n = min(round(_AMPLE * fewest), most)
+    own = even * (1 - MOST_OF_BUDGET)
+    return tuple(float(min(1.0, max(own, n / size))) for size in inside)
 
 
 def _cutoffs(sizes: npt.NDArray[np.int64]) -> tuple[int, ...]:
@@ -180,30 +218,84 @@ def _cutoffs(sizes: npt.NDArray[np.int64]) -> tuple[int, ...]:
     return (*found[:-1], RISK_BINS - 1)
 
 
-def _smallest(log: PredictionLog, frame: FrameRange, size: int, n: int) -> list[Candidate]:
-    """The n smallest places of a frame of this size, or all of it."""
-    cut = likely_cut(n, size)
+@dataclass(frozen=True, slots=True)
+class _Audit:
+    """A row that can be an audit: the prefix that holds it, and the longest that it counts for."""
+
+    row: Candidate
+    prefix: float
+    counts_for: float
+
+
+def _smallest(
+    log: PredictionLog,
+    frame: FrameRange,
+    bins: Mapping[Cell, int],
+    counts: Sequence[Count],
+    plan: AuditPlan,
+) -> list[_Audit]:
+    """The smallest places of each prefix, as many as its share says, in the order of the line."""
+    sizes = np.zeros(GRID.size, dtype=np.int64)
+    for c in counts:
+        sizes[_at(prefix(bins[c.predicted_class, c.risk_bin], plan))] += c.n
+    inside = np.cumsum(sizes)
+    wanted = np.minimum(
+        inside, np.maximum(1, np.round(inside * np.array(plan.shares)).astype(np.int64))
+    )
+    cut = likely_cut(round(max(plan.shares) * int(inside[-1])), int(inside[-1]))
     while True:
         rows = sorted(
             log.rows(frame, (), [Span(pattern=0, above=-1, up_to=cut)]),
             key=lambda row: (row.line, row.sample_id),
         )
-        if len(rows) >= min(n, size) or cut == LINE_END - 1:
-            return rows[:n]
+        rows = [replace(r, risk_bin=bins[r.predicted_class, r.risk_bin]) for r in rows]
+        places = np.array([_at(prefix(r.risk_bin, plan)) for r in rows], dtype=np.int64)
+        seen = np.array([(places <= i).sum() for i in range(GRID.size)])
+        if (seen >= wanted).all() or cut == LINE_END - 1:
+            break
         cut = min(2 * cut + 1, LINE_END - 1)
+    reach = np.zeros(GRID.size, dtype=np.int64)
+    last = 0
+    for i in reversed(range(GRID.size)):  # a prefix reaches as far as any longer one
+        if i == GRID.size - 1 or plan.shares[i] > plan.shares[i + 1]:
+            last = (
+                max(last, int(np.flatnonzero(places <= i)[: wanted[i]][-1]) + 1)
+                if wanted[i]
+                else last
+            )
+        reach[i] = last
+    found = []
+    for number, (row, place) in enumerate(zip(rows, places.tolist(), strict=True)):
+        longest = int((reach > number).sum()) - 1
+        if longest >= place:
+            found.append(_Audit(row, float(GRID[place]), float(GRID[longest])))
+    return found
 
 
-def _within(missing: Sequence[float], wanted: float, budget: int) -> float:
-    """The prefix to audit: the one wanted, a longer one if that costs nothing, a shorter if it must.
+def _within(rows: Sequence[_Audit], drawn: Sequence[str], *, wanted: float) -> tuple[float, int]:
+    """The prefix to audit, and what the round's own draw leaves for it of as many labels as it drew.
 
-    missing
-        the prefix of each row up to the place audited that the round's own draw didn't take
+    It is the one wanted, a longer one if that costs nothing, a shorter if it must.
     """
-    costs = [sum(p <= g for p in missing) for g in GRID]
-    affordable = [i for i, cost in enumerate(costs) if cost <= MOST_OF_BUDGET * budget]
+    spent = [_spent({a.row.sample_id for a in rows if a.prefix <= g}, drawn) for g in GRID]
+    affordable = [i for i, n in enumerate(spent) if n <= MOST_OF_BUDGET * len(drawn)]
     if not affordable:
-        return 0.0
-    at = min(int(np.argmin(np.abs(GRID - wanted))), affordable[-1])
-    while at + 1 < GRID.size and costs[at + 1] == costs[at]:
+        return 0.0, 0
+    at = min(_at(wanted), affordable[-1])
+    while at + 1 < GRID.size and spent[at + 1] == spent[at]:
         at += 1
-    return float(GRID[at])
+    return float(GRID[at]), spent[at]
+
+
+def _spent(audits: set[str], drawn: Sequence[str]) -> int:
+    """How many of the last draws must go, so that the audits cost no label more."""
+    total = len(drawn) + len(audits - set(drawn))
+    for n, sample in enumerate(reversed(drawn)):
+        if total <= len(drawn):
+            return n
+        total -= sample not in audits
+    return len(drawn)
+
+
+def _at(prefix: float) -> int:
+    return int(np.argmin(np.abs(GRID - prefix)))

@@ -110,7 +110,8 @@ def replayed(tx: Transaction, guarantee: RegisteredCertificate) -> Replay:
         bins = bins_of(risk, map(cell_of, found))
         places = [prefix(bins[cell_of(d)], guarantee.plan) for d in found]
         wrong = [is_wrong_audit(d) for d in found]
-        audited.append(AuditedRound(number, sizes[number], within, places, wrong))
+        each = [d.within or within for d in found]
+        audited.append(AuditedRound(number, sizes[number], within, places, wrong, each))
         audits += found
         prefixes += places
     part = proven_part(

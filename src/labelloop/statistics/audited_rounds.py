@@ -1,7 +1,7 @@
 """The model labels that a sequential test proves good enough, over rounds of traffic.
 
-Each round is audited in the same proportion to its traffic, so at the end of a round the audits of a
-prefix are a random sample of that prefix in all rounds audited so far; a look is taken there and
+Each prefix is audited in the same proportion to its traffic in every round, so at the end of a round the
+audits of a prefix are a random sample of that prefix in all rounds audited so far; a look is taken there and
 nowhere else. Where the error changes from round to round the product of bets still has at most the
 mean 1 under "the error over these rounds is max_error or more": by the inequality of arithmetic and
 geometric means it is largest where the error is the same in all of them.
@@ -23,9 +23,12 @@ class AuditedRound:
     traffic
         samples of the round
     within
-        the prefix that they were drawn in
+        the longest prefix that they were drawn in
     rank, wrong
         (k,) the prefix of the grid that holds each, and whether it is wrong; True without an answer
+    each_within
+        (k,) the longest prefix that each counts for, where shorter ones are audited more closely; None:
+        `within`
     """
 
     number: int
@@ -33,6 +36,7 @@ class AuditedRound:
     within: float
     rank: npt.ArrayLike
     wrong: npt.ArrayLike
+    each_within: npt.ArrayLike | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +66,8 @@ def proven_part(
     most, kept = 0.0, 0.0
     covered: tuple[int, ...] = ()
     for i, one in enumerate(rounds):
-        bound.update(one.rank, one.wrong, drawn_within=one.within)
+        each = one.within if one.each_within is None else one.each_within
+        bound.update(one.rank, one.wrong, drawn_within=each)
         for g in GRID[: int(np.searchsorted(GRID, bound.stands, side="right"))].tolist():
             audited = [r for r in rounds[: i + 1] if r.within >= g]
             traffic = g * sum(r.traffic for r in audited)

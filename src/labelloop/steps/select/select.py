@@ -398,7 +398,7 @@ class Select:
         counts: Sequence[Count],
         risk: LearnedRisk | None,
     ) -> tuple[Audits | None, int]:
-        """The audits of a round, and how many of them its own draw with the whole budget leaves out."""
+        """The audits of a round, and how many labels its own draw leaves for them."""
         assert queue.budget is not None  # noqa: S101  the settings ask for one
         if total(counts) <= queue.budget:
             return None, 0  # all of it is drawn
@@ -416,7 +416,7 @@ class Select:
             terms=self._terms,
             now=self._clock.now(),
         )
-        return audits, len(audits.beyond(rows)) if audits else 0
+        return audits, audits.spent if audits else 0
 
     def _take_audits(
         self, queue: Queue, audits: Audits, number: int, draws: dict[str, Draw]
@@ -425,18 +425,22 @@ class Select:
         beyond = [row for row in audits.rows if row.sample_id not in draws]
         for row in audits.rows:
             if row.sample_id in draws:
-                draws[row.sample_id] = replace(draws[row.sample_id], within=audits.within)
+                draws[row.sample_id] = replace(
+                    draws[row.sample_id], within=audits.counts_for[row.sample_id]
+                )
         for row in beyond:
             drawn = new_draw(
                 *(self._log, queue, row, number),
-                inclusion=audits.inclusion,
+                inclusion=audits.inclusion(row),
                 uniform=False,
                 position=len(draws),
                 reason=f"{queue.rule}: {len(audits.rows)} checks of the model's labels within "
                 f"{audits.within:g} of the traffic, the surest first, for guarantee "
                 f"{audits.guarantee.id}",
             )
-            draws[row.sample_id] = replace(drawn, within=audits.within, audit_only=True)
+            draws[row.sample_id] = replace(
+                drawn, within=audits.counts_for[row.sample_id], audit_only=True
+            )
         return len(beyond)
 
     def _take_blind(
