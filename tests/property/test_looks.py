@@ -16,6 +16,7 @@ from labelloop.core.looks import (
     Referee,
     Referees,
     agreed,
+    awaits_referee,
     confirmed,
     follow,
     found_error,
@@ -103,6 +104,41 @@ def test_who_is_asked_next_and_which_answer_holds(
     found = followed(answers, place=place)
     assert confirmed(found.replies, "cat") == label
     assert asked_next(found) == set(next_.split())
+
+
+@pytest.mark.parametrize(
+    ("answers", "next_", "waits"),
+    [
+        ("0ana=cat", "SECOND", True),
+        ("0ref=cat", "", False),
+        ("0ana=cat 1ref=cat", "", False),
+        ("0ana=cat 1ben=cat", "SECOND", True),
+        ("0ana=cat 1ref=dog", "SETTLING", True),
+        ("0ana=cat 1ref=dog 2rob=dog", "", False),
+        ("0ana=dog 1ref=dog", "", False),
+        ("0ref=dog", "SECOND", False),
+        ("0ref=dog 1rob=cat", "", False),
+    ],
+)
+def test_a_check_for_a_guarantee_waits_for_a_referees_answer(
+    answers: str, next_: str, waits: bool
+) -> None:
+    found = follow(
+        said(answers),
+        [Asked("cat", UNCHECKED, audit=True)],
+        people=PEOPLE,
+        referees=named("ref", "rob"),
+        recapture=False,
+    )
+    assert asked_next(found) == set(next_.split())
+    assert awaits_referee(found.replies, "cat", referees=True) is waits
+
+
+def test_without_referees_a_check_counts_by_any_answer() -> None:
+    asked = [Asked("cat", UNCHECKED, audit=True)]
+    found = follow(said("0ana=cat"), asked, people=PEOPLE, referees=named(), recapture=False)
+    assert asked_next(found) == set()
+    assert not awaits_referee(found.replies, "cat", referees=False)
 
 
 def test_without_a_referee_a_third_person_settles_what_two_contradict() -> None:

@@ -4,7 +4,7 @@ from io import StringIO
 from rich.console import Console
 
 from labelloop.core.estimate import Undefined
-from labelloop.demo.report import Asked, Day, NextDay, Part, conclusion, table
+from labelloop.demo.report import Asked, Day, Guaranteed, NextDay, Part, conclusion, table
 from labelloop.statistics import wilson
 
 
@@ -12,7 +12,7 @@ def day(number: int, *, n_right: int, true_accuracy: float, n_labels: int = 70) 
     return Day(
         day=date(2026, 3, number),
         drifted=number > 1,
-        model=f"mlp-{number}",
+        model=f"forest-{number}",
         n_traffic=1300,
         asked=(
             Asked(queue="accuracy", blind=True, n=70, n_matching=1300),
@@ -21,6 +21,8 @@ def day(number: int, *, n_right: int, true_accuracy: float, n_labels: int = 70) 
         answers=Part(n=130, n_wrong=3),
         estimate=wilson(n_right, n_labels, population=1300) if n_labels else Undefined("no label"),
         true_accuracy=true_accuracy,
+        n_given=221,
+        guaranteed=Guaranteed(n=200 if number < 3 else 0, n_wrong=5 * number, max_error=0.03),
         by_model=Part(n=12_000, n_wrong=600),
         by_people=Part(n=100, n_wrong=2),
         next_day=NextDay(n=1300, retrained=0.75, first=0.61),
@@ -62,3 +64,15 @@ def test_where_there_is_no_estimate_the_reason_stands_below() -> None:
     assert "none" in drawn(nobody)
     assert "Day 2 has no estimate: no label." in conclusion(nobody)
     assert "held" not in conclusion(nobody)
+
+
+def test_a_guarantee_stands_beside_what_is_wrong_in_truth_and_says_whether_it_held() -> None:
+    text = drawn(THREE)
+    assert "held 2.5%" in text
+    assert "broken 5.0%" in text
+    assert (
+        "The answers of day 1 gave a guarantee: at most 3% of 200 model labels are wrong, with 95% "
+        "confidence. In truth 5 are wrong. It proved true on 1 of 2 days that had one."
+    ) in conclusion(THREE)
+    assert "They gave 663 answers, second looks included." in conclusion(THREE)
+    assert "No day's answers gave a guarantee" in conclusion(THREE[2:])

@@ -13,7 +13,7 @@ DAY = date(2026, 3, 1)
 @pytest.fixture(scope="module")
 def served() -> tuple[Served, ...]:
     parts = digits.split(digits.load(), n_first=100, n_per_day=(600,), seed=7)
-    return serve(parts.days[0], model.train("mlp-1", parts.first), day=DAY, seed=7)
+    return serve(parts.days[0], model.train("forest-1", parts.first), day=DAY, seed=7)
 
 
 def test_the_folder_of_a_key_is_the_predicted_class(served: tuple[Served, ...]) -> None:
@@ -31,7 +31,7 @@ def test_tags_are_written_as_an_application_writes_them() -> None:
         predicted_class="class_07",
         confidence=0.98765,
         predicted_at=datetime(2026, 3, 1, 9, 5, 7, tzinfo=UTC),
-        model="mlp-1",
+        model="forest-1",
         flagged=True,
         corrected_class="class_01",
         late=False,
@@ -40,7 +40,7 @@ def test_tags_are_written_as_an_application_writes_them() -> None:
         "predicted_class": "class_07",
         "confidence": "0.988",
         "timestamp": "2026-03-01T09:05:07Z",
-        "model": "mlp-1",
+        "model": "forest-1",
     }
     assert one.tags(with_feedback=False) == plain
     assert one.tags(with_feedback=True) == plain | {
@@ -70,7 +70,7 @@ def test_users_say_more_of_wrong_answers_and_never_correct_right_ones(
 
 def test_the_same_seed_serves_the_same_traffic() -> None:
     parts = digits.split(digits.load(), n_first=50, n_per_day=(40,), seed=1)
-    trained = model.train("mlp-1", parts.first)
+    trained = model.train("forest-1", parts.first)
     one, again, other = (serve(parts.days[0], trained, day=DAY, seed=s) for s in (3, 3, 4))
     assert one == again
     assert {o.key for o in one}.isdisjoint(o.key for o in other)

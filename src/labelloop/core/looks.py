@@ -2,8 +2,9 @@
 
 A sample's first answer is its task with look 0. The further looks are tasks of their own, one of each kind:
 
-- SECOND, by a referee: wanted where the first answer differs from the prediction, and for 10% of the
-  draws where it agrees, chosen by the line. Without another referee anybody but the first person gives it.
+- SECOND, by a referee: wanted where the first answer differs from the prediction, for 10% of the draws
+  where it agrees, chosen by the line, and of checks for guarantees whose first answer is no referee's.
+  Without another referee anybody but the first person gives it.
 - SETTLING, by another referee, or by anybody where there is none: wanted where the two contradict each
   other about the prediction. A referee's word against a first answer that differs needs no settling.
 - RECAPTURE, by anybody: wanted of confirmed errors while too few agreeing draws have been looked at.
@@ -73,10 +74,13 @@ class Referees:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a draw asks of its task: the prediction, and the sample's place on the line."""
+    """What a draw asks of its task: the prediction, the sample's place on the line, and whether a
+    guarantee rests on the answer.
+    """
 
     predicted_class: str | None
     place: int
+    audit: bool = False
 
     @property
     def checked(self) -> bool:
@@ -150,7 +154,10 @@ def follow(
             for a in given.get(look, ())
             if id(a) not in kept and not a.deleted and a.answer is not None
         ]
-        needed = any(_needed(look, replies, d, recapture=recapture) for d in asked)
+        needed = any(
+            _needed(look, replies, d, recapture=recapture, referees=bool(referees.now))
+            for d in asked
+        )
         first = next(iter(votes(own)), None)
         if first is not None and first.answer is not None:
             by_referee = first.annotator in referees.at(first.updated_at)
@@ -181,6 +188,20 @@ def is_unconfirmed(replies: Replies, predicted_class: str | None) -> bool:
     if first is None or not _differs(first, predicted_class):
         return False
     if Look.SECOND not in replies:
+        return True
+    return _contradicts(replies, predicted_class) and Look.SETTLING not in replies
+
+
+def awaits_referee(replies: Replies, predicted_class: str | None, *, referees: bool) -> bool:
+    """Whether a check for a guarantee counts as not answered yet: no referee has, or nobody settled it.
+
+    referees
+        whether there are any
+    """
+    first, second = replies.get(Look.FIRST), replies.get(Look.SECOND)
+    if first is None:
+        return True
+    if referees and not first.by_referee and not (second is not None and second.by_referee):
         return True
     return _contradicts(replies, predicted_class) and Look.SETTLING not in replies
 
@@ -231,14 +252,16 @@ def _may(
     return (referees - before) or (people - before)
 
 
-def _needed(look: Look, replies: Replies, asked: Asked, *, recapture: bool) -> bool:
+def _needed(look: Look, replies: Replies, asked: Asked, *, recapture: bool, referees: bool) -> bool:
     if look is Look.FIRST:
         return True
     if Look.FIRST not in replies:
         return False
     predicted = asked.predicted_class
     if look is Look.SECOND:
-        return _differs(replies[Look.FIRST], predicted) or asked.checked
+        first = replies[Look.FIRST]
+        by_no_referee = asked.audit and referees and not first.by_referee
+        return _differs(first, predicted) or asked.checked or by_no_referee
     if look is Look.SETTLING:
         return _contradicts(replies, predicted)
     return recapture and _confirmed_error(replies, predicted)

@@ -7,6 +7,9 @@ from pathlib import Path
 from labelloop.adapters.s3.access import S3Access
 from labelloop.demo.digits import CLASSES
 
+FIRST_BUDGET, LATER_BUDGET = 150, 45
+"""Blind labels on the first day, which half of them can give a guarantee on, and on each later one."""
+
 BUCKET, BLIND_BUCKET = "production", "labelloop-blind"
 
 TEMPLATE = """\
@@ -33,28 +36,28 @@ every = "1 day"
 [[queue]]
 name = "accuracy"
 purpose = "evaluation"
-budget = 70
+budget = {budget}
 second_look = true
 
 [[queue]]
 name = "low-confidence"
 purpose = "training"
-where = "confidence < 0.7"
-budget = 60
+where = "confidence < 0.3"
+budget = 25
 show = ["confidence", "predicted_class"]
 
 [[queue]]
 name = "flagged"
 purpose = "training"
 where = "flagged or corrected_class is not null"
-budget = 15
+budget = 5
 show = ["predicted_class", "confidence", "corrected_class"]
 
 [people]
 referees = [{referees}]
 
 [training]
-confidence = 0.95
+confidence = 0.4
 """
 
 
@@ -65,6 +68,7 @@ def write(
     label_studio_url: str,
     api_key: str,
     referees: Sequence[str],
+    budget: int = FIRST_BUDGET,
 ) -> None:
     """Write the file, readable by this user alone: it holds the keys of the local servers."""
     text = TEMPLATE.format(
@@ -76,6 +80,7 @@ def write(
         secret_key=store.secret_key,
         label_studio_url=label_studio_url,
         api_key=api_key,
+        budget=budget,
         referees=", ".join(f'"{email}"' for email in referees),
     )
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

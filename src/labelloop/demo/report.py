@@ -33,6 +33,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guaranteed:
+    """The day's model labels that a guarantee keeps, the wrong among them, and what it allows."""
+
+    n: int
+    n_wrong: int
+    max_error: float
+
+    @property
+    def held(self) -> bool:
+        """Whether no more are wrong in truth than it says."""
+        return self.n_wrong <= self.max_error * self.n
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NextDay:
     """True accuracies on the day after: of the retrained model, and of the first one."""
 
@@ -49,6 +63,8 @@ class Day:
         the answers behind the estimate
     true_accuracy
         what labelloop cannot know
+    n_given
+        all answers that people gave, second looks included; None where they weren't counted
     """
 
     day: date
@@ -62,7 +78,9 @@ class Day:
     by_model: Part
     by_people: Part
     next_day: NextDay
+    guaranteed: Guaranteed
     rests_on: RestsOn | None = None
+    n_given: int | None = None
 
     @property
     def covered(self) -> bool | None:
@@ -101,7 +119,9 @@ def table(days: Sequence[Day]) -> "RenderableType":
     for asked in days[0].asked if days else ():
         cells = [_asked(d, asked.queue) for d in days]
         row(f"{asked.queue}{', blind' if asked.blind else ''}", cells)
-    row("answered", [_part(d.answers) for d in days], last=True)
+    row("answered", [_part(d.answers) for d in days], last=all(d.n_given is None for d in days))
+    if any(d.n_given is not None for d in days):
+        row("all answers", [f"{d.n_given or 0:,}" for d in days], last=True)
     head("Accuracy")
     row("estimated", [_estimated(d.estimate) for d in days])
     row("95% interval", [_interval(d.estimate) for d in days])
@@ -112,6 +132,9 @@ def table(days: Sequence[Day]) -> "RenderableType":
     row("labels", [f"{d.by_model.n + d.by_people.n:,}" for d in days])
     row("by the model", [_part(d.by_model) for d in days])
     row("by people", [_part(d.by_people) for d in days], last=True)
+    head("Guarantee")
+    row("labels kept", [f"{d.guaranteed.n:,}" for d in days])
+    row("of them wrong", [_held(d.guaranteed) for d in days], last=True)
     head("On the day after")
     row("retrained model", [f"[bold]{d.next_day.retrained:.1%}[/bold]" for d in days])
     row("first model", [f"{d.next_day.first:.1%}" for d in days])
@@ -125,7 +148,9 @@ def conclusion(days: Sequence[Day]) -> str:
     answers = Part(n=sum(d.answers.n for d in days), n_wrong=sum(d.answers.n_wrong for d in days))
     last = days[-1].next_day
     counted = f"People answered {answers.n:,} of {sum(d.n_traffic for d in days):,} images"
-    lines = [f"{counted}, {answers.n_wrong:,} of them wrongly."]
+    given = sum(d.n_given or 0 for d in days)
+    with_looks = f" They gave {given:,} answers, second looks included." if given else ""
+    lines = [f"{counted}, {answers.n_wrong:,} of them wrongly.{with_looks}"]
     if known:
         lines.append(
             f"The 95% interval contained the true accuracy on {sum(bool(d.covered) for d in known)} of "
@@ -141,6 +166,7 @@ def conclusion(days: Sequence[Day]) -> str:
             f"{wrong} of images. Errors that people overlooked are estimated from further answers to "
             "confirmed errors, as if all were equally easy to overlook."
         )
+    lines.append(_guarantees(days))
     for number, day in enumerate(days, 1):
         if isinstance(day.estimate, Undefined):
             lines.append(f"Day {number} has no estimate: {day.estimate.reason}.")
@@ -149,6 +175,27 @@ def conclusion(days: Sequence[Day]) -> str:
         f"images of the next day; without retraining it is right on {last.first:.1%}."
     )
     return "\n".join(lines)
+
+
+def _guarantees(days: Sequence[Day]) -> str:
+    """When the first guarantee came, and whether each held."""
+    kept = [(number, d.guaranteed) for number, d in enumerate(days, 1) if d.guaranteed.n]
+    if not kept:
+        return "No day's answers gave a guarantee on model labels."
+    number, first = kept[0]
+    held = sum(g.held for _, g in kept)
+    return (
+        f"The answers of day {number} gave a guarantee: at most {first.max_error:.0%} of {first.n:,} "
+        f"model labels are wrong, with 95% confidence. In truth {first.n_wrong:,} are wrong. It proved "
+        f"true on {held} of {len(kept)} days that had one. A new model needs a new guarantee."
+    )
+
+
+def _held(guaranteed: Guaranteed) -> str:
+    if not guaranteed.n:
+        return "-"
+    mark = "[green]held[/green]" if guaranteed.held else "[red]broken[/red]"
+    return f"{mark} {guaranteed.n_wrong / guaranteed.n:.1%}"
 
 
 def _asked(day: Day, queue: str) -> str:

@@ -13,7 +13,7 @@ from labelloop.demo import digits, folder, report, waiting
 from labelloop.demo.annotators import PEOPLE, Annotators
 from labelloop.demo.digits import CLASSES, Digits
 from labelloop.demo.model import Model, train
-from labelloop.demo.project import BUCKET
+from labelloop.demo.project import BUCKET, FIRST_BUDGET, LATER_BUDGET
 from labelloop.demo.screen import Screen
 from labelloop.demo.stage import (
     CONFIG,
@@ -29,6 +29,7 @@ from labelloop.exports import manifest
 from labelloop.loop import Ran, open_loop
 from labelloop.measuring.answers import RestsOn
 from labelloop.measuring.blind_frame import blind_frames
+from labelloop.settings.file import load
 
 CLOSES, LABELLED_BY = time(20), time(23)
 
@@ -74,18 +75,24 @@ def _day(stage: Stage, number: int, day: date, model: Model) -> tuple[Model, rep
     if number == 0:
         stage.booted.result()
         _invite(stage)
-        write_config(stage)
+        write_config(stage, FIRST_BUDGET)
+    elif number == 1:
+        write_config(stage, LATER_BUDGET)
+        stage.screen.say(
+            f"labelloop.toml: budget = {LATER_BUDGET} from now on; the first day's {FIRST_BUDGET} labels "
+            "were for a guarantee"
+        )
     stage.clock.move_to(datetime.combine(day, CLOSES, UTC))
     closed = _run(stage, now=True)
     stage.clock.move_to(datetime.combine(day, LABELLED_BY, UTC))
-    answered = _answered(stage)
+    answered, n_given = _answered(stage)
     # _run has raised where a verb failed; the type checker can't follow.
     assert closed.selected is not None  # noqa: S101
     assert answered.measured is not None  # noqa: S101
     rows, evaluated = (_rows(stage, name) for name in ("training", "evaluation"))
     learned = _learned(stage, rows)
-    with stage.screen.step(f"mlp-{number + 2}: trained on {len(learned):,} images"):
-        retrained = train(f"mlp-{number + 2}", learned)
+    with stage.screen.step(f"forest-{number + 2}: trained on {len(learned):,} images"):
+        retrained = train(f"forest-{number + 2}", learned)
     rounds = answered.measured.rounds
     answers = [row for row in (*rows, *evaluated) if row.round == closed.selected.round]
     return retrained, report.Day(
@@ -106,6 +113,8 @@ def _day(stage: Stage, number: int, day: date, model: Model) -> tuple[Model, rep
         estimate=rounds[-1].estimate if rounds else Undefined("no round was drawn"),
         rests_on=_rests_on(stage, closed.selected.round),
         true_accuracy=sum(one.right for one in served) / len(served),
+        guaranteed=_guaranteed(stage, rows, served),
+        n_given=n_given,
         by_model=_part(stage, rows, Origin.MODEL),
         by_people=_part(stage, rows, Origin.HUMAN),
         next_day=_next_day(stage, number, retrained),
@@ -160,25 +169,28 @@ def _part_from_people(stage: Stage) -> None:
         stage.people.close()
 
 
-def _answered(stage: Stage) -> Ran:
-    """Label and collect until nobody is asked again; returns the last run."""
+def _answered(stage: Stage) -> tuple[Ran, int | None]:
+    """Label and collect until nobody is asked again; returns the last run and the answers given."""
+    n_given = None if stage.people is None else 0
     for _ in Look:
-        _label(stage)
+        given = _label(stage)
+        n_given = None if n_given is None else n_given + given
         ran = _run(stage, now=False)
         if stage.people is None or ran.sent is None or not ran.sent.n_sent:
             break
-    return ran
+    return ran, n_given
 
 
-def _label(stage: Stage) -> None:
+def _label(stage: Stage) -> int:
+    """Wait for the person at the browser, or let people work; returns how many answers they gave."""
     if stage.people is None:
         with closing(
             Annotators(stage.studio.url, stage.studio.legacy_token, truth=stage.truth)
         ) as watched:
             waiting.for_person(stage.screen, watched.n_waiting, stage.studio)
-        return
+        return 0
     with stage.screen.step("people answer in Label Studio") as progress:
-        stage.people.work(lambda done, total: progress("", done, total))
+        return stage.people.work(lambda done, total: progress("", done, total))
 
 
 def _rests_on(stage: Stage, number: int | None) -> RestsOn | None:
@@ -216,6 +228,17 @@ def _part(stage: Stage, rows: Iterable[Row], origin: Origin) -> report.Part:
     of_origin = [row for row in rows if row.origin is origin]
     n_wrong = sum(row.label != stage.served[row.sample_id].truth for row in of_origin)
     return report.Part(n=len(of_origin), n_wrong=n_wrong)
+
+
+def _guaranteed(stage: Stage, rows: Iterable[Row], served: Iterable[Served]) -> report.Guaranteed:
+    """The model labels of a day's traffic in the training set that a guarantee stands behind."""
+    keys = {one.key for one in served}
+    kept = [row for row in rows if row.certificate is not None and row.sample_id in keys]
+    return report.Guaranteed(
+        n=len(kept),
+        n_wrong=sum(row.label != stage.served[row.sample_id].truth for row in kept),
+        max_error=load(stage.options.folder / CONFIG).training.max_error,
+    )
 
 
 def _next_day(stage: Stage, number: int, retrained: Model) -> report.NextDay:

@@ -81,9 +81,9 @@ def set_up(options: Options, screen: Screen) -> Iterator[Stage]:
             client = stack.enter_context(closing(store.client()))
             for name in (BUCKET, BLIND_BUCKET):
                 client.create_bucket(Bucket=name)
-        with screen.step(f"first model: a neural network, trained on {N_FIRST} digits"):
+        with screen.step(f"first model: a forest of random trees, trained on {N_FIRST} digits"):
             split = _split(options.seed)
-            first_model = train("mlp-1", split.first)
+            first_model = train("forest-1", split.first)
         yield Stage(
             screen=screen,
             options=options,
@@ -119,12 +119,16 @@ def days_of(options: Options) -> list[date]:
     return [options.today - timedelta(days=back) for back in range(len(N_PER_DAY), 0, -1)]
 
 
-def write_config(stage: Stage) -> None:
-    """Write labelloop.toml; Label Studio must be ready, for its token stands there."""
+def write_config(stage: Stage, budget: int) -> None:
+    """Write labelloop.toml with the budget of blind labels a day.
+
+    Label Studio must be ready, for its token stands there.
+    """
     project.write(
         stage.options.folder / CONFIG,
         store=stage.store.access,
         label_studio_url=stage.studio.url,
         api_key=stage.studio.personal_access_token(),
         referees=[] if stage.people is None else [person.email for person in PEOPLE],
+        budget=budget,
     )

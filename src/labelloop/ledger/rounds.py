@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from labelloop.core.draw import Draw
-from labelloop.core.looks import Look, Replies, Reply, confirmed
+from labelloop.core.looks import Look, Referees, Replies, Reply, awaits_referee, confirmed
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Rival, Round
 from labelloop.core.row_range import RowRange
@@ -42,6 +42,8 @@ class DrawWithLabel:
         when the task first had a label; later edits don't change it
     replies
         the answers that count of its looks; None where its round has no second looks
+    awaits_referee
+        it is a check for a guarantee, answered, but not yet by a referee or not settled
     forgotten
         the sample was forgotten: `sample_id` is a hash, and what it looked like isn't known any more
     """
@@ -68,6 +70,7 @@ class DrawWithLabel:
     attributes: Mapping[str, str]
     within: float | None = None
     audit_only: bool = False
+    awaits_referee: bool = False
     forgotten: bool = False
     replies: Replies | None = None
     drawn_in: int = 0
@@ -325,17 +328,26 @@ def draws_with_labels(
     with_looks = looks.rounds_with(tx)
     of_round = None if round_number is None else top_ups.with_own([round_number])
     further = looks.replies(tx, of_round) if with_looks else {}
+    referees = looks.referees(tx) if with_looks else Referees()
     found = chain.from_iterable(tx.execute(query).partitions(_CHUNK))
     as_named: Callable[[Any], Any] = _RowWithLabel._make
     for r in map(as_named, found):
         predicted = present.get(r.predicted_class, r.predicted_class)
         label = present.get(r.label, r.label)
-        replies = None
+        replies, waits = None, False
         number = top_ups.round_of(r.round)
         if number in with_looks and r.purpose == Purpose.EVALUATION:
-            first = {} if label is None else {Look.FIRST: Reply(label, r.annotator)}
+            first = {}
+            if label is not None:
+                by_referee = r.annotator in referees.at(r.first_at)
+                first = {Look.FIRST: Reply(label, r.annotator, by_referee)}
             replies = {**further.get(r.asked_about, {}), **first}
             label = confirmed(replies, predicted)
+            waits = (
+                label is not None
+                and r.within is not None
+                and awaits_referee(replies, predicted, referees=bool(referees.now))
+            )
         yield DrawWithLabel(
             round=number,
             drawn_in=r.round,
@@ -356,6 +368,7 @@ def draws_with_labels(
             uniform=r.uniform,
             within=r.within,
             audit_only=bool(r.audit_only),
+            awaits_referee=waits,
             position=r.position,
             state=TaskState(r.state),
             label=label,

@@ -80,12 +80,15 @@ def plan_audits(
     drawn: Sequence[Candidate],
     budget: int,
     terms: Terms,
+    looked_at_again: bool,
     now: datetime,
 ) -> Audits | None:
     """The audits of a round over `frame` whose own draw is `drawn`; None if there is nothing to audit.
 
     counts
         of the frame, by the bins of 1 - confidence and whatever pattern
+    looked_at_again
+        each audit costs a second look, by a referee: no more of them than the test asks for
     """
     size = sum(c.n for c in counts)
     if size <= budget or not drawn:
@@ -115,7 +118,8 @@ def plan_audits(
     within, spent = _within(
         rows,
         [row.sample_id for row in drawn],
-        wanted=float(GRID[-1]) if first else known.next_prefix,
+        wanted=float(GRID[-1]) if first and not looked_at_again else known.next_prefix,
+        further=not looked_at_again,
     )
     inside = [one for one in rows if one.prefix <= within]
     return Audits(
@@ -272,17 +276,19 @@ def _smallest(
     return found
 
 
-def _within(rows: Sequence[_Audit], drawn: Sequence[str], *, wanted: float) -> tuple[float, int]:
+def _within(
+    rows: Sequence[_Audit], drawn: Sequence[str], *, wanted: float, further: bool
+) -> tuple[float, int]:
     """The prefix to audit, and what the round's own draw leaves for it of as many labels as it drew.
 
-    It is the one wanted, a longer one if that costs nothing, a shorter if it must.
+    It is the one wanted, a shorter if it must, and if `further` a longer one that costs no label.
     """
     spent = [_spent({a.row.sample_id for a in rows if a.prefix <= g}, drawn) for g in GRID]
     affordable = [i for i, n in enumerate(spent) if n <= MOST_OF_BUDGET * len(drawn)]
     if not affordable:
         return 0.0, 0
     at = min(_at(wanted), affordable[-1])
-    while at + 1 < GRID.size and spent[at + 1] == spent[at]:
+    while further and at + 1 < GRID.size and spent[at + 1] == spent[at]:
         at += 1
     return float(GRID[at]), spent[at]
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from labelloop.measuring.guarantees import CertificateState
 
 ASSUMES = "if people's labels are right"
+BY_REFEREES = "checked by referees"
 
 
 def guarantee(states: Sequence[CertificateState], min_confidence: float | None) -> str:
@@ -31,7 +32,8 @@ def _rounds(state: CertificateState) -> str:
 
 def _promised(state: CertificateState) -> str:
     bound = f"at most {100 * state.max_error:.3g}% of these {state.n_accepted:,} labels are wrong"
+    rests_on = BY_REFEREES if state.by_referees else ASSUMES
     return (
-        f"guarantee ({1 - state.failure_probability:.1%} confidence, {ASSUMES}): {bound}: model labels of "
+        f"guarantee ({1 - state.failure_probability:.1%} confidence, {rests_on}): {bound}: model labels of "
         f"{_rounds(state)}, where the model is surest"
     )

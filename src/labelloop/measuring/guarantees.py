@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 
 from labelloop.core.certificate import RegisteredCertificate
+from labelloop.core.looks import Look
 from labelloop.core.outcome import is_wrong, outcome
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Round
@@ -43,6 +44,8 @@ class CertificateState:
     surest, wrong_low, wrong, wrong_high, n_surest
         the share of the traffic under test, the estimated share of wrong labels in it with its 95%
         interval, and the answers that rests on; None without an answer
+    by_referees
+        whether every answer is a referee's, and another person confirmed each that differs
     n_missing
         about how many more right answers prove that part; None: no sensible number would. With the
         answers so far in that part they are n_audits_needed
@@ -74,6 +77,7 @@ class CertificateState:
     n_missing: int | None = None
     n_audits_needed: int | None = None
     ended: str = ""
+    by_referees: bool = False
 
     def to_json(self) -> str:
         """The state as JSON; the same state gives the same text."""
@@ -132,9 +136,19 @@ def _audits(tx: Transaction, number: int) -> list[DrawWithLabel]:
     return sorted(found, key=lambda d: (d.line, d.sample_id))
 
 
+def is_answered(d: DrawWithLabel) -> bool:
+    """Whether an audit has its answer: by a referee where any are named, and settled."""
+    return d.label is not None and not d.awaits_referee
+
+
 def is_wrong_audit(d: DrawWithLabel) -> bool:
     """Whether an audit counts as wrong: it has no answer, or one that isn't the prediction."""
-    return d.label is None or is_wrong(outcome(d.label, d.predicted_class))
+    return not is_answered(d) or is_wrong(outcome(d.label, d.predicted_class))
+
+
+def _by_referee(d: DrawWithLabel) -> bool:
+    given = d.replies or {}
+    return any(given[look].by_referee for look in (Look.FIRST, Look.SECOND) if look in given)
 
 
 def cell_of(d: DrawWithLabel) -> Cell:
@@ -212,12 +226,12 @@ def _state(c: RegisteredCertificate, replay: Replay) -> CertificateState:
     answered = [
         is_wrong_audit(d)
         for d, place in zip(audits, replay.prefixes, strict=True)
-        if d.label is not None and place <= tested + 1e-9
+        if is_answered(d) and place <= tested + 1e-9
     ]
     n, bad = len(answered), sum(answered)
     low, high = exact_bounds(bad, n, 0.95)
     missing = _missing(c, replay, tested)
-    waiting = [d for d in audits if d.label is None]
+    waiting = [d for d in audits if not is_answered(d)]
     return CertificateState(
         id=c.id,
         rounds=c.rounds,
@@ -228,8 +242,9 @@ def _state(c: RegisteredCertificate, replay: Replay) -> CertificateState:
         risk_version=c.risk_version,
         n_audits=len(audits),
         n_answered=len(audits) - len(waiting),
-        n_lost=sum(d.state in WITHOUT_ANSWER for d in waiting),
-        n_wrong=sum(is_wrong_audit(d) for d in audits if d.label is not None),
+        n_lost=sum(d.label is None and d.state in WITHOUT_ANSWER for d in waiting),
+        n_wrong=sum(is_wrong_audit(d) for d in audits if is_answered(d)),
+        by_referees=bool(audits) and all(_by_referee(d) for d in audits if is_answered(d)),
         n_accepted=0,
         n_listed=0,
         reason="",
@@ -286,7 +301,7 @@ def _missing(c: RegisteredCertificate, replay: Replay, tested: float) -> int | N
     known = [
         (place, is_wrong_audit(d))
         for d, place in zip(replay.audits, replay.prefixes, strict=True)
-        if d.label is not None and place <= tested + 1e-9
+        if is_answered(d) and place <= tested + 1e-9
     ]
     bound.update([place for place, _ in known], [bad for _, bad in known], drawn_within=1.0)
     found = bound.n_missing(tested)

@@ -200,7 +200,7 @@ def _followed(
     given |= {look: held.get(task.task_key, ()) for look, task in own.items()}
     return follow(
         given,
-        [Asked(d.predicted_class, d.line) for d in draws],
+        [Asked(d.predicted_class, d.line, d.within is not None) for d in draws],
         people=people,
         referees=referees,
         recapture=any(d.model not in enough for d in draws),

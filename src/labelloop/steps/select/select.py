@@ -24,6 +24,7 @@ from labelloop.ledger import (
     confidences,
     datasets,
     events,
+    looks,
     outbox,
     rejects,
     risks,
@@ -414,6 +415,7 @@ class Select:
             drawn=rows,
             budget=queue.budget,
             terms=self._terms,
+            looked_at_again=queue.second_look and bool(looks.referees(tx).now),
             now=self._clock.now(),
         )
         return audits, audits.spent if audits else 0
