@@ -174,7 +174,7 @@ def test_select_writes_the_probabilities_that_hold(tmp_path: Path) -> None:
             queues,
             every=START - AT,
             first_window=START - AT,
-            terms=Terms(max_error=0.05, failure_probability=0.05, promise="training-set"),
+            terms=Terms(max_error=0.05, failure_probability=0.05),
             clock=StoppedClock(),
         ).run()
         with ledger.read() as tx:

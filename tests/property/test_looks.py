@@ -139,6 +139,11 @@ def test_without_referees_a_check_counts_by_any_answer() -> None:
     found = follow(said("0ana=cat"), asked, people=PEOPLE, referees=named(), recapture=False)
     assert asked_next(found) == set()
     assert not awaits_referee(found.replies, "cat", referees=False)
+    late = Referees((Referee(annotator="ref", named_at=START + timedelta(days=1)),))
+    found = follow(said("0ana=cat"), asked, people=PEOPLE, referees=late, recapture=False)
+    assert asked_next(found) == set()
+    assert not late.decide_of(START)
+    assert late.decide_of(START + timedelta(days=2))
 
 
 def test_without_a_referee_a_third_person_settles_what_two_contradict() -> None:

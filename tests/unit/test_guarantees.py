@@ -177,14 +177,14 @@ def test_a_threshold_stands_in_without_guarantee_until_a_guarantee_takes_over(
 def test_terms_are_fixed_when_a_guarantee_begins(make_world: MakeWorld) -> None:
     world = make_world(queues(60), head=PLAIN)
     round_of(world, 300)
-    terms = '[training]\nmax_error = 0.5\npromise = "frame"'
+    terms = "[training]\nmax_error = 0.5"
     world.configure(queues(60), head=PLAIN.replace("[training]", terms))
     world.clock.pass_(days=1)
     round_of(world, 300)
     world.clock.pass_(days=31)
     round_of(world, 300)
     found = [(c.max_error, c.promise, c.rounds) for c in registered(world)]
-    assert found == [(0.05, "training-set", (1, 2)), (0.5, "frame", (3,))]
+    assert found == [(0.05, "model-labels", (1, 2)), (0.5, "model-labels", (3,))]
 
 
 def test_a_new_model_ends_a_guarantee_and_a_new_one_begins(make_world: MakeWorld) -> None:

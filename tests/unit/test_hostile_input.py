@@ -135,7 +135,7 @@ PLACES = st.sampled_from(
         *(("label_studio", k) for k in ("url", "api_key", "timeout", "proxy")),
         *(("state", k) for k in ("ledger", "warehouse", "catalog", "datasets")),
         *(("rounds", k) for k in ("every", "first_window")),
-        *(("training", k) for k in ("confidence", "max_error", "promise")),
+        *(("training", k) for k in ("confidence", "max_error", "failure_probability")),
         *(("queue", k) for k in ("name", "budget", "where", "draw", "show")),
     ]
 )

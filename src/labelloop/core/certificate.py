@@ -10,13 +10,10 @@ class Terms:
 
     max_error, failure_probability
         of each guarantee: with this probability at most its kept labels ever are wrong more often
-    promise
-        of which labels the sentence speaks that says it
     """
 
     max_error: float
     failure_probability: float
-    promise: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +46,8 @@ class RegisteredCertificate:
 
     closed
         True if it takes no more rounds; answers that come late still count
+    promise
+        of what max_error is a share: "model-labels", the kept labels; another of the test that came before
     rounds, within, audits
         the rounds audited, the prefix in which each was audited and its number of audits
     risk_version

@@ -63,6 +63,10 @@ class Referees:
         """Those whose answer of this moment is a referee's: who is one now always was."""
         return frozenset(r.annotator for r in self.every if r.left_at is None or moment < r.left_at)
 
+    def decide_of(self, moment: datetime) -> bool:
+        """Whether a check answered first at this moment needs a referee: one was named, and one is left."""
+        return bool(self.now) and bool(self.named_by(moment))
+
     def named_by(self, moment: datetime) -> frozenset[str]:
         """Those that the settings named at this moment."""
         return frozenset(
@@ -144,6 +148,7 @@ def follow(
     wasted: list[Annotation] = []
     wanted: set[Look] = set()
     lacking: set[Look] = set()
+    by_referees = False
     for look in Look:
         before = frozenset(reply.by for reply in replies.values())
         own = [a for a in given.get(look, ()) if _counts(a, look, before, referees)]
@@ -155,12 +160,13 @@ def follow(
             if id(a) not in kept and not a.deleted and a.answer is not None
         ]
         needed = any(
-            _needed(look, replies, d, recapture=recapture, referees=bool(referees.now))
-            for d in asked
+            _needed(look, replies, d, recapture=recapture, referees=by_referees) for d in asked
         )
         first = next(iter(votes(own)), None)
         if first is not None and first.answer is not None:
             by_referee = first.annotator in referees.at(first.updated_at)
+            if look is Look.FIRST:
+                by_referees = referees.decide_of(first.updated_at)
             replies[look] = Reply(first.answer, first.annotator, by_referee)
         elif needed and not _may(look, before, people, referees.now):
             lacking.add(look)
@@ -196,7 +202,7 @@ def awaits_referee(replies: Replies, predicted_class: str | None, *, referees: b
     """Whether a check for a guarantee counts as not answered yet: no referee has, or nobody settled it.
 
     referees
-        whether there are any
+        whether it needs one (`Referees.decide_of`)
     """
     first, second = replies.get(Look.FIRST), replies.get(Look.SECOND)
     if first is None:

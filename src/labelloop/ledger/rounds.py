@@ -346,7 +346,7 @@ def draws_with_labels(
             waits = (
                 label is not None
                 and r.within is not None
-                and awaits_referee(replies, predicted, referees=bool(referees.now))
+                and awaits_referee(replies, predicted, referees=referees.decide_of(r.first_at))
             )
         yield DrawWithLabel(
             round=number,

@@ -186,7 +186,7 @@ def _registered(
         id=certificates.next_id(tx),
         closed=False,
         rounds=(),
-        promise=terms.promise,
+        promise="model-labels",
         max_error=terms.max_error,
         failure_probability=terms.failure_probability,
         audits=(),

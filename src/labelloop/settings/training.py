@@ -1,7 +1,6 @@
 """[training]: which model labels may train."""
 
 from datetime import timedelta
-from typing import Literal
 
 from pydantic import Field
 
@@ -20,11 +19,6 @@ class TrainingSettings(Section):
         gt=0,
         lt=1,
         description="The probability, for each guarantee, that it is ever untrue.",
-    )
-    promise: Literal["training-set", "model-labels", "frame"] = Field(
-        "training-set",
-        description="Of what max_error is a share, written with each guarantee. The test proves the "
-        "strictest, of the kept model labels alone; the others follow from it.",
     )
     confidence: float | None = Field(
         None,
@@ -52,8 +46,4 @@ class TrainingSettings(Section):
 
     def terms(self) -> Terms:
         """What is asked of guarantees."""
-        return Terms(
-            max_error=self.max_error,
-            failure_probability=self.failure_probability,
-            promise=self.promise,
-        )
+        return Terms(max_error=self.max_error, failure_probability=self.failure_probability)
