@@ -28,6 +28,8 @@ from labelloop.statistics.frame import BlindRound, Frame
 class Histogram:
     """The cells of a round's blind draw, an entry each.
 
+    names, said
+        the predicted classes, and the place of each cell's among them
     risk_bin
         the bin that the round counted by
     bins
@@ -36,7 +38,8 @@ class Histogram:
         the chance at the first draw
     """
 
-    predicted_class: tuple[str, ...]
+    names: tuple[str, ...]
+    said: Ints
     risk_bin: Ints
     n: Ints
     bins: Ints
@@ -47,8 +50,11 @@ class Histogram:
         """The histogram of some cells; those without a chance are none of a blind draw."""
         blind = [c for c in cells if c.inclusion is not None]
         risk = np.array([c.risk or 0.0 for c in blind], dtype=np.float64)
+        names = sorted({c.predicted_class for c in blind})
+        place = {name: k for k, name in enumerate(names)}
         return cls(
-            tuple(c.predicted_class for c in blind),
+            tuple(names),
+            np.array([place[c.predicted_class] for c in blind], dtype=np.int64),
             np.array([c.risk_bin for c in blind], dtype=np.int64),
             np.array([c.n for c in blind], dtype=np.int64),
             (risk * RISK_BINS).astype(np.int64),
@@ -56,13 +62,21 @@ class Histogram:
         )
 
     def __len__(self) -> int:
-        return len(self.predicted_class)
+        return self.said.size
 
     def of_class(self, name: str) -> "Histogram":
         """The cells of one predicted class."""
-        own = np.flatnonzero([said == name for said in self.predicted_class])
+        place = self.names.index(name) if name in self.names else -1
+        own = np.flatnonzero(self.said == place)
         columns = (self.risk_bin[own], self.n[own], self.bins[own], self.inclusion[own])
-        return Histogram((name,) * own.size, *columns)
+        return Histogram(self.names, self.said[own], *columns)
+
+    @property
+    def by_class(self) -> dict[str, int]:
+        """The traffic of each predicted class."""
+        n = np.zeros(len(self.names), dtype=np.int64)
+        np.add.at(n, self.said, self.n)
+        return dict(zip(self.names, n.tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

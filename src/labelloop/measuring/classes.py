@@ -79,7 +79,5 @@ def _traffic(frame: BlindFrame, inclusion: Floats) -> dict[str, int]:
     for d, chance in zip(frame.reached, inclusion, strict=True):
         name = named(d.predicted_class)
         weights[name] = weights.get(name, 0.0) + 1 / float(chance)
-    counted: Counter[str] = Counter()
-    for said, n in zip(frame.cells.predicted_class, frame.cells.n.tolist(), strict=True):
-        counted[named(said)] += n
+    counted = {named(said): n for said, n in frame.cells.by_class.items()}
     return {name: round(n) for name, n in weights.items()} | counted

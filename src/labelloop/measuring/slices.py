@@ -1,6 +1,5 @@
 """The accuracy of each part of the traffic that an attribute names, and the parts that are worse."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -270,8 +269,5 @@ def _drawn(
 
 def _counted(frame: BlindFrame, by: str, kept: Sequence[SliceCount]) -> dict[str, int]:
     if by == "predicted_class":
-        found: Counter[str] = Counter()
-        for said, n in zip(frame.cells.predicted_class, frame.cells.n.tolist(), strict=True):
-            found[named(said)] += n
-        return found
+        return {named(said): n for said, n in frame.cells.by_class.items()}
     return {c.value: c.n for c in kept if c.attribute == by}

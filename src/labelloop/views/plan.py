@@ -172,7 +172,9 @@ def _risk_of(
         return frame.cells.risk_bin, taught
     labelled = [d for f in frames if not f.round.extra for d in f.draws if d.label is not None]
     risk = learn_from(labelled)
-    names = list(zip(frame.cells.predicted_class, frame.cells.risk_bin.tolist(), strict=True))
+    cells = frame.cells
+    said = [cells.names[k] for k in cells.said]
+    names = list(zip(said, cells.risk_bin.tolist(), strict=True))
     bins = risk_bins(risk.of(names) if risk else by_confidence(names))
     return bins, risk.rounds if risk else ()
 
