@@ -3,8 +3,9 @@ PYTHON ?= python3
 UV     := .tools/bin/uv
 RUN    := .venv/bin
 ARGS   ?=
+BASE   ?= docker.io/library/debian:bookworm-slim
 
-.PHONY: help setup browser postgresql demo test spark ceph fuzz chaos soak faults bench-scale bench-statistics check format docs site lock clean
+.PHONY: help setup browser postgresql demo test spark ceph image fuzz chaos soak faults bench-scale bench-statistics check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -67,6 +68,11 @@ ceph: setup  ## the tests of the bucket on a second server, Ceph's RADOS gateway
 	@LABELLOOP_S3_SERVER=ceph $(RUN)/python -m pytest tests/contract/test_store.py tests/contract/test_notifications.py \
 	  tests/integration/test_presign.py tests/integration/test_rights.py tests/integration/test_s3_errors.py \
 	  tests/integration/test_loop.py $(ARGS)
+
+image:  ## our image, built and run as a user without rights: [BASE=localhost/debian:bookworm-slim]
+	@command -v buildah >/dev/null && command -v podman >/dev/null || { \
+	  echo "image: buildah and podman are needed: apt-get install buildah podman runc" >&2; exit 1; }
+	@BASE="$(BASE)" BUILD_ARGS="$(BUILD_ARGS)" RUN_ARGS="$(RUN_ARGS)" deploy/try_image.sh
 
 fuzz: setup  ## hostile input, 50 times as much as in a test run: [ARGS=--hypothesis-seed=1]
 	@LABELLOOP_FUZZ=50 $(RUN)/python -m pytest tests/unit/test_hostile_input.py --timeout 3600 --hypothesis-show-statistics $(ARGS)
