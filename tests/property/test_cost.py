@@ -169,3 +169,58 @@ def test_what_costs_can_not_be_is_named() -> None:
     with pytest.raises(ArgumentError, match="expected one a round"):
         pooled_cost([one], [], possible=[1.0])
     assert pooled_cost([], [], possible=[1.0]) == Undefined("no rounds")
+
+
+def _looked_again(name: str, rng: np.random.Generator) -> tuple[Floats, Floats, Floats, Served]:
+    """What each error costs, whether the first answer agreed, what a further answer says; the traffic."""
+    traffic = served(name, N, rng)
+    costs = _costs(traffic, "two costs", rng)
+    overlooked = traffic.wrong & (rng.random(N) < 0.2)
+    agreed = ~traffic.wrong | overlooked
+    again = np.where(agreed, np.nan, (rng.random(N) < 0.2).astype(float))
+    return costs, agreed.astype(float), again, traffic
+
+
+@pytest.mark.parametrize("name", [CIFAR, IMAGENET])
+def test_overlooked_errors_cost_too(name: str) -> None:
+    """A fifth of the errors is overlooked: with second looks the interval still holds the true mean cost."""
+    rng = np.random.default_rng(15)
+    covered = parts = single = 0
+    for _ in range(RUNS):
+        costs, agreed, again, traffic = _looked_again(name, rng)
+        risk, chance = 1 - traffic.confidence, np.full(N, 400 / N)
+        frame = Frame.from_arrays(risk, chance)
+        k = np.flatnonzero(rng.random(N) < chance)
+        confirmed = np.where(agreed[k] == 1, 0.0, costs[k])
+        one = BlindRound.checked(
+            confirmed == 0, risk[k], chance[k], frame, agreed=agreed[k], recapture=again[k]
+        )
+        found = pooled_cost([one], [confirmed], possible=[1.0, 5.0])
+        part = part_cost(
+            [
+                PartRound(
+                    correct=confirmed == 0,
+                    answered=[True] * k.size,
+                    inclusion=chance[k],
+                    risk=risk[k],
+                    agreed=agreed[k],
+                    recapture=again[k],
+                )
+            ],
+            [confirmed],
+            possible=[1.0, 5.0],
+        )
+        alone = mean_cost(confirmed, risk[k], chance[k], frame, possible=[1.0, 5.0])
+        for each in (found, part, alone):
+            assert isinstance(each, MeanCost)
+        assert isinstance(found, MeanCost)
+        assert isinstance(part, MeanCost)
+        assert isinstance(alone, MeanCost)
+        assert "further answers" in found.method
+        assert found.value >= alone.value
+        covered += found.low <= costs.mean() <= found.high
+        parts += part.low <= costs.mean() <= part.high
+        single += alone.value < costs.mean()
+    assert covered / RUNS >= least(0.95, RUNS)
+    assert parts / RUNS >= least(0.95, RUNS)
+    assert single / RUNS > 0.7

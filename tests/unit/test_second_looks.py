@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from labelloop.core.costs import Costs
+from labelloop.core.estimate import Estimate
 from labelloop.core.looks import Asked, Look, is_unconfirmed
 from labelloop.core.task import TaskState
 from labelloop.errors import ConfigError
@@ -13,6 +15,8 @@ from labelloop.ledger import rounds
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.ledger.tables import leases
 from labelloop.settings.file import load
+from labelloop.statistics import MeanCost
+from labelloop.steps.measure import measure
 from tests.world import ACCURACY, HEAD, LOW, Killed, World, kill_at_write
 
 LOOKS = ACCURACY.replace("5", "40") + "second_look = true\n"
@@ -116,6 +120,27 @@ def test_confirmed_errors_are_recaptured_while_few_looks_are_there(world: World)
     assert held.replies is not None
     assert held.replies[Look.RECAPTURE].by == "ben"
     assert held.label == other(draw.predicted_class)
+
+
+def test_overlooked_errors_cost_as_they_count_in_the_accuracy(world: World) -> None:
+    wrong = answer_firsts(world, differing=6)[:6]
+    turn(world)
+    for d in wrong:
+        second = look_task(world, d.sample_id, Look.SECOND)
+        world.annotator.answer(second, other(d.predicted_class), by="ref")
+    turn(world)
+    for i, d in enumerate(wrong):
+        said = str(d.predicted_class) if i < 2 else other(d.predicted_class)
+        world.annotator.answer(look_task(world, d.sample_id, Look.RECAPTURE), said, by="ben")
+    turn(world)
+    ledger = world.loop.project.ledger_to_read
+    found = measure(ledger, clock=world.clock, timezone="UTC", costs=Costs())
+    accuracy = found.last_seven_days.estimate
+    assert isinstance(accuracy, Estimate)
+    assert isinstance(found.cost, MeanCost)
+    assert "further answers" in found.cost.method
+    assert found.cost.value == pytest.approx(1 - accuracy.value, abs=0.01)
+    assert found.cost.value == pytest.approx(6 / 40 / (1 - 2 / 6), abs=0.02)
 
 
 def test_an_edit_of_the_first_answer_changes_what_is_asked_and_what_holds(world: World) -> None:

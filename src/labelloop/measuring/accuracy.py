@@ -96,7 +96,7 @@ def _estimate(
     reached = [f for f in parts if f.n_reached]
     counted = all(f.uniform for f in parts) and not any(_needs_weights(f) for f in reached)
     whole = keep is None or all(keep(d) for f in parts for d in f.draws)
-    missed = _missed(reached, keep)
+    missed = missed_of(reached, keep)
     if whole and (not counted or _n_labelled(parts) >= LEAST_FOR_REGRESSION):
         rounds = [f.blind_round(corrected=True) for f in reached]
         return pooled(rounds, level=level, missed=missed)
@@ -112,10 +112,10 @@ def for_fresh_traffic(frames: Sequence[BlindFrame], level: float) -> Estimate | 
     """
     reached = [f for f in frames if f.n_reached]
     rounds = [f.blind_round(corrected=True) for f in reached]
-    return pooled(rounds, level=level, fresh=True, missed=_missed(reached, None))
+    return pooled(rounds, level=level, fresh=True, missed=missed_of(reached, None))
 
 
-def _missed(reached: Sequence[BlindFrame], keep: Keep | None) -> Missed | None:
+def missed_of(reached: Sequence[BlindFrame], keep: Keep | None) -> Missed | None:
     """What looks at agreeing draws say of errors that people overlooked; None without second looks."""
     if not any(f.round.second_look for f in reached):
         return None

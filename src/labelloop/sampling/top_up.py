@@ -36,7 +36,7 @@ def scale_for(
         ArgumentError: so many aren't left.
 
     >>> scale_for([0.1, 0.6], [100, 10], 6)
-    1.4
+    1.375
     """
     first = np.asarray(inclusion, dtype=np.float64)
     sizes = np.asarray(n, dtype=np.float64)

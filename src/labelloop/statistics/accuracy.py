@@ -137,9 +137,9 @@ def pooled(
         method=_method(found, len(used), fresh),
         worst=(worst_low, worst_high),
     )
-    corrected = _corrected(used, found, missed, level)
-    if corrected is not None:
-        estimate = less_overlooked(estimate, corrected)
+    lower = corrected(used, found, missed, level)
+    if lower is not None:
+        estimate = less_overlooked(estimate, lower)
     return replace(
         estimate,
         worst_low=estimate.worst_low * readable,
@@ -147,10 +147,10 @@ def pooled(
     )
 
 
-def _corrected(
+def corrected(
     rounds: Sequence[BlindRound], right: Share, missed: Missed | None, level: float
 ) -> Corrected | None:
-    """The accuracy less the errors that people overlooked; None where no look says how many."""
+    """The accuracy `right` less the errors that people overlooked; None where no look says how many."""
     if missed is not None:
         agreeing = [
             r if r.agreed is None else replace(r, score=r.agreed.astype(np.float64)) for r in rounds

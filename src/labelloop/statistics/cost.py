@@ -10,12 +10,13 @@ import numpy.typing as npt
 from labelloop.core.arrays import Floats, check_level, same_length
 from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
-from labelloop.statistics.accuracy import stacked
+from labelloop.statistics.accuracy import corrected, share_right, stacked
 from labelloop.statistics.compare import of_all_traffic
 from labelloop.statistics.frame import BlindRound, Frame
 from labelloop.statistics.greg import FEW, share
 from labelloop.statistics.interval import Interval, pooled_note
-from labelloop.statistics.part import LEAST_EFFECTIVE, PartRound, part_share
+from labelloop.statistics.part import LEAST_EFFECTIVE, PartRound, part_overlooked, part_share
+from labelloop.statistics.people import Corrected, Missed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +102,15 @@ def pooled_cost(
     *,
     possible: Sequence[float],
     level: float = 0.95,
+    missed: Missed | None = None,
 ) -> MeanCost | Undefined:
     """The mean cost over the traffic of all rounds together; `costs` has (n,) for each round.
 
-    Estimand, method and errors as for `mean_cost`; rounds are put together as by `pooled`.
+    missed
+        as for `pooled`: of rounds with second looks, whose costs are those of confirmed errors
+
+    Estimand, method and errors as for `mean_cost`; rounds are put together as by `pooled`. Errors that
+    people overlooked are added as in an accuracy, at the mean cost of those that were confirmed.
     """
     check_level(level)
     given = _checked(rounds, costs, ("",), possible)
@@ -120,13 +126,15 @@ def pooled_cost(
 
     found, worst = of(None), (of(0.0).low, of(most).high)
     read = sum(r.frame.population for r in strata)
-    return _made(
+    made = _made(
         *(found, worst, most),
         readable=read / (read + sum(r.n_set_aside for r in strata)),
         level=level,
         n=sum(int(r.answered.sum()) for r in strata),
         method=f"regression estimator, blind draws{pooled_note(len(used))}, finite population",
     )
+    right = share_right(strata, level=level)
+    return _with_overlooked(made, right.value, corrected(strata, right, missed, level), most)
 
 
 def part_cost(
@@ -135,6 +143,7 @@ def part_cost(
     *,
     possible: Sequence[float],
     level: float = 0.95,
+    missed: Missed | None = None,
 ) -> MeanCost | Undefined:
     """The mean cost of a part of the traffic whose size is known only from the draws, as `part_accuracy`."""
     check_level(level)
@@ -166,13 +175,15 @@ def part_cost(
 
     found, worst = of(None), (of(0.0).low, of(most).high)
     read = float(weights.sum())
-    return _made(
+    made = _made(
         *(found, worst, most),
         readable=read / (read + sum(r.n_set_aside for r, *_ in used)),
         level=level,
         n=n,
         method=f"Hajek ratio, Wilson at the effective size{pooled_note(len(used))}",
     )
+    right, overlooked = part_overlooked([r for r, *_ in used], level=level, missed=missed)
+    return _with_overlooked(made, right, overlooked, most)
 
 
 def cost_difference(
@@ -314,6 +325,28 @@ def _made(
         method=method,
         worst_low=min(found.low, worst[0]) * readable,
         worst_high=max(found.high, worst[1]) * readable + most * (1 - readable),
+    )
+
+
+def _with_overlooked(
+    cost: MeanCost, right: float, found: Corrected | None, most: float
+) -> MeanCost:
+    """The mean cost with overlooked errors added, `right` being the share without confirmed ones."""
+    if found is None:
+        return cost
+    off = max(0.0, right - found.value)
+    each = cost.value / (1 - right) if right < 1 else most
+    value = cost.value + off * each
+    low = value - math.hypot(cost.value - cost.low, (off - found.off_low) * each)
+    high = value + math.hypot(cost.high - cost.value, (found.off_high - off) * each)
+    return replace(
+        cost,
+        value=min(most, value),
+        low=max(0.0, low),
+        high=min(most, high),
+        method=f"{cost.method}, {found.basis}",
+        worst_low=max(0.0, min(low, cost.worst_low + found.off_low * each)),
+        worst_high=min(most, max(high, cost.worst_high + found.off_high * each)),
     )
 
 

@@ -102,6 +102,15 @@ def part_share(rounds: Sequence[PartRound], *, level: float) -> Interval:
     return _interval([_Part.checked(r) for r in rounds], level)
 
 
+def part_overlooked(
+    rounds: Sequence[PartRound], *, level: float, missed: Missed | None
+) -> tuple[float, Corrected | None]:
+    """The share right by confirmed errors, of rounds with answers, and that less overlooked errors."""
+    parts = [_Part.checked(r) for r in rounds]
+    own = _interval(parts, level)
+    return own.value, _corrected(parts, own, missed, level)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """The checked draws of a round; `agreed` and `again` are those of `score` and NaN without looks."""

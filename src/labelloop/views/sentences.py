@@ -194,14 +194,14 @@ def looks_harder(found: "Harder | Undefined") -> Iterator[str]:
     yield (
         f"A hint from confidences alone: the traffic looks harder. On {d.n_low} of the {d.n_now} days up to "
         f"{day(found.on)} the mean confidence of {found.model} was lower than on each of the {d.n_before} "
-        f"days before; on average {percent(d.now)}, {percent(d.before)} before."
+        f"days before; on average {percent(d.now)}, against {percent(d.before)} before."
     )
     yield HINT
 
 
 HINT = (
-    "This is no accuracy. It sees other inputs within about a week, and never that what is right has "
-    "changed."
+    "This is no accuracy: it shows within about a week that the inputs changed, and never that the right "
+    "answers to the same inputs changed."
 )
 """What a hint from confidences is worth."""
 
@@ -218,7 +218,8 @@ def harder_or_not(found: "Harder | Undefined") -> Iterator[str]:
         yield (
             f"The traffic doesn't look harder: on {d.n_low} of the {d.n_now} days up to {day(found.on)} the "
             f"mean confidence of {found.model} was lower than on each of the {d.n_before} days before, and "
-            f"{d.n_needed} would be a hint; on average {percent(d.now)}, {percent(d.before)} before. {HINT}"
+            f"{d.n_needed} would be a hint; on average {percent(d.now)}, against {percent(d.before)} before. "
+            f"{HINT}"
         )
     yield (
         f"False hints a year: {d.false_alarms_a_year:.2g} at most, if days vary by chance around one mean."
