@@ -5,7 +5,7 @@ RUN    := .venv/bin
 ARGS   ?=
 BASE   ?= docker.io/library/debian:bookworm-slim
 
-.PHONY: help setup browser postgresql demo test spark ceph image fuzz chaos soak faults bench-scale bench-statistics check format docs site lock clean
+.PHONY: help setup browser label-studio postgresql demo test spark ceph image fuzz chaos soak faults bench-scale bench-statistics check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -35,6 +35,9 @@ browser: setup
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; \
 	  else echo "  that needs apt-get and root: install Chromium by hand, or those tests fail" >&2; fi; }
 
+label-studio: setup
+	@$(RUN)/python -m tests.label_studios
+
 postgresql: setup
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
 	  echo "postgresql: installing, for the ledger's tests"; \
@@ -44,7 +47,7 @@ postgresql: setup
 
 test: setup browser postgresql  ## every test, against real servers: make test [ARGS='-k line']
 	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
-	  $(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	  $(RUN)/python -m pytest --numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadgroup $(ARGS)
 
 .spark/.ready: requirements-spark.lock | setup
 	@echo "spark: installing what requirements-spark.lock names into .spark"

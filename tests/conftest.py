@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labelloop.demo.servers import LABEL_STUDIO_VERSION, LabelStudio, SeaweedFS, template_home
+from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
 from tests.ceph import RadosGateway, open_to
+from tests.label_studios import LABEL_STUDIOS
 from tests.postgres import PostgreSQL
 from tests.quick import (
     collect_garbage_seldom,
@@ -39,9 +40,6 @@ CEPH_RIGHTS = {
     NO_WRITER: (*_READ, *_LIST),
 }
 """What each may do there; all but the last also write to buckets of copies."""
-
-LABEL_STUDIOS = {"label_studio": LABEL_STUDIO_VERSION, "older_label_studio": "1.20.0"}
-"""The versions of Label Studio that tests run against, each by the fixture that provides it."""
 
 ON_SERVERS = pytest.mark.xdist_group("servers")
 """Tests that share Label Studio, and others of the bucket, which run while it boots: one process."""

@@ -24,7 +24,7 @@ from labelloop.ports.annotator import (
     TaskData,
 )
 from labelloop.testing import MemoryAnnotator
-from tests.conftest import LABEL_STUDIOS
+from tests.label_studios import LABEL_STUDIOS
 
 ODD_CLASSES = (
     "dog",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LABEL_STUDIO_VERSION = "1.23.2"
+_NOTHING = ("python", "-I", "-S", "-c", "")
 GRPC_OFFSET = 10_000  # SeaweedFS clients assume this distance between HTTP and gRPC ports
 
 
@@ -304,6 +305,13 @@ class LabelStudio:
         self.stop()
 
 
+def install_label_studio(version: str = LABEL_STUDIO_VERSION) -> None:
+    """Install a version, so that it starts without downloading anything."""
+    subprocess.run(  # noqa: S603  our own arguments
+        [*_uv_tool(f"label-studio=={version}"), *_NOTHING], env=_environment({}), check=True
+    )
+
+
 def template_home(version: str = LABEL_STUDIO_VERSION) -> Path:
     """Where a migrated Label Studio database is kept between boots, for this user."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
@@ -340,7 +348,7 @@ def _uv_tool(package: str) -> list[str]:
     options = [f"--python={sys.executable}", f"--from={package}"]
     there = [_uv(), "tool", "run", "--offline", *options]
     looked = subprocess.run(  # noqa: S603  our own arguments
-        [*there, "python", "-I", "-S", "-c", ""], env=_environment({}), capture_output=True
+        [*there, *_NOTHING], env=_environment({}), capture_output=True
     )
     return there if looked.returncode == 0 else [_uv(), "tool", "run", *options]
 
