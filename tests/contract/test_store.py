@@ -340,6 +340,24 @@ def test_tags_of_many_objects_are_read_and_gone_ones_are_left_out(bench: Bench) 
     }
 
 
+def test_bytes_are_streamed_as_they_stand_whole_or_in_part(bench: Bench) -> None:
+    body = bytes(range(256)) * 1_000
+    bench.put("a.png", body)
+    uri, store = bench.uri("a.png"), bench.store
+    whole = store.stream(uri)
+    assert b"".join(whole.parts) == body
+    assert (whole.size_bytes, whole.encoding) == (len(body), "")
+    part = store.stream(uri, offset=1_000, length=70_000)
+    assert b"".join(part.parts) == body[1_000:71_000]
+    assert (part.size_bytes, part.version) == (len(body), whole.version)
+    assert b"".join(store.stream(uri, offset=255_990).parts) == body[255_990:]
+    left = store.stream(uri)
+    assert next(left.parts)
+    left.close()
+    with pytest.raises(InputGone):
+        store.stream(bench.uri("b.png"))
+
+
 def test_reading_tags_can_be_given_up_half_way(bench: Bench) -> None:
     for i in range(40):
         bench.put(f"{i:02}.png")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from labelloop.errors import InputGone
-from labelloop.ports.store import BrowserView, Start, Store, StoredObject
+from labelloop.ports.store import BrowserView, Start, Store, StoredObject, Streamed
 
 
 class MovedStore:
@@ -85,6 +85,10 @@ class MovedStore:
     def read(self, uri: str, *, content_hash: str | None = None) -> bytes:
         """The bytes of the object at `uri`."""
         return self._store.read(self.place_of(uri), content_hash=content_hash)
+
+    def stream(self, uri: str, *, offset: int = 0, length: int | None = None) -> Streamed:
+        """The bytes of the object at `uri` as they are stored."""
+        return self._store.stream(self.place_of(uri), offset=offset, length=length)
 
     def check_writable(self, uri: str) -> None:
         """Return if objects can be written and deleted below `uri`."""

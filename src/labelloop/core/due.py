@@ -85,6 +85,24 @@ def copies_removed_since(now: datetime) -> datetime:
     return now - COPY_KEPT
 
 
+def image_is_shown(
+    *, is_open: bool, resolved_at: datetime | None, forgotten: bool, now: datetime
+) -> bool:
+    """Whether the gateway shows the image of a task: while it is open, and for a week after.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> [
+    ...     image_is_shown(is_open=False, resolved_at=noon, forgotten=False, now=noon + timedelta(days=d))
+    ...     for d in (6, 8)
+    ... ]
+    [True, False]
+    """
+    if forgotten:
+        return False
+    return is_open or (resolved_at is not None and now < resolved_at + MEDIA_KEPT)
+
+
 def upkeep_is_due(shape: LogShape) -> bool:
     """Whether tidying the log is worth its while.
 

@@ -23,9 +23,9 @@ class Queue:
 
     `where` None matches everything; `budget` None labels everything that matches. `annotators` answer
     each sample, and one more a share `overlap` of them.
-    `images`: "presign" or "annotator", who signs the links to them. `second_look`: whether people are
-    asked again where an answer differs from the prediction (`labelloop.core.looks`). `per_day`: how many
-    tasks are sent a day at most.
+    `images`: "presign" or "annotator", who signs the links to them, or "gateway". `second_look`: whether
+    people are asked again where an answer differs from the prediction (`labelloop.core.looks`). `per_day`:
+    how many tasks are sent a day at most.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """A bucket or folder that holds the inputs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -49,6 +49,25 @@ class BrowserView:
     allowed_origin: str | None
     modified_at: datetime | None
     served_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """Bytes of an object, which are read as they are taken; `close` when enough was taken.
+
+    size_bytes
+        of the whole object
+    version
+        another one for another content
+    encoding
+        the Content-Encoding that the bytes have; '' for none
+    """
+
+    size_bytes: int
+    version: str
+    encoding: str
+    parts: Iterator[bytes]
+    close: Callable[[], None]
 
 
 class Store(Protocol):
@@ -141,6 +160,13 @@ class Store(Protocol):
             InputGone: it no longer exists, or its Content-Encoding can't be undone.
             InputChanged: it does, with a content whose hash isn't the `content_hash` of the listing. One
                 that a table's row got, of its text or uri, says nothing of the content.
+        """
+
+    def stream(self, uri: str, *, offset: int = 0, length: int | None = None) -> Streamed:
+        """The bytes of the object at `uri` as they are stored, from `offset` on; `length` at most.
+
+        Raises:
+            InputGone: it no longer exists.
         """
 
     def check_writable(self, uri: str) -> None:

@@ -158,7 +158,8 @@ def send(project: Project) -> "Send":
         presign_life=store.lasting(own.store.presign_life),
         blind_uri=own.store.blind_uri,
         bucket_access=project.bucket_access,
-        signed_by=own.store.signed_by(),
+        signed_by=own.signed_by(),
+        gateway_url=own.service.base_url,
         clock=project.clock,
         progress=project.progress,
         texts=Texts(project.log, store, max_bytes=own.input.max_text_bytes)

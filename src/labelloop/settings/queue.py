@@ -87,11 +87,12 @@ class QueueSettings(Section):
         default_factory=list,
         description="What annotators see besides the input. Training queues only.",
     )
-    images: Literal["presign", "label-studio"] = Field(
+    images: Literal["presign", "label-studio", "gateway"] = Field(
         "presign",
         description="How image links are signed. `presign`: labelloop signs them once, for "
         "`presign_life`. `label-studio`: Label Studio signs them at each view, and gets "
-        "the keys of [store] for it.",
+        "the keys of [store] for it. `gateway`: `labelloop serve` shows them under random "
+        "names, and needs no copies for blind queues.",
     )
 
     @model_validator(mode="after")

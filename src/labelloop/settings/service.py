@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
+from labelloop.core.loopback import is_loopback
 from labelloop.settings.values import Duration, Section, WebAddress
 
 SCOPES = ("read", "operate", "label")
@@ -106,3 +107,12 @@ class ServiceSettings(Section):
         "text", description="The form of the lines that the service writes to standard error."
     )
     auth: AuthSettings = Field(default_factory=lambda: AuthSettings())
+
+    @property
+    def base_url(self) -> str | None:
+        """Where browsers reach the service; None if the settings don't say."""
+        if self.public_url is not None:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        url = f"http://{host}:{self.port}"
+        return url if self.port and is_loopback(url) else None

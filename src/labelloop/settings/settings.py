@@ -125,6 +125,24 @@ class Settings(Section):
                     "[store], as Label Studio is given them"
                 )
 
+    @when_complete
+    def _gateway_has_an_address(self) -> None:
+        for q in self.queue:
+            if q.images == "gateway" and self.input.kind == "text":
+                raise ValueError(f"queue {q.name!r}: images is for images, and inputs are texts")
+            if q.images == "gateway" and self.service.base_url is None:
+                raise ValueError(
+                    f"queue {q.name!r}: images = 'gateway' needs [service] public_url, where browsers "
+                    "reach `labelloop serve`"
+                )
+
+    def signed_by(self) -> str:
+        """What tells one signer and address of links from another; nothing secret."""
+        signer = self.store.signed_by()
+        if any(q.images == "gateway" for q in self.queue):
+            signer += f" {self.service.base_url}"
+        return signer
+
     def require_variables(self) -> None:
         """Return if every variable that labelloop.toml names is set.
 

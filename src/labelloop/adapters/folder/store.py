@@ -29,11 +29,12 @@ from labelloop.adapters.folder.sidecars import MetadataLines, Unreadable, read_b
 from labelloop.adapters.http.browser_view import view
 from labelloop.core.image_kind import MEDIA_TYPES, START_BYTES, kind_of
 from labelloop.errors import InputChanged, InputGone, InputTooLarge, StoreDenied, StoreUnavailable
-from labelloop.ports.store import BrowserView, Start, StoredObject
+from labelloop.ports.store import BrowserView, Start, StoredObject, Streamed
 
 PAGE = 1_000
 WORKERS = 8
 WINDOW = 256  # files whose metadata is read together
+PART_BYTES = 65_536  # what a stream reads at a time
 FOR_EVER = timedelta(days=36_500)
 INLINE_BYTES = 500_000
 """The largest image that travels inside a task. A page of 30 tasks of this size is 20 MB."""
@@ -192,6 +193,38 @@ class FolderStore:
         if SHA_256.fullmatch(expected) and hashlib.sha256(body).hexdigest() != expected:
             raise InputChanged.since_indexed(path)
         return body
+
+    def stream(self, uri: str, *, offset: int = 0, length: int | None = None) -> Streamed:
+        """The bytes of the file at `uri`, from `offset` on; `length` at most.
+
+        Raises:
+            InputGone: it no longer exists.
+        """
+        path = self._path(uri)
+        with self._translated("reading", path):
+            try:
+                file = open_inside(str(path), self._places)
+            except FileNotFoundError as exc:
+                self._check_mounted(path)
+                raise _gone(path) from exc
+            found = os.fstat(file.fileno())
+            file.seek(offset)
+        left = found.st_size - offset if length is None else length
+
+        def parts() -> Iterator[bytes]:
+            rest = left
+            with file:
+                while rest > 0 and (part := file.read(min(rest, PART_BYTES))):
+                    rest -= len(part)
+                    yield part
+
+        return Streamed(
+            size_bytes=found.st_size,
+            version=f"{found.st_mtime_ns} {found.st_size} {found.st_ino}",
+            encoding="",
+            parts=parts(),
+            close=file.close,
+        )
 
     # --- what annotators see ------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from labelloop.errors import (
     StoreError,
     StoreUnavailable,
 )
-from labelloop.ports.store import BrowserView, Start, StoredObject
+from labelloop.ports.store import BrowserView, Start, StoredObject, Streamed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 LONGEST_LIFE = timedelta(days=7)  # SigV4 allows no more
 AT_ONCE = 128  # tags asked of boto3 before the first is yielded
 ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
+PART_BYTES = 65_536  # what a stream reads at a time
 UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
 
@@ -394,6 +395,39 @@ class S3Store:
             return self._ask(request, whole)
         except StoreDenied as exc:
             raise self._refusal(exc, request) from exc.__cause__
+
+    def stream(self, uri: str, *, offset: int = 0, length: int | None = None) -> Streamed:
+        """The bytes of the object at `uri` as they are stored, from `offset` on; `length` at most.
+
+        Raises:
+            InputGone: it no longer exists.
+            InputDenied: this one alone is denied, or archived.
+        """
+        request = self._request("reading", uri)
+        wanted: dict[str, Any] = {}
+        if offset or length is not None:
+            last = "" if length is None else str(offset + length - 1)
+            wanted["Range"] = f"bytes={offset}-{last}"
+        try:
+            answer = self._ask(request, lambda: self._client.get_object(**request.at, **wanted))
+        except StoreDenied as exc:
+            raise self._refusal(exc, request) from exc.__cause__
+        if "ETag" not in answer:
+            raise request.not_s3()
+        whole = answer.get("ContentRange", "").rpartition("/")[2]
+        body = answer["Body"]
+
+        def parts() -> Iterator[bytes]:
+            with translated(request):
+                yield from body.iter_chunks(PART_BYTES)
+
+        return Streamed(
+            size_bytes=int(whole) if whole.isdigit() else answer["ContentLength"],
+            version=etag_of(answer["ETag"]),
+            encoding=answer.get("ContentEncoding", ""),
+            parts=parts(),
+            close=body.close,
+        )
 
     def _check_length(self, uri: str, etag: str, body: bytes) -> None:
         """Return if `body` is the whole object: a length that a proxy made up fits what it cut off."""

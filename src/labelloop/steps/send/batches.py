@@ -111,7 +111,7 @@ class Batches:
                 named = self._inputs.name_copies(queue, batch)
                 under_way = named, ahead.submit(self._inputs.fetch, queue, named)
             if before is not None:
-                yield self._inputs.note(before[0], before[1].result())
+                yield self._inputs.note(queue, before[0], before[1].result())
 
     def _send_batch(
         self, queue: Queue, project: Project, batch: SendableBatch, *, doubtful: bool

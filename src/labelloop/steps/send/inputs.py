@@ -11,7 +11,7 @@ from labelloop.core.image_kind import no_image
 from labelloop.core.queue import Queue
 from labelloop.core.task import Task, TaskState
 from labelloop.errors import InputGone, InputTooLarge
-from labelloop.ledger import tasks
+from labelloop.ledger import media_links, tasks
 from labelloop.ledger.tasks import SendableTask
 from labelloop.ports.annotator import InputKind, TaskData
 from labelloop.ports.store import Start, Store
@@ -50,6 +50,7 @@ class Inputs:
         listed: bool,
         blind_uri: str | None,
         presign_life: timedelta,
+        gateway_url: str | None = None,
     ) -> None:
         """How inputs are found:
 
@@ -64,6 +65,8 @@ class Inputs:
         self._listed = listed
         self._blind_uri = blind_uri
         self._life = presign_life
+        self._gateway_url = gateway_url
+        self._tokens: dict[str, str] = {}  # by task key: of a link that the gateway knows
         self.too_large: dict[str, InputTooLarge] = {}
         """By task key: images that can't travel inside their tasks, and wait until they are served."""
 
@@ -74,7 +77,7 @@ class Inputs:
 
     def lapses_at(self, queue: Queue) -> datetime | None:
         """When links made now lapse; None where there are none, or the annotator signs them itself."""
-        lasting = self._texts is not None or queue.images == "annotator"
+        lasting = self._texts is not None or queue.images in {"annotator", "gateway"}
         return None if lasting else self._context.clock.now() + self._life
 
     def task_data(
@@ -101,7 +104,7 @@ class Inputs:
     def prepare(self, queue: Queue, batch: Sequence[SendableTask]) -> SendableBatch:
         """Name the copies of a batch, fetch its inputs, and note which can't be shown."""
         named = self.name_copies(queue, batch)
-        return self.note(named, self.fetch(queue, named))
+        return self.note(queue, named, self.fetch(queue, named))
 
     def name_copies(self, queue: Queue, batch: Sequence[SendableTask]) -> Sequence[SendableTask]:
         """The tasks, with a random name for each one's copy, noted before any copy is made."""
@@ -135,7 +138,7 @@ class Inputs:
         batch = [each for each in batch if each.task.task_key not in odd]
         if self._shows_copies(queue):
             found: Iterable[InputResult] = _many(self._copy, batch)
-        elif self._store.inline:
+        elif self._store.inline and queue.images != "gateway":
             found = _many(self._embed, batch)
         else:
             found = self._linked(batch, starts)
@@ -164,7 +167,7 @@ class Inputs:
         return [LINKED if loss is None else lost(loss) for loss in of_batch]
 
     def note(
-        self, batch: Sequence[SendableTask], results: Mapping[str, InputResult]
+        self, queue: Queue, batch: Sequence[SendableTask], results: Mapping[str, InputResult]
     ) -> SendableBatch:
         """The tasks whose inputs can be shown; of the others it is noted why they can't."""
         why: dict[str, list[Task]] = {}
@@ -187,6 +190,11 @@ class Inputs:
                         detail=said,
                     )
         inside = {key: found for key, found in results.items() if isinstance(found, str)}
+        if queue.images == "gateway":
+            tokens = {key: media_links.new_token() for key in inside}
+            with self._context.write() as tx:
+                media_links.add(tx, tokens, at=self._context.clock.now())
+            self._tokens |= tokens
         return SendableBatch(
             tasks=[each for each in batch if each.task.task_key in inside],
             inside=inside,
@@ -209,6 +217,8 @@ class Inputs:
         held = inside.get(task.task_key, LINKED)
         if held != LINKED:
             return held
+        if queue.images == "gateway":
+            return f"{self._gateway_url}/media/{self._tokens.pop(task.task_key)}"
         image = task.media_uri if self._shows_copies(queue) else task.uri
         assert image is not None  # noqa: S101  a blind task's copy was named before
         if queue.images == "annotator":
@@ -216,7 +226,8 @@ class Inputs:
         return self._store.presign(image, self._life)
 
     def _shows_copies(self, queue: Queue) -> bool:
-        return queue.blind and self._texts is None and not self._store.inline
+        needed = queue.blind and queue.images != "gateway"
+        return needed and self._texts is None and not self._store.inline
 
     def _copy(self, each: SendableTask) -> InputResult:
         assert each.task.media_uri is not None  # noqa: S101  named just before

@@ -7,7 +7,7 @@ from labelloop.core import due
 from labelloop.core.queue import Queue
 from labelloop.core.task import Task
 from labelloop.errors import ProjectGone
-from labelloop.ledger import tasks
+from labelloop.ledger import media_links, tasks
 from labelloop.ledger.tasks import SendableTask
 from labelloop.ports.store import Store
 from labelloop.steps.send.context import SendContext
@@ -63,10 +63,13 @@ class Links:
 
     def remove_copies(self) -> int:
         """Remove the blind copies of tasks that were resolved a while ago or given up."""
+        now = self._context.clock.now()
         with self._context.read() as tx:
-            spent = tasks.with_unneeded_copy(
-                tx, due.copies_removed_since(self._context.clock.now())
-            )
+            spent = tasks.with_unneeded_copy(tx, due.copies_removed_since(now))
+            has_links = media_links.any_spent(tx, now - due.MEDIA_KEPT)
+        if has_links:
+            with self._context.write() as tx:
+                media_links.remove_spent(tx, now - due.MEDIA_KEPT)
         for task in spent:
             assert task.media_uri is not None  # noqa: S101  the query asks for it
             self._store.delete(task.media_uri)

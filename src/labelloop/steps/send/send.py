@@ -64,6 +64,7 @@ class Send:
         texts: Texts | None = None,
         timezone: str = "UTC",
         paused: Collection[str] = (),
+        gateway_url: str | None = None,
     ) -> None:
         """How links are made, and what waits:
 
@@ -77,6 +78,8 @@ class Send:
             where the days of `Queue.per_day` begin
         paused
             the queues to which nothing new is sent
+        gateway_url
+            where browsers reach the gateway, for queues whose images it shows
         """
         self._ledger = ledger
         self._store = store
@@ -95,6 +98,7 @@ class Send:
         self._texts = texts
         self._timezone = timezone
         self._paused = frozenset(paused)
+        self._gateway_url = gateway_url
 
     def run(self, *, refresh_all: bool = False, quiet: bool = False) -> Sent:
         """Send what is drawn, renew image URLs before they lapse, remove copies nobody needs.
@@ -117,6 +121,7 @@ class Send:
                 listed=self._listed,
                 blind_uri=self._blind_uri,
                 presign_life=self._life,
+                gateway_url=self._gateway_url,
             )
             projects = Projects(
                 context,
@@ -154,9 +159,15 @@ class Send:
             keep_input_kind(tx, inputs.kind)
         projects.keep_in_step()
         n_found = settle_earlier_doubts(context)
-        lapsing = links.lapsing(everything=refresh_all or signed_by not in {None, self._signed_by})
+        everything = refresh_all or signed_by not in {None, self._signed_by}
+        lapsing = links.lapsing(everything=everything)
+        if not everything:  # links of the gateway don't lapse, and need no copies
+            lasting = {q.name for q in self._queues if q.images == "gateway"}
+            lapsing = [each for each in lapsing if each.task.queue not in lasting]
         refusal = self._blind_refusal(context, inputs, lapsing)
-        served = [queue for queue in self._queues if refusal is None or not queue.blind]
+        served = [
+            q for q in self._queues if refusal is None or not (q.blind and q.images != "gateway")
+        ]
         today = due.day_began_at(self._clock.now(), self._timezone)
         batches = Batches(context, projects, inputs, day_began_at=today)
         for queue in served:
@@ -190,7 +201,9 @@ class Send:
             waiting = [
                 q.name
                 for q in self._queues
-                if q.blind and (q.name in to_renew or tasks.to_send(tx, q.name, 1))
+                if q.blind
+                and q.images != "gateway"
+                and (q.name in to_renew or tasks.to_send(tx, q.name, 1))
             ]
         if not waiting:
             return None
