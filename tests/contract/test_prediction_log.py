@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -356,6 +357,55 @@ def test_of_many_values_the_most_frequent_are_counted(log: PredictionLog) -> Non
     assert kept == [f"u{value:03d}" for value in range(5, MOST_VALUES + 5)]
 
 
+def test_rates_are_counted_where_only_a_share_was_logged(log: PredictionLog) -> None:
+    assert log.rates(ALL) == []
+    append(log, 1, [prediction(f"all-{i}", confidence=0.5) for i in range(3)])
+    assert log.rates(ALL) == [], "all traffic was logged"
+    append(
+        log,
+        2,
+        [prediction(f"tenth-{i}", confidence=0.5, sampling_rate=0.1) for i in range(4)]
+        + [prediction("third", predicted_class="dog", confidence=0.25, sampling_rate=1 / 3)]
+        + [prediction("shadow", role=Role.SHADOW, sampling_rate=0.5)],
+    )
+    name = prediction("x").predicted_class
+    assert [
+        (c.predicted_class, c.risk_bin, c.sampling_rate, c.n) for c in log.rates(ALL)
+    ] == sorted([(name, 512, 0.1, 4), (name, 512, 1.0, 3), ("dog", 768, 1 / 3, 1)])
+    assert log.rates(FrameRange(batch_to=1)) == []
+    found = {r.sample_id: r.sampling_rate for r in log.rows(ALL, (), [WHOLE_LINE])}
+    assert (found["tenth-1"], found["third"], found["all-0"]) == (0.1, 1 / 3, None)
+    assert {r.sampling_rate for r in log.rows_of(ALL, (), ["third"])} == {1 / 3}
+    scanned = {
+        s: r
+        for b in log.scan(ALL, (), ())
+        for s, r in zip(b["sample_id"].to_pylist(), b["sampling_rate"].to_pylist(), strict=True)
+    }
+    assert scanned == {k: v for k, v in found.items() if k != "shadow"}
+
+
+def test_a_log_of_a_version_before_sampling_rates_goes_on(tmp_path: Path) -> None:
+    before = open_iceberg(tmp_path)
+    append(before, 1, [prediction("old", confidence=0.5)])
+    tables = before._tables
+    file = Path(tables.path(1, "predictions"))
+    table = pq.read_table(file).drop_columns(["sampling_rate"])
+    with tables.load("predictions").update_schema() as update:
+        update.delete_column("sampling_rate")
+    pq.write_table(table, file)
+    before.close()
+    log = open_iceberg(tmp_path)
+    assert [r.sampling_rate for r in log.rows(ALL, (), [WHOLE_LINE])] == [None]
+    assert log.rates(ALL) == []
+    append(log, 2, [prediction("new", confidence=0.5, sampling_rate=0.25)])
+    assert {r.sample_id: r.sampling_rate for r in log.rows(ALL, (), [WHOLE_LINE])} == {
+        "old": None,
+        "new": 0.25,
+    }
+    assert [(c.sampling_rate, c.n) for c in log.rates(ALL)] == [(0.25, 1), (1.0, 1)]
+    log.close()
+
+
 def test_risk_bins_are_those_of_the_core_at_every_edge(log: PredictionLog) -> None:
     edges = [i / 1024 for i in range(0, 1025, 7)] + [0.1, 0.7, 1 - 1e-17, 1e-300, 1.0]
     near = [x for e in edges for x in (e, e * (1 - 2**-53), min(1.0, e * (1 + 2**-52)))]
@@ -503,6 +553,7 @@ def test_a_scan_gives_every_row_of_the_frame_with_what_was_asked(log: Prediction
         "predicted_class": ["cat", "cat", "dog"],
         "confidence": [0.75, None, 0.1],
         "margin": [None, None, None],
+        "sampling_rate": [None, None, None],
         "attributes.site": ["Bern", "", None],
         "attributes.it's": ["x", None, None],
         "attributes.none": [None, None, None],

@@ -21,6 +21,8 @@ class Draw:
         that of the audits
     risk
         the risk that the draw went by; None for training
+    sampling_rate
+        the share of traffic like it that the application logged; None: all
     margin, attributes
         what later rounds may learn from beside class and confidence; kept of draws for evaluation
     answers_wanted
@@ -50,5 +52,6 @@ class Draw:
     margin: float | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     answers_wanted: int = 1
+    sampling_rate: float | None = None
     within: float | None = None
     audit_only: bool = False

@@ -72,6 +72,17 @@ class Candidate:
     attributes: Mapping[str, str] = field(default_factory=dict)
     flagged: bool | None = None
     corrected_class: str | None = None
+    sampling_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateCount:
+    """How many rows of one class and one bin of risk were logged at one rate."""
+
+    predicted_class: str
+    risk_bin: int
+    sampling_rate: float
+    n: int
 
 
 class Cell(NamedTuple):

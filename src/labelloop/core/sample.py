@@ -47,6 +47,7 @@ class RejectReason(StrEnum):
     NO_CLASS = "no predicted class"
     UNKNOWN_CLASS = "unknown class"
     BAD_CONFIDENCE = "confidence isn't a number in [0, 1]"
+    BAD_SAMPLING_RATE = "sampling rate isn't a number in (0, 1]"
     CHANGED = "changed"
     OVERWRITTEN = "overwritten"
     UNREADABLE_NOW = "can't be read any more"
@@ -65,7 +66,11 @@ class RejectReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What one model version said about one sample."""
+    """What one model version said about one sample.
+
+    sampling_rate
+        the share of traffic like this that the application logged; None: all of it
+    """
 
     sample_id: str
     uri: str
@@ -80,6 +85,7 @@ class Prediction:
     probabilities: Sequence[float] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     text: str | None = None
+    sampling_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

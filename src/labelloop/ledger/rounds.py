@@ -32,6 +32,8 @@ _RELEASED = "rounds released before"
 class DrawWithLabel:
     """A draw beside the state and the label of its task.
 
+    sampling_rate
+        the share of traffic like it that was logged
     round, drawn_in
         the round that it belongs to; and the number of the top-up that drew it, or again of the round
     inclusion
@@ -74,6 +76,7 @@ class DrawWithLabel:
     forgotten: bool = False
     replies: Replies | None = None
     drawn_in: int = 0
+    sampling_rate: float = 1.0
 
 
 def insert(tx: Transaction, made: Round, rules: Mapping[str, str], set_aside: RowRange) -> None:
@@ -159,6 +162,7 @@ def insert_draws(tx: Transaction, draws: Sequence[Draw], purposes: Mapping[str, 
                 "reason": d.reason,
                 "content_hash": d.content_hash,
                 "task_key": d.task_key,
+                "sampling_rate": d.sampling_rate,
             }
             for d in draws
         ],
@@ -351,6 +355,7 @@ def draws_with_labels(
         yield DrawWithLabel(
             round=number,
             drawn_in=r.round,
+            sampling_rate=r.sampling_rate or 1.0,
             queue=r.queue,
             sample_id=r.sample_id,
             task_key=r.task_key,

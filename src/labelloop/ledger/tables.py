@@ -162,6 +162,16 @@ slices = sa.Table(
     sa.Column("n", sa.BigInteger, nullable=False),
 )
 
+sampling_rates = sa.Table(
+    "sampling_rates",
+    metadata,
+    sa.Column("round", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("predicted_class", sa.Text, primary_key=True),
+    sa.Column("risk_bin", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sampling_rate", sa.Float(53), primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
+)
+
 risks = sa.Table(
     "risks",
     metadata,
@@ -214,6 +224,7 @@ draws = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("content_hash", sa.Text, nullable=False),
     sa.Column("task_key", sa.Text, nullable=False),
+    sa.Column("sampling_rate", sa.Float(53)),
     sa.UniqueConstraint("round", "sample_id"),
     sa.Index("draws_sample_id", "sample_id"),
     sa.Index("draws_task_key", "task_key"),

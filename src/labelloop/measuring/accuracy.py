@@ -33,6 +33,8 @@ class Accuracy:
         nobody can tell how many a file hides
     n_traffic
         serving predictions it speaks for; for a part of the traffic, as estimated from the draws
+    n_logged
+        how many of these the application logged
     """
 
     name: str
@@ -44,6 +46,7 @@ class Accuracy:
     n_set_aside: int
     n_traffic: int
     n_set_aside_most: int | None
+    n_logged: int | None = None
 
     @property
     def set_aside(self) -> RowRange:
@@ -80,6 +83,7 @@ def accuracy_of(
         n_waiting=len(of_all) - n_labelled - n_skipped,
         n_set_aside=set_aside.least,
         n_set_aside_most=set_aside.most,
+        n_logged=sum(n_logged_of(f, keep) for f in frames),
         n_traffic=n_traffic,
     )
 
@@ -146,13 +150,13 @@ def _stratum(frame: BlindFrame, keep: Keep | None) -> Stratum:
         n_labelled=len(labelled),
         n_missing=len(reached) - len(labelled),
         population=max(n_traffic_of(frame, keep), len(reached)),
-        n_set_aside=frame.set_aside.at_worst,
+        n_set_aside=frame.n_unread,
     )
 
 
 def of_part(frame: BlindFrame, keep: Keep) -> PartRound:
     """The draws reached of the part of a frame that `keep` names."""
-    chances = frame.chances([d.inclusion or 1.0 for d in frame.draws[: frame.n_reached]])
+    chances = frame.chances_of(frame.draws[: frame.n_reached])
     kept = [
         (d, chance)
         for d, chance in zip(frame.draws[: frame.n_reached], chances, strict=True)
@@ -165,7 +169,7 @@ def of_part(frame: BlindFrame, keep: Keep) -> PartRound:
         else of_looks.score,
         answered=[d.label is not None for d, _ in kept],
         inclusion=[chance for _, chance in kept],
-        n_set_aside=frame.set_aside.at_worst,
+        n_set_aside=frame.n_unread,
         risk=[d.risk or 0.0 for d, _ in kept],
         agreed=None if of_looks is None else of_looks.agreed,
         recapture=None if of_looks is None else of_looks.recapture,
@@ -176,7 +180,17 @@ def n_traffic_of(frame: BlindFrame, keep: Keep | None) -> int:
     """Predictions of the frame, or of the part that some of its draws stand for."""
     kept = [d for d in frame.draws if keep is None or keep(d)]
     if keep is None or len(kept) == len(frame.draws):
-        return frame.round.n_frame
+        return round(frame.traffic)
     if frame.uniform:
+        return round(frame.traffic * len(kept) / len(frame.draws))
+    return round(sum(1 / (frame.by_now(d.inclusion or 1.0) * d.sampling_rate) for d in kept))
+
+
+def n_logged_of(frame: BlindFrame, keep: Keep | None) -> int:
+    """The same of the predictions that were logged, where the application logged a share of them."""
+    kept = [d for d in frame.draws if keep is None or keep(d)]
+    if keep is None or len(kept) == len(frame.draws):
+        return frame.round.n_frame
+    if all(d.uniform for d in frame.draws):
         return round(frame.round.n_frame * len(kept) / len(frame.draws))
     return round(sum(1 / frame.by_now(d.inclusion or 1.0) for d in kept))

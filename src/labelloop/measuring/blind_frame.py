@@ -12,11 +12,11 @@ from labelloop.core.arrays import Floats, Ints
 from labelloop.core.looks import agreed, recaptured
 from labelloop.core.outcome import outcome
 from labelloop.core.queue import Purpose
-from labelloop.core.round import Cell, Round
+from labelloop.core.round import Cell, RateCount, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RISK_BINS
 from labelloop.core.top_up import TopUp, raised
-from labelloop.ledger import Transaction, rounds
+from labelloop.ledger import Transaction, rounds, sampling_rates
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.ledger.top_ups import TopUps
 from labelloop.measuring.checks import Checks
@@ -36,6 +36,8 @@ class Histogram:
         the bin of the risk that the round was drawn by
     inclusion
         the chance at the first draw
+    rate
+        the share of such traffic that was logged
     """
 
     names: tuple[str, ...]
@@ -44,6 +46,7 @@ class Histogram:
     n: Ints
     bins: Ints
     inclusion: Floats
+    rate: Floats
 
     @classmethod
     def of(cls, cells: Iterable[Cell]) -> "Histogram":
@@ -59,6 +62,7 @@ class Histogram:
             np.array([c.n for c in blind], dtype=np.int64),
             (risk * RISK_BINS).astype(np.int64),
             np.array([c.inclusion for c in blind], dtype=np.float64),
+            np.ones(len(blind)),
         )
 
     def __len__(self) -> int:
@@ -69,14 +73,33 @@ class Histogram:
         place = self.names.index(name) if name in self.names else -1
         own = np.flatnonzero(self.said == place)
         columns = (self.risk_bin[own], self.n[own], self.bins[own], self.inclusion[own])
-        return Histogram(self.names, self.said[own], *columns)
+        return Histogram(self.names, self.said[own], *columns, self.rate[own])
+
+    def by_rate(self, rates: Sequence[RateCount]) -> "Histogram":
+        """The same cells, each divided by sampling rate."""
+        at = {
+            (self.names[said], number): i
+            for i, (said, number) in enumerate(
+                zip(self.said.tolist(), self.risk_bin.tolist(), strict=True)
+            )
+        }
+        own = np.array([at[c.predicted_class, c.risk_bin] for c in rates], dtype=np.int64)
+        n = np.array([c.n for c in rates], dtype=np.int64)
+        logged = np.array([c.sampling_rate for c in rates], dtype=np.float64)
+        columns = (self.said[own], self.risk_bin[own], n, self.bins[own], self.inclusion[own])
+        return Histogram(self.names, *columns, logged)
+
+    @property
+    def traffic(self) -> Floats:
+        """How many predictions each cell stands for."""
+        found: Floats = self.n / self.rate
+        return found
 
     @property
     def by_class(self) -> dict[str, int]:
         """The traffic of each predicted class."""
-        n = np.zeros(len(self.names), dtype=np.int64)
-        np.add.at(n, self.said, self.n)
-        return dict(zip(self.names, n.tolist(), strict=True))
+        n = np.bincount(self.said, weights=self.traffic, minlength=len(self.names))
+        return {name: round(of_it) for name, of_it in zip(self.names, n.tolist(), strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +108,12 @@ class BlindFrame:
 
     draws
         those of top-ups follow the first ones; `inclusion` is that of the first draw
+    cells
+        by class, bin of risk and sampling rate
     checks
         the looks at agreeing draws, of all rounds
+    sampled
+        whether only a share of the traffic was logged, of some of it at least
     """
 
     round: Round
@@ -95,11 +122,22 @@ class BlindFrame:
     cells: Histogram
     checks: Checks = field(default_factory=Checks)
     top_ups: tuple[TopUp, ...] = ()
+    sampled: bool = False
 
     @property
     def uniform(self) -> bool:
-        """True if every draw had the same inclusion probability."""
-        return all(d.uniform for d in self.draws)
+        """True if every draw stands for as much traffic as any other."""
+        return np.unique(self.cells.rate).size <= 1 and all(d.uniform for d in self.draws)
+
+    @property
+    def traffic(self) -> float:
+        """How many predictions the application made: more than it logged, if it logged a share."""
+        return float(self.cells.traffic.sum()) if self.sampled else self.round.n_frame
+
+    @property
+    def n_unread(self) -> float:
+        """Rejected predictions at worst, as many as they stand for if they are logged like the others."""
+        return self.set_aside.at_worst * self.traffic / max(1, self.round.n_frame)
 
     @property
     def n_reached(self) -> int:
@@ -133,20 +171,31 @@ class BlindFrame:
         """
         cells = self.cells if predicted_class is None else self.cells.of_class(predicted_class)
         reached = [d for d in self.reached if predicted_class in (None, d.predicted_class)]
-        histogram = Frame(cells.n, cells.bins, self.chances(cells.inclusion))
+        histogram = Frame(
+            cells.traffic,
+            cells.bins,
+            self.chances(cells.inclusion) * cells.rate,
+            unlogged=cells.n * (1 - cells.rate) / cells.rate**2 if self.sampled else None,
+        )
         of_looks = looks_of(reached) if corrected and self.round.second_look else None
         return BlindRound.checked(
             [outcome(d.label, d.predicted_class) for d in reached]
             if of_looks is None
             else of_looks.score,
             [d.risk or 0.0 for d in reached],
-            self.chances([d.inclusion or 1.0 for d in reached]),
+            self.chances_of(reached),
             histogram,
             answered=[d.label is not None for d in reached],
-            n_set_aside=self.set_aside.at_worst,
+            n_set_aside=self.n_unread,
             agreed=None if of_looks is None else of_looks.agreed,
             recapture=None if of_looks is None else of_looks.recapture,
         )
+
+    def chances_of(self, draws: Sequence[DrawWithLabel]) -> npt.NDArray[np.float64]:
+        """The chance of each of some draws to be logged, drawn and reached."""
+        found = self.chances([d.inclusion or 1.0 for d in draws])
+        found *= np.array([d.sampling_rate for d in draws])
+        return found
 
     def chances(self, inclusion: Sequence[float] | Floats) -> npt.NDArray[np.float64]:
         """Inclusion probabilities of the first draw, made those of being reached, top-ups included.
@@ -226,10 +275,12 @@ def blind_frames(
             draws.setdefault(d.round, []).append(d)
     set_aside, cells = rounds.n_rejected(tx), rounds.cells_by_round(tx)
     checks, top_ups = Checks.read(tx), TopUps.read(tx)
+    rates = sampling_rates.by_round(tx)
     return [
         _blind_frame(
             *(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()), checks),
             top_ups.of(r.round),
+            rates.get(r.round, ()),
         )
         for r in rounds.every(tx)
         if (r.rival is not None) is of_rivals
@@ -240,7 +291,9 @@ def blind_frame(tx: Transaction, of: Round, set_aside: RowRange, checks: Checks)
     """One round with its blind draws."""
     draws = rounds.draws_with_labels(tx, Purpose.EVALUATION, of.round)
     cells = rounds.cells_of(tx, of.round)
-    return _blind_frame(of, draws, set_aside, cells, checks, TopUps.read(tx).of(of.round))
+    rates = sampling_rates.by_round(tx, of.round).get(of.round, ())
+    top_ups = TopUps.read(tx).of(of.round)
+    return _blind_frame(of, draws, set_aside, cells, checks, top_ups, rates)
 
 
 def _blind_frame(
@@ -250,6 +303,7 @@ def _blind_frame(
     cells: Iterable[Cell],
     checks: Checks,
     top_ups: tuple[TopUp, ...],
+    rates: Sequence[RateCount],
 ) -> BlindFrame:
     # of a rebuilt ledger: how likely a draw was is lost; audits have a design of their own
     known = tuple(d for d in draws if d.inclusion is not None and not d.audit_only)
@@ -259,4 +313,6 @@ def _blind_frame(
         known = tuple(
             replace(d, inclusion=at_first[int((d.risk or 0.0) * RISK_BINS)]) for d in known
         )
-    return BlindFrame(of, known, set_aside, counted, checks, top_ups)
+    if rates:
+        counted = counted.by_rate(rates)
+    return BlindFrame(of, known, set_aside, counted, checks, top_ups, sampled=bool(rates))

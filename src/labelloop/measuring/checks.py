@@ -100,5 +100,5 @@ def _checks(draws: Iterable[DrawWithLabel]) -> Iterable[Check]:
                 model=d.model,
                 first_by=d.replies[Look.FIRST].by,
                 found=found,
-                inclusion=d.inclusion * CHECKED_SHARE,
+                inclusion=d.inclusion * CHECKED_SHARE * d.sampling_rate,
             )

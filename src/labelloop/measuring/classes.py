@@ -69,7 +69,7 @@ def _by_class(frames: Sequence[BlindFrame], keep: Keep, level: float) -> ClassTa
         totals,
         level=level,
         inside=None if whole else inside,
-        unheard=Unheard(by_predicted=silent, n_set_aside=sum(f.set_aside.at_worst for f in frames)),
+        unheard=Unheard(by_predicted=silent, n_set_aside=sum(f.n_unread for f in frames)),
     )
 
 

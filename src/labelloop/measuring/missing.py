@@ -8,7 +8,7 @@ from labelloop.core.row_range import RowRange
 from labelloop.core.task import TaskState
 from labelloop.ledger import Transaction, rejects, rounds
 from labelloop.ledger.rounds import DrawWithLabel
-from labelloop.measuring.accuracy import Accuracy, Keep, n_traffic_of
+from labelloop.measuring.accuracy import Accuracy, Keep, n_logged_of
 from labelloop.measuring.measured_round import MeasuredRound
 
 WINDOW = timedelta(days=7)
@@ -83,7 +83,7 @@ def missing(
         n_future=n_future,
         n_too_old=n_too_old,
         n_lost=_n(reaching, lambda d: since <= d.predicted_at < now + SKEW and _is_lost(d)),
-        n_traffic=recent.n_traffic,
+        n_traffic=recent.n_traffic if recent.n_logged is None else recent.n_logged,
     )
 
 
@@ -107,7 +107,7 @@ def of_counts(
 
 def _n(found: Iterable[MeasuredRound], keep: Keep) -> int:
     """How many predictions the blind draws stand for that `keep` names."""
-    return sum(n_traffic_of(r.frame, keep) for r in found)
+    return sum(n_logged_of(r.frame, keep) for r in found)
 
 
 def _is_lost(d: DrawWithLabel) -> bool:

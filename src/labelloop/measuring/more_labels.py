@@ -85,7 +85,7 @@ class NewestRound:
             scale = scale_for(first, sizes, more, at_random=at_random)
         chances = np.array([raised(q, scale, at_random=at_random) for q in first.tolist()])
         errors = shifted_to(BIN_RISKS[frame.cells.bins], sizes, 1 - e.value)
-        histogram = Frame(sizes, frame.cells.bins, chances)
+        histogram = Frame(sizes.astype(np.float64), frame.cells.bins, chances)
         return expected_half_width(histogram, errors, level=e.level)
 
 

@@ -258,16 +258,21 @@ def _drawn(
     draws: Sequence[DrawWithLabel],
 ) -> dict[str | None, float]:
     """The traffic that some draws of each value stand for; without what was forgotten."""
-    every = sum(1 / (d.inclusion or 1.0) for d in frame.draws)
+
+    def weight(d: DrawWithLabel) -> float:
+        return 1 / (frame.by_now(d.inclusion or 1.0) * d.sampling_rate)
+
+    each = frame.traffic / max(1e-300, sum(map(weight, frame.draws)))
     found: dict[str | None, float] = {}
     for d in draws:
         if not (d.forgotten and of(d) is None):
-            stands_for = frame.round.n_frame / (d.inclusion or 1.0) / every
-            found[of(d)] = found.get(of(d), 0.0) + stands_for
+            found[of(d)] = found.get(of(d), 0.0) + weight(d) * each
     return found
 
 
 def _counted(frame: BlindFrame, by: str, kept: Sequence[SliceCount]) -> dict[str, int]:
     if by == "predicted_class":
         return {named(said): n for said, n in frame.cells.by_class.items()}
+    if frame.sampled:
+        return {}  # attributes were counted in the log, not in the traffic
     return {c.value: c.n for c in kept if c.attribute == by}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.round import Candidate, Count, FrameRange, RateCount, Span
 from labelloop.core.sample import Feedback, Prediction, PredictionTable, Role
 from labelloop.core.slice_count import SliceCount
 from labelloop.core.upkeep import LogShape, Upkeep
@@ -236,6 +236,9 @@ class PredictionLog(Protocol):
         `labelloop.core.slice_count` for which are counted. An empty value is none.
         """
 
+    def rates(self, frame: FrameRange) -> Sequence[RateCount]:
+        """The frame's rows by predicted class, risk bin and sampling rate; empty if all was logged."""
+
     def rows(
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
     ) -> Sequence[Candidate]:
@@ -246,8 +249,8 @@ class PredictionLog(Protocol):
     ) -> "Iterator[pa.RecordBatch]":
         """Every row of the frame, a batch at a time, in no order.
 
-        Columns: sample_id, line, pattern, predicted_class, confidence, margin; then one of text for
-        each of `attributes`, named `attributes.NAME`. Null stands for what a row doesn't have.
+        Columns: sample_id, line, pattern, predicted_class, confidence, margin, sampling_rate; then one of
+        text for each of `attributes`, named `attributes.NAME`. Null stands for what a row doesn't have.
         """
 
     def beside(self, frame: FrameRange, model: str) -> "Iterator[pa.RecordBatch]":

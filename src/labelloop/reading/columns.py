@@ -30,6 +30,7 @@ class ColumnNames:
     model: str | None = "model"
     role: str | None = "role"
     probabilities: str | None = "probabilities"
+    sampling_rate: str | None = "sampling_rate"
     flagged: str | None = "flagged"
     corrected_class: str | None = "corrected_class"
     content_hash: str | None = None

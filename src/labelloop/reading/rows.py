@@ -31,6 +31,7 @@ from labelloop.reading.flag import flags
 from labelloop.reading.identity import identities, identity
 from labelloop.reading.model import models
 from labelloop.reading.probabilities import probability_lists
+from labelloop.reading.sampling_rate import sampling_rates
 from labelloop.reading.timestamp import timestamps
 
 
@@ -86,6 +87,7 @@ _SCHEMA = pa.schema(
         "predicted_class": pa.string(),
         "confidence": pa.float64(),
         "probabilities": pa.list_(pa.float32()),
+        "sampling_rate": pa.float64(),
         "attributes": pa.map_(pa.string(), pa.string()),
         "size_bytes": pa.int64(),
         "text": pa.string(),
@@ -147,6 +149,8 @@ def read_rows(
         columns.of(names.confidence), str(names.confidence), rules.confidence_divisor
     )
     faults.note(sure.bad, RejectReason.BAD_CONFIDENCE, columns.shown(names.confidence))
+    rates = sampling_rates(columns.of(names.sampling_rate), str(names.sampling_rate))
+    faults.note(rates.bad, RejectReason.BAD_SAMPLING_RATE, columns.shown(names.sampling_rate))
     roles = _filled(columns.text(names.role), Role.SERVING)
     known_role = pc.is_in(roles, pa.array([Role.SERVING.value, Role.SHADOW.value])).to_numpy(False)
     faults.note(~known_role, RejectReason.BAD_ROLE, columns.shown(names.role))
@@ -188,6 +192,7 @@ def read_rows(
             "probabilities": probability_lists(
                 columns.of(names.probabilities), str(names.probabilities)
             ),
+            "sampling_rate": rates.values,
             "attributes": _attributes(columns, names, answers.bad),
             "size_bytes": pa.array(size),
             "text": written,

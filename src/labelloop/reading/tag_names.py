@@ -18,6 +18,7 @@ class TagNames:
     model: str = "model"
     flagged: str = "flagged"
     corrected_class: str = "corrected_class"
+    sampling_rate: str = "sampling_rate"
     shadow: str = "shadow:"
 
     def is_attribute(self, tag: str) -> bool:

@@ -20,6 +20,7 @@ from labelloop.reading.class_name import Classes
 from labelloop.reading.confidence import confidence
 from labelloop.reading.flag import flag
 from labelloop.reading.model import NO_MODEL, model
+from labelloop.reading.sampling_rate import sampling_rate
 from labelloop.reading.tag_names import TagNames
 from labelloop.reading.timestamp import timestamp
 
@@ -95,6 +96,11 @@ def read_tags(
         sure = confidence(said_sure, confidence_divisor)
     except ValueError:
         return _rejected(tagged, RejectReason.BAD_CONFIDENCE, said_sure)
+    said_rate = tags.get(names.sampling_rate, "")
+    try:
+        rate = sampling_rate(said_rate)
+    except ValueError:
+        return _rejected(tagged, RejectReason.BAD_SAMPLING_RATE, said_rate)
     prediction = Prediction(
         sample_id=tagged.sample_id,
         uri=tagged.uri,
@@ -106,6 +112,7 @@ def read_tags(
         content_hash=tagged.content_hash,
         size_bytes=tagged.size_bytes,
         attributes=attributes,
+        sampling_rate=rate,
     )
     feedback, reject = _feedback(tagged, names, named, received_at)
     shadows, unknown = _shadows(tagged, names, prediction, named, unusable_is_wrong)

@@ -35,6 +35,11 @@ class TagSettings(Section):
     model: str = Field("model", description="The model's version; may be missing.")
     flagged: str = Field("flagged", description="`true` if a user flagged the prediction as wrong.")
     corrected_class: str = Field("corrected_class", description="The class a user says is right.")
+    sampling_rate: str = Field(
+        "sampling_rate",
+        description="The share of traffic like this that the application logged, above 0, at most 1; may "
+        "be missing, and is 1 then.",
+    )
     shadow: str = Field(
         "shadow:",
         min_length=1,

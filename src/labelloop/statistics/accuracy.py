@@ -200,11 +200,13 @@ def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> tuple[Lab
         np.concatenate([r.risk[r.answered] for r in rounds]),
         np.concatenate([rate.of_draws[r.answered] for r, rate in zip(rounds, rates, strict=True)]),
     )
+    frames = [r.frame for r in rounds]
     cells = Cells(
-        np.concatenate([r.frame.n for r in rounds]).astype(np.float64),
+        np.concatenate([r.frame.n for r in rounds]),
         np.concatenate([np.full(r.frame.n.size, float(h)) for h, r in enumerate(rounds)]),
         np.concatenate([r.frame.risk for r in rounds]),
         np.concatenate([rate.of_cells for rate in rates]),
+        np.concatenate([np.zeros(f.n.size) if f.unlogged is None else f.unlogged for f in frames]),
     )
     return drawn, cells
 

@@ -62,7 +62,7 @@ class Window:
         used = [r for r in rounds if r.answered.any()]
         if not used:
             none = np.zeros(0)
-            return cls(Labelled(none, none, none, none), Cells(none, none, none, none))
+            return cls(Labelled(none, none, none, none), Cells(none, none, none, none, none))
         drawn, cells = stacked(used, [r.score for r in used])
         alike, of_cell = np.unique(cells.risk + 1j * cells.inclusion, return_inverse=True)
         return cls(
@@ -72,6 +72,7 @@ class Window:
                 np.zeros(alike.size),
                 alike.real.copy(),
                 alike.imag.copy(),
+                np.bincount(of_cell, weights=cells.unlogged).astype(np.float64),
             ),
         )
 

@@ -25,15 +25,21 @@ class Frame:
     """How many samples of a frame share a risk bin and an inclusion probability.
 
     n, bins, inclusion
-        one entry a cell: samples in it, its risk bin, its inclusion probability
+        one entry a cell: samples in it, its risk bin, its inclusion probability. Where an application
+        logged a share s of its traffic, `n` are the samples of the traffic, those logged divided by s,
+        and `inclusion` is the chance to be logged and drawn
+    unlogged
+        for each cell the sum of (1 - s) / s^2 over its logged samples, from which it is seen how well
+        they tell the traffic; None: all of it was logged
 
     The estimators need the histogram and not sums fixed beforehand: their variance depends on a
     model that is fitted to the labels.
     """
 
-    n: Ints
+    n: Floats
     bins: Ints
     inclusion: Floats
+    unlogged: Floats | None = None
 
     @classmethod
     def from_arrays(cls, risk: npt.ArrayLike, inclusion: npt.ArrayLike) -> "Frame":
@@ -52,7 +58,7 @@ class Frame:
         if bins.size == 0:
             raise ArgumentError("risk: the frame has no samples", remedy="pass every sample's risk")
         cells, n = np.unique(bins + 1j * given, return_counts=True)
-        return cls(n.astype(np.int64), cells.real.astype(np.int64), cells.imag.copy())
+        return cls(n.astype(np.float64), cells.real.astype(np.int64), cells.imag.copy())
 
     @classmethod
     def from_counts(cls, counts: npt.ArrayLike, inclusion: npt.ArrayLike) -> "Frame":
@@ -80,13 +86,13 @@ class Frame:
             )
         some = np.flatnonzero(sizes)
         return cls(
-            sizes[some].astype(np.int64), some, probabilities("inclusion", given[some]).copy()
+            sizes[some].astype(np.float64), some, probabilities("inclusion", given[some]).copy()
         )
 
     @property
     def population(self) -> int:
         """How many samples the frame has."""
-        return int(self.n.sum())
+        return round(float(self.n.sum()))
 
     @property
     def risk(self) -> Floats:

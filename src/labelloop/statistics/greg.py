@@ -41,12 +41,17 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """The population: n (C,), stratum (C,), risk (C,), inclusion (C,), one entry a cell."""
+    """The population: n (C,), stratum (C,), risk (C,), inclusion (C,), one entry a cell.
+
+    unlogged
+        (C,) the sum of (1 - s) / s^2 over the logged samples, where a share s of a cell was logged
+    """
 
     n: Floats
     stratum: Floats
     risk: Floats
     inclusion: Floats
+    unlogged: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,10 @@ def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -
     from scipy.special import stdtrit
 
     t = float(stdtrit(freedom, (1 + level) / 2))
+    # the log itself is a sample of the population, and tells the sizes of the cells only so well
+    beyond = float(cells.unlogged.sum()) / population**2 + (1 / population if fresh else 0.0)
     if hits >= FEW and 0 < m < 1:
-        size = _size(m, variance, population if fresh else math.inf)
+        size = _size(m, variance, beyond)
         low, high = score_bounds(m, size, t)
         return Share(m, low, high, m * (1 - m) / size, size, few=False)
     model_mean = float(cells.n @ model) / population
@@ -103,8 +110,8 @@ def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -
     upper = max(m, model_mean)
     if hits and variance > 0 and 0 < upper < 1:
         size = min(size, upper * (1 - upper) / variance)
-    if fresh:
-        size = 1 / (1 / size + 1 / population)
+    if beyond:
+        size = 1 / (1 / size + beyond)
     low, high = exact_bounds(value * size, size, level)
     return Share(value, low, high, mean * (1 - mean) / size, size, few=True)
 
@@ -136,9 +143,9 @@ def _regressors(drawn: Labelled, cells: Cells) -> tuple[Floats, Floats]:
     )
 
 
-def _size(m: float, variance: float, population: float) -> float:
-    """The effective sample size m (1 - m) / v; a finite `population` adds m (1 - m) / N to v."""
-    inverse = variance / (m * (1 - m)) + 1 / population
+def _size(m: float, variance: float, beyond: float) -> float:
+    """The effective sample size m (1 - m) / v; `beyond` adds m (1 - m) times itself to v."""
+    inverse = variance / (m * (1 - m)) + beyond
     return math.inf if inverse == 0 else 1 / inverse
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.round import Candidate, Count, FrameRange, RateCount, Span
 from labelloop.core.sample import (
     NO_CLASS,
     UNUSABLE,
@@ -338,6 +338,19 @@ class MemoryLog:
             ]
         )
 
+    def rates(self, frame: FrameRange) -> Sequence[RateCount]:
+        """The frame's rows by predicted class, risk bin and sampling rate; empty if all was logged."""
+        found = Counter(
+            (p.predicted_class, risk_bin(_confidence(p)), p.sampling_rate or 1.0)
+            for p in self._framed(frame)
+        )
+        if all(rate == 1 for _, _, rate in found):
+            return []
+        return [
+            RateCount(predicted_class=name, risk_bin=risk, sampling_rate=rate, n=n)
+            for (name, risk, rate), n in sorted(found.items())
+        ]
+
     def rows(
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]
     ) -> Sequence[Candidate]:
@@ -367,6 +380,7 @@ class MemoryLog:
                 ("predicted_class", pa.string()),
                 ("confidence", pa.float64()),
                 ("margin", pa.float64()),
+                ("sampling_rate", pa.float64()),
                 *((f"attributes.{name}", pa.string()) for name in attributes),
             ]
         )
@@ -379,6 +393,7 @@ class MemoryLog:
                 [p.predicted_class for p in page],
                 [_confidence(p) for p in page],
                 [margin(p.probabilities) for p in page],
+                [p.sampling_rate for p in page],
                 *([p.attributes.get(name) for p in page] for name in attributes),
             ]
             yield pa.record_batch(
@@ -601,6 +616,7 @@ def _candidate(p: Prediction, pattern: int, said: _Said) -> Candidate:
         attributes=dict(p.attributes),
         flagged=said.flagged,
         corrected_class=said.corrected_class,
+        sampling_rate=p.sampling_rate,
     )
 
 

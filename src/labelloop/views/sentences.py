@@ -12,6 +12,7 @@ from labelloop.views.wording import (
     counted,
     day,
     estimated,
+    logged_share,
     percent,
     points,
     row_count,
@@ -52,10 +53,12 @@ def _summary(q: "Quality") -> str:
             newest = known[-1].accuracy
             says += f" Newest: {newest.name}, {estimated(newest.estimate)}."
         return says
+    recent = q.measured.last_seven_days
+    share = logged_share(recent.n_traffic, recent.n_logged)
     return (
         f"The model was right on {percent(e.value)} of the last 7 days' traffic; the {e.level:.0%} "
         f"interval is {span(e.low, e.high)}, from {counted(e.n, 'label')} given without seeing the "
-        "prediction."
+        f"prediction{f', {share}' if share else ''}."
     )
 
 

@@ -7,7 +7,7 @@ from labelloop.views.gate import answer, question
 from labelloop.views.headline import headline
 from labelloop.views.people import in_short
 from labelloop.views.sentences import fallen, mean_cost, newest_extra
-from labelloop.views.wording import counted, moment, row_count
+from labelloop.views.wording import counted, logged_share, moment, row_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +180,8 @@ def measure_line(r: "Measured") -> str:
     if isinstance(recent.estimate, Estimate):
         if r.n_random_sample is not None and not r.even:
             text += f" (a plain random sample would have needed about {r.n_random_sample:,})"
+        if share := logged_share(recent.n_traffic, recent.n_logged):
+            text += f", {share}"
         if recent.n_waiting:
             text += f", {recent.n_waiting:,} more waiting"
     elif (extra := newest_extra(r)) is not None:

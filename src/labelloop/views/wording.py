@@ -184,6 +184,17 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def logged_share(n_traffic: int, n_logged: int | None) -> str:
+    """How many predictions an accuracy speaks for, if only a share was logged; else nothing.
+
+    >>> logged_share(1_200_000, 120_000)
+    'of about 1,200,000 predictions, of which 10% were logged'
+    """
+    if n_logged is None or n_logged >= n_traffic:
+        return ""
+    return f"of about {n_traffic:,} predictions, of which {100 * n_logged / n_traffic:.3g}% were logged"
+
+
 def top_up_command(rounds: "Sequence[int]", labels: int) -> str:
     """The command that draws so many more labels of some rounds.
 

@@ -57,7 +57,16 @@ class DuckDBReading:
 
         Classes have their present names.
         """
-        return log_sql.present(self._files(kind, frame), kind, self._renamed)
+        files = self._files(kind, frame)
+        if kind == "predictions":
+            # files of an earlier version don't have this column, and it may be missing in all of them
+            files = log_sql.with_column(files, self._added())
+        return log_sql.present(files, kind, self._renamed)
+
+    def _added(self) -> str:
+        import pyarrow as pa
+
+        return self._register(pa.table({"sampling_rate": pa.array([], pa.float64())}))
 
     def _files(self, kind: BatchKind, frame: FrameRange | None) -> str:
         table = self._tables.load(kind)

@@ -26,7 +26,7 @@ from labelloop.adapters.iceberg.tables import (
     translated,
 )
 from labelloop.adapters.s3.access import S3Access
-from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.round import Candidate, Count, FrameRange, RateCount, Span
 from labelloop.core.sample import Role
 from labelloop.core.slice_count import SliceCount, most_common
 from labelloop.core.upkeep import LogShape, Upkeep
@@ -365,6 +365,13 @@ class IcebergLog:
         with self._selecting() as reading:
             statement = log_sql.slices(reading.source("predictions", frame), frame)
             return most_common([SliceCount(**row) for row in reading.rows(statement)])
+
+    def rates(self, frame: FrameRange) -> Sequence[RateCount]:
+        """The frame's rows by predicted class, risk bin and sampling rate; empty if all was logged."""
+        with self._selecting() as reading:
+            source = reading.source("predictions", frame)
+            found = [RateCount(**row) for row in reading.rows(log_sql.rates(source, frame))]
+        return found if any(one.sampling_rate < 1 for one in found) else []
 
     def rows(
         self, frame: FrameRange, conditions: Sequence[Where], spans: Sequence[Span]

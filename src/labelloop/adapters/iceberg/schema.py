@@ -57,6 +57,7 @@ def schema(kind: BatchKind) -> "Schema":
         column(14, "batch", LongType()),
         column(15, "indexed_at", TimestamptzType()),
         column(16, "text", StringType(), required=False),
+        column(21, "sampling_rate", DoubleType(), required=False),
     )
 
 

@@ -17,7 +17,7 @@ from labelloop.ports.log import BatchKind, LabelPart
 
 CANDIDATE = (
     "sample_id, uri, predicted_at, model, predicted_class, confidence, line, content_hash, "
-    "risk_bin, pattern, margin, attributes, flagged, corrected_class"
+    "risk_bin, pattern, margin, attributes, flagged, corrected_class, sampling_rate"
 )
 
 # The same arithmetic, double by double, as labelloop.core.sample.risk_bin.
@@ -45,6 +45,11 @@ def present(source: str, kind: BatchKind, renamed: Mapping[str, str]) -> str:
     )
     case = f"CASE {column} {cases} ELSE {column} END"
     return f"(SELECT * REPLACE ({case} AS {column}) FROM {source})"
+
+
+def with_column(source: str, added: str) -> str:
+    """A source that has the column of an empty table too: null where no file has it."""
+    return f"(SELECT * FROM {source} UNION ALL BY NAME SELECT * FROM {added})"
 
 
 def in_frame(frame: FrameRange) -> str:
@@ -87,6 +92,14 @@ def slices(source: str, frame: FrameRange) -> str:
         WHERE place <= {MOST_VALUES}"""
 
 
+def rates(source: str, frame: FrameRange) -> str:
+    """Integer counts by class, risk bin and sampling rate; 1 where it is null."""
+    return f"""
+        SELECT predicted_class, {RISK_BIN} AS risk_bin,
+               coalesce(sampling_rate, 1::DOUBLE) AS sampling_rate, count(*) AS n
+        FROM {source} WHERE {in_frame(frame)} GROUP BY ALL ORDER BY ALL"""
+
+
 def rows(
     source: str, frame: FrameRange, conditions: Sequence[Where], spans: str, margin: str = MARGIN
 ) -> str:
@@ -120,7 +133,7 @@ def scan(
     )
     return f"""
         SELECT sample_id, line, {pattern(conditions)} AS pattern, predicted_class, confidence,
-               {MARGIN} AS margin{named}
+               {MARGIN} AS margin, sampling_rate{named}
         FROM {source} WHERE {in_frame(frame)}"""
 
 

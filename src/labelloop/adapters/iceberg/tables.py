@@ -174,6 +174,7 @@ class IcebergTables:
             self._catalog.create_namespace_if_not_exists(NAMESPACE)
             for kind in KINDS:
                 if self._catalog.table_exists((NAMESPACE, kind)):
+                    self._add_columns(kind)
                     continue
                 if not over_batches and self._holds_batches(kind):
                     raise LogError(
@@ -188,6 +189,15 @@ class IcebergTables:
                     location=f"{self._warehouse}/{kind}",
                     properties=properties,
                 )
+
+    def _add_columns(self, kind: BatchKind) -> None:
+        """Add what a log of an earlier version doesn't have; its files stay as they are."""
+        table, known = self.load(kind), schema(kind)
+        new = [f for f in known.fields if f.name not in table.schema().column_names]
+        if new:
+            with table.update_schema() as update:
+                for field in new:
+                    update.add_column(field.name, field.field_type)
 
     def columns(self, kind: BatchKind) -> Any:
         """The pyarrow schema of a table's files. Catalogs number columns as they like; files must follow."""

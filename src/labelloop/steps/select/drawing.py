@@ -151,6 +151,7 @@ def new_draw(
         flagged=row.flagged,
         margin=row.margin if queue.blind else None,
         attributes=row.attributes if queue.blind else {},
+        sampling_rate=row.sampling_rate,
         risk=(row.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
         line=row.line,
         inclusion=inclusion,

@@ -1,6 +1,7 @@
 """A round's frame as select draws from it: counts by class, risk bin and pattern, and rows by span."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 import numpy as np
 
 from labelloop.core.arrays import Ints, risk_bins
-from labelloop.core.round import Candidate, Count, FrameRange, Span
+from labelloop.core.round import Candidate, Count, FrameRange, RateCount, Span
 from labelloop.core.sample import RISK_BINS
 from labelloop.core.where import Where
 from labelloop.measuring.learned_risk import LearnedRisk
@@ -27,6 +28,9 @@ class Framed(Protocol):
 
     def counts(self) -> Sequence[Count]:
         """The frame's rows by predicted class, risk bin and pattern."""
+
+    def rates(self) -> Sequence[RateCount]:
+        """The frame's rows by predicted class, risk bin and sampling rate; empty if all was logged."""
 
     def rows(self, spans: Sequence[Span]) -> Sequence[Candidate]:
         """The frame's rows that lie in their span, in order of their place; no two spans speak of the
@@ -64,6 +68,9 @@ class _Logged:
     def counts(self) -> Sequence[Count]:
         return self.log.counts(self.frame, self.conditions)
 
+    def rates(self) -> Sequence[RateCount]:
+        return self.log.rates(self.frame)
+
     def rows(self, spans: Sequence[Span]) -> Sequence[Candidate]:
         return self.log.rows(self.frame, self.conditions, spans)
 
@@ -88,6 +95,7 @@ class _Scored:
         self._file = file
         self._kinds: dict[_Kind, int] = {}
         self._sizes: Ints = np.zeros(0, dtype=np.int64)
+        self._rates: Counter[tuple[int, float]] = Counter()
         self._write(risk)
         self._named = list(self._kinds)
 
@@ -100,6 +108,17 @@ class _Scored:
                 n=int(self._sizes[cell]),
             )
             for cell in np.flatnonzero(self._sizes).tolist()
+        ]
+
+    def rates(self) -> Sequence[RateCount]:
+        summed: Counter[tuple[str, int, float]] = Counter()
+        for (cell, rate), n in self._rates.items():
+            summed[self._named[cell // RISK_BINS][0], cell % RISK_BINS, rate] += n
+        if all(rate == 1 for _, _, rate in summed):
+            return []
+        return [
+            RateCount(predicted_class=name, risk_bin=number, sampling_rate=rate, n=n)
+            for (name, number, rate), n in sorted(summed.items())
         ]
 
     def rows(self, spans: Sequence[Span]) -> Sequence[Candidate]:
@@ -118,6 +137,7 @@ class _Scored:
             for batch in self._log.scan(self._frame, self._conditions, risk.attributes):
                 cells = self._cells(batch, _bins(batch, risk))
                 self._count(cells)
+                self._count_rates(cells, batch.column("sampling_rate"))
                 ids = batch.column("sample_id").cast(pa.large_string())
                 writer.write_batch(
                     pa.record_batch([batch.column("line"), pa.array(cells), ids], schema=schema)
@@ -144,6 +164,12 @@ class _Scored:
         found = np.bincount(cells, minlength=len(self._kinds) * RISK_BINS)
         found[: self._sizes.size] += self._sizes
         self._sizes = found
+
+    def _count_rates(self, cells: Ints, column: "pa.Array") -> None:
+        rates = column.fill_null(1.0).to_numpy(zero_copy_only=False)
+        pairs, n = np.unique(cells + 1j * rates, return_counts=True)
+        for pair, of_it in zip(pairs.tolist(), n.tolist(), strict=True):
+            self._rates[int(pair.real), pair.imag] += of_it
 
     def _within(self, spans: Sequence[Span]) -> Iterator[tuple[str, int]]:
         """The rows in the spans, each with its cell."""

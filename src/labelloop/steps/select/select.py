@@ -12,7 +12,7 @@ from labelloop.core.certificate import Terms
 from labelloop.core.draw import Draw
 from labelloop.core.notice import Notice
 from labelloop.core.queue import Purpose, Queue
-from labelloop.core.round import Candidate, Cell, Count, FrameRange, Rival, Round
+from labelloop.core.round import Candidate, Cell, Count, FrameRange, RateCount, Rival, Round
 from labelloop.core.sample import UNUSABLE
 from labelloop.core.slice_count import SliceCount
 from labelloop.core.where import Where
@@ -29,6 +29,7 @@ from labelloop.ledger import (
     rejects,
     risks,
     rounds,
+    sampling_rates,
     slices,
 )
 from labelloop.measuring.audits import Audits, plan_audits, write_audits
@@ -112,6 +113,7 @@ class _Plan:
     risk: LearnedRisk | None
     audits: Audits | None = None
     rival: Rival | None = None
+    rates: Sequence[RateCount] = ()
     confidences: Mapping[int, int] = field(default_factory=dict)
     slices: tuple[SliceCount, ...] = ()
 
@@ -343,7 +345,7 @@ class Select:
             else None
         )
         with framed(self._log, frame, conditions, risk) as traffic:
-            counts = traffic.counts()
+            counts, rates = traffic.counts(), traffic.rates()
             left = Remaining(counts)
             cells: list[Cell] = []
             draws: dict[str, Draw] = {}
@@ -388,6 +390,7 @@ class Select:
             audits=audits,
             confidences=_confidences(self._log, frame),
             slices=tuple(self._log.slices(frame)),
+            rates=rates,
         )
 
     def _audits(
@@ -584,6 +587,7 @@ class Select:
             made = replace(made, risk_version=version)
         rounds.insert(tx, made, plan.rules, rejects.outside_frames(tx, since))
         rounds.insert_cells(tx, made.round, plan.cells)
+        sampling_rates.insert(tx, made.round, plan.rates)
         confidences.insert(tx, made.round, plan.confidences)
         slices.insert(tx, made.round, plan.slices)
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
