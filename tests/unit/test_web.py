@@ -1,13 +1,17 @@
 """What the service answers, to whom, over a project in memory."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -538,3 +542,42 @@ def test_people_are_added_listed_and_excluded(service: Service) -> None:
     ):
         with pytest.raises(ArgumentError, match=said):
             people(*arguments)
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+def test_nothing_that_is_asked_is_a_fault_of_the_service(service: Service) -> None:
+    """Every path of the description, every method, whatever stands in parameters, headers and bodies."""
+    paths = [*description()["paths"], "/", "/metrics", "/readyz", "/media/{token}", "/webhooks/s3"]
+    paths += ["/webhooks/label-studio", f"{PREFIX}/openapi.json", f"{PREFIX}/{{anything}}"]
+    client = service.client()
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        path=st.sampled_from(paths),
+        method=st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"]),
+        part=ANY_TEXT,
+        query=st.dictionaries(st.sampled_from(["since", "until", "x"]), ANY_TEXT, max_size=3),
+        headers=st.dictionaries(
+            st.sampled_from(["Authorization", "Range", "Accept", "If-None-Match", "Content-Type"]),
+            st.binary(max_size=40).map(lambda b: b.translate(None, b"\r\n\0").strip()),
+            max_size=3,
+        ),
+        body=st.binary(max_size=200),
+    )
+    def ask(
+        path: str,
+        method: str,
+        part: str,
+        query: dict[str, str],
+        headers: dict[str, bytes],
+        body: bytes,
+    ) -> None:
+        at = re.sub(r"\{\w+\}", lambda _: quote(part, safe=""), path)
+        answer = client.request(method, at, params=query, headers=headers, content=body)  # type: ignore[arg-type]
+        assert answer.status_code < 500, (method, at, answer.text)
+        if answer.status_code >= 400 and method != "HEAD":
+            assert answer.json()["kind"] == "error"
+
+    ask()
