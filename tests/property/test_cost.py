@@ -24,7 +24,7 @@ from labelloop.statistics.part import PartRound
 from tests.property.coverage import least
 from tests.property.sets import CIFAR, IMAGENET, Served, served
 
-N, RUNS = 10_000, 120
+N, RUNS = 10_000, 80
 Floats = npt.NDArray[np.float64]
 
 KINDS: dict[str, dict[float, float]] = {

@@ -9,7 +9,7 @@ from labelloop.errors import ArgumentError
 from labelloop.statistics import LowDays, low_days
 from tests.property.coverage import most
 
-DAYS, RUNS = 28 + 7 + 365, 150
+DAYS, RUNS = 28 + 7 + 365, 100
 Floats = npt.NDArray[np.float64]
 
 STEADY = ("normal", "heavy tails", "a week's pattern", "two values")
