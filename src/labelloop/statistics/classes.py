@@ -328,8 +328,12 @@ class _Numbers:
         """A number over all classes, with the variance that is the larger: seen, or smoothed."""
         own, more, square = influence
         variance = max(self.sample.variance(own), self.sample.smoothed_variance(own, more, square))
-        size = value * (1 - value) / variance if variance > 0 else math.inf
         inside = self.sample.inside
+        size = math.inf
+        if variance > 0:  # a macro-F1 of 0 or 1 has one, and says nothing of the size
+            size = (
+                value * (1 - value) / variance if 0 < value < 1 else self.sample.effective(inside)
+            )
         n = int(inside.sum())
         few = hits is not None and min(hits, n - hits) < FEW
         if few:
