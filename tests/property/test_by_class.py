@@ -9,8 +9,7 @@ import pytest
 
 from labelloop.errors import ArgumentError
 from labelloop.sampling import inclusion_probabilities
-from labelloop.statistics import Estimate, Undefined, by_class
-from labelloop.statistics.classes import Unheard
+from labelloop.statistics import Estimate, Undefined, Unheard, by_class
 from tests.property.coverage import least
 from tests.property.populations import population
 
@@ -115,6 +114,36 @@ def test_a_census_is_exact() -> None:
     recall = table.rows[0].recall
     assert isinstance(recall, Estimate)
     assert recall.value == recall.low == recall.high == pytest.approx(5 / 6)
+
+
+def test_each_interval_holds_its_number_whatever_was_drawn() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(500):
+        n, names = int(rng.integers(0, 30)), CLASSES[: rng.integers(1, 5)]
+        true = rng.choice(names, n)
+        said = rng.choice(names, n) if rng.random() < 0.7 else true
+        inclusion = rng.uniform(0.01, 1, n) if rng.random() < 0.7 else np.ones(n)
+        more = rng.integers(0, 3, len(names)) * rng.integers(0, 100, len(names))
+        totals = {
+            name: int((said == name).sum() + left) for name, left in zip(names, more, strict=True)
+        }
+        inside = rng.random(n) < rng.random() if rng.random() < 0.5 else None
+        table = by_class(true, said, inclusion, totals, inside=inside)
+        found = [getattr(row, number) for row in table.rows for number in NUMBERS]
+        for e in (*found, table.macro_f1):
+            if isinstance(e, Estimate):
+                assert 0 <= e.worst_low <= e.low <= e.value <= e.high <= e.worst_high <= 1
+
+
+def test_a_model_that_is_always_wrong_has_numbers_too() -> None:
+    labels, said = ["a"] * 20 + ["b"] * 20, ["b"] * 20 + ["a"] * 20
+    table = by_class(labels, said, [0.1] * 40, {"a": 200, "b": 200})
+    assert isinstance(table.macro_f1, Estimate)
+    assert (table.macro_f1.value, table.macro_f1.low) == (0.0, 0.0)
+    assert 0.0 < table.macro_f1.high < 0.5
+    for row in table.rows:
+        assert isinstance(row.precision, Estimate)
+        assert row.precision.value == row.precision.low == 0.0
 
 
 def test_a_class_that_the_model_never_says_has_a_row() -> None:

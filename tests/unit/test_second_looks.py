@@ -107,6 +107,22 @@ def test_a_referee_confirms_or_refutes_and_nobody_else_does(world: World) -> Non
     assert world.looks()[draw.sample_id, Look.SECOND].state is TaskState.RESOLVED
 
 
+def test_the_numbers_of_each_class_go_by_the_answers_that_hold(world: World) -> None:
+    refuted, confirmed = answer_firsts(world, differing=2)[:2]
+    turn(world)
+    for draw, said in (
+        (refuted, str(refuted.predicted_class)),
+        (confirmed, other(confirmed.predicted_class)),
+    ):
+        world.annotator.answer(look_task(world, draw.sample_id, Look.SECOND), said, by="ref")
+    turn(world)
+    n_wrong = 0.0
+    for row in world.loop.measure().by_class.rows:
+        assert isinstance(row.precision, Estimate)
+        n_wrong += row.n_predicted * (1 - row.precision.value)
+    assert n_wrong == pytest.approx(1)
+
+
 def test_confirmed_errors_are_recaptured_while_few_looks_are_there(world: World) -> None:
     draw = answer_firsts(world, differing=1)[0]
     turn(world)

@@ -10,7 +10,7 @@ from labelloop.statistics.calibration import (
     ConfidencePart,
     calibration,
 )
-from labelloop.statistics.classes import ClassRow, ClassTable, by_class
+from labelloop.statistics.classes import ClassRow, ClassTable, Unheard, by_class
 from labelloop.statistics.compare import Difference, Verdict, compare, where_they_differ
 from labelloop.statistics.confidence_sequence import ConfidenceSequence
 from labelloop.statistics.cost import (
@@ -56,6 +56,7 @@ __all__ = [
     "SequentialBound",
     "Stratum",
     "Undefined",
+    "Unheard",
     "Verdict",
     "Window",
     "accuracy",

@@ -197,7 +197,9 @@ class _Sample:
         population = np.append(np.where(few, 0.0, totals), totals[few].sum())
         sums = np.bincount(stratum, weights=1 / inclusion, minlength=population.size)
         weight = population[stratum] / sums[stratum] / inclusion
-        unseen = np.clip(1 - 1 / weight, 0.0, 1.0)
+        unseen = np.where(
+            weight < 1 + 1e-9, 0.0, 1 - 1 / weight
+        )  # rounding leaves no sample unseen
         return cls(true, said, stratum, weight, unseen, inside, totals)
 
     def total(self, of: Floats) -> float:
@@ -329,15 +331,11 @@ class _Numbers:
         own, more, square = influence
         variance = max(self.sample.variance(own), self.sample.smoothed_variance(own, more, square))
         inside = self.sample.inside
-        size = math.inf
-        if variance > 0:  # a macro-F1 of 0 or 1 has one, and says nothing of the size
-            size = (
-                value * (1 - value) / variance if 0 < value < 1 else self.sample.effective(inside)
-            )
-        n = int(inside.sum())
+        n, most = int(inside.sum()), self.sample.effective(inside)
         few = hits is not None and min(hits, n - hits) < FEW
+        size = _size(value, variance, most)
         if few:
-            size = min(size, self.sample.effective(inside))
+            size = min(size, most)
         return self._estimate(value, size, n, method, self._n_traffic, few=few)
 
     def _f1(self, is_so: Bools, called_so: Bools) -> Estimate | Undefined:
@@ -363,9 +361,8 @@ class _Numbers:
         below = self.sample.total(bottom)
         value = self.sample.total(top) / below
         variance = self.sample.variance((top - value * bottom) / below)
-        size = self.sample.effective(of)
-        if variance > 0 and 0 < value < 1:
-            size = min(size, value * (1 - value) / variance)
+        most = self.sample.effective(of)
+        size = min(most, _size(value, variance, most))
         hits = int((top[of] > 0).sum())
         few = min(hits, n - hits) < FEW
         return self._estimate(value, size, n, "ratio estimator", below, name, few=few)
@@ -383,9 +380,11 @@ class _Numbers:
     ) -> Estimate:
         """The estimate; at worst all that wasn't heard belongs to what it is a share of."""
         if few and not math.isinf(size):
-            kind, (low, high) = "Clopper-Pearson", exact_bounds(value * size, size, self.level)
+            kind, bounds = "Clopper-Pearson", exact_bounds(value * size, size, self.level)
         else:
-            kind, (low, high) = "Wilson", score_interval(value, size, self.level)
+            kind, bounds = "Wilson", score_interval(value, size, self.level)
+        # rounding must not put a bound on the wrong side of the value
+        low, high = min(bounds[0], value), max(bounds[1], value)
         missing, unread = self.unheard.of(name), self.unheard.n_set_aside
         heard = below * (1 - missing / max(missing, below if name else self._n_traffic, 1e-300))
         heard_share = heard / (heard + missing + unread) if missing or unread else 1.0
@@ -398,8 +397,16 @@ class _Numbers:
             n_effective=size,
             method=f"{method}, post-stratified by predicted class, {kind} at the effective size",
             worst_low=low * heard_share,
-            worst_high=high * heard_share + 1 - heard_share,
+            worst_high=high * heard_share + (1 - heard_share),
         )
+
+
+def _size(value: float, variance: float, otherwise: float) -> float:
+    """The effective size that a variance stands for: infinite where only rounding is left of it."""
+    if not (0 < value < 1 and variance > 0):
+        return otherwise
+    size = value * (1 - value) / variance
+    return size if size < 1e12 else math.inf
 
 
 def _no_narrower(mean: Estimate, parts: list[Estimate]) -> Estimate:
