@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from labelloop.steps.backup import BackedUp
     from labelloop.steps.build.build import Built
     from labelloop.steps.collect.tally import Collected
-    from labelloop.steps.compare.compare import Compared
+    from labelloop.steps.compare.compare import Compared, Judges
     from labelloop.steps.forget.forget import Forgotten
     from labelloop.steps.index.indexed import Indexed
     from labelloop.steps.notify.notify import Notified, Tried, Unheard
@@ -450,6 +450,41 @@ class Loop:
             gate=gate,
             costs=self.settings.cost_weights(),
         )
+
+    def judge(
+        self,
+        body: bytes,
+        name: str,
+        *,
+        min_gain: float = 0.0,
+        trained_on: Sequence[tuple[str, int]],
+    ) -> "Compared":
+        """Compare a candidate whose file came from elsewhere, by a verdict that holds at every look.
+
+        The file is read by a process with limits. `trained_on` must be named, be it as nothing.
+
+        Raises:
+            ArgumentError: the file can't be used, is over a limit, or lacks labelled samples.
+        """
+        from labelloop.steps.compare.compare import compare
+        from labelloop.steps.compare.limited import from_bytes
+
+        classes, renamed = self.settings.project.classes, self.project.renamed()
+        return compare(
+            self.project.ledger,
+            from_bytes(body, name, classes, renamed),
+            clock=self.project.clock,
+            min_gain=min_gain,
+            trained_on=trained_on,
+            gate=True,
+            costs=self.settings.cost_weights(),
+        )
+
+    def judges(self) -> "Judges":
+        """Return the samples that a candidate must answer."""
+        from labelloop.steps.compare.compare import samples
+
+        return samples(self.project.ledger_to_read)
 
     def compare_shadow(
         self,

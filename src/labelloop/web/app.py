@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from labelloop.errors import LabelloopError
 from labelloop.pages import report
-from labelloop.web import api, media, metrics, webhooks
+from labelloop.web import api, candidates, media, metrics, webhooks
 from labelloop.web.access import Access, needs
 from labelloop.web.answers import ALWAYS, Refused, failed, refusal
 from labelloop.web.openapi import description
@@ -55,6 +55,7 @@ def application(site: Site, *, worker_is_alive: Callable[[], bool]) -> Starlette
             Route("/metrics", measure),
             Route("/", home),
             *api.routes(site),
+            *candidates.routes(site),
             *webhooks.routes(site),
             *media.routes(site),
             Route(f"{api.PREFIX}/openapi.json", _describe),

@@ -66,6 +66,10 @@ class Site:
                 self._looked_at_s = time.monotonic()
             return self._loop
 
+    def own_loop(self) -> Loop:
+        """The project, opened anew for who writes to it; close it."""
+        return self._open_loop()
+
     def accounts(self) -> dict[str, Account]:
         """Who has a token, by its hash.
 

@@ -53,7 +53,7 @@ def from_file(
     Raises:
         ArgumentError: the file can't be used.
     """
-    table = _table(path)
+    table = read_table(path)
     answers: dict[str, str] = {}
     column = table.column("confidence").combine_chunks()
     bad = confidences(column, "confidence").bad
@@ -85,8 +85,12 @@ def from_file(
     return Candidate(name=str(path), digest=digest, answers=answers, in_log=False)
 
 
-def _table(path: Path) -> "pa.Table":
-    """The columns COLUMNS of the file; `confidence` is null where there is none."""
+def read_table(path: Path, *, most: int | None = None) -> "pa.Table":
+    """The columns COLUMNS of the file, of `most` rows at most; `confidence` is null where there is none.
+
+    Raises:
+        ArgumentError: the file can't be read, or has more rows.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -96,15 +100,27 @@ def _table(path: Path) -> "pa.Table":
             table = _from_csv(path)
         else:
             wanted = [name for name in pq.read_schema(path).names if name in COLUMNS]
+            _check_rows(path, pq.read_metadata(path).num_rows, most)
             table = pq.read_table(path, columns=wanted, partitioning=None)
+    except ArgumentError:
+        raise
     except (OSError, ValueError, csv.Error, pa.ArrowException) as exc:
         raise ArgumentError(
             f"{path} can't be read: {exc}", remedy=f"{expected}, with one row for each sample"
         ) from exc
+    _check_rows(path, len(table), most)
     if "confidence" not in table.column_names:
         table = table.append_column("confidence", pa.nulls(len(table)))
     _check_columns(path, table.schema, expected)
     return table
+
+
+def _check_rows(path: Path, n: int, most: int | None) -> None:
+    if most is not None and n > most:
+        raise ArgumentError(
+            f"{path} has {n:,} rows: expected at most {most:,}",
+            remedy="send the samples that judge alone",
+        )
 
 
 def _from_csv(path: Path) -> "pa.Table":

@@ -298,12 +298,25 @@ def _without_forgotten(frame: BlindFrame) -> BlindFrame:
     return replace(frame, draws=draws)
 
 
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """The samples that a candidate must answer: every labelled blind draw that judges now."""
+
+    samples: tuple[str, ...]
+
+
+def samples(ledger: Ledger) -> Judges:
+    """What a candidate must answer now."""
+    reached = [d for f in judges(ledger) for d in f.reached]
+    return Judges(tuple(d.sample_id for d in reached if d.label is not None))
+
+
 def write_samples(ledger: Ledger, target: Path) -> int:
     """Write sample_id of every labelled blind draw that judges now, as CSV; returns how many.
 
     Lines end as everywhere but on Windows: shells and `cut` take its line ends for a part of names.
     """
-    ids = [d.sample_id for f in judges(ledger) for d in f.reached if d.label is not None]
+    ids = samples(ledger).samples
     try:
         with target.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
