@@ -160,3 +160,16 @@ def test_select_counts_the_confidences_of_a_round(world: World) -> None:
         assert confidences.of_rounds(tx, [1]) == {1: {102: 30, 512: 10}}
         (found,) = confidences.claimed(tx, datetime(2020, 1, 1, tzinfo=UTC))
     assert (found.n, found.mean) == (40, pytest.approx(0.8, abs=0.001))
+
+
+def test_a_row_counts_as_the_predictions_that_it_stands_for(world: World) -> None:
+    world.traffic(6, confidence="0.9", predicted_class="cat", sampling_rate="0.1")
+    world.traffic(2, confidence="0.9", predicted_class="cat")
+    world.traffic(10, confidence="0.7", predicted_class="cat")
+    world.loop.run()
+    world.answer_all("cat")
+    world.loop.run()
+    with world.loop.project.ledger.read() as tx:
+        assert confidences.of_rounds(tx, [1]) == {1: {102: 62, 307: 10}}
+    parts = world.loop.report().calibrated.calibration.parts
+    assert [p.share for p in parts] == pytest.approx([10 / 72, 62 / 72])

@@ -47,7 +47,9 @@ def calibrated(
     drawn = [
         (d, score, chance)
         for f in used
-        for d, score, chance in zip(f.reached, _scores(f), _chances(f), strict=True)
+        for d, score, chance in zip(
+            f.reached, _scores(f), f.chances_of(f.reached).tolist(), strict=True
+        )
     ]
     told = [
         (d, d.confidence, score, chance)
@@ -62,7 +64,7 @@ def calibrated(
             [chance for *_, chance in told],
             counts,
             answered=[d.label is not None for d, *_ in told],
-            n_set_aside=sum(f.set_aside.at_worst for f in used),
+            n_set_aside=sum(f.n_unread for f in used),
             level=level,
         )
     return Calibrated(
@@ -81,8 +83,3 @@ def _scores(frame: BlindFrame) -> list[float]:
 
 def _score(d: DrawWithLabel) -> float:
     return outcome(d.label, d.predicted_class)
-
-
-def _chances(frame: BlindFrame) -> list[float]:
-    found: list[float] = frame.chances([d.inclusion or 1.0 for d in frame.reached]).tolist()
-    return found

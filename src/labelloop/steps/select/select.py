@@ -1,6 +1,5 @@
 """select: decide which samples people label. A round, its cells and its draws are one transaction."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -388,7 +387,7 @@ class Select:
             plans=tuple(plans),
             rules={q.name: q.rule for q in self._queues},
             audits=audits,
-            confidences=_confidences(self._log, frame),
+            confidences=_confidences(self._log, frame, sampled=bool(rates)),
             slices=tuple(self._log.slices(frame)),
             rates=rates,
         )
@@ -610,12 +609,24 @@ class Select:
         outbox.record(tx, [drawn])
 
 
-def _confidences(log: PredictionLog, frame: FrameRange) -> dict[int, int]:
-    """The frame's rows by bin of 1 - confidence, without those that came with none."""
-    counted: Counter[int] = Counter()
+def _confidences(log: PredictionLog, frame: FrameRange, *, sampled: bool) -> dict[int, int]:
+    """The frame's traffic by bin of 1 - confidence, without what came with none.
+
+    Where only a share was logged, each row counts as the predictions that it stands for.
+    """
+    rows: dict[tuple[str, int], int] = {}
+    traffic: dict[tuple[str, int], float] = {}
+    for r in log.rates(frame) if sampled else ():
+        cell = (r.predicted_class, r.risk_bin)
+        rows[cell] = rows.get(cell, 0) + r.n
+        traffic[cell] = traffic.get(cell, 0.0) + r.n / r.sampling_rate
+    counted: dict[int, float] = {}
     for c in log.counts(frame, (Where.parse("confidence IS NOT NULL"),)):
-        counted[c.risk_bin] += c.n if c.pattern else 0
-    return dict(+counted)
+        cell = (c.predicted_class, c.risk_bin)
+        each = traffic[cell] / rows[cell] if cell in rows else 1.0
+        if c.pattern:
+            counted[c.risk_bin] = counted.get(c.risk_bin, 0.0) + c.n * each
+    return {number: round(n) for number, n in counted.items()}
 
 
 def already_trained_on(tx: Transaction, drawn: Sequence[str]) -> tuple[tuple[str, int], ...]:
