@@ -299,12 +299,13 @@ def test_what_is_no_input_is_left_out_of_the_listing_and_in_the_file(here: Path)
         path = here.parent / "photos" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"no photo")
-    done = init("--folder", "../photos", "--exclude", "*.txt")
+    done = init("--folder", "../photos", "--exclude", "*.txt", "--exclude", "Thumbs.db")
     assert done.exit_code == 0, done.output
     assert "../photos holds 40 objects; all were looked at" in done.output
     assert "left out:        *.txt, Thumbs.db, " in done.output
     excluded = load(here / "labelloop.toml").store.exclude
     assert excluded[:2] == ["*.txt", "Thumbs.db"]
+    assert excluded.count("Thumbs.db") == 1
     assert "@eaDir/**" in excluded
     assert "desktop.ini" not in excluded
 

@@ -106,7 +106,8 @@ def look(asker: Asker, place: Place, exclude: Sequence[str]) -> "Proposal":
     shown = unshown(found.objects)
     if shown is not None:
         say(f"note: {shown}")
-    beside = [p for p in NEVER_INPUTS if any(map(Exclude([p]).matches, found.excluded))]
+    others = [p for p in NEVER_INPUTS if p not in exclude]
+    beside = [p for p in others if any(map(Exclude([p]).matches, found.excluded))]
     if found.excluded:
         say(f"{'left out:':<17}{', '.join([*exclude, *beside])}, such as {found.excluded[0]}")
     large = [of for of in found.objects if place.is_folder and of.size_bytes > INLINE_BYTES]
