@@ -112,6 +112,20 @@ def test_confirmed_errors_hold_the_truth_where_single_answers_do_not(
         assert np.mean([covers(crowd, single()) for _ in range(RUNS)]) < 0.5
 
 
+def test_a_few_recaptures_widen_no_interval() -> None:
+    wrong = np.arange(40) < 8
+    few = np.where(np.arange(40) < 4, 0.0, np.nan)
+    risk, chance = np.full(40, 0.2), np.full(40, 0.01)
+    frame = Frame.from_arrays(np.full(4000, 0.2), np.full(4000, 0.01))
+    without = accuracy(~wrong, risk, chance, frame)
+    assert accuracy(~wrong, risk, chance, frame, agreed=~wrong, recapture=few) == without
+    enough = np.where(np.arange(40) < 5, 0.0, np.nan)
+    told = accuracy(~wrong, risk, chance, frame, agreed=~wrong, recapture=enough)
+    assert isinstance(told, Estimate)
+    assert isinstance(without, Estimate)
+    assert told.low < without.low
+
+
 @pytest.mark.parametrize("even", [True, False])
 def test_skips_of_what_looks_hard_lead_nobody_astray(even: bool) -> None:
     crowd = Crowd(0.0, falls_for_the_model=False, n=700, even=even)

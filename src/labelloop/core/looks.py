@@ -26,6 +26,8 @@ CHECKED_SHARE = 0.1
 """The share of the agreeing draws that get a second look."""
 ENOUGH_LOOKS = 150
 """So many looks at agreeing draws say how often people overlook an error; then no error is recaptured."""
+LEAST_RECAPTURES = 5
+"""Further answers to confirmed errors from which they tell how many errors people overlook."""
 POOLED_ROUNDS = 10
 """Over how many rounds these looks are pooled."""
 

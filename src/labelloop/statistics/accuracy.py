@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from labelloop.core.arrays import Floats, check_level, same_length, truths
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.looks import LEAST_RECAPTURES
 from labelloop.errors import ArgumentError
 from labelloop.statistics.frame import BlindRound, Frame
 from labelloop.statistics.greg import Cells, Labelled, Share, share_by_fewer
@@ -55,7 +56,8 @@ def accuracy(
     agreed, recapture, missed
         of rounds with second looks, where `correct` is False for confirmed errors alone: (n,) bool,
         whether the first answer was the prediction; (n,) float, for confirmed errors 1.0 if a further
-        blind answer agreed with the model, 0.0 if not, NaN if none was asked for; and what `missed`
+        blind answer agreed with the model, 0.0 if not, NaN if none was asked for, and nothing is taken
+        off with fewer than five of them; and what `missed`
         made of the looks at agreeing draws, used in place of `recapture` where it is given
     fresh
         False: the estimand is the share in this finite population. True: the probability behind it,
@@ -158,7 +160,7 @@ def corrected(
         return by_looks(right, share_right(agreeing, level=level).value, missed, level)
     again = np.concatenate([_again(r) for r in rounds])
     asked = ~np.isnan(again)
-    if not asked.any():
+    if asked.sum() < LEAST_RECAPTURES:
         return None
     inclusion = np.concatenate([r.inclusion for r in rounds])
     freedom = max(1, sum(int(r.answered.sum()) for r in rounds) - len(rounds) - 1)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from labelloop.core.arrays import Bools, Floats, probabilities, same_length, scores, truths
 from labelloop.core.estimate import Estimate, Undefined
+from labelloop.core.looks import LEAST_RECAPTURES
 from labelloop.statistics.accuracy import edges_of_risk
 from labelloop.statistics.frame import recaptures
 from labelloop.statistics.greg import Share
@@ -180,7 +181,7 @@ def _corrected(
         return by_looks(right, agreeing.value, missed, level)
     again = np.concatenate([np.where(p.heard & (p.score < 1), p.again, np.nan) for p in parts])
     asked = ~np.isnan(again)
-    if not asked.any():
+    if asked.sum() < LEAST_RECAPTURES:
         return None
     inclusion = np.concatenate([p.inclusion for p in parts])
     freedom = max(1, int(sum(p.heard.sum() for p in parts)) - 1)

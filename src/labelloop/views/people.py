@@ -92,7 +92,7 @@ def _looked_again(m: "Measured", r: "RestsOn") -> "Iterator[str]":
 
 def _overlooked(m: "Measured", r: "RestsOn") -> str:
     """How the errors are known that people overlooked."""
-    from labelloop.core.looks import ENOUGH_LOOKS
+    from labelloop.core.looks import ENOUGH_LOOKS, LEAST_RECAPTURES
 
     if r.n_checked >= ENOUGH_LOOKS:
         bound = ", a lower bound, as there is one referee" if m.n_referees == 1 else ""
@@ -100,13 +100,16 @@ def _overlooked(m: "Measured", r: "RestsOn") -> str:
             f"Overlooked errors are taken off: {r.n_checked:,} looks at agreeing answers found "
             f"{r.n_overlooked:,}{bound}."
         )
-    if r.n_recaptured:
+    if r.n_recaptured >= LEAST_RECAPTURES:
         return (
             f"Overlooked errors are taken off, as {counted(r.n_recaptured, 'further answer')} to confirmed "
             "errors tell; this assumes that all errors are equally easy to overlook: if not, the accuracy "
             "is lower."
         )
-    return "Errors that people overlooked aren't taken off yet: the accuracy may be a little lower."
+    return (
+        "Errors that people overlooked aren't taken off yet: the accuracy may be a little lower. "
+        f"{LEAST_RECAPTURES} further answers to confirmed errors are needed; there are {r.n_recaptured}."
+    )
 
 
 def _wait(n: int) -> str:
