@@ -140,10 +140,10 @@ def test_extra_rounds_and_rounds_of_today_do_not_count(world: World) -> None:
 
 
 def test_without_confidences_there_is_no_look(world: World) -> None:
-    none = Undefined("no round of the last four weeks tells confidences")
+    none = Undefined("no day of the last four weeks has closed with a round that tells confidences")
     assert looked(world) == none
     assert list(harder_or_not(none)) == [
-        "Does the traffic look harder? No look: no round of the last four weeks tells confidences."
+        "Does the traffic look harder? No look: no day of the last four weeks has closed with a round that tells confidences."
     ]
     world.traffic(8, confidence="")
     world.loop.run()

@@ -14,7 +14,7 @@ NOW, BEFORE = timedelta(days=7), timedelta(days=28)
 """A look compares the newest days with those before them."""
 SHOWN = timedelta(days=28)
 """How long a hint is shown: once its low days are among those before, no later look repeats it."""
-NO_LOOK = Undefined("no round of the last four weeks tells confidences")
+NO_LOOK = Undefined("no day of the last four weeks has closed with a round that tells confidences")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
