@@ -143,8 +143,8 @@ def test_without_confidences_there_is_no_look(world: World) -> None:
     none = Undefined("no day of the last four weeks has closed with a round that tells confidences")
     assert looked(world) == none
     assert list(harder_or_not(none)) == [
-        "Does the traffic look harder? No look: no day of the last four weeks has closed with a round "
-        "that tells confidences."
+        "Does the traffic look harder? No look: no day of the last four weeks has closed with a "
+        + "round that tells confidences."
     ]
     world.traffic(8, confidence="")
     world.loop.run()

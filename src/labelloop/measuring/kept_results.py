@@ -23,7 +23,7 @@ from labelloop.measuring.checks import Checks
 from labelloop.measuring.measured_round import MeasuredRound, RoundSummary
 from labelloop.measuring.trend import History, Trend, trend
 
-METHOD_VERSION = 8
+METHOD_VERSION = 9
 """Raise it with every change to what an estimate comes out as: results of another version aren't used."""
 
 _HEAD, _TREND = "head", "trend"
