@@ -142,10 +142,8 @@ def test_extra_rounds_and_rounds_of_today_do_not_count(world: World) -> None:
 def test_without_confidences_there_is_no_look(world: World) -> None:
     none = Undefined("no day of the last four weeks has closed with a round that tells confidences")
     assert looked(world) == none
-    assert list(harder_or_not(none)) == [
-        "Does the traffic look harder? No look: no day of the last four weeks has closed with a "
-        + "round that tells confidences."
-    ]
+    (said,) = harder_or_not(none)
+    assert said == f"Does the traffic look harder? No look: {none.reason}."
     world.traffic(8, confidence="")
     world.loop.run()
     world.clock.pass_(days=1)
