@@ -174,19 +174,24 @@ class Loop:
         *rounds: int,
         labels: int,
         candidate: Path | None = None,
+        checks: bool = False,
         dry_run: bool = False,
     ) -> "Selected":
         """Draw `labels` more samples of `rounds`, shared among them by their traffic, on the same line.
 
         The rounds' numbers then come from all of their draws. `candidate` says where the file lies that
         a round was drawn for, if it lies elsewhere by now. Until a top-up is sent, the same call again
-        draws nothing.
+        draws nothing. With `checks` they check the model's labels for the open guarantee of one round, in
+        all rounds of that guarantee, and play no part in the accuracy.
 
         Raises:
             ArgumentError: a round that doesn't exist, was released, drew nothing for evaluation, or has
                 fewer samples left.
         """
-        return steps.top_up(self.project, candidate).run(rounds, labels=labels, dry_run=dry_run)
+        step = steps.top_up(self.project, candidate)
+        if checks:
+            return step.check(rounds[0], labels=labels, dry_run=dry_run)
+        return step.run(rounds, labels=labels, dry_run=dry_run)
 
     def measure(
         self,

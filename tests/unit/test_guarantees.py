@@ -103,8 +103,8 @@ def test_every_count_of_answers_shows_the_error_of_the_surest_labels(make_world:
     assert state.n_missing is not None
     assert state.reason == (
         "of the surest 20% of the traffic an estimated 0.0% are wrong (0.0–6.0%, 95% interval, 60 checked "
-        f"labels): about {state.n_missing} more right answers are missing: `labelloop run --now` draws the "
-        "next round's"
+        f"labels): about {state.n_missing} more right answers are missing: `labelloop select --top-up 1 "
+        f"--labels {state.n_missing} --checks` draws them, and `labelloop run --now` the next round's"
     )
     world.clock.pass_(days=1)
     round_of(world, 300)

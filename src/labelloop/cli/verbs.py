@@ -152,6 +152,11 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
     show_default=True,
     help="How many samples --shadow or --candidate draws, or --top-up adds.",
 )
+@click.option(
+    "--checks",
+    is_flag=True,
+    help="With --top-up: check more of the model's labels, for the open guarantee of that round.",
+)
 @with_config
 def select(
     config: Path,
@@ -164,6 +169,7 @@ def select(
     candidate: Path | None,
     top_up: tuple[int, ...],
     labels: int,
+    checks: bool,
 ) -> None:
     """Draw a round: which samples people label, in which queue, with which probability."""
     if shadow and candidate:
@@ -173,9 +179,15 @@ def select(
             "--top-up draws from the traffic of its round: use it without --now, --since, --until and "
             "--shadow"
         )
+    if checks and len(top_up) != 1:
+        raise click.UsageError(
+            "--checks goes with one --top-up ROUND: it tops up all rounds of that round's guarantee"
+        )
     with opened(config, quiet=as_json) as loop:
         if top_up:
-            selected = loop.top_up(*top_up, labels=labels, candidate=candidate, dry_run=dry_run)
+            selected = loop.top_up(
+                *top_up, labels=labels, candidate=candidate, checks=checks, dry_run=dry_run
+            )
         elif shadow or candidate:
             selected = loop.select_where_they_differ(
                 labels=labels,

@@ -9,6 +9,8 @@ prefixes more closely: each gets about as many audits, and one day's answers can
 has, the next guarantee audits all prefixes alike, to reach further with fewer.
 """
 
+import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,9 +22,10 @@ from labelloop.core.certificate import AuditPlan, RegisteredCertificate, Terms
 from labelloop.core.line import LINE_END
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import RISK_BINS
+from labelloop.errors import ArgumentError
 from labelloop.ledger import Transaction, certificates, risks
 from labelloop.measuring.audit_ranks import bins_of, kept_risk, prefix
-from labelloop.measuring.guarantees import replayed
+from labelloop.measuring.guarantees import Replay, prefix_under_test, replayed
 from labelloop.measuring.learned_risk import LearnedRisk, learn
 from labelloop.ports.log import PredictionLog
 from labelloop.sampling.blind import Cell
@@ -131,6 +134,128 @@ def plan_audits(
         risk=risk,
         ended=ended,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MoreAudits:
+    """Further audits of a guarantee: in each of its rounds the next places of the prefix under test.
+
+    guarantee
+        with the raised shares
+    rows, counts_for
+        the rows of each round in the order of the line, and by sample the longest prefix that each counts for
+    """
+
+    guarantee: RegisteredCertificate
+    rows: Mapping[int, tuple[Candidate, ...]]
+    counts_for: Mapping[str, float]
+    within: float
+
+    def inclusion(self, row: Candidate) -> float:
+        """The chance that a row became an audit by now."""
+        plan = self.guarantee.plan
+        assert plan is not None  # noqa: S101  one that takes rounds has a plan
+        return plan.shares[_at(prefix(row.risk_bin, plan))]
+
+
+def more_audits(
+    tx: Transaction, log: PredictionLog, of: int, frames: Mapping[int, FrameRange], labels: int
+) -> MoreAudits:
+    """About `labels` more audits of the guarantee that audited round `of`, in all of its rounds.
+
+    The share that is audited rises alike in all of them, so each stays in proportion to its traffic. The
+    order is that of the line, and no answer decides which sample is next.
+
+    frames
+        the frames of all rounds
+
+    Raises:
+        ArgumentError: the round belongs to no open guarantee, or there aren't so many left.
+    """
+    guarantee = certificates.open_one(tx)
+    if guarantee is None or guarantee.plan is None or of not in guarantee.rounds:
+        raise ArgumentError(
+            f"round {of} isn't audited for a guarantee that still takes rounds",
+            remedy="`labelloop build` names the rounds of the open one; without --checks the labels go to "
+            "the accuracy",
+        )
+    plan = guarantee.plan
+    replay = replayed(tx, guarantee)
+    at = _at(prefix_under_test(replay))
+    held = {d.sample_id: d.within or 0.0 for d in replay.audits}
+    if any(
+        d.within is not None and place <= GRID[at] and _at(d.within) < min(at, _at(reached))
+        for d, place, reached in zip(
+            replay.audits, replay.prefixes, _within_of(replay, guarantee), strict=True
+        )
+    ):
+        raise ArgumentError(
+            f"guarantee {guarantee.id} was topped up within a shorter part of its traffic than the "
+            f"{GRID[at]:.0%} under test now",
+            remedy="more checks come with the next round: labelloop select --now",
+        )
+    risk = kept_risk(tx, guarantee)
+    counts = {number: log.counts(frames[number], ()) for number in guarantee.rounds}
+    bins = {
+        number: bins_of(risk, ((c.predicted_class, c.risk_bin) for c in found))
+        for number, found in counts.items()
+    }
+    inside = [
+        sum(
+            c.n
+            for c in counts[number]
+            if prefix(bins[number][c.predicted_class, c.risk_bin], plan) <= min(GRID[at], within)
+        )
+        for number, within in zip(guarantee.rounds, guarantee.within, strict=True)
+    ]
+
+    checked = [
+        sum(
+            d.round == number and place <= GRID[at]
+            for d, place in zip(replay.audits, replay.prefixes, strict=True)
+        )
+        for number in guarantee.rounds
+    ]
+
+    def added(share: float) -> int:
+        return sum(
+            max(0, round(n * share) - before) for n, before in zip(inside, checked, strict=True)
+        )
+
+    if labels > added(1.0):
+        raise ArgumentError(
+            f"the part under test has {added(1.0):,} predictions that weren't checked yet, in the rounds of "
+            f"guarantee {guarantee.id}: expected at most so many labels, not {labels:,}",
+            remedy="more come with the next round: labelloop select --now",
+        )
+    steps = 1 << 40
+    share = bisect_left(range(steps), labels, key=lambda k: added(k / steps)) / steps
+    # above what longer parts have, so that this part is counted by itself
+    share = max(share, math.nextafter(plan.shares[at], 2))
+    shares = tuple(share if i <= at else s for i, s in enumerate(plan.shares))
+    raised = replace(plan, shares=shares)
+    rows: dict[int, tuple[Candidate, ...]] = {}
+    counts_for: dict[str, float] = {}
+    for number, within in zip(guarantee.rounds, guarantee.within, strict=True):
+        found = [
+            one
+            for one in _smallest(log, frames[number], bins[number], counts[number], raised)
+            if one.prefix <= within and one.row.sample_id not in held
+        ]
+        rows[number] = tuple(one.row for one in found)
+        counts_for |= {one.row.sample_id: min(one.counts_for, within) for one in found}
+    audits = tuple(
+        n + len(rows[number]) for number, n in zip(guarantee.rounds, guarantee.audits, strict=True)
+    )
+    return MoreAudits(
+        replace(guarantee, plan=raised, audits=audits), rows, counts_for, float(GRID[at])
+    )
+
+
+def _within_of(replay: Replay, guarantee: RegisteredCertificate) -> list[float]:
+    """The prefix in which the round of each audit was audited."""
+    within = dict(zip(guarantee.rounds, guarantee.within, strict=True))
+    return [within[d.round] for d in replay.audits]
 
 
 def write_audits(tx: Transaction, audits: Audits, round_number: int, now: datetime) -> None:

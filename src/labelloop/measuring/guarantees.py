@@ -109,13 +109,15 @@ def replayed(tx: Transaction, guarantee: RegisteredCertificate) -> Replay:
     audited: list[AuditedRound] = []
     audits: list[DrawWithLabel] = []
     prefixes: list[float] = []
-    for number, within in zip(guarantee.rounds, guarantee.within, strict=True):
-        found = _audits(tx, number)
+    within_of = dict(zip(guarantee.rounds, guarantee.within, strict=True))
+    for drawn_in, found in _in_order_of_drawing(tx, guarantee.rounds):
         bins = bins_of(risk, map(cell_of, found))
         places = [prefix(bins[cell_of(d)], guarantee.plan) for d in found]
         wrong = [is_wrong_audit(d) for d in found]
-        each = [d.within or within for d in found]
-        audited.append(AuditedRound(number, sizes[number], within, places, wrong, each))
+        each = [d.within or within_of[d.round] for d in found]
+        # a top-up is of rounds that are covered already
+        within, size = within_of.get(drawn_in, 0.0), sizes.get(drawn_in, 0)
+        audited.append(AuditedRound(drawn_in, size, within, places, wrong, each))
         audits += found
         prefixes += places
     part = proven_part(
@@ -124,6 +126,29 @@ def replayed(tx: Transaction, guarantee: RegisteredCertificate) -> Replay:
         failure_probability=guarantee.failure_probability,
     )
     return Replay(part, tuple(audits), tuple(prefixes))
+
+
+def _in_order_of_drawing(
+    tx: Transaction, numbers: Sequence[int]
+) -> list[tuple[int, list[DrawWithLabel]]]:
+    """The audits of rounds, and of their top-ups, each by the number of what drew them.
+
+    What one selection added to several rounds is one step: only after all of it each is audited alike.
+    """
+    drawn: dict[int, list[DrawWithLabel]] = {number: [] for number in numbers}
+    for number in numbers:
+        for d in _audits(tx, number):
+            drawn.setdefault(d.drawn_in, []).append(d)
+    steps: list[tuple[int, list[DrawWithLabel]]] = []
+    before = 0
+    for drawn_in, found in sorted(drawn.items()):
+        of = found[0].round if found and drawn_in not in numbers else 0
+        if of > before > 0:  # a selection goes through the rounds in their order
+            steps[-1][1].extend(found)
+        else:
+            steps.append((drawn_in, list(found)))
+        before = of
+    return steps
 
 
 def _audits(tx: Transaction, number: int) -> list[DrawWithLabel]:
@@ -222,7 +247,7 @@ def _certified(
 
 
 def _state(c: RegisteredCertificate, replay: Replay) -> CertificateState:
-    audits, tested = replay.audits, _tested(replay)
+    audits, tested = replay.audits, prefix_under_test(replay)
     answered = [
         is_wrong_audit(d)
         for d, place in zip(audits, replay.prefixes, strict=True)
@@ -283,11 +308,14 @@ def _help(state: CertificateState) -> str:
     if state.closed:
         said += f", it takes no more rounds: {state.ended}"
     elif waiting < state.n_missing:
-        said += ": `labelloop run --now` draws the next round's"
+        checks = f"--top-up {state.rounds[-1]} --labels {state.n_missing - waiting} --checks"
+        said += (
+            f": `labelloop select {checks}` draws them, and `labelloop run --now` the next round's"
+        )
     return said + (lost if state.n_lost else "")
 
 
-def _tested(replay: Replay) -> float:
+def prefix_under_test(replay: Replay) -> float:
     """The prefix under test: the first that isn't proven, or the whole traffic."""
     return float(GRID[min(int(np.searchsorted(GRID, replay.part.kept + 1e-9)), GRID.size - 1)])
 

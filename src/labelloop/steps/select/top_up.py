@@ -5,7 +5,7 @@ an uneven draw. The round's numbers then come from all of its draws, as if they 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from labelloop.core import due
@@ -17,9 +17,10 @@ from labelloop.core.row_range import NO_ROWS
 from labelloop.core.task import TaskState
 from labelloop.core.top_up import TopUp
 from labelloop.errors import ArgumentError
-from labelloop.ledger import Ledger, Transaction, events, risks, rounds
+from labelloop.ledger import Ledger, Transaction, certificates, events, risks, rounds
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.ledger.top_ups import TopUps
+from labelloop.measuring.audits import MoreAudits, more_audits
 from labelloop.measuring.learned_risk import LearnedRisk
 from labelloop.ports.clock import Clock
 from labelloop.ports.log import PredictionLog
@@ -145,18 +146,7 @@ class TopUpRounds:
         Raises:
             ArgumentError: a round that can't be topped up, or that has fewer samples left.
         """
-        queue = next((q for q in self._queues if q.blind), None)
-        if queue is None:
-            raise ArgumentError(
-                "no queue has purpose 'evaluation': a top-up asks for blind answers",
-                remedy="add one to the settings",
-            )
-        if labels < 1:
-            raise ArgumentError(
-                f"labels = {labels}: expected 1 or more", remedy="name the number to add: 100"
-            )
-        with self._ledger.read() as tx:
-            refuse_changed_purpose(tx, self._queues)
+        queue = self._queue(labels)
         if dry_run:
             with self._ledger.read() as tx:
                 return self._selected(tx, self._planned(tx, queue, numbers, labels), shown=True)
@@ -171,6 +161,127 @@ class TopUpRounds:
                 for one in added:
                     self._write(tx, one)
         return selected
+
+    def check(self, number: int, *, labels: int, dry_run: bool = False) -> Selected:
+        """Check about `labels` more of the model's labels for the open guarantee of a round.
+
+        The checks are drawn in all rounds of the guarantee, in proportion to their traffic, within the part
+        under test. The same call again draws nothing while the checks wait to be sent.
+
+        Raises:
+            ArgumentError: no open guarantee audited the round, or it has fewer predictions left.
+        """
+        queue = self._queue(labels)
+        with self._ledger.read() as tx:
+            _drawn(tx, number)
+            if dry_run:
+                return self._selected(tx, self._checks(tx, queue, number, labels)[1], shown=True)
+        with self._ledger.lease("select") as lease:
+            with self._ledger.read() as tx:
+                before = self._checks_waiting(tx, number, labels)
+                if before is not None:
+                    return before
+                more, added = self._checks(tx, queue, number, labels)
+                selected = self._selected(tx, added, shown=False)
+            with self._ledger.write(lease) as tx:
+                for one in added:
+                    self._write(tx, one)
+                certificates.put(tx, more.guarantee)
+        return selected
+
+    def _checks_waiting(self, tx: Transaction, number: int, labels: int) -> Selected | None:
+        """The same checks, if they are the newest that the round's guarantee drew and wait to be sent."""
+        one = _drawn(tx, number)
+        if not one.top_ups:
+            return None
+        newest = one.top_ups[-1].round
+        if _checks_rule(labels) not in rounds.rules_of(tx, newest).values():
+            return None
+        every = rounds.draws_with_labels(tx, Purpose.EVALUATION, number)
+        own = [d for d in every if d.drawn_in == newest]
+        if not any(d.state in TO_SEND for d in own):
+            return None
+        plan = _plan(_checks_rule(labels), one.round.n_frame - len(one.draws), own)
+        return self._told(tx, [one], newest, [plan], repeated=True)
+
+    def _checks(
+        self, tx: Transaction, queue: Queue, number: int, labels: int
+    ) -> tuple[MoreAudits, list[_Added]]:
+        frames = {r.round: r.frame for r in rounds.every(tx)}
+        more = more_audits(tx, self._log, number, frames, labels)
+        first = rounds.next_number(tx)
+        added: list[_Added] = []
+        for of, rows in more.rows.items():
+            if rows:
+                one = _drawn(tx, of)
+                added.append(self._checks_of(tx, queue, one, more, first + len(added), labels))
+        return more, added
+
+    def _checks_of(
+        self,
+        tx: Transaction,
+        queue: Queue,
+        one: _Drawn,
+        more: MoreAudits,
+        number: int,
+        labels: int,
+    ) -> _Added:
+        rows, rule = more.rows[one.round.round], _checks_rule(labels)
+        draws = [
+            replace(
+                new_draw(
+                    *(self._log, queue, row, number),
+                    inclusion=more.inclusion(row),
+                    uniform=False,
+                    position=one.position + i,
+                    reason=f"{rule} within {more.within:g} of the traffic, the surest first, for guarantee "
+                    f"{more.guarantee.id}",
+                ),
+                within=more.counts_for[row.sample_id],
+                audit_only=True,
+            )
+            for i, row in enumerate(rows)
+        ]
+        before = one.top_ups[-1] if one.top_ups else None
+        chances = [more.inclusion(row) for row in rows]
+        low, high = min(chances), max(chances)
+        return _Added(
+            to=one,
+            # the draw for the accuracy stays as it is
+            top_up=TopUp(
+                round=number,
+                of=one.round.round,
+                scale=before.scale if before else 1.0,
+                at_random=before.at_random if before else 0.0,
+            ),
+            rule=rule,
+            draws=with_shared_tasks(tx, draws, {queue.name: queue.purpose}),
+            plan=QueuePlan(
+                queue=queue.name,
+                purpose=queue.purpose,
+                rule=rule,
+                n_matching=one.round.n_frame - len(one.draws),
+                n_drawn=len(draws),
+                inclusion=low if low == high else None,
+                chances=None if low == high else (low, high),
+            ),
+        )
+
+    def _queue(self, labels: int) -> Queue:
+        """The queue that a top-up goes to; refuse a number of labels that makes no sense."""
+        queue = next((q for q in self._queues if q.blind), None)
+        if queue is None:
+            raise ArgumentError(
+                "no queue has purpose 'evaluation': a top-up asks for blind answers",
+                remedy="add one to the settings",
+            )
+        if labels < 1:
+            raise ArgumentError(
+                f"labels = {labels}: expected 1 or more", remedy="name the number to add: 100"
+            )
+        with self._ledger.read() as tx:
+            refuse_changed_purpose(tx, self._queues)
+        return queue
 
     # --- what is there ------------------------------------------------------------------------
 
@@ -430,6 +541,10 @@ def _check_left(one: _Drawn, n_left: int, labels: int) -> None:
             if n_left > 0
             else "more labels come with the next round",
         )
+
+
+def _checks_rule(labels: int) -> str:
+    return f"{labels} more checks of the model's labels"
 
 
 def _rule(labels: int, one: _Drawn) -> str:
