@@ -254,8 +254,8 @@ def measure(
 ) -> None:
     """Estimate the accuracy by round, day, class and model, and test whether it fell.
 
-    Each number has its interval. Prints one screen: the newest rounds, and the classes that are
-    most often wrong. --all prints the rest.
+    Each number has its interval. Prints one screen: the newest rounds, and the classes with the
+    lowest F1. --all prints the rest.
 
     --gate asks about the model that serves alone, over the last 7, 28, 91 and 365 days: the shortest
     period that settles it decides. It may be asked every day.
