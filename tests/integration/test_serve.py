@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from labelloop.core.due import VERBS
+from labelloop.demo.servers import LabelStudio
 from labelloop.ledger import Ledger, rounds, verb_states
 from labelloop.loop import open_loop
 
@@ -254,6 +255,59 @@ def test_an_upgrade_under_it_is_refused_by_every_verb(served: Served) -> None:
     )
     assert answer
     assert client.get("/healzth").status_code in {404, 503}
+
+
+# --- with Label Studio ----------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def test_an_answer_is_in_the_numbers_within_seconds_and_images_show(
+    served: Served, older_label_studio: LabelStudio
+) -> None:
+    """Label Studio 1.20.0, which calls private addresses; between the turns of a service."""
+    url, token = older_label_studio.url, older_label_studio.legacy_token
+    text = SETTINGS.replace("http://127.0.0.1:9", url).replace('"k"', f'"{token}"')
+    text = text.replace('"pets"', f'"served {os.getpid()}"').replace("3 seconds", "1 day")
+    text = text.replace('1 second"\nlog', '1 hour"\nlog').replace(
+        "port = 0", f"port = {free_port()}"
+    )
+    served.config.write_text(text.replace("budget = 3", 'budget = 3\nimages = "gateway"'))
+    served.traffic()
+    _, client = served.start()
+    served.wait(lambda: served.n_done("build"))
+    assert served.said("not announced", 0) == []
+    headers = {"Authorization": f"Token {token}"}
+    with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as people:
+        projects = people.get("/api/projects/", params={"page_size": 100}).json()["results"]
+        [project] = [p for p in projects if p["title"].startswith(f"served {os.getpid()}")]
+        params = {"project": project["id"], "fields": "all"}
+        tasks = people.get("/api/tasks", params=params).json()["tasks"]
+        assert len(tasks) == 3
+        for n, task in enumerate(tasks, start=1):
+            link = task["data"]["image"]
+            image = httpx.get(link, trust_env=False)
+            assert image.headers["content-type"] == "image/png"
+            assert image.content.startswith(b"\x89PNG")
+            assert "inputs" not in str(task["data"])
+            choice = {"choices": ["cat"]}
+            result = {"from_name": "label", "to_name": "input", "type": "choices", "value": choice}
+            names = people.get(f"/api/projects/{project['id']}/").json()["parsed_label_config"]
+            [(result["from_name"], control)] = names.items()
+            [result["to_name"]] = control["to_name"]
+            people.post(f"/api/tasks/{task['id']}/annotations/", json={"result": [result]})
+            answered_at = time.monotonic()
+
+            def counted(n: int = n) -> bool:
+                found = client.get("/api/v1/measure").json()["result"]
+                return bool(found["last_seven_days"]["n_labelled"] == n)
+
+            served.wait(counted)
+            took_s = time.monotonic() - answered_at
+            assert took_s < 5, took_s
 
 
 # --- what goes wrong ------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from labelloop.adapters.iceberg.files import IcebergFiles
+from labelloop.core.due import VerbState
 from labelloop.doctor import page, state
 from labelloop.doctor.examination import CHECKS, diagnose
 from labelloop.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, fail, ok
@@ -23,7 +24,7 @@ from labelloop.errors import (
     StoreDenied,
     StoreUnavailable,
 )
-from labelloop.ledger import Ledger
+from labelloop.ledger import Ledger, verb_states
 from labelloop.ledger.database import Identity
 from labelloop.project.steps import how_to_read
 from labelloop.testing import MemoryAnnotator, MemorySource
@@ -210,6 +211,12 @@ def looking_again(members: list[str], *, referees: Sequence[str] = ()) -> Callab
     return configured
 
 
+def served(world: World) -> None:
+    """`labelloop serve` has done its first verb."""
+    with world.loop.project.ledger.write_at_once() as tx:
+        verb_states.put(tx, "index", VerbState(succeeded_at=world.clock.now()))
+
+
 AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
     "store down": (raising("objects", DOWN), "store", Outcome.FAIL, "no connection"),
     "wrong key": (raising("objects", DENIED), "access", Outcome.FAIL, "denied"),
@@ -301,6 +308,12 @@ AILMENTS: dict[str, tuple[Callable[[World], object], str, Outcome, str]] = {
         "private bucket",
         Outcome.WARN,
         "queue 'low' has it sign the links",
+    ),
+    "private service": (
+        served,
+        "webhooks",
+        Outcome.WARN,
+        "calls no private address such as 127.0.0.1 when answers come",
     ),
     "unknown referee": (
         looking_again(["ana", "ben"], referees=["rob@labelloop.invalid"]),

@@ -216,6 +216,8 @@ def test_a_paused_evaluation_queue_holds_rounds_back(service: Service) -> None:
     with pytest.raises(ArgumentError, match="'accuracy' is paused"):
         world.loop.select(now=True)
     assert world.loop.select().held_by == "accuracy"
+    [block] = [b for b in world.loop.status().blocks if b.kind == "paused"]
+    assert block.says.startswith("Queue 'accuracy' is paused by ann")
     with world.loop.project.ledger.write_at_once() as tx:
         assert pauses.resume(tx, "accuracy", by="ann", at=world.clock.now())
     service.turn()

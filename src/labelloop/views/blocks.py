@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from labelloop.core.task import TaskState
-from labelloop.ledger import Transaction, batches, clocks_ahead, erasures, outbox, tasks
+from labelloop.ledger import Transaction, batches, clocks_ahead, erasures, outbox, pauses, tasks
 from labelloop.ledger.tasks import StateCount
 from labelloop.views.wording import counted
 
@@ -40,7 +41,7 @@ def blocks(
         since when the oldest task waits to be sent
     """
     n = {state: sum(w.n for w in waiting if w.state is state) for state in TaskState}
-    found = [*_of_people(n), *_of_inputs(tx, n)]
+    found = [*_of_people(n), *_of_inputs(tx, n), *_of_pauses(tx)]
     if "send" not in running:
         found += _of_sending(tx, n, now, drawn_at)
     if "index" not in running:
@@ -159,6 +160,17 @@ def _of_clocks(tx: Transaction, now: datetime) -> Iterator[Block]:
             "UTC: a clock of the application runs ahead",
             remedy="set it right (NTP); local time needs its offset. They are labelled, and count in "
             "`last 7 days` when their time comes",
+        )
+
+
+def _of_pauses(tx: Transaction) -> Iterator[Block]:
+    for pause in pauses.every(tx):
+        yield Block(
+            kind="paused",
+            n=1,
+            says=f"Queue {pause.queue!r} is paused by {pause.paused_by}: nothing new of it is sent",
+            remedy=f"POST /api/v1/queues/{quote(pause.queue)}/resume to `labelloop serve` lets it go on",
+            since=pause.paused_at,
         )
 
 
