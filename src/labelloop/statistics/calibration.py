@@ -130,14 +130,14 @@ def calibration(
         ArgumentError: lengths that differ, values out of range, no counts.
 
     >>> counts = np.zeros(1024, dtype=int)
-    >>> counts[[50, 300]] = 600, 400
+    >>> counts[[51, 302]] = 600, 400
     >>> found = calibration([True] * 45 + [False] * 15 + [True] * 20 + [False] * 20,
     ...                     [0.95] * 60 + [0.705] * 40, [0.1] * 100, counts)
     >>> [(f"{p.share:.0%}", f"{p.mean_confidence:.3f}", f"{p.estimate.value:.2f}") for p in found.parts]
-    [('40%', '0.707', '0.50'), ('60%', '0.951', '0.75')]
+    [('40%', '0.705', '0.50'), ('60%', '0.950', '0.75')]
     >>> e = found.error
     >>> f"{e.value:.3f} ({e.low:.3f} .. {e.high:.3f})"
-    '0.202 (0.108 .. 0.291)'
+    '0.202 (0.111 .. 0.292)'
     """
     check_level(level)
     score, claimed = scores("correct", correct), scores("confidence", confidence)

@@ -32,7 +32,7 @@ def level_at_every_look(n: int) -> float:
     sqrt((1 + r / n) log((n + r) / (r alpha^2))), with r = USUAL_LABELS.
 
     >>> [round(level_at_every_look(n), 5) for n in (10, 60, 600, 6000)]
-    [1.0, 0.99984, 0.9982, 0.99915]
+    [1.0, 0.99984, 0.99818, 0.99917]
     """
     alpha = 2 * FALSE_A_YEAR
     mixed = n + USUAL_LABELS

@@ -43,7 +43,7 @@ def in_truth(row: "ClassRow") -> str:
     >>> judged = by_class(["pass"] * 75 + ["fail"] * 25, ["pass"] * 80 + ["fail"] * 20, [0.1] * 100,
     ...                   {"pass": 870, "fail": 130})
     >>> in_truth(judged.rows[1])
-    "the model said 'pass' of 87.0% of the traffic; in truth 81.6% (72.2–88.4%, n = 100)"
+    "the model said 'pass' of 87.0% of the traffic; in truth 81.6% (76.6–85.7%, n = 100)"
     """
     return (
         f"the model said {row.name!r} of {percent(row.share_predicted)} of the traffic; in truth "
