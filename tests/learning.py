@@ -84,17 +84,19 @@ def answer(world: World, truth: Mapping[str, str]) -> None:
     """Label every blind draw that has no label yet, as collect does."""
     ledger = world.loop.project.ledger
     with ledger.lease("collect") as lease, ledger.write(lease) as tx:
-        for d in list(rounds.draws_with_labels(tx, Purpose.EVALUATION)):
-            if d.label is None:
-                said = Label(
-                    task_key=d.task_key,
-                    label=truth[d.sample_id],
-                    method="single answer",
-                    n_votes=1,
-                    revision="1",
-                    annotator="ana",
-                )
-                annotations.put_label(tx, said, world.clock.at)
+        said = [
+            Label(
+                task_key=d.task_key,
+                label=truth[d.sample_id],
+                method="single answer",
+                n_votes=1,
+                revision="1",
+                annotator="ana",
+            )
+            for d in rounds.draws_with_labels(tx, Purpose.EVALUATION)
+            if d.label is None
+        ]
+        annotations.put_labels(tx, [(label, world.clock.at) for label in said])
 
 
 def day(world: World, rate: ErrorRate, *, n: int, seed: int, cameras: int = 3) -> dict[str, str]:

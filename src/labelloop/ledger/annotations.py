@@ -164,27 +164,42 @@ def anonymise(tx: Transaction, task_keys: Sequence[str], at: datetime) -> None:
             tx.execute(t.annotations.insert(), nameless)
 
 
-_LABEL_OF = t.labels.update().where(t.labels.c.task_key == sa.bindparam("of"))
-
-
-def put_label(tx: Transaction, label: Label, resolved_at: datetime) -> None:
-    """Set the label of a task. The time of its first label stays as it is."""
+def put_labels(tx: Transaction, labels: Sequence[tuple[Label, datetime]]) -> None:
+    """Set labels, each with when it was reached. The time of a task's first label stays as it is."""
     values = {
-        "label": label.label,
-        "method": label.method,
-        "n_votes": label.n_votes,
-        "revision": label.revision,
-        "annotator": label.annotator,
-        "resolved_at": resolved_at,
+        label.task_key: {
+            "label": label.label,
+            "method": label.method,
+            "n_votes": label.n_votes,
+            "revision": label.revision,
+            "annotator": label.annotator,
+            "resolved_at": at,
+        }
+        for label, at in labels
     }
-    if tx.execute(_LABEL_OF, {"of": label.task_key, **values}).rowcount == 0:
-        first = {"task_key": label.task_key, "first_at": resolved_at}
-        tx.execute(t.labels.insert(), first | values)
+    rows = list(values.items())
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        held = t.labels.c.task_key.in_([key for key, _ in chunk])
+        known = set(tx.execute(sa.select(t.labels.c.task_key).where(held)).scalars())
+        changed = [{"of": key, **row} for key, row in chunk if key in known]
+        if changed:
+            of = t.labels.c.task_key == sa.bindparam("of")
+            tx.execute(t.labels.update().where(of), changed)
+        new = [
+            {"task_key": key, "first_at": row["resolved_at"], **row}
+            for key, row in chunk
+            if key not in known
+        ]
+        if new:
+            tx.execute(t.labels.insert(), new)
 
 
-def clear_label(tx: Transaction, task_key: str) -> None:
-    """Remove the label of a task."""
-    tx.execute(t.labels.delete().where(t.labels.c.task_key == task_key))
+def clear_labels(tx: Transaction, task_keys: Sequence[str]) -> None:
+    """Remove the labels of tasks."""
+    for start in range(0, len(task_keys), _CHUNK):
+        chunk = task_keys[start : start + _CHUNK]
+        tx.execute(t.labels.delete().where(t.labels.c.task_key.in_(chunk)))
 
 
 def labels(tx: Transaction, task_keys: Sequence[str]) -> dict[str, Label]:

@@ -56,8 +56,12 @@ def move(
     actor: str,
     at: datetime,
     detail: str = "",
+    details: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Move tasks to a state, with an event each. The only place where a state changes.
+
+    details
+        by their keys, what the events of single tasks say in place of `detail`
 
     Raises:
         LedgerError: a task may not make this move.
@@ -86,7 +90,8 @@ def move(
                     remedy="nothing was written; run again",
                 )
     task_counts.count_moved(tx, moved, to)
-    events.record(tx, [events.Event(at, actor, to.value, task.task_key, detail) for task in moved])
+    said = {task.task_key: details.get(task.task_key, detail) for task in moved}
+    events.record(tx, [events.Event(at, actor, to.value, key, why) for key, why in said.items()])
 
 
 def to_send(tx: Transaction, queue: str, limit: int) -> list[SendableTask]:

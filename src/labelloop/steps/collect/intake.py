@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from labelloop.core.annotation import Annotation, Label
 from labelloop.core.task import Task, TaskState
-from labelloop.ledger import Lease, Ledger, Transaction, annotations, cursors, held_counts, tasks
+from labelloop.ledger import Lease, Ledger, annotations, cursors, held_counts, tasks
 from labelloop.ports.annotator import Annotator, Project, RemoteTask
 from labelloop.ports.clock import Clock
 from labelloop.steps.collect.answers import AllowedAnswers, merge, strays_of
 from labelloop.steps.collect.duplicates import Duplicates
-from labelloop.steps.collect.moving import move
+from labelloop.steps.collect.moving import Moves
 from labelloop.steps.collect.tally import Tally
 
 _CHUNK = 500
@@ -64,6 +64,7 @@ class Intake:
             strays: list[annotations.Stray] = []
             n_before = sum(map(len, annotations.strays_by(tx, list(whole)).values()))
             n_now = 0
+            moves = Moves(self._clock.now())
             for remote in page:
                 task = ours.get(remote.task_key or "")
                 same = task is not None and task.remote_id == remote.remote_id
@@ -83,7 +84,8 @@ class Intake:
                 n_before += held_counts.n_not_deleted(known)
                 n_now += held_counts.n_not_deleted(now_held)
                 strays += strays_of(key, there.annotations, now_held)
-                self._move(tx, ours[key], now_held, labels.get(key))
+                self._move(moves, ours[key], now_held, labels.get(key))
+            moves.write(tx)
             annotations.set_strays(tx, list(whole), strays, self._clock.now())
             held_counts.add(tx, project.project_ref, n_now + len(strays) - n_before)
 
@@ -99,15 +101,17 @@ class Intake:
                 keys = [task.task_key for task in several[start : start + _CHUNK]]
                 held = annotations.latest(tx, keys)
                 labels = annotations.labels(tx, keys)
+                moves = Moves(self._clock.now())
                 for task in tasks.by_key(tx, keys).values():
                     if task.task_key in held:
-                        self._move(tx, task, held[task.task_key], labels.get(task.task_key))
+                        self._move(moves, task, held[task.task_key], labels.get(task.task_key))
+                moves.write(tx)
         with self._ledger.write(self._lease) as tx:
             cursors.put(tx, _COUNTED_WITH, digest)
 
     def _move(
-        self, tx: Transaction, task: Task, held: Sequence[Annotation], label_before: Label | None
+        self, moves: Moves, task: Task, held: Sequence[Annotation], label_before: Label | None
     ) -> None:
         if task.look:  # what its answers come to depends on the other looks: `second_looks` says
             return
-        self._tally.n_labels += move(tx, task, held, label_before, at=self._clock.now())
+        self._tally.n_labels += moves.add(task, held, label_before)

@@ -28,7 +28,7 @@ from labelloop.ledger.database import Identity
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.ports.annotator import Annotator
 from labelloop.ports.clock import Clock
-from labelloop.steps.collect.moving import move
+from labelloop.steps.collect.moving import Moves
 from labelloop.steps.collect.tally import Tally
 
 FOLLOWED_ROUNDS = 30
@@ -142,6 +142,7 @@ class SecondLooks:
         now = self._clock.now()
         before = annotations.labels(tx, [k.task_key for s in samples for k in s.looks.values()])
         made: list[tuple[Task, Look, str]] = []
+        moves = Moves(now)
         for s in samples:
             due = s.found.wanted - s.found.lacking - {Look.FIRST}
             for look in sorted(due - s.looks.keys()):
@@ -175,14 +176,13 @@ class SecondLooks:
                     )
                 elif task.state in _ANSWERABLE:
                     by_referee = reply is not None and reply.by_referee
-                    self._tally.n_looks += move(
-                        tx,
+                    self._tally.n_looks += moves.add(
                         task,
                         s.found.counting[look],
                         before.get(task.task_key),
-                        at=now,
                         method=looks.BY_REFEREE if by_referee else looks.BY_ANOTHER,
                     )
+        moves.write(tx)
         looks.make(tx, made, actor="collect", at=now)
         self._tally.n_asked_again += len(made)
 

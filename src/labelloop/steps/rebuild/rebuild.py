@@ -269,8 +269,7 @@ class Rebuild:
         ):
             tasks.move(tx, moving, state, actor="rebuild", at=now, detail=_REASON)
             moving = [replace(task, state=state) for task in moving]
-        for each in held.values():
-            annotations.put_label(tx, each.label, each.at)
+        annotations.put_labels(tx, [(each.label, each.at) for each in held.values()])
 
 
 def _draw(
