@@ -25,6 +25,7 @@ from bench.demands import HEADS, LEAST_RUNS, Demand
 from bench.gates import gates
 from bench.guarantees import guarantees
 from bench.real_predictions import CHUNKS, Course, Traffic, courses, employment, installed
+from bench.second_looks import second_looks, skips
 from tests.property.populations import KINDS, Design, Population, population
 
 from labelloop.core.line import LINE_END
@@ -409,6 +410,8 @@ PARTS: dict[str, tuple[str, Callable[[int], list[Table]]]] = {
 
 
 DEMANDS: dict[str, Callable[[int], list[Demand]]] = {
+    "people": second_looks,
+    "skips": skips,
     "draw": default_draw,
     "guarantees": guarantees,
     "gates": gates,
@@ -419,14 +422,17 @@ DEMANDS: dict[str, Callable[[int], list[Demand]]] = {
 """By subject: the lines of the one table of demands."""
 
 
-def demands(runs: int, names: Iterable[str]) -> Table:
-    """One line a demand: asked, measured, met or not."""
+def demands(runs: int, names: Iterable[str], *, again: bool) -> Table:
+    """One line a demand: asked, measured, met or not; `again` False: kept lines of as many runs do."""
     runs = max(runs, LEAST_RUNS)
     rows = []
     for name in names:
         began = time.monotonic()
-        found = DEMANDS[name](runs)
-        rows += [d.row for d in found]
+        kept = CACHE / f"demands-{name}-{runs}.json"
+        if again or not kept.exists():
+            kept.write_text(json.dumps([d.row for d in DEMANDS[name](runs)]))
+        found = json.loads(kept.read_text())
+        rows += found
         print(f"{name}: {len(found)} demands, {time.monotonic() - began:.0f} s", flush=True)
     words = (
         f"{len(rows)} demands, {sum(row[-1] == 'NO' for row in rows)} of them not met. In brackets: the "
@@ -453,6 +459,7 @@ def main() -> None:
     )
     asked.add_argument("--runs", type=int, default=400, help="simulated draws a cell")
     asked.add_argument("--only", default=",".join([*DEMANDS, *PARTS]), help="parts, by commas")
+    asked.add_argument("--kept", action="store_true", help="demands: lines measured before will do")
     given = asked.parse_args()
     CACHE.mkdir(exist_ok=True)
     pages = [
@@ -466,7 +473,9 @@ def main() -> None:
     ]
     only = given.only.split(",")
     if asked_of := [name for name in only if name in DEMANDS]:
-        pages.append(f"## Demands\n\n{rendered(demands(given.runs, asked_of))}")
+        pages.append(
+            f"## Demands\n\n{rendered(demands(given.runs, asked_of, again=not given.kept))}"
+        )
         print(f"{pages[-1]}\n", flush=True)
     for name in [name for name in only if name in PARTS]:
         title, part = PARTS[name]
