@@ -11,12 +11,14 @@ from labelloop.core.estimate import Estimate
 from labelloop.core.looks import Asked, Look, is_unconfirmed
 from labelloop.core.task import TaskState
 from labelloop.errors import ConfigError
-from labelloop.ledger import rounds
+from labelloop.ledger import rounds, tasks
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.ledger.tables import leases
 from labelloop.settings.file import load
 from labelloop.statistics import MeanCost
+from labelloop.steps.collect.second_looks import FOLLOWED_ROUNDS
 from labelloop.steps.measure import measure
+from tests.lasting import LastingWorld
 from tests.world import ACCURACY, HEAD, LOW, Killed, World, kill_at_write
 
 LOOKS = ACCURACY.replace("5", "40") + "second_look = true\n"
@@ -39,7 +41,9 @@ def by_sample(world: World) -> dict[str, DrawWithLabel]:
 
 
 def first_task(world: World, sample_id: str) -> str:
-    remote_id = world.task(sample_id, "evaluation").remote_id
+    (key,) = (d.task_key for d in world.draws("accuracy") if d.sample_id == sample_id)
+    with world.loop.project.ledger.read() as tx:
+        remote_id = tasks.by_key(tx, [key])[key].remote_id
     assert remote_id is not None
     return remote_id
 
@@ -365,3 +369,73 @@ def test_killed_anywhere_it_ends_as_if_it_had_never_been(tmp_path: Path, seed: i
         outcomes.append({k: t.state for k, t in world.looks().items()})
         world.loop.close()
     assert outcomes[:2] == outcomes[2:]
+
+
+def test_a_look_that_waits_in_an_old_round_is_still_followed(tmp_path: Path) -> None:
+    world = World(tmp_path, LOOKS.replace("40", "2") + REFEREES)
+    world.annotator.members = list(PEOPLE)
+    world.traffic(2)
+    world.loop.run(now=True)
+    draw = answer_firsts(world, differing=1)[0]
+    turn(world)
+    for _ in range(FOLLOWED_ROUNDS + 1):
+        world.clock.pass_(minutes=5)
+        world.traffic(1)
+        world.loop.index()
+        world.loop.select(now=True)
+    look = look_task(world, draw.sample_id, Look.SECOND)
+    world.annotator.answer(look, "cat", by="ana")  # who looked first
+    turn(world)
+    assert look in world.annotator.offered(world.project_ref("accuracy"), by="ref")
+    world.annotator.answer(look, str(draw.predicted_class), by="ref")
+    turn(world)
+    assert by_sample(world)[draw.sample_id].label == draw.predicted_class
+    assert world.looks()[draw.sample_id, Look.SECOND].state is TaskState.RESOLVED
+    world.loop.close()
+
+
+def test_status_tells_by_account_which_answers_count_as_none(world: World) -> None:
+    draw = answer_firsts(world, differing=1)[0]
+    turn(world)
+    look = look_task(world, draw.sample_id, Look.SECOND)
+    for who in ("ana", "ben"):
+        world.annotator.answer(look, "cat", by=who)
+    turn(world)
+    assert world.loop.status().n_wasted == {"ana": 1, "ben": 1}
+    world.annotator.answer(look, "cat", by="ref")
+    turn(world)
+    assert world.loop.status().n_wasted == {"ana": 1, "ben": 1}
+
+
+def test_a_lost_ledger_gets_its_second_looks_back(tmp_path: Path) -> None:
+    world = LastingWorld(tmp_path, LOOKS + REFEREES)
+    world.annotator.members = list(PEOPLE)
+    world.traffic(40)
+    world.loop.run(now=True)
+    draws = answer_firsts(world, differing=3)
+    turn(world)
+    for d, said in zip(draws[:2], (True, False), strict=True):
+        name = str(d.predicted_class) if said else other(d.predicted_class)
+        world.annotator.answer(look_task(world, d.sample_id, Look.SECOND), name, by="ref")
+    turn(world)
+    recapture = look_task(world, draws[1].sample_id, Look.RECAPTURE)
+    world.annotator.answer(recapture, str(draws[1].predicted_class), by="ben")
+    turn(world)
+
+    def held() -> tuple[object, object]:
+        labels = {s: (d.label, d.replies) for s, d in by_sample(world).items()}
+        return labels, {k: (t.task_key, t.remote_id, t.state) for k, t in world.looks().items()}
+
+    before, keys = held(), world.remote_keys()
+    world.loop.close()
+    for path in world.files("ledger.db*"):
+        path.unlink()
+    world.restart()
+    found = world.loop.rebuild_ledger()
+    assert found.n_unknown == 0
+    assert found.n_tasks == {"accuracy": len(keys)}
+    assert found.n_answers == 40 + 3
+    turn(world)
+    assert held() == before
+    assert world.remote_keys() == keys
+    world.loop.close()

@@ -56,13 +56,19 @@ def _print_status(loop: "Loop", status: "Status") -> None:
             "nothing indexed yet: `labelloop run` reads the inputs and draws the first round"
         )
     elif status.due_at is None:
-        click.echo("no round yet: the first `labelloop run` draws one")
+        extra = f"only extra rounds yet ({status.n_extra_rounds})"
+        none = extra if status.n_extra_rounds else "no round yet"
+        click.echo(f"{none}: the first `labelloop run` draws one")
     else:
         due = "due now" if status.due else f"due {moment(status.due_at, timezone)}"
         click.echo(f"round {status.last_round} is the newest; the next is {due}")
     print_tables(of_status(status, timezone))
     for fewer in status.not_sent:
         click.echo(wrapped(plain(f"round {status.last_round}: {fewer.says}"), 2))
+    for account, n in status.n_wasted.items():
+        given = "answer counts as none" if n == 1 else "answers count as none"
+        text = f"{n} {given}, by account {account}: who looked first can't look again, and a referee must"
+        click.echo(wrapped(plain(f"{text}; these looks are asked again"), 2))
     for text in looks_harder(status.harder):
         click.echo(wrapped(plain(text), 0))
     _print_blocks(loop, status)

@@ -11,7 +11,9 @@ from labelloop.core.task import Task, TaskState
 from labelloop.ledger import classes, events, task_counts, tasks
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
+from labelloop.ledger.top_ups import TopUps
 
+_DONE = (TaskState.RESOLVED, TaskState.UNAVAILABLE, TaskState.ABANDONED)
 BY_REFEREE = "second look by a referee"
 BY_ANOTHER = "second look by another person"
 """The methods of the labels of looks: who gave them."""
@@ -146,12 +148,31 @@ def rounds_with(tx: Transaction) -> frozenset[int]:
     )
 
 
+def rounds_with_open(tx: Transaction) -> frozenset[int]:
+    """The rounds with a further look that waits for somebody."""
+    first, further = t.tasks.alias(), t.tasks.alias()
+    rows = tx.execute(
+        sa.select(t.draws.c.round)
+        .distinct()
+        .join(first, first.c.task_key == t.draws.c.task_key)
+        .join(
+            further,
+            (further.c.purpose == first.c.purpose) & (further.c.sample_id == first.c.sample_id),
+        )
+        .where(
+            further.c.look > sa.literal_column("0"),
+            further.c.state.not_in([s.value for s in _DONE]),
+        )
+    )
+    top_ups = TopUps.read(tx)
+    return frozenset(top_ups.round_of(number) for number in rows.scalars())
+
+
 def n_open(tx: Transaction) -> dict[str, int]:
     """By queue: how many further looks wait for somebody, sent or not."""
-    waiting = (TaskState.RESOLVED, TaskState.UNAVAILABLE, TaskState.ABANDONED)
     rows = tx.execute(
         sa.select(t.tasks.c.queue, sa.func.count().label("n"))
-        .where(t.further, t.tasks.c.state.not_in([s.value for s in waiting]))
+        .where(t.further, t.tasks.c.state.not_in([s.value for s in _DONE]))
         .group_by(t.tasks.c.queue)
     )
     return {r.queue: int(r.n) for r in rows}

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from labelloop.ledger import classes
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
+
+LATELY = timedelta(days=30)
+"""How far back people's work is counted."""
 
 
 @dataclass(frozen=True, slots=True)

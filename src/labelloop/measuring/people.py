@@ -12,14 +12,12 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.looks import Asked, Look, agreed, found_error, is_unconfirmed
 from labelloop.core.queue import Purpose
 from labelloop.ledger import Transaction, looks, people, rounds
-from labelloop.ledger.people import Done
+from labelloop.ledger.people import LATELY, Done
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.statistics.interval import Interval
 from labelloop.statistics.people import Missed
 from labelloop.statistics.wilson import wilson
 
-LATELY = timedelta(days=30)
-"""How far back people's work is counted."""
 BREAK = timedelta(minutes=10)
 """A longer time between two answers is a break, and no part of anybody's pace."""
 

@@ -10,7 +10,18 @@ from labelloop.core.annotation import votes
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
-from labelloop.ledger import Ledger, Transaction, annotations, batches, rejects, rounds, tasks
+from labelloop.ledger import (
+    Ledger,
+    Transaction,
+    annotations,
+    batches,
+    looks,
+    people,
+    rejects,
+    rounds,
+    tasks,
+)
+from labelloop.ledger.people import LATELY
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.measuring.harder import NO_LOOK, Harder, harder
 from labelloop.ports.clock import Clock
@@ -100,6 +111,11 @@ class Status:
         what stands in the way, and who can do what about it
     not_sent
         the queues that drew more in the newest round than they sent, and why
+    n_extra_rounds
+        rounds by `--since` and `--until`, which no regular one is reckoned from
+    n_wasted
+        by account: answers to second looks of the last 30 days that their authors could not give; the
+        looks are asked again
     harder
         a hint from confidences alone, which is no accuracy: whether the traffic looks harder
     """
@@ -117,6 +133,8 @@ class Status:
     blocks: tuple[Block, ...] = ()
     not_sent: tuple[NotSent, ...] = ()
     harder: Harder | Undefined = NO_LOOK
+    n_extra_rounds: int = 0
+    n_wasted: Mapping[str, int] = field(default_factory=dict)
 
 
 def status(ledger: Ledger, *, clock: Clock, every: timedelta, timezone: str = "UTC") -> Status:
@@ -132,6 +150,8 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta, timezone: str = "U
         indexed = bool(rejected_rows or batches.highest(tx))
         strays = _to_mend(tx)
         fewer = not_sent(rounds.whereabouts(tx, latest.round)) if latest else ()
+        n_extra = sum(r.extra for r in rounds.every(tx))
+        wasted = _wasted(tx, now)
         hint = harder(tx, now=now, timezone=timezone)
         blocked = blocks(
             tx,
@@ -169,7 +189,17 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta, timezone: str = "U
         blocks=blocked,
         not_sent=fewer,
         harder=hint,
+        n_extra_rounds=n_extra,
+        n_wasted=wasted,
     )
+
+
+def _wasted(tx: Transaction, now: datetime) -> dict[str, int]:
+    """The most first; nothing is read where no round has second looks."""
+    if not looks.rounds_with(tx):
+        return {}
+    own = Counter(d.annotator for d in people.done(tx, now - LATELY) if not d.counted)
+    return dict(sorted(own.items(), key=lambda each: (-each[1], each[0])))
 
 
 def _longest_first(queue: QueueStatus) -> tuple[bool, datetime, str]:

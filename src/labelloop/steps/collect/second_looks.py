@@ -32,7 +32,7 @@ from labelloop.steps.collect.moving import Moves
 from labelloop.steps.collect.tally import Tally
 
 FOLLOWED_ROUNDS = 30
-"""In rounds older than these, nobody is asked again any more."""
+"""Older rounds are followed while a look in them waits for somebody; later edits there ask nobody again."""
 _ANSWERABLE = OPEN | {TaskState.RESOLVED, TaskState.UNAVAILABLE, TaskState.ABANDONED}
 
 
@@ -46,7 +46,7 @@ class _Sample:
 
 
 class SecondLooks:
-    """Follows the second looks of the newest rounds."""
+    """Follows the second looks of the newest rounds, and of older ones where looks are open."""
 
     def __init__(
         self,
@@ -76,7 +76,9 @@ class SecondLooks:
                 looks that need nobody else were followed.
         """
         with self._ledger.read() as tx:
-            with_looks = sorted(looks.rounds_with(tx))[-FOLLOWED_ROUNDS:]
+            every = sorted(looks.rounds_with(tx))
+            waiting = looks.rounds_with_open(tx) if len(every) > FOLLOWED_ROUNDS else frozenset()
+            with_looks = [n for n in every if n in waiting or n in every[-FOLLOWED_ROUNDS:]]
             known = looks.referees(tx)
         if not with_looks and not self._emails:
             return

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from labelloop.core.answers import Answers
 from labelloop.core.draw import Draw
+from labelloop.core.looks import Look
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Candidate, FrameRange, Round
 from labelloop.core.row_range import NO_ROWS
@@ -25,6 +26,7 @@ from labelloop.ledger import (
     classes,
     datasets,
     events,
+    looks,
     rounds,
     tasks,
 )
@@ -129,6 +131,7 @@ class Rebuild:
         now = self._clock.now()
         n_from_manifests = 0
         n_tasks: dict[str, int] = {}
+        known: set[str] = set()
         with self._ledger.write_at_once() as tx:
             self._ledger.adopt_identity(tx, Identity(self._log.ledger_id, self._log.salt))
             classes.declare(tx, self._answers, now)
@@ -144,21 +147,25 @@ class Rebuild:
                 only_held = {key: labels[key] for key in own if key not in there}
                 if not own:
                     continue
-                self._round(tx, whole, purpose, own, there, only_held, now)
+                again = self._looks(own, remote) if purpose is Purpose.EVALUATION else {}
+                self._round(
+                    *(tx, whole, purpose, own, there, only_held, now), second_look=bool(again)
+                )
+                self._looked_at(tx, again, remote, now)
+                known |= there.keys() | again.keys()
                 n_from_manifests += len(only_held)
-                for each in there.values():
+                for each in [*there.values(), *(remote[key] for key in again)]:
                     n_tasks[each.queue] = n_tasks.get(each.queue, 0) + 1
             for version in released.versions:
                 datasets.begin(tx, version)
                 datasets.release(tx, version.name, version.version)
             detail = f"{sum(n_tasks.values())} tasks, {len(released.versions)} dataset versions"
             events.record(tx, [events.Event(now, "rebuild", "rebuilt", "ledger", detail)])
-        known = {key: each for key, each in remote.items() if key in samples}
         return Rebuilt(
             ledger_id=self._log.ledger_id,
             n_batches=len(visible),
             n_tasks=dict(sorted(n_tasks.items())),
-            n_answers=sum(bool(each.task.annotations) for each in known.values()),
+            n_answers=sum(bool(remote[key].task.annotations) for key in known),
             n_unknown=len(remote) - len(known),
             n_from_manifests=n_from_manifests,
             versions=tuple(f"{v.name} v{v.version}" for v in released.versions),
@@ -195,8 +202,22 @@ class Rebuild:
             found[key] = replace(held, label=replace(held.label, task_key=key))
         return found
 
-    def _key(self, purpose: Purpose, sample_id: str) -> str:
-        return task_key(self._log.ledger_id, purpose.value, sample_id, salt=self._log.salt)
+    def _key(self, purpose: Purpose, sample_id: str, look: Look = Look.FIRST) -> str:
+        return task_key(
+            self._log.ledger_id, purpose.value, sample_id, salt=self._log.salt, look=look.value
+        )
+
+    def _looks(
+        self, own: Mapping[str, Candidate], remote: Mapping[str, SurvivingTask]
+    ) -> dict[str, tuple[str, Look]]:
+        """The second looks that the annotator holds: by key, the first task's key and the look."""
+        found = {}
+        for first, candidate in own.items():
+            for look in set(Look) - {Look.FIRST}:
+                key = self._key(Purpose.EVALUATION, candidate.sample_id, look)
+                if key in remote:
+                    found[key] = first, look
+        return found
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -209,6 +230,8 @@ class Rebuild:
         there: Mapping[str, SurvivingTask],
         held: Mapping[str, SurvivingLabel],
         now: datetime,
+        *,
+        second_look: bool,
     ) -> None:
         """An extra round of all tasks of one purpose; its draws have no inclusion probability."""
         number = rounds.next_number(tx)
@@ -219,6 +242,7 @@ class Rebuild:
             n_frame=len(own),
             snapshot=self._log.snapshot(),
             created_at=now,
+            second_look=second_look,
         )
         queue_of = {key: there[key].queue if key in there else held[key].queue for key in own}
         order = sorted(own, key=lambda key: (own[key].line, key))
@@ -238,6 +262,19 @@ class Rebuild:
         rounds.insert_draws(tx, draws, dict.fromkeys(queue_of.values(), purpose))
         self._sent(tx, there, now)
         self._settled(tx, held, now)
+
+    def _looked_at(
+        self,
+        tx: Transaction,
+        again: Mapping[str, tuple[str, Look]],
+        remote: Mapping[str, SurvivingTask],
+        now: datetime,
+    ) -> None:
+        """The tasks of second looks; `collect` finds their answers, and who may have given them."""
+        firsts = tasks.by_key(tx, [first for first, _ in again.values()])
+        made = [(firsts[first], look, key) for key, (first, look) in sorted(again.items())]
+        looks.make(tx, made, actor="rebuild", at=now)
+        self._sent(tx, {key: remote[key] for key in again}, now)
 
     def _sent(self, tx: Transaction, there: Mapping[str, SurvivingTask], now: datetime) -> None:
         for project_ref in sorted({each.project_ref for each in there.values()}):
