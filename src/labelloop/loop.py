@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from labelloop.steps.compare.compare import Compared, Judges
     from labelloop.steps.forget.forget import Forgotten
     from labelloop.steps.index.indexed import Indexed
-    from labelloop.steps.notify.notify import Notified, Tried, Unheard
+    from labelloop.steps.notify.notify import Happened, Notified, Tried, Unheard
     from labelloop.steps.rebuild.rebuild import Rebuilt
     from labelloop.steps.select.select import Selected
     from labelloop.steps.send.send import Sent
@@ -374,7 +374,15 @@ class Loop:
 
     def notify_test(self) -> "list[Tried]":
         """Send every receiver an event called `test`."""
-        return steps.notify(self.project).test()
+        from labelloop.steps.notify.notify import test
+
+        return test(self.project.receivers, self.project.clock.now())
+
+    def events(self, limit: int = 100) -> "list[Happened]":
+        """Return the newest events that were recorded for others, newest first."""
+        from labelloop.steps.notify.notify import events
+
+        return events(self.project.ledger_to_read, limit)
 
     def unheard(self) -> "list[Unheard]":
         """Return the events that receivers haven't heard of: those that wait, and those given up."""

@@ -22,6 +22,7 @@ from labelloop.views.verbs import notify_line
 from tests.contract.test_receiver import listening
 from tests.json_documents import result_of
 from tests.unit.conftest import MakeWorld
+from tests.unit.test_web import Service
 from tests.world import ACCURACY, FLAGGED, HEAD, Killed, StoppedClock, World, kill_at_write
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -146,24 +147,23 @@ def test_daily_runs_give_up_too() -> None:
     assert now - first == timedelta(days=4)
 
 
-def test_killed_between_telling_and_noting_it_tells_again_under_the_same_id(
-    make_world: MakeWorld,
-) -> None:
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_killed_anywhere_it_tells_again_under_the_same_id(make_world: MakeWorld, at: int) -> None:
     world = make_world(ACCURACY)
     receiver = MemoryReceiver()
     hears(world, receiver)
     world.traffic(10)
     world.loop.index()
     world.loop.select()
-    # the lease, what is due, and then the note of the first delivery
-    kill_at_write(world, 3)
+    # the lease, what is due, and the note of the delivery
+    kill_at_write(world, at)
     with pytest.raises(Killed):
         world.loop.notify()
-    assert len(receiver.heard) == 1
+    assert len(receiver.heard) == (0 if at < 3 else 1)
     hears(world, receiver)
     world.loop.notify()
     assert len({n.id for n in receiver.heard}) == 1
-    assert len(receiver.heard) == 2
+    assert len(receiver.heard) == (2 if at == 3 else 1)
 
 
 def test_two_at_once_are_one(post: Post) -> None:
@@ -366,3 +366,22 @@ def test_a_variable_that_isnt_set_stops_only_who_tells_others(tmp_path: Path) ->
     assert (
         load(path, {"SLACK_URL": "https://a/b"}).notify[0].url.get_secret_value() == "https://a/b"
     )
+
+
+def test_pages_read_events_and_send_one_again(make_world: MakeWorld) -> None:
+    world, receiver = make_world(ACCURACY), MemoryReceiver()
+    hears(world, receiver)
+    world.traffic(5)
+    world.loop.run()
+    service = Service(world)
+    reader, operator = service.bearer("ann", "read"), service.bearer("bob", "operate")
+    (event,) = reader.get("/api/v1/events").json()["result"]
+    assert (event["event"], event["id"]) == ("round.drawn", receiver.heard[0].id)
+    path = f"/api/v1/events/{event['id']}/resend"
+    assert reader.post(path).status_code == 403
+    assert operator.post("/api/v1/events/evt_none/resend").status_code == 404
+    assert operator.post(path).status_code == 202
+    assert service.told == ["notify"]
+    world.loop.notify()
+    assert [n.id for n in receiver.heard] == [event["id"]] * 2
+    service.site.close()

@@ -188,16 +188,24 @@ def note_failed(
     )
 
 
-def send_again(tx: Transaction, notice_id: str, receivers: Sequence[str], now: datetime) -> int:
-    """Let receivers hear of an event once more, delivered or not; returns of how many it is known."""
+def send_again(
+    tx: Transaction, notice_id: str, now: datetime, receivers: Sequence[str] | None = None
+) -> int:
+    """Let receivers, by default all that an event was for, hear of it once more, delivered or not.
+
+    Returns how many they are.
+    """
     number = tx.execute(
         sa.select(t.outbox.c.id).where(t.outbox.c.notice_id == notice_id)
     ).scalar_one_or_none()
     if number is None:
         return 0
+    again = t.deliveries.c.outbox_id == number
+    if receivers is not None:
+        again &= t.deliveries.c.receiver.in_(receivers)
     changed = tx.execute(
         t.deliveries.update()
-        .where(t.deliveries.c.outbox_id == number, t.deliveries.c.receiver.in_(receivers))
+        .where(again)
         .values(state=State.WAITING.value, n_attempts=0, first_at=None, next_at=now, done_at=None)
     )
     return int(changed.rowcount)

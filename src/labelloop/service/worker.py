@@ -20,7 +20,7 @@ POLL_S = 2.0
 """How often the ledger and the clock are looked at."""
 COALESCE_S = 1.0
 """How long hints are gathered before one collect answers them all."""
-COMMANDS = ("run", "round", "collect", "reload", "stop")
+COMMANDS = ("run", "round", "collect", "notify", "reload", "stop")
 
 
 class Worker:
@@ -59,6 +59,8 @@ class Worker:
         if "run" in asked or "round" in asked:
             verbs = VERBS if "round" in asked else tuple(v for v in VERBS if v != "select")
             schedule.do(self._with_due_round(schedule, verbs), now="round" in asked)
+        elif "notify" in asked:
+            schedule.do(("notify",))
         elif verbs := schedule.due(hinted="collect" in asked):
             schedule.do(verbs)
         else:

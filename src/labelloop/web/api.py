@@ -13,10 +13,11 @@ from starlette.routing import Route
 
 from labelloop.core.dataset import DatasetVersion
 from labelloop.core.where import instant
-from labelloop.ledger import Transaction, pauses
+from labelloop.ledger import Transaction, outbox, pauses
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.loop import Loop
 from labelloop.measuring.measured import Measured
+from labelloop.steps.notify.notify import Happened, Unheard
 from labelloop.views.plan import Plan
 from labelloop.views.quality import Quality
 from labelloop.views.status import Status, Tie, Wait
@@ -126,6 +127,22 @@ READINGS = (
         make=lambda loop, _: loop.datasets(),
     ),
     Reading(
+        path="/events",
+        kind="events",
+        of=list[Happened],
+        scope="read",
+        says="The newest events that were recorded for others.",
+        make=lambda loop, _: loop.events(),
+    ),
+    Reading(
+        path="/unheard",
+        kind="unheard",
+        of=list[Unheard],
+        scope="operate",
+        says="The events that receivers haven't heard of.",
+        make=lambda loop, _: loop.unheard(),
+    ),
+    Reading(
         path="/waiting",
         kind="waiting",
         of=list[Wait],
@@ -198,6 +215,22 @@ def _pausing(action: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
     return do
 
 
+async def _resend(site: Site, request: Request, by: str) -> Asked:
+    event = request.path_params["event"]
+
+    def again(tx: Transaction, at: datetime) -> bool:
+        return outbox.send_again(tx, event, at) > 0
+
+    if not await run_in_threadpool(site.write, again):
+        raise Refused(
+            404,
+            f"no event {event[:100]!r} was for a receiver",
+            "GET /api/v1/unheard lists what receivers haven't heard of",
+        )
+    site.ask("notify", by=by)
+    return Asked("resend", done=False)
+
+
 def _tell_failure(site: Site, action: str, ended: "asyncio.Future[bool]") -> None:
     if not ended.cancelled() and (exc := ended.exception()) is not None:
         site.journal.line("failed", level="error", command=action, error=str(exc.args[:1]))
@@ -206,6 +239,12 @@ def _tell_failure(site: Site, action: str, ended: "asyncio.Future[bool]") -> Non
 ACTIONS = (
     Action(path="/run", says="Do all steps now, and a round if one is due.", do=_tell("run")),
     Action(path="/rounds", says="Close the round now, and draw it.", do=_tell("round")),
+    Action(
+        path="/events/{event}/resend",
+        says="Deliver an event once more.",
+        do=_resend,
+        parameters=("event",),
+    ),
     Action(path="/reload", says="Read the settings again.", do=_reload),
     Action(
         path="/queues/{queue}/pause",

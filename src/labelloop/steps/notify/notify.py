@@ -66,6 +66,17 @@ class Unheard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """An event that was recorded for others, in a sentence."""
+
+    id: str
+    event: str
+    subject: str
+    at: datetime
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
     """A test event to one receiver: what went wrong, or nothing."""
 
@@ -117,15 +128,6 @@ class Notify:
             errors=errors,
         )
 
-    def test(self) -> list[Tried]:
-        """Send each receiver an event called `test`; nothing is written."""
-        now = self._clock.now()
-        notice = Notice(name="test", subject="test", key="test", at=now, id="evt_test")
-        return [
-            Tried(receiver=s.receiver.shown, error=_told(s.receiver, notice, now))
-            for s in self._receivers
-        ]
-
     def send_again(self, notice_id: str) -> Notified:
         """Deliver an event once more to the receivers that it was for, and what else is due.
 
@@ -135,7 +137,7 @@ class Notify:
         """
         keys = [s.key for s in self._receivers]
         with self._ledger.write_at_once() as tx:
-            if not outbox.send_again(tx, notice_id, keys, self._clock.now()):
+            if not outbox.send_again(tx, notice_id, self._clock.now(), keys):
                 raise ArgumentError(
                     f"no event {notice_id!r} was for a receiver that the settings name",
                     remedy="`labelloop notify` lists what nobody heard of",
@@ -201,6 +203,21 @@ class Notify:
         given_up = due.is_given_up(head.first_at or now, n, now)
         next_at = None if given_up else due.next_attempt_at(now, n)
         outbox.note_failed(tx, head, now=now, next_at=next_at, error=error)
+
+
+def test(receivers: Sequence[Subscribed], now: datetime) -> list[Tried]:
+    """Send each receiver an event called `test`; nothing is written."""
+    notice = Notice(name="test", subject="test", key="test", at=now, id="evt_test")
+    return [
+        Tried(receiver=s.receiver.shown, error=_told(s.receiver, notice, now)) for s in receivers
+    ]
+
+
+def events(ledger: Ledger, limit: int) -> list[Happened]:
+    """The newest events, newest first, whoever heard of them."""
+    with ledger.read() as tx:
+        found = outbox.newest(tx, limit)
+    return [Happened(id=n.id, event=n.name, subject=n.subject, at=n.at, says=n.says) for n in found]
 
 
 def unheard(ledger: Ledger, receivers: Sequence[Subscribed]) -> list[Unheard]:
