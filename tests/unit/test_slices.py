@@ -1,15 +1,19 @@
 """`measure --by`: the accuracy of each value of an attribute, and the slices that are worse."""
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from labelloop.cli.main import group
+from labelloop.cli.screen import fitted_table
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
 from labelloop.measuring.slices import MOST_SHOWN, NOTHING_TESTED, Slice, Sliced
 from labelloop.pages.report import page
+from labelloop.views.tables.slices import of_slices
 from tests.unit.conftest import MakeWorld
 from tests.world import World
 
@@ -91,6 +95,16 @@ def test_a_slice_that_is_surely_worse_is_named_with_both_numbers(make_world: Mak
     rows = [line.split()[:3] for line in shown.splitlines() if line[:5] in {"north", "south"}]
     assert rows == [["north", "66.7%", "100.0%"], ["south", "33.3%", "0.0%"]]
     assert "By class, site = south" in CliRunner().invoke(group, [*asked, "--all"]).output
+
+
+def test_the_slices_fit_a_line_of_eighty(make_world: MakeWorld) -> None:
+    world = drawn(make_world, 60, ("a site with a long name", 150), ("", 90))
+    answer(world)
+    (table,) = of_slices(world.loop.measure(by="site"), every=False)
+    file = StringIO()
+    Console(file=file, width=80).print(fitted_table(table))
+    assert "…" not in file.getvalue()
+    assert all(row[-1] in file.getvalue() for row in table.rows)
 
 
 def test_where_no_slice_is_worse_it_says_so(make_world: MakeWorld) -> None:

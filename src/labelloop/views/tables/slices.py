@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from labelloop.core.estimate import Estimate
 from labelloop.views.table import NONE, Table, names, numbers
-from labelloop.views.tables.classes import by_class, in_short
+from labelloop.views.tables.classes import by_class
 from labelloop.views.wording import bounds, percent
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def by_attribute(found: "Sliced", of: str) -> Table:
         title=f"By {found.attribute}, {of}",
         columns=(
             *names(found.attribute),
-            *numbers("traffic", "accuracy", "interval"),
-            *numbers("macro-F1", if_any=True),
-            *numbers("blind labels"),
+            *numbers("traffic", "accuracy", "interval", "blind labels"),
             *numbers("open", "skipped", if_any=True),
             *numbers("at worst"),
         ),
@@ -49,7 +47,6 @@ def _row(s: "Slice") -> tuple[str, ...]:
         f"{'' if s.counted else 'about '}{percent(s.share)}",
         percent(e.value) if isinstance(e, Estimate) else NONE,
         bounds(e.low, e.high) if isinstance(e, Estimate) else NONE,
-        in_short(s.by_class.macro_f1),
         f"{a.n_labelled:,}",
         f"{a.n_waiting:,}",
         f"{a.n_skipped:,}",
