@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -15,9 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from labelloop.core.annotation import Annotation, resolve, votes
 from labelloop.core.task import OPEN, TaskState
 from labelloop.core.tombstone import sample_hash
-from labelloop.errors import AnnotatorUnavailable, LabelloopError
+from labelloop.errors import AnnotatorUnavailable, ArgumentError, LabelloopError
 from labelloop.exports import manifest
-from labelloop.ledger import Ledger, erasures, tombstones
+from labelloop.ledger import Ledger, erasures, rounds, tombstones
+from labelloop.ledger import tables as t
 from labelloop.ports.annotator import RemoteTask, TaskData
 from tests.unit.test_kept_results import afresh
 from tests.world import ACCURACY, FLAGGED, HEAD, LOW, Killed, World, kill_at_write
@@ -105,6 +107,20 @@ class LoopMachine(RuleBasedStateMachine):
     @rule()
     def run_all(self) -> None:
         self.world.loop.run(now=True)
+
+    @rule(labels=st.integers(1, 4), at=st.sampled_from([0, 0, 2]))
+    def top_up_the_newest_round(self, labels: int, at: int) -> None:
+        with self.world.loop.project.ledger.read() as tx:
+            newest = rounds.latest(tx)
+        if newest is None:
+            return
+        if at:
+            kill_at_write(self.world, at)
+        with suppress(Killed, ArgumentError):
+            self.world.loop.top_up(newest.round, labels=labels)
+        if at:
+            self.world.restart()
+            self._bury()
 
     @rule(
         verb=st.sampled_from(["index", "collect", "select", "send", "build"]), at=st.integers(2, 5)
@@ -245,9 +261,10 @@ class LoopMachine(RuleBasedStateMachine):
     def draws_never_change(self) -> None:
         if not hasattr(self, "world"):
             return
-        now = {
-            (d.round, d.sample_id): (d.queue, d.inclusion, d.position) for d in self.world.draws()
-        }
+        c = t.draws.c
+        with self.world.loop.project.ledger.read() as tx:
+            rows = tx.execute(sa.select(c.round, c.sample_id, c.queue, c.inclusion, c.position))
+            now = {(r.round, r.sample_id): (r.queue, r.inclusion, r.position) for r in rows}
         assert self.drawn.items() <= now.items()
         self.drawn = now
 
