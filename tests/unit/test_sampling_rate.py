@@ -9,6 +9,7 @@ from labelloop.core.estimate import Estimate
 from labelloop.errors import ConfigError
 from labelloop.ledger import rejects
 from labelloop.reading.sampling_rate import sampling_rate, sampling_rates
+from labelloop.statistics.compare import Difference
 from labelloop.views.verbs import line
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_top_up import said
@@ -114,3 +115,24 @@ def test_mixed_rates_are_weighed_by_the_traffic(make_world: MakeWorld, queue: st
     after = world.loop.measure().rounds[0].estimate
     assert isinstance(after, Estimate)
     assert after.value == pytest.approx(3000 / 3300, abs=0.005)
+
+
+def test_a_round_for_a_candidate_speaks_of_what_was_logged(make_world: MakeWorld) -> None:
+    world = make_world(UNIFORM.format(budget=10))
+    truth = {}
+    for i in range(40):
+        rate, right = ("0.1", "cat") if i < 20 else ("-", "dog")
+        key = world.put(
+            f"{i:02d}.png",
+            predicted_class="cat",
+            model="v1",
+            sampling_rate=rate,
+            **{"shadow:v2": "dog"},
+        )
+        truth[key] = right
+    world.loop.index()
+    world.loop.select_where_they_differ(shadow="v2", labels=40)
+    said(world, truth)
+    found = world.loop.compare_shadow("v2").difference
+    assert isinstance(found, Difference)
+    assert (found.gained, found.lost) == (pytest.approx(0.5), pytest.approx(0.5))

@@ -315,4 +315,6 @@ def _blind_frame(
         )
     if rates:
         counted = counted.by_rate(rates)
+    elif of.rival is not None:  # it speaks of what was logged
+        known = tuple(replace(d, sampling_rate=1.0) for d in known)
     return BlindFrame(of, known, set_aside, counted, checks, top_ups, sampled=bool(rates))
