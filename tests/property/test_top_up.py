@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labelloop.core.arrays import BIN_RISKS
+from labelloop.core.estimate import Estimate
 from labelloop.core.line import LINE_END
 from labelloop.core.round import Candidate
 from labelloop.core.top_up import raised
@@ -13,6 +15,9 @@ from labelloop.sampling import auto_inclusion, bin_inclusion
 from labelloop.sampling.blind import UNEVEN, BlindDesign
 from labelloop.sampling.remaining import Remaining
 from labelloop.sampling.top_up import RaisedDraw, scale_for
+from labelloop.statistics.accuracy import accuracy
+from labelloop.statistics.frame import Frame
+from tests.property.coverage import least
 from tests.property.test_blind_draw import candidate, counted, drawn_from, within
 
 SIZES = np.array([900, 60, 30, 10])
@@ -135,3 +140,32 @@ def test_a_larger_uncertain_budget_is_not_the_same_draw() -> None:
     found = np.array([raised(q, scale, at_random=at_random) for q in small[BINS]])
     assert float(SIZES @ found) == pytest.approx(100)
     assert not np.allclose(found, large[BINS])
+
+
+@pytest.mark.parametrize(
+    "labelled", [1.0, 0.5], ids=["all labelled", "half of the top-up labelled"]
+)
+def test_intervals_cover_as_they_say_after_a_top_up(labelled: float) -> None:
+    """Through the probabilities that the frame of a topped-up round gives, as `BlindFrame.chances` does."""
+    rng = np.random.default_rng(11)
+    hits, runs = 0, 500
+    for _ in range(runs):
+        bins = rng.choice(BINS, size=4_000, p=SIZES / SIZES.sum())
+        wrong = rng.random(bins.size) < 0.02 + 0.8 * BIN_RISKS[bins] ** 1.5
+        counts = np.bincount(bins, minlength=1024)
+        first = auto_inclusion(counts, budget=120)
+        some = np.flatnonzero(counts)
+        scale = scale_for(first[some], counts[some], 120)
+        after = np.array([raised(q, scale) for q in first])
+        place = rng.random(bins.size)
+        added = np.flatnonzero((place >= first[bins]) & (place < after[bins]))
+        order = (place - first[bins]) / (after[bins] - first[bins])
+        reached = added[np.argsort(order[added])][: round(labelled * added.size)]
+        chance = first + (after - first) * reached.size / added.size
+        drawn = np.concatenate([np.flatnonzero(place < first[bins]), reached])
+        frame = Frame.from_counts(counts, chance)
+        own = bins[drawn]
+        found = accuracy(~wrong[drawn], BIN_RISKS[own], chance[own], frame)
+        assert isinstance(found, Estimate)
+        hits += found.low <= 1 - wrong.mean() <= found.high
+    assert hits / runs >= least(0.95, runs)
