@@ -144,7 +144,7 @@ def test_files_carry_the_schema_and_the_batch_in_their_path(tmp_path: Path) -> N
     assert table.column_names == [
         *("sample_id", "uri", "predicted_at", "model", "role", "predicted_class", "confidence"),
         *("probabilities", "embedding", "attributes", "line", "content_hash", "size_bytes"),
-        *("batch", "indexed_at", "text"),
+        *("batch", "indexed_at", "text", "sampling_rate"),
     ]
     assert table["batch"].to_pylist() == [12]
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
