@@ -57,6 +57,17 @@ class _Image:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An image whose first part was read."""
+
+    linked: Linked
+    store: Store
+    stream: Streamed
+    first: bytes
+    image: _Image
+
+
 def routes(site: Site) -> list[Route]:
     """The path of the images."""
     gateway = Gateway(site)
@@ -73,38 +84,57 @@ class Gateway:
     async def answer(self, request: Request) -> Response:
         """Show one image, or a part of it."""
         token = request.path_params["token"]
-        linked = await to_thread.run_sync(self._linked, token)
-        store = await self._read(lambda: self._site.loop().project.store)
         headers = {**SAFELY, **self._cors(request)}
         wanted = _RANGE.fullmatch(request.headers.get("range", ""))
-        if request.method == "HEAD" or wanted or "if-none-match" in request.headers:
-            start = await self._read(lambda: store.stream(linked.uri, length=START_BYTES))
-            image, first = await self._look(start, token)
-            await self._read(start.close)
-            headers["ETag"] = image.etag
-            if image.etag in request.headers.get("if-none-match", ""):
-                return Response(status_code=304, headers=headers)
-            if start.encoding:
-                return await self._decoded(store, linked, token, headers, request)
-            if request.method == "HEAD":
-                return self._whole(image, [], headers, head=True)
-            if wanted and request.headers.get("if-range", image.etag) == image.etag:
-                return await self._part(store, linked, image, wanted, headers)
-        stream = await self._read(lambda: store.stream(linked.uri))
-        try:
-            image, first = await self._look(stream, token)
-        except BaseException:
-            stream.close()
-            raise
+        known = request.headers.get("if-none-match", "")
+        is_head = request.method == "HEAD"
+        is_whole = not (is_head or wanted or known)
+        begun = await self._read(lambda: self._begin(token, None if is_whole else START_BYTES))
+        image = begun.image
         headers["ETag"] = image.etag
-        if stream.encoding:
-            await self._read(stream.close)
-            return await self._decoded(store, linked, token, headers, request)
+        if image.etag in known:
+            begun.stream.close()
+            return Response(status_code=304, headers=headers)
+        if begun.stream.encoding:
+            begun.stream.close()
+            return await self._decoded(begun, token, headers, is_head=is_head)
+        if is_head:
+            begun.stream.close()
+            return self._whole(image, b"", headers)
+        if wanted and request.headers.get("if-range", image.etag) == image.etag:
+            return await self._part(begun, wanted, headers)
+        if not is_whole:
+            begun = await self._read(lambda: self._begin(token, None))
+        if len(begun.first) == image.size_bytes:
+            begun.stream.close()
+            return self._whole(image, begun.first, headers)
         return StreamingResponse(
-            self._sent(first, stream, image.size_bytes),
+            self._sent(begun.first, begun.stream, image.size_bytes),
             headers={**headers, "Content-Length": str(image.size_bytes)},
             media_type=image.media_type,
         )
+
+    def _begin(self, token: str, length: int | None) -> "_Begun":
+        """Look a link up, and begin to read its image: one turn of a thread.
+
+        Raises:
+            Refused: it leads nowhere, or to what is no raster image.
+        """
+        linked = self._linked(token)
+        store = self._site.loop().project.store
+        stream = store.stream(linked.uri, length=length)
+        try:
+            first = next(stream.parts, b"")
+            kind = kind_of(first[:START_BYTES])
+            if kind is None and not stream.encoding:
+                raise Refused(415, "the object behind this link is no raster image")
+        except BaseException:
+            stream.close()
+            raise
+        image = _Image(
+            MEDIA_TYPES[kind] if kind else "", stream.size_bytes, _etag(token, stream.version)
+        )
+        return _Begun(linked, store, stream, first, image)
 
     def _linked(self, token: str) -> Linked:
         found: Linked | None = None
@@ -121,35 +151,18 @@ class Gateway:
             raise Refused(404, "this link leads to no image, or its task is done")
         return found
 
-    async def _look(self, stream: Streamed, token: str) -> tuple[_Image, bytes]:
-        """What the first bytes say.
-
-        Raises:
-            Refused: they are no raster image's.
-        """
-        first = await self._read(lambda: next(stream.parts, b""))
-        kind = kind_of(first[:START_BYTES])
-        if kind is None and not stream.encoding:
-            stream.close()
-            raise Refused(415, "the object behind this link is no raster image")
-        media_type = MEDIA_TYPES[kind] if kind else ""
-        return _Image(media_type, stream.size_bytes, _etag(token, stream.version)), first
-
     async def _part(
-        self,
-        store: Store,
-        linked: Linked,
-        image: _Image,
-        wanted: "re.Match[str]",
-        headers: dict[str, str],
+        self, begun: "_Begun", wanted: "re.Match[str]", headers: dict[str, str]
     ) -> Response:
         """A range of the bytes."""
+        begun.stream.close()
+        image = begun.image
         begin, end = range_of(wanted, image.size_bytes)
         if begin >= end:
             headers["Content-Range"] = f"bytes */{image.size_bytes}"
             return Response(status_code=416, headers=headers)
         stream = await self._read(
-            lambda: store.stream(linked.uri, offset=begin, length=end - begin)
+            lambda: begun.store.stream(begun.linked.uri, offset=begin, length=end - begin)
         )
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{image.size_bytes}"
         headers["Content-Length"] = str(end - begin)
@@ -161,25 +174,21 @@ class Gateway:
         )
 
     async def _decoded(
-        self, store: Store, linked: Linked, token: str, headers: dict[str, str], request: Request
+        self, begun: "_Begun", token: str, headers: dict[str, str], *, is_head: bool
     ) -> Response:
         """An image that is stored with a Content-Encoding, without it."""
-        body = await self._read(lambda: store.read(linked.uri))
+        body = await self._read(lambda: begun.store.read(begun.linked.uri))
         kind = kind_of(body)
         if kind is None or len(body) > LARGEST_DECODED:
             raise Refused(415, "the object behind this link is no raster image, or too large")
-        version = sha256(body).hexdigest()
-        image = _Image(MEDIA_TYPES[kind], len(body), _etag(token, version))
+        image = _Image(MEDIA_TYPES[kind], len(body), _etag(token, sha256(body).hexdigest()))
         headers["ETag"] = image.etag
-        return self._whole(image, [body], headers, head=request.method == "HEAD")
+        return self._whole(image, b"" if is_head else body, headers)
 
     @staticmethod
-    def _whole(
-        image: _Image, parts: list[bytes], headers: dict[str, str], *, head: bool
-    ) -> Response:
-        answer = Response(
-            b"" if head else b"".join(parts), headers=headers, media_type=image.media_type
-        )
+    def _whole(image: _Image, body: bytes, headers: dict[str, str]) -> Response:
+        """An answer with a body that is all there; without one for HEAD, which has its length too."""
+        answer = Response(body, headers=headers, media_type=image.media_type)
         answer.headers["Content-Length"] = str(image.size_bytes)
         return answer
 

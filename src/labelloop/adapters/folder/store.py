@@ -34,7 +34,7 @@ from labelloop.ports.store import BrowserView, Start, StoredObject, Streamed
 PAGE = 1_000
 WORKERS = 8
 WINDOW = 256  # files whose metadata is read together
-PART_BYTES = 65_536  # what a stream reads at a time
+PART_BYTES = 262_144  # what a stream reads at a time
 FOR_EVER = timedelta(days=36_500)
 INLINE_BYTES = 500_000
 """The largest image that travels inside a task. A page of 30 tasks of this size is 20 MB."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 LONGEST_LIFE = timedelta(days=7)  # SigV4 allows no more
 AT_ONCE = 128  # tags asked of boto3 before the first is yielded
 ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
-PART_BYTES = 65_536  # what a stream reads at a time
+PART_BYTES = 262_144  # what a stream reads at a time
 UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
 
