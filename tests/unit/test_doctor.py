@@ -476,7 +476,14 @@ def test_a_damaged_ledger_is_named(world: World) -> None:
     (world.folder / ".labelloop" / "ledger.db").write_bytes(b"no database at all, sadly" * 99)
     diagnosis = diagnose(subject(world))
     assert "can't be opened" in found(diagnosis, "ledger").says
-    assert diagnosis.not_made == ("log", "ledger's file", "batches", "datasets", "drift")
+    assert diagnosis.not_made == (
+        "webhooks",
+        "log",
+        "ledger's file",
+        "batches",
+        "datasets",
+        "drift",
+    )
 
 
 # --- drift ------------------------------------------------------------------------------------

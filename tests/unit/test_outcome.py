@@ -22,7 +22,6 @@ OTHER_COMPARISONS = {
     ("steps", "label != label_before"),
     ("steps", "d.label != label"),
     ("steps", "d.label == label"),
-    ("statistics", "true == label"),
     # an annotation with the one that the ledger has, and with what most people said
     ("steps", "known.answer != present"),
     ("core", "a.answer == winner"),
@@ -32,7 +31,6 @@ OTHER_COMPARISONS = {
     # a label with a class of the project
     ("ledger", "c.name == t.labels.c.label"),
     # a prediction with a prediction: of the same sample, or of the same class
-    ("measuring", "c.predicted_class == name"),
     ("steps", "prediction.predicted_class != before.predicted_class"),
     ("steps", "held != s.predicted_class"),
     # an answer with the truth that the demonstration knows

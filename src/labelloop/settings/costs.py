@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from pydantic import Field, field_validator, model_validator
 
+from labelloop.core.outcome import is_wrong, outcome
 from labelloop.settings.values import Section
 
 
@@ -22,7 +23,7 @@ class PairSettings(Section):
 
     @model_validator(mode="after")
     def _is_an_error(self) -> "PairSettings":
-        if self.label == self.predicted_class:
+        if not is_wrong(outcome(self.label, self.predicted_class)):
             raise ValueError(
                 f"label and predicted_class are both {self.label!r}: a right prediction costs nothing, so "
                 "give only errors a cost"

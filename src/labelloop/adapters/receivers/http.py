@@ -141,7 +141,7 @@ def signature(key: bytes, message_id: str, sent_at: str, body: bytes) -> str:
     """What `webhook-signature` says.
 
     >>> signature(b"key", "e1", "1700000000", b"{}")
-    'v1,ecWfBkpB9jg6Jc2fgWKbxUEjVpEnQ54QlsXfgA4U3xM='
+    'v1,IGM1vxRv2OeQukGR3TshPonayLTj7WmahG0OIk+usIg='
     """
     signed = f"{message_id}.{sent_at}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, sha256).digest()).decode()
