@@ -313,7 +313,7 @@ class LoopMachine(RuleBasedStateMachine):
         tasks = {t.task_key: t for t in world.tasks().values()}
         assert TaskState.SENDING not in world.states()
         assert TaskState.DRAWN not in world.states()
-        waiting = Counter(r.task_key for r in remote if not r.annotations)
+        waiting = Counter(r.task_key for r in remote if r.task_key and not r.annotations)
         assert not waiting or max(waiting.values()) == 1
         there = {r.task_key for r in remote}
         assert all(t.task_key in there for t in tasks.values() if t.state in OPEN)
