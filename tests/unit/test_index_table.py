@@ -243,6 +243,30 @@ def test_another_model_and_a_shadow_enter_no_frame(make_world: MakeWorld) -> Non
     ]
 
 
+def test_a_row_without_a_prediction_may_say_what_a_user_said(make_world: MakeWorld) -> None:
+    world = tabled(make_world)
+    nothing = {"predicted_class": None, "confidence": None, "predicted_at": None}
+    put(
+        world,
+        "monday",
+        [
+            row("a"),
+            row("b"),
+            row("c", **nothing),
+            row("a", **nothing, flagged=True),
+            row("b", **nothing, corrected_class="dog"),
+        ],
+    )
+    found = world.loop.index()
+    assert (found.n_new, found.n_feedback) == (2, 2)
+    assert list(reasons(world).values()) == [RejectReason.NO_TIMESTAMP]
+    put(world, "tuesday", [row("a", **nothing, flagged=False), row("b", **nothing, flagged=False)])
+    found = world.loop.index()
+    assert (found.n_new, found.n_feedback, found.n_rows) == (0, 1, 2)
+    heard = world.log.received(0, 1_000, Where.parse("flagged or corrected_class is not null"))
+    assert {(c.sample_id, c.flagged, c.corrected_class) for c in heard} == {("b", None, "dog")}
+
+
 def test_feedback_comes_with_the_rows_or_after_them(make_world: MakeWorld) -> None:
     world = tabled(make_world)
     put(world, "monday", [row("a", flagged=True), row("b", flagged=False), row("c")])

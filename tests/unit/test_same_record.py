@@ -49,16 +49,25 @@ def often(*texts: str) -> st.SearchStrategy[str | None]:
 
 RECORDS = st.fixed_dictionaries(
     {
-        "timestamp": often("2026-03-01T12:00:00+01:00", " 2026-03-01 ", "2026-02-30", "1989-12-31",
-                           "2100-01-01", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+10:00"),
+        "timestamp": often(
+            "2026-03-01T12:00:00+01:00",
+            " 2026-03-01 ",
+            "2026-02-30",
+            "1989-12-31",
+            "2100-01-01",
+            "9999-12-31T23:59:59Z",
+            "0001-01-01T00:00:00+10:00",
+        ),
         "predicted_class": often("cat", "dog", "2", "kitten", "Cat", "cat "),
-        "confidence": often("0.915", ".5 ", "1e-3", "1.2", "-0.1", "1_0", "nan", "inf", "0,5", "50%"),
+        "confidence": often(
+            "0.915", ".5 ", "1e-3", "1.2", "-0.1", "1_0", "nan", "inf", "0,5", "50%"
+        ),
         "model": often("v7", " v7 "),
         "flagged": often("true", " TRUE ", "1", "0", "False", "0.0", "yes", "2"),
         "corrected_class": often("dog", "kitten", "doge", " dog"),
         "site": often("Bern", "0.90"),
     }
-).filter(lambda r: any(r[n] for n in ("timestamp", "predicted_class", "confidence")))  # fmt: skip
+).filter(lambda r: any((r[n] or "").strip() for n in ("timestamp", "predicted_class")))
 TYPED = st.fixed_dictionaries(
     {
         "timestamp": st.one_of(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -35,6 +35,14 @@ from labelloop.reading.sampling_rate import sampling_rates
 from labelloop.reading.timestamp import timestamps
 
 
+class FeedbackRow(NamedTuple):
+    """What a user said of a sample, in a row without a prediction; `flag` is as in TableReading.flags."""
+
+    sample_id: str
+    flag: int
+    correction: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class TableReading:
     """What rows say. `table` has the fields of Prediction, without `line` and `content_hash`.
@@ -47,6 +55,8 @@ class TableReading:
         (N,) int8: 1 flagged, 0 not, -1 not said
     corrections
         the class that a user says is right, "" where one was taken back, None where nothing is said
+    feedback
+        the rows that hold no prediction, but what a user said of a sample
     """
 
     table: Any
@@ -54,6 +64,7 @@ class TableReading:
     flags: Any
     corrections: Sequence[str | None]
     rejects: tuple[Reject, ...]
+    feedback: tuple[FeedbackRow, ...] = ()
 
     @classmethod
     def empty(cls) -> "TableReading":
@@ -64,7 +75,8 @@ class TableReading:
         """The same without the rows of forgotten samples."""
         if not forgotten.hashes:
             return self
-        gone = forgotten.among(self.table.column("sample_id").unique().to_pylist())
+        named = self.table.column("sample_id").unique().to_pylist()
+        gone = forgotten.among([*named, *(row.sample_id for row in self.feedback)])
         listed = pa.array(sorted(gone), pa.string())
         kept = pc.invert(pc.is_in(self.table.column("sample_id"), listed))
         places = np.flatnonzero(kept.to_numpy()).tolist()
@@ -74,6 +86,7 @@ class TableReading:
             where=[self.where[i] for i in places],
             flags=self.flags[places],
             corrections=[self.corrections[i] for i in places],
+            feedback=tuple(row for row in self.feedback if row.sample_id not in gone),
         )
 
 
@@ -134,20 +147,28 @@ def read_rows(
 
     named = identities(columns.of(names.sample_id), names.sample_id)
     ids, shown = named.values, columns.shown(names.sample_id)
-    faults.note(named.missing, RejectReason.NO_SAMPLE_ID, lambda _: "")
-    faults.note(named.bad, RejectReason.BAD_ROW, lambda i: fault_of(identity, shown(i)))
     at = timestamps(columns.of(names.predicted_at), names.predicted_at, rules.predicted_at_unit)
-    faults.note(at.missing, RejectReason.NO_TIMESTAMP, lambda _: "")
-    faults.note(at.bad, RejectReason.BAD_TIMESTAMP, columns.shown(names.predicted_at))
     classes = Classes(rules.classes, rules.renamed)
     answers = classes.in_column(columns.of(names.predicted_class), names.predicted_class)
+    sure = confidences(
+        columns.of(names.confidence), str(names.confidence), rules.confidence_divisor
+    )
+    flagged = flags(columns.of(names.flagged), str(names.flagged))
+    corrected = classes.corrected_in(columns.of(names.corrected_class), str(names.corrected_class))
+    flag = pc.fill_null(flagged.values.cast(pa.int8()), -1).to_numpy()
+    corrections = corrected.values.to_pylist()
+    spoken = (flag >= 0) | corrected.values.is_valid().to_numpy(zero_copy_only=False)
+    silent = at.missing & answers.missing & sure.missing
+    alone = ~(named.missing | named.bad) & silent & spoken
+    faults.ok &= ~alone
+    faults.note(named.missing, RejectReason.NO_SAMPLE_ID, lambda _: "")
+    faults.note(named.bad, RejectReason.BAD_ROW, lambda i: fault_of(identity, shown(i)))
+    faults.note(at.missing, RejectReason.NO_TIMESTAMP, lambda _: "")
+    faults.note(at.bad, RejectReason.BAD_TIMESTAMP, columns.shown(names.predicted_at))
     if not rules.unusable_is_wrong:
         faults.note(answers.missing, RejectReason.NO_CLASS, lambda _: "")
         said = columns.shown(names.predicted_class)
         faults.note(answers.bad, RejectReason.UNKNOWN_CLASS, lambda i: classes.shown(said(i)))
-    sure = confidences(
-        columns.of(names.confidence), str(names.confidence), rules.confidence_divisor
-    )
     faults.note(sure.bad, RejectReason.BAD_CONFIDENCE, columns.shown(names.confidence))
     rates = sampling_rates(columns.of(names.sampling_rate), str(names.sampling_rate))
     faults.note(rates.bad, RejectReason.BAD_SAMPLING_RATE, columns.shown(names.sampling_rate))
@@ -169,9 +190,7 @@ def read_rows(
         scheme = rules.store_uri.partition("://")[0] + "://"
         elsewhere = ~pc.fill_null(pc.starts_with(uris, scheme), False).to_numpy(False)
         faults.note(elsewhere, RejectReason.BAD_URI, lambda i: uris[i].as_py())
-    flagged = flags(columns.of(names.flagged), str(names.flagged))
     faults.beside(flagged.bad, RejectReason.BAD_FLAG, columns.shown(names.flagged))
-    corrected = classes.corrected_in(columns.of(names.corrected_class), str(names.corrected_class))
     correction = columns.shown(names.corrected_class)
     faults.beside(
         corrected.bad,
@@ -201,13 +220,16 @@ def read_rows(
         schema=_SCHEMA,
     )
     kept = np.flatnonzero(keep)
-    said = corrected.values.to_pylist()
     return TableReading(
         table=table if keep.all() else table.filter(pa.array(keep)),
         where=where if keep.all() else [where[i] for i in kept],
-        flags=pc.fill_null(flagged.values.cast(pa.int8()), -1).to_numpy()[kept],
-        corrections=[said[i] for i in kept],
+        flags=flag[kept],
+        corrections=[corrections[i] for i in kept],
         rejects=tuple(faults.rejects),
+        feedback=tuple(
+            FeedbackRow(ids[i].as_py(), int(flag[i]), corrections[i])
+            for i in np.flatnonzero(alone).tolist()
+        ),
     )
 
 

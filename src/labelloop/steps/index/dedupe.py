@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from labelloop.core.sample import (
     Role,
 )
 from labelloop.ports.log import LoggedPrediction, PredictionLog
-from labelloop.reading.rows import TableReading, placed
+from labelloop.reading.rows import FeedbackRow, TableReading, placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,12 @@ def once(readings: Sequence[TableReading], log: PredictionLog, *, received_at: d
 
     The class decides whether a later one contradicts it, and of texts the text.
     """
-    readings = [r for r in readings if r.table.num_rows] or [TableReading.empty()]
+    readings = [r for r in readings if r.table.num_rows or r.feedback] or [TableReading.empty()]
     table = pa.concat_tables([r.table for r in readings]).combine_chunks()
     where = [uri for r in readings for uri in r.where]
     ids = table.column("sample_id")
-    samples = _recorded(log, ids)
+    spoken_of = [row.sample_id for r in readings for row in r.feedback]
+    samples = _recorded(log, [*ids.unique().to_pylist(), *spoken_of])
     places = _of_several_rows(ids, samples)
     new_roles: dict[int, Role | None] = {}
     changed: list[Reject] = []
@@ -98,14 +100,14 @@ def once(readings: Sequence[TableReading], log: PredictionLog, *, received_at: d
         new_roles[int(i)] = role
         if change:
             changed.append(Reject(uri=where[i], reason=RejectReason.CHANGED, value=change))
-    feedback = tuple(_feedback(readings, ids, samples, received_at))
+    feedback = tuple(_feedback(readings, samples, received_at))
     fresh = placed(_with_roles(table, new_roles), log.salt)
     return Once(PredictionTable(fresh), feedback, tuple(changed))
 
 
-def _recorded(log: PredictionLog, ids: Any) -> dict[str, _Sample]:
+def _recorded(log: PredictionLog, sample_ids: Sequence[str]) -> dict[str, _Sample]:
     samples: dict[str, _Sample] = {}
-    for recorded in log.predictions(ids.unique().to_pylist()):
+    for recorded in log.predictions(sample_ids):
         samples.setdefault(recorded.sample_id, _Sample()).note(recorded)
     return samples
 
@@ -131,36 +133,40 @@ def _with_roles(table: Any, new_roles: Mapping[int, Role | None]) -> Any:
 
 def _feedback(
     readings: Sequence[TableReading],
-    ids: Any,
     samples: Mapping[str, _Sample],
     received_at: datetime,
 ) -> Iterator[Feedback]:
     """What users said and the log doesn't know; "no flag" is said only to take one back."""
-    flags = np.concatenate([r.flags for r in readings])
-    corrections = [said for r in readings for said in r.corrections]
-    spoken = set(np.flatnonzero(flags == 1)) | {i for i, c in enumerate(corrections) if c}
-    taken_back = {i for i, c in enumerate(corrections) if c == ""}
     told: dict[str, _Sample] = {}
-    for i in sorted(spoken | taken_back | set(np.flatnonzero(flags == 0))):
-        sample_id = ids[int(i)].as_py()
+    for sample_id, flag, correction in chain.from_iterable(map(_said, readings)):
         known = samples.get(sample_id) or told.get(sample_id)
         if known is None:
-            if i not in spoken:
+            if flag < 1 and not correction:
                 continue
             known = told.setdefault(sample_id, _Sample())
-        flag = None if flags[i] < 0 else bool(flags[i])
-        if flag is not None and flag != bool(known.flagged):
-            known.flagged = flag
-            value = str(flag).lower()
+        if flag >= 0 and bool(flag) != bool(known.flagged):
+            known.flagged = bool(flag)
+            value = str(known.flagged).lower()
             yield Feedback(
                 sample_id=sample_id, kind="flagged", value=value, received_at=received_at
             )
-        said = corrections[int(i)]
-        if said is not None and said != (known.corrected_class or ""):
-            known.corrected_class = said or None
+        if correction is not None and correction != (known.corrected_class or ""):
+            known.corrected_class = correction or None
             yield Feedback(
-                sample_id=sample_id, kind="corrected_class", value=said, received_at=received_at
+                sample_id=sample_id,
+                kind="corrected_class",
+                value=correction,
+                received_at=received_at,
             )
+
+
+def _said(reading: TableReading) -> Iterator[FeedbackRow]:
+    """What users said in the rows of predictions, then in rows of its own."""
+    ids = reading.table.column("sample_id")
+    corrected = [i for i, said in enumerate(reading.corrections) if said is not None]
+    for i in sorted({*np.flatnonzero(reading.flags >= 0).tolist(), *corrected}):
+        yield FeedbackRow(ids[i].as_py(), int(reading.flags[i]), reading.corrections[i])
+    yield from reading.feedback
 
 
 def _change(before: str, now: str) -> str:

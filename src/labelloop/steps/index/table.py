@@ -140,7 +140,7 @@ class IndexTable:
             for reading, unreadable in self._readings(file, now):
                 gathered.readings.append(reading)
                 gathered.set_aside += [*reading.rejects, *unreadable]
-                counts.rows += len(reading.where) + len(reading.rejects)
+                counts.rows += len(reading.where) + len(reading.rejects) + len(reading.feedback)
                 counts.rows += sum(r.rows.least for r in unreadable)
                 self._progress("rows read", counts.rows, None)
                 if gathered.is_full:
