@@ -239,13 +239,30 @@ class Loop:
     def _measure_and_keep(self) -> "Measured":
         from labelloop.steps.measure import measure
 
-        return measure(
+        found = measure(
             self.project.ledger,
             clock=self.project.clock,
             timezone=self.settings.project.timezone,
             gate=self.settings.gate.accuracy,
             keep=True,
             costs=self.settings.cost_weights(),
+        )
+        self._keep_report()
+        return found
+
+    def _build_and_keep(self) -> "Built":
+        found = self.build()
+        self._keep_report()
+        return found
+
+    def _keep_report(self) -> None:
+        from labelloop.views import kept_report
+
+        kept_report.keep_if_due(
+            self.project.ledger,
+            self.report,
+            inputs=self._inputs_of_report(),
+            clock=self.project.clock,
         )
 
     def build(self) -> "Built":
@@ -306,7 +323,7 @@ class Loop:
         selected = attempt("select", lambda: self._select(now, since, until)) if indexed else None
         sent = attempt("send", self.send)
         measured = attempt("measure", self._measure_and_keep)
-        built = attempt("build", self.build)
+        built = attempt("build", self._build_and_keep)
         maintained = attempt("log", self._maintain_if_due)
         notified = attempt("notify", self._notify)
         return Ran(
@@ -349,7 +366,7 @@ class Loop:
             "select": lambda: self.select(now=now),
             "send": lambda: self.send(quiet=quiet),
             "measure": self._measure_and_keep,
-            "build": self.build,
+            "build": self._build_and_keep,
             "log": self._maintain_if_due,
             "notify": lambda: self.notify() if self.project.receivers else None,
         }
@@ -646,17 +663,31 @@ class Loop:
             costs=self.settings.cost_weights(),
         )
 
+    def kept_report(self) -> "Quality":
+        """Return the report that `run` made last; a new one if it made none under these settings."""
+        from labelloop.views import kept_report
+
+        ledger, inputs = self.project.ledger_to_read, self._inputs_of_report()
+        return kept_report.kept(ledger, inputs=inputs) or self.report()
+
+    def _inputs_of_report(self) -> str:
+        from labelloop.measuring.kept_results import METHOD_VERSION
+
+        own = self.settings
+        queues = [(q.name, q.rule) for q in own.queues(Purpose.EVALUATION)]
+        return repr((METHOD_VERSION, own.project.name, own.project.timezone, queues, own.costs))
+
     def plan(self, half_width: float | None = None) -> "Plan":
         """Return how many blind labels an interval of this half width needs; None: of several."""
-        from labelloop.measuring.blind_frame import blind_frames
+        from labelloop.measuring.kept_results import KeptResults
         from labelloop.views.plan import plan
 
-        measured = self.measure()
+        measured, timezone = self.measure(), self.settings.project.timezone
         with self.project.ledger_to_read.read() as tx:
             return plan(
                 tx,
                 measured,
-                blind_frames(tx),
+                KeptResults(tx, timezone=timezone, level=0.95).rounds,
                 queues=self.settings.queues(Purpose.EVALUATION),
                 half_width=half_width,
             )

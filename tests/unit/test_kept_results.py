@@ -179,3 +179,26 @@ def test_by_hand_nothing_is_kept_and_within_run_it_is(make_world: MakeWorld) -> 
     assert kept() == 0
     assert world.loop.run().measured == by_hand
     assert kept() > 0
+
+
+def test_a_run_keeps_the_report_that_pages_show(make_world: MakeWorld) -> None:
+    world = make_world(UNIFORM)
+    for number in range(3):
+        a_day(world, number)
+    world.loop.run()
+    assert world.loop.kept_report() == world.loop.report(), "to the last digit"
+    with statements(world) as heard:
+        shown = world.loop.kept_report()
+    assert not [said for said in heard if "FROM draws" in said]
+    world.clock.pass_(minutes=14)
+    world.loop.run()
+    assert world.loop.kept_report() == shown, "nothing happened since"
+    world.clock.pass_(minutes=1)
+    world.loop.run()
+    assert world.loop.kept_report().made_at == world.clock.now(), "the last seven days are others"
+    a_day(world, 3)
+    world.loop.run()
+    assert world.loop.kept_report().labels == world.loop.report().labels
+    text = (world.folder / "labelloop.toml").read_text()
+    world.configure("", head=text.replace("budget = 10", "budget = 12"))
+    assert world.loop.kept_report().plan.budget == world.loop.plan().budget, "of other settings"

@@ -11,7 +11,8 @@ from labelloop.charts.picture import Picture
 from labelloop.charts.svg import Drawing, group, rect, words
 from labelloop.charts.theme import N_PARTS, WIDTH, part
 from labelloop.core.queue import Purpose
-from labelloop.views.quality import Quality, QueueLabels
+from labelloop.measuring.round_labels import QueueLabels
+from labelloop.views.quality import Quality
 from labelloop.views.training import TrainingVersion
 from labelloop.views.wording import counted
 

@@ -16,7 +16,7 @@ from labelloop.core.looks import Look, Referees, Replies, Reply, awaits_referee,
 from labelloop.core.queue import Purpose
 from labelloop.core.round import Cell, FrameRange, Rival, Round
 from labelloop.core.row_range import RowRange
-from labelloop.core.task import TaskState
+from labelloop.core.task import WITHOUT_ANSWER, TaskState
 from labelloop.core.top_up import TopUp
 from labelloop.ledger import classes, cursors, looks, task_counts
 from labelloop.ledger import tables as t
@@ -384,6 +384,42 @@ def draws_with_labels(
             # a copy that shares the task of a forgotten sample is known all the same
             forgotten=r.forgotten_at is not None and r.asked_about == r.sample_id,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How many draws a queue has in a round, with a label, and without one for good."""
+
+    queue: str
+    purpose: Purpose
+    n_drawn: int
+    n_labelled: int
+    n_without: int
+
+
+def answered(tx: Transaction, round_number: int) -> list[Answered]:
+    """What became of the draws of a round, its top-ups included, by queue."""
+    d, task = t.draws.c, t.tasks.c
+    labelled = t.labels.c.task_key.is_not(None)
+    without = ~labelled & task.state.in_([s.value for s in WITHOUT_ANSWER])
+    rows = tx.execute(
+        sa.select(
+            d.queue,
+            sa.func.min(task.purpose).label("purpose"),
+            sa.func.count().label("n"),
+            sa.func.sum(sa.case((labelled, 1), else_=0)).label("n_labelled"),
+            sa.func.sum(sa.case((without, 1), else_=0)).label("n_without"),
+        )
+        .join(t.tasks, task.task_key == d.task_key)
+        .outerjoin(t.labels, t.labels.c.task_key == d.task_key)
+        .where(d.round.in_(TopUps.read(tx).with_own([round_number])))
+        .group_by(d.queue)
+        .order_by(d.queue)
+    )
+    return [
+        Answered(r.queue, Purpose(r.purpose), int(r.n), int(r.n_labelled), int(r.n_without))
+        for r in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The results that `measure` keeps in the ledger: of each round, of each day, and of the trend.
+"""The results that `measure` keeps in the ledger: of each round and its labels, each day, and the trend.
 
 Only what is new is computed. A round whose tasks had no event since its result was kept is not read
 again: no task moves and no label changes without an event.
@@ -21,15 +21,16 @@ from labelloop.measuring.accuracy import Accuracy, part_of
 from labelloop.measuring.blind_frame import BlindFrame, blind_frame
 from labelloop.measuring.checks import Checks
 from labelloop.measuring.measured_round import MeasuredRound, RoundSummary
+from labelloop.measuring.round_labels import QueueLabels, RoundLabels
 from labelloop.measuring.trend import History, Trend, trend
 
-METHOD_VERSION = 9
+METHOD_VERSION = 10
 """Raise it with every change to what an estimate comes out as: results of another version aren't used."""
 
 _HEAD, _TREND = "head", "trend"
 """The names under which the ledger keeps what all results depend on, and the trend's history."""
 
-T = TypeVar("T", Accuracy, RoundSummary, History)
+T = TypeVar("T", Accuracy, RoundSummary, RoundLabels, History)
 
 
 class KeptResults:
@@ -46,6 +47,7 @@ class KeptResults:
         level: float,
         frames: Sequence[BlindFrame] = (),
     ) -> None:
+        self._tx = tx
         self._timezone = timezone
         self._level = level
         kept = measured.every(tx)
@@ -62,6 +64,7 @@ class KeptResults:
         set_aside = rounds.n_rejected(tx)
         checks = Checks.read(tx)
         changed = checks.with_those_that_pool(changes.rounds)
+        self._changed = changes.rounds
         read = {f.round.round: f for f in frames}
 
         def load(made: Round) -> BlindFrame:
@@ -105,6 +108,20 @@ class KeptResults:
             found.append(accuracy)
         return tuple(found)
 
+    def labels(self) -> tuple[RoundLabels, ...]:
+        """What became of the labels of each round, those that judge a candidate included."""
+        found: list[RoundLabels] = []
+        for made in rounds.every(self._tx):
+            name = _of_labels(made.round)
+            own = None
+            if made.round not in self._changed:
+                own = _read(RoundLabels, self._kept.get(name))
+            if own is None:
+                own = _labels(self._tx, made)
+                self._new[name] = _text(own)
+            found.append(own)
+        return tuple(found)
+
     def trend(self, now: datetime) -> Trend:
         """Whether the accuracy has fallen, and its mean so far."""
         found, self._history = trend(
@@ -130,11 +147,30 @@ def _of_round(number: int) -> str:
     return f"round {number}"
 
 
+def _of_labels(number: int) -> str:
+    return f"labels {number}"
+
+
+def _labels(tx: Transaction, made: Round) -> RoundLabels:
+    queues = tuple(
+        QueueLabels(
+            queue=a.queue,
+            purpose=a.purpose,
+            n_asked=a.n_drawn,
+            n_answered=a.n_labelled,
+            n_skipped=a.n_without,
+            n_open=a.n_drawn - a.n_labelled - a.n_without,
+        )
+        for a in rounds.answered(tx, made.round)
+    )
+    return RoundLabels(round=made.round, extra=made.extra, queues=queues)
+
+
 def _of_day(name: str) -> str:
     return f"day {name}"
 
 
-def _text(value: Accuracy | RoundSummary | History) -> str:
+def _text(value: Accuracy | RoundSummary | RoundLabels | History) -> str:
     """The JSON of a result; every number comes back to the last digit."""
     return json.dumps(asdict(value), default=_plain, ensure_ascii=False)
 
@@ -157,4 +193,4 @@ def _read(kind: type[T], text: str | None) -> T | None:
 
 @cache
 def _adapters() -> dict[type, "TypeAdapter[Any]"]:
-    return {kind: TypeAdapter(kind) for kind in (Accuracy, RoundSummary, History)}
+    return {kind: TypeAdapter(kind) for kind in (Accuracy, RoundSummary, RoundLabels, History)}

@@ -1,6 +1,6 @@
 """A round with the results that reports need of it; its draws are read only if they are needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -12,18 +12,32 @@ from labelloop.measuring.blind_frame import BlindFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoundSummary:
-    """The accuracy of a round, and which models and days its blind draws are of.
+class Served:
+    """The blind draws of a round that one model predicted on one day; `first_at` is the earliest."""
 
-    first_at, last_at
-        the first and the last prediction among the blind draws; None if the round has none
-    """
+    model: str
+    day: date
+    n_drawn: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundSummary:
+    """The accuracy of a round, and which models and days its blind draws are of."""
 
     accuracy: Accuracy
-    models: frozenset[str]
-    days: frozenset[date]
-    first_at: datetime | None
-    last_at: datetime | None
+    served: tuple[Served, ...]
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The models that predicted its blind draws."""
+        return frozenset(s.model for s in self.served)
+
+    @property
+    def days(self) -> frozenset[date]:
+        """The days of these predictions."""
+        return frozenset(s.day for s in self.served)
 
 
 class MeasuredRound:
@@ -55,19 +69,23 @@ class MeasuredRound:
         """The results of the round."""
         if self._kept is not None:
             return self._kept
-        times = [d.predicted_at for d in self.frame.draws]
         name = f"round {self.round.round}{' (extra)' if self.round.extra else ''}"
         return RoundSummary(
             accuracy=accuracy_of(name, [self.frame], None, self._level),
-            models=frozenset(d.model for d in self.frame.draws),
-            days=frozenset(at.astimezone(self._zone).date() for at in times),
-            first_at=min(times, default=None),
-            last_at=max(times, default=None),
+            served=tuple(self._served()),
         )
+
+    def _served(self) -> Iterator[Served]:
+        times: dict[tuple[str, date], list[datetime]] = {}
+        for d in self.frame.draws:
+            day = d.predicted_at.astimezone(self._zone).date()
+            times.setdefault((d.model, day), []).append(d.predicted_at)
+        for (model, day), at in times.items():
+            yield Served(model=model, day=day, n_drawn=len(at), first_at=min(at), last_at=max(at))
 
     def reaches(self, since: datetime | None, until: datetime | None) -> bool:
         """True if some of its draws may lie in the period since <= predicted_at < until."""
-        first, last = self.summary.first_at, self.summary.last_at
-        if first is None or last is None:
-            return False
-        return (since is None or since <= last) and (until is None or first < until)
+        return any(
+            (since is None or since <= s.last_at) and (until is None or s.first_at < until)
+            for s in self.summary.served
+        )

@@ -13,6 +13,7 @@ from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame
 from labelloop.measuring.learned_risk import learn_from
 from labelloop.measuring.measured import Measured
+from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.more_labels import NewestRound
 from labelloop.sampling import BIN_RISKS, risk_bins
 from labelloop.sampling.blind import UNEVEN, Rule, by_confidence
@@ -107,7 +108,7 @@ class Plan:
 def plan(
     tx: Transaction,
     measured: Measured,
-    frames: Sequence[BlindFrame],
+    rounds: Sequence[MeasuredRound],
     *,
     queues: Sequence[Queue],
     half_width: float | None = None,
@@ -115,8 +116,8 @@ def plan(
 ) -> Plan:
     """Labels needed for `half_width`, or for each of a few. Writes nothing.
 
-    frames
-        all rounds with their blind draws, oldest first
+    rounds
+        all rounds, oldest first; only the draws that are needed are read
     queues
         those whose budget is shown, if they evaluate
 
@@ -124,18 +125,16 @@ def plan(
         ArgumentError: a half width that isn't between 0 and 1.
     """
     accuracy, share = _known(measured)
-    drawn = [f for f in frames if f.cells]
-    # a period of its own stands for the traffic as long as nothing better is known
-    like = [f for f in drawn if not f.round.extra] or drawn
+    like = _newest(rounds)
     traffic: _Traffic | None = None
     taught: tuple[int, ...] = ()
     newest: NewestRound | None = None
-    if like:
-        newest = NewestRound.of(like[-1], level)
-        bins, taught = _risk_of(tx, like[-1], frames)
+    if like is not None:
+        newest = NewestRound.of(like, level)
+        bins, taught = _risk_of(tx, like, rounds)
         traffic = _Traffic(
             bins,
-            like[-1].cells.n,
+            like.cells.n,
             rule=next((UNEVEN[q.draw] for q in queues if q.draw in UNEVEN), UNEVEN["auto"]),
             learned=bool(taught),
             share=share if accuracy else None,
@@ -145,7 +144,7 @@ def plan(
         level=level,
         accuracy=accuracy,
         share=share,
-        round=like[-1].round.round if like else None,
+        round=like.round.round if like else None,
         n_traffic=traffic.n if traffic else 0,
         risk_rounds=taught,
         needs=tuple(
@@ -159,8 +158,17 @@ def plan(
     )
 
 
+def _newest(rounds: Sequence[MeasuredRound]) -> BlindFrame | None:
+    """The newest round that drew for evaluation.
+
+    A period of its own stands for the traffic as long as nothing better is known.
+    """
+    newest_first = sorted(rounds, key=lambda r: (not r.round.extra, r.round.round), reverse=True)
+    return next((r.frame for r in newest_first if r.frame.cells), None)
+
+
 def _risk_of(
-    tx: Transaction, frame: BlindFrame, frames: Sequence[BlindFrame]
+    tx: Transaction, frame: BlindFrame, rounds: Sequence[MeasuredRound]
 ) -> tuple[Ints, tuple[int, ...]]:
     """The risk bin of each cell, and the rounds that taught it.
 
@@ -170,7 +178,8 @@ def _risk_of(
     if frame.round.risk_version is not None:
         taught = risks.get(tx, frame.round.risk_version).rounds
         return frame.cells.risk_bin, taught
-    labelled = [d for f in frames if not f.round.extra for d in f.draws if d.label is not None]
+    regular = [r.frame for r in rounds if not r.round.extra]
+    labelled = [d for f in regular for d in f.draws if d.label is not None]
     risk = learn_from(labelled)
     cells = frame.cells
     said = [cells.names[k] for k in cells.said]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labelloop.measuring.agreement import Agreement
-    from labelloop.views.quality import RoundLabels
+    from labelloop.measuring.round_labels import RoundLabels
     from labelloop.views.training import TrainingVersion
 
 
