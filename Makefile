@@ -80,7 +80,7 @@ image:  ## our image, built and run as a user without rights: [BASE=localhost/de
 fuzz: setup  ## hostile input, 50 times as much as in a test run: [ARGS=--hypothesis-seed=1]
 	@LABELLOOP_FUZZ=50 $(RUN)/python -m pytest tests/unit/test_hostile_input.py --timeout 3600 --hypothesis-show-statistics $(ARGS)
 
-chaos: setup  ## kill the loop at every point where something changes, on real servers: [ARGS='--every 10']
+chaos: setup  ## kill the loop at every point where something changes, on real servers: [ARGS='--every 10' or --serve]
 	@$(RUN)/python -m tests.chaos $(ARGS)
 
 soak: setup  ## the same at random points for 30 minutes

@@ -1,6 +1,7 @@
 """`python -m tests.chaos`: kill at every point, or at random for a while, and print what came of it.
 
-A course kills each of its runs once: the k-th course at the k-th point of every run.
+A course kills each of its runs once: the k-th course at the k-th point of every run. With `--serve` two
+services of one project are killed instead, anywhere and by themselves at such points, for some minutes.
 """
 
 import argparse
@@ -13,29 +14,50 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
+from tests.chaos import killing
+from tests.chaos.served import LiveCourse
 from tests.chaos.trial import STAGES, Course, End
 
 USER = {"username": "demo@labelloop.example", "password": "labelloop-demo"}
+
+HEARS_US = {"SSRF_PROTECTION_ENABLED": "false"}
+"""Lets Label Studio call a service of this machine."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="only each so many-th course")
     parser.add_argument("--minutes", type=float, help="kill at random, several times a course")
+    parser.add_argument("--serve", action="store_true", help="kill services, for 10 minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbose", action="store_true", help="a line a course")
     asked = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="labelloop-chaos-") as home,
         SeaweedFS(Path(home, "s3")) as store,
-        LabelStudio(Path(home, "ls"), template=template_home(), **USER) as studio,
+        LabelStudio(
+            Path(home, "ls"), template=template_home(), settings=HEARS_US, **USER
+        ) as studio,
     ):
         studio.wait_ready()
+        if asked.serve:
+            return serve(Path(home, "trials"), store, studio, asked)
         course = Course(Path(home, "trials"), store, studio)
         try:
             return play(course, asked)
         finally:
             course.close()
+
+
+def serve(home: Path, store: SeaweedFS, studio: LabelStudio, asked: argparse.Namespace) -> int:
+    """Kill services of a project whose rounds are due every 8 seconds."""
+    course = LiveCourse(home, store, studio, every_s=8, run_every="1 second", fails=True)
+    try:
+        return killing.play(
+            course, minutes=asked.minutes or 10, seed=asked.seed, verbose=asked.verbose
+        )
+    finally:
+        course.close()
 
 
 def play(course: Course, asked: argparse.Namespace) -> int:

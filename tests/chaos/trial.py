@@ -246,8 +246,11 @@ class Course:
 
     def _put(self, bucket: str, n: int) -> str:
         key = f"class_{n % 2:02d}/{n:04d}.png"
-        self._s3.put_object(Bucket=bucket, Key=key, Body=f"image {n}".encode())
+        self._s3.put_object(Bucket=bucket, Key=key, Body=self._image(n))
         return key
+
+    def _image(self, n: int) -> bytes:
+        return f"image {n}".encode()
 
     def _put_tags(self, bucket: str, key: str, tags: Mapping[str, str]) -> None:
         pairs: Any = [{"Key": k, "Value": v} for k, v in tags.items()]
@@ -275,28 +278,25 @@ class Course:
         return found
 
     def _answer(self, folder: Path) -> None:
-        """Answer every open task; what is said depends on the sample alone.
-
-        A second look is the referee's, who finds the model right: so there is none after it.
-        """
+        """Answer every open task."""
         asked = {
             str(key): (str(sample), int(str(look)))
-            for key, sample, look in _query(folder, "SELECT task_key, sample_id, look FROM tasks")
+            for key, sample, look in query(folder, "SELECT task_key, sample_id, look FROM tasks")
         }
         for task in self._tasks():
             if task["annotations"]:
                 continue
             sample, look = asked[task["data"]["labelloop"]]
-            said = ("cat", "dog")[hashlib.sha256(sample.encode()).digest()[2] % 2]
-            if look:
-                said = _predicted(int(sample[-8:-4]))
-            value = {"choices": [said]}
-            one = {"from_name": "label", "to_name": "image", "type": "choices", "value": value}
-            self._api.post(
-                f"/api/tasks/{task['id']}/annotations/",
-                json={"result": [one]},
-                headers={"Authorization": f"Token {self._tokens[look]}"},
-            ).raise_for_status()
+            self._say(task["id"], said_of(sample, look), look).raise_for_status()
+
+    def _say(self, task: int, said: str, look: int) -> httpx.Response:
+        value = {"choices": [said]}
+        one = {"from_name": "label", "to_name": "image", "type": "choices", "value": value}
+        return self._api.post(
+            f"/api/tasks/{task}/annotations/",
+            json={"result": [one]},
+            headers={"Authorization": f"Token {self._tokens[min(look, 1)]}"},
+        )
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -306,22 +306,22 @@ class Course:
         held = self._s3.list_objects_v2(Bucket=blind).get("Contents", [])
         copies = [found for found in held if found["Key"] != "labelloop-check"]
         return End(
-            draws=_query(
+            draws=query(
                 folder,
                 "SELECT round, queue, sample_id, model, predicted_class, confidence, risk, line, "
                 "inclusion, uniform, position, reason, content_hash, task_key FROM draws "
                 "ORDER BY round, queue, position",
             ),
-            tasks=_query(
+            tasks=query(
                 folder,
                 "SELECT task_key, sample_id, queue, purpose, state, attempt FROM tasks ORDER BY 1",
             ),
-            labels=_query(folder, "SELECT task_key, label, n_votes FROM labels ORDER BY 1"),
-            datasets=_query(
+            labels=query(folder, "SELECT task_key, label, n_votes FROM labels ORDER BY 1"),
+            datasets=query(
                 folder, "SELECT name, version, content_hash, state FROM datasets ORDER BY 1, 2"
             ),
             n_annotations=len(
-                _query(folder, "SELECT DISTINCT task_key, remote_id FROM annotations")
+                query(folder, "SELECT DISTINCT task_key, remote_id FROM annotations")
             ),
             n_remote=len(remote),
             n_remote_keys=len(set(keys)),
@@ -345,7 +345,18 @@ def _predicted(n: int) -> str:
     return ("cat", "dog")[hashlib.sha256(str(n).encode()).digest()[0] % 2]
 
 
-def _query(folder: Path, statement: str) -> tuple[tuple[object, ...], ...]:
+def said_of(sample: str, look: int) -> str:
+    """What people say of a sample; it depends on the sample alone.
+
+    A second look is the referee's, who finds the model right: so there is none after it.
+    """
+    if look:
+        return _predicted(int(sample[-8:-4]))
+    return ("cat", "dog")[hashlib.sha256(sample.encode()).digest()[2] % 2]
+
+
+def query(folder: Path, statement: str) -> tuple[tuple[object, ...], ...]:
+    """Rows of the ledger of a project."""
     with sqlite3.connect(folder / ".labelloop" / "ledger.db") as connection:
         rows = tuple(tuple(row) for row in connection.execute(statement))
     connection.close()
