@@ -1,7 +1,16 @@
 """What becomes of an answer on the labelling page: one set of rules for every desk."""
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
+
+PAUSE = timedelta(minutes=2)
+"""A longer time between two answers counts as a pause, and not as work."""
+LATELY = 50
+"""Of so many answers the pace is told."""
 
 
 class Outcome(StrEnum):
@@ -20,7 +29,7 @@ class Outcome(StrEnum):
     """The item has all answers that it asks for."""
     UNKNOWN_CLASS = "unknown-class"
     CLOSED = "closed"
-    """The answer can't be changed any more: a further look rests on it, or it is too old."""
+    """The answer is too old to be changed."""
     NOT_ALLOWED = "not-allowed"
     """The person may not label this queue."""
     NAME_TAKEN = "name-taken"
@@ -41,7 +50,7 @@ WORDS = {
     "count.",
     Outcome.SETTLED: "Others have answered this item meanwhile. Your answer doesn't count.",
     Outcome.UNKNOWN_CLASS: "This class isn't one of the queue's any more. Please choose again.",
-    Outcome.CLOSED: "This answer can't be changed any more: other work rests on it, or it is too old.",
+    Outcome.CLOSED: "This answer is more than seven days old, so it can't be changed any more.",
     Outcome.NOT_ALLOWED: "You may not label this queue. Your answer doesn't count.",
     Outcome.NAME_TAKEN: "Somebody has this name already. Please choose another.",
     Outcome.LINK_OVER: "This link has expired, or as many people as it was for have used it.",
@@ -99,3 +108,34 @@ def verdict(at: Situation | None) -> Outcome:
     if not at.held and at.n_held >= at.n_missing:
         return Outcome.LEASED
     return Outcome.SAVED if at.approved else Outcome.WAITING
+
+
+def may_look(
+    person: str, *, before: AbstractSet[str], referees: AbstractSet[str], by_referee: bool
+) -> bool:
+    """Whether a person may give a further look at a sample.
+
+    before
+        who has given another look at it: nobody looks twice
+    by_referee
+        whether a referee gives it, where one is left
+    """
+    if person in before:
+        return False
+    return not by_referee or person in referees or not referees - before
+
+
+def pace(given_at: Sequence[datetime]) -> float | None:
+    """Answers an hour of work, of the newest ones; None before the fifth.
+
+    >>> from datetime import UTC
+    >>> begin = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> pace([begin + timedelta(seconds=3 * i) for i in range(10)])
+    1200.0
+    """
+    moments = sorted(given_at)[-LATELY:]
+    gaps = [b - a for a, b in pairwise(moments) if b - a <= PAUSE]
+    worked = sum(gaps, timedelta())
+    if len(gaps) < 4 or not worked:
+        return None
+    return len(gaps) / (worked / timedelta(hours=1))

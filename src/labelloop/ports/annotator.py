@@ -66,10 +66,19 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskData:
-    """What is imported as one task: `data` and nothing else."""
+    """What is imported as one task: `data` is all that people can find out.
+
+    look_of
+        the key of the sample's first task, where this is a further look at it: for annotators that can
+        see to it that nobody looks twice
+    by_referee
+        whether a referee gives the look, where one is left
+    """
 
     task_key: str
     data: Mapping[str, Any]
+    look_of: str | None = None
+    by_referee: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,14 @@ the web gives these tasks to people and takes their answers through this port. I
 - No call waits for a step: each is one short transaction in a database of the desk's own.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from labelloop.core.verdict import ACCEPTED, WORDS, Outcome
+from labelloop.errors import ArgumentError
 from labelloop.ports.annotator import InputKind
 
 LEASE = timedelta(minutes=15)
@@ -27,9 +29,6 @@ AHEAD = 5
 """How many items a person is given at a time."""
 MENDABLE = timedelta(days=7)
 """How long a person may change an answer: as long as its image is shown."""
-PAUSE = timedelta(minutes=2)
-"""A longer time between two answers counts as a pause, and not as work."""
-
 Reveal = Literal["before", "after"]
 """When a training queue shows what it shows: with the input, or once the answer is given."""
 
@@ -72,6 +71,20 @@ class Answer:
     reason: str = ""
     note: str = ""
     took_ms: int | None = None
+
+
+def checked(answer: Answer) -> Answer:
+    """The answer, if its id is one.
+
+    Raises:
+        ArgumentError: it isn't.
+    """
+    if re.fullmatch(r"[A-Za-z0-9-]{16,64}", answer.answer_id) is None:
+        raise ArgumentError(
+            f"the answer id {answer.answer_id[:80]!r} is none",
+            remedy="make 16 to 64 letters, digits or hyphens at random, one id an answer",
+        )
+    return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

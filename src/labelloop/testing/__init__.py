@@ -1,6 +1,7 @@
 """In-memory adapters of the ports: public, and held to the same contract suite as the real ones."""
 
 from labelloop.testing.annotator import MemoryAnnotator
+from labelloop.testing.desk import MemoryDesk
 from labelloop.testing.log import MemoryLog
 from labelloop.testing.notifications import MemoryNotifications
 from labelloop.testing.receiver import MemoryReceiver
@@ -9,6 +10,7 @@ from labelloop.testing.store import MemoryStore
 
 __all__ = [
     "MemoryAnnotator",
+    "MemoryDesk",
     "MemoryLog",
     "MemoryNotifications",
     "MemoryReceiver",

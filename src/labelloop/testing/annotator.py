@@ -49,6 +49,8 @@ class _Task:
     annotations: dict[str, RemoteAnnotation] = field(default_factory=dict)
     people: int = 1
     done: bool = False
+    look_of: str | None = None
+    by_referee: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,6 +124,8 @@ class MemoryAnnotator:
         """The largest request that it takes; None: any."""
         self.members: list[str] = []
         """People who belong to the organisation, whether they answered or not."""
+        self.waiting: set[str] = set()
+        """People whose answers wait until somebody approves them: they hold their places."""
         self.access_expires_at: datetime | None = None
         self._timeout_s = timeout_s
         self._page_size = page_size
@@ -217,7 +221,15 @@ class MemoryAnnotator:
             raise AnnotatorError(
                 f'"{kind}" key is expected in task data', remedy="mend the project"
             )
-        return [self._add(project_ref, {**task.data, KEY: task.task_key}) for task in tasks]
+        return [
+            self._add(
+                project_ref,
+                {**task.data, KEY: task.task_key},
+                look_of=task.look_of,
+                by_referee=task.by_referee,
+            )
+            for task in tasks
+        ]
 
     @_call
     def find(self, project_ref: str, task_keys: Sequence[str]) -> Sequence[RemoteTask]:
@@ -433,13 +445,14 @@ class MemoryAnnotator:
             people=held.spec.people,
         )
 
-    def _add(self, project_ref: str, data: Mapping[str, Any]) -> str:
+    def _add(self, project_ref: str, data: Mapping[str, Any], **look: Any) -> str:
         remote_id = self._next("task")
         self._tasks[remote_id] = _Task(
             project_ref=project_ref,
             data=_stored(data),
             updated_at=self._instant(),
             people=self._projects[project_ref].spec.people,
+            **look,
         )
         return remote_id
 
@@ -482,7 +495,9 @@ class MemoryAnnotator:
                 remote_id=remote_id,
                 task_key=task.data.get(KEY),
                 updated_at=task.updated_at,
-                annotations=tuple(task.annotations.values()),
+                annotations=tuple(
+                    a for a in task.annotations.values() if a.annotator not in self.waiting
+                ),
                 people=task.people,
             )
             for remote_id, task in self._tasks.items()
