@@ -1,7 +1,6 @@
 """What every desk of the labelling page does, and what its annotator hears of it."""
 
 import uuid
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -304,6 +303,7 @@ def test_a_look_for_a_referee_is_given_to_one_while_one_is_left(room: Room) -> N
     assert room.offered(rea) == []
     [second, *_] = room.offered(ron)
     assert room.give(ron, second) is Outcome.SAVED
+    assert room.offered(ron) == []
     assert len(room.offered("ben")) == 1, "no referee is left"
     assert room.offered("ana") == []
 
@@ -398,9 +398,9 @@ def test_items_come_in_about_the_order_in_which_they_were_sent(room: Room) -> No
 
 def test_everybody_gets_something_else(room: Room) -> None:
     room.tasks(room.project(), 40)
-    seen: Collection[str] = set()
+    seen: set[str] = set()
     for person in "abcdefgh":
         own = set(room.offered(person))
         assert len(own) == 5
-        assert not own & set(seen)
-        seen = set(seen) | own
+        assert not own & seen
+        seen |= own
