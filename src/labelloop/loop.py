@@ -21,7 +21,6 @@ from labelloop.project import Project, steps
 from labelloop.settings.file import FILE_NAME
 
 if TYPE_CHECKING:
-    from labelloop.adapters.notifications.listener import NotificationListener
     from labelloop.core.dataset import DatasetVersion
     from labelloop.core.upkeep import Upkeep
     from labelloop.doctor.finding import Diagnosis
@@ -111,14 +110,6 @@ class Loop:
             return by_table
         by_tags = bucket.run(list_store=list_store)
         return by_table.followed_by(by_tags) if by_table else by_tags
-
-    def listener(self, *, host: str, port: int) -> "NotificationListener":
-        """Return a server that receives the bucket's notifications as webhooks, for `index` to read.
-
-        Raises:
-            ConfigError: no folder for them is set, it can't be written, or the port is in use.
-        """
-        return self.project.listener(host=host, port=port)
 
     def collect(self, *, anew: bool = False) -> "Collected":
         """Fetch people's answers. With `anew`, open tasks of projects that are gone are sent again."""

@@ -1,22 +1,24 @@
 """Webhooks of a real SeaweedFS take the place of listings."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import boto3
-import httpx
-import pytest
+import uvicorn
 from botocore.config import Config
 
-from labelloop.adapters.notifications.listener import LARGEST, NotificationListener
 from labelloop.demo.servers import SeaweedFS
-from labelloop.loop import Loop
+from labelloop.loop import Loop, open_loop
 from labelloop.project import Project
+from labelloop.service.journal import Journal
 from labelloop.settings.file import load
 from labelloop.testing import MemoryAnnotator, MemoryLog
+from labelloop.web.app import application
+from labelloop.web.site import Site
 from tests.odd_keys import ODD_KEYS
 
 SETTINGS = """
@@ -40,25 +42,24 @@ budget = 4
 TAGS = "predicted_class=cat&confidence=0.9&timestamp=2026-03-02T10%3A00%3A00Z"
 
 
-@pytest.fixture
-def listener(tmp_path: Path) -> Iterator[NotificationListener]:
-    """What takes the webhooks."""
-    taking = NotificationListener(
-        tmp_path / "events", host="127.0.0.1", port=0, now=lambda: datetime.now(UTC)
-    )
-    thread = threading.Thread(target=taking.serve_forever, args=(0.02,))
+@contextmanager
+def answering(config: Path, at: socket.socket) -> Iterator[None]:
+    """The service at a socket, without its worker."""
+    site = Site(lambda: open_loop(config), tell=lambda _: None, journal=Journal())
+    app = application(site, worker_is_alive=lambda: True)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+    thread = threading.Thread(target=server.run, args=([at],))
     thread.start()
-    with taking:
-        yield taking
-        taking.shutdown()
+    with closing(site):
+        yield
+        server.should_exit = True
         thread.join()
 
 
-def test_new_objects_and_new_tags_are_heard_of(
-    tmp_path: Path, listener: NotificationListener
-) -> None:
-    url = f"http://127.0.0.1:{listener.server_address[1]}/"
-    with SeaweedFS(tmp_path / "s3", notify=url) as server:
+def test_new_objects_and_new_tags_are_heard_of(tmp_path: Path) -> None:
+    at = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{at.getsockname()[1]}/webhooks/s3"
+    with SeaweedFS(tmp_path / "s3", notify=url) as server, ExitStack() as stack:
         s3 = boto3.client(
             "s3",
             endpoint_url=server.endpoint_url,
@@ -73,13 +74,14 @@ def test_new_objects_and_new_tags_are_heard_of(
                 url=server.endpoint_url, access_key=server.access_key, secret_key=server.secret_key
             )
         )
+        stack.enter_context(answering(tmp_path / "labelloop.toml", at))
         loop = Loop(
             Project(
                 load(tmp_path / "labelloop.toml", {}), log=MemoryLog(), annotator=MemoryAnnotator()
             )
         )
         s3.put_object(Bucket="production", Key="first.png", Body=b"1", Tagging=TAGS)
-        wait_for(listener, "first.png")
+        wait_for(tmp_path / "events", "first.png")
         assert loop.index().n_listed == 1
         keys = [key for key in ODD_KEYS if not key.endswith("/")]
         for key in keys:
@@ -97,7 +99,7 @@ def test_new_objects_and_new_tags_are_heard_of(
             },
         )
         s3.put_object(Bucket="production", Key="last.png", Body=b"last", Tagging=TAGS)
-        wait_for(listener, "last.png")
+        wait_for(tmp_path / "events", "last.png")
         found = loop.index()
         assert (found.n_listed, found.n_unreadable) == (0, 0)
         assert (found.n_new, found.n_feedback) == (len(keys) + 1, 1)
@@ -107,26 +109,10 @@ def test_new_objects_and_new_tags_are_heard_of(
         s3.close()
 
 
-def wait_for(listener: NotificationListener, key: str) -> None:
+def wait_for(folder: Path, key: str) -> None:
     """Return once a key was named; its events come one after the other."""
     for _ in range(4000):
-        if any(key in path.read_text() for path in listener._taken._folder.iterdir()):
+        if any(key in path.read_text() for path in folder.glob("*.jsonl")):
             return
         time.sleep(0.05)
     raise AssertionError(f"{key} was never named")
-
-
-def test_what_is_answered_with_200_is_on_the_disk(listener: NotificationListener) -> None:
-    url = f"http://127.0.0.1:{listener.server_address[1]}/"
-    with httpx.Client(trust_env=False) as client:
-        assert client.head(url).status_code == 200  # as MinIO looks for its target
-        assert client.post(url, content=b'{\n "Records": []}').status_code == 200
-        assert client.post(url, content=b"{").status_code == 400
-        assert client.post(url, content=b" " * (LARGEST + 1)).status_code == 413
-    [path] = listener._taken._folder.iterdir()
-    assert path.read_text() == '{"Records":[]}\n'
-    path.unlink()
-    listener._taken._folder.rmdir()
-    with httpx.Client(trust_env=False) as client:
-        assert client.post(url, content=b"{}").status_code == 507
-    assert listener.n_taken == 1

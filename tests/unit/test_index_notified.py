@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 
 from labelloop.core.sample import RejectReason
-from labelloop.errors import ConfigError
 from labelloop.testing import MemoryNotifications
 from labelloop.testing.notifications import UNREADABLE
 from labelloop.views.verbs import index_line
@@ -190,18 +189,3 @@ def test_the_line_says_what_was_named_and_what_was_listed(notified: World) -> No
     assert index_line(notified.loop.index()) == (
         "2 new (2 notified, 4 listed); 1 notification can't be read, so the bucket was listed"
     )
-
-
-def test_webhooks_need_a_folder_and_a_free_port(notified: World) -> None:
-    text = (notified.folder / "labelloop.toml").read_text()
-    with pytest.raises(ConfigError, match="notifications is not set"):
-        notified.loop.listener(host="127.0.0.1", port=0)
-    notified.configure("", head=text.replace("[store]", '[store]\nnotifications = "events"', 1))
-    with notified.loop.listener(host="127.0.0.1", port=0) as listener:
-        taken = listener.server_address[1]
-        with pytest.raises(ConfigError, match="Address already in use"):
-            notified.loop.listener(host="127.0.0.1", port=taken)
-    (notified.folder / "events").rmdir()
-    (notified.folder / "events").touch()
-    with pytest.raises(ConfigError, match="events' is a file"):
-        notified.loop.listener(host="127.0.0.1", port=0)

@@ -498,8 +498,13 @@ def test_a_bucket_s_notifications_are_kept_for_index(make_service: MakeService) 
     for said in ("Bearer other", "made-up-too", ""):
         answer = client.post("/webhooks/s3", json={}, headers={"Authorization": said})
         assert answer.status_code == 403, said
+    assert client.post("/webhooks/s3", content=b" " * (2**20 + 1)).status_code == 413
     [held] = (service.world.state / "notifications").iterdir()
-    assert held.read_text() == '{"Records":[]}\n'
+    assert held.read_text() == '{"Records":[]}\n', "it is on the disk by then"
+    held.unlink()
+    held.parent.rmdir()
+    refused = client.post("/webhooks/s3", json={"Records": []})
+    assert refused.status_code == 507, "the bucket tries again"
 
 
 # --- the description ------------------------------------------------------------------------------

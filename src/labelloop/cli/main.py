@@ -29,7 +29,6 @@ COMMANDS = {
     "forget": ("forget", "erase samples because a person asked for it"),
     "log": ("log", "tidy the prediction log, so that reading it stays fast"),
     "notify": ("notify", "list the events that other programs haven't heard of; resend, test"),
-    "listen": ("listen", "receive the bucket's notifications as webhooks"),
     "init": ("init", "write a labelloop.toml for a bucket or a folder"),
     "ledger": ("ledger", "copy the ledger, move it to another database, or rebuild a lost one"),
     "doctor": ("doctor", "check connections, rights, clocks and addresses, and say what to do"),

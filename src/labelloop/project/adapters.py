@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labelloop.adapters.iceberg.log import IcebergLog
     from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
     from labelloop.adapters.notifications.bucket import BucketNotifications
-    from labelloop.adapters.notifications.listener import NotificationFolder, NotificationListener
+    from labelloop.adapters.notifications.folder import NotificationFolder
     from labelloop.adapters.s3.access import S3Access
     from labelloop.adapters.s3.store import S3Store
     from labelloop.adapters.spark.engine import SparkEngine
@@ -134,7 +134,7 @@ def notification_folder(own: StoreSettings, clock: "Clock") -> "NotificationFold
     Raises:
         StoreDenied: it can't be made.
     """
-    from labelloop.adapters.notifications.listener import NotificationFolder
+    from labelloop.adapters.notifications.folder import NotificationFolder
 
     folder = own.notifications
     if folder is None or folder.is_file():
@@ -145,31 +145,6 @@ def notification_folder(own: StoreSettings, clock: "Clock") -> "NotificationFold
         raise StoreDenied(
             f"[store] notifications: {folder} can't be made: {exc.strerror}",
             remedy="check that this user may write there",
-        ) from exc
-
-
-def listener(own: StoreSettings, *, host: str, port: int, clock: "Clock") -> "NotificationListener":
-    """A server that takes the bucket's notifications as webhooks.
-
-    Raises:
-        ConfigError: the settings name no folder for them, it can't be written, or the port is taken.
-    """
-    from labelloop.adapters.notifications.listener import NotificationListener
-
-    folder = own.notifications
-    if folder is None or folder.is_file():
-        raise ConfigError(
-            "[store] notifications "
-            + ("is not set" if folder is None else f"= {str(folder)!r} is a file"),
-            remedy='set it to a folder, such as notifications = ".labelloop/notifications"',
-        )
-    try:
-        return NotificationListener(folder, host=host, port=port, now=clock.now)
-    except OSError as exc:
-        raise ConfigError(
-            f"can't listen at {host}:{port} and write to {folder}: {exc.strerror}",
-            remedy="check that this user may write to the folder; if the port is in use, choose "
-            "another --port",
         ) from exc
 
 

@@ -18,7 +18,7 @@ from labelloop.settings.settings import Settings
 from labelloop.steps.prepare import prepare, refuse_lost, refuse_other_project
 
 if TYPE_CHECKING:
-    from labelloop.adapters.notifications.listener import NotificationFolder, NotificationListener
+    from labelloop.adapters.notifications.folder import NotificationFolder
     from labelloop.adapters.s3.store import S3Store
     from labelloop.core.queue import Queue
     from labelloop.doctor.subject import LogFiles
@@ -296,10 +296,6 @@ class Project:
         if self._notifications is not None or own.notifications is None:
             return self._notifications
         return adapters.notifications(own.notifications, self._s3_store, own)
-
-    def listener(self, *, host: str, port: int) -> "NotificationListener":
-        """A server that takes the bucket's notifications as webhooks."""
-        return adapters.listener(self.settings.store, host=host, port=port, clock=self.clock)
 
     @cached_property
     def notification_folder(self) -> "NotificationFolder | None":
