@@ -1,4 +1,4 @@
-"""What every Annotator does, in memory and on a real Label Studio."""
+"""What every Annotator does: in memory, on the labelling page, and on a real Label Studio."""
 
 import re
 import uuid
@@ -6,13 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from labelloop.adapters.desk import tables as t
+from labelloop.adapters.desk.annotator import DeskAnnotator, number
+from labelloop.adapters.desk.desk import DatabaseDesk
+from labelloop.adapters.desk.tasks import recount
 from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
 from labelloop.core.remote_id import order_given
+from labelloop.core.verdict import Outcome
 from labelloop.demo.servers import LabelStudio
 from labelloop.errors import AnnotatorDenied, AnnotatorError, ArgumentError, ProjectGone
 from labelloop.ports.annotator import (
@@ -23,6 +30,7 @@ from labelloop.ports.annotator import (
     RemoteTask,
     TaskData,
 )
+from labelloop.ports.desk import Answer
 from labelloop.testing import MemoryAnnotator
 from tests.label_studios import LABEL_STUDIOS
 
@@ -178,6 +186,117 @@ class RealPeople:
         return str(self._ask("POST", path, body)["task_ids"][0])
 
 
+class DeskPeople:
+    """People at the labelling page; what the page lets nobody do is done in its database."""
+
+    def __init__(self, annotator: DeskAnnotator) -> None:
+        self.database = annotator.database
+        self.desk = DatabaseDesk(annotator.database)
+
+    def _annotate(self, remote_id: str, by: str, choices: Sequence[str], *, skipped: bool) -> str:
+        person = f"{by}@labelloop.example"
+        task = number(remote_id)
+        with self.database.read() as tx:
+            item_id = tx.scalar(sa.select(t.tasks.c.item_id).where(t.tasks.c.task == task)) or ""
+            own = (t.annotations.c.task == task) & (t.annotations.c.person == person)
+            again = tx.scalar(sa.select(sa.func.count()).where(own))
+        if again or len(choices) != 1 - skipped:
+            return self._insert(task, person, choices)
+        choice = None if skipped else choices[0]
+        given = Answer(answer_id=uuid.uuid4().hex, item_id=item_id, choice=choice)
+        reply = self.desk.give(person, given)
+        if not reply.accepted:
+            assert reply.outcome in {Outcome.SETTLED, Outcome.UNKNOWN_CLASS}, reply
+            return self._insert(task, person, choices)
+        with self.database.read() as tx:
+            return f"p{tx.scalar(sa.select(t.annotations.c.annotation).where(own))}"
+
+    def _insert(self, task: int, person: str, choices: Sequence[str]) -> str:
+        with self.database.write() as tx:
+            row = {
+                "annotation": tx.take("annotation"),
+                "task": task,
+                "person": person,
+                "choices": list(choices),
+                "skipped": False,
+                "given_at": tx.at,
+                "updated_at": tx.at,
+            }
+            tx.connection.execute(t.annotations.insert().values(row))
+            recount(tx, [task])
+        return f"p{row['annotation']}"
+
+    def answer(self, remote_id: str, *choices: str, by: str) -> str:
+        return self._annotate(remote_id, by, choices, skipped=False)
+
+    def skip(self, remote_id: str, *, by: str) -> str:
+        return self._annotate(remote_id, by, (), skipped=True)
+
+    def _of(self, annotation_id: str) -> Any:
+        wanted = sa.select(t.annotations.c.person, t.tasks.c.item_id, t.tasks.c.task).join(
+            t.tasks, t.tasks.c.task == t.annotations.c.task
+        )
+        of = t.annotations.c.annotation == number(annotation_id)
+        with self.database.read() as tx:
+            return tx.execute(wanted.where(of)).one()
+
+    def edit(self, annotation_id: str, choice: str) -> None:
+        held = self._of(annotation_id)
+        given = Answer(answer_id=uuid.uuid4().hex, item_id=held.item_id, choice=choice)
+        assert self.desk.give(held.person, given).outcome is Outcome.MENDED
+
+    def delete_annotation(self, annotation_id: str) -> None:
+        held = self._of(annotation_id)
+        assert self.desk.undo(held.person, held.item_id).accepted
+        self.desk.release(held.person)
+
+    def _edit(self, project_ref: str, **values: Any) -> None:
+        of = t.projects.c.project == number(project_ref)
+        with self.database.write() as tx:
+            tx.connection.execute(t.projects.update().where(of).values(**values))
+
+    def offer(self, project_ref: str, choices: Sequence[str] | None) -> None:
+        if choices is None:
+            pytest.skip("the page has no labelling config that people could edit")
+        self._edit(project_ref, classes=list(choices))
+
+    def remove_marker(self, project_ref: str) -> None:
+        self._edit(project_ref, marker="")
+
+    def rename_project(self, project_ref: str, title: str) -> None:
+        self._edit(project_ref, title=title)
+
+    def delete_project(self, project_ref: str) -> None:
+        with self.database.write() as tx:
+            for table in (t.tasks, t.projects):
+                of = table.c.project == number(project_ref)
+                tx.connection.execute(table.delete().where(of))
+
+    def duplicate_task(self, remote_id: str) -> str:
+        of = t.tasks.c.task == number(remote_id)
+        with self.database.write() as tx:
+            row = dict(tx.connection.execute(sa.select(t.tasks).where(of)).one()._mapping)
+            row |= {"task": tx.take("task"), "item_id": uuid.uuid4().hex, "updated_at": tx.at}
+            tx.connection.execute(t.tasks.insert().values(row))
+        return f"p{row['task']}"
+
+    def offered(self, project_ref: str, *, by: str) -> Sequence[str]:
+        with self.database.read() as tx:
+            of = t.projects.c.project == number(project_ref)
+            queue = tx.scalar(sa.select(t.projects.c.queue).where(of)) or ""
+            held = tx.execute(sa.select(t.tasks.c.item_id, t.tasks.c.task))
+            ids = {row.item_id: row.task for row in held}
+        person = f"{by}@labelloop.example"
+        items = self.desk.next_items(queue, person)
+        self.desk.release(person)
+        return [f"p{ids[item.item_id]}" for item in items]
+
+    def choices(self, project_ref: str) -> Sequence[str]:
+        of = t.projects.c.project == number(project_ref)
+        with self.database.read() as tx:
+            return list(tx.execute(sa.select(t.projects.c.classes).where(of)).scalar_one())
+
+
 @dataclass(frozen=True)
 class Office:
     annotator: Annotator
@@ -214,11 +333,16 @@ def everything(annotator: Annotator, project: Project) -> dict[str, RemoteTask]:
     return {task.remote_id: task for page in pages for task in page}
 
 
-@pytest.fixture(params=["memory", "label_studio", "older_label_studio"])
-def office(request: pytest.FixtureRequest) -> Iterator[Office]:
+@pytest.fixture(params=["memory", "desk", "label_studio", "older_label_studio"])
+def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
     if request.param == "memory":
         annotator = MemoryAnnotator(page_size=3)
         yield Office(annotator, annotator)
+        return
+    if request.param == "desk":
+        page = DeskAnnotator(f"sqlite:///{tmp_path / 'answers.db'}", page_size=3)
+        yield Office(page, DeskPeople(page))
+        page.close()
         return
     server: LabelStudio = request.getfixturevalue(request.param)
     people = RealPeople(server)
@@ -677,9 +801,12 @@ def test_a_project_deleted_by_hand_is_reported_as_gone(office: Office) -> None:
 
 
 def test_a_project_and_a_task_have_pages_for_people(office: Office) -> None:
-    assert "/projects/7" in office.annotator.project_url("7")
-    assert office.annotator.task_url("7", "12").startswith(office.annotator.project_url("7"))
-    assert office.annotator.task_url("7", "12").endswith("12")
+    project = office.project(marker=f"labelloop:{uuid.uuid4().hex}/apples")
+    ref = project.project_ref
+    page = office.annotator.project_url(ref)
+    assert page.endswith((f"/projects/{ref}", f"/projects/{ref}/data", "/label/apples"))
+    assert office.annotator.task_url(ref, "12").startswith(page)
+    assert office.annotator.task_url(ref, "12").endswith("12")
 
 
 def test_a_bucket_of_a_project_that_is_gone_is_reported_so(office: Office) -> None:

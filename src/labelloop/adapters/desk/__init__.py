@@ -1,0 +1,1 @@
+"""The labelling page's state in a database: SQLite, or a schema of PostgreSQL."""

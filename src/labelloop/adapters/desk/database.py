@@ -1,0 +1,196 @@
+"""The answers' database: its connections, its transactions, and how an older one is brought up to date.
+
+Writers go one at a time and each is over in milliseconds; readers wait for nobody.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from labelloop.adapters.desk import tables as t
+from labelloop.errors import AnnotatorError, AnnotatorUnavailable, ConfigError
+
+WAIT_S = 20
+"""How long a writer waits for another one to end."""
+SCHEMA = "labelloop_answers"
+"""The schema that holds the tables on PostgreSQL."""
+FORMAT = 1
+"""What this version writes. `UPGRADES` brings an older database here, a step a format."""
+UPGRADES: Mapping[int, Callable[[sa.Connection], None]] = {}
+"""By the format that each begins with: what makes it the next one."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('labelloop'), hashtext('labelloop_answers'))"
+
+
+def micros(moment: datetime) -> int:
+    """A moment as the database keeps it."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(kept: int) -> datetime:
+    """A moment that the database kept, in UTC."""
+    return _EPOCH + timedelta(microseconds=kept)
+
+
+class Writing:
+    """One transaction that writes. Its `at` is later than everything written before."""
+
+    def __init__(self, connection: sa.Connection, at: int) -> None:
+        self.connection = connection
+        self.at = at
+
+    def take(self, kind: str, n: int = 1) -> int:
+        """The first of `n` new ids."""
+        column = t.meta.c[f"last_{kind}"]
+        last: int = self.connection.execute(sa.select(column)).scalar_one()
+        self.connection.execute(t.meta.update().values({column: last + n}))
+        return last + 1
+
+
+class Database:
+    """The answers' database at a URL, created where there is none.
+
+    now
+        what time it is
+    """
+
+    def __init__(self, url: str, *, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._url = _driver(url)
+        self._is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = self._sqlite() if self._is_sqlite else self._postgresql()
+        self._ready = False
+
+    @property
+    def address(self) -> str:
+        """The URL, without the password."""
+        return self._url.render_as_string(hide_password=True)
+
+    def now(self) -> int:
+        """The time as the database keeps it."""
+        return micros(self._now())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that reads one moment throughout, and waits for nobody."""
+        with self._translated():
+            self._prepare()
+            reading = self._engine.execution_options(labelloop_read=True)
+            with reading.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Writing]:
+        """A transaction that writes, once the one before is over."""
+        with self._translated():
+            self._prepare()
+            with self._engine.begin() as connection:
+                last: int = connection.execute(sa.select(t.meta.c.last_at)).scalar_one()
+                at = max(self.now(), last + 1)
+                connection.execute(t.meta.update().values(last_at=at))
+                yield Writing(connection, at)
+
+    def _prepare(self) -> None:
+        """Make the tables where there are none, and bring older ones up to date."""
+        if self._ready:
+            return
+        with self._engine.begin() as connection:
+            if not self._is_sqlite:
+                connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            t.metadata.create_all(connection)
+            held = connection.execute(sa.select(t.meta.c.format)).scalar_one_or_none()
+            if held is None:
+                nothing = dict.fromkeys(t.meta.c.keys(), 0)
+                connection.execute(t.meta.insert().values({**nothing, "format": FORMAT}))
+                held = FORMAT
+            if held > FORMAT:
+                raise ConfigError(
+                    f"the answers' database {self.address} has format {held}, and this labelloop "
+                    f"knows {FORMAT} at most",
+                    remedy="upgrade labelloop to the version that wrote it, or a later one",
+                )
+            while held < FORMAT:
+                UPGRADES[held](connection)
+                held += 1
+                connection.execute(t.meta.update().values(format=held))
+        self._ready = True
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The database's own errors as the annotator's."""
+        try:
+            yield
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as exc:
+            raise AnnotatorUnavailable(
+                f"the answers' database {self.address} can't be used: {_said(exc)}",
+                remedy="see that it can be reached and written, then run again",
+                carried_out=False,
+            ) from exc
+        except sa.exc.SQLAlchemyError as exc:
+            raise AnnotatorError(
+                f"the answers' database {self.address} refused: {_said(exc)}",
+                remedy="restore it from a backup if it is damaged",
+            ) from exc
+
+    def _sqlite(self) -> sa.Engine:
+        name = self._url.database
+        if name and not name.startswith((":", "file:")):
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+        made = sa.create_engine(self._url, connect_args={"timeout": WAIT_S})
+
+        @sa.event.listens_for(made, "connect")
+        def prepare(connection, _record):  # type: ignore[no-untyped-def]
+            connection.isolation_level = None  # BEGIN is ours: see below
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = FULL")  # an answer that was taken is never lost
+            cursor.close()
+
+        @sa.event.listens_for(made, "begin")
+        def begin(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("BEGIN" if _reads(connection) else "BEGIN IMMEDIATE")
+
+        return made
+
+    def _postgresql(self) -> sa.Engine:
+        made = sa.create_engine(
+            self._url,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10, "prepare_threshold": None},
+        ).execution_options(schema_translate_map={None: SCHEMA})
+
+        @sa.event.listens_for(made, "begin")
+        def begin(connection: sa.Connection) -> None:
+            if _reads(connection):
+                connection.exec_driver_sql(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                )
+                return
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_S}s'")
+            connection.exec_driver_sql(_LOCK)
+
+        return made
+
+
+def _reads(connection: sa.Connection) -> bool:
+    return bool(connection.get_execution_options().get("labelloop_read", False))
+
+
+def _driver(url: str) -> sa.URL:
+    made = sa.make_url(url)
+    if made.get_backend_name() in {"postgresql", "postgres"}:
+        return made.set(drivername="postgresql+psycopg")
+    return made
+
+
+def _said(exc: BaseException) -> str:
+    original = getattr(exc, "orig", None) or exc
+    return str(original).strip().partition("\n")[0]
