@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -81,7 +81,17 @@ def _moment(request: Request, name: str) -> datetime | None:
 
 
 def _measure(loop: Loop, request: Request) -> Measured:
-    return loop.measure(since=_moment(request, "since"), until=_moment(request, "until"))
+    since, until = _moment(request, "since"), _moment(request, "until")
+    if "operate" not in request.scope["who"].scopes and any(
+        at is not None and at.time() != time() for at in (since, until)
+    ):
+        raise Refused(
+            403,
+            "the numbers of a moment can tell what the model said of one sample that is still to be "
+            "answered blind",
+            "ask for whole days in UTC (since=2026-03-01&until=2026-03-02), or with scope 'operate'",
+        )
+    return loop.measure(since=since, until=until)
 
 
 READINGS = (

@@ -1,0 +1,171 @@
+"""Nobody learns by the way what the model said of a sample that is still to be answered blind."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from labelloop.core.task import TaskState
+from labelloop.ledger import blindness
+from labelloop.ledger.blindness import Hidden
+from labelloop.web.api import PREFIX, READINGS
+from tests.unit.conftest import MakeWorld
+from tests.unit.test_web import Service
+from tests.world import HEAD, LOW, World
+
+CLASSES = HEAD.replace('"cat", "dog"', '"cat", "dog", "bird"')
+ACCURACY = """
+[[queue]]
+name = "accuracy"
+purpose = "evaluation"
+budget = 6
+second_look = true
+"""
+QUEUES = ACCURACY + LOW
+
+
+def hidden(world: World) -> Hidden:
+    with world.loop.project.ledger_to_read.read() as tx:
+        return blindness.hidden(tx)
+
+
+def blind(world: World) -> set[str]:
+    return {d.sample_id for d in world.draws("accuracy")}
+
+
+def test_a_sample_is_hidden_until_its_blind_answer_is_in(make_world: MakeWorld) -> None:
+    world = make_world(QUEUES, head=CLASSES)
+    world.traffic(30, predicted_class="cat")
+    world.loop.index()
+    assert hidden(world) == Hidden(frozenset(), frozenset())
+    world.loop.select()
+    assert hidden(world).sample_ids == blind(world), "drawn, and not sent yet"
+    world.loop.send()
+    assert hidden(world).sample_ids == blind(world)
+    assert hidden(world).content_hashes == {d.content_hash for d in world.draws("accuracy")}
+    world.answer_all("cat")
+    world.loop.collect()
+    asked_again = {sample_id for sample_id, _ in world.looks()}
+    assert hidden(world).sample_ids == asked_again
+
+
+def test_a_sample_is_hidden_again_while_it_is_looked_at_again(make_world: MakeWorld) -> None:
+    world = make_world(QUEUES, head=CLASSES)
+    world.annotator.members = ["ana", "bob"]
+    world.traffic(30, predicted_class="dog")
+    world.loop.run()
+    world.answer_all("cat")
+    world.loop.collect()
+    assert all(task.state is TaskState.DRAWN for task in world.looks().values())
+    assert hidden(world).sample_ids == blind(world)
+
+
+def test_a_twin_of_a_hidden_sample_is_hidden_too(make_world: MakeWorld) -> None:
+    world = make_world(QUEUES, head=CLASSES)
+    for n in range(3):
+        world.put(f"{n}.png", b"the same picture")
+    world.loop.run()
+    found = hidden(world)
+    assert {d.sample_id for d in world.draws("accuracy")} <= found.sample_ids
+    (same,) = found.content_hashes
+    assert found.has("another.png", same)
+    assert not found.has("another.png", "")
+    with world.loop.project.ledger_to_read.read() as tx:
+        for sample_id in found.sample_ids:
+            assert blindness.open_tasks_of(tx, sample_id)
+
+
+# --- a secret, and the same with another ----------------------------------------------------------
+
+PATHS = (
+    "/",
+    "/metrics",
+    f"{PREFIX}/service",
+    *(PREFIX + r.path for r in READINGS if r.scope == "read"),
+    f"{PREFIX}/measure?since=2026-03-02",
+    f"{PREFIX}/measure?since=2026-03-02&until=2026-03-03",
+)
+"""All that a reader may ask; with every filter."""
+
+
+@contextmanager
+def service_of(world: World) -> Iterator[tuple[Service, TestClient]]:
+    service = Service(world)
+    try:
+        yield service, service.bearer("reader", "read")
+    finally:
+        service.site.close()
+
+
+def answers(world: World, paths: tuple[str, ...]) -> dict[str, Any]:
+    with service_of(world) as (_, client):
+        found = {path: client.get(path) for path in paths}
+        assert {answer.status_code for answer in found.values()} <= {200, 404}
+        said = {path: (a.status_code, dict(a.headers), a.text) for path, a in found.items()}
+        return {path: _same_everywhere(repr(each), world) for path, each in said.items()}
+
+
+def _same_everywhere(said: str, world: World) -> str:
+    """What was said, without the place of the project and without random ids of events."""
+    return re.sub(r"evt_[0-9a-f]{24}", "", said.replace(str(world.folder), ""))
+
+
+@pytest.fixture
+def make_twice(make_world: MakeWorld) -> Callable[..., tuple[World, World, str, str]]:
+    """Makes two projects that differ in which of two samples drawn blind was called dog, and which bird."""
+
+    def make(begin: Callable[[World], None]) -> tuple[World, World, str, str]:
+        made = make_world(QUEUES, head=CLASSES)
+        made.traffic(30, predicted_class="cat", confidence="0.9")
+        made.loop.run()
+        a, b, *_ = sorted(blind(made))
+        worlds = []
+        for said in (("dog", "bird"), ("bird", "dog")):
+            world = make_world(QUEUES, head=CLASSES)
+            world.traffic(30, predicted_class="cat", confidence="0.9")
+            world.retag(a, predicted_class=said[0])
+            world.retag(b, predicted_class=said[1])
+            begin(world)
+            assert {a, b} <= hidden(world).sample_ids
+            worlds.append(world)
+        return worlds[0], worlds[1], a, b
+
+    return make
+
+
+def run(world: World) -> None:
+    world.loop.run()
+
+
+def run_and_answer(world: World) -> None:
+    world.annotator.members = ["ana", "bob"]
+    world.loop.run()
+    world.answer_all("cat")
+    world.loop.run()
+
+
+@pytest.mark.parametrize(
+    "begin", [run, run_and_answer], ids=["unanswered", "to be looked at again"]
+)
+def test_readers_are_told_nothing_of_a_hidden_prediction(
+    make_twice: Any, begin: Callable[[World], None]
+) -> None:
+    one, other, *_ = make_twice(begin)
+    first, second = answers(one, PATHS), answers(other, PATHS)
+    assert first == second
+
+
+def test_a_reader_measures_whole_days_only(make_world: MakeWorld) -> None:
+    world = make_world(QUEUES, head=CLASSES)
+    world.traffic(30)
+    world.loop.run()
+    with service_of(world) as (service, client):
+        path = f"{PREFIX}/measure?since=2026-03-02T11:59:59Z"
+        answer = client.get(path)
+        assert answer.status_code == 403
+        assert "whole days" in answer.json()["result"]["remedy"]
+        assert client.get(f"{PREFIX}/measure?since=2026-03-02").status_code == 200
+        assert service.bearer("ann", "read", "operate").get(path).status_code == 200
