@@ -5,7 +5,9 @@ from contextlib import nullcontext
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import log as log_of
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +19,7 @@ from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.spark.engine import SparkEngine
 from labelloop.core.line import LINE_END, line
+from labelloop.core.ranked import Score
 from labelloop.core.round import Candidate, Count, FrameRange, Span
 from labelloop.core.sample import (
     NO_CLASS,
@@ -600,6 +603,73 @@ def test_what_a_shadow_model_said_stands_beside_what_was_served(log: PredictionL
     assert not [r for b in log.beside(ALL, "nobody") for r in b.to_pylist()]
 
 
+def ranked(log: PredictionLog, score: Score, **asked: Any) -> list[tuple[str, float]]:
+    return [(r.sample_id, r.score) for r in log.ranked(ALL, score, **{"n": 10, **asked})]
+
+
+def test_rows_are_ranked_by_each_score_and_ties_by_place(log: PredictionLog) -> None:
+    shadow = {"role": Role.SHADOW, "model": "v2"}
+    two, none = [0.25, 0.75], [float("nan"), 0.5]
+    rows = [
+        prediction("a", line=4, confidence=0.5, probabilities=[0.5, 0.25, 0.25]),
+        prediction("b", line=3, confidence=0.5, probabilities=two, predicted_class="dog"),
+        prediction("c", line=2, confidence=0.25, probabilities=[0.5, 0.5]),
+        prediction("d", line=1, confidence=None, probabilities=none),
+        prediction("e", line=5, confidence=1.0, attributes={"it's": "x"}),
+        prediction("a", line=4, predicted_class="dog", **shadow),
+        prediction("b", line=3, predicted_class="dog", **shadow),
+        prediction("a", line=4, predicted_class="dog", role=Role.REPEATED, model="v3"),
+        prediction("b", line=3, predicted_class="cat", role=Role.REPEATED, model="v3"),
+        prediction("c", line=2, predicted_class="dog", **shadow),
+    ]
+    append(log, 1, rows)
+    assert ranked(log, Score.PLACE) == [(i, 0.0) for i in "dcbae"]
+    confident = [("c", 0.75), ("b", 0.5), ("a", 0.5), ("e", 0.0)]
+    assert ranked(log, Score.LEAST_CONFIDENT) == confident
+    assert ranked(log, Score.LEAST_CONFIDENT, n=2) == confident[:2]
+    where = Where.parse("confidence >= 0.5")
+    assert ranked(log, Score.LEAST_CONFIDENT, where=where) == confident[1:]
+    assert ranked(log, Score.MARGIN) == [("c", 1.0), ("a", 0.75), ("b", 0.5)]
+    entropy = ranked(log, Score.ENTROPY)
+    assert [i for i, _ in entropy] == ["a", "c", "b"]
+    assert [of for _, of in entropy] == pytest.approx([1.5 * log_of(2), log_of(2), 0.5623351446])
+    assert ranked(log, Score.ENTROPY, n=1) == entropy[:1]
+    third = 1 - 2 / 3
+    assert ranked(log, Score.DISAGREEMENT) == [("c", 0.5), ("b", third), ("a", third)]
+    assert ranked(log, Score.DISAGREEMENT, where=where, n=1) == [("b", third)]
+    assert [i for i, _ in ranked(log, Score.RISK)] == ["c", "d", "b", "a", "e"]
+    assert dict(ranked(log, Score.RISK))["d"] == 512.5 / 1024
+
+
+@pytest.mark.parametrize("score", [Score.LEAST_CONFIDENT, Score.ENTROPY, Score.DISAGREEMENT])
+def test_the_first_rows_of_each_group_are_ranked(log: PredictionLog, score: Score) -> None:
+    site = {"it's": "x"}
+    rows = [
+        prediction("a", line=1, probabilities=[0.5, 0.5], attributes=site),
+        prediction("b", line=2, probabilities=[0.5, 0.5], attributes=site),
+        prediction("c", line=3, probabilities=[0.5, 0.5], predicted_class="dog"),
+        prediction("d", line=4, probabilities=[0.5, 0.5], predicted_class="dog"),
+        prediction("e", line=5, probabilities=[0.5, 0.5], predicted_class="dog", attributes=site),
+    ]
+    shadows = [replace(row, role=Role.SHADOW, model="v2") for row in rows]
+    append(log, 1, [*rows, *shadows])
+    found = log.ranked(ALL, score, n=1, by=("predicted_class", "attributes.it's"))
+    assert [(r.sample_id, r.groups) for r in found] == [
+        ("a", ("cat", "x")),
+        ("c", ("dog", None)),
+        ("e", ("dog", "x")),
+    ]
+    assert not log.ranked(FrameRange(batch_to=9, batch_after=1), score, n=1)
+
+
+def test_embeddings_are_those_of_the_frame(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a", embedding=[0.5, 1.0]), prediction("b")])
+    append(log, 2, [prediction("c", embedding=[0.25, 0.0])])
+    found = log.embeddings(FrameRange(batch_to=1), ["a", "b", "c"])
+    assert {k: list(v) for k, v in found.items()} == {"a": [0.5, 1.0]}
+    assert log.embeddings(ALL, []) == {}
+
+
 ODD_TEXTS = ["it's", 'a "b"', "<&>", "a/b\\c", "パン/ケーキ", "%_", "", " ", "a\nb", "🥐", "x=1/y"]
 
 
@@ -931,6 +1001,10 @@ def test_iceberg_and_memory_give_the_same_counts_and_rows(
                 )
             )
             assert list(iceberg.counts(frame, asked)) == list(memory.counts(frame, asked))
+            for where in asked:
+                for score in (Score.LEAST_CONFIDENT, Score.RISK):
+                    found = [log.ranked(frame, score, where, n=9) for log in (memory, iceberg)]
+                    assert list(found[0]) == list(found[1])
             assert list(iceberg.rows(frame, asked, spans)) == list(memory.rows(frame, asked, spans))
 
 
@@ -947,6 +1021,7 @@ def test_a_batch_may_come_in_columns(log: PredictionLog) -> None:
     kinds = {
         "attributes": pa.map_(pa.string(), pa.string()),
         "probabilities": pa.list_(pa.float32()),
+        "embedding": pa.list_(pa.float32()),
     }
     table = pa.table({name: pa.array(values, kinds.get(name)) for name, values in held.items()})
     log.commit_batch(

@@ -11,7 +11,8 @@ class Draw:
 
     inclusion
         the probability, over the line, with which its queue draws it, given what the queues
-        before it left; None where a budget cut what feedback brought in (not a probability sample)
+        before it left; None where it was chosen, and where a budget cut what feedback brought in: these
+        are no probability samples
     uniform
         whether it belongs to the simple random part of a blind queue
     within
@@ -25,6 +26,9 @@ class Draw:
         the share of traffic like it that the application logged; None: all
     margin, attributes
         what later rounds may learn from beside class and confidence; kept of draws for evaluation
+    pick, score, rank
+        the rule that chose it for a training queue, the score that it went by, and its place among the
+        queue's draws of this round by that score, 1 for the highest; None where it wasn't chosen
     answers_wanted
         how many people its task asks, unless an earlier round made that task
     position
@@ -55,3 +59,6 @@ class Draw:
     sampling_rate: float | None = None
     within: float | None = None
     audit_only: bool = False
+    pick: str | None = None
+    score: float | None = None
+    rank: int | None = None

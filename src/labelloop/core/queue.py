@@ -18,6 +18,39 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas:
+    """How a training queue shares its budget; columns are "predicted_class" or "attributes.NAME".
+
+    balance
+        the column whose values get equal parts
+    min_per, max_per
+        columns with the least and the most rows of each of their values
+    """
+
+    balance: str | None = None
+    min_per: tuple[tuple[str, int], ...] = ()
+    max_per: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is named, each once."""
+        named = [self.balance] if self.balance else []
+        return tuple(dict.fromkeys([*named, *(n for n, _ in (*self.min_per, *self.max_per))]))
+
+    @property
+    def in_words(self) -> str:
+        """The quotas, as they follow a rule."""
+        parts = [f"balanced by {_short(self.balance)}"] if self.balance else []
+        parts += [f"at least {n} for each {_short(name)}" for name, n in self.min_per]
+        parts += [f"at most {n} for each {_short(name)}" for name, n in self.max_per]
+        return "".join(f", {part}" for part in parts)
+
+
+def _short(column: str) -> str:
+    return column.removeprefix("attributes.").replace("predicted_class", "predicted class")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
     """One `[[queue]]` of labelloop.toml.
 
@@ -25,7 +58,8 @@ class Queue:
     each sample, and one more a share `overlap` of them.
     `images`: "presign" or "annotator", who signs the links to them, or "gateway". `second_look`: whether
     people are asked again where an answer differs from the prediction (`labelloop.core.looks`). `per_day`:
-    how many tasks are sent a day at most.
+    how many tasks are sent a day at most. `pick`: how a training queue picks among what matches, one of
+    `labelloop.sampling.picks`; `quotas`: how it shares its budget.
     """
 
     name: str
@@ -39,6 +73,13 @@ class Queue:
     images: str = "presign"
     second_look: bool = False
     per_day: int | None = None
+    pick: str = "random"
+    quotas: Quotas = Quotas()
+
+    @property
+    def chooses(self) -> bool:
+        """True if it draws what is useful, and so with no known chance."""
+        return self.pick != "random" or bool(self.quotas.columns)
 
     @property
     def blind(self) -> bool:
@@ -54,13 +95,14 @@ class Queue:
     def rule(self) -> str:
         """The rule in words; it is stored with every draw."""
         what = self.where.text if self.where else "all traffic"
-        how = f"{self.draw} {self.budget}" if self.budget is not None else "every match"
+        draw = self.pick if self.chooses else self.draw
+        how = f"{draw} {self.budget}" if self.budget is not None else "every match"
         people = f", {self.annotators} people each" if self.annotators > 1 else ""
         if self.overlap:
             people = f", two people for {self.overlap:.0%}"
         if self.second_look:
             people = ", with second looks"
-        return f"{how} of {what}{people}"
+        return f"{how} of {what}{self.quotas.in_words}{people}"
 
     def answers_wanted(self, place: int) -> int:
         """How many people are asked about the sample at this place on the line."""

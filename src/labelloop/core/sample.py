@@ -83,6 +83,7 @@ class Prediction:
     size_bytes: int
     role: Role = Role.SERVING
     probabilities: Sequence[float] | None = None
+    embedding: Sequence[float] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     text: str | None = None
     sampling_rate: float | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from labelloop.core.ranked import Ranked, Score
 from labelloop.core.round import Candidate, Count, FrameRange, RateCount, Span
 from labelloop.core.sample import Feedback, Prediction, PredictionTable, Role
 from labelloop.core.slice_count import SliceCount
@@ -258,6 +259,31 @@ class PredictionLog(Protocol):
 
         Columns: sample_id, line, predicted_class, confidence; and said, the class that `model` named.
         """
+
+    def ranked(
+        self,
+        frame: FrameRange,
+        score: Score,
+        where: Where | None = None,
+        *,
+        n: int,
+        by: Sequence[str] = (),
+    ) -> Sequence[Ranked]:
+        """The frame's rows that match and have the highest scores, in order of these.
+
+        Ties go by line, then by sample_id. Rows without a score are left out: those without what it is
+        computed from.
+
+        n
+            how many; if `by` is given, how many of each group
+        by
+            the columns that group rows: "predicted_class" or "attributes.NAME"
+        """
+
+    def embeddings(
+        self, frame: FrameRange, sample_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[float]]:
+        """The embeddings of those of `sample_ids` whose row of the frame has one."""
 
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]

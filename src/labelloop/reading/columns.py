@@ -30,6 +30,7 @@ class ColumnNames:
     model: str | None = "model"
     role: str | None = "role"
     probabilities: str | None = "probabilities"
+    embedding: str | None = "embedding"
     sampling_rate: str | None = "sampling_rate"
     flagged: str | None = "flagged"
     corrected_class: str | None = "corrected_class"

@@ -30,7 +30,7 @@ from labelloop.reading.confidence import confidences
 from labelloop.reading.flag import flags
 from labelloop.reading.identity import identities, identity
 from labelloop.reading.model import models
-from labelloop.reading.probabilities import probability_lists
+from labelloop.reading.number_list import number_lists
 from labelloop.reading.sampling_rate import sampling_rates
 from labelloop.reading.timestamp import timestamps
 
@@ -100,6 +100,7 @@ _SCHEMA = pa.schema(
         "predicted_class": pa.string(),
         "confidence": pa.float64(),
         "probabilities": pa.list_(pa.float32()),
+        "embedding": pa.list_(pa.float32()),
         "sampling_rate": pa.float64(),
         "attributes": pa.map_(pa.string(), pa.string()),
         "size_bytes": pa.int64(),
@@ -208,9 +209,10 @@ def read_rows(
             "role": roles,
             "predicted_class": pc.fill_null(answers.values, NO_CLASS),
             "confidence": sure.values,
-            "probabilities": probability_lists(
+            "probabilities": number_lists(
                 columns.of(names.probabilities), str(names.probabilities)
             ),
+            "embedding": number_lists(columns.of(names.embedding), str(names.embedding)),
             "sampling_rate": rates.values,
             "attributes": _attributes(columns, names, answers.bad),
             "size_bytes": pa.array(size),

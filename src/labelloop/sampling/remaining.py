@@ -60,6 +60,7 @@ class Remaining:
         self._counts = {(c.predicted_class, c.risk_bin, c.pattern): c.n for c in counts}
         self._by_cell = False
         self._floors: dict[Cell, int] = {(None, None, c.pattern): 0 for c in counts}
+        self._chosen: set[str] = set()
 
     @property
     def patterns(self) -> frozenset[int]:
@@ -107,8 +108,14 @@ class Remaining:
         return Drawing(tuple(drawn), cut if drawn else None, inclusion, eligible)
 
     def in_order(self, rows: Sequence[Candidate]) -> list[Candidate]:
-        """The rows in the order in which they are drawn."""
-        return sorted(rows, key=lambda r: (self._stretched(r), r.line, r.sample_id))
+        """The rows in the order in which they are drawn, without those that were chosen."""
+        left = [row for row in rows if row.sample_id not in self._chosen]
+        return sorted(left, key=lambda r: (self._stretched(r), r.line, r.sample_id))
+
+    def choose(self, rows: Sequence[Candidate]) -> None:
+        """Take out `rows`, wherever they lie on the line."""
+        self._chosen |= {row.sample_id for row in rows}
+        self._forget(rows)
 
     def take(self, rows: Sequence[Candidate], cuts: Mapping[tuple[str, int], int]) -> None:
         """Take out `rows`: all rows of each (class, risk bin) up to its cut, inclusive.

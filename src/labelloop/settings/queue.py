@@ -2,11 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, model_validator
 
+from labelloop.core.queue import Quotas
 from labelloop.errors import WhereError
 from labelloop.settings.values import Section
 
+ATTRIBUTE = "attributes."
 UNPARSED = "conditions stay unparsed"
 """The context of a validation that takes no time for conditions; `Settings.queues` parses them."""
 SHOWABLE = ("predicted_class", "confidence", "corrected_class", "flagged")
@@ -50,6 +52,32 @@ class QueueSettings(Section):
         "the model is likely to be wrong, then more often there; as precise with fewer labels. "
         "`uncertainty`: 30% at random, the rest by that risk alone. `uniform`: always at random. A "
         "training queue draws at random among what matches.",
+    )
+    pick: Literal[
+        "random", "least-confident", "margin", "entropy", "disagreement", "likely-wrong"
+    ] = Field(
+        "random",
+        description="What a training queue picks among what matches; a rule other than `random` needs a "
+        "budget. `random`: by chance. `least-confident`: the lowest confidence. `margin`: the smallest "
+        "difference of the two largest probabilities. `entropy`: the most even probabilities. "
+        "`disagreement`: models that answer differently, the serving one and those that run beside it. "
+        "`likely-wrong`: the highest risk that was learned from labels of evaluation queues; until one "
+        "is learned, the lowest confidence. A prediction that lacks what the rule needs is not picked.",
+    )
+    balance: str | None = Field(
+        None,
+        description="Training queues with a budget: give each value of this column an equal part, as far "
+        "as there are enough. `predicted_class` or the name of an attribute.",
+    )
+    min_per: dict[str, PositiveInt] = Field(
+        default_factory=dict,
+        description="Training queues with a budget: how many of each value of a column are picked first, "
+        "as far as there are enough: `{ predicted_class = 5 }`.",
+    )
+    max_per: dict[str, PositiveInt] = Field(
+        default_factory=dict,
+        description="Training queues with a budget: how many of each value of a column are picked at most: "
+        "`{ camera = 20 }`.",
     )
     budget: int | None = Field(
         None,
@@ -96,13 +124,14 @@ class QueueSettings(Section):
     )
 
     @model_validator(mode="after")
-    def _purpose_allows(self) -> "QueueSettings":
+    def _purpose_allows(self, info: ValidationInfo) -> "QueueSettings":
         if (
             self.purpose == "training"
             and self.draw != "uniform"
             and "draw" in self.model_fields_set
         ):
             raise ValueError("draw is for evaluation queues; a training queue takes by `where`")
+        self._check_pick(info)
         if self.overlap and self.annotators_per_sample > 1:
             raise ValueError(
                 f"overlap is for queues where one person answers a sample; with annotators_per_sample "
@@ -130,3 +159,51 @@ class QueueSettings(Section):
             if self.budget is None:
                 raise ValueError("an evaluation queue needs a budget: labels a round")
         return self
+
+    def quotas(self) -> Quotas:
+        """How the queue shares its budget."""
+        return Quotas(
+            balance=_column(self.balance) if self.balance else None,
+            min_per=tuple((_column(name), n) for name, n in self.min_per.items()),
+            max_per=tuple((_column(name), n) for name, n in self.max_per.items()),
+        )
+
+    def _check_pick(self, info: ValidationInfo) -> None:
+        """Return if the queue may pick as it says.
+
+        Raises:
+            ValueError: it may not.
+        """
+        given = [name for name in ("balance", "min_per", "max_per") if getattr(self, name)]
+        if self.pick != "random":
+            given.insert(0, f"pick = {self.pick!r}")
+        if not given:
+            return
+        if self.purpose == "evaluation":
+            raise ValueError(
+                f"{given[0]} isn't allowed in an evaluation queue: an accuracy needs draws with a known "
+                "chance; set it in a training queue"
+            )
+        if self.budget is None:
+            raise ValueError(
+                f"{given[0]} needs a budget: without one the queue takes every match, and there is nothing "
+                "to pick"
+            )
+        if self.where is None or info.context == UNPARSED:
+            return
+        from labelloop.core.where import Where
+
+        if Where.parse(self.where).names_feedback:
+            raise ValueError(
+                f"{given[0]} isn't allowed where `where` names feedback: such a queue takes what people "
+                "flagged or corrected, in the order of the line"
+            )
+
+
+def _column(name: str) -> str:
+    """A column of the log: the name of an attribute may stand without `attributes.`.
+
+    >>> _column("camera"), _column("predicted_class")
+    ('attributes.camera', 'predicted_class')
+    """
+    return name if name == "predicted_class" or name.startswith(ATTRIBUTE) else ATTRIBUTE + name

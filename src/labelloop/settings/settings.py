@@ -184,6 +184,8 @@ class Settings(Section):
                 images="annotator" if q.images == "label-studio" else q.images,
                 second_look=q.second_look,
                 per_day=q.budget_per_day,
+                pick=q.pick,
+                quotas=q.quotas(),
             )
             for q in self.queue
             if purpose is None or q.purpose == purpose

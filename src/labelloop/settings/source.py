@@ -23,9 +23,9 @@ People also try "" and "none" for that, which name no column that anybody has.
 class ColumnSettings(Section):
     """What the table calls its columns.
 
-    `confidence`, `model`, `role`, `probabilities`, `sampling_rate`, `flagged` and `corrected_class` may
-    be missing, unless you name them here. `role = false`: a column of that name means something else;
-    `""` and `"none"` say the same.
+    `confidence`, `model`, `role`, `probabilities`, `embedding`, `sampling_rate`, `flagged` and
+    `corrected_class` may be missing, unless you name them here. `role = false`: a column of that name means
+    something else; `""` and `"none"` say the same.
     """
 
     sample_id: str = Field("sample_id", description="The sample's identity.")
@@ -42,6 +42,10 @@ class ColumnSettings(Section):
     )
     probabilities: OptionalColumn = Field(
         "probabilities", description="A list of numbers, one for each class."
+    )
+    embedding: OptionalColumn = Field(
+        "embedding",
+        description="A list of numbers that is near that of similar inputs, as long in every row.",
     )
     sampling_rate: OptionalColumn = Field(
         "sampling_rate",

@@ -132,7 +132,7 @@ def propose_columns(
         take(key, called(names, values, FITS[key], by_values=key == "predicted_class"))
     if "sample_id" not in columns:
         take("sample_id", called((), values, _are_ids, by_values=True))
-    ours = {"role", "probabilities", "content_hash"}
+    ours = {"role", "probabilities", "embedding", "content_hash"}
     sliced = [n for n, v in values.items() if 2 <= len(set(v)) <= MOST_VALUES and n not in ours]
     held = _values(rows)
     percent = "confidence" in columns and not are_confidences(held[columns["confidence"]])

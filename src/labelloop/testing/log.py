@@ -1,15 +1,19 @@
 """A prediction log in memory."""
 
+import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from labelloop.core.ranked import Ranked, Score, entropies
 from labelloop.core.round import Candidate, Count, FrameRange, RateCount, Span
 from labelloop.core.sample import (
     NO_CLASS,
+    RISK_BINS,
     UNUSABLE,
     Feedback,
     Prediction,
@@ -420,6 +424,64 @@ class MemoryLog:
             names=["sample_id", "line", "predicted_class", "confidence", "said"],
         )
 
+    def ranked(
+        self,
+        frame: FrameRange,
+        score: Score,
+        where: Where | None = None,
+        *,
+        n: int,
+        by: Sequence[str] = (),
+    ) -> Sequence[Ranked]:
+        """The n rows of each group with the highest scores, in order of these."""
+        refuse_feedback([where] if where else [])
+        found: list[Ranked] = []
+        for p in self._framed(frame):
+            of = self._score(p, score, frame.batch_to)
+            if of is not None and (where is None or where.matches(_row(p, _Said()))):
+                found.append(Ranked(p.sample_id, p.line, of, tuple(_group(p, c) for c in by)))
+        found.sort(key=lambda r: (-r.score, r.line, r.sample_id))
+        taken: Counter[tuple[str | None, ...]] = Counter()
+        kept = []
+        for row in found:
+            taken[row.groups] += 1
+            if taken[row.groups] <= n:
+                kept.append(row)
+        return kept
+
+    def _score(self, p: Prediction, score: Score, batch_to: int) -> float | None:
+        confidence = _confidence(p)
+        if score is Score.PLACE:
+            return 0.0
+        if score is Score.RISK:
+            return (risk_bin(confidence) + 0.5) / RISK_BINS
+        if score is Score.LEAST_CONFIDENT:
+            return None if confidence is None else 1 - confidence
+        if score is Score.MARGIN:
+            between = margin(p.probabilities)
+            return None if between is None else 1 - between
+        if score is Score.ENTROPY:
+            return _entropy(p)
+        said = {"": p.predicted_class}
+        for batch, other in self._predictions():
+            shadows = other.role is not Role.SERVING and batch <= batch_to
+            if shadows and other.sample_id == p.sample_id:
+                said.setdefault(f"by {other.model}", other.predicted_class)
+        if len(said) == 1:
+            return None
+        return 1 - Counter(said.values()).most_common(1)[0][1] / len(said)
+
+    def embeddings(
+        self, frame: FrameRange, sample_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[float]]:
+        """The embeddings of those of `sample_ids` whose row of the frame has one."""
+        wanted = set(sample_ids)
+        return {
+            p.sample_id: array("f", p.embedding)
+            for p in self._framed(frame)
+            if p.sample_id in wanted and p.embedding is not None
+        }
+
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:
@@ -587,6 +649,19 @@ def _may_label(p: Prediction, samples: Collection[str], contents: Collection[str
 
 def _confidence(p: Prediction) -> float | None:
     return None if p.confidence is None or p.confidence != p.confidence else p.confidence
+
+
+def _entropy(p: Prediction) -> float | None:
+    import pyarrow as pa
+
+    (found,) = entropies(pa.array([p.probabilities], pa.list_(pa.float32()))).tolist()
+    return None if math.isnan(found) else found
+
+
+def _group(p: Prediction, column: str) -> str | None:
+    if column == "predicted_class":
+        return p.predicted_class
+    return p.attributes.get(column.removeprefix("attributes."))
 
 
 def _row(p: Prediction, said: _Said) -> dict[str, object]:

@@ -26,6 +26,7 @@ from labelloop.adapters.iceberg.tables import (
     translated,
 )
 from labelloop.adapters.s3.access import S3Access
+from labelloop.core.ranked import OF_PROBABILITIES, Best, Ranked, Score
 from labelloop.core.round import Candidate, Count, FrameRange, RateCount, Span
 from labelloop.core.sample import Role
 from labelloop.core.slice_count import SliceCount, most_common
@@ -405,6 +406,60 @@ class IcebergLog:
             # what a shadow says may come before or after what is served, in any batch
             every = reading.source("predictions", FrameRange(batch_to=frame.batch_to))
             yield from reading.batches(log_sql.beside(source, every, frame, model))
+
+    def ranked(
+        self,
+        frame: FrameRange,
+        score: Score,
+        where: Where | None = None,
+        *,
+        n: int,
+        by: Sequence[str] = (),
+    ) -> Sequence[Ranked]:
+        """The n rows of each group with the highest scores, in order of these."""
+        refuse_feedback([where] if where else [])
+        if score in OF_PROBABILITIES:
+            return self._by_probabilities(frame, score, where, n, by)
+        with self._selecting() as reading:
+            source = reading.source("predictions", frame)
+            if score is Score.DISAGREEMENT:
+                every = reading.source("predictions", FrameRange(batch_to=frame.batch_to))
+                inner = log_sql.disagreeing(source, every, frame, where, by)
+            else:
+                inner = log_sql.scored(source, frame, where, log_sql.score(score), by)
+            found = reading.rows(log_sql.ranked(inner, n=n, by=len(by)))
+            return [Ranked(i, place, of, tuple(g)) for i, place, of, *g in map(dict.values, found)]
+
+    def _by_probabilities(
+        self, frame: FrameRange, score: Score, where: Where | None, n: int, by: Sequence[str]
+    ) -> Sequence[Ranked]:
+        """By NumPy over a stream of rows: quicker than SQL on lists, and the same with any engine."""
+        import pyarrow as pa
+
+        best = Best(n)
+        with self._reading() as reading:
+            source = reading.source("predictions", frame)
+            for batch in reading.batches(log_sql.scored(source, frame, where, "probabilities", by)):
+                found = OF_PROBABILITIES[score](batch.column("score"))
+                page = pa.Table.from_batches([batch])
+                best.add(page.set_column(2, "score", pa.array(found, from_pandas=True)))
+        return best.rows()
+
+    def embeddings(
+        self, frame: FrameRange, sample_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[float]]:
+        """The embeddings of those of `sample_ids` whose row of the frame has one."""
+        if not sample_ids:
+            return {}
+        with self._reading() as reading:
+            source = reading.source("predictions", frame)
+            wanted = reading.listed("sample_id", sample_ids)
+            found: dict[str, Sequence[float]] = {}
+            for batch in reading.batches(log_sql.embeddings(source, frame, wanted)):
+                values = batch.column("embedding")
+                for i, sample_id in enumerate(batch.column("sample_id").to_pylist()):
+                    found[sample_id] = values[i].values.to_numpy(zero_copy_only=False)
+            return found
 
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]

@@ -9,6 +9,7 @@ integers, instants, doubles and checked conditions, each in one way.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from labelloop.core.ranked import Score
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import NO_CLASS, RISK_BINS, UNUSABLE, Role
 from labelloop.core.slice_count import LEAST_ROWS, MOST_VALUES
@@ -137,6 +138,88 @@ def scan(
         FROM {source} WHERE {in_frame(frame)}"""
 
 
+def ranked(scored: str, *, n: int, by: int) -> str:
+    """The rows with the highest scores: n of each group, or n in all where there is no group.
+
+    scored
+        a statement with the columns of `scored` or `disagreeing`
+    by
+        how many columns group them
+    """
+    groups = "".join(f", g{i}" for i in range(by))
+    if not by:
+        return f"""
+        SELECT sample_id, line, score FROM ({scored}) r WHERE score IS NOT NULL
+        ORDER BY score DESC, line, sample_id LIMIT {int(n)}"""
+    return f"""
+        SELECT sample_id, line, score{groups} FROM (
+            SELECT *, row_number() OVER (PARTITION BY {groups[2:]}
+                                         ORDER BY score DESC, line, sample_id) AS place
+            FROM ({scored}) r WHERE score IS NOT NULL
+        ) p
+        WHERE place <= {int(n)} ORDER BY score DESC, line, sample_id"""
+
+
+def scored(
+    source: str, frame: FrameRange, where: Where | None, score: str, by: Sequence[str]
+) -> str:
+    """The frame's rows that match, each with the SQL expression `score` and the columns `by` as text."""
+    groups = "".join(f", {group} AS g{i}" for i, group in enumerate(map(_group, by)))
+    return f"""
+        SELECT sample_id, line, {score} AS score{groups}
+        FROM {source} WHERE {in_frame(frame)}{_also(where)}"""
+
+
+def disagreeing(
+    source: str, every: str, frame: FrameRange, where: Where | None, by: Sequence[str]
+) -> str:
+    """The same, for the rows that another model predicted too; the first answer of each model counts.
+
+    The score is a quotient of two counts, so any engine gives the same double.
+    """
+    groups = "".join(f", {group} AS g{i}" for i, group in enumerate(map(_group, by)))
+    kept = "".join(f", s.g{i}" for i in range(len(by)))
+    return f"""
+        SELECT s.sample_id, s.line, v.score{kept}
+        FROM (SELECT sample_id, line{groups}
+              FROM {source} WHERE {in_frame(frame)}{_also(where)}) s
+        JOIN (
+            SELECT sample_id, 1::DOUBLE - CAST(max(n) AS DOUBLE) / CAST(sum(n) AS DOUBLE) AS score
+            FROM (
+                SELECT sample_id, said, count(*) AS n FROM (
+                    SELECT sample_id, predicted_class AS said FROM {source} WHERE {in_frame(frame)}
+                    UNION ALL
+                    SELECT sample_id, said FROM (
+                        SELECT sample_id, model, arg_min(predicted_class, batch) AS said
+                        FROM {every} WHERE role <> '{Role.SERVING}' GROUP BY sample_id, model
+                    ) others
+                ) answers GROUP BY sample_id, said
+            ) votes GROUP BY sample_id HAVING sum(n) > 1
+        ) v ON v.sample_id = s.sample_id"""
+
+
+def score(wanted: Score) -> str:
+    """The SQL of a score of the confidence or the place."""
+    return {
+        Score.PLACE: "0::DOUBLE",
+        Score.LEAST_CONFIDENT: "1::DOUBLE - confidence",
+        Score.RISK: f"(CAST({RISK_BIN} AS DOUBLE) + 0.5::DOUBLE) / {RISK_BINS}::DOUBLE",
+    }[wanted]
+
+
+def _also(where: Where | None) -> str:
+    return f" AND ({where.sql('duckdb')})" if where else ""
+
+
+def _group(column: str) -> str:
+    from sqlglot import exp
+
+    if column == "predicted_class":
+        return column
+    name = column.removeprefix("attributes.")
+    return f"attributes[{exp.Literal.string(name).sql('duckdb')}]"
+
+
 def beside(source: str, every: str, frame: FrameRange, model: str) -> str:
     """The frame's rows that a model predicted too without serving; the first of its answers counts."""
     from sqlglot import exp
@@ -157,6 +240,14 @@ def rows_of(source: str, frame: FrameRange, conditions: Sequence[Where], wanted:
             {_candidates(source, conditions)}
             WHERE {in_frame(frame)} AND sample_id IN (SELECT sample_id FROM {wanted})
         ) ORDER BY line, sample_id"""
+
+
+def embeddings(source: str, frame: FrameRange, wanted: str) -> str:
+    """The embeddings of the frame's rows of the samples that `wanted` lists."""
+    return f"""
+        SELECT sample_id, embedding FROM {source}
+        WHERE {in_frame(frame)} AND embedding IS NOT NULL
+          AND sample_id IN (SELECT sample_id FROM {wanted})"""
 
 
 def received(predictions: str, feedback: str, batch_after: int, batch_to: int, where: Where) -> str:

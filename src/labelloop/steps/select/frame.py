@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Protocol
@@ -36,6 +36,9 @@ class Framed(Protocol):
         """The frame's rows that lie in their span, in order of their place; no two spans speak of the
         same row.
         """
+
+    def rows_of(self, sample_ids: Sequence[str]) -> Sequence[Candidate]:
+        """The frame's rows of these samples, in order of their place."""
 
 
 @contextmanager
@@ -73,6 +76,9 @@ class _Logged:
 
     def rows(self, spans: Sequence[Span]) -> Sequence[Candidate]:
         return self.log.rows(self.frame, self.conditions, spans)
+
+    def rows_of(self, sample_ids: Sequence[str]) -> Sequence[Candidate]:
+        return self.log.rows_of(self.frame, self.conditions, sample_ids)
 
 
 class _Scored:
@@ -122,7 +128,23 @@ class _Scored:
         ]
 
     def rows(self, spans: Sequence[Span]) -> Sequence[Candidate]:
-        cells = dict(self._within(spans))
+        return self._with_bins(dict(self._within(spans)))
+
+    def rows_of(self, sample_ids: Sequence[str]) -> Sequence[Candidate]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted = pa.array(sample_ids, pa.large_string())
+        cells: dict[str, int] = {}
+        self._file.seek(0)
+        with pa.ipc.open_stream(self._file) as reader:
+            for batch in reader:
+                found = batch.filter(pc.is_in(batch.column("sample_id"), wanted))
+                ids, numbers = found.column("sample_id"), found.column("cell")
+                cells.update(zip(ids.to_pylist(), numbers.to_pylist(), strict=True))
+        return self._with_bins(cells)
+
+    def _with_bins(self, cells: Mapping[str, int]) -> Sequence[Candidate]:
         found = self._log.rows_of(self._frame, self._conditions, list(cells))
         return [replace(row, risk_bin=cells[row.sample_id] % RISK_BINS) for row in found]
 
@@ -135,7 +157,7 @@ class _Scored:
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.ipc.new_stream(self._file, schema, options=options) as writer:
             for batch in self._log.scan(self._frame, self._conditions, risk.attributes):
-                cells = self._cells(batch, _bins(batch, risk))
+                cells = self._cells(batch, bins_of(batch, risk))
                 self._count(cells)
                 self._count_rates(cells, batch.column("sampling_rate"))
                 ids = batch.column("sample_id").cast(pa.large_string())
@@ -204,8 +226,8 @@ class _Scored:
         return above, up_to
 
 
-def _bins(batch: "pa.RecordBatch", risk: LearnedRisk) -> Ints:
-    """The bin of each row's risk."""
+def bins_of(batch: "pa.RecordBatch", risk: LearnedRisk) -> Ints:
+    """The bin of the risk of each row of a scan."""
     import pyarrow as pa
 
     confidence = batch.column("confidence").to_numpy(zero_copy_only=False)

@@ -11,6 +11,7 @@ from labelloop.core.certificate import Terms
 from labelloop.core.draw import Draw
 from labelloop.core.notice import Notice
 from labelloop.core.queue import Purpose, Queue
+from labelloop.core.ranked import Score
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, RateCount, Rival, Round
 from labelloop.core.sample import UNUSABLE
 from labelloop.core.slice_count import SliceCount
@@ -32,14 +33,16 @@ from labelloop.ledger import (
     slices,
 )
 from labelloop.measuring.audits import Audits, plan_audits, write_audits
-from labelloop.measuring.learned_risk import LearnedRisk, learn_for
+from labelloop.measuring.learned_risk import ATTRIBUTE, LearnedRisk, learn_for
 from labelloop.ports.clock import Clock
 from labelloop.ports.log import PredictionLog
 from labelloop.sampling.blind import UNEVEN
+from labelloop.sampling.picks import PICKS
 from labelloop.sampling.remaining import Drawing, Remaining
 from labelloop.steps.build import manifest_file
 from labelloop.steps.compare.candidate import Candidate as Model
 from labelloop.steps.purpose import refuse_changed_purpose
+from labelloop.steps.select.choosing import Choosing
 from labelloop.steps.select.differing import differing
 from labelloop.steps.select.drawing import (
     Blind,
@@ -62,7 +65,7 @@ class QueuePlan:
 
     `n_matching` counts what matched and was left by the queues before it. `inclusion` is the chance of
     each, None where it isn't known or isn't the same for all; `chances` are then the smallest and the
-    largest, where the draw is uneven.
+    largest, where the draw is uneven. `chosen`: what teaches most was picked, so no chance is known.
     """
 
     queue: str
@@ -72,6 +75,7 @@ class QueuePlan:
     n_drawn: int
     inclusion: float | None
     chances: tuple[float, float] | None = None
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,14 +326,20 @@ class Select:
         return made, None if empty else plan
 
     def _check_attributes(self) -> None:
-        """Refuse a `where` on a tag that no prediction ever carried: it is likely a typo."""
-        wanted = {a: q for q in self._queues if q.where for a in q.where.attributes}
+        """Refuse a `where` or a quota on a tag that no prediction ever carried: it is likely a typo."""
+        wanted = {a: (q, "`where`") for q in self._queues if q.where for a in q.where.attributes}
+        wanted |= {
+            name.removeprefix(ATTRIBUTE): (q, "a quota")
+            for q in self._queues
+            for name in q.quotas.columns
+            if name.startswith(ATTRIBUTE)
+        }
         known = self._log.attributes() if wanted else frozenset()
         unknown = sorted(wanted.keys() - known - {UNUSABLE})  # ours, and rare
         if unknown and self._log.snapshot() is not None:
-            queue = wanted[unknown[0]]
+            queue, setting = wanted[unknown[0]]
             raise WhereError(
-                f"queue {queue.name!r}: `where` uses {unknown[0]!r}, and no prediction has such a "
+                f"queue {queue.name!r}: {setting} uses {unknown[0]!r}, and no prediction has such a "
                 "tag",
                 remedy=f"tags seen so far: {', '.join(sorted(known)) or 'none but the known ones'}",
             )
@@ -343,6 +353,9 @@ class Select:
             if any(q.blind and q.draw in UNEVEN for q in self._queues)
             else None
         )
+        learned = risk
+        if risk is None and any(PICKS[q.pick].learned for q in self._queues):
+            learned = learn_for(tx, frame)
         with framed(self._log, frame, conditions, risk) as traffic:
             counts, rates = traffic.counts(), traffic.rates()
             left = Remaining(counts)
@@ -358,7 +371,12 @@ class Select:
                 spent = 0
                 if queue.blind and not extra:
                     audits, spent = self._audits(tx, queue, frame, traffic, counts, risk)
-                if queue.blind and is_uneven(queue, risk):
+                if queue.chooses:
+                    choosing = Choosing(self._log, frame, traffic, learned)
+                    plan, of = self._choose(tx, queue, choosing, left, conditions, number, draws)
+                    plans.append(plan)
+                    cells += of
+                elif queue.blind and is_uneven(queue, risk):
                     blind = draw_blind(left, with_fewer(queue, spent), traffic)
                     cells += blind_cells(queue, blind)
                     plans.append(self._take_blind(queue, blind, number, draws))
@@ -475,6 +493,44 @@ class Select:
             reason=f"{queue.rule}: {len(rows)} of {n_matching}{how}",
             chances=(drawing.inclusion, drawing.inclusion),
         )
+
+    def _choose(
+        self,
+        tx: Transaction,
+        queue: Queue,
+        choosing: Choosing,
+        left: Remaining,
+        conditions: Sequence[Where],
+        number: int,
+        draws: dict[str, Draw],
+    ) -> tuple[QueuePlan, list[Cell]]:
+        """Draw what a training queue picks; returns what it did, and what it picked from."""
+        bit = conditions.index(queue.where) if queue.where is not None else None
+        eligible = left.eligible(lambda pattern: bit is None or bool(pattern >> bit & 1))
+        n_matching = total(eligible)
+        chosen = choosing.choose(
+            *(queue, n_matching, draws), partial(self._not_evaluated, tx, draws=draws)
+        )
+        left.choose([one.row for one in chosen])
+        told = self._take(
+            *(queue, [one.row for one in chosen], number, draws),
+            n_matching=n_matching,
+            reason="",
+            chances=None,
+        )
+        pick = PICKS[queue.pick]
+        for rank, one in enumerate(chosen, start=1):
+            of = f"{queue.rule}: rank {rank} of {len(chosen)} from {n_matching}"
+            ranks_by_place = pick.score is Score.PLACE
+            draws[one.row.sample_id] = replace(
+                draws[one.row.sample_id],
+                reason=of if ranks_by_place else f"{of}, {pick.means} {one.score:.4g}",
+                pick=queue.pick,
+                score=None if ranks_by_place else one.score,
+                rank=rank,
+            )
+        cells = [cell_of(queue, c, cut=None, inclusion=0.0) for c in eligible]
+        return replace(told, chosen=True), cells
 
     def _take_feedback(
         self,

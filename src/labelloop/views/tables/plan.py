@@ -42,6 +42,8 @@ def queues(selected: "Selected") -> Table:
     rows: list[Row] = []
     for p in selected.plans:
         chance = NONE if p.inclusion is None else f"{p.inclusion:.3g}"
+        if p.chosen:
+            chance = "chosen"
         if p.chances is not None:
             chance = f"{p.chances[0]:.3g}{DASH}{p.chances[1]:.3g}"
         rows.append(

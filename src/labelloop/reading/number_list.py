@@ -1,4 +1,4 @@
-"""The rule for probabilities: a list of numbers, or none."""
+"""The rule for probabilities and embeddings: a list of numbers, or none."""
 
 import json
 from typing import Any
@@ -10,10 +10,10 @@ from labelloop.reading.column import is_text, texts, unfit
 _LIST = pa.list_(pa.float32())
 
 
-def probabilities(text: str) -> list[float] | None:
+def number_list(text: str) -> list[float] | None:
     """The numbers that a JSON list holds; None for anything else.
 
-    >>> probabilities("[0.25, 0.75]"), probabilities("")
+    >>> number_list("[0.25, 0.75]"), number_list("")
     ([0.25, 0.75], None)
     """
     try:
@@ -24,7 +24,7 @@ def probabilities(text: str) -> list[float] | None:
     return held if numbers else None
 
 
-def probability_lists(column: Any, name: str) -> Any:
+def number_lists(column: Any, name: str) -> Any:
     """The same for a column, in single precision.
 
     Raises:
@@ -34,7 +34,7 @@ def probability_lists(column: Any, name: str) -> Any:
         return pa.nulls(len(column), _LIST)
     if is_text(column.type):
         said = texts(column, name).to_pylist()
-        return pa.array([None if v is None else probabilities(v) for v in said], _LIST)
+        return pa.array([None if v is None else number_list(v) for v in said], _LIST)
     try:
         return column.cast(_LIST, safe=False)
     except pa.ArrowException as exc:

@@ -1,0 +1,62 @@
+"""How a training queue picks: each rule, what it ranks by, and what it needs of the log."""
+
+from dataclasses import dataclass
+
+from labelloop.core.ranked import Score
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pick:
+    """A rule that ranks rows; the highest score comes first, ties by the place on the line.
+
+    score
+        what it ranks by; a row without one is never picked
+    means
+        the score in words
+    learned
+        whether the risk learned from labels takes the place of the score, once there is one
+    spread
+        whether it picks rows that differ from each other, among those with the highest scores
+    """
+
+    score: Score
+    means: str
+    learned: bool = False
+    spread: bool = False
+
+
+PICKS: dict[str, Pick] = {
+    RANDOM: Pick(score=Score.PLACE, means="no score"),
+    "least-confident": Pick(score=Score.LEAST_CONFIDENT, means="1 - confidence"),
+    "margin": Pick(score=Score.MARGIN, means="1 - margin"),
+    "entropy": Pick(score=Score.ENTROPY, means="entropy"),
+    "disagreement": Pick(score=Score.DISAGREEMENT, means="share of other answers"),
+    "likely-wrong": Pick(score=Score.RISK, means="risk", learned=True),
+}
+"""By the name that `pick` gives them."""
+
+_PROBABILITIES = (
+    "log them: a column of lists of numbers, which [source.columns] probabilities names; or use pick = "
+    "'least-confident', which needs the confidence alone"
+)
+NEEDS: dict[Score, tuple[str, str]] = {
+    Score.LEAST_CONFIDENT: (
+        "a `confidence`",
+        "log it: a tag, or the column that [source.columns] confidence names",
+    ),
+    Score.MARGIN: (
+        "`probabilities`",
+        _PROBABILITIES,
+    ),
+    Score.ENTROPY: (
+        "`probabilities`",
+        _PROBABILITIES,
+    ),
+    Score.DISAGREEMENT: (
+        "an answer of a second model",
+        "let a second model answer the same samples, and log its answers with role = 'shadow'",
+    ),
+}
+"""By score: what a row must have, and how to get it."""

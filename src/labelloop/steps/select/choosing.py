@@ -1,0 +1,116 @@
+"""How a training queue chooses what teaches most from what a frame has left."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from labelloop.core.queue import Queue
+from labelloop.core.ranked import Best, Ranked
+from labelloop.core.round import Candidate, FrameRange
+from labelloop.core.sample import RISK_BINS
+from labelloop.errors import ConfigError
+from labelloop.measuring.learned_risk import ATTRIBUTE, LearnedRisk
+from labelloop.ports.log import PredictionLog
+from labelloop.sampling.picks import NEEDS, PICKS
+from labelloop.sampling.quotas import fill
+from labelloop.steps.select.frame import Framed, bins_of
+
+Allowed = Callable[[Sequence[Candidate]], Sequence[Candidate]]
+"""Those of some rows that may train."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A row that was chosen, with its score."""
+
+    row: Candidate
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """A frame to choose from; `risk`: what was learned of where the model is wrong."""
+
+    log: PredictionLog
+    frame: FrameRange
+    traffic: Framed
+    risk: LearnedRisk | None
+
+    def choose(
+        self, queue: Queue, n_left: int, drawn: Collection[str], allowed: Allowed
+    ) -> list[Chosen]:
+        """The rows that the queue picks, the highest score first.
+
+        n_left
+            how many rows match and are left
+        drawn
+            the samples that are drawn already
+
+        Raises:
+            ConfigError: no prediction in the log has what the rule needs.
+        """
+        budget = min(queue.budget or n_left, n_left)
+        if not budget:
+            return []
+        refused: set[str] = set()
+        n = budget + len(drawn)
+        while True:
+            ranked = self._ranked(queue, n)
+            if not ranked:
+                self._refuse_unscored(queue)
+            free = [row for row in ranked if row.sample_id not in drawn]
+            known: dict[str, Candidate] = {}
+            while True:
+                taken = fill([r for r in free if r.sample_id not in refused], budget, queue.quotas)
+                unread = [r.sample_id for r in taken if r.sample_id not in known]
+                rows = self.traffic.rows_of(unread)
+                known |= {row.sample_id: row for row in rows}
+                fit = {row.sample_id for row in allowed(rows)}
+                now = set(unread) - fit
+                if not now:
+                    break
+                refused |= now
+            if len(taken) == budget or not refused or len(ranked) < n or n > n_left + len(drawn):
+                return [Chosen(known[r.sample_id], r.score) for r in taken]
+            n *= 2
+
+    def _ranked(self, queue: Queue, n: int) -> Sequence[Ranked]:
+        pick, by = PICKS[queue.pick], queue.quotas.columns
+        if pick.learned and self.risk is not None:
+            return self._by_risk(queue, self.risk, n)
+        return self.log.ranked(self.frame, pick.score, queue.where, n=n, by=by)
+
+    def _by_risk(self, queue: Queue, risk: LearnedRisk, n: int) -> Sequence[Ranked]:
+        """Ranked by the learned risk, which NumPy computes over batches that the log streams."""
+        import pyarrow as pa
+
+        by = queue.quotas.columns
+        named = [name.removeprefix(ATTRIBUTE) for name in by if name.startswith(ATTRIBUTE)]
+        attributes = list(dict.fromkeys([*risk.attributes, *named]))
+        best = Best(n)
+        for batch in self.log.scan(self.frame, [queue.where] if queue.where else [], attributes):
+            scores = (bins_of(batch, risk) + 0.5) / RISK_BINS
+            columns = {"sample_id": batch.column("sample_id"), "line": batch.column("line")}
+            columns["score"] = pa.array(scores)
+            columns |= {f"g{i}": batch.column(name) for i, name in enumerate(by)}
+            page = pa.table(columns)
+            if queue.where:
+                page = page.filter(pa.array(batch.column("pattern").to_numpy() == 1))
+            best.add(page)
+        return best.rows()
+
+    def _refuse_unscored(self, queue: Queue) -> None:
+        """Return if a prediction outside the frame has a score: this frame's just happen to have none.
+
+        Raises:
+            ConfigError: none has.
+        """
+        score = PICKS[queue.pick].score
+        whole = FrameRange(batch_to=self.frame.batch_to)
+        if score not in NEEDS or self.log.ranked(whole, score, n=1):
+            return
+        needed, remedy = NEEDS[score]
+        raise ConfigError(
+            f"queue {queue.name!r}: pick = {queue.pick!r} needs {needed}, and no prediction in the log has "
+            "that",
+            remedy=remedy,
+        )
