@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from labelloop.ledger import Ledger
 from labelloop.testing import MemorySource
 from tests.lasting import Kept, LastingWorld, two_days
+from tests.served import Service
 from tests.world import HEAD, QUEUES, World
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 MakeWorld = Callable[..., World]
 Keep = Callable[..., Kept[World]]
+MakeService = Callable[..., Service]
 KINDS = ("sqlite", "postgresql")
 """Where a ledger may lie."""
 
@@ -131,3 +134,36 @@ def lasting(kept: Kept[LastingWorld]) -> Iterator[LastingWorld]:
     """That project, as it was kept."""
     with kept.again() as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+def measured(keep: Keep) -> Kept[World]:
+    """A project whose first round is labelled, kept to come back to."""
+
+    def begin(world: World) -> None:
+        world.traffic(30)
+        world.loop.run()
+        world.answer_all()
+        world.loop.run()
+        world.loop.close()
+
+    return keep(begin)
+
+
+@pytest.fixture
+def make_service(measured: Kept[World]) -> Iterator[MakeService]:
+    with ExitStack() as held:
+
+        def make(service: str = "") -> Service:
+            world = held.enter_context(measured.again())
+            world.configure(QUEUES, head=HEAD + service)
+            made = Service(world)
+            held.callback(made.site.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    return make_service()

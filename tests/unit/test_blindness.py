@@ -12,8 +12,8 @@ from labelloop.core.task import TaskState
 from labelloop.ledger import blindness
 from labelloop.ledger.blindness import Hidden
 from labelloop.web.api import PREFIX, READINGS
+from tests.served import Service
 from tests.unit.conftest import MakeWorld
-from tests.unit.test_web import Service
 from tests.world import HEAD, LOW, World
 
 CLASSES = HEAD.replace('"cat", "dog"', '"cat", "dog", "bird"')

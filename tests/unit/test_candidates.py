@@ -18,9 +18,9 @@ from labelloop.statistics import Verdict
 from labelloop.steps.compare import limited
 from labelloop.steps.compare.limited import from_bytes
 from tests.lasting import Kept
+from tests.served import Service, refused
 from tests.unit.conftest import Keep
 from tests.unit.test_compare import judged
-from tests.unit.test_web import Service, refused
 from tests.world import ACCURACY, LOW, World
 
 PATH = "/api/v1/candidates"

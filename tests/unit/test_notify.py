@@ -21,8 +21,8 @@ from labelloop.views.json_form import document
 from labelloop.views.verbs import notify_line
 from tests.contract.test_receiver import listening
 from tests.json_documents import result_of
+from tests.served import Service
 from tests.unit.conftest import MakeWorld
-from tests.unit.test_web import Service
 from tests.world import ACCURACY, FLAGGED, HEAD, Killed, StoppedClock, World, kill_at_write
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

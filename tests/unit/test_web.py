@@ -3,8 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -20,107 +19,11 @@ from labelloop.core.due import VerbState
 from labelloop.core.token import webhook_secret
 from labelloop.errors import ArgumentError
 from labelloop.ledger import accounts, events, pauses, verb_states
-from labelloop.loop import Loop
-from labelloop.project import Project
-from labelloop.service.journal import Journal
-from labelloop.settings.file import load
 from labelloop.web.api import ACTIONS, PREFIX, READINGS
-from labelloop.web.app import application
 from labelloop.web.openapi import description
-from labelloop.web.site import Site
 from tests.json_documents import result_of
-from tests.lasting import Kept
-from tests.unit.conftest import Keep, MakeWorld
-from tests.world import HEAD, QUEUES, World
-
-HERE = "http://127.0.0.1:8500"
-
-
-class Service:
-    """The service of a world, and what it told its worker."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.told: list[str] = []
-        self.lines: list[str] = []
-        self.worker_is_alive = True
-        self.site = Site(self._open, tell=self.told.append, journal=Journal(to=self))
-        self.app = application(self.site, worker_is_alive=lambda: self.worker_is_alive)
-
-    def _open(self) -> Loop:
-        settings = load(self.world.folder / "labelloop.toml", {})
-        return Loop(Project(settings, clock=self.world.clock, log=self.world.log))
-
-    def __call__(self) -> "Service":
-        return self
-
-    def write(self, text: str) -> None:
-        self.lines.append(text)
-
-    def flush(self) -> None:
-        """As a file has it."""
-
-    def client(self, at: str = HERE, *, peer: str = "127.0.0.1", **headers: str) -> TestClient:
-        return TestClient(
-            self.app,
-            base_url=at,
-            client=(peer, 50_000),
-            headers=headers,
-            raise_server_exceptions=False,
-        )
-
-    def add(self, name: str, *scopes: str) -> str:
-        token = accounts.new_token()
-        with self.world.loop.project.ledger.write_at_once() as tx:
-            accounts.add(tx, name, scopes, token, at=self.world.clock.now())
-        self.site._looked_at_s = -1e9
-        return token
-
-    def bearer(self, name: str, *scopes: str) -> TestClient:
-        return self.client(Authorization=f"Bearer {self.add(name, *scopes)}")
-
-
-MakeService = Callable[..., Service]
-
-
-@pytest.fixture(scope="module")
-def measured(keep: Keep) -> Kept[World]:
-    """A project whose first round is labelled, kept to come back to."""
-
-    def begin(world: World) -> None:
-        world.traffic(30)
-        world.loop.run()
-        world.answer_all()
-        world.loop.run()
-        world.loop.close()
-
-    return keep(begin)
-
-
-@pytest.fixture
-def make_service(measured: Kept[World]) -> Iterator[MakeService]:
-    with ExitStack() as held:
-
-        def make(service: str = "") -> Service:
-            world = held.enter_context(measured.again())
-            world.configure(QUEUES, head=HEAD + service)
-            made = Service(world)
-            held.callback(made.site.close)
-            return made
-
-        yield make
-
-
-@pytest.fixture
-def service(make_service: MakeService) -> Service:
-    return make_service()
-
-
-def refused(answer: Any) -> str:
-    held = answer.json()
-    assert held["kind"] == "error"
-    return str(held["result"]["error"])
-
+from tests.served import HERE, PROXIED, Service, refused
+from tests.unit.conftest import MakeService, MakeWorld
 
 # --- reading --------------------------------------------------------------------------------------
 
@@ -175,8 +78,8 @@ def test_a_worker_that_is_down_is_not_ready(service: Service) -> None:
     assert "worker is down" in refused(client.get("/readyz"))
 
 
-def test_the_first_page_is_the_report_and_runs_no_script(service: Service) -> None:
-    answer = service.client().get("/")
+def test_the_report_is_a_page_that_runs_no_script(service: Service) -> None:
+    answer = service.client().get("/report")
     assert "<svg" in answer.text
     assert "<script" not in answer.text
     policy = answer.headers["content-security-policy"]
@@ -377,16 +280,6 @@ def test_who_reads_sees_no_sample(service: Service) -> None:
         answer = client.get(path)
         assert answer.status_code == 200
         assert "class_01/" not in answer.text, path
-
-
-PROXIED = """
-[service]
-public_url = "https://loop.example.com/team"
-[service.auth]
-trusted_proxies = ["10.0.0.0/8", "::1"]
-user_header = "X-User"
-users = { "ann@example.com" = ["read", "operate"] }
-"""
 
 
 def test_a_trusted_proxy_names_users(make_service: MakeService) -> None:

@@ -31,6 +31,13 @@ class Picture:
             return ""
         return self.drawing.svg(f"{self.title}. {self.says}")
 
+    @property
+    def inline(self) -> str:
+        """The same SVG for a page whose stylesheet holds the colours."""
+        if self.drawing is None:
+            return ""
+        return self.drawing.inline(f"{self.title}. {self.says}")
+
 
 _MARGIN, _ZOOM = 24, 2
 _LINE = 19

@@ -1,25 +1,28 @@
 """Who asks, and what they may do. Without accounts and proxies only this machine is answered."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labelloop.core.loopback import is_loopback
 from labelloop.errors import LabelloopError
 from labelloop.ledger.accounts import Account, token_hash
 from labelloop.settings.service import SCOPES, ServiceSettings
-from labelloop.web.answers import Refused, failed, refusal
+from labelloop.web.answers import Refused
 from labelloop.web.site import Site
 
 FORWARDING = ("forwarded", "x-real-ip", "via")
 """Headers that say that a proxy stands between; so do those that begin with `x-forwarded-`."""
 OPEN = ("/healthz", "/readyz")
 """Paths that need no account: they say nothing of the project."""
+STATIC = "/static/"
+"""Files of this program."""
 BY_SECRET = ("/webhooks/", "/media/")
 """Paths whose caller proves itself by a secret of their own."""
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -36,28 +39,32 @@ class Who:
 class Access:
     """Lets requests through whose sender may ask at all, and notes who it is; `needs` asks for a scope."""
 
-    def __init__(self, app: ASGIApp, site: Site) -> None:
+    def __init__(
+        self, app: ASGIApp, site: Site, refused: Callable[[Request, Exception], Response]
+    ) -> None:
         self._app = app
         self._site = site
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        public_url = self._site.settings.service.public_url
+        scope["site"] = self._site
+        scope.update(_placed(scope, urlsplit(public_url or "").path))
         request = Request(scope, receive)
         try:
             scope["who"] = await self._who(request)
-        except Refused as exc:
-            await refusal(exc)(scope, receive, send)
-        except LabelloopError as exc:
-            await failed(exc)(scope, receive, send)
+        except (Refused, LabelloopError) as exc:
+            await self._refused(request, exc)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _who(self, request: Request) -> Who:
-        path = request.url.path
-        if path in OPEN:
+        path = path_of(request.scope)
+        if path in OPEN or path.startswith(STATIC):
             return Who("", frozenset())
         own = self._site.settings.service
         held = await run_in_threadpool(self._site.accounts)
@@ -71,6 +78,20 @@ class Access:
         if alone:
             return Who("this machine", frozenset(SCOPES))
         return by_token(request, held) or by_proxy(request, own) or _nobody()
+
+
+def _placed(scope: Scope, prefix: str) -> dict[str, str]:
+    """Where a request lies below the prefix of the public URL: a proxy may have left it out."""
+    path = scope["path"]
+    if not prefix or path == prefix or path.startswith(f"{prefix}/"):
+        return {"root_path": prefix, "path": path}
+    return {"root_path": prefix, "path": prefix + path}
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request below the prefix at which the service lies."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
 
 
 def is_alone(own: ServiceSettings, held: Mapping[str, Account]) -> bool:

@@ -7,22 +7,24 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from labelloop.errors import LabelloopError
-from labelloop.pages import report
-from labelloop.web import api, candidates, media, metrics, webhooks
+from labelloop.web import (
+    api,
+    candidates,
+    errors,
+    media,
+    metrics,
+    pages_overview,
+    static,
+    webhooks,
+)
 from labelloop.web.access import Access, needs
-from labelloop.web.answers import ALWAYS, Refused, failed, refusal
+from labelloop.web.answers import ALWAYS, Refused
 from labelloop.web.openapi import description
 from labelloop.web.site import Site
-
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""What a page may do: it runs no script, and asks nobody for anything."""
 
 
 def application(site: Site, *, worker_is_alive: Callable[[], bool]) -> Starlette:
@@ -43,28 +45,24 @@ def application(site: Site, *, worker_is_alive: Callable[[], bool]) -> Starlette
         )
         return Response(text, headers=ALWAYS, media_type=metrics.MEDIA_TYPE)
 
-    async def home(request: Request) -> Response:
-        needs(request, "read")
-        html = await run_in_threadpool(site.kept, "page", lambda loop: report.page(loop.report()))
-        return HTMLResponse(html, headers={**ALWAYS, "Content-Security-Policy": PAGE_POLICY})
-
     return Starlette(
         routes=[
             Route("/healthz", _healthz),
             Route("/readyz", ready),
             Route("/metrics", measure),
-            Route("/", home),
+            *static.routes(),
+            *pages_overview.routes(site),
             *api.routes(site),
             *candidates.routes(site),
             *webhooks.routes(site),
             *media.routes(site),
             Route(f"{api.PREFIX}/openapi.json", _describe),
         ],
-        middleware=[Middleware(Access, site=site)],
+        middleware=[Middleware(Access, site=site, refused=errors.answer)],
         exception_handlers={
             Refused: _refused,
-            LabelloopError: _failed,
-            HTTPException: _http,
+            LabelloopError: _refused,
+            HTTPException: _refused,
             Exception: _unexpected(site),
         },
     )
@@ -80,30 +78,15 @@ async def _describe(request: Request) -> Response:
     return JSONResponse(description(), headers=ALWAYS)
 
 
-async def _refused(_request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, Refused)  # noqa: S101  by which it is registered
-    return refusal(exc)
-
-
-async def _failed(_request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, LabelloopError)  # noqa: S101  by which it is registered
-    return failed(exc)
-
-
-async def _http(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, HTTPException)  # noqa: S101  by which it is registered
-    said = {
-        404: f"there is nothing at {request.url.path[:100]!r}",
-        405: f"{request.method} isn't for {request.url.path[:100]!r}",
-    }
-    return refusal(
-        Refused(exc.status_code, said.get(exc.status_code, exc.detail), "", exc.headers or {})
-    )
+async def _refused(request: Request, exc: Exception) -> Response:
+    return errors.answer(request, exc)
 
 
 def _unexpected(site: Site) -> Callable[[Request, Exception], Response]:
     def answer(request: Request, exc: Exception) -> Response:
         site.journal.line("failed", level="error", path=request.url.path, error=type(exc).__name__)
-        return refusal(Refused(500, "this is a fault of labelloop", "the log names it"))
+        return errors.answer(
+            request, Refused(500, "this is a fault of labelloop", "the log names it")
+        )
 
     return answer

@@ -66,6 +66,10 @@ class Site:
                 self._looked_at_s = time.monotonic()
             return self._loop
 
+    def now(self) -> datetime:
+        """The present instant, by the project's clock."""
+        return self._loop.project.clock.now()
+
     def own_loop(self) -> Loop:
         """The project, opened anew for who writes to it; close it."""
         return self._open_loop()
@@ -135,7 +139,7 @@ class Site:
             )
         try:
             with ledger.write_at_once() as tx:
-                return change(tx, self._loop.project.clock.now())
+                return change(tx, self.now())
         finally:
             ledger.close()
 

@@ -1,0 +1,107 @@
+"""Pages in HTML: what all of them share, under a policy that lets nothing in from elsewhere."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from labelloop.pages.rendering import render
+from labelloop.views.wording import dated
+from labelloop.web.access import Who, path_of
+from labelloop.web.answers import ALWAYS
+from labelloop.web.static import address
+
+if TYPE_CHECKING:
+    from labelloop.web.site import Site
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""What a page may do: its scripts, styles, images and requests are this service's own."""
+
+NAV = (
+    ("Overview", "/", "read"),
+    ("Queues", "/queues", "read"),
+    ("Samples", "/samples", "read"),
+    ("Rounds", "/rounds", "read"),
+    ("Models", "/models", "read"),
+    ("Datasets", "/datasets", "read"),
+    ("People", "/people", "operate"),
+    ("Activity", "/activity", "read"),
+    ("Doctor", "/doctor", "operate"),
+    ("Label", "/label", "label"),
+)
+"""The pages that every page links to: title, path, and the scope that a visitor needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class NavEntry:
+    """A link in the head of each page; `is_here`: the page is that one, or below it."""
+
+    title: str
+    path: str
+    is_here: bool
+
+
+def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+    """A template of pages/templates/web, filled in for who asks.
+
+    Beside `context`, a template knows `project`, `timezone`, `who`, `csrf`, `nav`, `now`, and the functions
+    `url` (a path of this service -> what a browser asks for), `static` and `when` (an instant as an element).
+    """
+    site: Site = request.scope["site"]
+    own = site.settings.project
+    who: Who | None = request.scope.get("who")
+    given = {
+        "project": own.name,
+        "timezone": own.timezone,
+        "who": who if who is not None and who.name else None,
+        "csrf": "",
+        "nav": _nav(request, who),
+        "now": site.now(),
+        "url": lambda path: url_of(request, path),
+        "static": lambda name: url_of(request, address(name)),
+        "when": _when(own.timezone),
+    }
+    html = render(f"web/{template}", **given | context)
+    return HTMLResponse(html, status, headers={**ALWAYS, "Content-Security-Policy": POLICY})
+
+
+def url_of(request: Request, path: str) -> str:
+    """What a browser asks for to reach a path of this service, which may lie below a prefix."""
+    return f"{request.scope.get('root_path', '')}{path}"
+
+
+def wants_html(request: Request) -> bool:
+    """Whether a browser's visitor asks, who wants to read a page."""
+    return "text/html" in request.headers.get("accept", "") and not path_of(
+        request.scope
+    ).startswith("/api/")
+
+
+def _nav(request: Request, who: Who | None) -> Sequence[NavEntry]:
+    """The pages that exist and that this visitor may see."""
+    if who is None:
+        return ()
+    here = path_of(request.scope)
+    there = {route.path for route in request.app.routes if isinstance(route, Route)}
+    return [
+        NavEntry(title, path, here == path or (path != "/" and here.startswith(f"{path}/")))
+        for title, path, scope in NAV
+        if scope in who.scopes and path in there
+    ]
+
+
+def _when(timezone: str) -> Callable[[datetime], Markup]:
+    def when(at: datetime) -> Markup:
+        return Markup('<time datetime="{}">{}</time>').format(
+            at.isoformat(timespec="seconds"), dated(at, timezone)
+        )
+
+    return when
