@@ -358,6 +358,14 @@ def test_bytes_are_streamed_as_they_stand_whole_or_in_part(bench: Bench) -> None
         store.stream(bench.uri("b.png"))
 
 
+def test_a_folder_s_files_have_a_path_that_a_web_server_reads(bench: Bench) -> None:
+    bench.put("with space/100%.png")
+    found = bench.store.below_root(bench.uri("with space/100%.png"))
+    if found is not None:
+        assert found.endswith("with%20space/100%25.png")
+        assert not found.startswith("/")
+
+
 def test_reading_tags_can_be_given_up_half_way(bench: Bench) -> None:
     for i in range(40):
         bench.put(f"{i:02}.png")

@@ -298,3 +298,54 @@ def test_a_gateway_without_an_address_is_refused(make_world: MakeWorld) -> None:
     for service in ('host = "0.0.0.0"', "port = 0"):
         with pytest.raises(ConfigError, match=r"'gateway' needs \[service\] public_url"):
             world.configure(QUEUES, head=HEAD + f"\n[service]\n{service}\n")
+
+
+# --- behind nginx ---------------------------------------------------------------------------------
+
+BEHIND = """
+[service]
+x_accel = "/labelloop-images/"
+[service.auth]
+trusted_proxies = ["10.0.0.1"]
+"""
+
+
+def test_nginx_sends_the_images_of_a_folder_and_nobody_else_learns_where_they_lie(
+    gateway: Gateway,
+) -> None:
+    world = gateway.world
+    links = gateway.links()
+    file = world.folder / "labelloop.toml"
+    file.write_text(file.read_text() + BEHIND)
+    gateway.site.reload()
+    proxy = TestClient(gateway.app, base_url=HERE, client=("10.0.0.1", 50_000))
+    path = links[0].removeprefix(HERE)
+    assert proxy.get(path).content[:-1] == BODY, "a bucket's images are sent from here"
+    world.store.inline = True  # as a folder is
+    told = proxy.get(path, headers={"Range": "bytes=0-9"})
+    assert told.headers["x-accel-redirect"].startswith("/labelloop-images/class_07/")
+    assert (told.content, told.headers["content-type"]) == (b"", "image/png")
+    known = proxy.get(path, headers={"If-None-Match": told.headers["etag"]})
+    assert known.status_code == 304
+    assert "x-accel-redirect" not in known.headers
+    for answer in (gateway.get(links[0]), proxy.head(path)):
+        assert "x-accel-redirect" not in answer.headers
+        assert answer.headers["content-length"] == str(len(BODY) + 1)
+    assert proxy.get("/media/" + "0" * 32).status_code == 404
+
+
+def test_x_accel_needs_a_trusted_proxy(gateway: Gateway) -> None:
+    file = gateway.world.folder / "labelloop.toml"
+    file.write_text(file.read_text() + '\n[service]\nx_accel = "/images/"\n')
+    with pytest.raises(ConfigError, match="trusted_proxies is empty"):
+        load(file, {})
+
+
+def test_what_no_raster_image_is_isn_t_handed_to_nginx(make: Callable[..., Gateway]) -> None:
+    gateway = make(b"<svg>")
+    file = gateway.world.folder / "labelloop.toml"
+    file.write_text(file.read_text() + BEHIND)
+    gateway.site.reload()
+    gateway.world.store.inline = True
+    proxy = TestClient(gateway.app, base_url=HERE, client=("10.0.0.1", 50_000))
+    assert proxy.get(gateway.links()[0].removeprefix(HERE)).status_code == 415

@@ -52,6 +52,10 @@ class MovedStore:
         """A URL that an annotator's browser can open for `life`."""
         return self._store.presign(self.place_of(uri), life, content_hash=content_hash)
 
+    def below_root(self, uri: str) -> str | None:
+        """The path of a file below the folder; None of a bucket's object."""
+        return self._store.below_root(self.place_of(uri))
+
     def below(self, uri: str) -> Iterator[Sequence[StoredObject]]:
         """Every object below `uri`, page by page."""
         return self._store.below(uri)

@@ -169,6 +169,9 @@ class Store(Protocol):
             InputGone: it no longer exists.
         """
 
+    def below_root(self, uri: str) -> str | None:
+        """The path of a file below the folder, as a URL has it; None of a bucket's object."""
+
     def check_writable(self, uri: str) -> None:
         """Return if objects can be written and deleted below `uri`; raise why if they can't."""
 

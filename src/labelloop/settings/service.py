@@ -103,10 +103,26 @@ class ServiceSettings(Section):
         description="What a bucket sends as `Authorization: Bearer SECRET` to /webhooks/s3. It is needed "
         "once anybody has an account.",
     )
+    x_accel: str | None = Field(
+        None,
+        pattern=r"^/([a-z0-9_-]+/)+$",
+        description="The internal location of an nginx that sends the images of a folder by itself, such as "
+        '`"/labelloop-images/"`; deploy/nginx.conf shows it. It needs trusted_proxies: only these learn '
+        "where an image lies.",
+    )
     log: Literal["text", "json"] = Field(
         "text", description="The form of the lines that the service writes to standard error."
     )
     auth: AuthSettings = Field(default_factory=lambda: AuthSettings())
+
+    @model_validator(mode="after")
+    def _a_proxy_sends_images(self) -> "ServiceSettings":
+        if self.x_accel and not self.auth.trusted_proxies:
+            raise ValueError(
+                "x_accel tells a proxy where images lie, and [service.auth] trusted_proxies is empty: "
+                "add the address of nginx"
+            )
+        return self
 
     @property
     def base_url(self) -> str | None:

@@ -287,6 +287,10 @@ class MemoryStore:
             close=lambda: None,
         )
 
+    def below_root(self, uri: str) -> str | None:
+        """The key, where the store stands for a folder."""
+        return quote(uri.removeprefix("s3://").partition("/")[2]) if self.inline else None
+
     def check_writable(self, uri: str) -> None:
         """Return if the bucket of `uri` is one of the store's."""
         self.before("check_writable", uri)

@@ -148,7 +148,7 @@ def by_proxy(request: Request, own: ServiceSettings) -> Who | None:
     Raises:
         Refused: the header is there twice.
     """
-    if not _is_within(request.client.host if request.client else "", own.auth.trusted_proxies):
+    if not from_proxy(request, own):
         return None
     named = request.headers.getlist(own.auth.user_header)
     if len(named) > 1:
@@ -157,6 +157,11 @@ def by_proxy(request: Request, own: ServiceSettings) -> Who | None:
         return None
     user = named[0].strip()
     return Who(user, frozenset(own.auth.users.get(user, ())))
+
+
+def from_proxy(request: Request, own: ServiceSettings) -> bool:
+    """Whether a trusted proxy asks, itself or for others."""
+    return _is_within(request.client.host if request.client else "", own.auth.trusted_proxies)
 
 
 def _is_within(address: str, networks: Iterable[str]) -> bool:

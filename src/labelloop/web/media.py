@@ -21,6 +21,7 @@ from labelloop.errors import InputDenied, InputGone, StoreError
 from labelloop.ledger import media_links
 from labelloop.ledger.media_links import Linked
 from labelloop.ports.store import Store, Streamed
+from labelloop.web.access import from_proxy
 from labelloop.web.answers import Refused
 from labelloop.web.site import Site
 
@@ -88,7 +89,9 @@ class Gateway:
         wanted = _RANGE.fullmatch(request.headers.get("range", ""))
         known = request.headers.get("if-none-match", "")
         is_head = request.method == "HEAD"
-        is_whole = not (is_head or wanted or known)
+        own = self._site.settings.service
+        behind = own.x_accel if from_proxy(request, own) else None
+        is_whole = not (is_head or wanted or known or behind)
         begun = await self._read(lambda: self._begin(token, None if is_whole else START_BYTES))
         image = begun.image
         headers["ETag"] = image.etag
@@ -101,6 +104,10 @@ class Gateway:
         if is_head:
             begun.stream.close()
             return self._whole(image, b"", headers)
+        if behind and (path := begun.store.below_root(begun.linked.uri)) is not None:
+            begun.stream.close()
+            headers["X-Accel-Redirect"] = behind + path
+            return Response(headers=headers, media_type=image.media_type)
         if wanted and request.headers.get("if-range", image.etag) == image.etag:
             return await self._part(begun, wanted, headers)
         if not is_whole:

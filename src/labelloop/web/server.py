@@ -17,6 +17,7 @@ from labelloop.service.journal import Journal
 from labelloop.service.supervisor import Supervisor
 from labelloop.web.access import is_alone
 from labelloop.web.app import application
+from labelloop.web.connections import Connection
 from labelloop.web.site import Site
 
 GRACE_S = 5
@@ -92,6 +93,7 @@ def _refuse_open_doors(site: Site, at: socket.socket) -> None:
 def _answer(app: Starlette, at: socket.socket) -> None:
     config = uvicorn.Config(
         app,
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,

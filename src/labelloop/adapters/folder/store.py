@@ -226,6 +226,10 @@ class FolderStore:
             close=file.close,
         )
 
+    def below_root(self, uri: str) -> str:
+        """The path of the file below the folder, as a URL has it."""
+        return quote(os.fsencode(os.path.relpath(self._path(uri), self._shown)))
+
     # --- what annotators see ------------------------------------------------------------------
 
     def lasting(self, life: timedelta) -> timedelta:  # noqa: ARG002  these links don't lapse
@@ -248,9 +252,8 @@ class FolderStore:
         """
         path = self._path(uri)
         if self._public_url is not None:
-            below = quote(os.fsencode(os.path.relpath(path, self._shown)))
             joint = "" if self._public_url.endswith(("=", "/")) else "/"
-            return f"{self._public_url}{joint}{below}"
+            return f"{self._public_url}{joint}{self.below_root(uri)}"
         body = self.read(uri, content_hash=content_hash)
         if len(body) > INLINE_BYTES:
             raise InputTooLarge(

@@ -229,6 +229,9 @@ class S3Store:
         with translated(self._request("signing", uri)):
             return self._links(bucket, int(life.total_seconds())).link(key)
 
+    def below_root(self, uri: str) -> None:
+        """None: a proxy that reads the bucket costs a second request for each image."""
+
     def _links(self, bucket: str, life_s: int) -> LinkSigner:
         """What signs with the credentials of now: those of a role change."""
         found = self._session.get_credentials()
