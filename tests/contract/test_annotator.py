@@ -18,6 +18,7 @@ from labelloop.adapters.desk.annotator import DeskAnnotator, number
 from labelloop.adapters.desk.desk import DatabaseDesk
 from labelloop.adapters.desk.tasks import recount
 from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
+from labelloop.core.remote_id import PAGE_PREFIX as PREFIX
 from labelloop.core.remote_id import order_given
 from labelloop.core.verdict import Outcome
 from labelloop.demo.servers import LabelStudio
@@ -209,7 +210,7 @@ class DeskPeople:
             assert reply.outcome in {Outcome.SETTLED, Outcome.UNKNOWN_CLASS}, reply
             return self._insert(task, person, choices)
         with self.database.read() as tx:
-            return f"p{tx.scalar(sa.select(t.annotations.c.annotation).where(own))}"
+            return f"{PREFIX}{tx.scalar(sa.select(t.annotations.c.annotation).where(own))}"
 
     def _insert(self, task: int, person: str, choices: Sequence[str]) -> str:
         with self.database.write() as tx:
@@ -224,7 +225,7 @@ class DeskPeople:
             }
             tx.connection.execute(t.annotations.insert().values(row))
             recount(tx, [task])
-        return f"p{row['annotation']}"
+        return f"{PREFIX}{row['annotation']}"
 
     def answer(self, remote_id: str, *choices: str, by: str) -> str:
         return self._annotate(remote_id, by, choices, skipped=False)
@@ -278,7 +279,7 @@ class DeskPeople:
             row = dict(tx.connection.execute(sa.select(t.tasks).where(of)).one()._mapping)
             row |= {"task": tx.take("task"), "item_id": uuid.uuid4().hex, "updated_at": tx.at}
             tx.connection.execute(t.tasks.insert().values(row))
-        return f"p{row['task']}"
+        return f"{PREFIX}{row['task']}"
 
     def offered(self, project_ref: str, *, by: str) -> Sequence[str]:
         with self.database.read() as tx:
@@ -289,7 +290,7 @@ class DeskPeople:
         person = f"{by}@labelloop.example"
         items = self.desk.next_items(queue, person)
         self.desk.release(person)
-        return [f"p{ids[item.item_id]}" for item in items]
+        return [f"{PREFIX}{ids[item.item_id]}" for item in items]
 
     def choices(self, project_ref: str) -> Sequence[str]:
         of = t.projects.c.project == number(project_ref)

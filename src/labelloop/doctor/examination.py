@@ -3,7 +3,18 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from labelloop.doctor import browser, clock, drift, files, label_studio, page, state, store, table
+from labelloop.doctor import (
+    browser,
+    clock,
+    drift,
+    files,
+    label_studio,
+    labelling_page,
+    page,
+    state,
+    store,
+    table,
+)
 from labelloop.doctor.finding import Check, Diagnosis, Finding, Outcome, examine, ok, warn
 from labelloop.doctor.subject import Subject
 from labelloop.ledger import classes
@@ -66,6 +77,7 @@ CHECKS = (
     Check("token", label_studio.token, needs=("Label Studio",)),
     Check("people", label_studio.people, needs=("Label Studio",)),
     Check("private bucket", label_studio.private_bucket, needs=("Label Studio",)),
+    Check("labelling page", labelling_page.answers),
     Check("clocks", clock.clocks),
     Check("ledger", state.ledger),
     Check("webhooks", label_studio.webhooks, needs=("Label Studio", "ledger")),

@@ -37,9 +37,12 @@ def version(text: str) -> tuple[int, ...]:
 
 def reached(subject: Subject) -> Iterator[Finding]:
     """Whether Label Studio answers, and in a version that was tested."""
+    own = subject.settings.label_studio
+    if own is None:
+        return
     facts = subject.facts
     subject.annotator.check_account()
-    says = f"{facts.version} at {subject.settings.label_studio.url}, as {facts.user}"
+    says = f"{facts.version} at {own.url}, as {facts.user}"
     if version(facts.version) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         yield warn(f"{says}: older than any that was tested", f"install {wanted}")
@@ -51,6 +54,8 @@ def reached(subject: Subject) -> Iterator[Finding]:
 
 def token(subject: Subject) -> Iterator[Finding]:
     """For how long the token works."""
+    if subject.settings.label_studio is None:
+        return
     facts = subject.facts
     if facts.access == "legacy token":
         yield ok("a legacy token: it doesn't expire, and an administrator may switch it off")
@@ -79,14 +84,18 @@ def people(subject: Subject) -> Iterator[Finding]:
     members = {email.lower() for email in subject.annotator.accounts().values()}
     unknown = [e for e in emails if e.lower() not in members]
     invite = "invite them in Label Studio (Organization, Add People)"
+    where = "Label Studio"
+    if subject.settings.label_studio is None:
+        invite = "add them with `labelloop people add NAME --scopes label`"
+        where = "the labelling page"
     if unknown:
         yield fail(
-            f"referee {unknown[0]!r} is no member of Label Studio",
+            f"referee {unknown[0]!r} is no member of {where}",
             f"{invite}, or correct [people] referees; the members are {', '.join(sorted(members))}",
         )
     elif wanted and len(members) < 2:
         yield warn(
-            f"queue {wanted[0]!r} has second looks, and one person is in Label Studio: nobody is asked again",
+            f"queue {wanted[0]!r} has second looks, and one person is in {where}: nobody is asked again",
             f"{invite}: a second person confirms what differs from the prediction",
         )
     elif wanted and not emails:
@@ -103,6 +112,8 @@ def people(subject: Subject) -> Iterator[Finding]:
 
 def private_bucket(subject: Subject) -> Iterator[Finding]:
     """Whether Label Studio would refuse to open the bucket."""
+    if subject.settings.label_studio is None:
+        return
     facts = subject.facts
     own = subject.settings.store
     host = urlsplit(own.public_endpoint_url or own.endpoint_url or "").hostname
@@ -124,6 +135,8 @@ def private_bucket(subject: Subject) -> Iterator[Finding]:
 
 def webhooks(subject: Subject) -> Iterator[Finding]:
     """Whether Label Studio would refuse to call the service when answers come."""
+    if subject.settings.label_studio is None:
+        return
     facts, own = subject.facts, subject.settings.service
     host = urlsplit(own.public_url or f"http://{own.host}").hostname
     if subject.ledger is None or host is None:

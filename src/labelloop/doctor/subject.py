@@ -14,6 +14,7 @@ from labelloop.ledger import Ledger
 from labelloop.ledger.database import Identity
 from labelloop.ports.annotator import Annotator, AnnotatorFacts
 from labelloop.ports.clock import Clock, Progress
+from labelloop.ports.desk import Desk
 from labelloop.ports.log import VisibleBatch
 from labelloop.ports.source import Source
 from labelloop.ports.store import Store, StoredObject
@@ -81,6 +82,8 @@ class Subject:
     """The table of predictions; None where the settings name none."""
     how_to_read: Callable[[], HowToRead] | None = None
     open_annotator: Callable[[], Annotator]
+    open_desk: Callable[[], Desk | None] = lambda: None
+    """The labelling page's state; None where the settings name no labelling page."""
     open_ledger: Callable[[], Ledger | None]
     """The ledger; None where none was made yet."""
     log_identity: Callable[[], Identity | None]
@@ -179,5 +182,4 @@ class Subject:
     @property
     def annotator_url(self) -> str:
         """The annotator as people open it."""
-        own = self.settings.label_studio
-        return own.public_url or own.url
+        return self.settings.annotator_url()

@@ -52,7 +52,8 @@ class ProjectSpec:
 class Project:
     """A project of ours, found by its marker. `n_annotations` includes skips.
 
-    `people` is how many different people a task asks that is imported now.
+    `people` is how many different people a task asks that is imported now. `takes_tasks`: False where its
+    queue has moved to another annotator; what was sent to it is still collected.
     """
 
     project_ref: str
@@ -62,6 +63,7 @@ class Project:
     n_annotations: int
     created_at: datetime
     people: int = 1
+    takes_tasks: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

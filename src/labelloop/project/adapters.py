@@ -14,6 +14,7 @@ from labelloop.settings.store import StoreSettings
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from labelloop.adapters.desk.annotator import DeskAnnotator
     from labelloop.adapters.iceberg.files import IcebergFiles
     from labelloop.adapters.iceberg.log import IcebergLog
     from labelloop.adapters.label_studio.annotator import LabelStudioAnnotator
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from labelloop.ledger.database import Identity
     from labelloop.ports.annotator import BucketAccess
     from labelloop.ports.clock import Clock
+    from labelloop.ports.desk import Desk, Guide
     from labelloop.ports.receiver import Receiver
     from labelloop.ports.source import Source
     from labelloop.ports.store import Store
+    from labelloop.settings.queue import QueueSettings
 
 
 def s3_access(own: StoreSettings) -> "S3Access":
@@ -182,6 +185,56 @@ def label_studio(own: LabelStudioSettings) -> "LabelStudioAnnotator":
             ca_file=str(own.ca_file) if own.ca_file else None,
             proxy=_revealed(own.proxy),
         )
+
+
+def labelling_page(settings: Settings, clock: "Clock") -> "DeskAnnotator":
+    """The labelling page, as the steps see it."""
+    from labelloop.adapters.desk.annotator import DeskAnnotator
+
+    own = settings.labelling_page
+    assert own is not None  # noqa: S101  only a page that the settings name is opened
+    with without_frames():
+        return DeskAnnotator(
+            own.answers.get_secret_value(),
+            page_url=settings.service.base_url or "",
+            now=clock.now,
+        )
+
+
+def desk(page: "DeskAnnotator", settings: Settings) -> "Desk":
+    """The labelling page, as its people see it.
+
+    Raises:
+        ConfigError: a queue's guidelines can't be read.
+    """
+    from labelloop.adapters.desk.desk import DatabaseDesk
+
+    return DatabaseDesk(
+        page.database,
+        referees=settings.people.referees,
+        guides={q.name: _guide(q) for q in settings.queue},
+    )
+
+
+def _guide(queue: "QueueSettings") -> "Guide":
+    from labelloop.ports.desk import Guide
+
+    guidelines = ""
+    if queue.guidelines is not None:
+        try:
+            guidelines = queue.guidelines.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(
+                f"queue {queue.name!r}: guidelines = {str(queue.guidelines)!r} can't be read: "
+                f"{getattr(exc, 'strerror', None) or 'it is no UTF-8 text'}",
+                remedy="name a Markdown file in UTF-8, from the folder of labelloop.toml",
+            ) from exc
+    return Guide(
+        title=queue.name,
+        description=queue.description,
+        guidelines=guidelines,
+        reveal=queue.show_when,
+    )
 
 
 def label_studio_page(own: LabelStudioSettings, project_ref: str, remote_id: str) -> str | None:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from labelloop.adapters.system_clock import SystemClock
+from labelloop.core.remote_id import is_of_page
 from labelloop.core.token import receiver_key
 from labelloop.errors import LedgerError, without_frames
 from labelloop.ledger import Ledger, classes, pauses
@@ -18,12 +19,14 @@ from labelloop.settings.settings import Settings
 from labelloop.steps.prepare import prepare, refuse_lost, refuse_other_project
 
 if TYPE_CHECKING:
+    from labelloop.adapters.desk.annotator import DeskAnnotator
     from labelloop.adapters.notifications.folder import NotificationFolder
     from labelloop.adapters.s3.store import S3Store
     from labelloop.core.queue import Queue
     from labelloop.doctor.subject import LogFiles
     from labelloop.ports.annotator import Annotator, BucketAccess
     from labelloop.ports.clock import Clock, Progress
+    from labelloop.ports.desk import Desk
     from labelloop.ports.log import PredictionLog
     from labelloop.ports.notifications import Notifications
     from labelloop.ports.receiver import Receiver
@@ -37,7 +40,7 @@ T = TypeVar("T")
 class Project:
     """The ledger, the log, the store, the source and the annotator of one project.
 
-    Store, log, annotator, source, notifications and receivers, each with the events that it hears of,
+    Store, log, annotator, desk, source, notifications and receivers, each with the events that it hears of,
     can be handed in, as `labelloop.testing` offers them in memory.
     """
 
@@ -51,6 +54,7 @@ class Project:
         store: "Store | None" = None,
         log: "PredictionLog | None" = None,
         annotator: "Annotator | None" = None,
+        desk: "Desk | None" = None,
         source: "Source | None" = None,
         notifications: "Notifications | None" = None,
         receivers: "Sequence[tuple[Receiver, Sequence[str]]] | None" = None,
@@ -64,6 +68,7 @@ class Project:
         self._store = store
         self._log = log
         self._annotator = annotator
+        self._desk = desk
         self._source = source
         self._notifications = notifications
         self._receivers = receivers
@@ -315,13 +320,40 @@ class Project:
         """Where people label."""
         if self._annotator is not None:
             return self._annotator
-        return self._keep(adapters.label_studio(self.settings.label_studio))
+        own = self.settings
+        if own.labelling_page is None:
+            return self._label_studio
+        if own.label_studio is None:
+            return self._page
+        from labelloop.project.both import BothAnnotators
+
+        return BothAnnotators(self._label_studio, self._page, on_page=own.on_page())
+
+    @cached_property
+    def _label_studio(self) -> "Annotator":
+        own = self.settings.label_studio
+        assert own is not None  # noqa: S101  the settings name this or the labelling page
+        return self._keep(adapters.label_studio(own))
+
+    @cached_property
+    def _page(self) -> "DeskAnnotator":
+        return self._keep(adapters.labelling_page(self.settings, self.clock))
+
+    @cached_property
+    def desk(self) -> "Desk | None":
+        """The labelling page's state; None where the settings name no labelling page."""
+        if self._desk is not None or self.settings.labelling_page is None:
+            return self._desk
+        return adapters.desk(self._page, self.settings)
 
     def task_page(self, project_ref: str, remote_id: str) -> str | None:
         """Where a person opens a task; None while the annotator's address isn't known."""
         if self._annotator is not None:
             return self._annotator.task_url(project_ref, remote_id)
-        return adapters.label_studio_page(self.settings.label_studio, project_ref, remote_id)
+        own = self.settings
+        if own.label_studio is None or is_of_page(remote_id):
+            return f"{own.service.base_url or ''}/label#{remote_id}"
+        return adapters.label_studio_page(own.label_studio, project_ref, remote_id)
 
     @cached_property
     def receivers(self) -> "tuple[Subscribed, ...]":

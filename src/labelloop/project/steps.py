@@ -159,7 +159,7 @@ def send(project: Project) -> "Send":
         blind_uri=own.store.blind_uri,
         bucket_access=project.bucket_access,
         signed_by=own.signed_by(),
-        gateway_url=own.service.base_url,
+        gateway_url=own.service.base_url or ("" if own.labelling_page else None),
         clock=project.clock,
         progress=project.progress,
         texts=Texts(project.log, store, max_bytes=own.input.max_text_bytes)
@@ -246,6 +246,7 @@ def doctor_subject(project: Project, *, thorough: bool = False) -> "Subject":
         open_source=lambda: project.source,
         how_to_read=lambda: how_to_read(project, project.renamed_so_far()),
         open_annotator=lambda: project.annotator,
+        open_desk=lambda: project.desk,
         open_ledger=project.existing_ledger,
         log_identity=project.log_identity,
         log_files=project.log_files(),

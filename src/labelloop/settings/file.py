@@ -14,6 +14,8 @@ from pydantic import SecretStr, ValidationError, create_model
 
 from labelloop.errors import ConfigError, without_frames
 from labelloop.settings.costs import CostSettings, PairSettings
+from labelloop.settings.label_studio import LabelStudioSettings
+from labelloop.settings.labelling_page import LabellingPageSettings
 from labelloop.settings.notify import NotifySettings
 from labelloop.settings.project import ClassSettings
 from labelloop.settings.queue import UNPARSED, QueueSettings
@@ -144,7 +146,7 @@ _MAY_BE_LEFT_OUT = (
     "training",
     "service",
 )
-_REACHED = {"store", "source", "label_studio", "engine", "state", "notify"}
+_REACHED = {"store", "source", "label_studio", "labelling_page", "engine", "state", "notify"}
 """The sections that say how others are reached."""
 
 
@@ -224,6 +226,8 @@ def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
         named = {
             "queue": QueueSettings,
             "source": SourceSettings,
+            "label_studio": LabelStudioSettings,
+            "labelling_page": LabellingPageSettings,
             "class": ClassSettings,
             "costs": CostSettings,
             "pair": PairSettings,
@@ -260,6 +264,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         "state": {"ledger": secret, "catalog": secret, "warehouse": place, "datasets": file},
         "source": {"uri": place, "catalog": secret},
         "store": {"notifications": file},
+        "labelling_page": {"answers": secret},
     }
     anchored: dict[str, Section] = {}
     for name, keys in how.items():
@@ -273,7 +278,11 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             if value is not None and not isinstance(value, Unset)
         }
         anchored[name] = section.model_copy(update=update)
-    return settings.model_copy(update=anchored)
+    queues = [
+        q if q.guidelines is None else q.model_copy(update={"guidelines": file(q.guidelines)})
+        for q in settings.queue
+    ]
+    return settings.model_copy(update={**anchored, "queue": queues})
 
 
 def _anchored_url(url: str, folder: Path) -> str:

@@ -1,5 +1,6 @@
 """[[queue]]: a project and the rule that feeds it."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, model_validator
@@ -121,6 +122,26 @@ class QueueSettings(Section):
         "`presign_life`. `label-studio`: Label Studio signs them at each view, and gets "
         "the keys of [store] for it. `gateway`: `labelloop serve` shows them under random "
         "names, and needs no copies for blind queues.",
+    )
+
+    annotator: Literal["label-studio", "labelling-page"] | None = Field(
+        None,
+        description="Where people label this queue. Default: Label Studio where [label_studio] is set, "
+        "else the labelling page. A queue may move: open tasks stay where they are, new ones go to the "
+        "new place.",
+    )
+    description: str = Field(
+        "", max_length=2000, description="What the labelling page says of the queue, in a sentence."
+    )
+    guidelines: Path | None = Field(
+        None,
+        description="A Markdown file with what people should know, such as examples of each class. The "
+        "labelling page shows it.",
+    )
+    show_when: Literal["before", "after"] = Field(
+        "before",
+        description="When the labelling page shows what `show` names: with the input, or after the "
+        "answer.",
     )
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from labelloop.core.queue import Purpose, Queue
 from labelloop.settings.costs import CostSettings
 from labelloop.settings.gate import GateSettings
 from labelloop.settings.label_studio import LabelStudioSettings
+from labelloop.settings.labelling_page import LabellingPageSettings
 from labelloop.settings.notify import NotifySettings
 from labelloop.settings.people import PeopleSettings
 from labelloop.settings.project import ClassSettings, InputSettings, ProjectSettings
@@ -31,7 +32,8 @@ class Settings(Section):
     input: InputSettings = Field(default_factory=lambda: InputSettings())
     store: StoreSettings
     source: SourceSettings | None = None
-    label_studio: LabelStudioSettings
+    label_studio: LabelStudioSettings | None = None
+    labelling_page: LabellingPageSettings | None = None
     state: StateSettings = Field(default_factory=lambda: StateSettings())
     engine: EngineSettings = Field(default_factory=lambda: EngineSettings())
     rounds: RoundSettings = Field(default_factory=lambda: RoundSettings())
@@ -86,6 +88,42 @@ class Settings(Section):
         if sum(q.purpose == "evaluation" for q in self.queue) > 1:
             raise ValueError("more than one evaluation queue: a project has one at most")
         return self
+
+    @model_validator(mode="after")
+    def _people_can_answer(self) -> "Settings":
+        if self.label_studio is None and self.labelling_page is None:
+            raise ValueError(
+                "label_studio is missing, and so is labelling_page: add [label_studio] for Label Studio, "
+                "or [labelling_page] for labelloop's own page; it may be empty"
+            )
+        for q in self.queue:
+            name = q.annotator and q.annotator.replace("-", "_")
+            if name and getattr(self, name) is None:
+                raise ValueError(f"queue {q.name!r} names {q.annotator!r}, and [{name}] is missing")
+            if self.is_on_page(q) and "images" in q.model_fields_set:
+                raise ValueError(
+                    f"queue {q.name!r}: images is for Label Studio; the labelling page shows images "
+                    "by itself: leave it out"
+                )
+        return self
+
+    def is_on_page(self, queue: QueueSettings) -> bool:
+        """Whether people label a queue on the labelling page."""
+        return (queue.annotator or self._usual_annotator) == "labelling-page"
+
+    @property
+    def _usual_annotator(self) -> str:
+        return "labelling-page" if self.label_studio is None else "label-studio"
+
+    def on_page(self) -> frozenset[str]:
+        """The names of the queues that people label on the labelling page."""
+        return frozenset(q.name for q in self.queue if self.is_on_page(q))
+
+    def annotator_url(self) -> str:
+        """Where people open the annotator: Label Studio where there is one, else the labelling page."""
+        if self.label_studio is not None:
+            return self.label_studio.public_url or self.label_studio.url
+        return self.service.base_url or "http://127.0.0.1:8500"
 
     @when_complete
     def _receivers_are_named_once(self) -> None:
@@ -160,6 +198,12 @@ class Settings(Section):
             renamed={old: c.name for c in self.renamed_classes for old in c.was},
         )
 
+    def _images(self, queue: QueueSettings) -> str:
+        """How images of a queue reach people's browsers."""
+        if self.is_on_page(queue) and self.input.kind == "image":
+            return "gateway"
+        return "annotator" if queue.images == "label-studio" else queue.images
+
     def cost_weights(self) -> Costs | None:
         """What errors cost; None where the settings don't say."""
         if self.costs is None:
@@ -181,7 +225,7 @@ class Settings(Section):
                 draw=q.draw if q.purpose == "evaluation" else "uniform",
                 annotators=q.annotators_per_sample,
                 overlap=q.overlap,
-                images="annotator" if q.images == "label-studio" else q.images,
+                images=self._images(q),
                 second_look=q.second_look,
                 per_day=q.budget_per_day,
                 pick=q.pick,

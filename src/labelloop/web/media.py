@@ -245,6 +245,8 @@ class Gateway:
     def _cors(self, request: Request) -> dict[str, str]:
         """Let Label Studio's pages read the image, and no other site's."""
         own = self._site.settings.label_studio
+        if own is None:
+            return {}
         parts = urlsplit(own.public_url or own.url)
         origin = f"{parts.scheme}://{parts.netloc}"
         if request.headers.get("origin") != origin:

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from labelloop.adapters.desk import tables as t
 from labelloop.adapters.desk.database import Database, Writing, micros, moment
 from labelloop.adapters.desk.tasks import told, turn
+from labelloop.core.remote_id import PAGE_PREFIX as PREFIX
+from labelloop.core.remote_id import is_of_page
 from labelloop.errors import AnnotatorError, ArgumentError, ProjectGone
 from labelloop.ports.annotator import (
     AnnotatorFacts,
@@ -25,8 +27,6 @@ from labelloop.ports.annotator import (
 
 KEY = "labelloop"
 """The data key of a task's identity."""
-PREFIX = "p"
-"""How all ids of the page begin: Label Studio's are numbers."""
 KEYS_A_QUERY = 500
 
 
@@ -251,8 +251,7 @@ class DeskAnnotator:
 
 def number(remote_id: str) -> int:
     """The number behind an id of the page; 0, which is none, for another text."""
-    digits = remote_id.removeprefix(PREFIX)
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
+    return int(remote_id.removeprefix(PREFIX)) if is_of_page(remote_id) else 0
 
 
 def _delete(tx: Writing, task: int) -> None:

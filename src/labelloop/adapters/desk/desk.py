@@ -1,5 +1,6 @@
 """The desk: what people are given to label and what they answer, each call one short transaction."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -159,7 +160,7 @@ class DatabaseDesk:
             queue=row.queue,
             kind=row.kind,
             choices=tuple(row.classes),
-            image=row.data.get("image"),
+            image=_within_the_service(row.data.get("image")),
             text=row.data.get("text"),
             shown={name: row.data[name] for name in row.show if name in row.data},
             second_look=row.look_of is not None and person.lower() in self._referees,
@@ -463,6 +464,12 @@ def _held(tx: Writing, queue: str, person: str) -> Sequence[Any]:
         held, t.projects.c.queue == queue, t.tasks.c.is_open, ~answered
     )
     return tx.connection.execute(of.order_by(t.tasks.c.turn)).all()
+
+
+def _within_the_service(image: str | None) -> str | None:
+    """The path of an image of the gateway: whatever address the page is opened at, it is there too."""
+    path = "" if image is None else image.rpartition("/media/")[2]
+    return f"/media/{path}" if re.fullmatch("[0-9a-f]{32}", path) else image
 
 
 def _find(tx: sa.Connection, item_id: str) -> Any:

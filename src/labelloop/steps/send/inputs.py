@@ -8,8 +8,10 @@ from secrets import token_hex
 from typing import TypeVar
 
 from labelloop.core.image_kind import no_image
+from labelloop.core.looks import Look
 from labelloop.core.queue import Queue
 from labelloop.core.task import Task, TaskState
+from labelloop.core.token import task_key
 from labelloop.errors import InputGone, InputTooLarge
 from labelloop.ledger import media_links, tasks
 from labelloop.ledger.tasks import SendableTask
@@ -97,7 +99,18 @@ class Inputs:
                 "flagged": sendable.flagged,
             }
             data |= {name: known[name] for name in queue.show}
-        return TaskData(task_key=task.task_key, data=data)
+        return TaskData(
+            task_key=task.task_key,
+            data=data,
+            look_of=self._first_key(task) if task.look else None,
+            by_referee=task.look in {Look.SECOND, Look.SETTLING},
+        )
+
+    def _first_key(self, task: Task) -> str:
+        identity = self._context.ledger.identity()
+        assert identity is not None  # noqa: S101  it is prepared
+        purpose, sample_id = task.purpose.value, task.sample_id
+        return task_key(identity.ledger_id, purpose, sample_id, salt=identity.salt)
 
     # --- preparing: names are noted, the store is asked, what it said is noted -------------------
 

@@ -90,7 +90,7 @@ class Projects:
         marker = project_marker(self._ledger_id, queue.name)
         creating = f"creating:{queue.name}"
         there = self._annotator.projects()
-        own = [p for p in there if p.marker == marker]
+        own = [p for p in there if p.marker == marker and p.takes_tasks]
         with self._context.read() as tx:
             doubtful = cursors.get(tx, creating) is not None
         if not own and doubtful:
@@ -140,7 +140,8 @@ class Projects:
 
     def _settled(self, marker: str) -> Sequence[Project]:
         return self._context.settled(
-            lambda: [p for p in self._annotator.projects() if p.marker == marker], bool
+            lambda: [p for p in self._annotator.projects() if p.marker == marker and p.takes_tasks],
+            bool,
         )
 
     def _forget(self, cursor: str) -> None:
