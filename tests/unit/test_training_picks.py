@@ -134,6 +134,45 @@ def test_models_that_differ_are_picked_first(make_world: MakeWorld) -> None:
     ]
 
 
+def test_diverse_takes_one_of_each_kind_before_a_second_of_any(make_world: MakeWorld) -> None:
+    world = make_world(teach("diverse", 3))
+    kinds = {"a": [1.0, 0.0, 0.0], "b": [0.0, 1.0, 0.0], "c": [0.0, 0.0, 1.0]}
+    rows = [
+        said(
+            world,
+            f"{kind}{i}",
+            [0.5 + i / 100, 0.5 - i / 100],
+            embedding=[*at[:2], at[2] + i / 1000],
+        )
+        for kind, at in kinds.items()
+        for i in range(9)
+    ]
+    odd = [
+        said(world, "other model", [0.5, 0.5], embedding=[1.0]),
+        said(world, "no embedding", [0.5, 0.5]),
+        said(world, "no number", [0.5, 0.5], embedding=[float("nan"), 0.0, 0.0]),
+    ]
+    log_rows(world, [*rows, *odd])
+    world.loop.select()
+    assert sorted(ids(world)) == ["a0", "b0", "c0"]
+    assert [row.score for row in chosen(world)] == [1.0, 1.0, 1.0]
+
+
+def test_diverse_of_nothing_but_copies_goes_by_margin_and_place(make_world: MakeWorld) -> None:
+    world = make_world(teach("diverse", 3))
+    rows = [said(world, f"{i}", [0.5, 0.5], embedding=[0.5, 0.5]) for i in range(9)]
+    log_rows(world, rows)
+    world.loop.select()
+    assert ids(world) == [r.sample_id for r in sorted(rows, key=lambda r: r.line)[:3]]
+
+
+def test_diverse_without_embeddings_is_refused(make_world: MakeWorld) -> None:
+    world = make_world(teach("diverse"))
+    log_rows(world, [said(world, "a", [0.5, 0.5])])
+    with pytest.raises(ConfigError, match="queue 'teach': pick = 'diverse' needs an `embedding`"):
+        world.loop.select()
+
+
 def test_until_a_risk_is_learned_the_likely_wrong_are_the_least_confident(
     make_world: MakeWorld,
 ) -> None:

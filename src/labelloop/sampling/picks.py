@@ -33,6 +33,7 @@ PICKS: dict[str, Pick] = {
     "margin": Pick(score=Score.MARGIN, means="1 - margin"),
     "entropy": Pick(score=Score.ENTROPY, means="entropy"),
     "disagreement": Pick(score=Score.DISAGREEMENT, means="share of other answers"),
+    "diverse": Pick(score=Score.MARGIN, means="1 - margin", spread=True),
     "likely-wrong": Pick(score=Score.RISK, means="risk", learned=True),
 }
 """By the name that `pick` gives them."""
@@ -41,6 +42,12 @@ _PROBABILITIES = (
     "log them: a column of lists of numbers, which [source.columns] probabilities names; or use pick = "
     "'least-confident', which needs the confidence alone"
 )
+_EMBEDDING = (
+    "log them: a column of lists of numbers, as long in every row, which [source.columns] embedding names; "
+    "or use pick = 'margin', which needs the probabilities alone"
+)
+EMBEDDINGS = ("an `embedding`", _EMBEDDING)
+"""What a rule needs that spreads, and how to get it."""
 NEEDS: dict[Score, tuple[str, str]] = {
     Score.LEAST_CONFIDENT: (
         "a `confidence`",

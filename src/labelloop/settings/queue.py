@@ -55,13 +55,14 @@ class QueueSettings(Section):
         "training queue draws at random among what matches.",
     )
     pick: Literal[
-        "random", "least-confident", "margin", "entropy", "disagreement", "likely-wrong"
+        "random", "least-confident", "margin", "entropy", "disagreement", "diverse", "likely-wrong"
     ] = Field(
         "random",
         description="What a training queue picks among what matches; a rule other than `random` needs a "
         "budget. `random`: by chance. `least-confident`: the lowest confidence. `margin`: the smallest "
         "difference of the two largest probabilities. `entropy`: the most even probabilities. "
         "`disagreement`: models that answer differently, the serving one and those that run beside it. "
+        "`diverse`: a small margin, and embeddings that differ from each other. "
         "`likely-wrong`: the highest risk that was learned from labels of evaluation queues; until one "
         "is learned, the lowest confidence. A prediction that lacks what the rule needs is not picked.",
     )

@@ -1,7 +1,10 @@
 """How a training queue chooses what teaches most from what a frame has left."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from labelloop.core.queue import Queue
 from labelloop.core.ranked import Best, Ranked
@@ -10,7 +13,8 @@ from labelloop.core.sample import RISK_BINS
 from labelloop.errors import ConfigError
 from labelloop.measuring.learned_risk import ATTRIBUTE, LearnedRisk
 from labelloop.ports.log import PredictionLog
-from labelloop.sampling.picks import NEEDS, PICKS
+from labelloop.sampling.diverse import POOL, spread
+from labelloop.sampling.picks import EMBEDDINGS, NEEDS, PICKS
 from labelloop.sampling.quotas import fill
 from labelloop.steps.select.frame import Framed, bins_of
 
@@ -52,12 +56,15 @@ class Choosing:
         if not budget:
             return []
         refused: set[str] = set()
-        n = budget + len(drawn)
+        pick = PICKS[queue.pick]
+        n = (POOL if pick.spread else 1) * budget + len(drawn)
         while True:
             ranked = self._ranked(queue, n)
             if not ranked:
                 self._refuse_unscored(queue)
             free = [row for row in ranked if row.sample_id not in drawn]
+            if pick.spread:
+                free = self._spread(queue, free, budget)
             known: dict[str, Candidate] = {}
             while True:
                 taken = fill([r for r in free if r.sample_id not in refused], budget, queue.quotas)
@@ -70,6 +77,7 @@ class Choosing:
                     break
                 refused |= now
             if len(taken) == budget or not refused or len(ranked) < n or n > n_left + len(drawn):
+                taken.sort(key=lambda r: (-r.score, r.line, r.sample_id))
                 return [Chosen(known[r.sample_id], r.score) for r in taken]
             n *= 2
 
@@ -98,6 +106,33 @@ class Choosing:
             best.add(page)
         return best.rows()
 
+    def _spread(self, queue: Queue, ranked: Sequence[Ranked], budget: int) -> list[Ranked]:
+        """The rows that have an embedding, the uncertain ones that differ first.
+
+        Embeddings of another length than most are of another model, and can't be compared.
+
+        Raises:
+            ConfigError: no row has an embedding.
+        """
+        held = self.log.embeddings(self.frame, [row.sample_id for row in ranked])
+        lengths = Counter(len(values) for values in held.values())
+        if not lengths:
+            if ranked:
+                raise _lacking(queue, EMBEDDINGS)
+            return []
+        most = max(lengths, key=lambda length: (lengths[length], length))
+        rows = [row for row in ranked if len(held.get(row.sample_id, ())) == most]
+        values = np.array([held[row.sample_id] for row in rows], dtype=np.float32)
+        whole = np.isfinite(values).all(axis=1)
+        rows = [rows[i] for i in np.flatnonzero(whole)]
+        order = spread(
+            values[whole],
+            np.array([row.score for row in rows]),
+            np.array([row.line for row in rows], dtype=np.int64),
+            budget,
+        )
+        return [rows[i] for i in order.tolist()]
+
     def _refuse_unscored(self, queue: Queue) -> None:
         """Return if a prediction outside the frame has a score: this frame's just happen to have none.
 
@@ -108,9 +143,13 @@ class Choosing:
         whole = FrameRange(batch_to=self.frame.batch_to)
         if score not in NEEDS or self.log.ranked(whole, score, n=1):
             return
-        needed, remedy = NEEDS[score]
-        raise ConfigError(
-            f"queue {queue.name!r}: pick = {queue.pick!r} needs {needed}, and no prediction in the log has "
-            "that",
-            remedy=remedy,
-        )
+        raise _lacking(queue, NEEDS[score])
+
+
+def _lacking(queue: Queue, needs: tuple[str, str]) -> ConfigError:
+    needed, remedy = needs
+    return ConfigError(
+        f"queue {queue.name!r}: pick = {queue.pick!r} needs {needed}, and no prediction that it could pick "
+        "has that",
+        remedy=remedy,
+    )
