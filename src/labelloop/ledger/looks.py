@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -98,17 +99,7 @@ def replies(
     tx: Transaction, numbers: Collection[int] | None = None
 ) -> Mapping[str, Mapping[Look, Reply]]:
     """What was answered at further looks, by the sample of the first task; of some rounds' draws, or all."""
-    query = (
-        sa.select(
-            t.tasks.c.sample_id,
-            t.tasks.c.look,
-            t.labels.c.label,
-            t.labels.c.annotator,
-            t.labels.c.method,
-        )
-        .join(t.labels, t.labels.c.task_key == t.tasks.c.task_key)
-        .where(t.further)
-    )
+    query = _replies()
     if numbers is not None:
         first = t.tasks.alias()
         query = query.where(
@@ -120,6 +111,30 @@ def replies(
                 .where(t.draws.c.round.in_(numbers))
             ),
         )
+    return _by_sample(tx, query)
+
+
+def replies_about(tx: Transaction, samples: Sequence[str]) -> Mapping[str, Mapping[Look, Reply]]:
+    """The same of a few samples."""
+    of_one = t.tasks.c.purpose == Purpose.EVALUATION.value
+    return _by_sample(tx, _replies().where(of_one, t.tasks.c.sample_id.in_(samples)))
+
+
+def _replies() -> sa.Select[Any]:
+    return (
+        sa.select(
+            t.tasks.c.sample_id,
+            t.tasks.c.look,
+            t.labels.c.label,
+            t.labels.c.annotator,
+            t.labels.c.method,
+        )
+        .join(t.labels, t.labels.c.task_key == t.tasks.c.task_key)
+        .where(t.further)
+    )
+
+
+def _by_sample(tx: Transaction, query: sa.Select[Any]) -> Mapping[str, Mapping[Look, Reply]]:
     present = classes.renamed(tx)
     found: dict[str, dict[Look, Reply]] = {}
     for r in tx.execute(query):

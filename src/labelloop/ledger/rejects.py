@@ -144,6 +144,18 @@ def every(tx: Transaction) -> list[RejectedRow]:
     return list(_set_aside(tx.execute(query)))
 
 
+def newest_with_reason(
+    tx: Transaction, reason: RejectReason, *, after: tuple[datetime, str] | None, most: int
+) -> list[RejectedRow]:
+    """Rows rejected for a reason, those seen last first; `after`: when and where the page before ended."""
+    c = t.rejects.c
+    query = sa.select(t.rejects).where(c.reason == reason.value)
+    if after is not None:
+        at, uri = after
+        query = query.where((c.first_seen_at < at) | ((c.first_seen_at == at) & (c.uri > uri)))
+    return list(_set_aside(tx.execute(query.order_by(c.first_seen_at.desc(), c.uri).limit(most))))
+
+
 def by_reason(tx: Transaction, *, after: datetime | None = None) -> dict[str, RowRange]:
     """The number of rejected rows for each reason, most first; of those first rejected after a moment."""
     n = _least()

@@ -8,7 +8,7 @@ from datetime import datetime
 from labelloop.core.costs import Costs
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import is_wrong, outcome
-from labelloop.ledger import Transaction, looks, rounds
+from labelloop.ledger import Transaction, blindness, looks, rounds
 from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.measuring.accuracy import Accuracy, Keep, named, part_of
 from labelloop.measuring.agreement import Agreement, agreements
@@ -50,8 +50,10 @@ class Measured:
 
     period
         the accuracy of the period that was asked about; None: none was
-    by_class, by_model, confusion
+    by_class, by_model
         of that period, or else of the last seven days, without the rounds that were released
+    confusion
+        of the same, without samples that somebody may still be asked about blind, as in a second look
     even
         whether all blind draws of the last seven days had the same chance within their rounds
     n_random_sample
@@ -143,6 +145,7 @@ def measured(
     period = part_of(_named(since, until), frames, inside, level) if asked else None
     told = [d for f in frames for d in f.reached if inside(d)]
     rests_on = RestsOn.of(told, frames[-1].checks.of(told) if frames else ())
+    unsettled = blindness.hidden(tx)
     lost = missing(tx, regular, last_seven_days, now=now)
     return Measured(
         last_seven_days=last_seven_days,
@@ -159,7 +162,12 @@ def measured(
             part_of(name, judging, lambda d, name=name: inside(d) and d.model == name, level)  # type: ignore[misc]
             for name in names(lambda d: d.model)
         ),
-        confusion=_confusion(d for f in judging for d in f.draws if inside(d)),
+        confusion=_confusion(
+            d
+            for f in judging
+            for d in f.draws
+            if inside(d) and not unsettled.has(d.sample_id, d.content_hash)
+        ),
         extra_rounds=marked([r for r in kept.rounds if r.round.extra]),
         n_random_sample=_as_precise(last_seven_days.estimate),
         even=all(f.uniform for f in lately if any(week(d) for d in f.draws)),

@@ -3,6 +3,8 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup, escape
+
 from labelloop.charts.theme import DARK, FONT, LIGHT, css
 
 if TYPE_CHECKING:
@@ -12,6 +14,20 @@ if TYPE_CHECKING:
 def render(template: str, **values: object) -> str:
     """A template of this package, filled in."""
     return _environment().get_template(template).render(values)
+
+
+def with_code(text: str) -> Markup:
+    """A text whose parts between backquotes are code.
+
+    >>> with_code("run `labelloop send` if a < b")
+    Markup('run <code>labelloop send</code> if a &lt; b')
+    """
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
+    )
 
 
 @cache
@@ -25,5 +41,6 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["with_code"] = with_code
     environment.globals |= {"font": FONT, "light": css(LIGHT), "dark": css(DARK)}
     return environment

@@ -13,8 +13,9 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.notice import Notice
 from labelloop.core.outcome import outcome
 from labelloop.errors import ArgumentError, DatasetError
-from labelloop.ledger import Ledger, comparisons, datasets, outbox, rounds
+from labelloop.ledger import Ledger, comparisons, datasets, outbox, rounds, verdicts
 from labelloop.ledger.rounds import DrawWithLabel
+from labelloop.ledger.verdicts import KeptVerdict
 from labelloop.measuring.answers import RestsOn
 from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.more_labels import rounds_for
@@ -180,7 +181,7 @@ def compare(
         _tell(ledger, candidate, settled, min_gain, clock)
     by_class = _by_class(judging, level, n_candidates) if settled else ()
     more_labels = settled.labels_to_settle(min_gain) if settled else None
-    return Compared(
+    found = Compared(
         serving_model=judging.frames[-1].draws[-1].model if judging.frames else "",
         candidate_name=candidate.name,
         rounds=tuple(f.round.round for f in judging.frames),
@@ -201,6 +202,9 @@ def compare(
         gate=deciding if gate else None,
         cost=cost,
     )
+    if labelled:
+        _remember(ledger, candidate, found, clock)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +451,30 @@ def _tell(
     )
     with ledger.write_at_once() as tx:
         outbox.record(tx, [notice])
+
+
+def _remember(ledger: Ledger, candidate: Candidate, found: Compared, clock: Clock) -> None:
+    """Keep the verdict, for pages to show."""
+    decided = found.difference if found.gate is None else found.gate
+    known = None if isinstance(decided, Undefined) else decided
+    kept = KeptVerdict(
+        candidate=candidate.name,
+        serving_model=found.serving_model,
+        at=clock.now(),
+        verdict=found.verdict,
+        min_gain=found.min_gain,
+        value=known.value if known else None,
+        low=known.low if known else None,
+        high=known.high if known else None,
+        level=known.level if known else 0.95,
+        n=known.n if known else 0,
+        every_look=found.gate is not None,
+        n_candidates=found.n_candidates,
+        more_labels=found.more_labels,
+        reason=decided.reason if isinstance(decided, Undefined) else "",
+    )
+    with ledger.write_at_once() as tx:
+        verdicts.put(tx, candidate.digest, kept)
 
 
 def _record(
