@@ -15,7 +15,7 @@ project = "labelloop"
 author = "the labelloop authors"
 version = release = labelloop.__version__
 root_doc = INDEX
-include_patterns = ["*.md", "docs/**.md"]
+include_patterns = ["*.md", "docs/**.md", "capture/README.md"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 
 myst_heading_anchors = 4

@@ -1,0 +1,152 @@
+"""One prediction as it is captured, and what is stored of it."""
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+ENDINGS = (
+    (b"\xff\xd8\xff", ".jpg", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", ".png", "image/png"),
+    (b"GIF8", ".gif", "image/gif"),
+    (b"BM", ".bmp", "image/bmp"),
+)
+"""First bytes, ending and media type."""
+TAGS = 8
+"""S3 takes ten an object; two are kept for what users say later."""
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What the model said about one input. A `redact` hook may change every field but `sample_id`."""
+
+    sample_id: str
+    body: bytes
+    predicted_class: str
+    confidence: float | None = None
+    model: str | None = None
+    predicted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    probabilities: tuple[float, ...] | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    sampling_rate: float | None = None
+    content_type: str = "application/octet-stream"
+
+    def tags(self) -> dict[str, str]:
+        """The tags that labelloop reads.
+
+        Raises:
+            ValueError: S3 doesn't take as many.
+        """
+        said = {
+            "predicted_class": self.predicted_class,
+            "timestamp": instant(self.predicted_at),
+            "confidence": None if self.confidence is None else repr(float(self.confidence)),
+            "model": self.model,
+            "sampling_rate": None if self.sampling_rate is None else repr(self.sampling_rate),
+        }
+        tags = {name: value for name, value in said.items() if value is not None}
+        tags |= self.attributes
+        if len(tags) > TAGS:
+            raise ValueError(
+                f"{len(tags)} tags, where {TAGS} fit beside what users say later: give fewer "
+                'attributes, or write a log with form="jsonl"'
+            )
+        return tags
+
+    def row(self) -> dict[str, object]:
+        """The same as a row of a log."""
+        return {
+            **EMPTY_ROW,
+            "sample_id": self.sample_id,
+            "predicted_class": self.predicted_class,
+            "predicted_at": instant(self.predicted_at),
+            "confidence": None if self.confidence is None else float(self.confidence),
+            "model": self.model,
+            "probabilities": self.probabilities,
+            "sampling_rate": self.sampling_rate,
+            **self.attributes,
+        }
+
+
+@dataclass(slots=True)
+class Word:
+    """What a user said of a sample that was captured before."""
+
+    sample_id: str
+    flagged: bool | None = None
+    corrected_class: str | None = None
+
+    def tags(self) -> dict[str, str]:
+        """The tags that labelloop reads."""
+        tags = {} if self.flagged is None else {"flagged": str(self.flagged).lower()}
+        return (
+            tags
+            if self.corrected_class is None
+            else tags | {"corrected_class": self.corrected_class}
+        )
+
+    def row(self) -> dict[str, object]:
+        """The same as a row of a log, which holds no prediction."""
+        return {
+            **EMPTY_ROW,
+            "sample_id": self.sample_id,
+            "flagged": self.flagged,
+            "corrected_class": self.corrected_class,
+        }
+
+
+EMPTY_ROW: dict[str, object] = {
+    "sample_id": None,
+    "predicted_class": None,
+    "predicted_at": None,
+    "confidence": None,
+    "model": None,
+    "probabilities": None,
+    "sampling_rate": None,
+    "flagged": None,
+    "corrected_class": None,
+}
+"""Every row has every column, so that no file lacks one."""
+
+
+def instant(at: datetime) -> str:
+    """An instant in ISO 8601 and UTC; one without a zone is taken as UTC."""
+    own = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return own.isoformat().replace("+00:00", "Z")
+
+
+def new_id(body: bytes, prefix: str, at: float | None = None) -> tuple[str, str]:
+    """A random key that tells the day and nothing of the answer, and the media type of the input."""
+    ending, kind = next(((e, k) for start, e, k in ENDINGS if body.startswith(start)), ("", ""))
+    if not kind and body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+        ending, kind = ".webp", "image/webp"
+    day = time.strftime("%Y/%m/%d", time.gmtime(at))
+    return f"{prefix}{day}/{os.urandom(16).hex()}{ending}", kind or "application/octet-stream"
+
+
+def to_bytes(one: Prediction | Word) -> bytes:
+    """As a file of the spool: a line that describes it, and the input."""
+    if isinstance(one, Word):
+        return (
+            json.dumps({"word": [one.sample_id, one.flagged, one.corrected_class]}).encode() + b"\n"
+        )
+    said = {name: getattr(one, name) for name in Prediction.__slots__ if name != "body"}
+    return (
+        json.dumps(said | {"predicted_at": instant(one.predicted_at)}).encode() + b"\n" + one.body
+    )
+
+
+def from_bytes(held: bytes) -> Prediction | Word:
+    """What `to_bytes` wrote.
+
+    Raises:
+        ValueError: it is no file of the spool.
+    """
+    head, _, body = held.partition(b"\n")
+    said = json.loads(head)
+    if "word" in said:
+        return Word(*said["word"])
+    said["predicted_at"] = datetime.fromisoformat(said["predicted_at"])
+    said["probabilities"] = said["probabilities"] and tuple(said["probabilities"])
+    return Prediction(body=body, **said)
