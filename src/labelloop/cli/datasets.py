@@ -29,7 +29,7 @@ def list_versions(config: Path, as_json: bool) -> None:
             print_json("datasets", versions)
             return
         if not versions:
-            click.echo("no version yet: `labelloop build` releases one when there are labels")
+            click.echo("no version yet: `labelloop build` releases one when a label may go into it")
             return
         print_tables([tables.versions(versions, loop.settings.project.timezone)])
 

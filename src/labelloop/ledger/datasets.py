@@ -65,8 +65,8 @@ def find(tx: Transaction, name: str, version: int | None) -> DatasetVersion:
         wanted = name if version is None else f"{name} v{version}"
         raise DatasetError(
             f"no dataset version {wanted!r}",
-            remedy=f"the released versions are: {have}; `labelloop build` releases one when there are "
-            "labels",
+            remedy=f"the released versions are: {have}; `labelloop build` releases a version as soon as "
+            "a label may go into it, and counts the labels that it leaves out, with the reason",
         )
     return found[-1]
 

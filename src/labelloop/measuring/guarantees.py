@@ -292,7 +292,7 @@ def why_none(state: CertificateState) -> str:
         known = (
             f"of the surest {state.surest:.0%} of the traffic an estimated {100 * state.wrong:.1f}% are "
             f"wrong ({100 * state.wrong_low:.1f}–{100 * state.wrong_high:.1f}%, 95% interval, "
-            f"{state.n_surest:,} checked labels)"
+            f"{state.n_surest:,} checked {'label' if state.n_surest == 1 else 'labels'})"
         )
     return f"{known}: {_help(state)}"
 
