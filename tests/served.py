@@ -49,12 +49,20 @@ class Service:
     def flush(self) -> None:
         """As a file has it."""
 
-    def client(self, at: str = HERE, *, peer: str = "127.0.0.1", **headers: str) -> TestClient:
+    def client(
+        self,
+        at: str = HERE,
+        *,
+        peer: str = "127.0.0.1",
+        follow_redirects: bool = True,
+        **headers: str,
+    ) -> TestClient:
         return TestClient(
             self.app,
             base_url=at,
             client=(peer, 50_000),
             headers=headers,
+            follow_redirects=follow_redirects,
             raise_server_exceptions=False,
         )
 
@@ -62,7 +70,7 @@ class Service:
         token = accounts.new_token()
         with self.world.loop.project.ledger.write_at_once() as tx:
             accounts.add(tx, name, scopes, token, at=self.world.clock.now())
-        self.site._looked_at_s = -1e9
+        self.site.look_again()
         return token
 
     def bearer(self, name: str, *scopes: str) -> TestClient:

@@ -44,6 +44,15 @@ def webhook_secret(ledger_id: str, *, salt: bytes) -> str:
     return _digest(("webhook", ledger_id), salt)
 
 
+def form_secret(ledger_id: str, *, salt: bytes) -> str:
+    """What the proofs are made with that a visitor sent a form.
+
+    >>> form_secret("l1", salt=b"s") == webhook_secret("l1", salt=b"s")
+    False
+    """
+    return _digest(("form", ledger_id), salt)
+
+
 def _digest(parts: tuple[str, ...], salt: bytes) -> str:
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=16, key=salt).hexdigest()

@@ -430,6 +430,15 @@ accounts = sa.Table(
     sa.Column("excluded_at", Instant),
 )
 
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("cookie_hash", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("began_at", Instant, nullable=False),
+    sa.Column("ends_at", Instant, nullable=False),
+)
+
 media_links = sa.Table(
     "media_links",
     metadata,

@@ -1,7 +1,6 @@
 """Who asks, and what they may do. Without accounts and proxies only this machine is answered."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from labelloop.ledger.accounts import Account, token_hash
 from labelloop.settings.service import SCOPES, ServiceSettings
 from labelloop.web.answers import Refused
 from labelloop.web.site import Site
+from labelloop.web.who import Who, refuse_unproven
 
 FORWARDING = ("forwarded", "x-real-ip", "via")
 """Headers that say that a proxy stands between; so do those that begin with `x-forwarded-`."""
@@ -23,17 +23,10 @@ OPEN = ("/healthz", "/readyz")
 """Paths that need no account: they say nothing of the project."""
 STATIC = "/static/"
 """Files of this program."""
+LOGIN = "/login"
 BY_SECRET = ("/webhooks/", "/media/")
 """Paths whose caller proves itself by a secret of their own."""
 SAFE = ("GET", "HEAD", "OPTIONS")
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """Who asks, and the scopes they have."""
-
-    name: str
-    scopes: frozenset[str]
 
 
 class Access:
@@ -56,7 +49,9 @@ class Access:
         scope.update(_placed(scope, urlsplit(public_url or "").path))
         request = Request(scope, receive)
         try:
-            scope["who"] = await self._who(request)
+            scope["who"] = who = await self._who(request)
+            if who.session and request.method not in SAFE and path_of(scope).startswith("/api/"):
+                refuse_unproven(request)
         except (Refused, LabelloopError) as exc:
             await self._refused(request, exc)(scope, receive, send)
         else:
@@ -77,7 +72,10 @@ class Access:
             return Who("", frozenset())
         if alone:
             return Who("this machine", frozenset(SCOPES))
-        return by_token(request, held) or by_proxy(request, own) or _nobody()
+        who = by_token(request, held) or by_session(request, self._site) or by_proxy(request, own)
+        if path == LOGIN:
+            return Who("", frozenset())
+        return who or _nobody()
 
 
 def _placed(scope: Scope, prefix: str) -> dict[str, str]:
@@ -100,13 +98,13 @@ def is_alone(own: ServiceSettings, held: Mapping[str, Account]) -> bool:
 
 
 def needs(request: Request, scope: str) -> Who:
-    """Who asks, if they have this scope.
+    """Who asks, if they have this scope; "" asks for none.
 
     Raises:
         Refused: they haven't.
     """
     who: Who = request.scope["who"]
-    if scope not in who.scopes:
+    if scope and scope not in who.scopes:
         raise Refused(
             403,
             f"{who.name} has no scope {scope!r}",
@@ -140,6 +138,31 @@ def by_token(request: Request, held: Mapping[str, Account]) -> Who | None:
             401, "the token is unknown or excluded", headers={"WWW-Authenticate": "Bearer"}
         )
     return Who(account.name, frozenset(account.scopes))
+
+
+def by_session(request: Request, site: Site) -> Who | None:
+    """The account that logged in with this browser; None without a session, or once it has ended."""
+    cookie = request.cookies.get(cookie_name(site))
+    if not cookie:
+        return None
+    known = token_hash(cookie)
+    session = site.session(known)
+    account = site.account(session.account) if session else None
+    return Who(account.name, frozenset(account.scopes), known) if account else None
+
+
+def cookie_name(site: Site) -> str:
+    """The session's cookie. Cookies of one host are shared by its ports, hence the ledger in it."""
+    return f"labelloop_{token_hash(site.ledger_id)[:8]}"
+
+
+def client_address(request: Request, own: ServiceSettings) -> str:
+    """Where a request comes from; a trusted proxy says it in the last place of X-Forwarded-For."""
+    address = request.client.host if request.client else ""
+    if _is_within(address, own.auth.trusted_proxies):
+        said = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        return said[:64] or address
+    return address
 
 
 def by_proxy(request: Request, own: ServiceSettings) -> Who | None:

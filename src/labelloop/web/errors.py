@@ -7,6 +7,7 @@ from starlette.responses import Response
 from labelloop.errors import LabelloopError
 from labelloop.web.answers import Refused, failed, refusal
 from labelloop.web.html import page, wants_html
+from labelloop.web.login import form
 
 _TITLES = {
     400: "This can't be done",
@@ -40,6 +41,8 @@ def answer(request: Request, exc: Exception) -> Response:
 
 
 def _page(request: Request, exc: Refused) -> Response:
+    if exc.status == 401:
+        return form(request, status=401)
     return page(
         request,
         "error.html",

@@ -12,9 +12,10 @@ from starlette.routing import Route
 
 from labelloop.pages.rendering import render
 from labelloop.views.wording import dated
-from labelloop.web.access import Who, path_of
+from labelloop.web.access import path_of
 from labelloop.web.answers import ALWAYS
 from labelloop.web.static import address
+from labelloop.web.who import Who, csrf_token
 
 if TYPE_CHECKING:
     from labelloop.web.site import Site
@@ -62,7 +63,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
         "project": own.name,
         "timezone": own.timezone,
         "who": who if who is not None and who.name else None,
-        "csrf": "",
+        "csrf": csrf_token(request),
         "nav": _nav(request, who),
         "now": site.now(),
         "url": lambda path: url_of(request, path),

@@ -16,12 +16,13 @@ from labelloop.ledger import events, rejects
 from labelloop.ledger.events import Group
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.views.wording import counted, row_count
-from labelloop.web.access import Who, needs
+from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.html import page
 from labelloop.web.pages_overview import hidden_from
 from labelloop.web.pages_rounds import number_in
 from labelloop.web.site import Site
+from labelloop.web.who import Who
 
 _EXAMPLES, _PER_PAGE = 3, 50
 _STATES = {

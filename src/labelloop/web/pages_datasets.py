@@ -17,13 +17,14 @@ from labelloop.ledger import datasets
 from labelloop.ledger.blindness import Hidden
 from labelloop.views.dataset_diff import DatasetDiff
 from labelloop.views.tables.datasets import of_diff, versions
-from labelloop.web.access import Who, needs
+from labelloop.web.access import needs
 from labelloop.web.answers import ALWAYS, Refused
 from labelloop.web.background import Background
 from labelloop.web.html import page
 from labelloop.web.pages_overview import hidden_from, report_of
 from labelloop.web.pages_rounds import number_in
 from labelloop.web.site import Site
+from labelloop.web.who import Who
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,11 +29,11 @@ from labelloop.views.tables.plan import needs
 from labelloop.views.verdicts import shippable
 from labelloop.views.wording import estimated, percent, span
 from labelloop.web import links
-from labelloop.web.access import Who
 from labelloop.web.access import needs as must_have
 from labelloop.web.answers import ALWAYS
 from labelloop.web.html import page
 from labelloop.web.site import Site
+from labelloop.web.who import Who
 
 _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "

@@ -17,11 +17,12 @@ from labelloop.measuring.round_labels import QueueLabels
 from labelloop.views.quality import Quality
 from labelloop.views.wording import estimated, models
 from labelloop.web import links
-from labelloop.web.access import Who, needs
+from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.html import page
 from labelloop.web.pages_overview import hidden_from, report_of
 from labelloop.web.site import Site
+from labelloop.web.who import Who
 
 _PER_PAGE = 50
 STATES = {

@@ -1,20 +1,26 @@
 """The project as requests see it: read-only, beside the worker that changes it."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from labelloop.core import due
+from labelloop.core.token import form_secret
 from labelloop.errors import LabelloopError, LedgerError
-from labelloop.ledger import Ledger, Transaction, accounts
+from labelloop.ledger import Ledger, Transaction, accounts, sessions
 from labelloop.ledger.accounts import Account
+from labelloop.ledger.sessions import Session
 from labelloop.loop import Loop
 from labelloop.service.journal import Journal
 from labelloop.settings.service import hours
 from labelloop.settings.settings import Settings
 from labelloop.views.service import ServiceState, service_state
+
+if TYPE_CHECKING:
+    from labelloop.ledger.database import Identity
 
 T = TypeVar("T")
 
@@ -42,6 +48,9 @@ class Site:
         self._opening = threading.Lock()
         self._looked_at_s = -FRESH_S
         self._accounts: dict[str, Account] | None = None
+        self._sessions: dict[str, Session] = {}
+        self._identity: Identity | None = None
+        self._secret = secrets.token_bytes(16)
         self._keeping = threading.Lock()
         self._kept: dict[str, tuple[float, object]] = {}
         self._making: dict[str, threading.Lock] = {}
@@ -63,6 +72,9 @@ class Site:
                     self._loop.close()  # it was made, migrated or moved meanwhile
                 with self._loop.project.ledger_to_read.read() as tx:
                     self._accounts = accounts.by_token_hash(tx)
+                    self._sessions = sessions.by_cookie_hash(tx)
+                if self._identity is None:
+                    self._identity = self._loop.project.ledger_to_read.identity()
                 self._looked_at_s = time.monotonic()
             return self._loop
 
@@ -87,6 +99,33 @@ class Site:
                 raise
         assert self._accounts is not None  # noqa: S101  read by now
         return self._accounts
+
+    def session(self, cookie_hash: str) -> Session | None:
+        """The session of a cookie, if it hasn't ended, nor its account been excluded or given anew since."""
+        found = self._sessions.get(cookie_hash)
+        if found is None or not found.began_at <= self.now() < found.ends_at:
+            return None
+        account = self.account(found.account)
+        return found if account is not None and account.added_at <= found.began_at else None
+
+    def account(self, name: str) -> Account | None:
+        """The account of this name, if it isn't excluded."""
+        held = (self._accounts or {}).values()
+        return next((a for a in held if a.name == name and a.excluded_at is None), None)
+
+    def look_again(self) -> None:
+        """Read accounts and sessions afresh for the next request: they changed."""
+        self._looked_at_s = -FRESH_S
+
+    @property
+    def ledger_id(self) -> str:
+        """The ledger's name; empty while there is none."""
+        return "" if self._identity is None else self._identity.ledger_id
+
+    def secret(self) -> bytes:
+        """What proofs of forms are made with: the same in every process that serves this ledger."""
+        held = self._identity
+        return form_secret(held.ledger_id, salt=held.salt).encode() if held else self._secret
 
     def kept(self, name: str, make: Callable[[Loop], T]) -> T:
         """A result, made once for all who ask within two seconds.

@@ -1,0 +1,142 @@
+"""/login and /logout: a browser shows a token once, and has a cookie from then on."""
+
+import time
+from collections import OrderedDict
+from datetime import datetime
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from labelloop.ledger import Transaction, sessions
+from labelloop.ledger.accounts import Account, token_hash
+from labelloop.web.access import LOGIN, by_session, client_address, cookie_name, is_alone
+from labelloop.web.answers import Refused
+from labelloop.web.forms import back_to, fields_of, form_of, see
+from labelloop.web.html import page
+from labelloop.web.site import Site
+
+N_ATTEMPTS, PER_S = 10, 300.0
+"""So many wrong tokens may come from an address within so many seconds."""
+N_ADDRESSES = 10_000
+"""How many addresses are remembered."""
+
+
+class Attempts:
+    """Wrong tokens by address, in memory: what is guessed at is 256 random bits, so this saves work alone."""
+
+    def __init__(self) -> None:
+        self._wrong: OrderedDict[str, list[float]] = OrderedDict()
+
+    def refuse_many(self, address: str) -> None:
+        """Refuse an address that has shown too many wrong tokens.
+
+        Raises:
+            Refused: it has.
+        """
+        held = self._recent(address)
+        if len(held) >= N_ATTEMPTS:
+            wait_s = int(held[0] + PER_S - time.monotonic()) + 1
+            raise Refused(
+                429,
+                f"{N_ATTEMPTS} wrong tokens came from this address",
+                f"wait {wait_s} seconds",
+                {"Retry-After": str(wait_s)},
+            )
+
+    def note(self, address: str) -> None:
+        """Remember a wrong token."""
+        self._wrong[address] = [*self._recent(address), time.monotonic()][-N_ATTEMPTS:]
+        self._wrong.move_to_end(address)
+        if len(self._wrong) > N_ADDRESSES:
+            self._wrong.popitem(last=False)
+
+    def _recent(self, address: str) -> list[float]:
+        since = time.monotonic() - PER_S
+        return [at for at in self._wrong.get(address, []) if at > since]
+
+
+def routes(site: Site) -> list[Route]:
+    """The paths of logging in and out."""
+    attempts = Attempts()
+
+    async def login(request: Request) -> Response:
+        if request.method == "POST":
+            return await _log_in(request, site, attempts)
+        held = await run_in_threadpool(site.accounts)
+        if is_alone(site.settings.service, held) or by_session(request, site):
+            return see(request, back_to(request, request.query_params.get("next", "")))
+        return form(request)
+
+    async def logout(request: Request) -> Response:
+        """End the session of this browser."""
+        who, _ = await form_of(request, "")
+        if who.session is not None:
+            ended = who.session
+            await run_in_threadpool(site.write, lambda tx, at: sessions.end(tx, ended, at=at))
+            site.look_again()
+        answer = see(request, LOGIN)
+        answer.delete_cookie(cookie_name(site), path=_cookie_path(request))
+        return answer
+
+    return [
+        Route(LOGIN, login, methods=["GET", "POST"]),
+        Route("/logout", logout, methods=["POST"]),
+    ]
+
+
+def form(request: Request, *, status: int = 200, error: str = "", remedy: str = "") -> Response:
+    """The form that asks for a token, and leads on to what the visitor wanted."""
+    prefix = request.scope.get("root_path", "")
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if wanted.startswith(f"{prefix}{LOGIN}"):
+        wanted = request.query_params.get("next", "")
+    return page(request, "login.html", status=status, error=error, remedy=remedy, next=wanted)
+
+
+async def _log_in(request: Request, site: Site, attempts: Attempts) -> Response:
+    address = client_address(request, site.settings.service)
+    attempts.refuse_many(address)
+    fields = await fields_of(request)
+    held = await run_in_threadpool(site.accounts)
+    account = held.get(token_hash(fields.get("token", "").strip()))
+    if account is None or account.excluded_at is not None:
+        attempts.note(address)
+        site.journal.line("login refused", level="warning", address=address)
+        return page(
+            request,
+            "login.html",
+            status=401,
+            error="this token is unknown, or its account is excluded",
+            remedy="ask who runs labelloop for a token: `labelloop people add` prints one",
+            next=fields.get("next", ""),
+        )
+    cookie = await run_in_threadpool(_begin, site, account)
+    answer = see(request, back_to(request, fields.get("next", "")))
+    answer.set_cookie(
+        cookie_name(site),
+        cookie,
+        max_age=int(sessions.LIFE.total_seconds()),
+        path=_cookie_path(request),
+        secure=(site.settings.service.public_url or "").startswith("https:"),
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+def _begin(site: Site, account: Account) -> str:
+    made: list[str] = []
+
+    def write(tx: Transaction, at: datetime) -> bool:
+        made.append(sessions.begin(tx, account.name, at=at))
+        return True
+
+    site.write(write)
+    site.look_again()
+    return made[-1]
+
+
+def _cookie_path(request: Request) -> str:
+    return request.scope.get("root_path", "") or "/"
