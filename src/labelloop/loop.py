@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from labelloop.measuring.measured import Measured
     from labelloop.measuring.people import Person
     from labelloop.ports.clock import Clock, Progress
+    from labelloop.ports.desk import Reply
     from labelloop.settings.settings import Settings
     from labelloop.steps.backup import BackedUp
     from labelloop.steps.build.build import Built
@@ -550,7 +551,9 @@ class Loop:
         return move(source, self.project.ledger_at(url), progress=self.project.progress)
 
     def back_up(self, into: Path) -> "BackedUp":
-        """Copy the ledger and the log's catalog into a new folder below `into`, while verbs may run.
+        """Copy the ledger, the log's catalog and the answers into a new folder below `into`.
+
+        Verbs may run meanwhile.
 
         Raises:
             LedgerError: there is no ledger yet, or a copy can't be made.
@@ -559,7 +562,7 @@ class Loop:
 
         return back_up(
             self.project.ledger_to_read,
-            self.project.catalog_file(),
+            self.project.other_files(),
             into,
             clock=self.project.clock,
             progress=self.project.progress,
@@ -576,9 +579,35 @@ class Loop:
         return restore(
             folder,
             self.settings.state.ledger.get_secret_value(),
-            self.project.catalog_file(),
+            self.project.other_files(),
             progress=self.project.progress,
         )
+
+    def join(self, link: str, name: str) -> "tuple[Reply, str | None]":
+        """Let a newcomer label the queue of a join link; their token, where they joined.
+
+        Their answers wait until somebody approves them.
+
+        Raises:
+            ConfigError: the settings name no labelling page.
+        """
+        from labelloop.core.verdict import Outcome
+        from labelloop.ledger import accounts
+        from labelloop.ports.desk import Reply
+
+        desk = self.project.desk
+        if desk is None:
+            raise ConfigError("there is no labelling page to join", remedy="add [labelling_page]")
+        with self.project.ledger.read() as tx:
+            if name in {account.name for account in accounts.every(tx)}:
+                return Reply(outcome=Outcome.NAME_TAKEN), None
+        reply = desk.join(link, name)
+        if not reply.accepted:
+            return reply, None
+        token = accounts.new_token()
+        with self.project.ledger.write_at_once() as tx:
+            accounts.add(tx, name, ("label",), token, at=self.project.clock.now())
+        return reply, token
 
     def rebuild_ledger(self) -> "Rebuilt":
         """Rebuild a lost ledger from the log, the annotator and the released versions; report what is lost.

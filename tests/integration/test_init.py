@@ -76,7 +76,7 @@ def test_on_a_terminal_it_asks_only_for_what_it_cant_find_out(fresh: Project) ->
             "Another class (none: Enter):": "",
             "Bucket for blind copies": fresh.blind_bucket,
             "Label Studio's token": "a-token-typed-in",
-            "Name for Label Studio": "pets",
+            "Name of the project": "pets",
         },
     )
     assert "set LABEL_STUDIO_USER_TOKEN before you run labelloop" in said

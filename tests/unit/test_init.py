@@ -22,7 +22,7 @@ from labelloop.cli.main import group
 from labelloop.doctor.glimpse import glimpse
 from labelloop.errors import ArgumentError
 from labelloop.settings.file import load
-from labelloop.setup.first_settings import Answers, text
+from labelloop.setup.first_settings import Answers, LabelStudio, text
 from labelloop.setup.proposal import Proposal, per_day, propose, tag_names
 from labelloop.testing import MemoryStore
 from tests.json_documents import result_of
@@ -60,8 +60,7 @@ def answers(**changes: Any) -> Answers:
             "secret_key": "${SECRET}",
         },
         "blind_uri": "s3://production-blind",
-        "label_studio_url": "http://127.0.0.1:8080",
-        "api_key": "${TOKEN}",
+        "label_studio": LabelStudio(url="http://127.0.0.1:8080", api_key="${TOKEN}"),
     }
     return Answers(**(given | changes))
 
@@ -503,3 +502,11 @@ def test_inputs_without_tags_are_said_to_have_none_and_nothing_else(here: Path) 
     assert done.exit_code == 0, done.output
     assert "the inputs have no tags" in done.output
     assert not {"confidence:", "traffic:"} & set(done.output.split())
+
+
+def test_a_file_for_the_labelling_page_names_no_label_studio(tmp_path: Path) -> None:
+    page = answers(label_studio=None, blind_uri=None)
+    (tmp_path / "labelloop.toml").write_text(text(page, proposal(predictions(200))))
+    settings = load(tmp_path / "labelloop.toml", {"KEY": "k", "SECRET": "s"})
+    assert settings.label_studio is None
+    assert settings.on_page() == {q.name for q in settings.queue}

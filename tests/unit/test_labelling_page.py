@@ -1,15 +1,18 @@
 """The labelling page as a project's annotator, alone and beside another: from a draw to a number."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from labelloop.adapters.desk.annotator import DeskAnnotator
+from labelloop.cli.people import command
 from labelloop.core.remote_id import is_of_page
 from labelloop.core.verdict import Outcome
-from labelloop.errors import ConfigError
+from labelloop.errors import ArgumentError, ConfigError
 from labelloop.ledger import tasks
 from labelloop.loop import Loop
 from labelloop.ports.desk import Answer, Desk
@@ -173,3 +176,50 @@ def test_settings_name_where_people_label(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(ConfigError, match=said):
             read(text)
+
+
+def test_people_are_added_approved_excluded_and_invited(tmp_path: Path) -> None:
+    world = World(tmp_path, ACCURACY + LOW, head=PAGE)
+    world.loop.close()
+    config = ["--config", str(tmp_path / "labelloop.toml")]
+
+    def people(*said: str) -> str:
+        result = CliRunner().invoke(command, [*said, *config])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    people("add", "ana", "--scopes", "label", "--queues", "low")
+    people("add", "ben", "--scopes", "label,read")
+    link = people("join-link", "low", "--people", "1").strip()
+    with opened(world) as loop:
+        assert loop.project.desk is not None
+        reply, token = loop.join(link.rpartition("/join/")[2], "new")
+        assert reply.accepted
+        assert token is not None
+        assert loop.join(link.rpartition("/join/")[2], "newer")[0].outcome is Outcome.LINK_OVER
+        assert loop.join(link.rpartition("/join/")[2], "ana")[0].outcome is Outcome.NAME_TAKEN
+    listed = people("list")
+    assert re.search(r"ana +low +0 +count", listed)
+    assert re.search(r"new +low +0 +wait for an approval", listed)
+    assert "0 answers of new count" in people("approve", "new")
+    assert "ben is excluded" in people("exclude", "ben")
+    assert re.search(r"ben +all +0 +excluded", people("list"))
+    with pytest.raises(ArgumentError, match=r"isn't one of the labelling page's"):
+        CliRunner().invoke(command, ["join-link", "nope", *config], catch_exceptions=False)
+
+
+def test_a_backup_holds_the_answers(world: World) -> None:
+    world.traffic(30)
+    with opened(world) as loop:
+        loop.run(now=True)
+        label(desk_of(loop), "accuracy", "ana")
+        made = loop.back_up(world.folder / "backups")
+    assert "answers.db" in made.sizes_bytes
+    for file in world.state.glob("*.db*"):
+        file.unlink()
+    with opened(world) as loop:
+        restored = loop.restore(made.folder)
+        assert "answers.db" in restored.sizes_bytes
+    with opened(world) as loop:
+        loop.collect()
+        assert loop.measure().last_seven_days.n_labelled == 5

@@ -36,10 +36,15 @@ class Initialized:
 )
 @click.option("--blind-bucket", help="A writable bucket for copies with random names.")
 @click.option("--endpoint-url", help="The URL of the S3 server.")
-@click.option("--label-studio-url", help="The URL of Label Studio.")
 @click.option(
-    "--name", help="The project name that people see in Label Studio. [default: the bucket's name]"
+    "--annotator",
+    type=click.Choice(("label-studio", "labelling-page")),
+    default="label-studio",
+    show_default=True,
+    help="Where people label; labelloop's own page needs a bucket or a folder and nothing else.",
 )
+@click.option("--label-studio-url", help="The URL of Label Studio.")
+@click.option("--name", help="The project's name, which people see. [default: the bucket's name]")
 @click.option(
     "--exclude",
     multiple=True,
@@ -61,12 +66,13 @@ def command(
     source: str | None,
     blind_bucket: str | None,
     endpoint_url: str | None,
+    annotator: str,
     label_studio_url: str | None,
     name: str | None,
     exclude: tuple[str, ...],
     classes: tuple[str, ...],
 ) -> None:
-    """Write a labelloop.toml for a bucket or a folder, and a Label Studio.
+    """Write a labelloop.toml for a bucket or a folder, and a Label Studio or the labelling page.
 
     It asks only for what the environment, the inputs and Label Studio don't tell. It writes secrets as
     ${NAME}. It never overwrites a file, and only reads the inputs.
@@ -85,18 +91,21 @@ def command(
         _say_what_was_seen(by_tags)
     _say_history(seen)
     named = _classes(asker, seen, classes)
-    blind = init_store.blind_uri(asker, place, blind_bucket)
-    studio, token, n_people = _label_studio(asker, label_studio_url)
+    studio: first_settings.LabelStudio | None = None
+    blind, n_people = None, 0
+    if annotator == "label-studio":
+        blind = init_store.blind_uri(asker, place, blind_bucket)
+        url, token, n_people = _label_studio(asker, label_studio_url)
+        studio = first_settings.LabelStudio(url=url.written, api_key=token.written)
     answers = first_settings.Answers(
-        name=name or asker.text("Name for Label Studio", suggested=place.name, flag="--name"),
+        name=name or asker.text("Name of the project", suggested=place.name, flag="--name"),
         classes=named,
         store=place.written,
         is_folder=place.is_folder,
         exclude=by_tags.exclude,
         blind_uri=blind,
         table=None if table is None else table.answers,
-        label_studio_url=studio.written,
-        api_key=token.written,
+        label_studio=studio,
         second_look=n_people > 1,
     )
     _write(config, first_settings.text(answers, seen), asker.to_export)
@@ -106,7 +115,10 @@ def command(
         return
     for variable in asker.to_export:
         say(f"set {variable} before you run labelloop: the file names it", err=False)
-    say(f"{config} is written: read it, then `labelloop doctor`, then `labelloop run`", err=False)
+    then = "run" if studio is not None else "serve"
+    say(
+        f"{config} is written: read it, then `labelloop doctor`, then `labelloop {then}`", err=False
+    )
 
 
 def _say_what_was_seen(seen: "Proposal") -> None:

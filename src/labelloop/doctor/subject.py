@@ -172,7 +172,7 @@ class Subject:
     @property
     def any_blind(self) -> bool:
         """Whether a queue shows blind copies."""
-        return not self.by_text and any(q.blind for q in self.queues)
+        return not self.by_text and any(q.blind and q.images != "gateway" for q in self.queues)
 
     @property
     def any_open(self) -> bool:

@@ -206,9 +206,15 @@ class Project:
 
     def catalog_file(self) -> Path | None:
         """The file of the log's catalog; None where it is kept elsewhere."""
-        url = self.settings.state.catalog.get_secret_value()
-        start = "sqlite:///"
-        return Path(url.removeprefix(start)) if url.startswith(start) else None
+        return _file(self.settings.state.catalog.get_secret_value())
+
+    def other_files(self) -> "Mapping[str, Path | None]":
+        """By their names in a backup: the files of the log's catalog and of the answers."""
+        from labelloop.steps.backup import ANSWERS, CATALOG
+
+        page = self.settings.labelling_page
+        answers = None if page is None else _file(page.answers.get_secret_value())
+        return {CATALOG: self.catalog_file(), ANSWERS: answers}
 
     def ledger_at(self, url: str) -> Ledger:
         """Another ledger, created where there is none."""
@@ -386,3 +392,9 @@ class Project:
     def bucket_access(self, uri: str | None) -> "BucketAccess":
         """How the annotator opens the bucket of a URI; that of the inputs for None."""
         return adapters.bucket_access(self.settings.store, uri)
+
+
+def _file(url: str) -> Path | None:
+    """The file of a SQLite database; None where it is another."""
+    start = "sqlite:///"
+    return Path(url.removeprefix(start)) if url.startswith(start) else None

@@ -24,6 +24,14 @@ class TableAnswers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelStudio:
+    """How Label Studio is reached, as it is written into the file."""
+
+    url: str
+    api_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
     """What the file rests on. Secrets come as ${NAME}, and only so.
 
@@ -33,6 +41,8 @@ class Answers:
         None where no copies are needed: images in a folder travel inside the tasks
     table
         None: the predictions stand in tags
+    label_studio
+        None: people label on labelloop's own page
     second_look
         whether there is a second person, who can be asked again where an answer differs
     """
@@ -44,8 +54,7 @@ class Answers:
     exclude: tuple[str, ...] = ()
     blind_uri: str | None
     table: TableAnswers | None = None
-    label_studio_url: str
-    api_key: str
+    label_studio: LabelStudio | None
     second_look: bool = False
 
 
@@ -63,7 +72,11 @@ def _sections(a: Answers, seen: Proposal) -> Iterator[str]:
     yield _section("store", _store(a, seen))
     if a.table is not None:
         yield _section("source", _source(a.table))
-    yield _section("label_studio", _table(url=a.label_studio_url, api_key=a.api_key))
+    if a.label_studio is None:
+        yield _section("labelling_page", _table())
+    else:
+        own = a.label_studio
+        yield _section("label_studio", _table(url=own.url, api_key=own.api_key))
     yield _section("queue", _accuracy(a, seen), repeated=True)
     if "confidence" not in seen.missing:
         yield _section("queue", _unsure(seen), repeated=True)

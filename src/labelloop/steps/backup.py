@@ -1,4 +1,4 @@
-"""backup: copies of the ledger and of the log's catalog, made while verbs run, and their way back."""
+"""backup: copies of the ledger, the log's catalog and the answers, made while verbs run, and back."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from labelloop.ledger import Ledger, backup
 from labelloop.ports.clock import Clock, Progress
 
 DESCRIPTION = "backup.json"
-LEDGER, CATALOG = "ledger.db", "catalog.db"
+LEDGER, CATALOG, ANSWERS = "ledger.db", "catalog.db", "answers.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +24,20 @@ class BackedUp:
 
 
 def back_up(
-    ledger: Ledger, catalog: Path | None, into: Path, *, clock: Clock, progress: Progress
+    ledger: Ledger,
+    others: Mapping[str, Path | None],
+    into: Path,
+    *,
+    clock: Clock,
+    progress: Progress,
 ) -> BackedUp:
-    """Copy the ledger, then the catalog, into a new folder below `into`; verbs may run meanwhile.
+    """Copy the ledger, then other files, into a new folder below `into`; verbs may run meanwhile.
 
-    The ledger goes first, so that it is never newer than the log: what the log has beyond it, the next
-    `index` takes in.
+    The ledger goes first, so that it is never newer than the others: what the log or the answers have
+    beyond it, the next `index` and `collect` take in.
 
-    catalog
-        the file of the log's catalog; None: it is kept elsewhere
+    others
+        the file of the log's CATALOG and that of the ANSWERS; None: it is kept elsewhere
 
     Raises:
         LedgerError: there is no ledger yet, or a copy can't be made.
@@ -48,9 +53,10 @@ def back_up(
             f"{folder} can't be made: {exc}", remedy="name a folder that this user may write to"
         ) from exc
     backup.back_up(ledger, folder / LEDGER, progress=progress)
-    if catalog is not None and catalog.exists():
-        backup.copy_sqlite(catalog, folder / CATALOG)
-    copies = [folder / name for name in (LEDGER, CATALOG) if (folder / name).exists()]
+    for name, file in others.items():
+        if file is not None and file.exists():
+            backup.copy_sqlite(file, folder / name)
+    copies = [folder / name for name in (LEDGER, *others) if (folder / name).exists()]
     described = {
         "ledger_id": identity.ledger_id,
         "at": clock.now().isoformat(),
@@ -65,8 +71,10 @@ def back_up(
     )
 
 
-def restore(folder: Path, url: str, catalog: Path | None, *, progress: Progress) -> BackedUp:
-    """Put the copies of a folder in their places, where nothing is: a catalog that is there stays.
+def restore(
+    folder: Path, url: str, others: Mapping[str, Path | None], *, progress: Progress
+) -> BackedUp:
+    """Put the copies of a folder in their places, where nothing is: `others` that are there stay.
 
     Raises:
         LedgerError: the folder is no backup or damaged, or there is a ledger already.
@@ -87,10 +95,11 @@ def restore(folder: Path, url: str, catalog: Path | None, *, progress: Progress)
             )
     backup.restore(folder / LEDGER, url, progress=progress)
     restored = [LEDGER]
-    if catalog is not None and CATALOG in held and not catalog.exists():
-        catalog.parent.mkdir(parents=True, exist_ok=True)
-        backup.copy_sqlite(folder / CATALOG, catalog)
-        restored.append(CATALOG)
+    for name, file in others.items():
+        if file is not None and name in held and not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            backup.copy_sqlite(folder / name, file)
+            restored.append(name)
     return BackedUp(
         folder=folder,
         ledger_id=str(described["ledger_id"]),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labelloop.ledger.accounts import Account
+    from labelloop.ports.desk import Member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,5 +35,28 @@ def table(found: "Sequence[Account]", timezone: str) -> Table:
                 NONE if a.excluded_at is None else dated(a.excluded_at, timezone),
             )
             for a in found
+        ),
+    )
+
+
+def members(found: "Sequence[Member]", timezone: str) -> Table:
+    """Everybody whom the labelling page knows, and whether their answers count."""
+
+    def counts(member: "Member") -> str:
+        if member.excluded_at is not None:
+            return f"excluded {dated(member.excluded_at, timezone)}"
+        return "count" if member.approved_at is not None else "wait for an approval"
+
+    return Table(
+        title="People of the labelling page",
+        columns=names("name", "queues", "answers", "which"),
+        rows=tuple(
+            (
+                plain(m.name),
+                "all" if m.queues is None else ", ".join(m.queues),
+                f"{m.n_answers:,}",
+                counts(m),
+            )
+            for m in found
         ),
     )
