@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from labelloop.core.dataset import DatasetVersion
 from labelloop.core.where import instant
-from labelloop.ledger import Transaction, outbox, pauses
+from labelloop.errors import LedgerError
+from labelloop.ledger import Transaction, events, outbox, pauses
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.loop import Loop
 from labelloop.measuring.measured import Measured
@@ -191,6 +192,7 @@ READINGS = (
 def _tell(command: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
     async def do(site: Site, _request: Request, by: str) -> Asked:
         site.ask(command, by=by)
+        await _note(site, command, by)
         return Asked(command, done=False)
 
     return do
@@ -198,6 +200,7 @@ def _tell(command: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
 
 async def _reload(site: Site, _request: Request, by: str) -> Asked:
     site.journal.line("asked", command="reload", by=by)
+    await _note(site, "reload", by)
     return Asked("reload", done=await run_in_threadpool(site.reload))
 
 
@@ -214,15 +217,33 @@ def _pausing(action: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
         def write(tx: Transaction, at: datetime) -> bool:
             return change(tx, name, by=by, at=at)
 
-        writing = asyncio.ensure_future(run_in_threadpool(site.write, write))
-        done, _ = await asyncio.wait({writing}, timeout=PATIENCE_S)
-        if done:
-            writing.result()
-        else:
-            writing.add_done_callback(lambda ended: _tell_failure(site, action, ended))
-        return Asked(action, done=bool(done))
+        return Asked(action, done=await _write(site, action, write))
 
     return do
+
+
+async def _write(site: Site, action: str, change: Callable[[Transaction, datetime], bool]) -> bool:
+    """Change the ledger; False: another writes just now, and it is done after that."""
+    writing = asyncio.ensure_future(run_in_threadpool(site.write, change))
+    done, _ = await asyncio.wait({writing}, timeout=PATIENCE_S)
+    if done:
+        writing.result()
+    else:
+        writing.add_done_callback(lambda ended: _tell_failure(site, action, ended))
+    return bool(done)
+
+
+async def _note(site: Site, action: str, by: str, detail: str = "") -> None:
+    """Record who asked for something; without a ledger that can be written the log alone says so."""
+
+    def write(tx: Transaction, at: datetime) -> bool:
+        events.record(tx, [events.Event(at, by, action, "service", detail)])
+        return True
+
+    try:
+        await _write(site, action, write)
+    except LedgerError as exc:
+        site.journal.line("not recorded", level="warning", command=action, because=exc.args[0])
 
 
 async def _resend(site: Site, request: Request, by: str) -> Asked:
@@ -238,6 +259,7 @@ async def _resend(site: Site, request: Request, by: str) -> Asked:
             "GET /api/v1/unheard lists what receivers haven't heard of",
         )
     site.ask("notify", by=by)
+    await _note(site, "resend", by, event)
     return Asked("resend", done=False)
 
 

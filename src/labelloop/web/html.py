@@ -41,6 +41,18 @@ NAV = (
 """The pages that every page links to: title, path, and the scope that a visitor needs."""
 
 
+ASKED = {
+    "run": "All steps are being done now. This page shows what they did once they have ended.",
+    "round": "The round is being closed and drawn now.",
+    "reload": "The settings were read again. If the file can't be used, the old ones stay, and the log "
+    "says why.",
+    "pause": "The queue is paused. Tasks that were sent stay with people.",
+    "resume": "The queue goes on.",
+    "resend": "The event is being delivered once more.",
+}
+"""What the next page says of an action that was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class NavEntry:
     """A link in the head of each page; `is_here`: the page is that one, or below it."""
@@ -66,6 +78,9 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
         "csrf": csrf_token(request),
         "nav": _nav(request, who),
         "now": site.now(),
+        "here": url_of(request, path_of(request.scope)),
+        "asked": ASKED.get(request.query_params.get("asked", "")),
+        "may_operate": who is not None and "operate" in who.scopes,
         "url": lambda path: url_of(request, path),
         "static": lambda name: url_of(request, address(name)),
         "when": _when(own.timezone),
