@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -29,6 +29,7 @@ from labelloop.ports.annotator import (
     Project,
     ProjectSpec,
     RemoteTask,
+    Suggestion,
     TaskData,
 )
 from labelloop.ports.desk import Answer
@@ -438,6 +439,24 @@ def test_imported_tasks_have_ids_in_order_and_keep_their_keys(office: Office) ->
     assert list(held) == sorted(ids, key=order_given) == list(ids)
     assert [held[i].task_key for i in ids] == [t.task_key for t in tasks]
     assert all(task.annotations == () for task in held.values())
+
+
+def test_label_studio_offers_the_answer_that_is_filled_in_and_no_answer_counts_yet(
+    office: Office,
+) -> None:
+    said = Suggestion(answer="plum", model="m7", score=0.75)
+    project = office.project(blind=False)
+    tasks = [replace(task, suggestion=said) for task in task_data(2)]
+    ids = office.annotator.import_tasks(project.project_ref, tasks)
+    held = everything(office.annotator, project)
+    assert all(held[i].annotations == () for i in ids)
+    if isinstance(office.people, RealPeople):
+        path = f"/api/projects/{project.project_ref}/next"
+        (offered,) = office.people._ask("GET", path, by="ana")["predictions"]
+        assert (offered["model_version"], offered["score"]) == ("m7", 0.75)
+        assert offered["result"][0]["value"] == {"choices": ["plum"]}
+        before = office.people._ask("GET", f"/api/projects/{office.project().project_ref}/")
+        assert before["show_collab_predictions"] is False  # no other project is touched
 
 
 def test_an_import_is_all_or_nothing(office: Office) -> None:

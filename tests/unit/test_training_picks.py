@@ -13,6 +13,7 @@ from labelloop.core.line import line
 from labelloop.core.sample import Prediction, Role
 from labelloop.errors import ConfigError, WhereError
 from labelloop.ledger import tables as t
+from labelloop.ports.annotator import Suggestion
 from labelloop.settings.file import load
 from labelloop.steps.index.batch_writer import write_batches
 from tests.unit.conftest import MakeWorld
@@ -315,6 +316,7 @@ def test_a_frame_that_happens_to_have_no_probabilities_is_no_error(make_world: M
     ("queue", "message"),
     [
         (ACCURACY + 'pick = "margin"', "pick = 'margin' isn't allowed in an evaluation queue"),
+        (ACCURACY + "prefill = true", "prefill isn't allowed in an evaluation queue"),
         (ACCURACY + 'balance = "site"', "balance isn't allowed in an evaluation queue"),
         (teach("margin").replace("budget = 4", ""), "pick = 'margin' needs a budget"),
         (teach("random", more='where = "flagged"\nmax_per = { site = 3 }'), "names feedback"),
@@ -362,3 +364,23 @@ def test_a_quota_on_a_tag_that_no_prediction_carries_is_refused(make_world: Make
     log_rows(world, [said(world, "a", [0.5, 0.5], attributes={"site": "x"})])
     with pytest.raises(WhereError, match="queue 'teach': a quota uses 'camera'"):
         world.loop.select()
+
+
+def test_a_training_queue_may_fill_in_what_the_model_said(make_world: MakeWorld) -> None:
+    world = make_world(ACCURACY + teach("least-confident", 3, "prefill = true\n"))
+    world.traffic(20, predicted_class="dog", confidence="0.75", model="m7")
+    world.loop.index()
+    world.loop.select()
+    world.loop.send()
+    filled = world.annotator.suggested
+    assert set(filled) == {world.task(sample_id).task_key for sample_id in ids(world)}
+    assert set(filled.values()) == {Suggestion(answer="dog", model="m7", score=0.75)}
+
+
+def test_nothing_is_filled_in_where_the_settings_do_not_say_so(make_world: MakeWorld) -> None:
+    world = make_world(ACCURACY + teach("least-confident", 3))
+    world.traffic(20)
+    world.loop.index()
+    world.loop.select()
+    world.loop.send()
+    assert not world.annotator.suggested

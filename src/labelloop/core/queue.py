@@ -59,7 +59,8 @@ class Queue:
     `images`: "presign" or "annotator", who signs the links to them, or "gateway". `second_look`: whether
     people are asked again where an answer differs from the prediction (`labelloop.core.looks`). `per_day`:
     how many tasks are sent a day at most. `pick`: how a training queue picks among what matches, one of
-    `labelloop.sampling.picks`; `quotas`: how it shares its budget.
+    `labelloop.sampling.picks`; `quotas`: how it shares its
+    budget. `prefill`: whether the model's answer is filled in for its annotators.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Queue:
     per_day: int | None = None
     pick: str = "random"
     quotas: Quotas = Quotas()
+    prefill: bool = False
 
     @property
     def chooses(self) -> bool:

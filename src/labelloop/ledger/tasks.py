@@ -29,6 +29,7 @@ class SendableTask:
     confidence: float | None
     corrected_class: str | None
     flagged: bool | None
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,6 +497,7 @@ def _query_of_sendable(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
             t.draws.c.confidence,
             t.draws.c.corrected_class,
             t.draws.c.flagged,
+            t.draws.c.model,
         )
         .join(first, first.c.task_key == t.tasks.c.task_key)
         .join(t.draws, t.draws.c.draw == first.c.draw)
@@ -530,6 +532,7 @@ def _sendable(
             confidence=r.confidence,
             corrected_class=present.get(r.corrected_class, r.corrected_class),
             flagged=r.flagged,
+            model=r.model,
         )
         for r in tx.execute(query, asked)
     ]

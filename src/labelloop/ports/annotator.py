@@ -67,6 +67,15 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """An answer that is filled in before anybody looks: what `model` said, and how sure it was."""
+
+    answer: str
+    model: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskData:
     """What is imported as one task: `data` is all that people can find out.
 
@@ -75,12 +84,15 @@ class TaskData:
         see to it that nobody looks twice
     by_referee
         whether a referee gives the look, where one is left
+    suggestion
+        the answer that is filled in, where the annotator can do that; None in every blind project
     """
 
     task_key: str
     data: Mapping[str, Any]
     look_of: str | None = None
     by_referee: bool = False
+    suggestion: Suggestion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 Of the rows with the highest scores, ten times the budget, k-means makes as many clusters as rows are
 wanted, each row weighted by its score, and the best row of each cluster is taken. Source: Zhdanov 2019,
-"Diverse mini-batch active learning", algorithm 1; centres begin as in k-means++ (Arthur and Vassilvitskii
-2007), with the places on the line in place of a seed.
+"Diverse mini-batch active learning", algorithm 1; centres begin as in k-means||, the scalable k-means++
+(Bahmani et al. 2012), with the places on the line in place of a seed.
 """
 
 import numpy as np
@@ -15,6 +15,7 @@ Singles = npt.NDArray[np.float32]
 POOL = 10
 """How many rows are looked at for each one that is wanted."""
 _ROUNDS = 8
+_DRAWS = 20
 _ROWS_AT_ONCE = 2_000
 
 
@@ -65,22 +66,28 @@ def spread(embeddings: Singles, scores: Floats, line: Ints, wanted: int) -> Ints
 
 
 def _first_centres(rows: Singles, weights: Floats, wanted: int, rng: np.random.Generator) -> Ints:
-    """Rows that lie far apart: each is drawn in proportion to its weight and its squared distance."""
-    chosen = [int(np.argmax(weights))]
-    far = _distances(rows, rows[chosen[0]])
-    for _ in range(wanted - 1):
+    """Rows that lie far apart: each is drawn in proportion to its weight and its squared distance.
+
+    Several are drawn before the distances are computed anew.
+    """
+    chosen = np.array([int(np.argmax(weights))], dtype=np.int64)
+    far = _distances(rows, rows[chosen])
+    at_once = max(1, wanted // _DRAWS)
+    while chosen.size < wanted:
         mass = np.cumsum(far * weights)
         if mass[-1] <= 0:  # fewer different rows than are wanted
             break
-        i = int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
-        chosen.append(min(i, len(rows) - 1))
-        far = np.minimum(far, _distances(rows, rows[chosen[-1]]))
-    return np.array(chosen, dtype=np.int64)
+        places = rng.random(min(at_once, wanted - chosen.size)) * mass[-1]
+        drawn = np.unique(np.minimum(np.searchsorted(mass, places, side="right"), len(rows) - 1))
+        chosen = np.r_[chosen, drawn]
+        far = np.minimum(far, _distances(rows, rows[drawn]))
+    return chosen
 
 
-def _distances(rows: Singles, centre: Singles) -> Floats:
-    """Squared distances of rows of length 1, or 0, from one of them."""
-    found: Floats = np.maximum(0.0, 2.0 - 2.0 * (rows @ centre)).astype(np.float64)
+def _distances(rows: Singles, centres: Singles) -> Floats:
+    """The squared distance of each row from the nearest centre; lengths are 1, or 0."""
+    nearest = (rows @ centres.T).max(axis=1)
+    found: Floats = np.maximum(0.0, 2.0 - 2.0 * nearest).astype(np.float64)
     found[found < 1e-6] = 0.0
     return found
 

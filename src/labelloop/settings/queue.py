@@ -117,6 +117,12 @@ class QueueSettings(Section):
         default_factory=list,
         description="What annotators see besides the input. Training queues only.",
     )
+    prefill: bool = Field(
+        False,
+        description="Training queues in Label Studio: fill the model's answer in, with its confidence and "
+        "the model's version, so that people confirm or correct it. People agree more often with an "
+        "answer that stands there already, so labels lean to the model.",
+    )
     images: Literal["presign", "label-studio", "gateway"] = Field(
         "presign",
         description="How image links are signed. `presign`: labelloop signs them once, for "
@@ -173,6 +179,10 @@ class QueueSettings(Section):
             if self.show:
                 raise ValueError(
                     "show isn't allowed in an evaluation queue: its labels must be given blind"
+                )
+            if self.prefill:
+                raise ValueError(
+                    "prefill isn't allowed in an evaluation queue: its labels must be given blind"
                 )
             if self.where is not None:
                 raise ValueError(

@@ -230,6 +230,7 @@ class Settings(Section):
                 per_day=q.budget_per_day,
                 pick=q.pick,
                 quotas=q.quotas(),
+                prefill=q.prefill,
             )
             for q in self.queue
             if purpose is None or q.purpose == purpose

@@ -26,6 +26,7 @@ from labelloop.ports.annotator import (
     ProjectSpec,
     RemoteAnnotation,
     RemoteTask,
+    Suggestion,
     TaskData,
 )
 
@@ -121,6 +122,7 @@ class MemoryAnnotator:
         self.buckets: dict[str, dict[str, BucketAccess]] = {}
         """By project: the buckets that it may open."""
         self.most_bytes: int | None = None
+        self.suggested: dict[str, Suggestion] = {}
         """The largest request that it takes; None: any."""
         self.members: list[str] = []
         """People who belong to the organisation, whether they answered or not."""
@@ -221,6 +223,7 @@ class MemoryAnnotator:
             raise AnnotatorError(
                 f'"{kind}" key is expected in task data', remedy="mend the project"
             )
+        self.suggested |= {t.task_key: t.suggestion for t in tasks if t.suggestion}
         return [
             self._add(
                 project_ref,

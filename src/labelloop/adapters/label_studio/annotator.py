@@ -20,6 +20,7 @@ from labelloop.adapters.label_studio.api import (
 )
 from labelloop.adapters.label_studio.labelling_config import (
     CONTROL,
+    filled_in,
     labelling_config,
     marker_of,
     project_description,
@@ -287,7 +288,13 @@ class LabelStudioAnnotator:
         """
         if not tasks:
             return ()
-        body = [{"data": {**readable(task.data), KEY: task.task_key}} for task in tasks]
+        body: list[dict[str, object]] = [
+            {
+                "data": {**readable(task.data), KEY: task.task_key},
+                **({"predictions": [filled_in(task)]} if task.suggestion else {}),
+            }
+            for task in tasks
+        ]
         path = f"/api/projects/{project_ref}/import"
         try:
             with self._of_project(project_ref):
@@ -309,6 +316,12 @@ class LabelStudioAnnotator:
                 f"{len(tasks)} were sent",
                 remedy="run again: labelloop looks which tasks arrived, and sends the missing ones",
             )
+        if models := [task.suggestion.model for task in tasks if task.suggestion]:
+            # Label Studio fills in the predictions of one version: that of the newest tasks
+            shown = {"show_collab_predictions": True, "model_version": models[-1]}
+            path = f"/api/projects/{project_ref}/"
+            with self._of_project(project_ref):
+                self._api.ask("PATCH", path, payloads.Nothing, body=shown)
         return [str(number) for number in imported.task_ids]
 
     def find(self, project_ref: str, task_keys: Sequence[str]) -> Sequence[RemoteTask]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from labelloop.errors import ArgumentError
-from labelloop.ports.annotator import InputKind, ProjectSpec
+from labelloop.ports.annotator import InputKind, ProjectSpec, TaskData
 
 CONTROL = "label"
 """The name of the control whose choices are the answer."""
@@ -189,3 +189,22 @@ def marker_of(description: str | None) -> str | None:
         if marker.startswith("labelloop:") and "/" in marker:
             return marker
     return None
+
+
+def filled_in(task: TaskData) -> dict[str, object]:
+    """The prediction that fills in the answer of a task."""
+    assert task.suggestion is not None  # noqa: S101  who asks has one
+    said = task.suggestion
+    kind = "text" if "text" in task.data else "image"
+    return {
+        "model_version": said.model,
+        **({} if said.score is None else {"score": said.score}),
+        "result": [
+            {
+                "from_name": CONTROL,
+                "to_name": kind,
+                "type": "choices",
+                "value": {"choices": [said.answer]},
+            }
+        ],
+    }

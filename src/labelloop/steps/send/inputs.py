@@ -10,12 +10,13 @@ from typing import TypeVar
 from labelloop.core.image_kind import no_image
 from labelloop.core.looks import Look
 from labelloop.core.queue import Queue
+from labelloop.core.sample import NO_CLASS
 from labelloop.core.task import Task, TaskState
 from labelloop.core.token import task_key
 from labelloop.errors import InputGone, InputTooLarge
 from labelloop.ledger import media_links, tasks
 from labelloop.ledger.tasks import SendableTask
-from labelloop.ports.annotator import InputKind, TaskData
+from labelloop.ports.annotator import InputKind, Suggestion, TaskData
 from labelloop.ports.store import Start, Store
 from labelloop.steps.send.context import SendContext
 from labelloop.steps.send.texts import Texts, Unshowable, lost
@@ -104,6 +105,7 @@ class Inputs:
             data=data,
             look_of=self._first_key(task) if task.look else None,
             by_referee=task.look in {Look.SECOND, Look.SETTLING},
+            suggestion=_suggestion(queue, sendable),
         )
 
     def _first_key(self, task: Task) -> str:
@@ -260,6 +262,15 @@ class Inputs:
             return lost(exc)
         except InputTooLarge as exc:
             return exc
+
+
+def _suggestion(queue: Queue, sendable: SendableTask) -> Suggestion | None:
+    """The model's answer, where the queue fills it in; None where the model named no class."""
+    if queue.blind or not queue.prefill or sendable.predicted_class in {None, NO_CLASS}:
+        return None
+    return Suggestion(
+        answer=str(sendable.predicted_class), model=sendable.model, score=sendable.confidence
+    )
 
 
 def _many(call: Callable[[SendableTask], T], items: Iterable[SendableTask]) -> list[T]:
