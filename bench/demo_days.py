@@ -74,8 +74,7 @@ def played(seed: int, folder: Path) -> Iterator[Played]:
                 access_key="a",
                 secret_key="b",  # noqa: S106  nobody's
             ),
-            label_studio_url="http://127.0.0.1:9",
-            api_key="k",
+            label_studio=("http://127.0.0.1:9", "k"),
             referees=[f"{name}@labelloop.invalid" for name in annotator.members],
             budget=project.LATER_BUDGET if number else project.FIRST_BUDGET,
         )

@@ -1,19 +1,23 @@
 import stat
 from pathlib import Path
 
+import pytest
+
 from labelloop.adapters.s3.access import S3Access
 from labelloop.demo import project
 from labelloop.demo.digits import CLASSES
 from labelloop.settings.file import load
 
 
-def test_the_demonstrations_settings_are_valid_and_private(tmp_path: Path) -> None:
+@pytest.mark.parametrize("label_studio", [None, ("http://127.0.0.1:2", "t")])
+def test_the_demonstrations_settings_are_valid_and_private(
+    tmp_path: Path, label_studio: tuple[str, str] | None
+) -> None:
     path = tmp_path / "labelloop.toml"
     project.write(
         path,
         store=S3Access(endpoint_url="http://127.0.0.1:1", access_key="a", secret_key="s"),
-        label_studio_url="http://127.0.0.1:2",
-        api_key="t",
+        label_studio=label_studio,
         referees=["ana@example.com"],
     )
     settings = load(path)

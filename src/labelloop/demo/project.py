@@ -24,11 +24,7 @@ uri = "s3://{bucket}"
 endpoint_url = "{endpoint_url}"
 access_key = "{access_key}"
 secret_key = "{secret_key}"
-blind_uri = "s3://{blind_bucket}"
-
-[label_studio]
-url = "{label_studio_url}"
-api_key = "{api_key}"
+{annotator}
 
 [rounds]
 every = "1 day"
@@ -61,27 +57,44 @@ confidence = 0.4
 """
 
 
+LABEL_STUDIO = """\
+blind_uri = "s3://{blind_bucket}"
+
+[label_studio]
+url = "{url}"
+api_key = "{api_key}"
+"""
+PAGE = """
+[labelling_page]
+"""
+
+
 def write(
     path: Path,
     *,
     store: S3Access,
-    label_studio_url: str,
-    api_key: str,
+    label_studio: tuple[str, str] | None,
     referees: Sequence[str],
     budget: int = FIRST_BUDGET,
 ) -> None:
-    """Write the file, readable by this user alone: it holds the keys of the local servers."""
+    """Write the file, readable by this user alone: it holds the keys of the local servers.
+
+    label_studio
+        its URL and a token; None: people label on the labelling page
+    """
     text = TEMPLATE.format(
         classes=", ".join(f'"{name}"' for name in CLASSES),
         bucket=BUCKET,
-        blind_bucket=BLIND_BUCKET,
         endpoint_url=store.endpoint_url,
         access_key=store.access_key,
         secret_key=store.secret_key,
-        label_studio_url=label_studio_url,
-        api_key=api_key,
+        annotator=PAGE if label_studio is None else _label_studio(*label_studio),
         budget=budget,
         referees=", ".join(f'"{email}"' for email in referees),
     )
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
+
+
+def _label_studio(url: str, api_key: str) -> str:
+    return LABEL_STUDIO.format(blind_bucket=BLIND_BUCKET, url=url, api_key=api_key)

@@ -10,9 +10,10 @@ from labelloop.core.estimate import Undefined
 from labelloop.core.looks import Look
 from labelloop.core.queue import Purpose
 from labelloop.demo import digits, folder, report, waiting
-from labelloop.demo.annotators import PEOPLE, Annotators
+from labelloop.demo.annotators import PEOPLE, Annotators, Eyes
 from labelloop.demo.digits import CLASSES, Digits
 from labelloop.demo.model import Model, train
+from labelloop.demo.page_people import PagePeople
 from labelloop.demo.project import BUCKET, FIRST_BUDGET, LATER_BUDGET
 from labelloop.demo.screen import Screen
 from labelloop.demo.stage import (
@@ -73,9 +74,7 @@ def _day(stage: Stage, number: int, day: date, model: Model) -> tuple[Model, rep
     """Serve, label, measure and retrain for a day; returns the model of the next one."""
     served = _serve(stage, number, day, model)
     if number == 0:
-        stage.booted.result()
         _invite(stage)
-        write_config(stage, FIRST_BUDGET)
     elif number == 1:
         write_config(stage, LATER_BUDGET)
         stage.screen.say(
@@ -154,14 +153,22 @@ def _run(stage: Stage, *, now: bool) -> Ran:
 
 
 def _invite(stage: Stage) -> None:
-    """Let people sign up, unless the person at the browser labels."""
-    if stage.options.annotate_yourself:
+    """Write labelloop.toml, and let people sign up, unless the person at the browser labels."""
+    own, studio = stage.options, stage.studio
+    if studio is None:
+        config = own.folder / CONFIG
+        people = PagePeople(config, stage.clock, Eyes(stage.truth, seed=own.seed))
+        stage.people = people
+        write_config(stage, FIRST_BUDGET)
+        people.join()
         return
-    stage.people = Annotators(
-        stage.studio.url, stage.studio.legacy_token, truth=stage.truth, seed=stage.options.seed
-    )
-    with stage.screen.step(f"{len(PEOPLE)} people sign up in Label Studio"):
-        stage.people.join()
+    assert stage.booted is not None  # noqa: S101  it boots where there is one
+    stage.booted.result()
+    if not own.annotate_yourself:
+        stage.people = Annotators(studio.url, studio.legacy_token, truth=stage.truth, seed=own.seed)
+        with stage.screen.step(f"{len(PEOPLE)} people sign up in Label Studio"):
+            stage.people.join()
+    write_config(stage, FIRST_BUDGET)
 
 
 def _part_from_people(stage: Stage) -> None:
@@ -183,13 +190,14 @@ def _answered(stage: Stage) -> tuple[Ran, int | None]:
 
 def _label(stage: Stage) -> int:
     """Wait for the person at the browser, or let people work; returns how many answers they gave."""
+    studio = stage.studio
     if stage.people is None:
-        with closing(
-            Annotators(stage.studio.url, stage.studio.legacy_token, truth=stage.truth)
-        ) as watched:
-            waiting.for_person(stage.screen, watched.n_waiting, stage.studio)
+        assert studio is not None  # noqa: S101  the labelling page has people of its own
+        with closing(Annotators(studio.url, studio.legacy_token, truth=stage.truth)) as watched:
+            waiting.for_person(stage.screen, watched.n_waiting, studio)
         return 0
-    with stage.screen.step("people answer in Label Studio") as progress:
+    where = "on the labelling page" if studio is None else "in Label Studio"
+    with stage.screen.step(f"people answer {where}") as progress:
         return stage.people.work(lambda done, total: progress("", done, total))
 
 

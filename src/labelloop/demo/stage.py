@@ -12,6 +12,7 @@ from labelloop.demo.annotators import PEOPLE, Annotators
 from labelloop.demo.clock import MovedClock
 from labelloop.demo.digits import Split
 from labelloop.demo.model import Model, train
+from labelloop.demo.page_people import PagePeople
 from labelloop.demo.project import BLIND_BUCKET, BUCKET
 from labelloop.demo.screen import Screen
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
@@ -31,6 +32,8 @@ class Options:
 
     today
         the three days are the last ones before it
+    quick
+        people label on labelloop's own page, so that no Label Studio has to start
     verb_said
         shows one verb's outcome of a `labelloop run`
     """
@@ -40,42 +43,40 @@ class Options:
     seed: int
     stay: bool
     annotate_yourself: bool
+    quick: bool = False
     verb_said: Callable[[str, object], None]
 
 
 @dataclass(slots=True)
 class Stage:
-    """What the days share. `people`: those who label; None where the person who started it does."""
+    """What the days share.
+
+    studio, booted
+        Label Studio, and when it has booted; None where people label on the labelling page
+    people
+        those who label; None where the person who started it does
+    """
 
     screen: Screen
     options: Options
     clock: MovedClock
     store: SeaweedFS
     bucket: Bucket
-    studio: LabelStudio
-    booted: "Future[None]"
+    studio: LabelStudio | None
+    booted: "Future[None] | None"
     split: Split
     first_model: Model
     served: dict[str, Served] = field(default_factory=dict)
     truth: dict[bytes, str] = field(default_factory=dict)
     late: list[Served] = field(default_factory=list)
-    people: Annotators | None = None
+    people: Annotators | PagePeople | None = None
 
 
 @contextmanager
 def set_up(options: Options, screen: Screen) -> Iterator[Stage]:
     """The servers, the digits and the first model; Label Studio goes on booting meanwhile."""
     with ExitStack() as stack:
-        studio = LabelStudio(
-            options.folder / "label-studio",
-            username="demo@example.com",
-            password="labelloop-demo",  # noqa: S106  for 127.0.0.1 alone
-            template=template_home(),
-        )
-        # Entered first and so left last: stopping the server ends a boot that is still under way.
-        pool = stack.enter_context(ThreadPoolExecutor(1))
-        stack.enter_context(studio)
-        booted = pool.submit(_boot, studio, screen)
+        studio, booted = (None, None) if options.quick else _label_studio(stack, options, screen)
         with screen.step("SeaweedFS, the production bucket"):
             store = stack.enter_context(SeaweedFS(options.folder / "seaweedfs"))
             client = stack.enter_context(closing(store.client()))
@@ -95,6 +96,22 @@ def set_up(options: Options, screen: Screen) -> Iterator[Stage]:
             split=split,
             first_model=first_model,
         )
+
+
+def _label_studio(
+    stack: ExitStack, options: Options, screen: Screen
+) -> "tuple[LabelStudio, Future[None]]":
+    """A Label Studio that begins to boot."""
+    studio = LabelStudio(
+        options.folder / "label-studio",
+        username="demo@example.com",
+        password="labelloop-demo",  # noqa: S106  for 127.0.0.1 alone
+        template=template_home(),
+    )
+    # Entered first and so left last: stopping the server ends a boot that is still under way.
+    pool = stack.enter_context(ThreadPoolExecutor(1))
+    stack.enter_context(studio)
+    return studio, pool.submit(_boot, studio, screen)
 
 
 def _boot(studio: LabelStudio, screen: Screen) -> None:
@@ -122,13 +139,13 @@ def days_of(options: Options) -> list[date]:
 def write_config(stage: Stage, budget: int) -> None:
     """Write labelloop.toml with the budget of blind labels a day.
 
-    Label Studio must be ready, for its token stands there.
+    Label Studio must be ready where there is one, for its token stands there.
     """
+    studio = stage.studio
     project.write(
         stage.options.folder / CONFIG,
         store=stage.store.access,
-        label_studio_url=stage.studio.url,
-        api_key=stage.studio.personal_access_token(),
+        label_studio=None if studio is None else (studio.url, studio.personal_access_token()),
         referees=[] if stage.people is None else [person.email for person in PEOPLE],
         budget=budget,
     )

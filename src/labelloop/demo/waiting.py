@@ -27,12 +27,18 @@ def for_person(screen: Screen, n_waiting: Callable[[], int], studio: LabelStudio
             return
 
 
-def stay(screen: Screen, studio: LabelStudio, config: Path) -> None:
+def stay(screen: Screen, studio: LabelStudio | None, config: Path) -> None:
     """Say where everything is, and return at Ctrl-C."""
     if config.is_relative_to(Path.cwd()):
         config = config.relative_to(Path.cwd())
     screen.say()
-    screen.say(f"Label Studio listens at {_login(studio)}")
+    if studio is None:
+        screen.say(
+            f"label yourself: [bold]labelloop serve --config {config}[/bold], then open "
+            "[bold]http://127.0.0.1:8500/label[/bold]"
+        )
+    else:
+        screen.say(f"Label Studio listens at {_login(studio)}")
     screen.say(f"look around meanwhile: [bold]labelloop measure --config {config}[/bold]")
     screen.say("Ctrl-C ends the demonstration; `labelloop demo --clean` deletes what it wrote")
     try:
