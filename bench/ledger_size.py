@@ -357,7 +357,7 @@ CHILDREN = {
     ),
     "bare_collect": bare(
         "SELECT project_ref, count(*) FROM tasks WHERE remote_id IS NOT NULL GROUP BY 1",
-        "SELECT tasks.project_ref, count(DISTINCT remote_id) FROM annotations JOIN tasks "
+        "SELECT tasks.project_ref, count(DISTINCT annotations.remote_id) FROM annotations JOIN tasks "
         "USING (task_key) WHERE deleted_at IS NULL GROUP BY 1",
     ),
     "bare_measure": bare(

@@ -30,6 +30,9 @@ was measured once, on {cores} cores ({machine}); Label Studio and the S3 server
 """
 
 
+BY_THEMSELVES = "## The service"
+"""What follows was measured by other programs, and stays."""
+
 PARTS: dict[str, Callable[[float], list[Row]]] = {
     "index": lambda scale: index_bucket.measure(int(50_000 * scale), int(200_000 * scale)),
     "send": lambda scale: send_rate.measure(int(20_000 * scale)),
@@ -55,7 +58,9 @@ def main() -> None:
         rows += PARTS[name](asked.scale)
         if asked.write:
             head = HEAD.format(cores=os.cpu_count(), machine=platform.machine())
-            PAGE.write_text(head + "\n".join(lines(rows)) + "\n", encoding="utf-8")
+            table = "\n".join(lines(rows))
+            kept = PAGE.read_text(encoding="utf-8").partition(BY_THEMSELVES)
+            PAGE.write_text(f"{head}{table}\n\n{kept[1]}{kept[2]}", encoding="utf-8")
     print(*lines(rows), sep="\n")
 
 

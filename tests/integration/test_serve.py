@@ -22,6 +22,7 @@ from labelloop.core.due import VERBS
 from labelloop.demo.servers import LabelStudio
 from labelloop.ledger import Ledger, rounds, verb_states
 from labelloop.loop import open_loop
+from tests.postgres import PostgreSQL
 
 SETTINGS = """
 [project]
@@ -150,6 +151,36 @@ def test_it_draws_rounds_by_itself_and_ends_at_once(served: Served) -> None:
     process.terminate()
     assert process.wait(30) == 0
     assert served.said("ended", 0)
+
+
+def test_two_instances_share_a_ledger_on_postgresql_with_the_least_rights(
+    served: Served, postgresql: PostgreSQL
+) -> None:
+    """The role may change rows, and no table: the owner made them."""
+    owner, role = postgresql.ledger(), f"served_{os.getpid()}"
+    engine = sa.create_engine(owner.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as tx:
+        tx.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'made-up'")
+        tx.exec_driver_sql(
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+        )
+        tx.exec_driver_sql(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    url = str(sa.make_url(owner).set(username=role).set(password="made-up").render_as_string(False))
+    served.config.write_text(f'{SETTINGS}\n[state]\nledger = "{url}"\n')
+    served.traffic()
+    _, client = served.start()
+    served.start()
+    served.wait(lambda: last_round(client) == 1)
+    served.traffic()
+    served.wait(lambda: last_round(client) == 2)
+    assert client.get("/metrics").status_code == 200
+    served.stop()
+    found = served.frames()
+    assert [low for low, _ in found[1:]] == [high for _, high in found[:-1]], "each round once"
+    with engine.begin() as tx:
+        tx.exec_driver_sql(f"DROP OWNED BY {role}")
+        tx.exec_driver_sql(f"DROP ROLE {role}")
+    engine.dispose()
 
 
 def test_kills_anywhere_and_two_instances_lose_and_double_nothing(served: Served) -> None:
