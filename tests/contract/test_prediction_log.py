@@ -34,7 +34,7 @@ from labelloop.core.slice_count import LEAST_ROWS, MOST_VALUES
 from labelloop.core.upkeep import Upkeep
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, LeaseLost, LogError
-from labelloop.ports.log import HeldRows, LabelPart, PredictionLog
+from labelloop.ports.log import Browsing, Counted, HeldRows, LabelPart, PredictionLog
 from labelloop.testing.log import MemoryLog
 from tests.conftest import ON_BUCKET
 from tests.spark import SPARK_LOGS
@@ -1057,6 +1057,74 @@ def test_the_text_of_a_sample_is_that_of_its_first_serving_prediction(log: Predi
     append(log, 2, [prediction("a", model="m2", role=Role.REPEATED, text="other")])
     assert log.texts([]) == {}
     assert log.texts(["a", "c", "d"]) == {"a": "one"}
+
+
+def pages(log: PredictionLog, browsing: Browsing, limit: int) -> list[str]:
+    """The samples of all pages, one page after another."""
+    found: list[str] = []
+    after = None
+    while True:
+        page = log.browse(browsing, after=after, limit=limit)
+        assert len(page.rows) <= limit
+        found += [row.sample_id for row in page.rows]
+        if page.searched_to is None:
+            return found
+        after = page.searched_to
+
+
+def test_pages_go_from_the_newest_batch_to_the_oldest_and_miss_nothing(log: PredictionLog) -> None:
+    names = [f"{batch}{letter}" for batch in (1, 2, 3) for letter in "abcd"]
+    for batch in (1, 2, 3):
+        own = [prediction(n, confidence=batch / 4) for n in names if n.startswith(str(batch))]
+        append(log, batch, own)
+    append(log, 4, [prediction("1a", model="m2", role=Role.REPEATED)])
+    append(log, 5, [heard("1a", "flagged", "true"), heard("3b", "corrected_class", "dog")])
+    newest_first = [
+        name for b in "321" for name in by_place(*(n for n in names if n.startswith(b)))
+    ]
+    for limit in (1, 3, 4, 100):
+        assert pages(log, Browsing(), limit) == newest_first
+    for where, matching in (
+        ("confidence > 0.3 and confidence < 0.6", [n for n in newest_first if n[0] == "2"]),
+        ("flagged", ["1a"]),
+        ("corrected_class = 'dog'", ["3b"]),
+        ("confidence is null", []),
+    ):
+        browsing = Browsing(where=Where.parse(where))
+        assert pages(log, browsing, 2) == matching
+        assert log.count(browsing, at_most=100) == Counted(n=len(matching), whole=True)
+    flagged = log.browse(Browsing(where=Where.parse("flagged")), after=None, limit=5).rows[0]
+    assert (flagged.flagged, flagged.corrected_class, flagged.batch) == (True, None, 1)
+
+
+def test_a_count_ends_above_its_limit(log: PredictionLog) -> None:
+    append(log, 1, [prediction(str(n)) for n in range(10)])
+    assert log.count(Browsing(), at_most=10) == Counted(n=10, whole=True)
+    assert log.count(Browsing(), at_most=9) == Counted(n=9, whole=False)
+    assert log.count(Browsing(), at_most=0) == Counted(n=0, whole=False)
+
+
+def test_who_looks_through_the_log_may_leave_samples_and_contents_out(log: PredictionLog) -> None:
+    append(log, 1, [prediction("a"), prediction("b"), prediction("twin", content_hash="hash of b")])
+    browsing = Browsing(
+        without_samples=frozenset({"a"}), without_content=frozenset({"hash of b", "another"})
+    )
+    assert pages(log, browsing, 5) == []
+    assert log.count(browsing, at_most=5).n == 0
+    assert pages(log, replace(browsing, without_content=frozenset()), 5) == by_place("b", "twin")
+
+
+def test_all_that_models_said_of_one_sample_is_found(log: PredictionLog) -> None:
+    assert log.of_sample("a") == []
+    append(log, 1, [prediction("a", attributes={"site": "Bern"}, text="a text"), prediction("b")])
+    append(log, 2, [prediction("a", model="m2", role=Role.SHADOW, confidence=None)])
+    append(log, 3, [heard("a", "flagged", "true")])
+    first, shadow = log.of_sample("a")
+    assert (first.role, first.attributes, first.text) == (Role.SERVING, {"site": "Bern"}, "a text")
+    assert (shadow.role, shadow.model, shadow.confidence) == (Role.SHADOW, "m2", None)
+    assert first.flagged
+    assert first.predicted_at == NOON
+    assert log.of_sample("../a") == []
 
 
 def test_an_answer_that_names_no_class_is_framed_and_no_label(log: PredictionLog) -> None:

@@ -57,6 +57,75 @@ class LoggedPrediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPrediction:
+    """One prediction as the log holds it, for people to look at; feedback is what was said so far."""
+
+    sample_id: str
+    uri: str
+    predicted_at: datetime
+    model: str
+    role: Role
+    predicted_class: str
+    confidence: float | None
+    attributes: Mapping[str, str]
+    content_hash: str
+    text: str | None
+    batch: int
+    line: int
+    flagged: bool | None
+    corrected_class: str | None
+
+    @property
+    def place(self) -> "LogPlace":
+        """Where it stands among all."""
+        return LogPlace(self.batch, self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Where a serving prediction stands: newer batches come first, within one smaller places on the line."""
+
+    batch: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Browsing:
+    """Which serving predictions are looked for.
+
+    without_samples, without_content
+        left out: samples, and contents by their hashes
+    budget_s
+        how long to look; what was found by then is returned
+    """
+
+    where: Where | None = None
+    without_samples: frozenset[str] = frozenset()
+    without_content: frozenset[str] = frozenset()
+    budget_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Predictions that were found, the newest batch first.
+
+    searched_to
+        the place up to which all were looked at, where some are left; None: all were looked at
+    """
+
+    rows: Sequence[StoredPrediction]
+    searched_to: LogPlace | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How many there are; `whole` is False where there may be more."""
+
+    n: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VisibleBatch:
     """A batch that the log holds."""
 
@@ -222,6 +291,15 @@ class PredictionLog(Protocol):
 
     def predictions(self, sample_ids: Sequence[str]) -> Sequence[LoggedPrediction]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
+
+    def browse(self, browsing: Browsing, *, after: LogPlace | None, limit: int) -> Found:
+        """The first serving predictions after a place that are looked for, `limit` at most."""
+
+    def count(self, browsing: Browsing, *, at_most: int) -> Counted:
+        """How many serving predictions are looked for; counting ends above `at_most`."""
+
+    def of_sample(self, sample_id: str) -> Sequence[StoredPrediction]:
+        """Every prediction of one sample, of any role, the earliest batch first."""
 
     def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
         """The texts of those of `sample_ids` whose serving prediction has one."""

@@ -29,13 +29,18 @@ from labelloop.errors import ArgumentError, LogError
 from labelloop.ports.clock import Progress
 from labelloop.ports.log import (
     BatchKind,
+    Browsing,
+    Counted,
+    Found,
     HeldRows,
     LabelCount,
     LabelPart,
     LoggedPrediction,
     LoggedSample,
+    LogPlace,
     Rows,
     SameSize,
+    StoredPrediction,
     VisibleBatch,
     refuse_feedback,
 )
@@ -301,6 +306,40 @@ class MemoryLog:
             for _, p in self._predictions()
             if p.sample_id in wanted
         ]
+
+    def browse(self, browsing: Browsing, *, after: LogPlace | None, limit: int) -> Found:
+        """The first serving predictions after a place that are looked for, `limit` at most."""
+        every = sorted(self._browsed(browsing), key=_newest_first)
+        rows = [r for r in every if after is None or _newest_first(r) > (-after.batch, after.line)]
+        there_are_more = len(rows) > limit
+        return Found(
+            rows=rows[:limit], searched_to=rows[limit - 1].place if there_are_more else None
+        )
+
+    def count(self, browsing: Browsing, *, at_most: int) -> Counted:
+        """How many serving predictions are looked for; counting ends above `at_most`."""
+        n = sum(1 for _ in self._browsed(browsing))
+        return Counted(n=min(n, at_most), whole=n <= at_most)
+
+    def _browsed(self, browsing: Browsing) -> Iterator[StoredPrediction]:
+        said = self._said()
+        for batch, p in self._predictions():
+            if (
+                p.role is Role.SERVING
+                and p.sample_id not in browsing.without_samples
+                and p.content_hash not in browsing.without_content
+                and (
+                    browsing.where is None
+                    or browsing.where.matches(_row(p, said.get(p.sample_id, _Said())))
+                )
+            ):
+                yield _stored(batch, p, said.get(p.sample_id, _Said()))
+
+    def of_sample(self, sample_id: str) -> Sequence[StoredPrediction]:
+        """Every prediction of one sample, of any role, the earliest batch first."""
+        said = self._said().get(sample_id, _Said())
+        rows = [_stored(b, p, said) for b, p in self._predictions() if p.sample_id == sample_id]
+        return sorted(rows, key=lambda row: (row.batch, row.role))
 
     def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
         """The texts of those of `sample_ids` whose serving prediction has one."""
@@ -673,6 +712,29 @@ def _row(p: Prediction, said: _Said) -> dict[str, object]:
 def _pattern(p: Prediction, conditions: Sequence[Where]) -> int:
     row = _row(p, _Said()) if conditions else {}
     return sum(1 << i for i, condition in enumerate(conditions) if condition.matches(row))
+
+
+def _newest_first(row: StoredPrediction) -> tuple[int, int]:
+    return -row.batch, row.line
+
+
+def _stored(batch: int, p: Prediction, said: _Said) -> StoredPrediction:
+    return StoredPrediction(
+        sample_id=p.sample_id,
+        uri=p.uri,
+        predicted_at=p.predicted_at.astimezone(UTC),
+        model=p.model,
+        role=p.role,
+        predicted_class=p.predicted_class,
+        confidence=_confidence(p),
+        attributes=p.attributes,
+        content_hash=p.content_hash,
+        text=p.text,
+        batch=batch,
+        line=p.line,
+        flagged=said.flagged,
+        corrected_class=said.corrected_class,
+    )
 
 
 def _candidate(p: Prediction, pattern: int, said: _Said) -> Candidate:

@@ -57,27 +57,34 @@ class DuckDBReading:
 
         Classes have their present names.
         """
-        files = self._files(kind, frame)
+        return self.source_of(kind, self.files(kind, frame))
+
+    def source_of(self, kind: BatchKind, files: Sequence[HeldFile]) -> str:
+        """SQL that reads these files of a table."""
+        read = self._read(kind, files)
         if kind == "predictions":
             # files of an earlier version don't have this column, and it may be missing in all of them
-            files = log_sql.with_column(files, self._added())
-        return log_sql.present(files, kind, self._renamed)
+            read = log_sql.with_column(read, self._added())
+        return log_sql.present(read, kind, self._renamed)
 
     def _added(self) -> str:
         import pyarrow as pa
 
-        return self._register(pa.table({"sampling_rate": pa.array([], pa.float64())}))
+        return self.registered(pa.table({"sampling_rate": pa.array([], pa.float64())}))
 
-    def _files(self, kind: BatchKind, frame: FrameRange | None) -> str:
+    def files(self, kind: BatchKind, frame: FrameRange | None = None) -> list[HeldFile]:
+        """The files that may hold rows of `frame`; all files without one."""
         table = self._tables.load(kind)
         with translated(f"Planning a read of {kind}"):
-            files = held(table, kind, row_filter(frame))
+            return held(table, kind, row_filter(frame))
+
+    def _read(self, kind: BatchKind, files: Sequence[HeldFile]) -> str:
         self._held += files
         paths = [file.path for file in files]
         if not paths:
-            return self._register(arrow_schema(kind).empty_table())
+            return self.registered(arrow_schema(kind).empty_table())
         if any("://" in path or _GLOB_CHARACTERS & set(path) for path in paths):
-            return self._register(_dataset(table, kind, paths))
+            return self.registered(_dataset(self._tables.load(kind), kind, paths))
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
         return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
@@ -86,11 +93,11 @@ class DuckDBReading:
         import pyarrow as pa
 
         unique = pa.array(values, type=pa.large_string()).unique()
-        return self._register(pa.table({column: unique}))
+        return self.registered(pa.table({column: unique}))
 
     def spans(self, spans: Sequence[Span]) -> str:
         """SQL that reads spans as a table with their fields as columns."""
-        return self._register(span_table(spans))
+        return self.registered(span_table(spans))
 
     def cells(self, parts: Sequence[LabelPart]) -> str:
         """SQL that reads the cells of `parts` as a table: part, predicted_class, risk_bin."""
@@ -101,7 +108,7 @@ class DuckDBReading:
             [("part", pa.int32()), ("predicted_class", pa.large_string()), ("risk_bin", pa.int32())]
         )
         columns = [pa.array([c[i] for c in held], kind) for i, kind in enumerate(schema.types)]
-        return self._register(pa.table(columns, schema=schema))
+        return self.registered(pa.table(columns, schema=schema))
 
     def rows(self, statement: str) -> Iterator[dict[str, Any]]:
         """The result's rows; instants are UTC."""
@@ -134,7 +141,8 @@ class DuckDBReading:
             with suppress(duckdb.ConnectionException):
                 self._connection.execute(f"SET memory_limit = '{before}'")
 
-    def _register(self, data: Any) -> str:
+    def registered(self, data: Any) -> str:
+        """The name under which a statement reads Arrow data."""
         name = f"source_{self._n_registered}"
         self._n_registered += 1
         self._connection.register(name, data)

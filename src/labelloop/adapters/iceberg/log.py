@@ -14,6 +14,7 @@ from labelloop.adapters.iceberg import merging as iceberg_merging
 from labelloop.adapters.iceberg import sql as log_sql
 from labelloop.adapters.iceberg import sweeping as iceberg_sweeping
 from labelloop.adapters.iceberg.batches import HeldFile, held
+from labelloop.adapters.iceberg.browsing import Browser, stored, with_feedback
 from labelloop.adapters.iceberg.catalog import is_absent
 from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, DuckDBReading, engine
 from labelloop.adapters.iceberg.schema import arrow_rows
@@ -26,6 +27,7 @@ from labelloop.adapters.iceberg.tables import (
     translated,
 )
 from labelloop.adapters.s3.access import S3Access
+from labelloop.core.line import line
 from labelloop.core.ranked import OF_PROBABILITIES, Best, Ranked, Score
 from labelloop.core.round import Candidate, Count, FrameRange, RateCount, Span
 from labelloop.core.sample import Role
@@ -36,13 +38,18 @@ from labelloop.errors import ArgumentError, LogError
 from labelloop.ports.clock import Progress
 from labelloop.ports.log import (
     BatchKind,
+    Browsing,
+    Counted,
+    Found,
     HeldRows,
     LabelCount,
     LabelPart,
     LoggedPrediction,
     LoggedSample,
+    LogPlace,
     Rows,
     SameSize,
+    StoredPrediction,
     VisibleBatch,
     refuse_feedback,
 )
@@ -335,6 +342,24 @@ class IcebergLog:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""
         rows = self._rows_about(sample_ids, log_sql.logged_predictions, *KINDS)
         return [LoggedPrediction(**row | {"role": Role(row["role"])}) for row in rows]
+
+    def browse(self, browsing: Browsing, *, after: LogPlace | None, limit: int) -> Found:
+        """The first serving predictions after a place that are looked for, `limit` at most."""
+        with self._reading() as reading:
+            return Browser(reading, browsing, salt=self._salt).page(after, limit)
+
+    def count(self, browsing: Browsing, *, at_most: int) -> Counted:
+        """How many serving predictions are looked for; counting ends above `at_most`."""
+        with self._reading() as reading:
+            return Browser(reading, browsing, salt=self._salt).count(at_most)
+
+    def of_sample(self, sample_id: str) -> Sequence[StoredPrediction]:
+        """Every prediction of one sample, of any role, the earliest batch first."""
+        with self._reading() as reading:
+            # the place on the line is an integer, and compared much faster than a text
+            query = log_sql.at_lines(reading.source("predictions"), [line(sample_id, self._salt)])
+            rows = [row for row in map(stored, reading.rows(query)) if row.sample_id == sample_id]
+            return with_feedback(reading, rows)
 
     def texts(self, sample_ids: Sequence[str]) -> Mapping[str, str]:
         """The texts of those of `sample_ids` whose serving prediction has one."""

@@ -414,6 +414,61 @@ def _outside(samples: str, contents: str) -> str:
     )
 
 
+STORED = (
+    "sample_id, uri, predicted_at, model, role, predicted_class, confidence, attributes, content_hash, "
+    "text, batch, line"
+)
+
+
+def browse(
+    predictions: str,
+    feedback: str | None,
+    where: Where | None,
+    *,
+    lines: str,
+    contents: str,
+    after: tuple[int, int] | None,
+) -> str:
+    """Where the serving predictions stand that are looked for; `lines` and `contents` list what isn't.
+
+    feedback: where the condition names a column of it.
+    """
+    said = ""
+    if feedback is not None:
+        said = f" LEFT JOIN ({_folded(feedback, 'true')}) f USING (sample_id)"
+    parts = [
+        f"role = '{Role.SERVING}'",
+        f"({where.sql('duckdb')})" if where is not None else "true",
+        f"line NOT IN (SELECT line FROM {lines})",
+        f"content_hash NOT IN (SELECT content_hash FROM {contents})",
+    ]
+    if after is not None:
+        batch, line = map(int, after)
+        parts.append(f"(batch < {batch} OR (batch = {batch} AND line > {line}))")
+    return f"SELECT batch, line FROM {predictions} p{said} WHERE {' AND '.join(parts)}"
+
+
+def first_of(browsed: str, *, limit: int) -> str:
+    """The first places of what `browse` finds."""
+    return f"{browsed} ORDER BY batch DESC, line LIMIT {int(limit)}"
+
+
+def n_of(browsed: str, *, limit: int) -> str:
+    """How many places `browse` finds, `limit` at most."""
+    return f"SELECT count(*) AS n FROM ({browsed} LIMIT {int(limit)})"
+
+
+def at_lines(source: str, lines: Sequence[int]) -> str:
+    """The rows at some places of the line."""
+    listed = ", ".join(str(int(line)) for line in lines)
+    return f"SELECT {STORED} FROM {source} WHERE line IN ({listed}) ORDER BY batch, sample_id, role"
+
+
+def said_of(feedback: str, wanted: str) -> str:
+    """The folded feedback on the samples that `wanted` lists."""
+    return _folded(feedback, f"sample_id IN (SELECT sample_id FROM {wanted})")
+
+
 def attributes(source: str) -> str:
     """The distinct names of attributes."""
     return f"SELECT DISTINCT unnest(map_keys(attributes)) AS name FROM {source}"
