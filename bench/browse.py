@@ -20,6 +20,7 @@ from labelloop.core.line import line
 from labelloop.core.sample import PredictionTable
 from labelloop.core.where import Where
 from labelloop.ports.log import Browsing
+from labelloop.views.samples import BUDGET_S
 
 SALT = b"bench"
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -102,7 +103,7 @@ def main() -> None:
     print("median (slowest) of seven, ms:  page | count to 10,000 | bare DuckDB, page of all files")
     for text in WHERES:
         where = None if text is None else Where.parse(text)
-        browsing = Browsing(where=where, without_samples=HIDDEN)
+        browsing = Browsing(where=where, without_samples=HIDDEN, budget_s=BUDGET_S)
         page = took(lambda b=browsing: log.browse(b, after=None, limit=PAGE))  # type: ignore[misc]
         count = took(lambda b=browsing: log.count(b, at_most=AT_MOST))  # type: ignore[misc]
         query = (

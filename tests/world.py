@@ -182,7 +182,7 @@ class World:
             p.project_ref for p in self.annotator.projects() if p.marker.endswith(f"/{queue}")
         )
 
-    def answer_all(self, choice: str | Callable[[], str] = "cat") -> int:
+    def answer_all(self, choice: str | Callable[[], str] = "cat", *, by: str = "ana") -> int:
         """Answer every task that has no annotation; returns how many."""
         n = 0
         for project in self.annotator.projects():
@@ -190,7 +190,7 @@ class World:
                 for task in page:
                     if not task.annotations:
                         said = choice if isinstance(choice, str) else choice()
-                        self.annotator.answer(task.remote_id, said, by="ana")
+                        self.annotator.answer(task.remote_id, said, by=by)
                         n += 1
         return n
 

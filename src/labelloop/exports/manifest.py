@@ -134,6 +134,27 @@ def rows(version: DatasetVersion) -> Iterator[Row]:
         yield from _rows(batch)
 
 
+def label_of(version: DatasetVersion, sample_id: str) -> tuple[str, Origin] | None:
+    """The label that a version has for a sample, and who gave it; None where it doesn't hold the sample.
+
+    The rows are sorted, so few of them are read.
+
+    Raises:
+        DatasetError: its folder is gone or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(version.uri) / MANIFEST
+    try:
+        found = pq.read_table(
+            path, columns=["label", "origin"], filters=[("sample_id", "=", sample_id)]
+        ).to_pylist()
+    except (OSError, pa.ArrowException, KeyError, UnicodeError) as exc:
+        raise _damaged(version, path, exc) from exc
+    return (found[0]["label"], Origin(found[0]["origin"])) if found else None
+
+
 def texts(version: DatasetVersion) -> Iterator[tuple[Row, bytes | Lost]]:
     """The rows of a version of texts, by sample_id, each with its text in UTF-8.
 

@@ -28,8 +28,16 @@ class Stray:
 
 def latest(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotation]]:
     """The latest revision of each annotation of some tasks, deleted ones included."""
+    return {
+        key: list({a.remote_id: a for a in every}.values())
+        for key, every in revisions(tx, task_keys).items()
+    }
+
+
+def revisions(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotation]]:
+    """Every revision of each annotation of some tasks, the oldest first, deleted ones included."""
     present = classes.renamed(tx)
-    found: dict[str, dict[str, Annotation]] = {}
+    found: dict[str, list[Annotation]] = {}
     for start in range(0, len(task_keys), _CHUNK):
         rows = tx.execute(
             sa.select(t.annotations)
@@ -37,16 +45,18 @@ def latest(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annotati
             .order_by(t.annotations.c.updated_at)
         )
         for r in rows:
-            found.setdefault(r.task_key, {})[r.remote_id] = Annotation(
-                task_key=r.task_key,
-                remote_id=r.remote_id,
-                updated_at=r.updated_at,
-                annotator=r.annotator,
-                answer=present.get(r.answer, r.answer),
-                skipped=r.skipped,
-                deleted=r.deleted_at is not None,
+            found.setdefault(r.task_key, []).append(
+                Annotation(
+                    task_key=r.task_key,
+                    remote_id=r.remote_id,
+                    updated_at=r.updated_at,
+                    annotator=r.annotator,
+                    answer=present.get(r.answer, r.answer),
+                    skipped=r.skipped,
+                    deleted=r.deleted_at is not None,
+                )
             )
-    return {key: list(by_id.values()) for key, by_id in found.items()}
+    return found
 
 
 def first_answers(tx: Transaction) -> list[tuple[str, int, list[str]]]:

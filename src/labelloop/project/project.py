@@ -73,6 +73,7 @@ class Project:
         self._notifications = notifications
         self._receivers = receivers
         self._to_read: Ledger | None = None
+        self._log_opened: list[PredictionLog] = []
         self._opened: list[object] = []
 
     @classmethod
@@ -117,6 +118,7 @@ class Project:
             if isinstance(attribute, cached_property):
                 self.__dict__.pop(name, None)
         self._to_read = None
+        self._log_opened.clear()
         for opened in reversed(self._opened):
             close = getattr(opened, "close", None)
             if close is not None:
@@ -268,6 +270,23 @@ class Project:
         assert identity is not None  # noqa: S101  it is prepared
         log = self._log or self._keep(adapters.log(self.settings, identity))
         log.read_as(self.renamed())
+        return log
+
+    @property
+    def log_to_read(self) -> "PredictionLog | None":
+        """The prediction log as it is; None where none was made yet.
+
+        Raises:
+            LogError: it can't be reached.
+        """
+        if self._log is None and not self._log_opened:
+            identity = self.ledger_to_read.identity()
+            if identity is None or self.log_identity() is None:
+                return None
+            self._log_opened.append(self._keep(adapters.log(self.settings, identity)))
+        log = self._log or self._log_opened[0]
+        with self.ledger_to_read.read() as tx:
+            log.read_as(classes.renamed(tx))
         return log
 
     def log_identity(self) -> Identity | None:

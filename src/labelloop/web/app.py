@@ -28,6 +28,7 @@ from labelloop.web import (
     pages_people,
     pages_queues,
     pages_rounds,
+    pages_samples,
     static,
     webhooks,
 )
@@ -71,6 +72,7 @@ def application(site: Site, *, worker_is_alive: Callable[[], bool]) -> Starlette
             *pages_people.routes(site),
             *pages_activity.routes(site),
             *pages_doctor.routes(site),
+            *pages_samples.routes(site),
             *api.routes(site),
             *candidates.routes(site),
             *webhooks.routes(site),

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from labelloop.adapters.iceberg.duckdb_engine import DuckDBReading
 
 FIRST_ROWS = 200_000
-"""So many rows are looked at first; then always four times as many."""
+"""So many rows are looked at first, and again wherever reading is slow."""
+QUICK_S = 0.1
+"""A portion that took less is followed by one several times as large."""
 _GROWTH = 4
 
 
@@ -141,13 +143,16 @@ def _may_follow(file: HeldFile, after: LogPlace | None) -> bool:
 
 
 def _portions(files: Sequence[HeldFile]) -> Iterator[list[HeldFile]]:
-    """The files, the newest batches first: few of them, then more and more."""
-    most, n_rows, portion = FIRST_ROWS, 0, list[HeldFile]()
+    """The files, the newest batches first: few of them, then more as long as they are read quickly."""
+    most, portion = FIRST_ROWS, list[HeldFile]()
+    n_rows = 0
     for file in sorted(files, key=lambda f: _batches(f).first, reverse=True):
         portion.append(file)
         n_rows += file.n_rows
         if n_rows >= most:
+            begin_s = time.monotonic()
             yield portion
-            most, n_rows, portion = most * _GROWTH, 0, []
+            most = most * _GROWTH if time.monotonic() - begin_s < QUICK_S else FIRST_ROWS
+            n_rows, portion = 0, []
     if portion:
         yield portion

@@ -1,0 +1,358 @@
+"""/samples: what people look for among millions; /samples/{id}: the whole story of one sample."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from labelloop.core.image_kind import MEDIA_TYPES, kind_of
+from labelloop.core.where import Where, instant
+from labelloop.errors import (
+    AnnotatorError,
+    ConfigError,
+    InputDenied,
+    InputGone,
+    StoreError,
+    WhereError,
+)
+from labelloop.ledger import Transaction, blindness, seen
+from labelloop.ledger.blindness import Hidden
+from labelloop.loop import Loop
+from labelloop.views import lineage, samples
+from labelloop.views.lineage import Lineage
+from labelloop.views.samples import Among, SampleFilter, SamplePage, Verdict
+from labelloop.web.access import needs
+from labelloop.web.answers import Refused
+from labelloop.web.html import page, url_of
+from labelloop.web.media import SAFELY
+from labelloop.web.site import Site
+
+T = TypeVar("T")
+
+KNOWN_INPUTS = 20_000
+"""So many samples' inputs are remembered between a page and its images."""
+LARGEST_IMAGE = 20_000_000
+"""Bytes of an image that is shown."""
+AT_ONCE = 16
+"""So many images are read at a time."""
+STORE_S = 20.0
+"""How long the store may take for one image."""
+_FIELDS = (
+    "among",
+    "where",
+    "class",
+    "predicted",
+    "confidence_from",
+    "confidence_to",
+    "outcome",
+    "flagged",
+    "queue",
+    "round",
+    "from",
+    "to",
+)
+_AFTER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,19})?")
+_LONGEST = 1000
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a request asks for: the filter, and beside each field that is wrong what is."""
+
+    wanted: SampleFilter = field(default_factory=SampleFilter)
+    said: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+
+def asked_for(query: Mapping[str, str], timezone: str) -> Asked:
+    """The filter that a query names; an empty field asks for nothing."""
+    found = Asked(said={name: query.get(name, "")[:_LONGEST] for name in _FIELDS})
+    readers: dict[str, tuple[str, Callable[[str], object]]] = {
+        "among": ("among", Among),
+        "where": ("where", Where.parse),
+        "class": ("label", str),
+        "predicted": ("predicted_class", str),
+        "confidence_from": ("confidence_from", _share),
+        "confidence_to": ("confidence_to", _share),
+        "outcome": ("outcome", Verdict),
+        "flagged": ("flagged", bool),
+        "queue": ("queue", str),
+        "round": ("round", _number),
+        "from": ("since", lambda text: _moment(text, timezone)),
+        "to": ("until", lambda text: _moment(text, timezone, end=True)),
+    }
+    values: dict[str, object] = {}
+    for name, (to, read) in readers.items():
+        text = query.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            values[to] = read(text)
+        except WhereError as exc:
+            found.wrong[name] = _said(exc)
+        except (ValueError, OverflowError):
+            found.wrong[name] = f"{text[:100]!r} can't be used here: {_EXPECTED[name]}"
+    found.wanted = replace(SampleFilter(), **values)  # type: ignore[arg-type]
+    return found
+
+
+_EXPECTED = {
+    "among": "write traffic or picks",
+    "confidence_from": "write a number from 0 to 1",
+    "confidence_to": "write a number from 0 to 1",
+    "outcome": "write right, wrong or open",
+    "round": "write the number of a round",
+    "from": "write a day, 2026-03-01, or an instant",
+    "to": "write a day, 2026-03-01, or an instant",
+}
+
+
+def _share(text: str) -> float:
+    found = float(text)
+    if not 0 <= found <= 1:
+        raise ValueError(text)
+    return found
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 18):
+        raise ValueError(text)
+    return int(text)
+
+
+def _moment(text: str, timezone: str, *, end: bool = False) -> datetime:
+    """An instant; a day is one of the project, and `end` its end."""
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text) is None:
+        return instant(text)
+    day = datetime.fromisoformat(text) + timedelta(days=1 if end else 0)
+    return day.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+
+
+class SamplePages:
+    """The pages of samples of one project, and their images."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._reads = CapacityLimiter(AT_ONCE)
+        self._inputs: OrderedDict[str, tuple[str, str]] = OrderedDict()
+
+    async def list(self, request: Request) -> Response:
+        """A page of samples."""
+        needs(request, "read")
+        asked = asked_for(request.query_params, self._site.settings.project.timezone)
+        after = request.query_params.get("after")
+        if after is not None and _AFTER.fullmatch(after) is None:
+            raise Refused(400, f"after = {after[:100]!r} is no place of a page", "begin anew")
+        found = None if asked.wrong else await run_in_threadpool(self._found, asked, after)
+        return page(
+            request,
+            "samples.html",
+            find=asked,
+            found=found,
+            is_text=self._site.settings.input.kind == "text",
+            classes=sorted(self._site.settings.answers().kinds),
+            queue_options=[(q.name, q.name) for q in self._site.settings.queue],
+            says="" if found is None else says(found),
+            first=urlencode({k: v for k, v in asked.said.items() if v}),
+            status=400 if asked.wrong else 200,
+            path=path_of_sample,
+            older=None if found is None or found.after is None else _next(request, found.after),
+            is_first=after is None,
+        )
+
+    def _found(self, asked: Asked, after: str | None) -> SamplePage | None:
+        project = self._site.loop().project
+        log = project.log_to_read
+        try:
+            found = samples.samples(project.ledger_to_read, log, asked.wanted, after=after)
+        except WhereError as exc:
+            asked.wrong["where"] = _said(exc)
+            return None
+        except ValueError as exc:
+            raise Refused(400, "this place belongs to another list", "begin anew") from exc
+        for sample_id, uri in found.uris.items():
+            self._remember(sample_id, uri, "")
+        if self._site.settings.input.kind == "text":
+            return samples.with_texts(found, log)
+        return found
+
+    async def one(self, request: Request) -> Response:
+        """The story of one sample, or its image."""
+        who = needs(request, "read")
+        sample_id: str = request.path_params["sample_id"]
+        if "image" in request.query_params:
+            return await self._image(request, sample_id)
+        found = await run_in_threadpool(self._story, sample_id)
+        if found.open_tasks:
+            if "operate" not in who.scopes:
+                raise _unknown(sample_id)
+            if not await run_in_threadpool(self._has_looked, found, who.name):
+                return page(request, "sample_hidden.html", sample_id=sample_id, path=path_of_sample)
+        if "operate" in who.scopes:
+            found = await run_in_threadpool(self._with_names, found)
+        else:
+            found = lineage.without_names(found)
+        project = self._site.loop().project
+        return page(
+            request,
+            "sample.html",
+            found=found,
+            is_text=self._site.settings.input.kind == "text",
+            path=path_of_sample,
+            may_open="operate" in who.scopes,
+            task_page=lambda task: project.task_page(task.project_ref, task.remote_id),
+            settings=self._site.settings,
+        )
+
+    async def look(self, request: Request) -> Response:
+        """An operator looks at a sample that waits for a blind answer: that is recorded first."""
+        who = needs(request, "operate")
+        sample_id: str = request.path_params["sample_id"]
+        found = await run_in_threadpool(self._story, sample_id)
+        if found.open_tasks:
+
+            def record(tx: Transaction, at: datetime) -> bool:
+                seen.record_look(tx, found.open_tasks, by=who.name, at=at)
+                return True
+
+            await run_in_threadpool(self._site.write, record)
+            self._site.journal.line("looked", sample=sample_id, by=who.name)
+        return RedirectResponse(url_of(request, path_of_sample(sample_id)), 303)
+
+    def _has_looked(self, found: Lineage, name: str) -> bool:
+        with self._site.loop().project.ledger_to_read.read() as tx:
+            looked = seen.lookers(tx, list(found.open_tasks))
+        return all(name in looked.get(key, {}) for key in found.open_tasks)
+
+    def _story(self, sample_id: str) -> Lineage:
+        project = self._site.loop().project
+        found = None
+        if "\0" not in sample_id:
+            found = lineage.lineage(project.ledger_to_read, project.log_to_read, sample_id)
+        if found is None:
+            if lineage.is_forgotten(project.ledger_to_read, sample_id):
+                raise Refused(410, "this sample was forgotten on request: nothing of it is kept")
+            raise _unknown(sample_id)
+        return found
+
+    def _with_names(self, found: Lineage) -> Lineage:
+        try:
+            return lineage.named(found, self._site.kept("accounts", _accounts))
+        except (AnnotatorError, ConfigError):
+            return found
+
+    # --- images -----------------------------------------------------------------------------------
+
+    async def _image(self, request: Request, sample_id: str) -> Response:
+        """The image of a sample, as bytes that can do nothing."""
+        who = needs(request, "read")
+        body = await self._read(lambda: self._bytes(sample_id, who.name, "operate" in who.scopes))
+        kind = kind_of(body)
+        if kind is None:
+            raise Refused(415, "the input of this sample is no raster image")
+        headers = {k: v for k, v in SAFELY.items() if k not in {"Accept-Ranges", "Vary"}}
+        return Response(body, headers=headers, media_type=MEDIA_TYPES[kind])
+
+    def _bytes(self, sample_id: str, name: str, may_look: bool) -> bytes:
+        uri, content_hash = self._input_of(sample_id)
+        hidden = self._site.kept("hidden", _hidden)
+        if hidden.has(sample_id, content_hash):
+            story = self._story(sample_id)
+            if not (may_look and self._has_looked(story, name)):
+                raise _unknown(sample_id)
+        body = self._site.loop().project.store.read(uri)
+        if len(body) > LARGEST_IMAGE:
+            raise Refused(415, "the image is too large to be shown")
+        return body
+
+    def _input_of(self, sample_id: str) -> tuple[str, str]:
+        held = self._inputs.get(sample_id)
+        if held is None:
+            story = self._story(sample_id)
+            held = self._remember(sample_id, story.uri, story.content_hash)
+        return held
+
+    def _remember(self, sample_id: str, uri: str, content_hash: str) -> tuple[str, str]:
+        self._inputs[sample_id] = uri, content_hash
+        while len(self._inputs) > KNOWN_INPUTS:
+            with suppress(KeyError):
+                self._inputs.popitem(last=False)
+        return uri, content_hash
+
+    async def _read(self, ask: Callable[[], T]) -> T:
+        """Ask the store in a thread of its own; one that hangs holds up images alone.
+
+        Raises:
+            Refused: it doesn't answer, or says that the object is gone.
+        """
+        try:
+            with anyio.fail_after(STORE_S):
+                return await to_thread.run_sync(ask, limiter=self._reads, abandon_on_cancel=True)
+        except TimeoutError:
+            raise Refused(504, f"the store didn't answer within {STORE_S:g} s") from None
+        except (InputGone, InputDenied):
+            raise Refused(404, "the image is gone, or can't be read") from None
+        except (StoreError, ConfigError):
+            raise Refused(503, "the store can't be reached, or refuses") from None
+
+
+def routes(site: Site) -> list[Route]:
+    """The paths of the samples."""
+    pages = SamplePages(site)
+    one = "/samples/{sample_id:path}"
+    return [
+        Route("/samples", pages.list),
+        Route(one, pages.one),
+        Route(one, pages.look, methods=["POST"]),
+    ]
+
+
+def says(found: SamplePage) -> str:
+    """How many samples there are."""
+    number = f"{found.n.n:,}" + ("" if found.n.whole else "+")
+    kind = "predictions in all traffic" if found.among is Among.TRAFFIC else "picks for people"
+    return f"{number} {kind}, the newest first."
+
+
+def path_of_sample(sample_id: str) -> str:
+    """The path of a sample's page: its id is one segment, whatever is in it."""
+    return f"/samples/{quote(sample_id, safe='')}"
+
+
+def _next(request: Request, after: str) -> str:
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k != "after" and v]
+    return f"/samples?{urlencode([*kept, ('after', after)])}"
+
+
+def _said(exc: WhereError) -> str:
+    """What is wrong with a condition, and what to do."""
+    return f"{exc.args[0]}. {exc.remedy[:1].upper()}{exc.remedy[1:]}."
+
+
+def _unknown(sample_id: str) -> Refused:
+    return Refused(
+        404,
+        f"no sample {sample_id[:200]!r} is known, or it waits for a blind answer",
+        "samples that wait for a blind answer are shown once it is in",
+    )
+
+
+def _hidden(loop: Loop) -> Hidden:
+    with loop.project.ledger_to_read.read() as tx:
+        return blindness.hidden(tx)
+
+
+def _accounts(loop: Loop) -> Mapping[str, str]:
+    return loop.project.annotator.accounts()
