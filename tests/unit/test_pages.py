@@ -44,7 +44,7 @@ def test_every_page_obeys_a_strict_policy(service: Service) -> None:
         answer = client.get(path, headers=HTML)
         assert answer.headers["content-security-policy"] == POLICY
         assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["x-content-type-options"] == "nosniff"
         tags = Tags(answer.text)
         assert not tags.values("style")

@@ -26,6 +26,13 @@ POLICY = (
 )
 """What a page may do: its scripts, styles, images and requests are this service's own."""
 
+HEADERS = {
+    **ALWAYS,
+    "Content-Security-Policy": POLICY,
+    # with no-referrer, browsers send their forms as of the origin `null`
+    "Referrer-Policy": "same-origin",
+}
+"""What every page carries."""
 NAV = (
     ("Overview", "/", "read"),
     ("Queues", "/queues", "read"),
@@ -86,7 +93,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
         "when": _when(own.timezone),
     }
     html = render(f"web/{template}", **given | context)
-    return HTMLResponse(html, status, headers={**ALWAYS, "Content-Security-Policy": POLICY})
+    return HTMLResponse(html, status, headers=HEADERS)
 
 
 def url_of(request: Request, path: str) -> str:
