@@ -72,7 +72,7 @@ def test_a_guarantee_stands_beside_what_is_wrong_in_truth_and_says_whether_it_he
     assert "broken 5.0%" in text
     assert (
         "The answers of day 1 gave a guarantee: at most 3% of 200 model labels are wrong, with 95% "
-        "confidence. In truth 5 are wrong. It proved true on 1 of 2 days that had one."
+        "confidence. In truth 5 are wrong. The guarantee was kept on 1 of the 2 days that had one."
     ) in conclusion(THREE)
     assert "They gave 663 answers, second looks included." in conclusion(THREE)
     assert "No day's answers gave a guarantee" in conclusion(THREE[2:])

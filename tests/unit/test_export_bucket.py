@@ -125,7 +125,7 @@ def test_a_place_that_holds_something_else_is_refused(built: Released, tmp_path:
     built.store.objects_by_uri["s3://noisy/x/theirs.png"] = built.store.objects_by_uri[
         built.store.uri_of(ODD_KEYS[0])
     ]
-    with pytest.raises(DatasetError, match="aren't an export"):
+    with pytest.raises(DatasetError, match="no export wrote"):
         export(built, root="s3://noisy/x")
     export(built)
     built.version = release(tmp_path, "evaluation", [built.put("e.png", "cat")])

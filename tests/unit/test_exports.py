@@ -332,7 +332,7 @@ def test_two_versions_are_not_mixed_in_one_folder(built: Released, tmp_path: Pat
 
 def test_a_folder_with_something_else_in_it_is_refused(built: Released, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("")
-    with pytest.raises(DatasetError, match="aren't an export"):
+    with pytest.raises(DatasetError, match="no export wrote"):
         built.export("imagefolder", tmp_path)
 
 

@@ -67,7 +67,7 @@ def test_enough_audits_of_a_good_model_keep_its_labels_under_a_promise(
     assert not {r.sample_id for r in found} & {d.sample_id for d in world.draws()}
     assert built.guarantee == (
         "guarantee (95.0% confidence, if people's labels are right): at most 5% of these "
-        f"{state.n_accepted} labels are wrong: model labels of round 1, where the model is surest"
+        f"{state.n_accepted} labels are wrong. They are the surest model labels of round 1"
     )
     described = json.loads((Path(world.loop.dataset("training").uri) / "dataset.json").read_text())
     assert described["guarantee"] == built.guarantee

@@ -124,7 +124,7 @@ def test_once_a_part_is_proven_longer_parts_are_checked_with_the_next_round(
     answer(world)
     kept = world.loop.build().certificates[0].n_accepted
     assert kept > 0
-    with pytest.raises(ArgumentError, match="topped up within a shorter part of its traffic"):
+    with pytest.raises(ArgumentError, match="its last top-up drew checks from a smaller part"):
         world.loop.top_up(1, labels=3, checks=True)
     world.clock.pass_(days=1)
     spread(world, 600, 2)
@@ -134,7 +134,7 @@ def test_once_a_part_is_proven_longer_parts_are_checked_with_the_next_round(
 def test_a_round_without_an_open_guarantee_has_no_checks_to_add(make_world: MakeWorld) -> None:
     world = make_world(queues(60), head=PLAIN)
     round_of(world, 40)  # all of it is drawn, so nothing is audited
-    with pytest.raises(ArgumentError, match="isn't audited for a guarantee") as caught:
+    with pytest.raises(ArgumentError, match="isn't part of an open guarantee") as caught:
         world.loop.top_up(1, labels=5, checks=True)
     assert "without --checks" in caught.value.remedy
     world.clock.pass_(days=1)

@@ -74,7 +74,7 @@ def command(
     CANDIDATE is a Parquet or CSV file with the columns sample_id and predicted_class. --write-samples
     writes the sample_ids: add predicted_class to that file.
 
-    With --gate the verdict holds at every look, so it may be asked as often as labels come.
+    The verdict of --gate is valid at every look: you may run it whenever new labels come.
     """
     if junit is not None and not gate:
         raise click.UsageError("--junit is for --gate")

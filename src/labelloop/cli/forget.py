@@ -31,7 +31,7 @@ _SHOWN = 20
 @click.option(
     "--unknown-too",
     is_flag=True,
-    help="Accept a SAMPLE that labelloop doesn't know, and never take it in later.",
+    help="Accept a SAMPLE that labelloop doesn't know yet, and never index it later.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Erase without asking.")
 @with_config

@@ -74,7 +74,7 @@ def command(
 ) -> None:
     """Write a labelloop.toml for a bucket or a folder, and a Label Studio or the labelling page.
 
-    It asks only for what the environment, the inputs and Label Studio don't tell. It writes secrets as
+    It asks only for what it can't find in the environment, the inputs and Label Studio. It writes secrets as
     ${NAME}. It never overwrites a file, and only reads the inputs.
     """
     from labelloop.setup import first_settings

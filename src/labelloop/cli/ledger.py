@@ -44,10 +44,10 @@ def migrate(config: Path, as_json: bool, to: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @with_config
 def backup(config: Path, as_json: bool, folder: Path) -> None:
-    """Copy the ledger and the log's catalog into a new folder below FOLDER; verbs may run meanwhile.
+    """Copy the ledger and the log's catalog into a new folder below FOLDER.
 
-    Each copy is of one moment, and a SQLite file, wherever the ledger is. Copy the prediction log and
-    the datasets afterwards: their files never change.
+    Other commands may run at the same time. Each copy is a consistent SQLite file, even if the ledger is
+    in PostgreSQL. Copy the prediction log and the datasets afterwards: their files never change.
     """
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
         made = loop.back_up(folder)
@@ -66,8 +66,8 @@ def backup(config: Path, as_json: bool, folder: Path) -> None:
 def restore(config: Path, as_json: bool, folder: Path) -> None:
     """Put the copies in FOLDER, which `ledger backup` made, in their places.
 
-    [state] ledger must name a place where no ledger is. A catalog that is there stays as it is. The next
-    `labelloop run` brings the ledger together with what went on since.
+    [state] ledger must name an empty database or a new file. If the log has a catalog already, this
+    catalog stays as it is. The next `labelloop run` adds to the ledger what happened after the backup.
     """
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
         done = loop.restore(folder)
@@ -77,7 +77,7 @@ def restore(config: Path, as_json: bool, folder: Path) -> None:
     click.echo(f"ledger {done.ledger_id} is in its place")
     if "catalog.db" not in done.sizes_bytes:
         click.echo("the log's catalog is as it was")
-    click.echo("`labelloop run` now takes in what went on since the backup")
+    click.echo("`labelloop run` now adds what happened after the backup")
 
 
 @command.command("rebuild")

@@ -28,9 +28,9 @@ COMMANDS = {
     "datasets": ("datasets", "list, show, compare and export dataset versions"),
     "forget": ("forget", "erase samples because a person asked for it"),
     "log": ("log", "tidy the prediction log, so that reading it stays fast"),
-    "notify": ("notify", "list the events that other programs haven't heard of; resend, test"),
+    "notify": ("notify", "list undelivered events, deliver them again, test the receivers"),
     "init": ("init", "write a labelloop.toml for a bucket or a folder"),
-    "ledger": ("ledger", "copy the ledger, move it to another database, or rebuild a lost one"),
+    "ledger": ("ledger", "back up, restore, move or rebuild the ledger: rounds, tasks and labels"),
     "doctor": ("doctor", "check connections, rights, clocks and addresses, and say what to do"),
     "demo": ("demo", "try everything on this machine, with real servers and real images"),
 }

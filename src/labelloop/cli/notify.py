@@ -14,10 +14,10 @@ from labelloop.cli.screen import outcome, print_tables
 @click.option("--resend", metavar="ID", help="Deliver an event once more.")
 @with_config
 def command(config: Path, as_json: bool, deliver: bool, test: bool, resend: str | None) -> None:
-    """List the events that the receivers of [[notify]] haven't heard of.
+    """List the events that weren't delivered to the receivers of [[notify]].
 
-    `labelloop run` delivers at its end. What fails is tried again for four days, at longer and longer
-    intervals, and then given up: --resend delivers it once more.
+    `labelloop run` delivers events when it ends. An event that fails is tried again for four days, at
+    longer and longer intervals. After that, only --resend tries it again.
 
     With --test the exit code is 1 if a receiver failed.
     """

@@ -89,7 +89,7 @@ def list_(config: Path, as_json: bool) -> None:
 @click.argument("name")
 @with_config_alone
 def exclude(config: Path, name: str) -> None:
-    """Let an account do nothing any more. Its token is refused within two seconds.
+    """Block an account. Its token is refused within two seconds.
 
     What the person answered on the labelling page counts as none from the next collect on: others are
     asked again, and labels and accuracies change. `labelloop people approve` takes that back.

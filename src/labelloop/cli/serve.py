@@ -16,7 +16,7 @@ from labelloop.errors import ConfigError
 def command(config: Path, host: str | None, port: int | None) -> None:
     """Do the six steps whenever they are due, and answer over HTTP.
 
-    End it with Ctrl-C or SIGTERM: it ends after the present transaction. SIGHUP lets it read the
+    Stop it with Ctrl-C or SIGTERM: it finishes the transaction that is open. On SIGHUP it reads the
     settings again.
     """
     if find_spec("uvicorn") is None or find_spec("starlette") is None:

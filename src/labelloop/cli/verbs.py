@@ -41,8 +41,8 @@ MUCH_MISSING = 3
 
 @click.command()
 @click.option("--now", is_flag=True, help="Draw a round now, even if none is due yet.")
-@click.option("--since", type=_Instant(), help="Measure a period: its first instant.")
-@click.option("--until", type=_Instant(), help="Measure a period: the first instant after it.")
+@click.option("--since", type=_Instant(), help="The first instant of the period to measure.")
+@click.option("--until", type=_Instant(), help="The first instant after the period to measure.")
 @click.option("--strict", is_flag=True, help="Exit with 3 if over 5% of the traffic is missing.")
 @with_config
 def run(
@@ -59,8 +59,8 @@ def run(
     Later runs with the same options fetch the answers and print the period's accuracy.
 
     If a step fails, the steps that don't need it still run, and the exit code is 1. With --strict the
-    exit code is 3 if over 5% of the last seven days' predictions are missing from their accuracy:
-    rejected, dated in the future, too old, or with a lost input.
+    exit code is 3 if the accuracy of the last seven days leaves out over 5% of their predictions:
+    those that were rejected, are dated in the future, are too old, or have lost their input.
     """
     with Watch() as watch, opened(config, watch=watch, quiet=as_json) as loop:
         timezone = loop.settings.project.timezone
@@ -122,10 +122,14 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
 @click.option("--now", is_flag=True, help="Draw a round now, even if none is due yet.")
 @click.option("--dry-run", is_flag=True, help="Show what would be drawn, and write nothing.")
 @click.option(
-    "--since", type=_Instant(), help="Draw an extra round for a period: its first instant."
+    "--since",
+    type=_Instant(),
+    help="Draw an extra round from a period that begins at this instant.",
 )
 @click.option(
-    "--until", type=_Instant(), help="Draw an extra round: the first instant after the period."
+    "--until",
+    type=_Instant(),
+    help="Draw an extra round from a period that ends just before this instant.",
 )
 @click.option(
     "--shadow",
@@ -135,7 +139,7 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
 @click.option(
     "--candidate",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The same, for a candidate whose predictions for that traffic are in a file.",
+    help="Draw an extra round for `compare`: samples that the candidate in this file answers differently.",
 )
 @click.option(
     "--top-up",
@@ -143,7 +147,7 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
     type=click.IntRange(min=1),
     metavar="ROUND",
     multiple=True,
-    help="Draw more of a round that was drawn before; repeat it to share the labels among rounds.",
+    help="Draw more samples from an earlier round; repeat the option to share --labels among rounds.",
 )
 @click.option(
     "--labels",
@@ -155,7 +159,7 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
 @click.option(
     "--checks",
     is_flag=True,
-    help="With --top-up: check more of the model's labels, for the open guarantee of that round.",
+    help="With --top-up: draw the samples as checks for the guarantee that is open in that round.",
 )
 @with_config
 def select(
@@ -171,7 +175,7 @@ def select(
     labels: int,
     checks: bool,
 ) -> None:
-    """Draw a round: which samples people label, in which queue, with which probability."""
+    """Draw a round: choose the samples that people label in each queue, and store the probabilities."""
     if shadow and candidate:
         raise click.UsageError("name --shadow MODEL or --candidate FILE, not both")
     if top_up and (now or since or until or shadow):
@@ -222,8 +226,8 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 
 
 @click.command()
-@click.option("--since", type=_Instant(), help="Measure a period: its first instant.")
-@click.option("--until", type=_Instant(), help="Measure a period: the first instant after it.")
+@click.option("--since", type=_Instant(), help="The first instant of the period to measure.")
+@click.option("--until", type=_Instant(), help="The first instant after the period to measure.")
 @click.option("--all", "every", is_flag=True, help="Show every table.")
 @click.option("--people", is_flag=True, help="Show what each person did, and how often they err.")
 @click.option(
@@ -257,8 +261,8 @@ def measure(
     Each number has its interval. Prints one screen: the newest rounds, and the classes with the
     lowest F1. --all prints the rest.
 
-    --gate asks about the model that serves alone, over the last 7, 28, 91 and 365 days: the shortest
-    period that settles it decides. It may be asked every day.
+    --gate tests the accuracy of the only serving model, over the last 7, 28, 91 and 365 days. The
+    shortest period that gives a verdict decides. You may run it every day.
     """
     from labelloop.views.sentences import harder_or_not, looks_harder, over_time, worse_slices
     from labelloop.views.tables.accuracy import at_a_glance, of_measure

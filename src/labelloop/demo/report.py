@@ -162,9 +162,9 @@ def conclusion(days: Sequence[Day]) -> str:
         lines.append(
             f"The accuracy counts confirmed errors: {sum(r.n_differing for r in rests):,} blind answers "
             "differed from the prediction, and second looks found "
-            f"{sum(r.n_refuted for r in rests):,} of them to be mistakes of people, who are wrong in "
-            f"{wrong} of images. Errors that people overlooked are estimated from further answers to "
-            "confirmed errors, as if all were equally easy to overlook."
+            f"{sum(r.n_refuted for r in rests):,} of them to be mistakes of people. The simulated people "
+            f"are wrong in {wrong} of images. Further answers to confirmed errors show how often people "
+            "overlook an error, if all errors are equally easy to overlook."
         )
     lines.append(_guarantees(days))
     for number, day in enumerate(days, 1):
@@ -186,8 +186,9 @@ def _guarantees(days: Sequence[Day]) -> str:
     held = sum(g.held for _, g in kept)
     return (
         f"The answers of day {number} gave a guarantee: at most {first.max_error:.0%} of {first.n:,} "
-        f"model labels are wrong, with 95% confidence. In truth {first.n_wrong:,} are wrong. It proved "
-        f"true on {held} of {len(kept)} days that had one. A new model needs a new guarantee."
+        f"model labels are wrong, with 95% confidence. In truth {first.n_wrong:,} are wrong. The "
+        f"guarantee was kept on {held} of the {len(kept)} days that had one. A new model needs a new "
+        "guarantee."
     )
 
 

@@ -141,7 +141,7 @@ def _claim(store: Store, root: str, version: DatasetVersion, folders: Folders) -
         own["classes"] = _merged(root, _read_mark(store.read(mark)), own)
     elif next((page for page in store.below(root) if page), None):
         raise DatasetError(
-            f"{root} contains objects that aren't an export",
+            f"{root} contains objects that no export wrote",
             remedy="choose an empty --target, such as a new prefix",
         )
     store.write(mark, json.dumps(own, ensure_ascii=False).encode(), "application/json")

@@ -126,7 +126,7 @@ def _mark(target: Path, versions: Sequence[DatasetVersion], how: Mapping[str, ob
     if not mark.exists():
         if any(found.name != f".{MARK}.partial" for found in target.iterdir()):
             raise DatasetError(
-                f"{target} contains files that aren't an export",
+                f"{target} contains files that no export wrote",
                 remedy="choose another --target, or an empty folder",
             )
         write_json(mark, own)

@@ -175,7 +175,7 @@ def more_audits(
     guarantee = certificates.open_one(tx)
     if guarantee is None or guarantee.plan is None or of not in guarantee.rounds:
         raise ArgumentError(
-            f"round {of} isn't audited for a guarantee that still takes rounds",
+            f"round {of} isn't part of an open guarantee, so it can't get more checks",
             remedy="`labelloop build` names the rounds of the open one; without --checks the labels go to "
             "the accuracy",
         )
@@ -190,8 +190,8 @@ def more_audits(
         )
     ):
         raise ArgumentError(
-            f"guarantee {guarantee.id} was topped up within a shorter part of its traffic than the "
-            f"{GRID[at]:.0%} under test now",
+            f"guarantee {guarantee.id} now tests the surest {GRID[at]:.0%} of its traffic, and its last "
+            "top-up drew checks from a smaller part",
             remedy="more checks come with the next round: labelloop select --now",
         )
     risk = kept_risk(tx, guarantee)

@@ -34,6 +34,6 @@ def _promised(state: CertificateState) -> str:
     bound = f"at most {100 * state.max_error:.3g}% of these {state.n_accepted:,} labels are wrong"
     rests_on = BY_REFEREES if state.by_referees else ASSUMES
     return (
-        f"guarantee ({1 - state.failure_probability:.1%} confidence, {rests_on}): {bound}: model labels of "
-        f"{_rounds(state)}, where the model is surest"
+        f"guarantee ({1 - state.failure_probability:.1%} confidence, {rests_on}): {bound}. They are "
+        f"the surest model labels of {_rounds(state)}"
     )

@@ -59,7 +59,7 @@ def _of_people(n: Mapping[TaskState, int]) -> Iterator[Block]:
         kind="tied",
         n=tied,
         says=f"{_tasks(tied)} tied: people disagree",
-        remedy="`labelloop status --ties` lists them; one more answer settles each, or an edit",
+        remedy="`labelloop status --ties` lists them; one more answer or an edit settles each of them",
     )
     yield Block(
         kind="skipped",

@@ -177,7 +177,7 @@ class IcebergLog:
         if batch < 1 or not len(rows):
             raise ArgumentError(
                 f"batch {batch} of {len(rows)} rows: a batch has a positive number and a row",
-                remedy="write no batch where there is nothing to write",
+                remedy="call this only with at least one row",
             )
         path = self._tables.path(batch, kind)
         if self._tables.committed(batch, kind):

@@ -98,7 +98,7 @@ class HttpReceiver:
         except AddressRefused as exc:
             raise ReceiverError(
                 f"{self.shown}: {exc}",
-                remedy="addresses of the machine's own link hand out keys in clouds; use another url",
+                remedy="use another url: at link-local addresses cloud machines give out their access keys",
             ) from None
         except httpcore.TimeoutException:
             raise ReceiverError(

@@ -140,7 +140,7 @@ class Notify:
             if not outbox.send_again(tx, notice_id, self._clock.now(), keys):
                 raise ArgumentError(
                     f"no event {notice_id!r} was for a receiver that the settings name",
-                    remedy="`labelloop notify` lists what nobody heard of",
+                    remedy="`labelloop notify` lists the events that weren't delivered",
                 )
         return self.run()
 

@@ -182,7 +182,7 @@ class Batches:
             self._take_back(sending, "the project refused it")
             raise AnnotatorError(
                 f"project {project.project_ref} of queue {queue.name!r} takes no tasks: {exc.args[0]}",
-                remedy=f"it must show ${self._inputs.kind} and nothing that labelloop doesn't send"
+                remedy=f"it must show ${self._inputs.kind}, and may use only the fields that labelloop sends"
                 + (f": {exc.remedy}" if exc.remedy else "")
                 + "; or delete the project: labelloop then creates a new one for its open tasks",
             ) from exc
