@@ -143,7 +143,7 @@ def test_the_first_page_answers_the_leads_questions_in_order(service: Service) -
     recent = service.world.loop.report().measured.last_seven_days.estimate
     assert f"{recent.value:.1%}" in text
     assert "wait for a second look" in text
-    assert "/samples?purpose=evaluation&amp;answered=yes" in text
+    assert "/samples?among=picks&amp;queue=accuracy" in text
 
 
 def test_what_waits_is_read_again_by_itself(service: Service) -> None:

@@ -11,6 +11,7 @@ from labelloop.core.looks import Look
 from labelloop.core.queue import Purpose
 from labelloop.demo import digits, folder, report, waiting
 from labelloop.demo.annotators import PEOPLE, Annotators, Eyes
+from labelloop.demo.dashboard import Dashboard
 from labelloop.demo.digits import CLASSES, Digits
 from labelloop.demo.model import Model, train
 from labelloop.demo.page_people import PagePeople
@@ -49,8 +50,13 @@ def play(options: Options, screen: Screen) -> list[report.Day]:
         screen.say(report.table(played))
         screen.say()
         screen.say(report.conclusion(played))
+        dashboard = stack.enter_context(Dashboard(options.folder / CONFIG))
+        with screen.step("the dashboard of these three days") as progress:
+            dashboard.wait_ready(progress)
         if options.stay:
-            waiting.stay(screen, stage.studio, options.folder / CONFIG)
+            waiting.stay(screen, stage.studio, options.folder / CONFIG, dashboard.url)
+        else:
+            screen.say(f"the dashboard answered at {dashboard.url}; without --exit it stays")
     return played
 
 

@@ -27,19 +27,17 @@ def for_person(screen: Screen, n_waiting: Callable[[], int], studio: LabelStudio
             return
 
 
-def stay(screen: Screen, studio: LabelStudio | None, config: Path) -> None:
+def stay(screen: Screen, studio: LabelStudio | None, config: Path, dashboard: str) -> None:
     """Say where everything is, and return at Ctrl-C."""
     if config.is_relative_to(Path.cwd()):
         config = config.relative_to(Path.cwd())
     screen.say()
     if studio is None:
-        screen.say(
-            f"label yourself: [bold]labelloop serve --config {config}[/bold], then open "
-            "[bold]http://127.0.0.1:8500/label[/bold]"
-        )
+        screen.say(f"label yourself: [bold]{dashboard}label[/bold]")
     else:
         screen.say(f"Label Studio listens at {_login(studio)}")
     screen.say(f"look around meanwhile: [bold]labelloop measure --config {config}[/bold]")
+    screen.say(f"everything that the three days produced: [bold]{dashboard}[/bold]")
     screen.say("Ctrl-C ends the demonstration; `labelloop demo --clean` deletes what it wrote")
     try:
         threading.Event().wait()

@@ -52,7 +52,7 @@ def _models(site: Site, request: Request) -> Response:
         by_model=accuracies(f"Accuracy by version, {_OF}", m.by_model, of="version"),
         by_class=classes,
         class_links={
-            (i, 0): links.samples(class_=row[0], purpose="evaluation")
+            (i, 0): links.samples(class_=row[0], among="picks")
             for i, row in enumerate(classes.rows)
             if row[0] != "(mean)"
         },
@@ -76,7 +76,7 @@ def _cells(found: Sequence[Confusion], shown: Table) -> dict[tuple[int, int], st
     """Where each cell of the matrix, or each pair, leads: to its samples."""
     if not is_matrix(found):
         return {
-            (i, 2): links.samples(predicted=row[0], class_=row[1], purpose="evaluation")
+            (i, 2): links.samples(predicted=row[0], class_=row[1], among="picks")
             for i, row in enumerate(shown.rows)
         }
     labels = classes_of(found)
@@ -85,7 +85,7 @@ def _cells(found: Sequence[Confusion], shown: Table) -> dict[tuple[int, int], st
         name for name in labels if len(shown.rows) == len(labels) or name in {p for p, _ in there}
     ]
     return {
-        (i, j): links.samples(predicted=predicted, class_=label, purpose="evaluation")
+        (i, j): links.samples(predicted=predicted, class_=label, among="picks")
         for i, predicted in enumerate(said)
         for j, label in enumerate(labels, 1)
         if (predicted, label) in there
