@@ -5,7 +5,7 @@ RUN    := .venv/bin
 ARGS   ?=
 BASE   ?= docker.io/library/debian:bookworm-slim
 
-.PHONY: help setup browser label-studio postgresql demo test spark ceph image fuzz chaos soak faults bench-scale bench-statistics check format docs site lock clean
+.PHONY: help setup browser label-studio postgresql demo test spark ceph image fuzz chaos soak faults bench-scale bench-statistics bench-teach check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -95,6 +95,9 @@ bench-scale: setup  ## index, select, build and send beside their limits: [ARGS=
 
 bench-statistics: setup  ## coverage and labels saved, simulated: [ARGS='--write --runs 400']
 	@$(RUN)/python -m bench.estimates $(ARGS)
+
+bench-teach: setup  ## what the picks of training queues gain on random labels: [ARGS='--write --seeds 20']
+	@$(RUN)/python -m bench.teach $(ARGS)
 
 check: setup  ## format, lint, types, imports
 	@$(RUN)/ruff format --check .

@@ -384,3 +384,56 @@ def test_nothing_is_filled_in_where_the_settings_do_not_say_so(make_world: MakeW
     world.loop.select()
     world.loop.send()
     assert not world.annotator.suggested
+
+
+def represented(world: World) -> list[tuple[str, int | None]]:
+    d = t.draws.c
+    wanted = sa.select(d.sample_id, d.represents).order_by(d.position)
+    with world.loop.project.ledger.read() as tx:
+        return [(row.sample_id, row.represents) for row in tx.execute(wanted)]
+
+
+@pytest.mark.parametrize("pick", ["margin", "diverse"])
+def test_a_burst_of_one_scene_costs_one_label(make_world: MakeWorld, pick: str) -> None:
+    world = make_world(teach(pick, 3, 'near_duplicates = "embedding"\n'))
+    burst = [
+        said(world, f"burst{i}", [0.5 + i / 100, 0.5 - i / 100], embedding=[1.0, i / 50])
+        for i in range(8)
+    ]
+    others = [
+        said(world, "x", [0.7, 0.3], embedding=[0.0, 1.0]),
+        said(world, "y", [0.8, 0.2], embedding=[-1.0, 0.0]),
+        said(world, "z", [0.9, 0.1]),
+    ]
+    log_rows(world, [*burst, *others])
+    world.loop.select()
+    last = ("y", 1)
+    assert represented(world) == [("burst0", 8), ("x", 1), last]
+
+
+def test_nothing_but_near_duplicates_is_one_label(make_world: MakeWorld) -> None:
+    world = make_world(teach("margin", 3, 'near_duplicates = "embedding"\n'))
+    log_rows(world, [said(world, f"{i}", [0.5, 0.5], embedding=[1.0, 0.0]) for i in range(50)])
+    (plan,) = world.loop.select().plans
+    assert (plan.n_matching, plan.n_drawn) == (50, 1)
+    assert [n for _, n in represented(world)] == [50]
+
+
+def test_texts_that_are_almost_the_same_cost_one_label(make_world: MakeWorld) -> None:
+    world = make_world(teach("random", 5, 'near_duplicates = "text"\n'))
+    complaint = "the parcel was promised for Monday and it never came, what shall I do now"
+    rows = [
+        *(said(world, f"a{i}", [0.5, 0.5], text=f"{complaint} ({i})") for i in range(6)),
+        said(world, "b", [0.5, 0.5], text="how do I change the address of my account?"),
+    ]
+    log_rows(world, rows)
+    world.loop.select()
+    assert sorted(n or 0 for _, n in represented(world)) == [1, 6]
+
+
+def test_near_duplicates_without_what_they_are_told_by_are_refused(make_world: MakeWorld) -> None:
+    for how, needs in (("text", "a text"), ("embedding", "an `embedding`")):
+        world = make_world(teach("margin", 2, f'near_duplicates = "{how}"\n'))
+        log_rows(world, [said(world, "a", [0.5, 0.5])])
+        with pytest.raises(ConfigError, match=f"near_duplicates = '{how}' needs {needs}"):
+            world.loop.select()

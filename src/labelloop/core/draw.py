@@ -29,6 +29,9 @@ class Draw:
     pick, score, rank
         the rule that chose it for a training queue, the score that it went by, and its place among the
         queue's draws of this round by that score, 1 for the highest; None where it wasn't chosen
+    represents
+        how many samples that the queue looked at it stands for, itself included; None where
+        near-duplicates weren't looked for
     answers_wanted
         how many people its task asks, unless an earlier round made that task
     position
@@ -62,3 +65,4 @@ class Draw:
     pick: str | None = None
     score: float | None = None
     rank: int | None = None
+    represents: int | None = None

@@ -59,8 +59,9 @@ class Queue:
     `images`: "presign" or "annotator", who signs the links to them, or "gateway". `second_look`: whether
     people are asked again where an answer differs from the prediction (`labelloop.core.looks`). `per_day`:
     how many tasks are sent a day at most. `pick`: how a training queue picks among what matches, one of
-    `labelloop.sampling.picks`; `quotas`: how it shares its
-    budget. `prefill`: whether the model's answer is filled in for its annotators.
+    `labelloop.sampling.picks`; `quotas`: how it shares its budget; `near_duplicates`: by what rows
+    count as near-duplicates, of which one is labelled. `prefill`: whether the model's answer is filled
+    in for its annotators.
     """
 
     name: str
@@ -77,11 +78,12 @@ class Queue:
     pick: str = "random"
     quotas: Quotas = Quotas()
     prefill: bool = False
+    near_duplicates: str | None = None
 
     @property
     def chooses(self) -> bool:
         """True if it draws what is useful, and so with no known chance."""
-        return self.pick != "random" or bool(self.quotas.columns)
+        return self.pick != "random" or bool(self.quotas.columns or self.near_duplicates)
 
     @property
     def blind(self) -> bool:
@@ -104,7 +106,10 @@ class Queue:
             people = f", two people for {self.overlap:.0%}"
         if self.second_look:
             people = ", with second looks"
-        return f"{how} of {what}{self.quotas.in_words}{people}"
+        alike = (
+            f", one of each near-duplicate {self.near_duplicates}" if self.near_duplicates else ""
+        )
+        return f"{how} of {what}{self.quotas.in_words}{alike}{people}"
 
     def answers_wanted(self, place: int) -> int:
         """How many people are asked about the sample at this place on the line."""

@@ -223,6 +223,7 @@ draws = sa.Table(
     sa.Column("pick", sa.Text),
     sa.Column("score", sa.Float(53)),
     sa.Column("rank", sa.Integer),
+    sa.Column("represents", sa.Integer),
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("content_hash", sa.Text, nullable=False),

@@ -47,7 +47,11 @@ _EMBEDDING = (
     "or use pick = 'margin', which needs the probabilities alone"
 )
 EMBEDDINGS = ("an `embedding`", _EMBEDDING)
-"""What a rule needs that spreads, and how to get it."""
+TEXTS = (
+    "a text in the log",
+    "name the table's column of texts in [source.columns] text; or leave near_duplicates out",
+)
+"""What rules need that compare rows, and how to get it."""
 NEEDS: dict[Score, tuple[str, str]] = {
     Score.LEAST_CONFIDENT: (
         "a `confidence`",

@@ -81,6 +81,12 @@ class QueueSettings(Section):
         description="Training queues with a budget: how many of each value of a column are picked at most: "
         "`{ camera = 20 }`.",
     )
+    near_duplicates: Literal["embedding", "text"] | None = Field(
+        None,
+        description="Training queues with a budget: label one of each group of near-duplicates a round, and "
+        "record how many it stands for. `embedding`: embeddings of the log with a cosine of 0.95 or more. "
+        "`text`: texts of the log that share 70% of their shingles.",
+    )
     budget: int | None = Field(
         None,
         ge=1,
@@ -206,7 +212,11 @@ class QueueSettings(Section):
         Raises:
             ValueError: it may not.
         """
-        given = [name for name in ("balance", "min_per", "max_per") if getattr(self, name)]
+        given = [
+            name
+            for name in ("balance", "min_per", "max_per", "near_duplicates")
+            if getattr(self, name)
+        ]
         if self.pick != "random":
             given.insert(0, f"pick = {self.pick!r}")
         if not given:

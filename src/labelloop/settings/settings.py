@@ -231,6 +231,7 @@ class Settings(Section):
                 pick=q.pick,
                 quotas=q.quotas(),
                 prefill=q.prefill,
+                near_duplicates=q.near_duplicates,
             )
             for q in self.queue
             if purpose is None or q.purpose == purpose

@@ -1,10 +1,11 @@
 """How a training queue chooses what teaches most from what a frame has left."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from labelloop.core.queue import Queue
 from labelloop.core.ranked import Best, Ranked
@@ -14,20 +15,24 @@ from labelloop.errors import ConfigError
 from labelloop.measuring.learned_risk import ATTRIBUTE, LearnedRisk
 from labelloop.ports.log import PredictionLog
 from labelloop.sampling.diverse import POOL, spread
-from labelloop.sampling.picks import EMBEDDINGS, NEEDS, PICKS
+from labelloop.sampling.near_duplicates import near_embeddings, near_texts
+from labelloop.sampling.picks import EMBEDDINGS, NEEDS, PICKS, TEXTS
 from labelloop.sampling.quotas import fill
 from labelloop.steps.select.frame import Framed, bins_of
 
 Allowed = Callable[[Sequence[Candidate]], Sequence[Candidate]]
 """Those of some rows that may train."""
+_LOOKS = 8
+"""How many times the usual number of rows is compared at most, where few of them differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A row that was chosen, with its score."""
+    """A row that was chosen, with its score, and how many near-duplicates it stands for; None: not asked."""
 
     row: Candidate
     score: float
+    represents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,16 @@ class Choosing:
             return []
         refused: set[str] = set()
         pick = PICKS[queue.pick]
-        n = (POOL if pick.spread else 1) * budget + len(drawn)
+        looks_around = pick.spread or queue.near_duplicates is not None
+        n = (POOL if looks_around else 1) * budget + len(drawn)
         while True:
             ranked = self._ranked(queue, n)
             if not ranked:
                 self._refuse_unscored(queue)
             free = [row for row in ranked if row.sample_id not in drawn]
+            stands_for: Counter[str] = Counter()
+            if queue.near_duplicates is not None:
+                free, stands_for = self._without_near(queue, free)
             if pick.spread:
                 free = self._spread(queue, free, budget)
             known: dict[str, Candidate] = {}
@@ -76,9 +85,13 @@ class Choosing:
                 if not now:
                     break
                 refused |= now
-            if len(taken) == budget or not refused or len(ranked) < n or n > n_left + len(drawn):
+            complete = not refused and queue.near_duplicates is None
+            complete |= looks_around and n > _LOOKS * POOL * budget
+            if len(taken) == budget or complete or len(ranked) < n or n > n_left + len(drawn):
                 taken.sort(key=lambda r: (-r.score, r.line, r.sample_id))
-                return [Chosen(known[r.sample_id], r.score) for r in taken]
+                return [
+                    Chosen(known[r.sample_id], r.score, stands_for.get(r.sample_id)) for r in taken
+                ]
             n *= 2
 
     def _ranked(self, queue: Queue, n: int) -> Sequence[Ranked]:
@@ -106,27 +119,45 @@ class Choosing:
             best.add(page)
         return best.rows()
 
+    def _without_near(
+        self, queue: Queue, ranked: Sequence[Ranked]
+    ) -> tuple[list[Ranked], Counter[str]]:
+        """One row of each group of near-duplicates, and how many rows each stands for.
+
+        Rows without an embedding or a text stand for themselves.
+        """
+        ids = [row.sample_id for row in ranked]
+        of = list(range(len(ranked)))
+        if queue.near_duplicates == "text":
+            texts = self.log.texts(ids)
+            known = [i for i, sample_id in enumerate(ids) if sample_id in texts]
+            groups = near_texts([texts[ids[i]] for i in known])
+        else:
+            held = self.log.embeddings(self.frame, ids)
+            known, values = _comparable(held, ids)
+            groups = near_embeddings(values)
+        if ranked and not known:
+            raise _lacking(queue, TEXTS if queue.near_duplicates == "text" else EMBEDDINGS)
+        for i, group in zip(known, groups.tolist(), strict=True):
+            of[i] = known[group]
+        stands_for = Counter(ids[group] for group in of)
+        return [row for i, row in enumerate(ranked) if of[i] == i], stands_for
+
     def _spread(self, queue: Queue, ranked: Sequence[Ranked], budget: int) -> list[Ranked]:
         """The rows that have an embedding, the uncertain ones that differ first.
-
-        Embeddings of another length than most are of another model, and can't be compared.
 
         Raises:
             ConfigError: no row has an embedding.
         """
-        held = self.log.embeddings(self.frame, [row.sample_id for row in ranked])
-        lengths = Counter(len(values) for values in held.values())
-        if not lengths:
+        ids = [row.sample_id for row in ranked]
+        known, values = _comparable(self.log.embeddings(self.frame, ids), ids)
+        if not known:
             if ranked:
                 raise _lacking(queue, EMBEDDINGS)
             return []
-        most = max(lengths, key=lambda length: (lengths[length], length))
-        rows = [row for row in ranked if len(held.get(row.sample_id, ())) == most]
-        values = np.array([held[row.sample_id] for row in rows], dtype=np.float32)
-        whole = np.isfinite(values).all(axis=1)
-        rows = [rows[i] for i in np.flatnonzero(whole)]
+        rows = [ranked[i] for i in known]
         order = spread(
-            values[whole],
+            values,
             np.array([row.score for row in rows]),
             np.array([row.line for row in rows], dtype=np.int64),
             budget,
@@ -146,10 +177,28 @@ class Choosing:
         raise _lacking(queue, NEEDS[score])
 
 
+def _comparable(
+    held: Mapping[str, Sequence[float]], ids: Sequence[str]
+) -> tuple[list[int], npt.NDArray[np.float32]]:
+    """Which of `ids` have an embedding, and these, one a row.
+
+    Embeddings of another length than most are of another model, and can't be compared.
+    """
+    lengths = Counter(len(values) for values in held.values())
+    most = max(lengths, key=lambda length: (lengths[length], length), default=0)
+    known = [i for i, sample_id in enumerate(ids) if len(held.get(sample_id, ())) == most > 0]
+    values = np.array([held[ids[i]] for i in known], dtype=np.float32).reshape(len(known), most)
+    whole = np.isfinite(values).all(axis=1)
+    return [known[k] for k in np.flatnonzero(whole)], values[whole]
+
+
 def _lacking(queue: Queue, needs: tuple[str, str]) -> ConfigError:
     needed, remedy = needs
+    setting = f"pick = {queue.pick!r}"
+    if queue.near_duplicates and needs in {EMBEDDINGS, TEXTS}:
+        setting = f"near_duplicates = {queue.near_duplicates!r}"
     return ConfigError(
-        f"queue {queue.name!r}: pick = {queue.pick!r} needs {needed}, and no prediction that it could pick "
+        f"queue {queue.name!r}: {setting} needs {needed}, and no prediction that it could pick "
         "has that",
         remedy=remedy,
     )

@@ -521,6 +521,8 @@ class Select:
         pick = PICKS[queue.pick]
         for rank, one in enumerate(chosen, start=1):
             of = f"{queue.rule}: rank {rank} of {len(chosen)} from {n_matching}"
+            if one.represents is not None:
+                of += f", stands for {one.represents}"
             ranks_by_place = pick.score is Score.PLACE
             draws[one.row.sample_id] = replace(
                 draws[one.row.sample_id],
@@ -528,6 +530,7 @@ class Select:
                 pick=queue.pick,
                 score=None if ranks_by_place else one.score,
                 rank=rank,
+                represents=one.represents,
             )
         cells = [cell_of(queue, c, cut=None, inclusion=0.0) for c in eligible]
         return replace(told, chosen=True), cells
