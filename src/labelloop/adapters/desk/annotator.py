@@ -1,5 +1,6 @@
 """The labelling page as an Annotator: projects, tasks and answers in a database of their own."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,6 +29,10 @@ from labelloop.ports.annotator import (
 KEY = "labelloop"
 """The data key of a task's identity."""
 KEYS_A_QUERY = 500
+MANY = 100
+"""After an import of so many tasks people get a turn: SQLite's writers aren't served in order."""
+TURN_S = 0.1
+"""How long: a writer that waits for SQLite looks again after so long at most."""
 
 
 class DeskAnnotator:
@@ -192,6 +197,8 @@ class DeskAnnotator:
                 for task_number, task in enumerate(tasks, start=first)
             ]
             tx.connection.execute(t.tasks.insert(), rows)
+        if len(tasks) >= MANY:
+            time.sleep(TURN_S)
         return [f"{PREFIX}{row['task']}" for row in rows]
 
     def find(self, project_ref: str, task_keys: Sequence[str]) -> Sequence[RemoteTask]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 
 import sqlalchemy as sa
 
@@ -64,6 +65,8 @@ class Database:
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = self._sqlite() if self._is_sqlite else self._postgresql()
         self._ready = False
+        self._turn = Lock()
+        """Threads queue here: those that wait for SQLite's lock look for it at odd times."""
 
     @property
     def address(self) -> str:
@@ -92,7 +95,7 @@ class Database:
         """A transaction that writes, once the one before is over."""
         with self._translated():
             self._prepare()
-            with self._engine.begin() as connection:
+            with self._turn, self._engine.begin() as connection:
                 last: int = connection.execute(sa.select(t.meta.c.last_at)).scalar_one()
                 at = max(self.now(), last + 1)
                 connection.execute(t.meta.update().values(last_at=at))

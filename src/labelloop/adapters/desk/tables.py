@@ -50,13 +50,7 @@ tasks = sa.Table(
     sa.Column("updated_at", _number, nullable=False),
 )
 sa.Index("tasks_changed", tasks.c.project, tasks.c.updated_at)
-sa.Index(
-    "tasks_open",
-    tasks.c.project,
-    tasks.c.turn,
-    sqlite_where=tasks.c.is_open,
-    postgresql_where=tasks.c.is_open,
-)
+sa.Index("tasks_open", tasks.c.project, tasks.c.is_open, tasks.c.turn)
 
 annotations = sa.Table(
     "annotations",
