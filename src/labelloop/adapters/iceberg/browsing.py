@@ -49,7 +49,7 @@ class Browser:
             source = self._reading.source_of("predictions", some)
             query = log_sql.first_of(self._query(source, after), limit=limit - len(rows))
             places = [LogPlace(r["batch"], r["line"]) for r in self._reading.rows(query)]
-            rows += self._stored(source, places)
+            rows += self._stored(some, places)
             left -= len(some)
             if len(rows) >= limit:
                 return Found(rows=self._with_feedback(rows), searched_to=rows[-1].place)
@@ -85,10 +85,17 @@ class Browser:
             after=None if after is None else (after.batch, after.line),
         )
 
-    def _stored(self, source: str, places: Sequence[LogPlace]) -> list[StoredPrediction]:
-        """The rows at these places, in their order."""
+    def _stored(
+        self, files: Sequence[HeldFile], places: Sequence[LogPlace]
+    ) -> list[StoredPrediction]:
+        """The rows at these places, in their order: all columns, of the files that hold them alone."""
         if not places:
             return []
+        batches = {place.batch for place in places}
+        holding = [
+            f for f in files if any(_batches(f).first <= b <= _batches(f).last for b in batches)
+        ]
+        source = self._reading.source_of("predictions", holding)
         found = map(stored, self._reading.rows(log_sql.at_lines(source, [p.line for p in places])))
         at = {row.place: row for row in found if row.role is Role.SERVING}
         return [at[place] for place in places]
