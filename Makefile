@@ -5,7 +5,7 @@ RUN    := .venv/bin
 ARGS   ?=
 BASE   ?= docker.io/library/debian:bookworm-slim
 
-.PHONY: help setup browser label-studio postgresql demo test spark ceph image fuzz chaos soak faults bench-scale bench-statistics bench-teach check format docs site lock clean
+.PHONY: help setup browser browse label-studio postgresql demo test spark ceph image fuzz chaos soak faults bench-scale bench-statistics bench-teach check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -34,6 +34,17 @@ browser: setup
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; \
 	  else echo "  that needs apt-get and root: install Chromium by hand, or those tests fail" >&2; fi; }
+
+# MPL-2.0; only these tests read it, so it lies beside the tools and is no part of the package
+.tools/axe.min.js: | setup
+	@echo "axe-core: fetching 4.14.1, for the browser tests"
+	@command -v npm >/dev/null || { echo "  that needs npm: install it by hand" >&2; exit 1; }
+	@cd .tools && npm pack --silent axe-core@4.14.1 >/dev/null && tar xzf axe-core-4.14.1.tgz --strip-components 1 package/axe.min.js
+	@cd .tools && echo "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c  axe.min.js" | sha256sum --check --quiet
+	@touch $@
+
+browse: setup browser .tools/axe.min.js  ## every page in Chromium: [ARGS='-k phone'] [LABELLOOP_SCREENSHOTS=folder]
+	@$(RUN)/python -m pytest tests/browser/browse_*.py $(ARGS)
 
 label-studio: setup
 	@$(RUN)/python -m tests.label_studios

@@ -1,7 +1,6 @@
 """A person labels in a real browser: sees the image, sees what the queue shows, and answers."""
 
 import io
-import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,8 +16,8 @@ from playwright.sync_api import (
     Page,
     Response,
     expect,
-    sync_playwright,
 )
+from tests.browser.conftest import PATIENCE_MS
 from tests.odd_keys import ODD_KEYS
 
 from labelloop.adapters.folder.store import FolderStore
@@ -31,18 +30,6 @@ from labelloop.ports.annotator import Project, ProjectSpec, TaskData
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-PATIENCE_MS = 120_000
-"""How long a page may take: the machine may have more to do."""
 CLASSES = ("aubergine", "fig & date", "$predicted_class", 'x/y "quoted" <b>')
 PREDICTED = "aubergine"
 CONFIDENCE = 0.617
@@ -83,18 +70,6 @@ class Visit:
 
     def screenshot(self, name: str) -> None:
         self.page.screenshot(path=self.screenshots / f"{name}.png")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        pytest.fail("Chromium is missing: install Debian's package chromium")
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
