@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -21,6 +21,8 @@ QUIET = (
 )
 PATIENCE_MS = 30_000
 """How long a page may take: the machine may have more to do."""
+AXE = Path(__file__).parents[2] / ".tools" / "axe.min.js"
+"""What `make browse` fetches: rules of accessibility."""
 SHOWN = """() => { const time = () => performance.now();
   window.labelled = [];
   addEventListener("keydown", () => { window.pressed = time(); }, true);
@@ -66,7 +68,7 @@ def sent(page: Page) -> None:
 
 def violations(page: Page) -> list[str]:
     """What axe finds wrong with a page."""
-    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+    page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("() => axe.run()")
     return [
         f"{each['id']}: {node['html'][:200]}"
