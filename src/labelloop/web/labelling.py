@@ -142,7 +142,10 @@ def routes(site: Site) -> list[Route]:
             body = await _body(request) if method == "POST" else {}
             if method == "POST" and (unproven := _unproven(request, body)) is not None:
                 return unproven
-            return await run_in_threadpool(lambda: handle(Visit(request, _desk(site), body)))
+            said = await run_in_threadpool(lambda: handle(Visit(request, _desk(site), body)))
+            if handle in {_answer, _undo}:
+                site.hint()  # an answer counts within seconds
+            return said
 
         return Route(f"{PATH}{path}", answer, methods=[method])
 
