@@ -94,6 +94,12 @@ def test_copies_in_a_folder_may_not_lie_among_the_inputs(path: Path) -> None:
     assert read(path, apart).store.places()[0].endswith("/data/in%20puts")
 
 
+@pytest.mark.parametrize("key", ["ledger", "warehouse", "catalog", "datasets"])
+def test_a_nul_character_is_refused_where_it_stands(path: Path, key: str) -> None:
+    said = refused(path, GOOD + f'[state]\n{key} = "a\\u0000b"\n')
+    assert f"state.{key} contains a NUL character" in said
+
+
 def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
     low, accuracy = QUEUES.index('[[queue]]\nname = "low"'), QUEUES.index("[[queue]]")
     text = HEAD + QUEUES[low:] + QUEUES[accuracy:low]

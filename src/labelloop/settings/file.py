@@ -163,6 +163,11 @@ def _fill(value: Any, environment: Mapping[str, str], path: Path, where: tuple[s
         return filled if unset is None or len(where) < 2 else unset
     if not isinstance(value, str):
         return value
+    if "\0" in value:
+        raise ConfigError(
+            f"{path}: {'.'.join(where)} contains a NUL character, which no path or name may hold",
+            remedy="remove \\u0000 from that text",
+        )
     unset_names = [name for name in _VARIABLE.findall(value) if not environment.get(name)]
     if unset_names:
         name = unset_names[0]
