@@ -130,7 +130,7 @@ def test_the_commands_say_what_is_left_to_do(lasting: LastingWorld, tmp_path: Pa
     lose(lasting)
     said = run(group, ["ledger", "restore", str(folder), "--config", config])
     assert said.exit_code == 0, said.output
-    assert "`labelloop run` now takes in what went on" in said.output
+    assert "`labelloop run` now adds what happened after the backup" in said.output
 
 
 def test_without_a_ledger_there_is_nothing_to_copy(tmp_path: Path, make_world: MakeWorld) -> None:

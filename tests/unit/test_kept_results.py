@@ -118,6 +118,7 @@ def test_asking_again_reads_no_draws_of_rounds_that_nothing_happened_to(
     first = keeping(world)
     with statements(world) as heard:
         assert keeping(world) == first
+    heard = [said for said in heard if "tasks.state IN" not in said]  # those of open tasks alone
     assert [said for said in heard if "FROM draws JOIN" in said or "FROM cells" in said] == []
     a_day(world, 12)
     with statements(world) as heard:

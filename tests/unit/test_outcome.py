@@ -30,6 +30,8 @@ OTHER_COMPARISONS = {
     ("ledger", "each.answer == label"),
     # a label with a class of the project
     ("ledger", "c.name == t.labels.c.label"),
+    # a label with the one that a filter asks for
+    ("views", "pick.label != wanted.label"),
     # a prediction with a prediction: of the same sample, or of the same class
     ("steps", "prediction.predicted_class != before.predicted_class"),
     ("steps", "held != s.predicted_class"),
