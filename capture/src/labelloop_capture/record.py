@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ ENDINGS = (
     (b"BM", ".bmp", "image/bmp"),
 )
 """First bytes, ending and media type."""
+_random = random.Random()  # noqa: S311  keys are no secrets; asking the system would give up the GIL
+os.register_at_fork(after_in_child=_random.seed)
 TAGS = 8
 """S3 takes ten an object; two are kept for what users say later."""
 
@@ -122,7 +125,10 @@ def new_id(body: bytes, prefix: str, at: float | None = None) -> tuple[str, str]
     if not kind and body[:4] == b"RIFF" and body[8:12] == b"WEBP":
         ending, kind = ".webp", "image/webp"
     day = time.strftime("%Y/%m/%d", time.gmtime(at))
-    return f"{prefix}{day}/{os.urandom(16).hex()}{ending}", kind or "application/octet-stream"
+    return (
+        f"{prefix}{day}/{_random.getrandbits(128):032x}{ending}",
+        kind or "application/octet-stream",
+    )
 
 
 def to_bytes(one: Prediction | Word) -> bytes:
