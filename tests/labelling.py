@@ -54,7 +54,8 @@ class LabellingService:
         self.desk = DatabaseDesk(self.annotator.database, guides=guides)
         self.projects: dict[str, str] = {}
         self.lines: list[str] = []
-        self._site = Site(self._open, tell=lambda _: None, journal=Journal(to=lambda: self))
+        self.told: list[str] = []
+        self._site = Site(self._open, tell=self.told.append, journal=Journal(to=lambda: self))
         self.app = application(self._site, worker_is_alive=lambda: True)
         self._server: uvicorn.Server | None = None
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
-from tests.browser.people import chromium, person, sent, violations
+from tests.browser.conftest import faults
+from tests.browser.people import person, sent
 from tests.labelling import LabellingService, picture
 
 from labelloop.ports.desk import Guide
@@ -15,12 +16,6 @@ from labelloop.ports.desk import Guide
 ANN, BOB = "ann@example.com", "bob@example.com"
 FRUIT = ("fig", "plum", "pear")
 GUIDES = {"fruit": Guide(title="Fruit", guidelines="# fig\nPurple.\n\n# pear\nGreen.")}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture
@@ -170,15 +165,15 @@ def test_axe_finds_nothing(browser: Browser, service: LabellingService, scheme: 
     page = person(browser, service, ANN, color_scheme=scheme).new_page()
     for path in ("", "/fruit", "/texts", "/many", "/me", "/fruit?lang=de"):
         page.goto(f"/label{path}")
-        assert violations(page) == [], path
+        assert faults(page) == [], path
     for key in "1s":
         page.keyboard.press(key)
-    assert violations(page) == []
+    assert faults(page) == []
     page.goto("/label/texts")
     page.keyboard.press("1")
     sent(page)
     expect(page.locator("[data-panel=done]")).to_be_visible()
-    assert violations(page) == []
+    assert faults(page) == []
 
 
 def test_images_are_turned_as_their_exif_says(browser: Browser, service: LabellingService) -> None:

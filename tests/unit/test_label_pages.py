@@ -95,10 +95,12 @@ def test_an_answer_counts_once_however_often_it_is_sent(service: LabellingServic
     service.pictures("blind", 2)
     ann = service.client(ANN)
     held = said(task_of(ann), note="ripe", seconds=1.5)
+    assert service.told == []
     for _ in range(3):
         answer = ann.post("/label/blind/answer", json=held)
         assert answer.status_code == 200
         assert answer.json()["saved"] is True
+    assert set(service.told) == {"collect"}  # it is in the numbers within seconds
     assert service.answers("blind") == [(ANN, "fig")]
     past = service.desk.history("blind", ANN)[0].answer
     assert (past.note, past.took_ms) == ("ripe", 1500)

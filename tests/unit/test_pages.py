@@ -1,5 +1,6 @@
 """What every page of the service shares: its head, its policy, its errors and its files."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -170,3 +171,18 @@ def from_parts(call: str, **values: Any) -> str:
     )
     template = _environment().from_string(source)
     return template.render(url=lambda path: f"/team{path}", csrf='"secret', **values)
+
+
+def test_an_old_result_is_given_only_where_it_may_be_and_never_after_an_own_write(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.world.loop.index()  # there is a ledger
+    monkeypatch.setattr("labelloop.web.site.KEPT_S", 0.0)
+    monkeypatch.setattr("labelloop.web.site.LONG_S", -1.0)  # whatever is made takes long
+    made = itertools.count()
+    site = service.site
+    assert [site.kept("hidden", lambda _: next(made)) for _ in range(3)] == [0, 1, 2]
+    assert site.kept("status", lambda _: next(made), old=True) == 3
+    assert site.kept("status", lambda _: 9, old=True) == 3
+    assert site.write(lambda _tx, _now: True)
+    assert site.kept("status", lambda _: 10, old=True) == 10
