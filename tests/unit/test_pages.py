@@ -47,6 +47,7 @@ def test_every_page_obeys_a_strict_policy(service: Service) -> None:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert 'class="notice"' not in answer.text  # nothing was done
         tags = Tags(answer.text)
         assert not tags.values("style")
         assert not [t for t, _ in tags.found if t in {"style", "base"}]

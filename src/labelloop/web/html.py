@@ -72,8 +72,9 @@ class NavEntry:
 def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
     """A template of pages/templates/web, filled in for who asks.
 
-    Beside `context`, a template knows `project`, `timezone`, `who`, `csrf`, `nav`, `now`, and the functions
-    `url` (a path of this service -> what a browser asks for), `static` and `when` (an instant as an element).
+    Beside `context`, a template knows `project`, `timezone`, `who`, `csrf`, `nav`, `now` and more, and the
+    functions `url` (a path of this service -> what a browser asks for), `static` and `when` (an instant as
+    an element). A name in `context` that is one of these is an error: the layout would show it.
     """
     site: Site = request.scope["site"]
     own = site.settings.project
@@ -86,13 +87,13 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
         "nav": _nav(request, who),
         "now": site.now(),
         "here": url_of(request, path_of(request.scope)),
-        "asked": ASKED.get(request.query_params.get("asked", "")),
+        "acknowledged": ASKED.get(request.query_params.get("asked", "")),
         "may_operate": who is not None and "operate" in who.scopes,
         "url": lambda path: url_of(request, path),
         "static": lambda name: url_of(request, address(name)),
         "when": _when(own.timezone),
     }
-    html = render(f"web/{template}", **given | context)
+    html = render(f"web/{template}", **given, **context)
     return HTMLResponse(html, status, headers=HEADERS)
 
 

@@ -129,7 +129,7 @@ def _rejected(site: Site, request: Request, may_operate: bool) -> Response:
                     examples=examples,
                 )
             )
-    return page(request, "rejected.html", reasons=found, may_operate=may_operate)
+    return page(request, "rejected.html", reasons=found)
 
 
 def _one_reason(site: Site, request: Request) -> Response:

@@ -88,7 +88,6 @@ def _queues(site: Site, request: Request, may_operate: bool) -> Response:
         tasks=tasks,
         older=older,
         newer=f"/queues?show={show}" if request.query_params.get("after") else None,
-        may_operate=may_operate,
         states=STATES,
         links=links,
     )
