@@ -115,18 +115,16 @@ def _parquet(lines: list[bytes]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist([json.loads(line) for line in lines], schema=None)
-    for name in ("confidence", "sampling_rate"):
-        table = _cast(table, name, pa.float64())
-    table = _cast(table, "flagged", pa.bool_())
-    table = _cast(table, "probabilities", pa.list_(pa.float64()))
-    for name in ("predicted_class", "predicted_at", "model", "corrected_class"):
-        table = _cast(table, name, pa.string())
+    kinds = {
+        "confidence": pa.float64(),
+        "sampling_rate": pa.float64(),
+        "flagged": pa.bool_(),
+        "probabilities": pa.list_(pa.float64()),
+    }
+    rows = [json.loads(line) for line in lines]
+    names = dict.fromkeys(name for row in rows for name in row)
+    # a column that is empty in this file has no type of its own
+    schema = pa.schema({name: kinds.get(name, pa.string()) for name in names})
     written = io.BytesIO()
-    pq.write_table(table, written)
+    pq.write_table(pa.Table.from_pylist(rows, schema), written)
     return written.getvalue()
-
-
-def _cast(table: Any, name: str, kind: Any) -> Any:
-    """A column under its own type: one that is empty in this file has none of its own."""
-    return table.set_column(table.schema.get_field_index(name), name, table.column(name).cast(kind))

@@ -74,17 +74,7 @@ class Choosing:
                 free, stands_for = self._without_near(queue, free)
             if pick.spread:
                 free = self._spread(queue, free, budget)
-            known: dict[str, Candidate] = {}
-            while True:
-                taken = fill([r for r in free if r.sample_id not in refused], budget, queue.quotas)
-                unread = [r.sample_id for r in taken if r.sample_id not in known]
-                rows = self.traffic.rows_of(unread)
-                known |= {row.sample_id: row for row in rows}
-                fit = {row.sample_id for row in allowed(rows)}
-                now = set(unread) - fit
-                if not now:
-                    break
-                refused |= now
+            taken, known = self._filled(queue, free, budget, allowed, refused)
             complete = not refused and queue.near_duplicates is None
             complete |= looks_around and n > _LOOKS * POOL * budget
             if len(taken) == budget or complete or len(ranked) < n or n > n_left + len(drawn):
@@ -93,6 +83,29 @@ class Choosing:
                     Chosen(known[r.sample_id], r.score, stands_for.get(r.sample_id)) for r in taken
                 ]
             n *= 2
+
+    def _filled(
+        self,
+        queue: Queue,
+        ranked: Sequence[Ranked],
+        budget: int,
+        allowed: Allowed,
+        refused: set[str],
+    ) -> tuple[list[Ranked], dict[str, Candidate]]:
+        """The first rows that fill the budget and its quotas, and what the log says of them.
+
+        Only rows that would be taken are read; those that may not train are added to `refused`.
+        """
+        known: dict[str, Candidate] = {}
+        while True:
+            taken = fill([r for r in ranked if r.sample_id not in refused], budget, queue.quotas)
+            unread = [r.sample_id for r in taken if r.sample_id not in known]
+            rows = self.traffic.rows_of(unread)
+            known |= {row.sample_id: row for row in rows}
+            now = set(unread) - {row.sample_id for row in allowed(rows)}
+            if not now:
+                return taken, known
+            refused |= now
 
     def _ranked(self, queue: Queue, n: int) -> Sequence[Ranked]:
         pick, by = PICKS[queue.pick], queue.quotas.columns
