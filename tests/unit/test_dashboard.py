@@ -200,7 +200,7 @@ def test_below_operate_nothing_tells_of_samples_that_wait_for_a_blind_answer(
     paths = (*PAGES[1:-3], "/rounds/1", "/rounds/2", "/rounds/1?queue=low", "/activity")
 
     def seen() -> dict[str, str]:
-        service.site._kept.clear()
+        service.site.forget_results()
         return {p: reader.get(p, headers=HTML).text for p in paths if p != "/people"}
 
     before = seen()

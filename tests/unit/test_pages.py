@@ -1,7 +1,7 @@
 """What every page of the service shares: its head, its policy, its errors and its files."""
 
-import itertools
 import re
+import threading
 from html.parser import HTMLParser
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 from starlette.routing import Route
 
 from labelloop.charts.report import pictures
+from labelloop.loop import Loop
 from labelloop.views.table import Mark, Table, names, numbers
 from labelloop.web.html import NAV, POLICY
 from tests.served import HERE, PROXIED, Service
@@ -174,16 +175,21 @@ def from_parts(call: str, **values: Any) -> str:
     return template.render(url=lambda path: f"/team{path}", csrf='"secret', **values)
 
 
-def test_an_old_result_is_given_only_where_it_may_be_and_never_after_an_own_write(
+def test_an_old_result_is_given_while_the_next_is_made_but_never_after_an_own_write(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.world.loop.index()  # there is a ledger
     monkeypatch.setattr("labelloop.web.site.KEPT_S", 0.0)
-    monkeypatch.setattr("labelloop.web.site.LONG_S", -1.0)  # whatever is made takes long
-    made = itertools.count()
-    site = service.site
-    assert [site.kept("hidden", lambda _: next(made)) for _ in range(3)] == [0, 1, 2]
-    assert site.kept("status", lambda _: next(made), old=True) == 3
-    assert site.kept("status", lambda _: 9, old=True) == 3
+    site, goes_on = service.site, threading.Event()
+
+    def slowly(_: Loop) -> str:
+        goes_on.wait(20)
+        return "next"
+
+    assert site.lately("status", lambda _: "first") == "first"
+    assert site.lately("status", slowly) == "first"
     assert site.write(lambda _tx, _now: True)
-    assert site.kept("status", lambda _: 10, old=True) == 10
+    assert site.lately("status", lambda _: "after the write") == "after the write"
+    goes_on.set()
+    monkeypatch.setattr("labelloop.web.site.OLDEST_S", 0.0)
+    assert site.lately("status", lambda _: "not too old") == "not too old"

@@ -50,17 +50,22 @@ class Background(Generic[T]):
         make: Callable[[], T],
         *,
         fresh_s: float | None = None,
+        oldest_s: float | None = None,
         wait_s: float = 0.0,
     ) -> Made[T]:
         """The result of a piece of work, which is begun if there is none.
 
         fresh_s
             begin it anew if the result is older; None: any result will do
+        oldest_s
+            forget the result if it is older
         wait_s
             how long to wait for it
         """
         with self._lock:
             piece = self._pieces.pop(name, None) or _Piece[T]()
+            if oldest_s is not None and _is_stale(piece.ended_at_s, oldest_s):
+                piece.result = None
             self._pieces[name] = piece
             for old in list(self._pieces)[:-_KEPT]:
                 del self._pieces[old]

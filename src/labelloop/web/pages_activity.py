@@ -111,7 +111,7 @@ def _line(g: Group) -> Happening:
 
 
 def _rejected(site: Site, request: Request, may_operate: bool) -> Response:
-    status = site.kept("status", lambda loop: loop.status(), old=True)
+    status = site.lately("status", lambda loop: loop.status())
     found: list[ByReason] = []
     with site.loop().project.ledger_to_read.read() as tx:
         for name, n in status.n_rejected.items():

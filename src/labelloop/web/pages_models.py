@@ -41,7 +41,7 @@ def routes(site: Site) -> list[Route]:
 
 def _models(site: Site, request: Request) -> Response:
     q = report_of(site)
-    held = site.kept("models", lambda loop: _pictures(q, loop), old=True)
+    held = site.lately("models", lambda loop: _pictures(q, loop))
     m = q.measured
     classes, pairs = by_class(m.by_class, _OF), confusion(m.confusion, _OF)
     return page(

@@ -86,7 +86,7 @@ def routes(site: Site) -> list[Route]:
 
 def report_of(site: Site) -> Quality:
     """The report that was kept last."""
-    return site.kept("kept report", lambda loop: loop.kept_report(), old=True)
+    return site.lately("kept report", lambda loop: loop.kept_report())
 
 
 def hidden_from(site: Site, who: Who) -> Hidden | None:
@@ -102,7 +102,7 @@ def _hidden(loop: Loop) -> Hidden:
 
 
 def _present(site: Site) -> dict[str, Any]:
-    status = site.kept("status", lambda loop: loop.status(), old=True)
+    status = site.lately("status", lambda loop: loop.status())
     service = site.service_state()
     return {"waiting": status, "service": service, "progress": progress(status, service)}
 
@@ -110,7 +110,7 @@ def _present(site: Site) -> dict[str, Any]:
 def _overview(site: Site, request: Request) -> Response:
     q = report_of(site)
     recent = q.measured.last_seven_days
-    held = site.kept("overview", lambda loop: _pictures(q, loop), old=True)
+    held = site.lately("overview", lambda loop: _pictures(q, loop))
     alarm = q.measured.trend.alarm
     e = recent.estimate
     wide = isinstance(e, Estimate) and worst_first(e)

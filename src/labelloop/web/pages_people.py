@@ -32,7 +32,7 @@ def routes(site: Site) -> list[Route]:
         found = (
             names.look("names", ask, fresh_s=_NAMES_LAST_S, wait_s=_WAIT_S) if q.people else None
         )
-        wasted = site.kept("status", lambda loop: loop.status(), old=True).n_wasted
+        wasted = site.lately("status", lambda loop: loop.status()).n_wasted
         known = found.result if found is not None else None
         return page(
             request,

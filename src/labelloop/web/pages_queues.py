@@ -63,7 +63,7 @@ def routes(site: Site) -> list[Route]:
 
 
 def _queues(site: Site, request: Request, may_operate: bool) -> Response:
-    found = site.kept("status", lambda loop: loop.status(), old=True)
+    found = site.lately("status", lambda loop: loop.status())
     show = request.query_params.get("show", "waiting")
     if show not in _SHOWS:
         raise Refused(400, f"show = {show[:100]!r}", f"expected one of {', '.join(_SHOWS)}")

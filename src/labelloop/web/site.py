@@ -4,8 +4,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +18,7 @@ from labelloop.service.journal import Journal
 from labelloop.settings.service import hours
 from labelloop.settings.settings import Settings
 from labelloop.views.service import ServiceState, service_state
+from labelloop.web.background import Background, Made
 
 if TYPE_CHECKING:
     from labelloop.ledger.database import Identity
@@ -31,17 +30,8 @@ FRESH_S = 2.0
 KEPT_S = 2.0
 """How long a result is given to everybody who asks for the same."""
 
-LONG_S, OLDEST_S = 0.1, 60.0
-"""A result that takes longer than the first is given out while it is made anew, until the second age."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A result, when it was made, and how long that took."""
-
-    at_s: float
-    took_s: float
-    result: object
+QUICK_S, OLDEST_S = 0.1, 60.0
+"""How long a new result is waited for where the one before will do, and how old that may be."""
 
 
 class Site:
@@ -66,7 +56,8 @@ class Site:
         self._identity: Identity | None = None
         self._secret = secrets.token_bytes(16)
         self._keeping = threading.Lock()
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, tuple[float, object]] = {}
+        self._behind: Background[object] = Background()
         self._n_writes = 0
         self._making: dict[str, threading.Lock] = {}
 
@@ -128,6 +119,11 @@ class Site:
         held = (self._accounts or {}).values()
         return next((a for a in held if a.name == name and a.excluded_at is None), None)
 
+    def forget_results(self) -> None:
+        """Make every result anew for who asks next."""
+        self._n_writes += 1
+        self._kept.clear()
+
     def look_again(self) -> None:
         """Read accounts and sessions afresh for the next request: they changed."""
         self._looked_at_s = -FRESH_S
@@ -142,51 +138,46 @@ class Site:
         held = self._identity
         return form_secret(held.ledger_id, salt=held.salt).encode() if held else self._secret
 
-    def kept(self, name: str, make: Callable[[Loop], T], *, old: bool = False) -> T:
+    def kept(self, name: str, make: Callable[[Loop], T]) -> T:
         """A result, made once for all who ask within two seconds.
-
-        Where `old` results do, one that takes long is made anew while those who ask get the one before,
-        up to a minute old; never one from before this service's own last write.
 
         Raises:
             LabelloopError: as `make` does.
         """
         with self._keeping:
             making = self._making.setdefault(name, threading.Lock())
-            held = self._kept.get(name)
-            if old and held is not None:
-                age_s = time.monotonic() - held.at_s
-                if held.took_s > LONG_S and age_s < OLDEST_S:
-                    if age_s >= KEPT_S and not making.locked():
-                        threading.Thread(
-                            target=self._make_again, args=(name, make), daemon=True
-                        ).start()
-                    return held.result  # type: ignore[return-value]  # made by the same function
         with making:
-            held = self._kept.get(name)
-            if held is not None and time.monotonic() - held.at_s < KEPT_S:
-                return held.result  # type: ignore[return-value]
-            return self._make(name, make)
+            at_s, held = self._kept.get(name, (-KEPT_S, None))
+            if time.monotonic() - at_s < KEPT_S:
+                return held  # type: ignore[return-value]  # made by the same function
+            found = make(self.loop())
+            self._kept[name] = time.monotonic(), found
+            return found
 
-    def _make(self, name: str, make: Callable[[Loop], T]) -> T:
-        began_at_s, n_writes = time.monotonic(), self._n_writes
-        found = make(self.loop())
-        now_s = time.monotonic()
-        if n_writes == self._n_writes:
-            self._kept[name] = _Kept(now_s, now_s - began_at_s, found)
-        return found
+    def lately(self, name: str, make: Callable[[Loop], T]) -> T:
+        """A result that may be up to a minute old where it takes long: it is made anew behind those who ask.
 
-    def _make_again(self, name: str, make: Callable[[Loop], object]) -> None:
-        """Make a result behind those who ask; if that fails, the one before grows too old, and who asks
-        next is told why.
+        Never one from before this service's own last write.
+
+        Raises:
+            LabelloopError: as `make` does.
         """
-        making = self._making[name]
-        if making.acquire(blocking=False):
-            try:
-                with suppress(LabelloopError):
-                    self._make(name, make)
-            finally:
-                making.release()
+
+        def look(wait_s: float) -> Made[object]:
+            return self._behind.look(
+                (name, self._n_writes),
+                lambda: make(self.loop()),
+                fresh_s=KEPT_S,
+                oldest_s=OLDEST_S,
+                wait_s=wait_s,
+            )
+
+        made = look(QUICK_S)
+        while made.running and made.result is None:
+            made = look(60.0)
+        if made.error is not None:
+            raise made.error
+        return made.result  # type: ignore[return-value]  # made by the same function
 
     def service_state(self) -> ServiceState:
         """What the verbs did last, and what is paused."""
@@ -226,8 +217,7 @@ class Site:
                 return change(tx, self.now())
         finally:
             ledger.close()
-            self._n_writes += 1
-            self._kept.clear()
+            self.forget_results()
 
     def reload(self) -> bool:
         """Read the settings again, and let the worker do so; a broken file keeps the old ones."""
