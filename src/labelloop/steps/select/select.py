@@ -508,12 +508,15 @@ class Select:
         bit = conditions.index(queue.where) if queue.where is not None else None
         eligible = left.eligible(lambda pattern: bit is None or bool(pattern >> bit & 1))
         n_matching = total(eligible)
-        chosen = choosing.choose(
-            *(queue, n_matching, draws), partial(self._not_evaluated, tx, draws=draws)
-        )
-        left.choose([one.row for one in chosen])
+        may_train = partial(self._not_evaluated, tx, draws=draws)
+        chosen = choosing.choose(queue, n_matching, draws, may_train)
+        rows = [one.row for one in chosen]
+        left.choose(rows)
         told = self._take(
-            *(queue, [one.row for one in chosen], number, draws),
+            queue,
+            rows,
+            number,
+            draws,
             n_matching=n_matching,
             reason="",
             chances=None,
