@@ -1,5 +1,6 @@
 """Nobody learns by the way what the model said of a sample that is still to be answered blind."""
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +8,10 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow.parquet as pq
 import pytest
+from httpx import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from labelloop.core.task import TaskState
@@ -84,7 +88,9 @@ def test_a_twin_of_a_hidden_sample_is_hidden_too(make_world: MakeWorld) -> None:
 
 PATHS = (
     *("/", "/now", "/report", "/queues", "/rounds", "/rounds/1", "/models", "/datasets"),
+    *("/rounds/1?queue=accuracy", "/rounds/1?queue=low", "/rounds/2"),
     *("/activity", "/activity/rejected", "/metrics"),
+    *("/datasets/training/1/manifest.parquet", "/datasets/evaluation/1/manifest.parquet"),
     f"{PREFIX}/service",
     *(PREFIX + r.path for r in READINGS if r.scope == "read"),
     f"{PREFIX}/measure?since=2026-03-02",
@@ -114,6 +120,11 @@ PATHS = (
 """All that a reader may ask; with every filter."""
 
 
+TELLS_NOTHING = re.compile(
+    r"/(healthz|readyz|login|static/.*|media/.*|webhooks/.*|label.*|join.*)|.*/openapi.json"
+)
+"""Not of samples, or not to who may read: people who label are given blind items, which have a test."""
+
 NUMBERS = count()
 
 
@@ -134,14 +145,36 @@ def answers(world: World, paths: tuple[str, ...]) -> dict[str, Any]:
             404,
             503,
         }  # no store, in the end
-        said = {path: (a.status_code, dict(a.headers), a.text) for path, a in found.items()}
+        said = {path: _said(answer) for path, answer in found.items()}
         return {path: _same_everywhere(repr(each), world) for path, each in said.items()}
+
+
+def _said(answer: Response) -> tuple[object, ...]:
+    """An answer; of a manifest its rows, since the file holds the place of the project, compressed."""
+    if answer.content.startswith(b"PAR1"):
+        return (answer.status_code, pq.read_table(io.BytesIO(answer.content)).to_pylist())
+    return (answer.status_code, dict(answer.headers), answer.text)
 
 
 def _same_everywhere(said: str, world: World) -> str:
     """What was said, without the place of the project and without random ids of events."""
     chance = r'evt_[0-9a-f]{24}|reader \d+|name="csrf" (value|content)="[^"]*"'
     return re.sub(chance, "", said.replace(str(world.folder), ""))
+
+
+def test_everything_that_a_reader_may_ask_is_asked(make_world: MakeWorld) -> None:
+    world = make_world(QUEUES, head=CLASSES)
+    world.loop.index()
+    asked = {path.partition("?")[0] for path in PATHS} | {"/samples/a"}
+    with service_of(world) as (service, client):
+        unasked = [
+            route.path
+            for route in service.app.routes
+            if isinstance(route, Route) and "GET" in (route.methods or ())
+            if not TELLS_NOTHING.fullmatch(route.path)
+            if not any(route.path_regex.match(path) for path in asked)
+        ]
+        assert [path for path in unasked if client.get(path).status_code != 403] == []
 
 
 @pytest.fixture
