@@ -117,8 +117,8 @@ def run_and_leave() -> NoReturn:
     except SystemExit as end:
         code = end.code
     threading._shutdown()  # type: ignore[attr-defined]  # waits for the threads that are no daemons
-    atexit._run_exitfuncs()
     gc.collect()  # what was left open is warned of
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
