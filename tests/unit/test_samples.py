@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
+from httpx import Response
+from starlette.testclient import TestClient
 
 from labelloop.ledger import events, seen
 from labelloop.loop import Loop
@@ -195,6 +197,13 @@ def test_an_image_is_bytes_that_can_do_nothing(world: World, service: Seen) -> N
     assert client.get("/samples").status_code == 200, "the numbers show all the same"
 
 
+def look(client: TestClient, path: str, **fields: str) -> Response:
+    """Send the form by which an operator looks at a sample."""
+    proof = re.search(r'name="csrf" content="([^"]+)"', client.get(path).text)
+    assert proof is not None
+    return client.post(path, data={"csrf": proof[1], **fields})
+
+
 def test_an_operators_look_is_recorded_before_it_shows_anything(
     world: World, service: Seen
 ) -> None:
@@ -207,7 +216,8 @@ def test_an_operators_look_is_recorded_before_it_shows_anything(
     before = client.get(path).text
     assert "waits for a blind answer" in before
     assert "dog" not in before
-    assert client.post(path).history[0].status_code == 303
+    assert client.post(path).status_code == 403, "the form of another page"
+    assert look(client, path).history[0].status_code == 303
     assert "dog" in client.get(path).text
     with world.loop.project.ledger.read() as tx:
         (looked,) = [e for e in events.of(tx, draw.task_key) if e.verb == seen.LOOKED]

@@ -69,6 +69,10 @@ def _print_status(loop: "Loop", status: "Status") -> None:
         given = "answer counts as none" if n == 1 else "answers count as none"
         text = f"{n} {given}, by account {account}: who looked first can't look again, and a referee must"
         click.echo(wrapped(plain(f"{text}; these looks are asked again"), 2))
+    for account, n in status.n_void.items():
+        given = "blind answer counts as none" if n == 1 else "blind answers count as none"
+        text = f"{n} {given}, by account {account}: they had looked at what the model said"
+        click.echo(wrapped(plain(f"{text}; others are asked"), 2))
     for text in looks_harder(status.harder):
         click.echo(wrapped(plain(text), 0))
     _print_blocks(loop, status)

@@ -4,8 +4,23 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from labelloop.core.remote_id import order_given
+
+
+class Standing(StrEnum):
+    """How an answer counts."""
+
+    VOTE = "vote"
+    VOID = "void"
+    """As none: before a blind answer its author had seen what the model said."""
+    DECISION = "decision"
+    """Alone: whoever leads the annotators settled a tie with it. The annotator knows nothing of it."""
+
+
+SETTLED = "settled by decision"
+"""The method of a label that somebody decided on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +37,7 @@ class Annotation:
     answer: str | None
     skipped: bool
     deleted: bool = False
+    standing: Standing = Standing.VOTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +59,13 @@ class Label:
 def votes(annotations: Iterable[Annotation]) -> list[Annotation]:
     """The vote of each person, in the order of answering: the first valid answer, as last edited.
 
-    `annotations` holds the latest revision of each annotation. Deleted and skipped ones don't count.
+    `annotations` holds the latest revision of each annotation. Deleted, skipped and void ones don't count.
     """
-    valid = [a for a in annotations if not a.deleted and not a.skipped and a.answer is not None]
+    valid = [
+        a
+        for a in annotations
+        if a.standing is Standing.VOTE and not a.deleted and not a.skipped and a.answer is not None
+    ]
     first: dict[str, Annotation] = {}
     for a in sorted(valid, key=lambda a: order_given(a.remote_id)):
         first.setdefault(a.annotator, a)
@@ -56,9 +76,14 @@ def resolve(task_key: str, annotations: Iterable[Annotation], *, wanted: int = 1
     """The label that the answers of `wanted` people give a task; None if they don't give one yet.
 
     If one answer is wanted, the label is the first answer. If several are wanted, it is the class with
-    most votes, once that many people have answered; later votes count too.
+    most votes, once that many people have answered; later votes count too. A decision holds whatever
+    the votes.
     """
-    cast = votes(annotations)
+    latest = list(annotations)
+    decision = next((a for a in latest if a.standing is Standing.DECISION and not a.deleted), None)
+    if decision is not None:
+        return _label(task_key, decision.answer or "", SETTLED, [decision], [decision])
+    cast = votes(latest)
     if len(cast) < wanted or not cast:
         return None
     if wanted == 1:

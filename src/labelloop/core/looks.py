@@ -10,7 +10,8 @@ A sample's first answer is its task with look 0. The further looks are tasks of 
 - RECAPTURE, by anybody: wanted of confirmed errors while too few agreeing draws have been looked at.
 
 Nobody gives two looks at a sample. An answer by somebody who must not give it counts as none, and the look
-is asked again. All of it follows from the answers, whatever the order in which they came.
+is asked again; so does one by somebody who saw what the model said. All of it follows from the answers,
+whatever the order in which they came.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from labelloop.core.annotation import Annotation, votes
+from labelloop.core.annotation import Annotation, Standing, votes
 from labelloop.core.line import chosen
 from labelloop.core.outcome import is_wrong, outcome
 
@@ -151,9 +152,16 @@ def follow(
     wanted: set[Look] = set()
     lacking: set[Look] = set()
     by_referees = False
+    unfit = frozenset(
+        a.annotator for own in given.values() for a in own if a.standing is Standing.VOID
+    )
     for look in Look:
         before = frozenset(reply.by for reply in replies.values())
-        own = [a for a in given.get(look, ()) if _counts(a, look, before, referees)]
+        own = [
+            a
+            for a in given.get(look, ())
+            if a.annotator not in before and _counts(a, look, before | unfit, referees)
+        ]
         counting[look] = own
         kept = {id(a) for a in own}
         wasted += [
@@ -170,7 +178,7 @@ def follow(
             if look is Look.FIRST:
                 by_referees = referees.decide_of(first.updated_at)
             replies[look] = Reply(first.answer, first.annotator, by_referee)
-        elif needed and not _may(look, before, people, referees.now):
+        elif needed and not _may(look, before | unfit, people, referees.now):
             lacking.add(look)
         if needed:
             wanted.add(look)
@@ -241,14 +249,18 @@ def recaptured(replies: Replies, predicted_class: str | None) -> bool | None:
     return not _differs(again, predicted_class)
 
 
-def _counts(a: Annotation, look: Look, before: frozenset[str], referees: Referees) -> bool:
-    """Whether its author may give this look; skips and deletions pass, they are no answers."""
-    if a.annotator in before:
+def _counts(a: Annotation, look: Look, others: frozenset[str], referees: Referees) -> bool:
+    """Whether its author may give this look; skips and deletions pass, they are no answers.
+
+    others
+        those who can't give it: they gave another, or saw what the model said
+    """
+    if a.standing is Standing.VOID:
         return False
     if look in (Look.FIRST, Look.RECAPTURE) or a.annotator in referees.at(a.updated_at):
         return True
     # anybody will do where no other referee is left, or was there when they answered
-    return not (referees.now - before) or not (referees.named_by(a.updated_at) - before)
+    return not (referees.now - others) or not (referees.named_by(a.updated_at) - others)
 
 
 def _may(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from labelloop.core.annotation import Annotation, Label, resolve, votes
+from labelloop.core.annotation import Annotation, Label, Standing, resolve, votes
 from labelloop.core.queue import Purpose
 
 
@@ -121,10 +121,10 @@ def people_to_ask(
     """How many answers the annotator should take for a task; None: as it stands is right.
 
     One more than there are where they are tied. The annotator stops offering a task once it has that
-    many annotations, whoever made them and whatever they say; so one more for each that is no class
-    (`strays_by` names who gave those), and for each further one of the same person.
+    many annotations, whoever made them and whatever they say; so one more for each that is void or no
+    class (`strays_by` names who gave the latter), and for each further one of the same person.
     """
-    latest = list(annotations)
+    latest = [a for a in annotations if a.standing is not Standing.DECISION]
     given = [a.annotator for a in latest if not a.deleted and not a.skipped] + list(strays_by)
     n_votes = len(votes(latest))
     missing = 1 if task.state is TaskState.TIED else max(0, task.answers_wanted - n_votes)

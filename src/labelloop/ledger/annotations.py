@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from labelloop.core.annotation import Annotation, Label
+from labelloop.core.annotation import Annotation, Label, Standing
 from labelloop.core.remote_id import order_given
 from labelloop.core.task import TaskState
 from labelloop.ledger import classes
@@ -54,6 +54,7 @@ def revisions(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Annot
                     answer=present.get(r.answer, r.answer),
                     skipped=r.skipped,
                     deleted=r.deleted_at is not None,
+                    standing=Standing(r.standing),
                 )
             )
     return found
@@ -91,6 +92,7 @@ def _first_answers(
             t.annotations.c.task_key.in_(sa.select(t.tasks.c.task_key).where(t.several)),
             t.annotations.c.answer.is_not(None),
             t.annotations.c.deleted_at.is_(None),
+            t.annotations.c.standing == Standing.VOTE.value,
             condition,
         )
         .order_by(t.annotations.c.updated_at)
@@ -100,6 +102,24 @@ def _first_answers(
         _, _, by_person = found.setdefault(r.task_key, (r.queue, r.answers_wanted, {}))
         by_person.setdefault(r.annotator, r.answer)
     return found
+
+
+def n_void(tx: Transaction, since: datetime) -> dict[str, int]:
+    """By person, those with most first: how many answers given since then are void."""
+    given = t.annotations.c
+    n = sa.func.count(sa.distinct(given.task_key + " " + given.remote_id)).label("n")
+    rows = tx.execute(
+        sa.select(given.annotator, n)
+        .where(
+            t.apart,
+            given.standing == Standing.VOID.value,
+            given.updated_at >= since,
+            given.deleted_at.is_(None),
+        )
+        .group_by(given.annotator)
+        .order_by(n.desc(), given.annotator)
+    )
+    return {r.annotator: r.n for r in rows}
 
 
 def tied_by_queue(tx: Transaction) -> dict[str, int]:
@@ -121,6 +141,7 @@ def insert(tx: Transaction, annotations: Iterable[Annotation]) -> None:
             "annotator": a.annotator,
             "answer": a.answer,
             "skipped": a.skipped,
+            "standing": a.standing.value,
         }
         for a in annotations
     ]

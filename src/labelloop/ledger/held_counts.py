@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import sqlalchemy as sa
 
-from labelloop.core.annotation import Annotation
+from labelloop.core.annotation import Annotation, Standing
 from labelloop.core.task import Task
 from labelloop.ledger import cursors
 from labelloop.ledger import tables as t
@@ -36,8 +36,10 @@ def count_again(tx: Transaction, project_ref: str) -> int:
 
 
 def n_not_deleted(annotations: Iterable[Annotation]) -> int:
-    """How many of one task's annotations aren't deleted."""
-    return len({a.remote_id for a in annotations if not a.deleted})
+    """How many of one task's annotations aren't deleted; a decision is none of the annotator's."""
+    return len(
+        {a.remote_id for a in annotations if not a.deleted and a.standing is not Standing.DECISION}
+    )
 
 
 def add(tx: Transaction, project_ref: str, more: int) -> None:
@@ -71,7 +73,11 @@ def _standing(tx: Transaction, keys: Sequence[str] | sa.Select[tuple[str]]) -> i
     kept = t.annotations.c
     each = (
         sa.select(kept.task_key, kept.remote_id)
-        .where(kept.deleted_at.is_(None), kept.task_key.in_(keys))
+        .where(
+            kept.deleted_at.is_(None),
+            kept.standing != Standing.DECISION.value,
+            kept.task_key.in_(keys),
+        )
         .distinct()
         .subquery()
     )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from labelloop.core.annotation import Standing
 from labelloop.ledger import classes
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
@@ -22,6 +23,8 @@ class Done:
         whether its task asked several people
     counted
         False for an answer to a second look that its author could not give
+    void
+        True for a blind answer whose author had seen what the model said: it counts as none either
     """
 
     task_key: str
@@ -31,10 +34,11 @@ class Done:
     given_at: datetime
     several: bool
     counted: bool
+    void: bool
 
 
 def done(tx: Transaction, since: datetime) -> Iterator[Done]:
-    """The annotations given after a moment, in the order of their times; deleted ones are left out."""
+    """The answers given after a moment, in the order of their times; no deleted ones, no decisions."""
     present = classes.renamed(tx)
     given = t.annotations
     rows = tx.execute(
@@ -45,13 +49,18 @@ def done(tx: Transaction, since: datetime) -> Iterator[Done]:
             given.c.answer,
             given.c.skipped,
             given.c.updated_at,
+            given.c.standing,
             t.tasks.c.answers_wanted,
             t.tasks.c.look,
             t.labels.c.annotator.label("counted_by"),
         )
         .join(t.tasks, t.tasks.c.task_key == given.c.task_key)
         .outerjoin(t.labels, t.labels.c.task_key == given.c.task_key)
-        .where(given.c.updated_at >= since, given.c.deleted_at.is_(None))
+        .where(
+            given.c.updated_at >= since,
+            given.c.deleted_at.is_(None),
+            given.c.standing != Standing.DECISION.value,
+        )
         .order_by(given.c.updated_at)
     )
     found: dict[tuple[str, str], Done] = {}
@@ -66,5 +75,6 @@ def done(tx: Transaction, since: datetime) -> Iterator[Done]:
             given_at=r.updated_at if first is None else first.given_at,
             several=r.answers_wanted > 1,
             counted=r.look == 0 or r.skipped or r.counted_by == r.annotator,
+            void=r.standing == Standing.VOID.value,
         )
     yield from sorted(found.values(), key=lambda d: d.given_at)

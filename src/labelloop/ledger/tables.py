@@ -297,7 +297,11 @@ annotations = sa.Table(
     sa.Column("answer", sa.Text),
     sa.Column("skipped", sa.Boolean, nullable=False),
     sa.Column("deleted_at", Instant),
+    sa.Column("standing", sa.Text, nullable=False, server_default="vote"),
 )
+apart = annotations.c.standing != sa.literal_column("'vote'")
+"""The few annotations that count otherwise than as votes."""
+sa.Index("annotations_apart", annotations.c.task_key, sqlite_where=apart)
 
 labels = sa.Table(
     "labels",

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from labelloop.core.annotation import Standing
 from labelloop.core.queue import Purpose
 from labelloop.core.task import MOVES, OPEN, Task, TaskState
 from labelloop.errors import LedgerError
@@ -223,9 +224,12 @@ def to_check_people_asked(tx: Transaction) -> list[Task]:
     undecided = t.tasks.c.state.in_([TaskState.TIED.value, TaskState.ANNOTATED.value])
     with_strays = t.tasks.c.task_key.in_(sa.select(t.strays.c.task_key))
     waiting = t.tasks.c.state.in_([TaskState.SENT.value, TaskState.SKIPPED.value])
+    void = t.apart & (t.annotations.c.standing == Standing.VOID.value)
+    with_void = t.tasks.c.task_key.in_(sa.select(t.annotations.c.task_key).where(void))
     found = [
         *_tasks(tx, there & undecided),
         *_tasks(tx, there & t.further & waiting),
+        *_tasks(tx, there & waiting & with_void),
         *_tasks(tx, t.asked_wrongly & answerable),
         *_tasks(tx, there & with_strays & answerable),
     ]

@@ -32,6 +32,8 @@ class Person:
         the median of seconds from one answer to the next, breaks left out; None: too few answers
     n_wasted
         answers to second looks that they could not give: their own first answers, or a referee's
+    n_void
+        blind answers that count as none: they had looked at what the model said
     agreement
         how often their answer is that of another person, on samples that several people answered
     error
@@ -47,6 +49,7 @@ class Person:
     pace_s: float | None
     agreement: Estimate | Undefined
     error: Estimate | Undefined
+    n_void: int = 0
 
 
 def everybody(tx: Transaction, *, now: datetime, level: float = 0.95) -> tuple[Person, ...]:
@@ -55,7 +58,7 @@ def everybody(tx: Transaction, *, now: datetime, level: float = 0.95) -> tuple[P
     together: dict[str, list[Done]] = defaultdict(list)
     for one in people.done(tx, now - LATELY):
         by_person[one.annotator].append(one)
-        if one.several and one.answer is not None:
+        if one.several and one.answer is not None and not one.void:
             together[one.task_key].append(one)
     referees = looks.referees(tx).now
     firsts = _first_answers(tx)
@@ -66,7 +69,8 @@ def everybody(tx: Transaction, *, now: datetime, level: float = 0.95) -> tuple[P
             referee=annotator in referees,
             n_answers=sum(not d.skipped for d in own),
             n_skips=sum(d.skipped for d in own),
-            n_wasted=sum(not d.counted for d in own),
+            n_wasted=sum(not d.counted and not d.void for d in own),
+            n_void=sum(d.void for d in own),
             pace_s=_pace(own),
             agreement=_agreement(annotator, own, together, level),
             error=_error(firsts.get(annotator, ()), level),
@@ -103,7 +107,7 @@ def _agreement(
     same = n = 0
     for mine in own:
         for other in together.get(mine.task_key, ()):
-            if mine.answer is not None and other.annotator != annotator:
+            if mine.answer is not None and not mine.void and other.annotator != annotator:
                 same += mine.answer == other.answer
                 n += 1
     if not n:

@@ -116,6 +116,9 @@ class Status:
     n_wasted
         by account: answers to second looks of the last 30 days that their authors could not give; the
         looks are asked again
+    n_void
+        by account: blind answers of the last 30 days that count as none, as their authors had looked at
+        what the model said; others are asked
     harder
         a hint from confidences alone, which is no accuracy: whether the traffic looks harder
     """
@@ -135,6 +138,7 @@ class Status:
     harder: Harder | Undefined = NO_LOOK
     n_extra_rounds: int = 0
     n_wasted: Mapping[str, int] = field(default_factory=dict)
+    n_void: Mapping[str, int] = field(default_factory=dict)
 
 
 def status(ledger: Ledger, *, clock: Clock, every: timedelta, timezone: str = "UTC") -> Status:
@@ -152,6 +156,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta, timezone: str = "U
         fewer = not_sent(rounds.whereabouts(tx, latest.round)) if latest else ()
         n_extra = sum(r.extra for r in rounds.every(tx))
         wasted = _wasted(tx, now)
+        void = annotations.n_void(tx, now - LATELY)
         hint = harder(tx, now=now, timezone=timezone)
         blocked = blocks(
             tx,
@@ -191,6 +196,7 @@ def status(ledger: Ledger, *, clock: Clock, every: timedelta, timezone: str = "U
         harder=hint,
         n_extra_rounds=n_extra,
         n_wasted=wasted,
+        n_void=void,
     )
 
 
@@ -198,7 +204,8 @@ def _wasted(tx: Transaction, now: datetime) -> dict[str, int]:
     """The most first; nothing is read where no round has second looks."""
     if not looks.rounds_with(tx):
         return {}
-    own = Counter(d.annotator for d in people.done(tx, now - LATELY) if not d.counted)
+    done = people.done(tx, now - LATELY)
+    own = Counter(d.annotator for d in done if not d.counted and not d.void)
     return dict(sorted(own.items(), key=lambda each: (-each[1], each[0])))
 
 

@@ -114,6 +114,7 @@ def collect_line(r: "Collected") -> str:
         (r.n_deleted, "deleted"),
         (r.n_duplicates, "duplicate tasks removed"),
         (r.n_lost, "tasks gone from their project, to be sent again"),
+        (r.n_void, "that count as none, as their authors had looked at what the model said"),
     ):
         if n:
             parts.append(f"{n:,} {what}")

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RejectReason
-from labelloop.ledger import events, rejects
+from labelloop.ledger import events, rejects, seen
 from labelloop.ledger.events import Group
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.views.wording import counted, row_count
@@ -102,6 +102,8 @@ def _line(g: Group) -> Happening:
     path = None
     if g.verb in _STATES:
         what = f"{counted(g.n, 'task')} {_STATES[g.verb]}"
+    elif g.verb == seen.LOOKED:
+        what = "looked at what the model said of a sample that waits for a blind answer"
     elif g.verb == "round":
         what, path = f"round {g.subject} drawn", f"/rounds/{g.subject}"
     else:

@@ -91,8 +91,11 @@ def report_of(site: Site) -> Quality:
 
 def hidden_from(site: Site, who: Who) -> Hidden | None:
     """The samples that this visitor doesn't see; None: all are shown."""
-    if "operate" in who.scopes:
-        return None
+    return None if "operate" in who.scopes else hidden_samples(site)
+
+
+def hidden_samples(site: Site) -> Hidden:
+    """The samples of which nobody may learn by the way what the model said."""
     return site.kept("hidden", _hidden)
 
 

@@ -32,7 +32,7 @@ def routes(site: Site) -> list[Route]:
         found = (
             names.look("names", ask, fresh_s=_NAMES_LAST_S, wait_s=_WAIT_S) if q.people else None
         )
-        wasted = site.lately("status", lambda loop: loop.status()).n_wasted
+        status = site.lately("status", lambda loop: loop.status())
         known = found.result if found is not None else None
         return page(
             request,
@@ -40,7 +40,8 @@ def routes(site: Site) -> list[Route]:
             people=people_table(named(q.people, known or {})),
             named=known is not None,
             agreement=agreement(q.measured.agreement),
-            wasted={(known or {}).get(who, who): n for who, n in wasted.items()},
+            wasted={(known or {}).get(who, who): n for who, n in status.n_wasted.items()},
+            void={(known or {}).get(who, who): n for who, n in status.n_void.items()},
             made_at=q.made_at,
         )
 

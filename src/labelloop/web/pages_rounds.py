@@ -20,7 +20,7 @@ from labelloop.web import links
 from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.html import page
-from labelloop.web.pages_overview import hidden_from, report_of
+from labelloop.web.pages_overview import hidden_from, hidden_samples, report_of
 from labelloop.web.site import Site
 from labelloop.web.who import Who
 
@@ -152,6 +152,7 @@ def _one(site: Site, request: Request, who: Who) -> Response:
         states=STATES,
         chance=_chance,
         some_hidden=hidden is not None,
+        unseen=hidden_samples(site).sample_ids,
         links=links,
     )
 

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from labelloop.core.image_kind import MEDIA_TYPES, kind_of
+from labelloop.core.sighting import is_same_person
 from labelloop.core.where import Where, instant
 from labelloop.errors import (
     AnnotatorError,
@@ -35,6 +36,7 @@ from labelloop.views.lineage import Lineage
 from labelloop.views.samples import Among, SampleFilter, SamplePage, Verdict
 from labelloop.web.access import needs
 from labelloop.web.answers import Refused
+from labelloop.web.forms import form_of
 from labelloop.web.html import page, url_of
 from labelloop.web.media import SAFELY
 from labelloop.web.site import Site
@@ -63,6 +65,8 @@ _FIELDS = (
     "from",
     "to",
 )
+_NOBODY = "-"
+"""What a form says whose sender gives no blind answers."""
 _AFTER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,19})?")
 _LONGEST = 1000
 
@@ -199,7 +203,7 @@ class SamplePages:
             if "operate" not in who.scopes:
                 raise _unknown(sample_id)
             if not await run_in_threadpool(self._has_looked, found, who.name):
-                return page(request, "sample_hidden.html", sample_id=sample_id, path=path_of_sample)
+                return await run_in_threadpool(self._ask_first, request, sample_id, who.name)
         if "operate" in who.scopes:
             found = await run_in_threadpool(self._with_names, found)
         else:
@@ -216,25 +220,65 @@ class SamplePages:
             settings=self._site.settings,
         )
 
+    def _ask_first(self, request: Request, sample_id: str, account: str) -> Response:
+        """Say what a look voids, and ask who the operator is where people answer."""
+        names = self._names()
+        own = [n for who, n in names.items() if is_same_person(account, who, n)]
+        return page(
+            request,
+            "sample_hidden.html",
+            sample_id=sample_id,
+            path=path_of_sample,
+            account=account,
+            own=own,
+            nobody=_NOBODY,
+            others=() if own else sorted(names.items(), key=lambda each: each[1]),
+        )
+
     async def look(self, request: Request) -> Response:
         """An operator looks at a sample that waits for a blind answer: that is recorded first."""
-        who = needs(request, "operate")
+        who, fields = await form_of(request, "operate")
         sample_id: str = request.path_params["sample_id"]
         found = await run_in_threadpool(self._story, sample_id)
         if found.open_tasks:
+            names = await run_in_threadpool(self._names)
+            own = any(is_same_person(who.name, each, name) for each, name in names.items())
+            said = fields.get("annotator", "")
+            if not own and names and said not in {*names, _NOBODY}:
+                raise Refused(
+                    400,
+                    "the form doesn't say whose answers are yours",
+                    "open the sample again, and choose your name or that you answer nothing there",
+                )
+            annotator = "" if own or said not in names else said
 
             def record(tx: Transaction, at: datetime) -> bool:
-                seen.record_look(tx, found.open_tasks, by=who.name, at=at)
+                seen.record_look(tx, found.open_tasks, by=who.name, annotator=annotator, at=at)
                 return True
 
             await run_in_threadpool(self._site.write, record)
             self._site.journal.line("looked", sample=sample_id, by=who.name)
         return RedirectResponse(url_of(request, path_of_sample(sample_id)), 303)
 
+    def _names(self) -> Mapping[str, str]:
+        """The people where answers are given, by the ids that their answers carry.
+
+        Raises:
+            Refused: they can't be asked for, so nobody knows whose answers a look voids.
+        """
+        try:
+            return self._site.kept("accounts", _accounts)
+        except (AnnotatorError, ConfigError) as exc:
+            raise Refused(
+                503,
+                "a sample that waits for a blind answer can't be looked at now, as the place where people "
+                f"answer can't say who they are: {exc.args[0]}",
+                "try again once it can be reached; nothing was shown or recorded",
+            ) from exc
+
     def _has_looked(self, found: Lineage, name: str) -> bool:
         with self._site.loop().project.ledger_to_read.read() as tx:
-            looked = seen.lookers(tx, list(found.open_tasks))
-        return all(name in looked.get(key, {}) for key in found.open_tasks)
+            return seen.has_looked(tx, list(found.open_tasks), name)
 
     def _story(self, sample_id: str) -> Lineage:
         project = self._site.loop().project

@@ -1,11 +1,11 @@
 """Which answers count, and how what the annotator holds of a task changes what the ledger holds of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
-from labelloop.core.annotation import Annotation
+from labelloop.core.annotation import Annotation, Standing
 from labelloop.ledger import Transaction, annotations
 from labelloop.ledger.annotations import Stray
 from labelloop.ports.annotator import RemoteAnnotation
@@ -46,10 +46,13 @@ def merge(
     there: RemoteAnswers,
     allowed: AllowedAnswers,
     *,
+    saw: Callable[[str, datetime], bool],
     tally: Tally,
     now: datetime,
 ) -> list[Annotation]:
     """The latest revision of each annotation of a task after the annotator's word; new ones are written.
+
+    `saw` says of a person whether they had seen by a moment what the model said: their answer is void.
 
     A deletion changes its task. One that is missing from a task that hasn't changed since was lost by
     the annotator, restored from a backup say, and stands.
@@ -72,8 +75,12 @@ def merge(
                 annotator=said.annotator,
                 answer=answer,
                 skipped=said.skipped,
+                standing=Standing.VOID
+                if answer is not None and saw(said.annotator, said.updated_at)
+                else Standing.VOTE,
             )
             fresh.append(revision)
+            tally.n_void += revision.standing is Standing.VOID
             latest[said.remote_id] = replace(revision, answer=present)
             tally.n_edited += known is not None and known.answer != present
             tally.n_skipped += said.skipped and (known is None or not known.skipped)
@@ -88,6 +95,7 @@ def merge(
         for a in latest.values()
         if a.remote_id not in usable
         and not a.deleted
+        and a.standing is not Standing.DECISION
         and (a.remote_id in said_ids or a.updated_at < there.changed_at)
     ]
     annotations.insert(tx, fresh)

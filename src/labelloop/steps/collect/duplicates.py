@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from labelloop.core.annotation import Annotation
+from labelloop.core.annotation import Annotation, Standing
 from labelloop.core.remote_id import order_given
 from labelloop.core.task import Task
 from labelloop.ledger import Lease, Ledger, tasks
@@ -60,7 +60,10 @@ class Duplicates:
                 doubled.add(remote.task_key)
         for key, there_now in whole.items():
             ids = {a.remote_id for a in there_now.annotations}
-            if any(not a.deleted and a.remote_id not in ids for a in held.get(key, [])):
+            if any(
+                not a.deleted and a.remote_id not in ids and a.standing is not Standing.DECISION
+                for a in held.get(key, [])
+            ):
                 doubled.add(key)
         if doubled:
             copies: dict[str, list[RemoteTask]] = {}

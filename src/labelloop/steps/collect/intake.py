@@ -1,10 +1,12 @@
 """A page of the annotator's tasks is taken into the ledger: answers, states and labels."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from labelloop.core.annotation import Annotation, Label
+from labelloop.core.sighting import saw_before
 from labelloop.core.task import Task, TaskState
-from labelloop.ledger import Lease, Ledger, annotations, cursors, held_counts, tasks
+from labelloop.ledger import Lease, Ledger, annotations, cursors, held_counts, seen, tasks
 from labelloop.ports.annotator import Annotator, Project, RemoteTask
 from labelloop.ports.clock import Clock
 from labelloop.steps.collect.answers import AllowedAnswers, merge, strays_of
@@ -57,6 +59,10 @@ class Intake:
         if not ours:
             return
         whole = self._duplicates.fold(project, page, ours, before)
+        answered = [key for key, there in whole.items() if there.annotations]
+        with self._ledger.read() as tx:
+            sightings = seen.sightings(tx, answered)
+        names = self._annotator.accounts() if sightings else {}
         with self._ledger.write(self._lease) as tx:
             ours = tasks.by_key(tx, list(ours))
             before = annotations.latest(tx, list(ours))
@@ -78,6 +84,7 @@ class Intake:
                     known,
                     there,
                     self._allowed,
+                    saw=partial(saw_before, sightings.get(key, ()), names),
                     tally=self._tally,
                     now=self._clock.now(),
                 )

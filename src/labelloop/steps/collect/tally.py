@@ -11,6 +11,8 @@ class Collected:
 
     n_looks, n_asked_again
         second looks that were answered, and that are wanted now
+    n_void
+        answers that count as none: their authors had looked at what the model said
     strays
         answers that aren't one of the classes
     """
@@ -25,6 +27,7 @@ class Collected:
     lost_projects: tuple[str, ...]
     n_looks: int = 0
     n_asked_again: int = 0
+    n_void: int = 0
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class Tally:
     n_duplicates: int = 0
     n_looks: int = 0
     n_asked_again: int = 0
+    n_void: int = 0
     lost_projects: list[str] = field(default_factory=list)
 
     def collected(self, strays: tuple[Stray, ...]) -> Collected:
@@ -54,4 +58,5 @@ class Tally:
             tuple(self.lost_projects),
             self.n_looks,
             self.n_asked_again,
+            self.n_void,
         )

@@ -45,5 +45,5 @@ def _still_needed(task: Task, held: Sequence[Annotation], unusable: Sequence[str
     if not task.look or task.state not in {TaskState.SENT, TaskState.SKIPPED}:
         return people_to_ask(task, held, unusable)
     skips = [a for a in held if a.skipped]
-    wasted = [a.annotator for a in held if not a.skipped and not a.deleted]
+    wasted = [a.annotator for a in held if not a.skipped and not a.deleted]  # void ones among them
     return people_to_ask(task, skips, [*unusable, *wasted])
