@@ -88,3 +88,6 @@ class Source(Protocol):
             SourceFileBad: it can't be read, or not to its end.
             SourceFileDenied: this one alone can't be opened for now.
         """
+
+    def close(self) -> None:
+        """Give back what is open."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labelloop.core.json_path import json_paths
 from labelloop.errors import ConfigError, StoreDenied, without_frames
 from labelloop.settings.label_studio import LabelStudioSettings
 from labelloop.settings.notify import NotifySettings
@@ -153,7 +154,17 @@ def notification_folder(own: StoreSettings, clock: "Clock") -> "NotificationFold
 
 def source(own: SourceSettings, inputs: StoreSettings) -> "Source":
     """The table of predictions; one on S3 lies on the server of the inputs."""
-    s3 = s3_access(inputs)
+    table = _table(own, s3_access(inputs))
+    paths = json_paths([*own.columns.written(), *own.attributes])
+    if not paths:
+        return table
+    from labelloop.adapters.sources.bodies import BodiesSource
+
+    lists = (own.columns.probabilities, own.columns.embedding)
+    return BodiesSource(table, paths, lists={str(name) for name in lists})
+
+
+def _table(own: SourceSettings, s3: "S3Access") -> "Source":
     if own.kind == "iceberg":
         from labelloop.adapters.sources.iceberg import IcebergSource
 

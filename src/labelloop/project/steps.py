@@ -85,6 +85,7 @@ def how_to_read(project: Project, renamed: Mapping[str, str]) -> "HowToRead":
             classes=frozenset(own.project.classes),
             renamed=renamed,
             store_uri=own.store.uri,
+            class_order=tuple(table.class_order),
             unusable_is_wrong=own.project.invalid_prediction == "wrong",
             confidence_divisor=table.confidence_divisor,
             predicted_at_unit=table.predicted_at_unit,

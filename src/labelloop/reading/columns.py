@@ -1,16 +1,16 @@
 """How a table of predictions is read: what its columns are called, and what its rows must meet."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-"""A column's name in a template of uris."""
+from labelloop.core.json_path import PLACEHOLDER, JsonPath, json_paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnNames:
     """What the columns of a table are called; None: it has none of that kind.
+
+    A name may be a path into the JSON that a column holds: `$.response.label`.
 
     uri
         a column, or a template such as `s3://bucket/{request_id}.png`; None: the sample's id is
@@ -64,6 +64,10 @@ class ColumnNames:
             return None
         return sorted(self.known() | set(self.attributes))
 
+    def paths(self) -> tuple[JsonPath, ...]:
+        """The columns that are paths into others."""
+        return json_paths(sorted(self.known() | set(self.attributes or ())))
+
     def in_uri(self) -> tuple[str, ...]:
         """The columns that the uri is made of."""
         if self.uri is None:
@@ -78,6 +82,8 @@ _NO_COLUMN = frozenset({"uri", "attributes", "explicit"})
 class TableRules:
     """What a row must meet to be a prediction.
 
+    class_order
+        the classes in the order of the probabilities; where a row names no class, it is the likeliest
     unusable_is_wrong
         an answer that is no class stays, and is wrong, instead of being rejected
     store_uri
@@ -89,6 +95,7 @@ class TableRules:
     classes: frozenset[str]
     store_uri: str
     renamed: Mapping[str, str] = field(default_factory=dict)
+    class_order: tuple[str, ...] = ()
     unusable_is_wrong: bool = False
     confidence_divisor: float | None = None
     predicted_at_unit: str | None = None

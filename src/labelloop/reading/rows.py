@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from labelloop.core.json_path import PLACEHOLDER, attribute_name, is_json_path
 from labelloop.core.line import line
 from labelloop.core.sample import (
     HASH_OF_TEXT,
@@ -24,11 +25,12 @@ from labelloop.core.sample import (
 )
 from labelloop.core.tombstone import Tombstones
 from labelloop.reading.class_name import Classes
-from labelloop.reading.column import fault_of, texts
-from labelloop.reading.columns import PLACEHOLDER, ColumnNames, TableRules
+from labelloop.reading.column import Values, fault_of, texts
+from labelloop.reading.columns import ColumnNames, TableRules
 from labelloop.reading.confidence import confidences
 from labelloop.reading.flag import flags
 from labelloop.reading.identity import identities, identity
+from labelloop.reading.likeliest import likeliest
 from labelloop.reading.model import models
 from labelloop.reading.number_list import number_lists
 from labelloop.reading.sampling_rate import sampling_rates
@@ -154,6 +156,18 @@ def read_rows(
     sure = confidences(
         columns.of(names.confidence), str(names.confidence), rules.confidence_divisor
     )
+    chances = number_lists(columns.of(names.probabilities), str(names.probabilities))
+    unfit = np.zeros(n, bool)
+    if rules.class_order:
+        likely = likeliest(chances, rules.class_order)
+        silent = answers.missing
+        unfit = likely.unfit & silent
+        named_so = classes.in_column(likely.classes, "class_order").values
+        answers = Values(pc.coalesce(answers.values, named_so), answers.bad)
+        if names.confidence is not None:
+            unsaid = sure.missing & silent
+            told = pc.if_else(pa.array(unsaid), likely.confidences.values, sure.values)
+            sure = Values(told, sure.bad | (likely.confidences.bad & unsaid))
     flagged = flags(columns.of(names.flagged), str(names.flagged))
     corrected = classes.corrected_in(columns.of(names.corrected_class), str(names.corrected_class))
     flag = pc.fill_null(flagged.values.cast(pa.int8()), -1).to_numpy()
@@ -162,15 +176,21 @@ def read_rows(
     silent = at.missing & answers.missing & sure.missing
     alone = ~(named.missing | named.bad) & silent & spoken
     faults.ok &= ~alone
-    faults.note(named.missing, RejectReason.NO_SAMPLE_ID, lambda _: "")
+    faults.note(named.missing, RejectReason.NO_SAMPLE_ID, _nothing_at(names.sample_id))
     faults.note(named.bad, RejectReason.BAD_ROW, lambda i: fault_of(identity, shown(i)))
-    faults.note(at.missing, RejectReason.NO_TIMESTAMP, lambda _: "")
+    faults.note(at.missing, RejectReason.NO_TIMESTAMP, _nothing_at(names.predicted_at))
     faults.note(at.bad, RejectReason.BAD_TIMESTAMP, columns.shown(names.predicted_at))
+    n_chances = pc.list_value_length(chances)
+    expected = f"class_order has {len(rules.class_order)} classes"
+    faults.note(unfit, RejectReason.BAD_ROW, lambda i: f"{n_chances[i]} probabilities; {expected}")
     if not rules.unusable_is_wrong:
-        faults.note(answers.missing, RejectReason.NO_CLASS, lambda _: "")
+        faults.note(answers.missing, RejectReason.NO_CLASS, _nothing_at(names.predicted_class))
         said = columns.shown(names.predicted_class)
         faults.note(answers.bad, RejectReason.UNKNOWN_CLASS, lambda i: classes.shown(said(i)))
-    faults.note(sure.bad, RejectReason.BAD_CONFIDENCE, columns.shown(names.confidence))
+    sure_said = columns.shown(names.confidence)
+    faults.note(
+        sure.bad, RejectReason.BAD_CONFIDENCE, lambda i: sure_said(i) or _some(chances[i].as_py())
+    )
     rates = sampling_rates(columns.of(names.sampling_rate), str(names.sampling_rate))
     faults.note(rates.bad, RejectReason.BAD_SAMPLING_RATE, columns.shown(names.sampling_rate))
     roles = _filled(columns.text(names.role), Role.SERVING)
@@ -180,7 +200,7 @@ def read_rows(
     size = np.zeros(n, np.int64)
     if names.text is not None:
         size = pc.fill_null(pc.binary_length(written), 0).to_numpy(False).astype(np.int64)
-        faults.note(_empty(written), RejectReason.NO_TEXT, lambda _: "")
+        faults.note(_empty(written), RejectReason.NO_TEXT, _nothing_at(names.text))
         too_long = size > rules.max_text_bytes
         faults.note(too_long, RejectReason.TEXT_TOO_LONG, lambda i: f"{size[i]:,} bytes")
         uris = pa.array([f"{file_uri}#{number}" for number in numbers], pa.string())
@@ -209,9 +229,7 @@ def read_rows(
             "role": roles,
             "predicted_class": pc.fill_null(answers.values, NO_CLASS),
             "confidence": sure.values,
-            "probabilities": number_lists(
-                columns.of(names.probabilities), str(names.probabilities)
-            ),
+            "probabilities": chances,
             "embedding": number_lists(columns.of(names.embedding), str(names.embedding)),
             "sampling_rate": rates.values,
             "attributes": _attributes(columns, names, answers.bad),
@@ -278,6 +296,17 @@ class _Columns:
         return lambda i: column.slice(i, 1).cast(pa.string())[0].as_py() or ""
 
 
+def _nothing_at(name: str | None) -> Callable[[int], str]:
+    """What is said of rows that lack a value: of a path where it should have been."""
+    said = f"nothing at {name}" if name is not None and is_json_path(name) else ""
+    return lambda _: said
+
+
+def _some(numbers: Sequence[float] | None) -> str:
+    """The first of some numbers, in few digits."""
+    return ", ".join(f"{n:.4g}" for n in (numbers or ())[:6])
+
+
 def _empty(column: Any) -> Any:
     return pc.fill_null(pc.equal(column, ""), True).to_numpy(zero_copy_only=False)
 
@@ -322,8 +351,9 @@ def _attributes(columns: _Columns, names: ColumnNames, unusable: Any) -> Any:
     known = names.known()
     wanted = names.attributes
     if wanted is None:
-        wanted = tuple(n for n in columns.names if n not in known)
-    held = {n: _plain(columns.of(n), n) for n in wanted}
+        used = known | {path.column for path in names.paths()}
+        wanted = tuple(n for n in columns.names if n not in used)
+    held = {attribute_name(n): _plain(columns.of(n), n) for n in wanted}
     if unusable.any():
         said = pc.utf8_slice_codeunits(columns.text(names.predicted_class), 0, SHOWN)
         held[UNUSABLE] = pc.if_else(pa.array(unusable), said, pa.scalar(None, pa.string()))

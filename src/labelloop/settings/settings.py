@@ -146,6 +146,9 @@ class Settings(Section):
     def _source_fits(self) -> None:
         if self.source and self.source.columns.text and self.input.kind != "text":
             raise ValueError('source.columns.text is for [input] kind = "text"')
+        for name in self.source.class_order if self.source else ():
+            if name not in self.project.classes and name not in self.answers().renamed:
+                raise ValueError(f"source.class_order: {name!r} is none of the classes")
 
     @when_complete
     def _label_studio_can_sign(self) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from labelloop.core.json_path import PLACEHOLDER, attribute_name, json_paths
 from labelloop.settings.values import Section, open_to_all, when_complete
 
 
@@ -21,7 +22,7 @@ People also try "" and "none" for that, which name no column that anybody has.
 
 
 class ColumnSettings(Section):
-    """What the table calls its columns.
+    """What the table calls its columns. Where a column holds JSON, `$.column.name[0].name` leads into it.
 
     `confidence`, `model`, `role`, `probabilities`, `embedding`, `sampling_rate`, `flagged` and
     `corrected_class` may be missing, unless you name them here. `role = false`: a column of that name means
@@ -71,6 +72,14 @@ class ColumnSettings(Section):
         None, description="The text to label. Default: the content of the object at the URI."
     )
 
+    def written(self) -> tuple[str, ...]:
+        """The names of columns in these settings, those in a template of uris among them."""
+        named = [
+            name for name in self.model_dump(exclude={"uri"}).values() if isinstance(name, str)
+        ]
+        in_uri = PLACEHOLDER.findall(self.uri or "") or [self.uri or ""]
+        return (*named, *in_uri)
+
 
 class SourceSettings(Section):
     """A table of predictions. Its rows take the place of the bucket's tags."""
@@ -106,7 +115,22 @@ class SourceSettings(Section):
         default_factory=list,
         description='Other columns that a `where` may name as `attributes.NAME`; `["*"]` for all.',
     )
+    class_order: list[str] = Field(
+        default_factory=list,
+        description="The classes in the order of `probabilities`. Where a row names no class, the "
+        "likeliest one is its class, and its probability the confidence. Of two classes, one number is "
+        "the probability of the second.",
+    )
     columns: ColumnSettings = Field(default_factory=lambda: ColumnSettings())
+
+    @when_complete
+    def _paths_can_be_followed(self) -> None:
+        json_paths(self.columns.written())
+        json_paths(self.attributes)
+        names = [attribute_name(name) for name in self.attributes]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"attributes: two are called {name!r}; leave one out")
 
     @when_complete
     def _names_a_table(self) -> None:

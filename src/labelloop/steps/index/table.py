@@ -183,6 +183,7 @@ class IndexTable:
                 *(f"{old} is {new}" for old, new in sorted(rules.renamed.items())),
                 repr((rules.unusable_is_wrong, rules.confidence_divisor, rules.predicted_at_unit)),
                 repr((rules.store_uri, rules.max_text_bytes)),
+                *([repr(rules.class_order)] if rules.class_order else []),
             ]
         )
         return sha256(text.encode()).hexdigest()
