@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from labelloop.core.queue import Purpose
 from labelloop.errors import (
     AnnotatorError,
+    ArgumentError,
     ConfigError,
     LabelloopError,
     LeaseHeld,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from labelloop.exports.imagefolder import FolderKind
     from labelloop.ledger.move import Moved
     from labelloop.ledger.rejects import RejectedRow
+    from labelloop.ledger.snapshots import Snapshot
     from labelloop.measuring.measured import Measured
     from labelloop.measuring.people import Person
     from labelloop.ports.clock import Clock, Progress
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from labelloop.views.dataset_diff import DatasetDiff
     from labelloop.views.plan import Plan
     from labelloop.views.quality import Quality
+    from labelloop.views.snapshots import SnapshotMade
     from labelloop.views.status import Status, Tie, Wait
 
 T = TypeVar("T")
@@ -689,6 +692,53 @@ class Loop:
 
         ledger, inputs = self.project.ledger_to_read, self._inputs_of_report()
         return kept_report.kept(ledger, inputs=inputs) or self.report()
+
+    def make_snapshot(self, lasts: timedelta, *, note: str = "", by: str) -> "SnapshotMade":
+        """Keep the report as it is now, for whoever gets the link, until that expires.
+
+        by
+            who makes it, for those who list the snapshots
+
+        Raises:
+            ArgumentError: it lasts no time, or too long, or there is nothing to show yet.
+        """
+        from labelloop.ledger import snapshots
+        from labelloop.pages import report
+        from labelloop.views.snapshots import LONGEST, SnapshotMade
+
+        if not timedelta(0) < lasts <= LONGEST:
+            raise ArgumentError(
+                f"a snapshot can't last {lasts}", remedy=f"choose at most {LONGEST.days} days"
+            )
+        found = self.kept_report()
+        if not found.rounds:
+            raise ArgumentError(
+                "there is nothing to show yet", remedy="`labelloop run` draws the first round"
+            )
+        at = self.project.clock.now()
+        page = report.snapshot(found, expires_at=at + lasts)
+        with self.project.ledger.write_at_once() as tx:
+            number, token = snapshots.make(tx, page, note=note, by=by, expires_at=at + lasts, at=at)
+        base = self.settings.service.base_url or ""
+        return SnapshotMade(id=number, url=f"{base}/s/{token}", expires_at=at + lasts)
+
+    def snapshots(self) -> "list[Snapshot]":
+        """Return every link to a snapshot, the newest first."""
+        from labelloop.ledger import snapshots
+
+        with self.project.ledger_to_read.read() as tx:
+            return snapshots.every(tx)
+
+    def revoke_snapshot(self, number: int, *, by: str) -> bool:
+        """Let a link open nothing any more; return whether it was in force.
+
+        Raises:
+            ArgumentError: there is no such snapshot.
+        """
+        from labelloop.ledger import snapshots
+
+        with self.project.ledger.write_at_once() as tx:
+            return snapshots.revoke(tx, number, by=by, at=self.project.clock.now())
 
     def _inputs_of_report(self) -> str:
         from labelloop.measuring.kept_results import METHOD_VERSION

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from labelloop.ledger import accounts, events, sessions
 from labelloop.web.api import PREFIX
-from labelloop.web.login import N_ATTEMPTS
+from labelloop.web.attempts import N_ATTEMPTS
 from tests.served import HERE, PROXIED, Service
 from tests.unit.conftest import MakeService
 

@@ -14,6 +14,7 @@ from labelloop.exports.exported import Exported
 from labelloop.ledger.accounts import Account
 from labelloop.ledger.move import Moved
 from labelloop.ledger.rejects import RejectedRow
+from labelloop.ledger.snapshots import Snapshot
 from labelloop.loop import Ran
 from labelloop.measuring.measured import Measured
 from labelloop.measuring.people import Person
@@ -32,6 +33,7 @@ from labelloop.views.dataset import DatasetContents
 from labelloop.views.dataset_diff import DatasetDiff
 from labelloop.views.plan import Plan
 from labelloop.views.quality import Quality
+from labelloop.views.snapshots import SnapshotMade
 from labelloop.views.status import Status, Tie, Wait
 
 KINDS: Mapping[str, tuple[str, Any]] = {
@@ -49,6 +51,8 @@ KINDS: Mapping[str, tuple[str, Any]] = {
     "waiting": ("status --waiting", list[Wait]),
     "skipped": ("status --skipped", list[Wait]),
     "report": ("report", Quality),
+    "snapshot": ("snapshot make", SnapshotMade),
+    "snapshots": ("snapshot list", list[Snapshot]),
     "plan": ("plan", Plan),
     "compare": ("compare", Compared),
     "samples": ("compare --write-samples", SamplesWritten),

@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": ("compare", "compare a candidate with the serving model on the same blind labels"),
     "plan": ("plan", "say how many blind labels a narrower interval needs"),
     "report": ("report", "show the numbers over time and by class, as text, a page or pictures"),
+    "snapshot": ("snapshot", "let others see the report as it is now, by a link that expires"),
     "datasets": ("datasets", "list, show, compare and export dataset versions"),
     "forget": ("forget", "erase samples because a person asked for it"),
     "log": ("log", "tidy the prediction log, so that reading it stays fast"),

@@ -453,6 +453,21 @@ media_links = sa.Table(
     sa.Index("media_links_task", "task_key"),
 )
 
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("id", _counter, primary_key=True, autoincrement=True),
+    sa.Column("token_hash", sa.Text, nullable=False, unique=True),
+    sa.Column("page", sa.Text, nullable=False),
+    sa.Column("note", Said, nullable=False),
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("made_by", Said, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Column("revoked_at", Instant),
+    sa.Column("n_opened", sa.Integer, nullable=False),
+    sa.Column("last_opened_at", Instant),
+)
+
 outbox = sa.Table(
     "outbox",
     metadata,

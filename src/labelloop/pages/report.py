@@ -1,7 +1,8 @@
 """A report as one HTML file: pictures, numbers and words; nothing in it is fetched."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from labelloop.charts.picture import Picture
 from labelloop.charts.report import pictures
@@ -50,17 +51,28 @@ _FOLDED = {"worst-slices", "labels-and-width", "training-set", "labels"}
 _TIMED = {"accuracy-by-day", "accuracy-by-round", "training-set", "labels"}
 
 
-def page(q: Quality) -> str:
-    """The report as HTML, for a browser in a light or a dark scheme."""
+_PRIVATE = {"worst-slices"}
+"""The pictures that hold what the application wrote beside its predictions: it may name people."""
+
+
+def snapshot(q: Quality, *, expires_at: datetime) -> str:
+    """The report for those who get a link: without people and slices, and with how long the link opens."""
+    return page(replace(q, people=()), expires_at=expires_at)
+
+
+def page(q: Quality, *, expires_at: datetime | None = None) -> str:
+    """The report as HTML, for a browser in a light or a dark scheme; `expires_at`: it is a snapshot."""
     alarm = q.measured.trend.alarm
     said = "" if alarm is None else f"{fallen(alarm)} points."
     recent = q.measured.last_seven_days
-    sections = list(_sections(q))
+    is_snapshot = expires_at is not None
+    sections = [s for s in _sections(q) if not (is_snapshot and s.picture.name in _PRIVATE)]
     return render(
         "report.html",
         title=f"{q.project}: how good is the model?",
         quality=q,
         made=dated(q.made_at, q.timezone),
+        expires="" if expires_at is None else dated(expires_at, q.timezone),
         number=_number(q),
         warning=headline(recent, q.measured.missing).warning,
         fallen=said[:1].upper() + said[1:],

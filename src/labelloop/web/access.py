@@ -24,7 +24,7 @@ OPEN = ("/healthz", "/readyz")
 STATIC = "/static/"
 """Files of this program."""
 LOGIN = "/login"
-BY_SECRET = ("/webhooks/", "/media/")
+BY_SECRET = ("/webhooks/", "/media/", "/s/")
 """Paths whose caller proves itself by a secret of their own."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 

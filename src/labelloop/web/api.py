@@ -14,8 +14,9 @@ from starlette.routing import Route
 from labelloop.core.dataset import DatasetVersion
 from labelloop.core.where import instant
 from labelloop.errors import LedgerError
-from labelloop.ledger import Transaction, events, outbox, pauses
+from labelloop.ledger import Transaction, events, outbox, pauses, snapshots
 from labelloop.ledger.rejects import RejectedRow
+from labelloop.ledger.snapshots import Snapshot
 from labelloop.loop import Loop
 from labelloop.measuring.measured import Measured
 from labelloop.steps.notify.notify import Happened, Unheard
@@ -185,6 +186,14 @@ READINGS = (
         says="The rejected rows, newest first.",
         make=lambda loop, _: loop.rejected(),
     ),
+    Reading(
+        path="/snapshots",
+        kind="snapshots",
+        of=list[Snapshot],
+        scope="operate",
+        says="The links to snapshots of the report, newest first.",
+        make=lambda loop, _: loop.snapshots(),
+    ),
 )
 """What names samples needs `operate`: a key may hold the prediction, and its task may be blind."""
 
@@ -263,6 +272,18 @@ async def _resend(site: Site, request: Request, by: str) -> Asked:
     return Asked("resend", done=False)
 
 
+async def _revoke(site: Site, request: Request, by: str) -> Asked:
+    number = request.path_params["snapshot"]
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise Refused(404, f"there is no snapshot {number[:100]!r}", "/snapshots lists them")
+    site.journal.line("asked", command="revoke", snapshot=number, by=by)
+
+    def write(tx: Transaction, at: datetime) -> bool:
+        return snapshots.revoke(tx, int(number), by=by, at=at)
+
+    return Asked("revoke", done=await _write(site, "revoke", write))
+
+
 def _tell_failure(site: Site, action: str, ended: "asyncio.Future[bool]") -> None:
     if not ended.cancelled() and (exc := ended.exception()) is not None:
         site.journal.line("failed", level="error", command=action, error=str(exc.args[:1]))
@@ -289,6 +310,12 @@ ACTIONS = (
         says="Let a paused queue go on.",
         do=_pausing("resume"),
         parameters=("queue",),
+    ),
+    Action(
+        path="/snapshots/{snapshot}/revoke",
+        says="Let the link to a snapshot open nothing any more.",
+        do=_revoke,
+        parameters=("snapshot",),
     ),
 )
 

@@ -29,6 +29,7 @@ from labelloop.web import (
     pages_queues,
     pages_rounds,
     pages_samples,
+    pages_snapshots,
     static,
     webhooks,
 )
@@ -73,6 +74,7 @@ def application(site: Site, *, worker_is_alive: Callable[[], bool]) -> Starlette
             *pages_activity.routes(site),
             *pages_doctor.routes(site),
             *pages_samples.routes(site),
+            *pages_snapshots.routes(site),
             *api.routes(site),
             *candidates.routes(site),
             *webhooks.routes(site),

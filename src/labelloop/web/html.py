@@ -55,6 +55,7 @@ ASKED = {
     "says why.",
     "pause": "The queue is paused. Tasks that were sent stay with people.",
     "resume": "The queue goes on.",
+    "revoke": "The link opens nothing any more, and its page is deleted.",
     "resend": "The event is being delivered once more.",
 }
 """What the next page says of an action that was asked for."""

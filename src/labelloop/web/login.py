@@ -1,7 +1,5 @@
 """/login and /logout: a browser shows a token once, and has a cookie from then on."""
 
-import time
-from collections import OrderedDict
 from datetime import datetime
 
 from starlette.concurrency import run_in_threadpool
@@ -12,54 +10,15 @@ from starlette.routing import Route
 from labelloop.ledger import Transaction, sessions
 from labelloop.ledger.accounts import Account, token_hash
 from labelloop.web.access import LOGIN, by_session, client_address, cookie_name, is_alone
-from labelloop.web.answers import Refused
+from labelloop.web.attempts import Attempts
 from labelloop.web.forms import back_to, fields_of, form_of, see
 from labelloop.web.html import page
 from labelloop.web.site import Site
 
-N_ATTEMPTS, PER_S = 10, 300.0
-"""So many wrong tokens may come from an address within so many seconds."""
-N_ADDRESSES = 10_000
-"""How many addresses are remembered."""
-
-
-class Attempts:
-    """Wrong tokens by address, in memory: what is guessed at is 256 random bits, so this saves work alone."""
-
-    def __init__(self) -> None:
-        self._wrong: OrderedDict[str, list[float]] = OrderedDict()
-
-    def refuse_many(self, address: str) -> None:
-        """Refuse an address that has shown too many wrong tokens.
-
-        Raises:
-            Refused: it has.
-        """
-        held = self._recent(address)
-        if len(held) >= N_ATTEMPTS:
-            wait_s = int(held[0] + PER_S - time.monotonic()) + 1
-            raise Refused(
-                429,
-                f"{N_ATTEMPTS} wrong tokens came from this address",
-                f"wait {wait_s} seconds",
-                {"Retry-After": str(wait_s)},
-            )
-
-    def note(self, address: str) -> None:
-        """Remember a wrong token."""
-        self._wrong[address] = [*self._recent(address), time.monotonic()][-N_ATTEMPTS:]
-        self._wrong.move_to_end(address)
-        if len(self._wrong) > N_ADDRESSES:
-            self._wrong.popitem(last=False)
-
-    def _recent(self, address: str) -> list[float]:
-        since = time.monotonic() - PER_S
-        return [at for at in self._wrong.get(address, []) if at > since]
-
 
 def routes(site: Site) -> list[Route]:
     """The paths of logging in and out."""
-    attempts = Attempts()
+    attempts = Attempts("wrong tokens")
 
     async def login(request: Request) -> Response:
         if request.method == "POST":

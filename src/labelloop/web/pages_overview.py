@@ -35,7 +35,7 @@ from labelloop.web.html import page
 from labelloop.web.site import Site
 from labelloop.web.who import Who
 
-_REPORT_POLICY = (
+REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -79,7 +79,7 @@ def routes(site: Site) -> list[Route]:
         html = await run_in_threadpool(
             site.kept, "page", lambda loop: report.page(loop.kept_report())
         )
-        return HTMLResponse(html, headers={**ALWAYS, "Content-Security-Policy": _REPORT_POLICY})
+        return HTMLResponse(html, headers={**ALWAYS, "Content-Security-Policy": REPORT_POLICY})
 
     return [Route("/", overview), Route("/now", now), Route("/report", whole)]
 

@@ -201,8 +201,11 @@ class Site:
         """Let the worker collect soon."""
         self._tell("collect")
 
-    def write(self, change: Callable[[Transaction, datetime], bool]) -> bool:
+    def write(self, change: Callable[[Transaction, datetime], bool], *, shows: bool = True) -> bool:
         """Change the ledger, in one short transaction that waits for the writer before it.
+
+        shows
+            whether pages show the change at once: every kept result is made anew then
 
         Raises:
             LedgerError: there is no ledger yet, or it can't be written.
@@ -217,7 +220,8 @@ class Site:
                 return change(tx, self.now())
         finally:
             ledger.close()
-            self.forget_results()
+            if shows:
+                self.forget_results()
 
     def reload(self) -> bool:
         """Read the settings again, and let the worker do so; a broken file keeps the old ones."""
