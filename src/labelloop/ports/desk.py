@@ -24,7 +24,7 @@ from labelloop.errors import ArgumentError
 from labelloop.ports.annotator import InputKind
 
 LEASE = timedelta(minutes=15)
-"""How long a person keeps an item that they were given; `keep` begins the time anew."""
+"""How long a person keeps an item that they were given; `next_items` begins the time anew."""
 AHEAD = 5
 """How many items a person is given at a time."""
 MENDABLE = timedelta(days=7)
@@ -223,7 +223,7 @@ class Desk(Protocol):
         """The items that a person holds, oldest first, and further ones until they are `n`.
 
         Empty where nothing waits for this person, or they may not label the queue. A person who isn't
-        known yet becomes a member. Asking again gives the same items.
+        known yet becomes a member. Asking again gives the same items, and keeps them for another `LEASE`.
         """
 
     def item(self, item_id: str, person: str) -> Item | None:
@@ -238,9 +238,6 @@ class Desk(Protocol):
 
     def undo(self, person: str, item_id: str) -> Reply:
         """Take the person's answer to an item back; they hold the item again. Idempotent."""
-
-    def keep(self, person: str, item_ids: Collection[str]) -> Sequence[str]:
-        """Keep items for another `LEASE`; the ids of those that the person holds."""
 
     def release(self, person: str, item_ids: Collection[str] | None = None) -> None:
         """Give items back, or all that the person holds, for others to label. Idempotent."""

@@ -127,8 +127,9 @@ class MemoryDesk:
             if len(mine) >= n:
                 break
             if (remote_id, task) not in mine and self._may_take(person, remote_id, task):
-                self._leases[person, remote_id] = self._now() + LEASE
                 mine.append((remote_id, task))
+        for remote_id, _ in mine:
+            self._leases[person, remote_id] = self._now() + LEASE
         return [self._item(person, i, task) for i, task in mine]
 
     def item(self, item_id: str, person: str) -> Item | None:
@@ -179,16 +180,6 @@ class MemoryDesk:
         own.stands = False
         self._leases[person, remote_id] = self._now() + LEASE
         return Reply(outcome=Outcome.UNDONE)
-
-    def keep(self, person: str, item_ids: Collection[str]) -> Sequence[str]:
-        """Keep items for another `LEASE`; the ids of those that the person holds."""
-        kept = []
-        for item_id in item_ids:
-            found = self._find(item_id)
-            if found is not None and self._holds(person, found[0]):
-                self._leases[person, found[0]] = self._now() + LEASE
-                kept.append(item_id)
-        return kept
 
     def release(self, person: str, item_ids: Collection[str] | None = None) -> None:
         """Give items back, or all that the person holds."""

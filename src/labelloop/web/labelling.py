@@ -312,7 +312,6 @@ def _next(visit: Visit) -> Response:
     said = visit.request.query_params.get("n", "")
     n = min(int(said), AT_MOST) if said.isascii() and said.isdigit() else AHEAD + 1
     held = visit.desk.next_items(queue.name, visit.person, n=n)
-    visit.desk.keep(visit.person, [each.item_id for each in held])
     items = [visit.item(each, queue) for each in held]
     progress = visit.progress(queue.name)
     return _json(
@@ -340,11 +339,11 @@ def _answer(visit: Visit) -> Response:
         return _refused(visit, reply.outcome.name.lower())
     if "who" not in body:
         return _back(visit)
-    progress = visit.progress(queue.name)
-    held = visit.desk.item(answer.item_id, visit.person)
-    reveals = held is not None and queue.guide.reveal == "after" and not queue.blind
-    after = shown(held.shown, visit.t) if held is not None and reveals else None
-    return _json(visit, saved=True, after=after, done=_done(progress), left=progress.n_left)
+    reveals = queue.guide.reveal == "after" and not queue.blind
+    held = visit.desk.item(answer.item_id, visit.person) if reveals else None
+    after = None if held is None else shown(held.shown, visit.t)
+    more = 0 if reply.outcome is Outcome.MENDED else 1
+    return _json(visit, saved=True, after=after, more=more, left=visit.queue().n_open)
 
 
 def _read(body: Mapping[str, Any]) -> Answer | None:
@@ -376,7 +375,7 @@ def _undo(visit: Visit) -> Response:
     reply = visit.desk.undo(visit.person, task)
     if not reply.accepted:
         return _refused(visit, reply.outcome.name.lower())
-    return _json(visit, saved=True)
+    return _json(visit, saved=True, more=0 if reply.replayed else -1, left=visit.queue().n_open)
 
 
 def _release(visit: Visit) -> Response:

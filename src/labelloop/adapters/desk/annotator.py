@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from labelloop.adapters.desk import tables as t
 from labelloop.adapters.desk.database import Database, Writing, micros, moment
-from labelloop.adapters.desk.tasks import told, turn
+from labelloop.adapters.desk.tasks import count_open, told, turn
 from labelloop.core.remote_id import PAGE_PREFIX as PREFIX
 from labelloop.core.remote_id import is_of_page
 from labelloop.errors import AnnotatorError, ArgumentError, ProjectGone
@@ -32,7 +32,7 @@ KEYS_A_QUERY = 500
 MANY = 100
 """After an import of so many tasks people get a turn: SQLite's writers aren't served in order."""
 TURN_S = 0.1
-"""How long: a writer that waits for SQLite looks again after so long at most."""
+"""How long: longer than an import, so that people wait for none in most cases."""
 
 
 class DeskAnnotator:
@@ -137,9 +137,10 @@ class DeskAnnotator:
                 "blind": spec.blind,
                 "kind": spec.kind,
                 "people": spec.people,
+                "n_open": 0,
                 "created_at": tx.at,
             }
-            tx.connection.execute(t.projects.insert().values(row))
+            tx.change(t.projects.insert(), row)
             return _projects(tx.connection, t.projects.c.project == project)[0]
 
     def open_bucket(self, project_ref: str, access: BucketAccess) -> None:  # noqa: ARG002  the port's
@@ -160,13 +161,13 @@ class DeskAnnotator:
         of = t.projects.c.project == number(project_ref)
         with self.database.write() as writing:
             _require(writing.connection, project_ref)
-            change = t.projects.update().where(of).values(classes=list(choices))
-            writing.connection.execute(change)
+            writing.change(t.projects.update().where(of).values(classes=list(choices)))
 
     # --- tasks ------------------------------------------------------------------------------------
 
     def import_tasks(self, project_ref: str, tasks: Sequence[TaskData]) -> Sequence[str]:
         """Import all tasks or none; their ids in the same order. Not idempotent."""
+        rows = [_new_task(task) for task in tasks]
         with self.database.write() as tx:
             project = _require(tx.connection, project_ref)
             if not tasks:
@@ -177,26 +178,11 @@ class DeskAnnotator:
                     f"{len(lacking)} tasks lack {project.kind!r}, which project {project_ref} shows",
                     remedy="rename the queue: it then gets a project for its inputs",
                 )
-            first = tx.take("task", len(tasks))
-            rows = [
-                {
-                    "task": task_number,
-                    "project": project.project,
-                    "task_key": task.task_key,
-                    "item_id": token_hex(16),
-                    "data": {**task.data, KEY: task.task_key},
-                    "look_of": task.look_of,
-                    "by_referee": task.by_referee,
-                    "turn": turn(task_number),
-                    "people": project.people,
-                    "n_answers": 0,
-                    "done": False,
-                    "is_open": True,
-                    "updated_at": tx.at,
-                }
-                for task_number, task in enumerate(tasks, start=first)
-            ]
-            tx.connection.execute(t.tasks.insert(), rows)
+            own = {"project": project.project, "people": project.people, "updated_at": tx.at}
+            for task, row in enumerate(rows, start=tx.take("task", len(rows))):
+                row.update(own, task=task, turn=turn(task))
+            tx.change(_NEW_TASK, rows)
+            count_open(tx, project.project, len(rows))
         if len(tasks) >= MANY:
             time.sleep(TURN_S)
         return [f"{PREFIX}{row['task']}" for row in rows]
@@ -237,18 +223,23 @@ class DeskAnnotator:
                 f"the new data of task {remote_id} lacks its key",
                 remedy=f"keep {KEY!r} in the data: without it the task can't be found again",
             )
-        return self._change(remote_id, data=dict(data))
+        change = t.tasks.update().where(t.tasks.c.task == number(remote_id))
+        with self.database.write() as tx:
+            done = tx.change(change.values(data=dict(data), updated_at=tx.at))
+            return done.rowcount > 0
 
     def ask_people(self, remote_id: str, people: int, *, done: bool) -> bool:
         """Let a task take this many answers, and say whether it has enough of them."""
-        is_open = sa.literal(not done) & (t.tasks.c.n_answers < people)
-        return self._change(remote_id, people=people, done=done, is_open=is_open)
-
-    def _change(self, remote_id: str, **values: Any) -> bool:
         with self.database.write() as tx:
-            change = t.tasks.update().where(t.tasks.c.task == number(remote_id))
-            done = tx.connection.execute(change.values(**values, updated_at=tx.at))
-            return done.rowcount > 0
+            of = t.tasks.c.task == number(remote_id)
+            held = tx.connection.execute(sa.select(t.tasks).where(of)).one_or_none()
+            if held is None:
+                return False
+            is_open = not done and held.n_answers < people
+            values = {"people": people, "done": done, "is_open": is_open, "updated_at": tx.at}
+            tx.change(t.tasks.update().where(of).values(values))
+            count_open(tx, held.project, is_open - held.is_open)
+        return True
 
     def delete_task(self, remote_id: str) -> None:
         """Delete a task with its answers; one that is not there is fine."""
@@ -261,11 +252,30 @@ def number(remote_id: str) -> int:
     return int(remote_id.removeprefix(PREFIX)) if is_of_page(remote_id) else 0
 
 
+_NEW_TASK: sa.Insert = t.tasks.insert()
+
+
+def _new_task(task: TaskData) -> dict[str, Any]:
+    return {
+        "task_key": task.task_key,
+        "item_id": token_hex(16),
+        "data": {**task.data, KEY: task.task_key},
+        "look_of": task.look_of,
+        "by_referee": task.by_referee,
+        "n_answers": 0,
+        "done": False,
+        "is_open": True,
+    }
+
+
 def _delete(tx: Writing, task: int) -> None:
-    item = sa.select(t.tasks.c.item_id).where(t.tasks.c.task == task).scalar_subquery()
-    tx.connection.execute(t.replies.delete().where(t.replies.c.item_id == item))
+    held = tx.connection.execute(sa.select(t.tasks).where(t.tasks.c.task == task)).one_or_none()
+    if held is None:
+        return
+    tx.change(t.replies.delete().where(t.replies.c.item_id == held.item_id))
     for table in (t.annotations, t.leases, t.tasks):
-        tx.connection.execute(table.delete().where(table.c.task == task))
+        tx.change(table.delete().where(table.c.task == task))
+    count_open(tx, held.project, -held.is_open)
 
 
 def _require(tx: sa.Connection, project_ref: str) -> Any:

@@ -1,13 +1,18 @@
 """The answers' database: its connections, its transactions, and how an older one is brought up to date.
 
-Writers go one at a time and each is over in milliseconds; readers wait for nobody.
+Writers go one at a time and each is over in milliseconds; readers wait for nobody. On SQLite a change is
+committed first and then flushed to the disk, so that the next writer doesn't wait for the disk too.
 """
 
+import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,6 +21,8 @@ from labelloop.errors import AnnotatorError, AnnotatorUnavailable, ConfigError
 
 WAIT_S = 20
 """How long a writer waits for another one to end."""
+LOOK_S = 0.002
+"""How often it looks whether that is so."""
 SCHEMA = "labelloop_answers"
 """The schema that holds the tables on PostgreSQL."""
 FORMAT = 1
@@ -37,19 +44,42 @@ def moment(kept: int) -> datetime:
     return _EPOCH + timedelta(microseconds=kept)
 
 
+_LAST = sa.select(t.meta)
+_SET_LAST = t.meta.update().values(
+    {c.name: sa.bindparam(f"new_{c.name}") for c in t.meta.c if c.name.startswith("last_")}
+)
+
+
 class Writing:
     """One transaction that writes. Its `at` is later than everything written before."""
 
-    def __init__(self, connection: sa.Connection, at: int) -> None:
+    def __init__(self, connection: sa.Connection, now: int) -> None:
         self.connection = connection
-        self.at = at
+        self._last = {
+            name: value
+            for name, value in connection.execute(_LAST).one()._mapping.items()
+            if name.startswith("last_")
+        }
+        self.at: int = max(now, self._last["last_at"] + 1)
+        self._last["last_at"] = self.at
+        self._changes = False
 
     def take(self, kind: str, n: int = 1) -> int:
         """The first of `n` new ids."""
-        column = t.meta.c[f"last_{kind}"]
-        last: int = self.connection.execute(sa.select(column)).scalar_one()
-        self.connection.execute(t.meta.update().values({column: last + n}))
-        return last + 1
+        first: int = self._last[f"last_{kind}"] + 1
+        self._last[f"last_{kind}"] += n
+        return first
+
+    def change(self, statement: sa.Executable, values: Any = None, /) -> sa.CursorResult[Any]:
+        """Carry a change out."""
+        self._changes = True
+        return self.connection.execute(statement, values)
+
+    def end(self) -> bool:
+        """Note the last moment and ids, if anything was changed; returns whether it was."""
+        if self._changes:
+            self.connection.execute(_SET_LAST, {f"new_{k}": v for k, v in self._last.items()})
+        return self._changes
 
 
 class Database:
@@ -63,6 +93,7 @@ class Database:
         self._now = now
         self._url = _driver(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._log: Path | None = None
         self._engine = self._sqlite() if self._is_sqlite else self._postgresql()
         self._ready = False
         self._turn = Lock()
@@ -91,15 +122,30 @@ class Database:
                 yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Writing]:
-        """A transaction that writes, once the one before is over."""
+    def write(self, *, lasting: bool = True) -> Iterator[Writing]:
+        """A transaction that writes, once the one before is over.
+
+        lasting
+            whether what was changed must outlast a power cut
+        """
         with self._translated():
             self._prepare()
             with self._turn, self._engine.begin() as connection:
-                last: int = connection.execute(sa.select(t.meta.c.last_at)).scalar_one()
-                at = max(self.now(), last + 1)
-                connection.execute(t.meta.update().values(last_at=at))
-                yield Writing(connection, at)
+                writing = Writing(connection, self.now())
+                yield writing
+                changed = writing.end()
+            if changed and lasting:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Let SQLite's log be on the disk. Others may commit meanwhile."""
+        if self._log is None:
+            return
+        log = os.open(self._log, os.O_RDWR)
+        try:
+            os.fsync(log)
+        finally:
+            os.close(log)
 
     def _prepare(self) -> None:
         """Make the tables where there are none, and bring older ones up to date."""
@@ -147,6 +193,7 @@ class Database:
         name = self._url.database
         if name and not name.startswith((":", "file:")):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
+            self._log = Path(f"{name}-wal")
         made = sa.create_engine(self._url, connect_args={"timeout": WAIT_S})
 
         @sa.event.listens_for(made, "connect")
@@ -154,12 +201,16 @@ class Database:
             connection.isolation_level = None  # BEGIN is ours: see below
             cursor = connection.cursor()
             cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.execute("PRAGMA synchronous = FULL")  # an answer that was taken is never lost
+            # the log is flushed by `write`, and by SQLite before it moves the log into the database
+            cursor.execute("PRAGMA synchronous = NORMAL")
             cursor.close()
 
         @sa.event.listens_for(made, "begin")
         def begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql("BEGIN" if _reads(connection) else "BEGIN IMMEDIATE")
+            if _reads(connection):
+                connection.exec_driver_sql("BEGIN")
+            else:
+                _begin_write(connection)
 
         return made
 
@@ -181,6 +232,26 @@ class Database:
             connection.exec_driver_sql(_LOCK)
 
         return made
+
+
+def _begin_write(connection: sa.Connection) -> None:
+    """Begin as soon as the writer before has ended: SQLite itself looks only every tenth of a second."""
+    own: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
+    until_s = time.monotonic() + WAIT_S
+    own.execute("PRAGMA busy_timeout = 0")
+    try:
+        while time.monotonic() < until_s:
+            try:
+                own.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as exc:
+                if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    break
+                time.sleep(LOOK_S)
+            else:
+                return
+    finally:
+        own.execute(f"PRAGMA busy_timeout = {1000 * WAIT_S}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # says what is wrong
 
 
 def _reads(connection: sa.Connection) -> bool:

@@ -9,18 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from labelloop.adapters.desk import statements as ask
 from labelloop.adapters.desk import tables as t
 from labelloop.adapters.desk.database import Database, Writing, micros, moment
-from labelloop.adapters.desk.tasks import counted, recount
-from labelloop.core.verdict import (
-    ACCEPTED,
-    LATELY,
-    Outcome,
-    Situation,
-    may_look,
-    pace,
-    verdict,
-)
+from labelloop.adapters.desk.tasks import recount
+from labelloop.core.verdict import ACCEPTED, Outcome, Situation, may_look, pace, verdict
 from labelloop.errors import ArgumentError
 from labelloop.ports.desk import (
     AHEAD,
@@ -40,8 +33,8 @@ from labelloop.ports.desk import (
 
 LEASE_MICROS = LEASE // (LEASE.resolution)
 MENDABLE_MICROS = MENDABLE // MENDABLE.resolution
-AT_A_TIME = 50
-"""How many open items are looked at together for one that a person may take."""
+AT_A_TIME = 20
+"""How many open items are looked at together for some that a person may take."""
 
 
 class DatabaseDesk:
@@ -81,13 +74,7 @@ class DatabaseDesk:
             return self._queue(tx, name, person)
 
     def _queue(self, tx: sa.Connection, name: str, person: str) -> DeskQueue | None:
-        newest = (
-            sa.select(t.projects)
-            .where(t.projects.c.queue == name)
-            .order_by(t.projects.c.project.desc())
-            .limit(1)
-        )
-        project = tx.execute(newest).one_or_none()
+        project = tx.execute(ask.QUEUE, {"of_queue": name}).one_or_none()
         if project is None or not _may_label(_member(tx, person), name):
             return None
         return DeskQueue(
@@ -97,51 +84,41 @@ class DatabaseDesk:
             classes=tuple(project.classes),
             show=tuple(project.show),
             blind=project.blind,
-            n_open=_n_open(tx, name),
+            n_open=project.n_left,
         )
 
     def next_items(self, queue: str, person: str, *, n: int = AHEAD) -> Sequence[Item]:
         """The items that a person holds, oldest first, and further ones until they are `n`."""
-        with self._database.write() as tx:
-            member = _meet(tx, person)
-            if not _may_label(member, queue):
+        with self._database.write(lasting=False) as tx:
+            if not _may_label(_meet(tx, person), queue):
                 return []
-            referees = self._active_referees(tx.connection)
-            items: list[Any] = []
-            for held in _held(tx, queue, person):
-                if self._may_look(tx.connection, held, person, referees):
-                    items.append(held)
-                else:
-                    _end_lease(tx, held.task, person)
-            projects = tx.connection.scalars(
-                sa.select(t.projects.c.project)
-                .where(t.projects.c.queue == queue)
-                .order_by(t.projects.c.project)
-            ).all()
-            for project in projects:
-                self._take(tx, project, person, items, n, referees)
-            return [self._item(tx.connection, row, person) for row in items]
+            tx.change(ask.END_OVER, {"of_person": person, "at": tx.at})
+            of = {"of_queue": queue, "of_person": person, "at": tx.at}
+            held = tx.connection.execute(ask.HELD, of).all()
+            items = [row for row in held if self._may_look(tx.connection, row, person)]
+            _change_leases(tx, ask.END_LEASE, person, [row for row in held if row not in items])
+            _change_leases(tx, ask.RENEW, person, items)
+            taken: list[Any] = []
+            for project in tx.connection.scalars(ask.PROJECTS, {"of_queue": queue}).all():
+                taken += self._free(tx, project, person, n - len(items) - len(taken))
+            until = tx.at + LEASE_MICROS
+            if taken:
+                new = [{"task": row.task, "person": person, "until": until} for row in taken]
+                tx.change(ask.LEASE, new)
+        return [self._item(row, person, until=until) for row in [*items, *taken]]
 
-    def _take(
-        self,
-        tx: Writing,
-        project: int,
-        person: str,
-        items: list[Any],
-        n: int,
-        referees: frozenset[str],
-    ) -> None:
-        """Lease open items of a project to a person until `items` are `n`."""
+    def _free(self, tx: Writing, project: int, person: str, n: int) -> Sequence[Any]:
+        """Up to `n` open items of a project that a person may take."""
+        found: list[Any] = []
+        of = {"of_project": project, "of_person": person, "at": tx.at, "at_most": AT_A_TIME}
         after = -1
-        while len(items) < n:
-            page = tx.connection.execute(_open_items(project, person, after, tx.at)).all()
-            for row in page:
-                if len(items) < n and self._may_look(tx.connection, row, person, referees):
-                    _lease(tx, row.task, person)
-                    items.append(row)
+        while len(found) < n:
+            page = tx.connection.execute(ask.OPEN, of | {"after": after}).all()
+            found += [row for row in page if self._may_look(tx.connection, row, person)]
             if len(page) < AT_A_TIME:
-                return
+                break
             after = page[-1].turn
+        return found[: max(n, 0)]
 
     def item(self, item_id: str, person: str) -> Item | None:
         """An item that the person holds or answered; None: neither."""
@@ -149,12 +126,15 @@ class DatabaseDesk:
             row = _find(tx, item_id)
             if row is None:
                 return None
-            held = _lease_of(tx, row.task, person) > self._database.now()
-            if not held and _own(tx, row.task, person) is None:
+            of = {"of_task": row.task, "of_person": person}
+            until = tx.scalar(ask.LEASED_UNTIL, of) or 0
+            if until <= self._database.now() and _own(tx, row.task, person) is None:
                 return None
-            return self._item(tx, row, person)
+            standing = {"of_item": item_id, "of_person": person}
+            given = tx.execute(ask.STANDING, standing).one_or_none()
+        return self._item(row, person, until=until, given=given)
 
-    def _item(self, tx: sa.Connection, row: Any, person: str) -> Item:
+    def _item(self, row: Any, person: str, *, until: int, given: Any = None) -> Item:
         return Item(
             item_id=row.item_id,
             queue=row.queue,
@@ -164,26 +144,16 @@ class DatabaseDesk:
             text=row.data.get("text"),
             shown={name: row.data[name] for name in row.show if name in row.data},
             second_look=row.look_of is not None and person.lower() in self._referees,
-            leased_until=moment(until) if (until := _lease_of(tx, row.task, person)) else None,
-            answer=_answer_that_stands(tx, row.item_id, person),
+            leased_until=moment(until) if until else None,
+            answer=None if given is None else _answer(given),
         )
 
-    def _active_referees(self, tx: sa.Connection) -> frozenset[str]:
-        left = tx.scalars(sa.select(t.members.c.name).where(t.members.c.excluded_at.is_not(None)))
-        return self._referees - {name.lower() for name in left}
-
-    @staticmethod
-    def _may_look(tx: sa.Connection, row: Any, person: str, referees: frozenset[str]) -> bool:
+    def _may_look(self, tx: sa.Connection, row: Any, person: str) -> bool:
         if row.look_of is None:
             return True
-        looks = (t.tasks.c.look_of == row.look_of) | (t.tasks.c.task_key == row.look_of)
-        given = t.annotations.join(t.tasks, t.tasks.c.task == t.annotations.c.task)
-        people = tx.scalars(
-            sa.select(t.annotations.c.person)
-            .select_from(given)
-            .where(looks, t.tasks.c.task != row.task, ~t.annotations.c.skipped, counted())
-        )
-        before = {name.lower() for name in people}
+        looks = {"of_first": row.look_of, "of_task": row.task}
+        before = {name.lower() for name in tx.scalars(ask.LOOKED, looks)}
+        referees = self._referees - {name.lower() for name in tx.scalars(ask.LEFT)}
         return may_look(person.lower(), before=before, referees=referees, by_referee=row.by_referee)
 
     # --- answers ----------------------------------------------------------------------------------
@@ -192,11 +162,8 @@ class DatabaseDesk:
         """Take an answer. A further answer of the same person to the item changes the first."""
         checked(answer)
         with self._database.write() as tx:
-            before = tx.connection.execute(
-                sa.select(t.replies.c.person, t.replies.c.outcome).where(
-                    t.replies.c.answer_id == answer.answer_id
-                )
-            ).one_or_none()
+            of = {"of_answer": answer.answer_id}
+            before = tx.connection.execute(ask.REPLY, of).one_or_none()
             if before is not None:
                 if before.person != person:
                     raise ArgumentError(
@@ -206,29 +173,27 @@ class DatabaseDesk:
                 return Reply(outcome=Outcome(before.outcome), replayed=True)
             member = _meet(tx, person)
             row = _find(tx.connection, answer.item_id)
-            outcome = verdict(None if row is None else self._situation(tx, member, answer, row))
+            own = None if row is None else _own(tx.connection, row.task, person)
+            at = None if row is None else self._situation(tx, member, answer, row, own)
+            outcome = verdict(at)
             if row is not None and outcome in ACCEPTED:
-                _put(tx, person, answer, row)
+                _put(tx, person, answer, row, own)
             _note(tx, person, answer, outcome, queue="" if row is None else row.queue)
         return Reply(outcome=outcome)
 
-    def _situation(self, tx: Writing, member: Any, answer: Answer, row: Any) -> Situation:
-        person = member.name
-        others = (t.leases.c.task == row.task) & (t.leases.c.person != person)
-        own = _own(tx.connection, row.task, person)
-        referees = self._active_referees(tx.connection)
+    def _situation(self, tx: Writing, member: Any, answer: Answer, row: Any, own: Any) -> Situation:
+        leases = tx.connection.execute(ask.LEASES, {"of_task": row.task, "at": tx.at})
+        holders = {lease.person for lease in leases}
         return Situation(
             allowed=_may_label(member, row.queue)
-            and self._may_look(tx.connection, row, person, referees),
+            and self._may_look(tx.connection, row, member.name),
             choice=answer.choice,
             classes=tuple(row.classes),
             answered=own is not None,
             closed=own is not None and _closed(own, tx.at),
-            held=_lease_of(tx.connection, row.task, person) > tx.at,
+            held=member.name in holders,
             n_missing=0 if row.done else row.people - row.n_answers,
-            n_held=tx.connection.execute(
-                sa.select(sa.func.count()).where(others, t.leases.c.until > tx.at)
-            ).scalar_one(),
+            n_held=len(holders - {member.name}),
             approved=member.approved_at is not None,
         )
 
@@ -243,31 +208,13 @@ class DatabaseDesk:
                 return Reply(outcome=Outcome.UNDONE, replayed=True)
             if _closed(own, tx.at):
                 return Reply(outcome=Outcome.CLOSED)
-            of = t.annotations.c.annotation == own.annotation
-            tx.connection.execute(t.annotations.delete().where(of))
-            _supersede(tx, person, item_id)
+            tx.change(ask.TAKE_BACK, {"of_annotation": own.annotation})
+            tx.change(ask.SUPERSEDE, {"of_item": item_id, "of_person": person})
             recount(tx, [row.task])
-            _lease(tx, row.task, person)
+            _change_leases(tx, ask.END_LEASE, person, [row])
+            until = tx.at + LEASE_MICROS
+            tx.change(ask.LEASE, {"task": row.task, "person": person, "until": until})
         return Reply(outcome=Outcome.UNDONE)
-
-    def keep(self, person: str, item_ids: Collection[str]) -> Sequence[str]:
-        """Keep items for another `LEASE`; the ids of those that the person holds."""
-        if not item_ids:
-            return []
-        with self._database.write() as tx:
-            held = tx.connection.execute(
-                sa.select(t.tasks.c.task, t.tasks.c.item_id)
-                .join(t.leases, t.leases.c.task == t.tasks.c.task)
-                .where(
-                    t.leases.c.person == person,
-                    t.leases.c.until > tx.at,
-                    t.tasks.c.item_id.in_(item_ids),
-                )
-            ).all()
-            for row in held:
-                _lease(tx, row.task, person)
-        there = {row.item_id for row in held}
-        return [item_id for item_id in item_ids if item_id in there]
 
     def release(self, person: str, item_ids: Collection[str] | None = None) -> None:
         """Give items back, or all that the person holds."""
@@ -275,32 +222,19 @@ class DatabaseDesk:
         if item_ids is not None:
             named = sa.select(t.tasks.c.task).where(t.tasks.c.item_id.in_(item_ids))
             of &= t.leases.c.task.in_(named)
-        with self._database.write() as tx:
-            tx.connection.execute(t.leases.delete().where(of))
+        with self._database.write(lasting=False) as tx:
+            tx.change(t.leases.delete().where(of))
 
     # --- one person's work ------------------------------------------------------------------------
 
     def progress(self, queue: str, person: str, *, since: datetime) -> Progress:
         """The person's work in a queue; `n_today` counts from `since` on."""
-        said = t.replies.c
-        own = (
-            (said.person == person)
-            & (said.queue == queue)
-            & said.stands
-            & said.outcome.in_([o.value for o in ACCEPTED])
-        )
+        of = {"of_queue": queue, "of_person": person}
         with self._database.read() as tx:
-            n, skipped, today = tx.execute(
-                sa.select(
-                    sa.func.count(),
-                    sa.func.count().filter(said.choice.is_(None)),
-                    sa.func.count().filter(said.at >= micros(since)),
-                ).where(own)
-            ).one()
-            newest = sa.select(said.at).where(own).order_by(said.at.desc()).limit(LATELY)
-            moments = [moment(at) for at in tx.scalars(newest)]
+            n, skipped, today = tx.execute(ask.COUNTS, of | {"since": micros(since)}).one()
+            moments = [moment(at) for at in tx.scalars(ask.NEWEST, of)]
             member = _member(tx, person)
-            n_left = _n_open(tx, queue)
+            n_left = tx.scalars(ask.N_OPEN, {"of_queue": queue}).one()
         waits = member is not None and member.approved_at is None
         return Progress(
             n_answered=n - skipped,
@@ -380,7 +314,7 @@ class DatabaseDesk:
         with self._database.write() as tx:
             _known(tx, person)
             _set_member(tx, person, excluded_at=tx.at)
-            tx.connection.execute(t.leases.delete().where(t.leases.c.person == person))
+            tx.change(t.leases.delete().where(t.leases.c.person == person))
             return _recount_of(tx, person)
 
     def make_link(self, queue: str, *, people: int, expires_at: datetime) -> str:
@@ -394,7 +328,7 @@ class DatabaseDesk:
             "expires_at": micros(expires_at),
         }
         with self._database.write() as tx:
-            tx.connection.execute(t.links.insert().values(row))
+            tx.change(t.links.insert(), row)
         return token
 
     def link(self, token: str) -> JoinLink | None:
@@ -411,59 +345,13 @@ class DatabaseDesk:
             if _member(tx.connection, person) is not None:
                 return Reply(outcome=Outcome.NAME_TAKEN)
             of = t.links.c.token_hash == _hash(token)
-            tx.connection.execute(t.links.update().where(of).values(used=t.links.c.used + 1))
+            tx.change(t.links.update().where(of).values(used=t.links.c.used + 1))
             row = {"name": person, "queues": [offered.queue], "added_at": tx.at}
-            tx.connection.execute(t.members.insert().values(row))
+            tx.change(t.members.insert(), row)
         return Reply(outcome=Outcome.SAVED)
 
 
 # --- statements -----------------------------------------------------------------------------------
-
-
-_ROW = sa.select(
-    t.tasks,
-    t.projects.c.queue,
-    t.projects.c.kind,
-    t.projects.c.classes,
-    t.projects.c.show,
-).join(t.projects, t.projects.c.project == t.tasks.c.project)
-"""An item with what is needed of its project."""
-
-
-def _open_items(project: int, person: str, after: int, at: int) -> sa.Select[Any]:
-    """The next open items of a project that nobody else holds and the person hasn't answered."""
-    others = sa.select(sa.func.count()).where(
-        t.leases.c.task == t.tasks.c.task, t.leases.c.person != person, t.leases.c.until > at
-    )
-    mine = sa.exists().where(t.leases.c.task == t.tasks.c.task, t.leases.c.person == person)
-    held = mine.where(t.leases.c.until > at)
-    answered = sa.exists().where(
-        t.annotations.c.task == t.tasks.c.task, t.annotations.c.person == person
-    )
-    return (
-        _ROW.where(
-            t.tasks.c.project == project,
-            t.tasks.c.is_open,
-            t.tasks.c.turn > after,
-            ~answered,
-            ~held,
-            t.tasks.c.people - t.tasks.c.n_answers > others.scalar_subquery(),
-        )
-        .order_by(t.tasks.c.turn)
-        .limit(AT_A_TIME)
-    )
-
-
-def _held(tx: Writing, queue: str, person: str) -> Sequence[Any]:
-    """The items of a queue that a person holds, in the order in which they are given."""
-    held = (t.leases.c.person == person) & (t.leases.c.until > tx.at)
-    answered = sa.exists().where(
-        t.annotations.c.task == t.tasks.c.task, t.annotations.c.person == person
-    )
-    of = _ROW.join(t.leases, t.leases.c.task == t.tasks.c.task).where(
-        held, t.projects.c.queue == queue, t.tasks.c.is_open, ~answered
-    )
-    return tx.connection.execute(of.order_by(t.tasks.c.turn)).all()
 
 
 def _within_the_service(image: str | None) -> str | None:
@@ -473,58 +361,44 @@ def _within_the_service(image: str | None) -> str | None:
 
 
 def _find(tx: sa.Connection, item_id: str) -> Any:
-    return tx.execute(_ROW.where(t.tasks.c.item_id == item_id)).one_or_none()
-
-
-def _n_open(tx: sa.Connection, queue: str) -> int:
-    of = t.tasks.c.project.in_(sa.select(t.projects.c.project).where(t.projects.c.queue == queue))
-    return tx.execute(sa.select(sa.func.count()).where(of, t.tasks.c.is_open)).scalar_one()
-
-
-def _lease_of(tx: sa.Connection, task: int, person: str) -> int:
-    """Until when a person holds an item; 0: never given."""
-    of = (t.leases.c.task == task) & (t.leases.c.person == person)
-    return tx.scalar(sa.select(t.leases.c.until).where(of)) or 0
-
-
-def _lease(tx: Writing, task: int, person: str) -> None:
-    _end_lease(tx, task, person)
-    row = {"task": task, "person": person, "until": tx.at + LEASE_MICROS}
-    tx.connection.execute(t.leases.insert().values(row))
-
-
-def _end_lease(tx: Writing, task: int, person: str) -> None:
-    of = (t.leases.c.task == task) & (t.leases.c.person == person)
-    tx.connection.execute(t.leases.delete().where(of))
+    return tx.execute(ask.ITEM, {"of_item": item_id}).one_or_none()
 
 
 def _own(tx: sa.Connection, task: int, person: str) -> Any:
-    of = (t.annotations.c.task == task) & (t.annotations.c.person == person)
-    return tx.execute(sa.select(t.annotations).where(of).limit(1)).one_or_none()
+    return tx.execute(ask.OWN, {"of_task": task, "of_person": person}).one_or_none()
+
+
+def _change_leases(tx: Writing, statement: sa.Executable, person: str, rows: Sequence[Any]) -> None:
+    """End or renew a person's leases of these tasks."""
+    until = tx.at + LEASE_MICROS
+    if rows:
+        own = [{"of_task": r.task, "of_person": person, "new_until": until} for r in rows]
+        tx.change(statement, own)
 
 
 def _closed(own: Any, at: int) -> bool:
     return bool(at - own.given_at > MENDABLE_MICROS)
 
 
-def _put(tx: Writing, person: str, answer: Answer, row: Any) -> None:
-    own = _own(tx.connection, row.task, person)
+def _put(tx: Writing, person: str, answer: Answer, row: Any, own: Any) -> None:
     skipped = answer.choice is None
     choices = [] if skipped else [answer.choice]
-    values = {"choices": choices, "skipped": skipped, "updated_at": tx.at}
     if own is None:
-        values |= {
+        values = {
             "annotation": tx.take("annotation"),
             "task": row.task,
             "person": person,
+            "choices": choices,
+            "skipped": skipped,
             "given_at": tx.at,
+            "updated_at": tx.at,
         }
-        tx.connection.execute(t.annotations.insert().values(values))
+        tx.change(ask.ANSWER, values)
     else:
-        of = t.annotations.c.annotation == own.annotation
-        tx.connection.execute(t.annotations.update().where(of).values(values))
-        _supersede(tx, person, row.item_id)
-    _end_lease(tx, row.task, person)
+        values = {"new_choices": choices, "new_skipped": skipped, "new_updated_at": tx.at}
+        tx.change(ask.CHANGE, {"of_annotation": own.annotation} | values)
+        tx.change(ask.SUPERSEDE, {"of_item": row.item_id, "of_person": person})
+    _change_leases(tx, ask.END_LEASE, person, [row])
     recount(tx, [row.task])
 
 
@@ -542,24 +416,7 @@ def _note(tx: Writing, person: str, answer: Answer, outcome: Outcome, *, queue: 
         "at": tx.at,
         "stands": True,
     }
-    tx.connection.execute(t.replies.insert().values(row))
-
-
-def _supersede(tx: Writing, person: str, item_id: str) -> None:
-    """Let the accepted answers of a person to an item be ones that were changed or taken back."""
-    said = t.replies.c
-    of = (said.person == person) & (said.item_id == item_id)
-    of &= said.outcome.in_([o.value for o in ACCEPTED])
-    tx.connection.execute(t.replies.update().where(of).values(stands=False))
-
-
-def _answer_that_stands(tx: sa.Connection, item_id: str, person: str) -> Answer | None:
-    said = t.replies.c
-    of = (said.item_id == item_id) & (said.person == person) & said.stands
-    of &= said.outcome.in_([o.value for o in ACCEPTED])
-    newest = sa.select(t.replies).where(of).order_by(said.at.desc()).limit(1)
-    row = tx.execute(newest).one_or_none()
-    return None if row is None else _answer(row)
+    tx.change(ask.NOTE, row)
 
 
 def _answer(r: Any) -> Answer:
@@ -574,14 +431,14 @@ def _answer(r: Any) -> Answer:
 
 
 def _member(tx: sa.Connection, person: str) -> Any:
-    return tx.execute(sa.select(t.members).where(t.members.c.name == person)).one_or_none()
+    return tx.execute(ask.MEMBER, {"of_person": person}).one_or_none()
 
 
 def _meet(tx: Writing, person: str) -> Any:
     found = _member(tx.connection, person)
     if found is None:
         row = {"name": person, "queues": None, "added_at": tx.at, "approved_at": tx.at}
-        tx.connection.execute(t.members.insert().values(row))
+        tx.change(t.members.insert(), row)
         found = _member(tx.connection, person)
     return found
 
@@ -596,7 +453,7 @@ def _known(tx: Writing, person: str) -> None:
 
 
 def _set_member(tx: Writing, person: str, **values: Any) -> None:
-    tx.connection.execute(t.members.update().where(t.members.c.name == person).values(**values))
+    tx.change(t.members.update().where(t.members.c.name == person).values(**values))
 
 
 def _may_label(member: Any, queue: str) -> bool:

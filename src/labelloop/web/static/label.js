@@ -9,7 +9,7 @@ browser's storage first, sent in the background, and forgotten once the service 
   const say = (key, values = {}) =>
     config.texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
   const RETRY_MS = 1000, RETRY_AT_MOST_MS = 30000, REQUEST_MS = 15000, LOOK_AGAIN_MS = 30000,
-    RENEW_MS = 300000;
+    RENEW_MS = 300000, SOME_MORE = 4, PLENTY = 100;
   const KEPT = "labelloop:answer:", KEYS = "labelloop:keys";
   let csrf = at("label-config").dataset.csrf;
 
@@ -150,11 +150,12 @@ browser's storage first, sent in the background, and forgotten once the service 
 
     const showBroken = () => { at("broken").hidden = !items[0]?.broken; };
 
+    // while plenty wait, the next ones are asked for some at a time, so that most answers are one request
     async function fill(renews = false) {
       clearTimeout(again);
       if (filling || (items.length > config.preload && !renews)) return;
       filling = true;
-      const wanted = config.preload + 1 + own().length;
+      const wanted = config.preload + 1 + own().length + (left > PLENTY ? SOME_MORE : 0);
       const { status, said } = await ask(`${config.base}/next?n=${wanted}`);
       filling = false;
       if (status !== 200 || !said?.items || said.who !== config.who) {
@@ -263,7 +264,8 @@ browser's storage first, sent in the background, and forgotten once the service 
     outbox.told = (sent, said) => {
       const task = sent.body.task, isUndo = sent.url.endsWith("/undo");
       if (said.saved) {
-        if (sent.url === `${config.base}/answer`) ({ done, left } = said);
+        if (sent.url.startsWith(config.base) && said.more !== undefined)
+          ({ done, left } = { done: done + said.more, left: said.left });
         if (said.after && past.at(-1)?.id === sent.id) showLast(said.after);
       } else {
         at("said").textContent = said.says;
