@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from labelloop.settings.settings import Settings
     from labelloop.steps.backup import BackedUp
     from labelloop.steps.build.build import Built
+    from labelloop.steps.collect.settling import Settled
     from labelloop.steps.collect.tally import Collected
     from labelloop.steps.compare.compare import Compared, Judges
     from labelloop.steps.forget.forget import Forgotten
@@ -773,6 +774,29 @@ class Loop:
         from labelloop.views.status import ties
 
         return ties(self.project.ledger_to_read)
+
+    def settle(
+        self,
+        sample_id: str,
+        answer: str,
+        *,
+        by: str,
+        queue: str | None = None,
+        instead_of: str = "",
+    ) -> "Settled":
+        """Let `answer` hold for a sample on which people disagree, by the decision of `by`.
+
+        `instead_of` is the decision before, where one is to be changed.
+
+        Raises:
+            ArgumentError: people don't disagree on it any more, or the answer is no class.
+        """
+        from labelloop.steps.collect.settling import settle, tie_of
+
+        with self.project.ledger.write_at_once() as tx:
+            key = tie_of(tx, sample_id, queue)
+            at = self.project.clock.now()
+            return settle(tx, key, answer, by=by, at=at, instead_of=instead_of)
 
     def rejected(self) -> "list[RejectedRow]":
         """Return the rejected rows, newest first."""

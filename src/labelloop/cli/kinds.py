@@ -20,6 +20,7 @@ from labelloop.measuring.measured import Measured
 from labelloop.measuring.people import Person
 from labelloop.steps.backup import BackedUp
 from labelloop.steps.build.build import Built
+from labelloop.steps.collect.settling import Settled
 from labelloop.steps.collect.tally import Collected
 from labelloop.steps.compare.compare import Compared
 from labelloop.steps.forget.forget import Forgotten
@@ -48,6 +49,7 @@ KINDS: Mapping[str, tuple[str, Any]] = {
     "status": ("status", Status),
     "rejected": ("status --rejected", list[RejectedRow]),
     "ties": ("status --ties", list[Tie]),
+    "settled": ("people settle", Settled),
     "waiting": ("status --waiting", list[Wait]),
     "skipped": ("status --skipped", list[Wait]),
     "report": ("report", Quality),

@@ -1,5 +1,6 @@
-"""people: who may use the service with a token, and who labels on the labelling page."""
+"""people: who may use the service with a token, who labels on the labelling page, and ties settled."""
 
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,36 @@ def approve(config: Path, name: str) -> None:
             detail = f"{n} answers count"
             events.record(tx, [events.Event(at, "people", "approve", f"person:{name}", detail)])
     click.echo(f"{n:,} answers of {name} count from the next `labelloop collect` on")
+
+
+@command.command(name="settle")
+@click.argument("sample")
+@click.argument("answer")
+@click.option("--queue", help="The queue, where people disagree on the sample in several.")
+@click.option("--by", help="Who decides. Default: the user of this machine.")
+@click.option("--instead-of", default="", help="The decision before, to change it.")
+@with_config
+def settle(
+    config: Path,
+    as_json: bool,
+    sample: str,
+    answer: str,
+    queue: str | None,
+    by: str | None,
+    instead_of: str,
+) -> None:
+    """Let ANSWER hold for a SAMPLE on which people disagree.
+
+    `labelloop status --ties` lists them. The decision stands whatever people answer later.
+    """
+    with opened(config, quiet=True) as loop:
+        found = loop.settle(sample, answer, by=by or getuser(), queue=queue, instead_of=instead_of)
+    if as_json:
+        print_json("settled", found)
+    elif found.anew:
+        click.echo(f"{sample} in {found.queue} is {found.answer} now, by decision of {found.by}")
+    else:
+        click.echo(f"{sample} in {found.queue} was settled so already, by {found.by}")
 
 
 @command.command(name="join-link")

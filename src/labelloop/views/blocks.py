@@ -59,7 +59,8 @@ def _of_people(n: Mapping[TaskState, int]) -> Iterator[Block]:
         kind="tied",
         n=tied,
         says=f"{_tasks(tied)} tied: people disagree",
-        remedy="`labelloop status --ties` lists them; one more answer or an edit settles each of them",
+        remedy="`labelloop status --ties` lists them; one more answer, an edit, or `labelloop people settle` "
+        "settles each of them",
     )
     yield Block(
         kind="skipped",

@@ -275,6 +275,7 @@ def waits(ledger: Ledger, *, skipped: bool = False) -> list[Wait]:
 class Tie:
     """A task on which people disagree; `votes` are the answers with how many gave each."""
 
+    task_key: str
     queue: str
     sample_id: str
     project_ref: str
@@ -289,6 +290,7 @@ def ties(ledger: Ledger) -> list[Tie]:
         held = annotations.latest(tx, [task.task_key for task in tied])
     return [
         Tie(
+            task_key=task.task_key,
             queue=task.queue,
             sample_id=task.sample_id,
             project_ref=task.project_ref or "",

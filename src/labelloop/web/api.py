@@ -1,7 +1,7 @@
 """/api/v1: the JSON of --json, and what people may let the service do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from starlette.routing import Route
 
 from labelloop.core.dataset import DatasetVersion
 from labelloop.core.where import instant
-from labelloop.errors import LedgerError
+from labelloop.errors import ArgumentError, LedgerError
 from labelloop.ledger import Transaction, events, outbox, pauses, snapshots
 from labelloop.ledger.rejects import RejectedRow
 from labelloop.ledger.snapshots import Snapshot
 from labelloop.loop import Loop
 from labelloop.measuring.measured import Measured
+from labelloop.steps.collect.settling import settle
 from labelloop.steps.notify.notify import Happened, Unheard
 from labelloop.views.plan import Plan
 from labelloop.views.quality import Quality
@@ -35,6 +36,9 @@ PATIENCE_S = 0.1
 """How long an action waits for the ledger before it is answered with 202: it is done all the same."""
 BODY_BYTES = 65_536
 """Actions need no body; one that comes is read to its end, within limits."""
+
+
+Fields = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A path that lets the service do something; its answer is an `Asked`."""
+    """A path that lets the service do something; its answer is an `Asked`.
+
+    `fields` are those of a page's form, and of the query of the API.
+    """
 
     path: str
     says: str
-    do: Callable[[Site, Request, str], Awaitable[Asked]]
+    do: Callable[[Site, Request, str, Fields], Awaitable[Asked]]
     parameters: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 def _moment(request: Request, name: str) -> datetime | None:
@@ -198,8 +206,8 @@ READINGS = (
 """What names samples needs `operate`: a key may hold the prediction, and its task may be blind."""
 
 
-def _tell(command: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
-    async def do(site: Site, _request: Request, by: str) -> Asked:
+def _tell(command: str) -> Callable[[Site, Request, str, Fields], Awaitable[Asked]]:
+    async def do(site: Site, _request: Request, by: str, _fields: Fields) -> Asked:
         site.ask(command, by=by)
         await _note(site, command, by)
         return Asked(command, done=False)
@@ -207,16 +215,16 @@ def _tell(command: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
     return do
 
 
-async def _reload(site: Site, _request: Request, by: str) -> Asked:
+async def _reload(site: Site, _request: Request, by: str, _fields: Fields) -> Asked:
     site.journal.line("asked", command="reload", by=by)
     await _note(site, "reload", by)
     return Asked("reload", done=await run_in_threadpool(site.reload))
 
 
-def _pausing(action: str) -> Callable[[Site, Request, str], Awaitable[Asked]]:
+def _pausing(action: str) -> Callable[[Site, Request, str, Fields], Awaitable[Asked]]:
     change = pauses.pause if action == "pause" else pauses.resume
 
-    async def do(site: Site, request: Request, by: str) -> Asked:
+    async def do(site: Site, request: Request, by: str, _fields: Fields) -> Asked:
         name = request.path_params["queue"]
         known = [q.name for q in site.settings.queue]
         if name not in known:
@@ -255,7 +263,7 @@ async def _note(site: Site, action: str, by: str, detail: str = "") -> None:
         site.journal.line("not recorded", level="warning", command=action, because=exc.args[0])
 
 
-async def _resend(site: Site, request: Request, by: str) -> Asked:
+async def _resend(site: Site, request: Request, by: str, _fields: Fields) -> Asked:
     event = request.path_params["event"]
 
     def again(tx: Transaction, at: datetime) -> bool:
@@ -272,7 +280,7 @@ async def _resend(site: Site, request: Request, by: str) -> Asked:
     return Asked("resend", done=False)
 
 
-async def _revoke(site: Site, request: Request, by: str) -> Asked:
+async def _revoke(site: Site, request: Request, by: str, _fields: Fields) -> Asked:
     number = request.path_params["snapshot"]
     if not number.isascii() or not number.isdigit() or len(number) > 9:
         raise Refused(404, f"there is no snapshot {number[:100]!r}", "/snapshots lists them")
@@ -282,6 +290,22 @@ async def _revoke(site: Site, request: Request, by: str) -> Asked:
         return snapshots.revoke(tx, int(number), by=by, at=at)
 
     return Asked("revoke", done=await _write(site, "revoke", write))
+
+
+async def _settle(site: Site, request: Request, by: str, fields: Fields) -> Asked:
+    task, answer = request.path_params["task"], fields.get("answer", "")
+    instead_of = fields.get("instead_of", "")
+    site.journal.line("asked", command="settle", task=task[:100], by=by)
+
+    def decide(tx: Transaction, at: datetime) -> bool:
+        settle(tx, task, answer, by=by, at=at, instead_of=instead_of)
+        return True
+
+    try:
+        await run_in_threadpool(site.write, decide)
+    except ArgumentError as exc:
+        raise Refused(409, str(exc.args[0]), exc.remedy) from exc
+    return Asked("settle", done=True)
 
 
 def _tell_failure(site: Site, action: str, ended: "asyncio.Future[bool]") -> None:
@@ -297,6 +321,13 @@ ACTIONS = (
         says="Deliver an event once more.",
         do=_resend,
         parameters=("event",),
+    ),
+    Action(
+        path="/ties/{task}/settle",
+        says="Let an answer hold for a task on which people disagree; `instead_of` is the decision before.",
+        do=_settle,
+        parameters=("task",),
+        fields=("answer", "instead_of"),
     ),
     Action(path="/reload", says="Read the settings again.", do=_reload),
     Action(
@@ -353,7 +384,7 @@ def _actor(site: Site, action: Action) -> Callable[[Request], Awaitable[Response
     async def answer(request: Request) -> Response:
         who = needs(request, "operate")
         await body_of(request, at_most=BODY_BYTES)
-        asked = await action.do(site, request, who.name)
+        asked = await action.do(site, request, who.name, request.query_params)
         return json_answer("asked", asked, 200 if asked.done else 202)
 
     return answer

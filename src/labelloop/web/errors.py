@@ -15,6 +15,7 @@ _TITLES = {
     403: "You may not do this",
     404: "There is nothing here",
     405: "This can't be done here",
+    409: "Somebody was faster",
     500: "A fault of labelloop",
     503: "Not possible just now",
 }

@@ -56,6 +56,7 @@ ASKED = {
     "pause": "The queue is paused. Tasks that were sent stay with people.",
     "resume": "The queue goes on.",
     "revoke": "The link opens nothing any more, and its page is deleted.",
+    "settle": "The tie is settled. The decision stands whatever people answer later.",
     "resend": "The event is being delivered once more.",
 }
 """What the next page says of an action that was asked for."""

@@ -93,6 +93,10 @@ def _action(each: Action) -> dict[str, Any]:
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in each.parameters
+        ]
+        + [
+            {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+            for name in each.fields
         ],
         "responses": _responses("asked", "200", "202"),
     }

@@ -1,6 +1,7 @@
 """/do/...: what the API lets an operator do, as forms of the pages."""
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,8 +22,9 @@ def routes(site: Site) -> list[Route]:
 def _form(site: Site, action: Action) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         who, fields = await form_of(request, "operate")
-        asked = await action.do(site, request, who.name)
-        path = back_to(request, fields.get("next", "")).partition("?")[0]
-        return see(request, f"{path}?asked={asked.action}")
+        asked = await action.do(site, request, who.name, fields)
+        path, _, query = back_to(request, fields.get("next", "")).partition("?")
+        kept = [(name, value) for name, value in parse_qsl(query) if name != "asked"]
+        return see(request, f"{path}?{urlencode([*kept, ('asked', asked.action)])}")
 
     return answer

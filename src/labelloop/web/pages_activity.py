@@ -104,6 +104,8 @@ def _line(g: Group) -> Happening:
         what = f"{counted(g.n, 'task')} {_STATES[g.verb]}"
     elif g.verb == seen.LOOKED:
         what = "looked at what the model said of a sample that waits for a blind answer"
+    elif g.verb == "settle":
+        what = "settled a tie" if g.n == 1 else f"settled {g.n:,} ties"
     elif g.verb == "round":
         what, path = f"round {g.subject} drawn", f"/rounds/{g.subject}"
     else:

@@ -1,6 +1,6 @@
 """/queues: what waits for people, for how long, and where to open it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
-from labelloop.ledger import pauses, waiting
+from labelloop.ledger import pauses, tasks, waiting
 from labelloop.ledger.waiting import After, WaitingTask
 from labelloop.views.status import WITH_PEOPLE, QueueStatus, Tie
 from labelloop.views.tables.status import of_status
@@ -20,6 +21,7 @@ from labelloop.web import links
 from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.html import page
+from labelloop.web.images import StoreImages
 from labelloop.web.pages_overview import report_of
 from labelloop.web.pages_rounds import STATES
 from labelloop.web.site import Site
@@ -45,21 +47,43 @@ class ListedQueue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedTask:
-    """A task and where a person opens it; `votes` only of a tie."""
+    """A task and where a person opens it.
+
+    blind
+        what shows it tells nothing of the sample but its input
+    votes, text
+        of a tie: the answers with how many gave each, and the input where it is a text
+    """
 
     task: WaitingTask
     address: str | None
-    votes: str
+    blind: bool
+    votes: Mapping[str, int]
+    text: str | None
 
 
 def routes(site: Site) -> list[Route]:
-    """The path of the queues."""
+    """The paths of the queues, and of the images of ties."""
+    images = StoreImages(site)
 
     async def queues(request: Request) -> Response:
         who = needs(request, "read")
         return await run_in_threadpool(_queues, site, request, "operate" in who.scopes)
 
-    return [Route("/queues", queues)]
+    async def tie(request: Request) -> Response:
+        needs(request, "operate")
+        return await images.answer(lambda: _tied_input(site, request.path_params["task"]))
+
+    return [Route("/queues", queues), Route("/queues/ties/{task}", tie)]
+
+
+def _tied_input(site: Site, task_key: str) -> str:
+    """Where the input of a tie lies: who settles it sees that, and nothing that the model said."""
+    with site.loop().project.ledger_to_read.read() as tx:
+        task = tasks.by_key(tx, [task_key]).get(task_key)
+    if task is None or task.state is not TaskState.TIED or task.forgotten:
+        raise Refused(404, "this is no tie any more", "/queues?show=tied lists the ties")
+    return task.uri
 
 
 def _queues(site: Site, request: Request, may_operate: bool) -> Response:
@@ -67,10 +91,10 @@ def _queues(site: Site, request: Request, may_operate: bool) -> Response:
     show = request.query_params.get("show", "waiting")
     if show not in _SHOWS:
         raise Refused(400, f"show = {show[:100]!r}", f"expected one of {', '.join(_SHOWS)}")
-    tasks: Sequence[ListedTask] = ()
+    listed: Sequence[ListedTask] = ()
     older = None
     if may_operate:
-        tasks, older = _tasks(site, request, show)
+        listed, older = _tasks(site, request, show)
     _, ages, *_ = [*of_status(found, site.settings.project.timezone), None, None]
     return page(
         request,
@@ -85,11 +109,13 @@ def _queues(site: Site, request: Request, may_operate: bool) -> Response:
             "tied": sum(q.n_tied for q in found.queues),
             "skipped": sum(q.n_skipped for q in found.queues),
         },
-        tasks=tasks,
+        tasks=listed,
         older=older,
         newer=f"/queues?show={show}" if request.query_params.get("after") else None,
         states=STATES,
         links=links,
+        is_text=site.settings.input.kind == "text",
+        answers=list(site.settings.answers().kinds),
     )
 
 
@@ -116,15 +142,20 @@ def _tasks(site: Site, request: Request, show: str) -> tuple[list[ListedTask], s
     loop = site.loop()
     with loop.project.ledger_to_read.read() as tx:
         found = waiting.page(tx, states, queue=queue, after=_after(request), most=_PER_PAGE)
-    votes: dict[tuple[str, str], Tie] = {}
+    ties: dict[str, Tie] = {}
+    texts: Mapping[str, str] = {}
     if show == "tied" and found:
-        tied = site.kept("ties", lambda loop: loop.ties())
-        votes = {(t.queue, t.sample_id): t for t in tied}
+        ties = {t.task_key: t for t in site.kept("ties", lambda loop: loop.ties())}
+        log = loop.project.log_to_read
+        if site.settings.input.kind == "text" and log is not None:
+            texts = log.texts([w.sample_id for w in found])
     listed = [
         ListedTask(
             task=w,
             address=loop.project.task_page(w.project_ref, w.remote_id) if w.remote_id else None,
-            votes=_told(votes.get((w.queue, w.sample_id))),
+            blind=w.purpose is Purpose.EVALUATION,
+            votes=ties[w.task_key].votes if w.task_key in ties else {},
+            text=texts.get(w.sample_id),
         )
         for w in found
     ]
@@ -133,10 +164,6 @@ def _tasks(site: Site, request: Request, show: str) -> tuple[list[ListedTask], s
     last = found[-1]
     place: dict[str, Any] = {"show": show, "after": f"{last.sent_at.isoformat()} {last.task_key}"}
     return listed, f"/queues?{urlencode(place | ({'queue': queue} if queue else {}))}"
-
-
-def _told(tie: Tie | None) -> str:
-    return ", ".join(f"{answer} {n}" for answer, n in tie.votes.items()) if tie else ""
 
 
 def _after(request: Request) -> After | None:

@@ -152,6 +152,8 @@ def _one(site: Site, request: Request, who: Who) -> Response:
         states=STATES,
         chance=_chance,
         some_hidden=hidden is not None,
+        # an uneven chance tells how sure the model was
+        even=len({d.inclusion for d in found.draws}) == 1,
         unseen=hidden_samples(site).sample_ids,
         links=links,
     )

@@ -6,28 +6,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
-import anyio
-from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from labelloop.core.image_kind import MEDIA_TYPES, kind_of
 from labelloop.core.sighting import is_same_person
 from labelloop.core.where import Where, instant
-from labelloop.errors import (
-    AnnotatorError,
-    ConfigError,
-    InputDenied,
-    InputGone,
-    StoreError,
-    WhereError,
-)
+from labelloop.errors import AnnotatorError, ConfigError, WhereError
 from labelloop.ledger import Transaction, blindness, seen
 from labelloop.ledger.blindness import Hidden
 from labelloop.loop import Loop
@@ -38,19 +27,11 @@ from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.forms import form_of
 from labelloop.web.html import page, url_of
-from labelloop.web.media import SAFELY
+from labelloop.web.images import StoreImages
 from labelloop.web.site import Site
-
-T = TypeVar("T")
 
 KNOWN_INPUTS = 20_000
 """So many samples' inputs are remembered between a page and its images."""
-LARGEST_IMAGE = 20_000_000
-"""Bytes of an image that is shown."""
-AT_ONCE = 16
-"""So many images are read at a time."""
-STORE_S = 20.0
-"""How long the store may take for one image."""
 _FIELDS = (
     "among",
     "where",
@@ -149,7 +130,7 @@ class SamplePages:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._reads = CapacityLimiter(AT_ONCE)
+        self._images = StoreImages(site)
         self._inputs: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     async def list(self, request: Request) -> Response:
@@ -197,7 +178,10 @@ class SamplePages:
         who = needs(request, "read")
         sample_id: str = request.path_params["sample_id"]
         if "image" in request.query_params:
-            return await self._image(request, sample_id)
+            may_look = "operate" in who.scopes
+            return await self._images.answer(
+                lambda: self._image_uri(sample_id, who.name, may_look=may_look)
+            )
         found = await run_in_threadpool(self._story, sample_id)
         if found.open_tasks:
             if "operate" not in who.scopes:
@@ -217,7 +201,7 @@ class SamplePages:
             path=path_of_sample,
             may_open="operate" in who.scopes,
             task_page=lambda task: project.task_page(task.project_ref, task.remote_id),
-            settings=self._site.settings,
+            answers=list(self._site.settings.answers().kinds),
         )
 
     def _ask_first(self, request: Request, sample_id: str, account: str) -> Response:
@@ -299,27 +283,15 @@ class SamplePages:
 
     # --- images -----------------------------------------------------------------------------------
 
-    async def _image(self, request: Request, sample_id: str) -> Response:
-        """The image of a sample, as bytes that can do nothing."""
-        who = needs(request, "read")
-        body = await self._read(lambda: self._bytes(sample_id, who.name, "operate" in who.scopes))
-        kind = kind_of(body)
-        if kind is None:
-            raise Refused(415, "the input of this sample is no raster image")
-        headers = {k: v for k, v in SAFELY.items() if k not in {"Accept-Ranges", "Vary"}}
-        return Response(body, headers=headers, media_type=MEDIA_TYPES[kind])
-
-    def _bytes(self, sample_id: str, name: str, may_look: bool) -> bytes:
+    def _image_uri(self, sample_id: str, name: str, *, may_look: bool) -> str:
+        """Where the image of a sample lies, if this visitor may see it."""
         uri, content_hash = self._input_of(sample_id)
         hidden = self._site.kept("hidden", _hidden)
         if hidden.has(sample_id, content_hash):
             story = self._story(sample_id)
             if not (may_look and self._has_looked(story, name)):
                 raise _unknown(sample_id)
-        body = self._site.loop().project.store.read(uri)
-        if len(body) > LARGEST_IMAGE:
-            raise Refused(415, "the image is too large to be shown")
-        return body
+        return uri
 
     def _input_of(self, sample_id: str) -> tuple[str, str]:
         held = self._inputs.get(sample_id)
@@ -334,22 +306,6 @@ class SamplePages:
             with suppress(KeyError):
                 self._inputs.popitem(last=False)
         return uri, content_hash
-
-    async def _read(self, ask: Callable[[], T]) -> T:
-        """Ask the store in a thread of its own; one that hangs holds up images alone.
-
-        Raises:
-            Refused: it doesn't answer, or says that the object is gone.
-        """
-        try:
-            with anyio.fail_after(STORE_S):
-                return await to_thread.run_sync(ask, limiter=self._reads, abandon_on_cancel=True)
-        except TimeoutError:
-            raise Refused(504, f"the store didn't answer within {STORE_S:g} s") from None
-        except (InputGone, InputDenied):
-            raise Refused(404, "the image is gone, or can't be read") from None
-        except (StoreError, ConfigError):
-            raise Refused(503, "the store can't be reached, or refuses") from None
 
 
 def routes(site: Site) -> list[Route]:

@@ -12,8 +12,9 @@ from labelloop.ledger import Transaction, annotations, tasks
 class Moves:
     """The moves of tasks whose answers changed: gathered task by task, and written together."""
 
-    def __init__(self, at: datetime) -> None:
+    def __init__(self, at: datetime, *, actor: str = "collect") -> None:
         self._at = at
+        self._actor = actor
         self._cleared: list[str] = []
         self._labels: dict[str, Label] = {}
         self._paths: list[tuple[Task, Sequence[TaskState]]] = []
@@ -56,7 +57,7 @@ class Moves:
                     tx,
                     [task for task, path in moving if path[0] is state],
                     state,
-                    actor="collect",
+                    actor=self._actor,
                     at=self._at,
                     details=self._said if state is TaskState.RESOLVED else {},
                 )
