@@ -5,7 +5,7 @@ RUN    := .venv/bin
 ARGS   ?=
 BASE   ?= docker.io/library/debian:bookworm-slim
 
-.PHONY: help setup browser browse label-studio postgresql demo test spark ceph image fuzz chaos soak faults bench-scale bench-statistics bench-teach check format docs site lock clean
+.PHONY: help setup browser browse label-studio postgresql demo test spark ceph dist image fuzz chaos soak faults bench-scale bench-statistics bench-teach check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -83,6 +83,9 @@ ceph: setup  ## the tests of the bucket on a second server, Ceph's RADOS gateway
 	  tests/integration/test_presign.py tests/integration/test_rights.py tests/integration/test_s3_errors.py \
 	  tests/integration/test_loop.py $(ARGS)
 
+dist: setup  ## both wheels, each extra tried in a bare environment in .dist: [ARGS=--write]
+	@$(RUN)/python -m tests.dist $(ARGS)
+
 image:  ## our image, built and run as a user without rights: [BASE=localhost/debian:bookworm-slim]
 	@command -v buildah >/dev/null && command -v podman >/dev/null || { \
 	  echo "image: buildah and podman are needed: apt-get install buildah podman runc" >&2; exit 1; }
@@ -142,4 +145,4 @@ lock: $(UV)  ## resolve the dependencies afresh into requirements.lock
 	  --constraint requirements.lock --group site --output-file requirements-site.lock
 
 clean:  ## delete the environment and the tools
-	rm -rf .venv .tools .spark .sphinx .site
+	rm -rf .venv .tools .spark .sphinx .site .dist

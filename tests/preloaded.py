@@ -15,7 +15,6 @@ MODULES = (
     "pydantic",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
-    "scipy.special",
     "sqlalchemy.dialects.sqlite",
     "sqlglot",
     "tenacity",

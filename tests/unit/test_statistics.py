@@ -29,6 +29,12 @@ from labelloop.statistics import (
 )
 from labelloop.statistics.drop import splits
 from labelloop.statistics.greg import exact_bounds
+from labelloop.statistics.quantiles import (
+    beta_quantile,
+    log_beta,
+    normal_below,
+    student_quantile,
+)
 from labelloop.statistics.risk import _falling
 from labelloop.statistics.risk_features import _fitted
 from tests.programs import output_of
@@ -387,6 +393,24 @@ def test_a_running_interval_before_any_label_is_undefined() -> None:
     assert first.high == 1.0
     assert 0.4 < first.low < 0.95
     assert RoundsSequence(rho=0.1).interval() == (0.0, 1.0)
+
+
+def test_quantiles_are_those_of_scipy() -> None:
+    from scipy.special import betaincinv, betaln, ndtr, stdtrit
+
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        size, tail = 10 ** rng.uniform(0, 5), rng.choice([1e-4, 0.005, 0.025, 0.3])
+        hits = size * rng.random() if rng.random() < 0.5 else min(size / 2, rng.uniform(0.1, 8))
+        for a, b, p in ((hits, size - hits + 1, tail), (hits + 1, size - hits, 1 - tail)):
+            assert beta_quantile(a, b, p) == pytest.approx(betaincinv(a, b, p), rel=1e-8)
+            assert log_beta(a, b) == pytest.approx(betaln(a, b), rel=1e-9, abs=1e-8)
+        assert student_quantile(size, 1 - tail) == pytest.approx(stdtrit(size, 1 - tail), rel=1e-8)
+        assert student_quantile(size, tail) == -student_quantile(size, 1 - tail)
+        x = rng.normal(0, 3)
+        assert normal_below(x) == pytest.approx(ndtr(x), rel=1e-12)
+    assert beta_quantile(0.001, 60, 0.025) == 0.0
+    assert beta_quantile(60, 0.001, 0.975) == 1.0
 
 
 def test_the_falling_curve_is_the_one_of_scipy() -> None:

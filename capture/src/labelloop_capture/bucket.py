@@ -1,6 +1,5 @@
 """The bucket, as far as capturing needs it: inputs with tags, and files of a log."""
 
-import gzip
 import io
 import json
 from collections.abc import Mapping
@@ -88,6 +87,8 @@ class Bucket:
         if self.form == "parquet":
             body, ending = _parquet(lines), "parquet"
         else:
+            import gzip
+
             body, ending = gzip.compress(b"\n".join(lines) + b"\n", mtime=0), "jsonl.gz"
         prefix = self._rows.path.strip("/")
         self._ask(

@@ -2,7 +2,6 @@
 
 import atexit
 import json
-import logging
 import os
 import random
 import threading
@@ -27,8 +26,6 @@ LOOKED_S = 0.5
 WORD_LIFE_S = 3600.0
 """How long a user's word waits for a sample that isn't stored."""
 ROWS_A_FILE = 10_000
-
-log = logging.getLogger("labelloop_capture")
 
 Redact = Callable[[Prediction], Prediction | None]
 
@@ -401,7 +398,11 @@ class Capture:
         now = time.monotonic()
         if now - self._warned.get(reason, -60.0) >= 60.0:
             self._warned[reason] = now
-            log.warning("%s%s", reason, f": {detail}" if detail else "")
+            import logging  # a third of what importing this package would take
+
+            logging.getLogger("labelloop_capture").warning(
+                "%s%s", reason, f": {detail}" if detail else ""
+            )
 
 
 _ALL: "weakref.WeakSet[Capture]" = weakref.WeakSet()

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 ENDINGS = (
@@ -20,20 +19,46 @@ TAGS = 8
 """S3 takes ten an object; two are kept for what users say later."""
 
 
-@dataclass(slots=True)
 class Prediction:
     """What the model said about one input. A `redact` hook may change every field but `sample_id`."""
 
-    sample_id: str
-    body: bytes
-    predicted_class: str
-    confidence: float | None = None
-    model: str | None = None
-    predicted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    probabilities: tuple[float, ...] | None = None
-    attributes: dict[str, str] = field(default_factory=dict)
-    sampling_rate: float | None = None
-    content_type: str = "application/octet-stream"
+    # no dataclass: importing those takes a third of what this package may take
+    __slots__ = (
+        "attributes",
+        "body",
+        "confidence",
+        "content_type",
+        "model",
+        "predicted_at",
+        "predicted_class",
+        "probabilities",
+        "sample_id",
+        "sampling_rate",
+    )
+
+    def __init__(
+        self,
+        sample_id: str,
+        body: bytes,
+        predicted_class: str,
+        confidence: float | None = None,
+        model: str | None = None,
+        predicted_at: datetime | None = None,
+        probabilities: tuple[float, ...] | None = None,
+        attributes: dict[str, str] | None = None,
+        sampling_rate: float | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> None:
+        self.sample_id = sample_id
+        self.body = body
+        self.predicted_class = predicted_class
+        self.confidence = confidence
+        self.model = model
+        self.predicted_at = predicted_at or datetime.now(UTC)
+        self.probabilities = probabilities
+        self.attributes = {} if attributes is None else attributes
+        self.sampling_rate = sampling_rate
+        self.content_type = content_type
 
     def tags(self) -> dict[str, str]:
         """The tags that labelloop reads.
@@ -72,13 +97,17 @@ class Prediction:
         }
 
 
-@dataclass(slots=True)
 class Word:
     """What a user said of a sample that was captured before."""
 
-    sample_id: str
-    flagged: bool | None = None
-    corrected_class: str | None = None
+    __slots__ = ("corrected_class", "flagged", "sample_id")
+
+    def __init__(
+        self, sample_id: str, flagged: bool | None = None, corrected_class: str | None = None
+    ) -> None:
+        self.sample_id = sample_id
+        self.flagged = flagged
+        self.corrected_class = corrected_class
 
     def tags(self) -> dict[str, str]:
         """The tags that labelloop reads."""

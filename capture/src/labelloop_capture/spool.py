@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +60,7 @@ class Spool:
     def close(self) -> None:
         """Leave what waits to the next process; an empty folder goes."""
         if not any(p.name != LOCK for p in self.folder.iterdir()):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove(self.folder)
         os.close(self._lock)
 
     def _adopt(self) -> None:
@@ -81,9 +80,15 @@ class Spool:
                         path.rename(self.folder / f"{self._n:012d}.item")
                     elif path.suffix == ".rows":
                         path.rename(self.folder / path.name)
-                shutil.rmtree(left, ignore_errors=True)
+                _remove(left)
             finally:
                 os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    import shutil  # it loads every kind of compression
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _locked(folder: Path) -> int:

@@ -23,6 +23,7 @@ from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.sample import RISK_BINS
 from labelloop.errors import ArgumentError
 from labelloop.statistics.interval import Interval
+from labelloop.statistics.quantiles import normal_below, normal_quantile
 from labelloop.statistics.wilson import score_bounds
 
 PARTS = 10
@@ -266,9 +267,7 @@ def _wilson(share: float, size: float, level: float) -> tuple[float, float]:
 
 def _quantile(level: float) -> float:
     """The standard normal quantile of a two-sided interval."""
-    from scipy.special import ndtri
-
-    return float(ndtri(0.5 + level / 2))
+    return normal_quantile(0.5 + level / 2)
 
 
 def _error(parts: Sequence[_Part], level: float, n: int) -> CalibrationError:
@@ -311,12 +310,10 @@ def _root(share: Floats, distances: npt.ArrayLike) -> float:
 
 def _surplus(gap: float, deviation: float) -> float:
     """By how much the absolute value of a normal number is above that of its mean `gap`, on average."""
-    from scipy.special import ndtr
-
     if deviation == 0:
         return 0.0
     t = gap / deviation
-    return 2 * deviation * float(math.exp(-t * t / 2) / math.sqrt(2 * math.pi) - t * ndtr(-t))
+    return 2 * deviation * (math.exp(-t * t / 2) / math.sqrt(2 * math.pi) - t * normal_below(-t))
 
 
 def _parts(sizes: Ints) -> Iterator[range]:

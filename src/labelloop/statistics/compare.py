@@ -16,6 +16,7 @@ from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
 from labelloop.statistics.frame import BlindRound
 from labelloop.statistics.greg import Share, share
+from labelloop.statistics.quantiles import normal_quantile
 
 _MOVES = 0.8416 / 1.96
 """How far the value moves in 4 of 5 cases, in half-widths of the interval."""
@@ -237,11 +238,9 @@ def of_all_traffic(
             "sample that both answered",
             remedy="count the samples of one period",
         )
-    from scipy.special import ndtri
-
     value, low, high = found
     differing = n_differ / n_both
-    z = float(ndtri(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     doubt = z * abs(value) * math.sqrt(differing * (1 - differing) / n_both)
     mean = differing * value
     return (

@@ -1,12 +1,15 @@
 """A confidence sequence: an interval that stays valid when it is looked at after every label."""
 
 import math
-from statistics import NormalDist
+from collections.abc import Callable
 
 from labelloop.core.arrays import check_level
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.interval import Interval
+from labelloop.statistics.quantiles import log_beta, normal_quantile
+
+_HALVINGS = 60
 
 
 class ConfidenceSequence:
@@ -57,7 +60,7 @@ class ConfidenceSequence:
             return Undefined("no labels")
         low, high = self._bounds()
         value = self._successes / self._n
-        z = NormalDist().inv_cdf((1 + self._level) / 2)
+        z = normal_quantile((1 + self._level) / 2)
         half = (high - low) / 2
         # looking at will costs: the simple sample, looked at once, that would be as narrow
         as_narrow = max(value * (1 - value), 0.25 / self._n) * (z / half) ** 2
@@ -68,12 +71,9 @@ class ConfidenceSequence:
         )
 
     def _bounds(self) -> tuple[float, float]:
-        from scipy.optimize import brentq
-        from scipy.special import betaln
-
         k, n = self._successes, self._n
         a, b = self._prior
-        evidence = float(betaln(k + a, n - k + b) - betaln(a, b))
+        evidence = log_beta(k + a, n - k + b) - log_beta(a, b)
         limit = -math.log(1 - self._level)
 
         def excess(p: float) -> float:
@@ -84,6 +84,17 @@ class ConfidenceSequence:
             return evidence - likelihood - limit
 
         least, most, best = 1e-300, 1 - 1e-16, min(1 - 1e-16, max(1e-300, k / n))
-        low = 0.0 if k == 0 or excess(least) <= 0 else float(brentq(excess, least, best))
-        high = 1.0 if k == n or excess(most) <= 0 else float(brentq(excess, best, most))
+        low = 0.0 if k == 0 or excess(least) <= 0 else _crossing(excess, least, best)
+        high = 1.0 if k == n or excess(most) <= 0 else _crossing(excess, most, best)
         return low, high
+
+
+def _crossing(excess: Callable[[float], float], above: float, below: float) -> float:
+    """Where `excess` is 0: it is above 0 at `above` and not at `below`."""
+    for _ in range(_HALVINGS):
+        middle = (above + below) / 2
+        if excess(middle) > 0:
+            above = middle
+        else:
+            below = middle
+    return below

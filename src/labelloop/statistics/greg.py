@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labelloop.core.arrays import Floats
+from labelloop.statistics.quantiles import beta_quantile, student_quantile
 from labelloop.statistics.wilson import score_bounds
 
 FEW = 8
@@ -92,9 +93,7 @@ def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -
     hits = float(drawn.score.sum())
     if spread.sum() == 0 and not fresh:
         return Share(value, value, value, 0.0, math.inf, few=False)
-    from scipy.special import stdtrit
-
-    t = float(stdtrit(freedom, (1 + level) / 2))
+    t = student_quantile(freedom, (1 + level) / 2)
     # the log itself is a sample of the population, and tells the sizes of the cells only so well
     beyond = float(cells.unlogged.sum()) / population**2 + (1 / population if fresh else 0.0)
     if hits >= FEW and 0 < m < 1:
@@ -156,9 +155,7 @@ def exact_bounds(hits: float, size: float, level: float) -> tuple[float, float]:
     >>> low, round(high, 4)
     (0.0, 0.0596)
     """
-    from scipy.special import betaincinv
-
     tail = (1 - level) / 2
-    low = float(betaincinv(hits, size - hits + 1, tail)) if hits > 0 else 0.0
-    high = float(betaincinv(hits + 1, size - hits, 1 - tail)) if size > hits else 1.0
+    low = beta_quantile(hits, size - hits + 1, tail) if hits > 0 else 0.0
+    high = beta_quantile(hits + 1, size - hits, 1 - tail) if size > hits else 1.0
     return low, high

@@ -24,6 +24,7 @@ from labelloop.core.arrays import Floats, probabilities, same_length, truths
 from labelloop.core.estimate import Estimate
 from labelloop.errors import ArgumentError
 from labelloop.statistics.greg import Share, exact_bounds
+from labelloop.statistics.quantiles import normal_quantile, student_quantile
 from labelloop.statistics.wilson import score_bounds
 
 
@@ -163,9 +164,7 @@ def by_recapture(
     else:
         scale = (wrong / (1 - smooth)) ** 2
         variance = scale * (right.variance / wrong**2 + smooth / ((1 - smooth) * (size + 1)))
-        from scipy.special import stdtrit
-
-        t = float(stdtrit(freedom, (1 + level) / 2))
+        t = student_quantile(freedom, (1 + level) / 2)
         low, high = score_bounds(value, value * (1 - value) / variance, t)
     return Corrected(
         value=value,
@@ -179,10 +178,8 @@ def by_recapture(
 
 def less_overlooked(estimate: Estimate, found: Corrected) -> Estimate:
     """The estimate with the errors that people overlooked taken off."""
-    from scipy.special import ndtri
-
     half = (found.high - found.low) / 2
-    spread = (half / float(ndtri((1 + estimate.level) / 2))) ** 2
+    spread = (half / normal_quantile((1 + estimate.level) / 2)) ** 2
     size = found.value * (1 - found.value) / spread if spread else estimate.n_effective
     return replace(
         estimate,

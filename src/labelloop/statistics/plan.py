@@ -10,6 +10,7 @@ from labelloop.core.arrays import Floats, check_level, in_range, same_length
 from labelloop.errors import ArgumentError
 from labelloop.statistics.frame import Frame
 from labelloop.statistics.greg import FEW, exact_bounds
+from labelloop.statistics.quantiles import student_quantile
 from labelloop.statistics.wilson import effective_size, score_bounds, score_interval
 
 
@@ -50,9 +51,7 @@ def expected_half_width(frame: Frame, error: npt.ArrayLike, *, level: float = 0.
     seen = float(frame.n @ (chance * wrong))
     hits = min(seen, n - seen)
     if hits >= FEW:
-        from scipy.special import stdtrit
-
-        t = float(stdtrit(max(1.0, n - 2), (1 + level) / 2))
+        t = student_quantile(max(1.0, n - 2), (1 + level) / 2)
         low, high = score_bounds(m, _size(frame, wrong), t)
         return (high - low) / 2
     rare = wrong if seen == hits else 1 - wrong

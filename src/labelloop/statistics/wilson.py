@@ -1,12 +1,12 @@
 """Wilson's score interval for a proportion."""
 
 import math
-from statistics import NormalDist
 
 from labelloop.core.arrays import check_level
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.interval import Interval
+from labelloop.statistics.quantiles import normal_quantile
 
 
 def wilson(
@@ -49,7 +49,7 @@ def effective_size(n: float, population: float | None) -> float:
 
 def score_interval(share: float, n_effective: float, level: float) -> tuple[float, float]:
     """Wilson's interval around `share` for an effective sample size; (share, share) for a census."""
-    return score_bounds(share, n_effective, NormalDist().inv_cdf((1 + level) / 2))
+    return score_bounds(share, n_effective, normal_quantile((1 + level) / 2))
 
 
 def score_bounds(share: float, n_effective: float, z: float) -> tuple[float, float]:

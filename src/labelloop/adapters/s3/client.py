@@ -5,6 +5,7 @@ from bisect import bisect_left
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,15 @@ def session_of(access: S3Access) -> "boto3.Session":
     """A boto3 session; nothing is asked over the network yet.
 
     Raises:
-        ConfigError: a profile that isn't there, or files of AWS's tools that can't be read.
+        ConfigError: a profile that isn't there, files of AWS's tools that can't be read, or the
+            extra `s3` isn't installed.
     """
+    missing = [name for name in ("boto3", "pycurl") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"a bucket needs {' and '.join(missing)}, which aren't installed",
+            remedy="install the extra `s3`: pip install 'labelloop[s3]'",
+        )
     import boto3
     from botocore import exceptions
 
@@ -99,10 +107,10 @@ def resolved(access: S3Access, *, required: bool = True) -> S3Access:
     Raises:
         StoreDenied: there are no credentials, though `required`, or they can't be fetched.
     """
+    session = session_of(access)
     from botocore.credentials import RefreshableCredentials
     from botocore.exceptions import NoCredentialsError
 
-    session = session_of(access)
     with translated(Request(doing="reading credentials", access=access)):
         credentials = session.get_credentials()
         if credentials is None and required:
