@@ -9,6 +9,7 @@ from math import log as log_of
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -165,6 +166,12 @@ def certified(log: PredictionLog, parts: Sequence[LabelPart]) -> set[tuple[str, 
     """Each model label that the parts admit, with its certificate."""
     batches = log.model_labels(parts, without_samples=[], without_content=[])
     return {(row["sample_id"], row["certificate"]) for b in batches for row in b.to_pylist()}
+
+
+def may_hold(log: PredictionLog, *sample_ids: str, serving: bool = False) -> str:
+    """Those of `sample_ids` that the log may hold."""
+    said = log.may_hold(np.array([line(s, SALT) for s in sample_ids]), serving=serving)
+    return "".join(s for s, may in zip(sample_ids, said, strict=True) if may)
 
 
 # --- batches --------------------------------------------------------------------------------
@@ -1164,6 +1171,20 @@ def test_what_is_held_of_samples_is_told_by_batch(log: PredictionLog) -> None:
             content_hash="hash of d",
         ),
     ]
+
+
+def test_what_the_log_holds_is_never_taken_for_new(reopen: Reopen) -> None:
+    log, other = reopen(), reopen()
+    assert may_hold(log, "a", "b") == ""
+    append(log, 1, [prediction("b"), prediction("a"), prediction("c", role=Role.SHADOW)])
+    append(log, 2, [heard("d", "flagged", "true")])
+    assert may_hold(log, "d", "c", "b", "a") == "cba"
+    assert may_hold(log, "d", "c", "b", "a", serving=True) == "ba"
+    append(other, 3, [prediction("c"), prediction("e")])
+    assert may_hold(log, "f", "e", "c", serving=True) == "ec"
+    log.erase(["a", "e"], allowed=lambda: None)
+    assert may_hold(log, "a", "b", "c", "e") == may_hold(other, "a", "b", "c", "e") == "bc"
+    assert may_hold(reopen(), "c", "a", "b") == "cb"
 
 
 def test_the_twins_of_samples_are_named(log: PredictionLog) -> None:

@@ -1,17 +1,26 @@
 """What the Iceberg adapter promises beyond the port: identity, damage, pruning, open formats."""
 
+import math
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyiceberg.catalog.sql import SqlCatalog
 
 from labelloop.adapters.iceberg import erasure as iceberg_erasure
+from labelloop.adapters.iceberg import places as log_places
 from labelloop.adapters.iceberg.log import IcebergLog
 from labelloop.core.round import FrameRange, Span
 from labelloop.core.sample import Feedback, Prediction
@@ -243,3 +252,108 @@ def test_an_erasure_killed_after_its_commit_is_finished_by_the_next(tmp_path: Pa
         log.erase(["s1"], allowed=lambda: None)
         assert holding(tmp_path, "s1") == []
         assert [rows.batch for rows in log.held(["s2"])] == [2]
+
+
+# --- the places of what it holds ------------------------------------------------------------
+
+
+def placed(places: Sequence[int]) -> list[Prediction]:
+    return [replace(row(f"s{place}"), line=place) for place in places]
+
+
+def fill(log: IcebergLog, batch: int, places: Sequence[int]) -> None:
+    path = log.write_batch(batch, "predictions", placed(places), NOON)
+    log.commit_batch(batch, "predictions", path)
+
+
+def runs(folder: Path) -> list[Path]:
+    return sorted((folder / "log" / "places" / "l1").glob("*.places"))
+
+
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=12),
+    seed=st.integers(0, 1000),
+    together=st.integers(1, 50),
+)
+@settings(max_examples=12, deadline=None)
+def test_runs_of_places_of_any_sizes_hold_what_the_batches_held(
+    sizes: list[int], seed: int, together: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    every = rng.permutation(200)
+    known: set[int] = set()
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_places, "ASKED_TOGETHER", together)
+        patch.setattr(log_places, "MERGED_TOGETHER", together)
+        with opened(Path(name)) as log:
+            for batch, size in enumerate(sizes, 1):
+                some = rng.choice(every[:150], size).tolist()
+                fill(log, batch, some)
+                known |= set(some)
+                assert every[log.may_hold(every)].tolist() == [p for p in every if p in known]
+        assert len(runs(Path(name))) <= 1 + math.log(sum(sizes), log_places.GROWTH)
+
+
+def spoilt_runs(folder: Path) -> Iterator[str]:
+    """The folder as a crash or a person may leave it, one way after another."""
+    place = folder / "log" / "places"
+    index = place / "l1" / "runs.json"
+    yield "as it was"
+    shutil.rmtree(place)
+    yield "lost"
+    runs(folder)[0].write_bytes(b"")
+    yield "a run without its bytes"
+    runs(folder)[0].unlink()
+    yield "a run that is gone"
+    index.write_text('{"version": 1')
+    yield "half an index"
+    index.unlink()
+    yield "runs without an index"
+    (place / "l1" / "0011223344556677.places").write_bytes(b"x" * 8)
+    (place / "l1" / "runs.json.partial").write_bytes(b"{")
+    yield "what a killed process left"
+
+
+def test_places_that_are_lost_or_torn_are_made_anew(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        fill(log, 1, [1, 2, 3])
+        fill(log, 2, [1 << 61, 5])
+        assert log.may_hold(np.array([1, 4, 5])).tolist() == [True, False, True]
+    for how in spoilt_runs(tmp_path):
+        with opened(tmp_path) as log:
+            asked = np.array([6, 1 << 61, 1, 4, 5])
+            assert log.may_hold(asked).tolist() == [False, True, True, False, True], how
+    with opened(tmp_path) as log:
+        fill(log, 3, [4])
+        assert log.may_hold(np.array([4, 6])).tolist() == [True, False]
+    assert len(list((tmp_path / "log" / "places" / "l1").iterdir())) == len(runs(tmp_path)) + 1
+
+
+def test_an_older_log_that_comes_back_is_not_mistaken_for_the_newer(tmp_path: Path) -> None:
+    """Its batches have the same numbers and as many rows, but others."""
+    with opened(tmp_path) as log:
+        fill(log, 1, [1])
+        shutil.copytree(tmp_path, tmp_path.with_name("before"))
+        fill(log, 2, [2, 3])
+        assert log.may_hold(np.array([2, 9])).tolist() == [True, False]
+    places = tmp_path / "log" / "places"
+    saved = shutil.copytree(places, tmp_path.with_name("places"))
+    for part in ("catalog.db", "log"):
+        there, back = tmp_path / part, tmp_path.with_name("before") / part
+        if there.is_dir():
+            shutil.rmtree(there)
+            shutil.copytree(back, there)
+        else:
+            shutil.copy(back, there)
+    shutil.copytree(saved, places, dirs_exist_ok=True)
+    with opened(tmp_path) as log:
+        fill(log, 2, [7, 8])
+        assert log.may_hold(np.array([1, 2, 7])).tolist() == [True, False, True]
+
+
+def test_a_log_in_a_bucket_keeps_its_places_beside_its_catalog(tmp_path: Path) -> None:
+    catalog_file = tmp_path / "state" / "catalog.db"
+    assert log_places.places_beside("s3://b/log", f"sqlite:///{catalog_file}") == (
+        tmp_path / "state" / "places"
+    )
+    assert log_places.places_beside("s3://b/log", "postgresql://h/d").is_absolute()

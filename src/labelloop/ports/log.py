@@ -286,8 +286,16 @@ class PredictionLog(Protocol):
     def samples(self, sample_ids: Sequence[str]) -> Mapping[str, LoggedSample]:
         """Those of `sample_ids` that have a serving prediction."""
 
-    def places(self) -> Any:
-        """(N,) int64, sorted: the places on the line of all samples with a serving prediction."""
+    def may_hold(self, places: Any, *, serving: bool = False) -> Any:
+        """(N,) bool: whether a sample at each place on the line may have a prediction here.
+
+        Never False where one has, and seldom True where none has.
+
+        places
+            (N,) int64, in any order
+        serving
+            count only samples that were served by a prediction
+        """
 
     def predictions(self, sample_ids: Sequence[str]) -> Sequence[LoggedPrediction]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from labelloop.core.json_path import PLACEHOLDER, attribute_name, is_json_path
-from labelloop.core.line import line
+from labelloop.core.line import lines
 from labelloop.core.sample import (
     HASH_OF_TEXT,
     HASH_OF_URI,
@@ -258,7 +258,7 @@ def placed(table: Any, salt: bytes) -> Any:
 
     A text is its own content. Of an object that nobody read, the place stands for the content.
     """
-    ids = table.column("sample_id").to_pylist()
+    places = lines(table.column("sample_id").to_pylist(), salt)
     own = pc.binary_join_element_wise(HASH_OF_URI, table.column("uri"), "")
     texts = table.column("text")
     if texts.null_count < len(texts):
@@ -267,7 +267,7 @@ def placed(table: Any, salt: bytes) -> Any:
     given = table.column("hash")
     return (
         table.drop_columns(["hash"])
-        .append_column("line", pa.array([line(i, salt) for i in ids], pa.int64()))
+        .append_column("line", pa.array(places))
         .append_column("content_hash", pc.coalesce(given, own))
     )
 

@@ -283,11 +283,12 @@ class MemoryLog:
             )
         return found
 
-    def places(self) -> Any:
-        """(N,) int64, sorted: the places on the line of all samples with a serving prediction."""
+    def may_hold(self, places: Any, *, serving: bool = False) -> Any:
+        """(N,) bool: whether a sample at each place on the line has a prediction here."""
         import numpy as np
 
-        return np.sort(np.array([p.line for p in self._first_serving().values()], np.int64))
+        held = [p.line for _, p in self._predictions() if not (serving and p.role is Role.SHADOW)]
+        return np.isin(places, np.array(held, np.int64))
 
     def predictions(self, sample_ids: Sequence[str]) -> Sequence[LoggedPrediction]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""

@@ -7,6 +7,7 @@ may be Spark's.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from labelloop.adapters.iceberg import erasure as iceberg_erasure
@@ -17,6 +18,7 @@ from labelloop.adapters.iceberg.batches import HeldFile, held
 from labelloop.adapters.iceberg.browsing import Browser, stored, with_feedback
 from labelloop.adapters.iceberg.catalog import is_absent
 from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, DuckDBReading, engine
+from labelloop.adapters.iceberg.places import Places, places_beside
 from labelloop.adapters.iceberg.schema import arrow_rows
 from labelloop.adapters.iceberg.selecting import SelectingEngine, SelectingReading
 from labelloop.adapters.iceberg.snapshots import unneeded
@@ -65,11 +67,13 @@ class IcebergLog:
         self,
         tables: IcebergTables,
         *,
+        places: Path,
         ledger_id: str,
         salt: bytes,
         spark: SelectingEngine | None = None,
     ) -> None:
         self._tables = tables
+        self._places = Places(tables, places / ledger_id)
         self._spark = spark
         self._ledger_id = ledger_id
         self._salt = salt
@@ -101,7 +105,8 @@ class IcebergLog:
             if found is not None:
                 same_log(found, ledger_id=ledger_id, salt=salt)
             tables.create(ledger_id, salt)
-            return cls(tables, ledger_id=ledger_id, salt=salt, spark=spark)
+            places = places_beside(warehouse, catalog)
+            return cls(tables, places=places, ledger_id=ledger_id, salt=salt, spark=spark)
         except BaseException:
             tables.close()
             raise
@@ -215,6 +220,7 @@ class IcebergLog:
             LogError: the log can't be read or written, or others kept committing in between.
         """
         held = self.held(sample_ids)
+        self._places.forget()
         for kind in KINDS:
             batches = sorted({rows.batch for rows in held if rows.kind == kind})
             if batches:
@@ -329,14 +335,9 @@ class IcebergLog:
         rows = self._rows_about(sample_ids, log_sql.samples, *KINDS)
         return {row["sample_id"]: _logged_sample(row) for row in rows}
 
-    def places(self) -> Any:
-        """(N,) int64, sorted: the places on the line of all samples with a serving prediction."""
-        import numpy as np
-
-        with self._reading() as reading:
-            batches = reading.batches(log_sql.places(reading.source("predictions")))
-            found = [batch.column("line").to_numpy() for batch in batches]
-        return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
+    def may_hold(self, places: Any, *, serving: bool = False) -> Any:
+        """(N,) bool: whether a sample at each place on the line may have a prediction here."""
+        return self._places.hold(places, serving=serving)
 
     def predictions(self, sample_ids: Sequence[str]) -> Sequence[LoggedPrediction]:
         """Every prediction of `sample_ids`, of any role, the earliest batch first."""

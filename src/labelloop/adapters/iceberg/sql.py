@@ -326,11 +326,6 @@ def samples(predictions: str, feedback: str, wanted: str) -> str:
         USING (sample_id)"""
 
 
-def places(predictions: str) -> str:
-    """The place on the line of each serving prediction."""
-    return f"SELECT line FROM {predictions} WHERE role = '{Role.SERVING}'"
-
-
 def logged_predictions(predictions: str, feedback: str, wanted: str) -> str:
     """Every prediction of the samples that `wanted` lists, with the folded feedback."""
     listed = f"sample_id IN (SELECT sample_id FROM {wanted})"

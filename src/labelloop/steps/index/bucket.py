@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 
 from labelloop.core import due
-from labelloop.core.line import line
+from labelloop.core.line import lines
 from labelloop.core.row_range import NO_ROWS, RowRange
 from labelloop.core.sample import (
     RejectReason,
@@ -41,7 +40,7 @@ SETTLED = timedelta(hours=1)
 EMPTY = "it is empty: 0 bytes"
 
 _CHUNK = 50_000
-"""Objects of a listing for which the log is asked together: each time costs a look at all its names."""
+"""Objects of a listing for which the log is asked together."""
 
 _SHOWN = 1_000
 _NEWEST_LISTED = "index:newest listed"
@@ -214,7 +213,6 @@ class Index:
         notified = self._notifications.end() if self._notifications else None
         found = News()
         n_pending = 0
-        held = None if known_before is None else self._log.places()
         for listed in _chunks(self._store.objects()):
             objects = self._without_excluded(listed, found)
             if not objects:
@@ -228,7 +226,6 @@ class Index:
                 known_before=known_before,
                 retry=retry,
                 forgotten=forgotten,
-                held=held,
             )
             self._progress("listed", counts.n_listed, None)
             if found.is_full:
@@ -265,19 +262,23 @@ class Index:
         retry: bool,
         forgotten: Tombstones,
         notified: bool = False,
-        held: Any = None,
     ) -> int:
         """Read what may be new of some objects; returns how many are pending.
 
-        Tags of objects that were `notified` may have changed at any age. `held`: the places on the line
-        of what the log held when the listing began. An object that was stored long ago may be new all the
-        same: replication and backups keep the time of the first storing.
+        Tags of objects that were `notified` may have changed at any age. An object that was stored long
+        ago may be new all the same: replication and backups keep the time of the first storing.
         """
         recent = {
             o.sample_id for o in objects if notified or now - o.last_modified <= self._horizon
         }
         with self._ledger.read() as tx:
             aside = rejects.by_uri(tx, [o.uri for o in objects])
+        places = lines((o.sample_id for o in objects), self._log.salt)
+        held = {
+            o.sample_id
+            for o, may_be in zip(objects, self._log.may_hold(places, serving=True), strict=True)
+            if may_be
+        }
         asked = [
             o
             for o in objects
@@ -285,14 +286,11 @@ class Index:
             or o.uri in aside
             or known_before is None
             or o.last_modified >= known_before
+            or o.sample_id not in held
         ]
-        if held is not None and len(asked) < len(objects):
-            already = {o.sample_id for o in asked}
-            settled = [o for o in objects if o.sample_id not in already]
-            asked += self._not_among(held, settled)
         gone = forgotten.among(o.sample_id for o in asked)
         asked = [o for o in asked if o.sample_id not in gone]
-        known = self._log.samples([o.sample_id for o in asked])
+        known = self._log.samples([o.sample_id for o in asked if o.sample_id in held])
         wanted = [o for o in asked if self._may_be_new(o, known, aside, recent, retry)]
         n_pending = 0
         for n_read, (stored, tags) in enumerate(self._store.tags(wanted), start=1):
@@ -323,18 +321,6 @@ class Index:
             else:
                 found.add_new(stored, reading, mended=stored.uri in aside)
         return n_pending
-
-    def _not_among(self, held: Any, objects: Sequence[StoredObject]) -> list[StoredObject]:
-        """The objects whose place on the line isn't among `held`, which is sorted."""
-        import numpy as np
-
-        salt = self._log.salt
-        places = np.fromiter((line(o.sample_id, salt) for o in objects), np.int64, len(objects))
-        at = np.searchsorted(held, places)
-        there = np.zeros(len(objects), bool)
-        inside = at < len(held)
-        there[inside] = held[at[inside]] == places[inside]
-        return [objects[i] for i in np.flatnonzero(~there).tolist()]
 
     def _without_excluded(self, listed: list[StoredObject], found: News) -> list[StoredObject]:
         """What of a listing is an input; what is none isn't rejected any longer."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from labelloop.core.line import lines
 from labelloop.core.sample import (
     HASH_OF_TEXT,
     Feedback,
@@ -20,6 +21,8 @@ from labelloop.core.sample import (
 )
 from labelloop.ports.log import LoggedPrediction, PredictionLog
 from labelloop.reading.rows import FeedbackRow, TableReading, placed
+
+_COMPARED = ["sample_id", "role", "model", "predicted_class", "content_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +86,30 @@ def once(readings: Sequence[TableReading], log: PredictionLog, *, received_at: d
     The class decides whether a later one contradicts it, and of texts the text.
     """
     readings = [r for r in readings if r.table.num_rows or r.feedback] or [TableReading.empty()]
-    table = pa.concat_tables([r.table for r in readings]).combine_chunks()
+    table = placed(pa.concat_tables([r.table for r in readings]).combine_chunks(), log.salt)
     where = [uri for r in readings for uri in r.where]
-    ids = table.column("sample_id")
-    spoken_of = [row.sample_id for r in readings for row in r.feedback]
-    samples = _recorded(log, [*ids.unique().to_pylist(), *spoken_of])
-    places = _of_several_rows(ids, samples)
+    spoken_of = sorted({row.sample_id for r in readings for row in r.feedback})
+    places = np.concatenate([table.column("line").to_numpy(), lines(spoken_of, log.salt)])
+    may_be_held = log.may_hold(places)
+    own, spoken = may_be_held[: len(table)], may_be_held[len(table) :]
+    asked = table.column("sample_id").filter(pa.array(own)).unique().to_pylist()
+    samples = _recorded(log, [*asked, *(spoken_of[i] for i in np.flatnonzero(spoken))])
+    several = np.flatnonzero(own | _is_repeated(places[: len(table)]))
     new_roles: dict[int, Role | None] = {}
     changed: list[Reject] = []
-    for i, row in zip(places, placed(table.take(places), log.salt).to_pylist(), strict=True):
+    for i, row in zip(
+        several.tolist(), table.select(_COMPARED).take(several).to_pylist(), strict=True
+    ):
         sample = samples.setdefault(row["sample_id"], _Sample())
         if sample.another_text(row["content_hash"]):
             role, change = None, "another text than before"
         else:
             role, change = sample.take(row["role"], row["model"], row["predicted_class"])
-        new_roles[int(i)] = role
+        new_roles[i] = role
         if change:
             changed.append(Reject(uri=where[i], reason=RejectReason.CHANGED, value=change))
     feedback = tuple(_feedback(readings, samples, received_at))
-    fresh = placed(_with_roles(table, new_roles), log.salt)
-    return Once(PredictionTable(fresh), feedback, tuple(changed))
+    return Once(PredictionTable(_with_roles(table, new_roles)), feedback, tuple(changed))
 
 
 def _recorded(log: PredictionLog, sample_ids: Sequence[str]) -> dict[str, _Sample]:
@@ -112,12 +119,10 @@ def _recorded(log: PredictionLog, sample_ids: Sequence[str]) -> dict[str, _Sampl
     return samples
 
 
-def _of_several_rows(ids: Any, samples: Mapping[str, _Sample]) -> Any:
-    """The places of the rows whose sample the log holds, or has more than one row here."""
-    counts = ids.value_counts()
-    often = pc.struct_field(counts, 0).filter(pc.greater(pc.struct_field(counts, 1), 1))
-    asked = pa.concat_arrays([pa.array(samples.keys(), pa.string()), often.cast(pa.string())])
-    return np.flatnonzero(pc.is_in(ids, asked).to_numpy())
+def _is_repeated(places: Any) -> Any:
+    """(N,) bool: whether another row has the same place on the line."""
+    ordered = np.sort(places)
+    return np.isin(places, ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def _with_roles(table: Any, new_roles: Mapping[int, Role | None]) -> Any:
