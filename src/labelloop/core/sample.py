@@ -62,6 +62,7 @@ class RejectReason(StrEnum):
     BAD_URI = "uri lies outside the store"
     NO_TEXT = "no text"
     TEXT_TOO_LONG = "text is too long"
+    FAILED = "request failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from labelloop.core.row_range import RowRange
+from labelloop.core.sample import RejectReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +28,12 @@ class SourceColumns:
 
 
 class UnreadableRows(NamedTuple):
-    """The place of a row that can't be read, or of the first of several; and why."""
+    """The place of a row that is no prediction, or of the first of several; and why."""
 
     number: int
     why: str
     n_rows: int = 1
+    reason: RejectReason = RejectReason.BAD_ROW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,6 +178,14 @@ def _table(own: SourceSettings, s3: "S3Access") -> "Source":
         from labelloop.adapters.sources.delta import DeltaSource
 
         return DeltaSource(own.uri, s3=s3)
+    if own.kind == "sagemaker":
+        from labelloop.adapters.sources.sagemaker import SageMakerSource
+
+        return SageMakerSource(own.uri, s3=s3)
+    if own.kind == "databricks":
+        from labelloop.adapters.sources.databricks import DatabricksSource
+
+        return DatabricksSource(own.uri, s3=s3)
     from labelloop.adapters.sources.files import FilesSource
 
     return FilesSource(own.uri, own.kind, s3=s3)

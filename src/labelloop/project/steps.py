@@ -74,12 +74,13 @@ def how_to_read(project: Project, renamed: Mapping[str, str]) -> "HowToRead":
     assert own.source is not None  # noqa: S101  who asks has a table
     table = own.source
     every = table.attributes == ["*"]
-    columns: dict[str, Any] = {k: name or None for k, name in table.columns.model_dump().items()}
+    columns: dict[str, Any] = {k: name or None for k, name in table.column_names().items()}
     return HowToRead(
         names=ColumnNames(
             **columns,
             attributes=None if every else tuple(table.attributes),
             explicit=frozenset(table.columns.model_fields_set),
+            class_by_probabilities=bool(table.class_order),
         ),
         rules=TableRules(
             classes=frozenset(own.project.classes),

@@ -21,6 +21,8 @@ class ColumnNames:
         columns to keep for slices; None: all others
     explicit
         the fields whose names the user wrote
+    class_by_probabilities
+        the class may be told by the probabilities alone
     """
 
     sample_id: str = "sample_id"
@@ -39,6 +41,7 @@ class ColumnNames:
     text: str | None = None
     attributes: tuple[str, ...] | None = ()
     explicit: frozenset[str] = frozenset()
+    class_by_probabilities: bool = False
 
     def known(self) -> frozenset[str]:
         """Every column that has a meaning of its own; the others may be attributes."""
@@ -47,7 +50,8 @@ class ColumnNames:
 
     def needed(self) -> list[tuple[str, str]]:
         """The columns that the table must have, each with the setting that names it."""
-        required = {"sample_id", "predicted_class", "predicted_at"}
+        required = {"sample_id", "predicted_at"}
+        required.add("probabilities" if self.class_by_probabilities else "predicted_class")
         named = [
             (f.name, getattr(self, f.name))
             for f in fields(self)
@@ -75,7 +79,7 @@ class ColumnNames:
         return tuple(PLACEHOLDER.findall(self.uri)) or (self.uri,)
 
 
-_NO_COLUMN = frozenset({"uri", "attributes", "explicit"})
+_NO_COLUMN = frozenset({"uri", "attributes", "explicit", "class_by_probabilities"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

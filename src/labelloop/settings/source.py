@@ -81,11 +81,18 @@ class ColumnSettings(Section):
         return (*named, *in_uri)
 
 
+PLATFORMS: dict[str, dict[str, str]] = {
+    "sagemaker": {"sample_id": "id", "predicted_at": "time"},
+    "databricks": {"sample_id": "id", "predicted_at": "time"},
+}
+"""The logs of serving platforms, and what their columns are called where the settings don't say."""
+
+
 class SourceSettings(Section):
     """A table of predictions. Its rows take the place of the bucket's tags."""
 
-    kind: Literal["parquet", "jsonl", "csv", "iceberg", "delta"] = Field(
-        description="The kind of the table."
+    kind: Literal["parquet", "jsonl", "csv", "iceberg", "delta", "sagemaker", "databricks"] = Field(
+        description="The kind of the table, or the platform whose log it is: docs/how-to/serving-logs.md."
     )
     uri: Annotated[str, AfterValidator(open_to_all)] = Field(
         "",
@@ -122,6 +129,24 @@ class SourceSettings(Section):
         "the probability of the second.",
     )
     columns: ColumnSettings = Field(default_factory=lambda: ColumnSettings())
+
+    def column_names(self) -> dict[str, str | bool | None]:
+        """What the table calls its columns, by the keys of [source.columns]."""
+        usual = PLATFORMS.get(self.kind, {})
+        written = self.columns.model_fields_set
+        return self.columns.model_dump() | {k: v for k, v in usual.items() if k not in written}
+
+    @when_complete
+    def _says_where_the_class_lies(self) -> None:
+        written = self.columns.model_fields_set
+        if self.kind not in PLATFORMS or "predicted_class" in written:
+            return
+        if not self.class_order or "probabilities" not in written:
+            raise ValueError(
+                f'kind = "{self.kind}" needs the place of the class in the bodies: set [source.columns] '
+                'predicted_class = "$.response.label", or class_order and [source.columns] '
+                'probabilities = "$.response.scores"'
+            )
 
     @when_complete
     def _paths_can_be_followed(self) -> None:

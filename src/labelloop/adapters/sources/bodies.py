@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from labelloop.adapters.sources.engine import Engine, listed, one_array
 from labelloop.core.json_path import JsonPath
 from labelloop.core.row_range import RowRange
 from labelloop.ports.source import Source, SourceColumns, SourceFile, SourceRows, UnreadableRows
@@ -26,7 +27,7 @@ class BodiesSource:
         self._source = source
         self._paths = paths
         self._lists = frozenset(lists)
-        self._db: Any = None
+        self._engine = Engine()
 
     @property
     def rewrites(self) -> bool:
@@ -61,8 +62,7 @@ class BodiesSource:
     def close(self) -> None:
         """Close the other source, and DuckDB."""
         self._source.close()
-        if self._db is not None:
-            self._db.close()
+        self._engine.close()
 
     def _with_values(self, rows: SourceRows, paths: Sequence[JsonPath]) -> SourceRows:
         import pyarrow as pa
@@ -114,37 +114,20 @@ class BodiesSource:
 
     def _ask(self, column: Any, paths: Sequence[JsonPath]) -> Any:
         """Whether each body is JSON, and the value at each path."""
-        import duckdb
         import pyarrow as pa
 
-        if self._db is None:
-            self._db = duckdb.connect()
-            self._db.execute("SET threads = 1")
-            self._db.execute("SET preserve_insertion_order = true")
-        where = ", ".join(_quoted(_engine_path(p)) for p in paths)
-        shown = ", ".join(
-            _as_list(f"v[{i}]") if p.text in self._lists else f"nullif(v[{i}], 'NaN')"
+        where = listed([_engine_path(p) for p in paths])
+        shown = "".join(
+            ", " + (_as_list(f"v[{i}]") if p.text in self._lists else f"nullif(v[{i}], 'NaN')")
             for i, p in enumerate(paths, start=1)
         )
-        bodies = pa.table({"body": column})
-        self._db.register("bodies", bodies)
-        try:
-            return self._db.sql(
-                f"""SELECT coalesce(ok, true), {shown} FROM (
-                        SELECT json_valid(body) AS ok,
-                               CASE WHEN json_valid(body)
-                               THEN json_extract_string(body, [{where}]) END AS v
-                        FROM bodies)"""  # noqa: S608  paths are quoted, and nothing else is the user's
-            ).to_arrow_table()
-        finally:
-            self._db.unregister("bodies")
-
-
-def one_array(column: Any) -> Any:
-    """A column of a table in one piece."""
-    import pyarrow as pa
-
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        return self._engine.ask(
+            pa.table({"body": column}),
+            f"""SELECT coalesce(ok, true) {shown} FROM (
+                    SELECT json_valid(body) AS ok,
+                           CASE WHEN json_valid(body) THEN json_extract_string(body, {where}) END AS v
+                    FROM raw)""",  # noqa: S608  paths are quoted, and nothing else is the user's
+        )
 
 
 def _engine_path(path: JsonPath) -> str:
@@ -165,10 +148,6 @@ def _engine_path(path: JsonPath) -> str:
 def _as_list(text: str) -> str:
     one = f"CASE WHEN try_cast({text} AS DOUBLE) IS NOT NULL THEN [try_cast({text} AS DOUBLE)] END"
     return f"coalesce(try_cast({text} AS DOUBLE[]), {one})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _as_json(column: Any) -> Any:

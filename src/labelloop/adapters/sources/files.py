@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import json
+import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +40,10 @@ _ROWS = 16_384
 _LOOKED_AT = 1_000
 _LONGEST = 1 << 26
 """Of a line in bytes, and of a field in characters: a zipped file may hold any length of nothing."""
+
+_LARGEST = 1 << 29
+"""Of a file that is one list, in bytes: it is held in memory."""
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 class _TextRow(NamedTuple):
@@ -415,3 +421,80 @@ def _with_partition(
         if name not in batch.schema.names and (columns is None or name in columns):
             batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.string()), len(batch)))
     return batch
+
+
+class LinesSource(FilesSource):
+    """Files of JSON, each record as it is written: one column, `line`. A file may also hold one list."""
+
+    def __init__(self, uri: str, *, s3: S3Access | None = None) -> None:
+        super().__init__(uri, "jsonl", s3=s3)
+
+    def columns(self, file: SourceFile) -> SourceColumns:
+        """The one column, if the file has a record yet."""
+        with self._opened(file) as stream:
+            some = next(_records(stream), None)
+        return SourceColumns(names=() if some is None else ("line",))
+
+    def n_rows(self, file: SourceFile) -> RowRange:
+        """How many records a file has."""
+        try:
+            with self._opened(file) as stream:
+                return RowRange.exactly(sum(1 for _ in _records(stream)))
+        except SourceFileBad:
+            return RowRange(1, None)
+
+    def _read_json(
+        self,
+        file: SourceFile,
+        stream: Any,
+        columns: Sequence[str] | None,  # noqa: ARG002  there is one
+    ) -> Iterator[SourceRows]:
+        import pyarrow as pa
+
+        whole = file.uri.endswith(".gz")
+        records = _records(stream)
+        while some := list(islice(records, _ROWS)):
+            # the beginning of an object is never an object itself
+            n, last = some[-1]
+            begun = not whole and not last.endswith(b"\n") and _json_row(last)[0] is None
+            for part in filter(None, (some[:-1], some[-1:]) if begun else (some,)):
+                lines = pa.array([line for _, line in part], pa.binary()).cast(
+                    pa.string(), safe=False
+                )
+                batch = pa.RecordBatch.from_pydict({"line": lines})
+                rows = SourceRows(batch=batch, numbers=[n for n, _ in part])
+                yield replace(checked(rows), cut=begun and part[-1][0] == n)
+
+
+def _records(stream: Any) -> Iterator[tuple[int, bytes]]:
+    """The lines that hold something, each with its number; of a file that is one list its items.
+
+    Raises:
+        SourceFileBad: the list breaks off.
+    """
+    start = stream.peek(64).lstrip(b" \t\r\n\xef\xbb\xbf")
+    if not start.startswith(b"["):
+        for n, line in enumerate(_lines(stream), start=1):
+            if line.strip():
+                yield n, line
+        return
+    held = stream.read(_LARGEST + 1)
+    if len(held) > _LARGEST:
+        raise SourceFileBad(f"one list of more than {_LARGEST:,} bytes: write one object a line")
+    text = held.decode("utf-8-sig")
+    decoder = json.JSONDecoder()
+    at, n = _skip(text, text.index("[") + 1), 0
+    try:
+        while text[at : at + 1] != "]":
+            _, end = decoder.raw_decode(text, at)
+            n += 1
+            yield n, text[at:end].encode() + b"\n"
+            at = _skip(text, end)
+    except (ValueError, RecursionError) as exc:
+        raise SourceFileBad(f"its list breaks off at item {n + 1:,}: {exc}") from exc
+
+
+def _skip(text: str, at: int) -> int:
+    """The place of what comes next, behind blanks and a comma."""
+    found = _BETWEEN.match(text, at)
+    return at if found is None else found.end()

@@ -240,7 +240,7 @@ class IndexTable:
                 unreadable = [
                     Reject(
                         uri=f"{file.uri}#{bad.number}",
-                        reason=RejectReason.BAD_ROW,
+                        reason=bad.reason,
                         value=bad.why,
                         rows=RowRange.exactly(bad.n_rows),
                     )

@@ -1,0 +1,137 @@
+"""What the logs of serving platforms have in common: rows that wrap a request and its response."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from labelloop.adapters.sources.access import checked
+from labelloop.adapters.sources.engine import Engine, one_array
+from labelloop.core.row_range import RowRange
+from labelloop.core.sample import RejectReason
+from labelloop.ports.source import Source, SourceColumns, SourceFile, SourceRows, UnreadableRows
+
+FAILED = "failed: "
+"""How the fault of a request begins that the platform refused or failed to answer."""
+
+
+class EnvelopeSource(ABC):
+    """The files of a platform's log; the columns are the same in each, whatever the files call theirs.
+
+    A statement makes them. Its first three columns are the row's place `n`, its `fault` if it is no
+    prediction, and `time_text`, which is shown where `time` can't be read as an instant.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    """The columns."""
+
+    def __init__(self, raw: Sequence[Source]) -> None:
+        self._raw = raw
+        self._of: dict[str, Source] = {}
+        self._engine = Engine()
+
+    @abstractmethod
+    def statement(self, file: SourceFile, columns: Sequence[str]) -> str:
+        """The statement over `raw`, whose columns are `n` and those of the file."""
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the rows of a file that is gone were moved into others."""
+        return self._raw[0].rewrites
+
+    def files(self) -> Sequence[SourceFile]:
+        """The files of every kind that the platform writes, in the order of their last change."""
+        found: list[tuple[SourceFile, Source]] = []
+        for source in self._raw:
+            found += [(file, source) for file in source.files()]
+        if len(self._raw) > 1:
+            found.sort(key=lambda f: (f[0].changed_at is not None and f[0].changed_at, f[0].uri))
+        self._of = {file.uri: source for file, source in found}
+        return [file for file, _ in found]
+
+    def columns(self, file: SourceFile) -> SourceColumns:
+        """The columns; none where the file has no row yet."""
+        there = self._of[file.uri].columns(file).names
+        return SourceColumns(names=self.names if there else ())
+
+    def n_rows(self, file: SourceFile) -> RowRange:
+        """How many rows a file has."""
+        return self._of[file.uri].n_rows(file)
+
+    def read(self, file: SourceFile, columns: Sequence[str] | None) -> Iterator[SourceRows]:
+        """The rows of a file, some at a time."""
+        for rows in self._of[file.uri].read(file, None):
+            yield self._unwrapped(rows, file, columns)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for source in self._raw:
+            source.close()
+        self._engine.close()
+
+    def _unwrapped(
+        self, rows: SourceRows, file: SourceFile, columns: Sequence[str] | None
+    ) -> SourceRows:
+        import pyarrow as pa
+
+        given = dict(zip(rows.batch.schema.names, rows.batch.columns, strict=True))
+        raw = pa.table({**given, "n": pa.array(rows.numbers, pa.int64())})
+        found = self._engine.ask(raw, self.statement(file, list(given)))
+        numbers = found.column("n").to_pylist()
+        faults = found.column("fault").to_pylist()
+        good = [i for i, fault in enumerate(faults) if fault is None]
+        told = tuple(
+            _told(numbers[i], fault) for i, fault in enumerate(faults) if fault is not None
+        )
+        if told:
+            found = found.take(pa.array(good, pa.int64()))
+        wanted = [name for name in self.names if columns is None or name in columns]
+        arrays = {name: one_array(found.column(name)) for name in wanted}
+        if "time" in arrays:
+            arrays["time"] = _instants(arrays["time"], one_array(found.column("time_text")))
+        batch = pa.RecordBatch.from_pydict({**arrays, "": pa.nulls(len(good))})
+        return checked(
+            replace(
+                rows,
+                batch=batch,
+                numbers=[numbers[i] for i in good],
+                unreadable=(*rows.unreadable, *told),
+            )
+        )
+
+
+def _told(number: int, fault: str) -> UnreadableRows:
+    if fault.startswith(FAILED):
+        return UnreadableRows(number, fault.removeprefix(FAILED), reason=RejectReason.FAILED)
+    return UnreadableRows(number, fault)
+
+
+def _instants(times: Any, said: Any) -> Any:
+    """The instants; the texts, where one of them names none, so that it can be shown."""
+    unread = times.is_null().to_numpy(zero_copy_only=False)
+    some = said.is_valid().to_numpy(zero_copy_only=False)
+    return said if (unread & some).any() else times
+
+
+def body(data: str, encoding: str, media_type: str) -> str:
+    """SQL for the JSON of a body: `encoding` says how it is written, `media_type` what it is.
+
+    CSV becomes a list of lines, each a list of texts; JSON lines become a list. An image stays in base64.
+    """
+    decoded = (
+        f"CASE WHEN upper({encoding}) = 'BASE64' AND NOT coalesce({media_type} LIKE 'image/%', false)"
+        f" THEN coalesce(try(decode(from_base64({data}))), {data}) ELSE {data} END"
+    )
+    lines = f"string_split_regex(trim({decoded}, E' \\r\\n\\t'), '\\r?\\n')"
+    return (
+        f"CASE WHEN upper({encoding}) = 'CSV' OR {media_type} LIKE 'text/csv%'"
+        f" THEN CAST(to_json(list_transform({lines}, lambda x: string_split(x, ','))) AS VARCHAR)"
+        f" WHEN {media_type} LIKE '%jsonlines%' OR {media_type} LIKE '%ndjson%'"
+        f" THEN '[' || array_to_string({lines}, ',') || ']'"
+        f" ELSE {decoded} END"
+    )
+
+
+def instant(text: str) -> str:
+    """SQL for the instant, in UTC, that a text names."""
+    return f"try_cast({text} AS TIMESTAMP)"
