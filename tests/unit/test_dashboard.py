@@ -154,6 +154,20 @@ def test_what_waits_is_read_again_by_itself(service: Service) -> None:
     assert "<html" not in text
 
 
+def test_buttons_wait_while_a_verb_runs(service: Service) -> None:
+    made, world = service, service.world
+    buttons = re.compile(r"<button([^>]*)>Do all steps now</button>")
+    for path in ("/", "/activity"):
+        assert buttons.findall(text_of(made, path, "read", "operate")) == [""]
+        assert buttons.findall(text_of(made, path, "read")) == []
+    with world.loop.project.ledger.lease("collect"):
+        made.site.forget_results()
+        for path in ("/", "/activity", "/now"):
+            text = text_of(made, path, "read", "operate")
+            assert buttons.findall(text) == [" disabled"]
+            assert "collect runs now" in text
+
+
 def test_a_round_lists_every_draw_with_its_chance_and_reason(service: Service) -> None:
     draws = [d for d in service.world.draws("accuracy") if d.round == 2]
     text = text_of(service, "/rounds/2?queue=accuracy")

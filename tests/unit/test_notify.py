@@ -1,5 +1,6 @@
 """notify: what happened is told to others once it is committed, at least once, in order a subject."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -385,3 +386,34 @@ def test_pages_read_events_and_send_one_again(make_world: MakeWorld) -> None:
     world.loop.notify()
     assert [n.id for n in receiver.heard] == [event["id"]] * 2
     service.site.close()
+
+
+def test_who_operates_delivers_again_from_the_page(make_world: MakeWorld) -> None:
+    html = {"Accept": "text/html"}
+    with listening() as told:
+        told.status = 500
+        world = make_world(ACCURACY, head=HEAD + NOTIFY.format(url=told.url))
+        world.traffic(5)
+        world.loop.run()
+        while world.loop.unheard()[0].state is not State.DEAD:
+            world.clock.pass_(hours=6)
+            world.loop.notify()
+        event = world.loop.unheard()[0].id
+        service = Service(world)
+        operator = service.bearer("bob", "read", "operate")
+        shown = operator.get("/activity", headers=html).text.partition('id="unheard"')[2]
+        assert "given up" in shown
+        assert "answered 500" in shown
+        assert event not in service.bearer("ann", "read").get("/activity", headers=html).text
+        (path,) = set(re.findall(r'action="(/do/events/[^"]+)"', shown))
+        proof = re.search(r'name="csrf" value="([^"]+)"', shown)
+        assert proof is not None
+        done = operator.post(path, data={"csrf": proof[1], "next": "/activity"}, headers=html)
+        assert "delivered once more" in done.text
+        assert service.told == ["notify"]
+        told.status = 200
+        world.loop.notify()
+        assert [h["webhook-id"] for h, _ in told.heard][-1] == event
+        service.site.forget_results()
+        assert 'id="unheard"' not in operator.get("/activity", headers=html).text
+        service.site.close()

@@ -72,7 +72,7 @@ def _sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
     if read_only and path is not None:
         made = sa.create_engine(url, creator=lambda: _reader(path))
     else:
-        made = sa.create_engine(url, connect_args={"timeout": WAIT_S})
+        made = sa.create_engine(url, connect_args={"timeout": WAIT_S, "check_same_thread": False})
 
     @sa.event.listens_for(made, "connect")
     def prepare(connection, _record):  # type: ignore[no-untyped-def]

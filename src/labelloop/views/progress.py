@@ -10,8 +10,9 @@ from labelloop.views.status import Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A stage of setting up. `remedy`: what to do for it, if it isn't done by itself."""
+    """A stage of setting up, by its name. `remedy`: what to do for it, if it isn't done by itself."""
 
+    name: str
     title: str
     done: bool
     remedy: str
@@ -42,24 +43,28 @@ def progress(status: Status, service: ServiceState) -> Progress:
     return Progress(
         stages=(
             Stage(
+                name="connect",
                 title="Connect to the predictions",
                 done=status.indexed,
                 remedy="Run `labelloop doctor`: it examines every connection, right and address, and says "
                 "what to mend. Then `labelloop index` reads the predictions; the service does so by itself.",
             ),
             Stage(
+                name="draw",
                 title="Draw the first round",
                 done=status.last_round is not None,
                 remedy="The first round is drawn as soon as predictions are there. `labelloop run` draws it "
                 "now; so does the service.",
             ),
             Stage(
+                name="send",
                 title="Send the samples to people",
                 done=any(asked),
                 remedy="`labelloop send` sends what was drawn, or says why it can't; the service does so by "
                 "itself, outside quiet hours.",
             ),
             Stage(
+                name="label",
                 title="Label the first samples",
                 done=labelled > 0,
                 remedy="Open the tasks where people label, and answer some. Their answers arrive here within "

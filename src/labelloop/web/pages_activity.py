@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -23,6 +24,9 @@ from labelloop.web.pages_overview import hidden_from
 from labelloop.web.pages_rounds import number_in
 from labelloop.web.site import Site
 from labelloop.web.who import Who
+
+if TYPE_CHECKING:
+    from labelloop.steps.notify.notify import Unheard
 
 _EXAMPLES, _PER_PAGE = 3, 50
 _STATES = {
@@ -86,11 +90,19 @@ def _activity(site: Site, request: Request, who: Who) -> Response:
     before, hidden = number_in(request, "before"), hidden_from(site, who)
     with site.loop().project.ledger_to_read.read() as tx:
         found = events.newest(tx, before=before, hidden=hidden)
+    waiting = site.lately("status", lambda loop: loop.status())
+    unheard: Sequence[Unheard] = ()
+    if "operate" in who.scopes:
+        known = site.kept("unheard", lambda loop: loop.unheard())
+        unheard = sorted(known, key=lambda e: e.state == "waiting")
     return page(
         request,
         "activity.html",
         service=site.service_state(),
         happened=[_line(g) for g in found.groups],
+        running=waiting.running,
+        unheard=unheard[:_PER_PAGE],
+        n_unheard=len(unheard),
         told=site.kept("events", lambda loop: loop.events())[:20],
         newer="/activity" if before is not None else None,
         older=f"/activity?before={found.before}" if found.before is not None else None,

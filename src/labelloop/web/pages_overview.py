@@ -107,7 +107,12 @@ def _hidden(loop: Loop) -> Hidden:
 def _present(site: Site) -> dict[str, Any]:
     status = site.lately("status", lambda loop: loop.status())
     service = site.service_state()
-    return {"waiting": status, "service": service, "progress": progress(status, service)}
+    return {
+        "waiting": status,
+        "service": service,
+        "progress": progress(status, service),
+        "on_page": bool(site.settings.on_page()),
+    }
 
 
 def _overview(site: Site, request: Request) -> Response:
