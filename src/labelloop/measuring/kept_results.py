@@ -24,7 +24,7 @@ from labelloop.measuring.measured_round import MeasuredRound, RoundSummary
 from labelloop.measuring.round_labels import QueueLabels, RoundLabels
 from labelloop.measuring.trend import History, Trend, trend
 
-METHOD_VERSION = 10
+METHOD_VERSION = 11
 """Raise it with every change to what an estimate comes out as: results of another version aren't used."""
 
 _HEAD, _TREND = "head", "trend"

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.core.arrays import Floats, check_level, same_length, truths
+from labelloop.core.arrays import Floats, check_level, risk_bins, same_length, truths
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.looks import LEAST_RECAPTURES
 from labelloop.errors import ArgumentError
 from labelloop.statistics.frame import BlindRound, Frame
-from labelloop.statistics.greg import Cells, Labelled, Share, share_by_fewer
+from labelloop.statistics.greg import Cells, Labelled, Share, Sums, share_by_fewer
 from labelloop.statistics.interval import Interval, pooled_note
 from labelloop.statistics.people import (
     Corrected,
@@ -128,8 +128,11 @@ def pooled(
     if not used:
         return Undefined("no labels" if rounds else "no rounds")
     found = share_right(used, level=level, fresh=fresh)
-    worst_low = share_right([_filled(r, right=False) for r in used], level=level, fresh=fresh).low
-    worst_high = share_right([_filled(r, right=True) for r in used], level=level, fresh=fresh).high
+    worst_low, worst_high = found.low, found.high
+    if not all(r.answered.all() for r in used):
+        wrong, right = ([_filled(r, right=to) for r in used] for to in (False, True))
+        worst_low = share_right(wrong, level=level, fresh=fresh).low
+        worst_high = share_right(right, level=level, fresh=fresh).high
     read = sum(r.frame.population for r in used)
     readable = read / (read + sum(r.n_set_aside for r in used))
     n = sum(int(r.answered.sum()) for r in used)
@@ -184,11 +187,10 @@ def _method(found: Share, n_rounds: int, fresh: bool) -> str:
 
 def share_right(rounds: Sequence[BlindRound], *, level: float, fresh: bool = False) -> Share:
     """The mean score over the pooled frames of rounds."""
-    drawn, cells = stacked(rounds, [r.score for r in rounds])
-    return share_by_fewer(drawn, cells, level=level, fresh=fresh)
+    return share_by_fewer(stacked(rounds, [r.score for r in rounds]), level=level, fresh=fresh)
 
 
-def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> tuple[Labelled, Cells]:
+def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> Sums:
     """The rounds as strata of one population; inclusion is scaled to the number of labels.
 
     Fewer labels than the inclusion probabilities sum to, by missing answers or by the luck of the
@@ -196,21 +198,22 @@ def stacked(rounds: Sequence[BlindRound], scores: Sequence[Floats]) -> tuple[Lab
     know.
     """
     rates = [response_rates(r) for r in rounds]
+    frames = [r.frame for r in rounds]
+    strata = np.arange(len(rounds))
     drawn = Labelled(
         np.concatenate([score[r.answered] for r, score in zip(rounds, scores, strict=True)]),
-        np.concatenate([np.full(int(r.answered.sum()), float(h)) for h, r in enumerate(rounds)]),
-        np.concatenate([r.risk[r.answered] for r in rounds]),
+        np.repeat(strata, [np.count_nonzero(r.answered) for r in rounds]),
+        np.concatenate([risk_bins(r.risk[r.answered]) for r in rounds]),
         np.concatenate([rate.of_draws[r.answered] for r, rate in zip(rounds, rates, strict=True)]),
     )
-    frames = [r.frame for r in rounds]
     cells = Cells(
-        np.concatenate([r.frame.n for r in rounds]),
-        np.concatenate([np.full(r.frame.n.size, float(h)) for h, r in enumerate(rounds)]),
-        np.concatenate([r.frame.risk for r in rounds]),
+        np.concatenate([f.n for f in frames]),
+        np.repeat(strata, [f.n.size for f in frames]),
+        np.concatenate([f.bins for f in frames]),
         np.concatenate([rate.of_cells for rate in rates]),
         np.concatenate([np.zeros(f.n.size) if f.unlogged is None else f.unlogged for f in frames]),
     )
-    return drawn, cells
+    return Sums.of(drawn, cells)
 
 
 FIFTHS = 5

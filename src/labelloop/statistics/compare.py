@@ -251,8 +251,7 @@ def of_all_traffic(
 
 
 def _part(rounds: list[BlindRound], scores: list[Floats], level: float) -> Share:
-    drawn, cells = stacked(rounds, scores)
-    return share(drawn, cells, level=level, fresh=True)
+    return share(stacked(rounds, scores), level=level, fresh=True)
 
 
 def _difference_bounds(gained: Share, lost: Share) -> tuple[float, float]:

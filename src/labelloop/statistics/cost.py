@@ -249,8 +249,7 @@ Shares = Callable[[list[Floats]], Interval]
 
 def _shares(rounds: Sequence[BlindRound], level: float, *, fresh: bool = False) -> Shares:
     def of(scores: list[Floats]) -> Interval:
-        drawn, cells = stacked(rounds, scores)
-        found = share(drawn, cells, level=level, fresh=fresh)
+        found = share(stacked(rounds, scores), level=level, fresh=fresh)
         return Interval(found.value, found.low, found.high, found.n_effective)
 
     return of

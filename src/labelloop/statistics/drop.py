@@ -2,19 +2,16 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-import numpy as np
-
-from labelloop.core.arrays import Floats
 from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
 from labelloop.statistics.frame import BlindRound
-from labelloop.statistics.greg import Cells, Labelled, exact_bounds, share_by_fewer
+from labelloop.statistics.greg import Sums, exact_bounds, share_by_fewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,48 +47,29 @@ class Drop:
 class Window:
     """The labels of some rounds together, all of them one stratum; each round counts with its traffic.
 
-    Cells of one risk and one chance are one cell.
+    sums
+        with an entry for each bin of risk
     """
 
-    drawn: Labelled
-    cells: Cells
+    sums: Sums
 
     @classmethod
     def of(cls, rounds: Sequence[BlindRound]) -> "Window":
         """The window of all rounds that have labels, which may be none."""
         used = [r for r in rounds if r.answered.any()]
         if not used:
-            none = np.zeros(0)
-            return cls(Labelled(none, none, none, none), Cells(none, none, none, none, none))
-        drawn, cells = stacked(used, [r.score for r in used])
-        alike, of_cell = np.unique(cells.risk + 1j * cells.inclusion, return_inverse=True)
-        return cls(
-            replace(drawn, stratum=np.zeros(drawn.score.size)),
-            Cells(
-                np.bincount(of_cell, weights=cells.n).astype(np.float64),
-                np.zeros(alike.size),
-                alike.real.copy(),
-                alike.imag.copy(),
-                np.bincount(of_cell, weights=cells.unlogged).astype(np.float64),
-            ),
-        )
+            return cls(Sums.none())
+        return cls(stacked(used, [r.score for r in used]).as_one())
 
     @property
     def n(self) -> int:
         """How many labels there are."""
-        return int(self.drawn.score.size)
+        return round(float(self.sums.labels.sum()))
 
     @classmethod
-    def joined(cls, windows: Sequence["Window"]) -> "Window":
-        """Some windows, at least one, as one."""
-        return cls(
-            Labelled(*_joined([w.drawn for w in windows], Labelled)),
-            Cells(*_joined([w.cells for w in windows], Cells)),
-        )
-
-
-def _joined(parts: Sequence[Labelled] | Sequence[Cells], kind: type) -> list[Floats]:
-    return [np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(kind)]
+    def joined(cls, windows: Iterable["Window"]) -> "Window":
+        """Some windows as one."""
+        return cls(sum((w.sums for w in windows), Sums.none()))
 
 
 def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
@@ -168,8 +146,17 @@ def sudden_drop(days: Sequence[Window], *, false_alarms: float = 0.05) -> Drop |
 
 
 def _surest(used: Sequence[Window], sizes: Sequence[int], spent: float) -> Drop:
-    """The split whose fall is surest; each may spend `spent`."""
-    found = [_drop(side(used[:-size]), side(used[-size:]), spent, size) for size in sizes]
+    """The split whose fall is surest; each may spend `spent`. Sizes rise."""
+    before, now = dict[int, Sums](), dict[int, Sums]()
+    together = Sums.none()
+    for n_used, window in enumerate(used, start=1):
+        together = together + window.sums
+        before[len(used) - n_used] = together
+    together = Sums.none()
+    for size, window in enumerate(reversed(used[-sizes[-1] :]), start=1):
+        together = together + window.sums
+        now[size] = together
+    found = [_drop(_side(before[size]), _side(now[size]), spent, size) for size in sizes]
     return max(found, key=lambda one: (one.bound, one.value))
 
 
@@ -248,9 +235,12 @@ class Side:
 
 def side(windows: Sequence[Window]) -> Side:
     """The accuracy behind windows that have labels, all of them as one stratum."""
-    together = Window.joined(windows)
-    found = share_by_fewer(together.drawn, together.cells, level=0.95, fresh=True)
-    return Side(found.value, found.n_effective, together.n)
+    return _side(Window.joined(windows).sums)
+
+
+def _side(of: Sums) -> Side:
+    found = share_by_fewer(of, level=0.95, fresh=True)
+    return Side(found.value, found.n_effective, round(float(of.labels.sum())))
 
 
 def _drop(before: Side, now: Side, spent: float, n_windows: int) -> Drop:

@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelloop.core.arrays import Floats
+from labelloop.core.arrays import BIN_RISKS, Floats, Ints
+from labelloop.core.sample import RISK_BINS
 from labelloop.statistics.quantiles import beta_quantile, student_quantile
 from labelloop.statistics.wilson import score_bounds
 
@@ -32,27 +33,118 @@ FEW = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """The labelled draws: score (n,) in [0, 1], stratum (n,) numbers from 0, risk and inclusion (n,)."""
+    """The labelled draws: score (n,) in [0, 1], stratum (n,) from 0, bins (n,) of risk, inclusion (n,)."""
 
     score: Floats
-    stratum: Floats
-    risk: Floats
+    stratum: Ints
+    bins: Ints
     inclusion: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """The population: n (C,), stratum (C,), risk (C,), inclusion (C,), one entry a cell.
+    """The population: n (C,), stratum (C,), bins (C,) of risk, inclusion (C,), one entry a cell.
 
     unlogged
         (C,) the sum of (1 - s) / s^2 over the logged samples, where a share s of a cell was logged
     """
 
     n: Floats
-    stratum: Floats
-    risk: Floats
+    stratum: Ints
+    bins: Ints
     inclusion: Floats
     unlogged: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """All that the estimator needs of labels and population: sums by stratum and bin of risk.
+
+    Each is (K,): an entry for a stratum and a bin.
+
+    n, spread, unlogged
+        of the population: samples, (1 - inclusion) / inclusion, and `Cells.unlogged`
+    labels, hits
+        of the labels: how many, and their scores y
+    w, wy
+        of the labels: w = 1 / inclusion, and w y
+    v, vy, vyy
+        of the labels: v = (1 - inclusion) / inclusion^2, v y and v y^2
+    """
+
+    stratum: Ints
+    bins: Ints
+    n: Floats
+    spread: Floats
+    unlogged: Floats
+    labels: Floats
+    hits: Floats
+    w: Floats
+    wy: Floats
+    v: Floats
+    vy: Floats
+    vyy: Floats
+
+    @classmethod
+    def of(cls, drawn: Labelled, cells: Cells) -> "Sums":
+        """The sums, with an entry for each stratum and bin that has population or labels."""
+        every = np.concatenate([cells.stratum, drawn.stratum]) * RISK_BINS
+        every += np.concatenate([cells.bins, drawn.bins])
+        keys, place = np.unique(every, return_inverse=True)
+        of_cell, of_draw = place[: cells.n.size], place[cells.n.size :]
+        y, w = drawn.score, 1 / drawn.inclusion
+        v = (1 - drawn.inclusion) * w * w
+        spread = cells.n * (1 - cells.inclusion) / cells.inclusion
+        return cls(
+            keys // RISK_BINS,
+            keys % RISK_BINS,
+            *(_binned(of_cell, x, keys.size) for x in (cells.n, spread, cells.unlogged)),
+            *(_binned(of_draw, x, keys.size) for x in (np.ones(y.size), y, w, w * y)),
+            *(_binned(of_draw, x, keys.size) for x in (v, v * y, v * y * y)),
+        )
+
+    @classmethod
+    def none(cls) -> "Sums":
+        """Nothing, in one stratum with an entry for each bin."""
+        zero = np.zeros(RISK_BINS)
+        return cls(np.zeros(RISK_BINS, dtype=np.int64), np.arange(RISK_BINS), *[zero] * 10)
+
+    def as_one(self) -> "Sums":
+        """The same as one stratum, with an entry for each bin."""
+        columns = (_binned(self.bins, values, RISK_BINS) for values in self._columns)
+        return Sums(np.zeros(RISK_BINS, dtype=np.int64), np.arange(RISK_BINS), *columns)
+
+    def __add__(self, other: "Sums") -> "Sums":
+        """Both together; they must have the same entries."""
+        columns = zip(self._columns, other._columns, strict=True)
+        return Sums(self.stratum, self.bins, *(a + b for a, b in columns))
+
+    def flipped(self) -> "Sums":
+        """The same with 1 - score in place of each score."""
+        return replace(
+            self,
+            hits=self.labels - self.hits,
+            wy=self.w - self.wy,
+            vy=self.v - self.vy,
+            vyy=self.v - 2 * self.vy + self.vyy,
+        )
+
+    @property
+    def risk(self) -> Floats:
+        """The risk of each entry: the midpoint of its bin."""
+        return BIN_RISKS[self.bins]
+
+    @property
+    def _columns(self) -> tuple[Floats, ...]:
+        return (
+            *(self.n, self.spread, self.unlogged, self.labels, self.hits),
+            *(self.w, self.wy, self.v, self.vy, self.vyy),
+        )
+
+
+def _binned(place: Ints, values: Floats, size: int) -> Floats:
+    """The sum of the values of each place, (size,)."""
+    return np.bincount(place, values, size).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,44 +159,42 @@ class Share:
     few: bool
 
 
-def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -> Share:
+def share(of: Sums, *, level: float, fresh: bool = False) -> Share:
     """The mean score of the population, and its interval at `level`.
 
     Regressors are one intercept a stratum (so each stratum counts with its size) and the risk.
     `fresh` reads the population as itself a sample of an endless stream.
     """
-    population = float(cells.n.sum())
-    n = drawn.score.size
-    x, frame_x = _regressors(drawn, cells)
-    w = 1 / drawn.inclusion
-    inverse = np.linalg.pinv((x * w[:, None]).T @ x, rcond=1e-10, hermitian=True)
-    b = inverse @ (x.T @ (w * drawn.score))
-    g = w * (x @ (inverse @ (frame_x.T @ cells.n)))
-    m = float(g @ drawn.score) / population
-    freedom = max(1, n - x.shape[1])
-    residual = g * (drawn.score - x @ b)
+    population = float(of.n.sum())
+    n = round(float(of.labels.sum()))
+    x = _Regressors.of(of, n)
+    inverse = _inverse(x.products(of.w))
+    b = x.times(inverse @ x.sums(of.wy))
+    g = x.times(inverse @ x.sums(of.n))
+    m = float((g * of.wy).sum()) / population
+    freedom = max(1, n - x.size)
     # a sample whose chance is 1 adds nothing: all like it were seen
-    seen = float(((1 - drawn.inclusion) * residual**2).sum()) * n / freedom / population**2
-    model = np.clip(frame_x @ b, 0, 1)
-    spread = cells.n * (1 - cells.inclusion) / cells.inclusion
-    expected = float(spread @ (model * (1 - model))) / population**2
+    squares = of.vyy - 2 * b * of.vy + b * b * of.v
+    seen = max(0.0, float((g * g * squares).sum())) * n / freedom / population**2
+    model = np.clip(b, 0, 1)
+    expected = float((of.spread * (model * (1 - model))).sum()) / population**2
     variance = max(seen, expected)
     value = min(1.0, max(0.0, m))
-    hits = float(drawn.score.sum())
-    if spread.sum() == 0 and not fresh:
+    hits = float(of.hits.sum())
+    if of.spread.sum() == 0 and not fresh:
         return Share(value, value, value, 0.0, math.inf, few=False)
     t = student_quantile(freedom, (1 + level) / 2)
     # the log itself is a sample of the population, and tells the sizes of the cells only so well
-    beyond = float(cells.unlogged.sum()) / population**2 + (1 / population if fresh else 0.0)
+    beyond = float(of.unlogged.sum()) / population**2 + (1 / population if fresh else 0.0)
     if hits >= FEW and 0 < m < 1:
         size = _size(m, variance, beyond)
         low, high = score_bounds(m, size, t)
         return Share(m, low, high, m * (1 - m) / size, size, few=False)
-    model_mean = float(cells.n @ model) / population
+    model_mean = float((of.n * model).sum()) / population
     lam = hits / (hits + 2)
     shrunk = lam * model + (1 - lam) * max((hits + 1) / (n + 2), model_mean)
-    mean = float(cells.n @ shrunk) / population
-    anticipated = float(spread @ (shrunk * (1 - shrunk))) / population**2
+    mean = float((of.n * shrunk).sum()) / population
+    anticipated = float((of.spread * (shrunk * (1 - shrunk))).sum()) / population**2
     size = math.inf if anticipated == 0 else mean * (1 - mean) / anticipated
     upper = max(m, model_mean)
     if hits and variance > 0 and 0 < upper < 1:
@@ -115,31 +205,83 @@ def share(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -
     return Share(value, low, high, mean * (1 - mean) / size, size, few=True)
 
 
-def share_by_fewer(drawn: Labelled, cells: Cells, *, level: float, fresh: bool = False) -> Share:
+def share_by_fewer(of: Sums, *, level: float, fresh: bool = False) -> Share:
     """`share`, estimated from the scores or from 1 - score, whichever has the smaller sum."""
-    if 2 * float(drawn.score.sum()) < drawn.score.size:
-        return share(drawn, cells, level=level, fresh=fresh)
-    wrong = share(replace(drawn, score=1 - drawn.score), cells, level=level, fresh=fresh)
+    if 2 * float(of.hits.sum()) < float(of.labels.sum()):
+        return share(of, level=level, fresh=fresh)
+    wrong = share(of.flipped(), level=level, fresh=fresh)
     return replace(wrong, value=1 - wrong.value, low=1 - wrong.high, high=1 - wrong.low)
 
 
-def _regressors(drawn: Labelled, cells: Cells) -> tuple[Floats, Floats]:
-    """An intercept for each stratum with labels, and the risk where labels are enough for it."""
-    strata = np.unique(drawn.stratum)
-    n, sizes = drawn.score.size, cells.n
-    if n <= len(strata) + 1:
-        strata = strata[:0]
-    ones, frame_ones = np.ones((n, 1)), np.ones((sizes.size, 1))
-    if len(strata) > 1:
-        ones = (drawn.stratum[:, None] == strata[None, :]).astype(np.float64)
-        frame_ones = (cells.stratum[:, None] == strata[None, :]).astype(np.float64)
-    centre = float(sizes @ cells.risk / sizes.sum())
-    if n < 3 or np.ptp(drawn.risk) < 1e-9:
-        return ones, frame_ones
-    return (
-        np.column_stack([ones, drawn.risk - centre]),
-        np.column_stack([frame_ones, cells.risk - centre]),
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Regressors:
+    """An intercept for each stratum with labels, and the risk where labels are enough for it.
+
+    The matrix x itself, (K, size), is never made: a row has a 1 and a risk.
+
+    place
+        (K,) the column of each entry's intercept, `n_intercepts` if its stratum has no label
+    """
+
+    place: Ints
+    n_intercepts: int
+    slope: Floats | None
+
+    @classmethod
+    def of(cls, sums: Sums, n: int) -> "_Regressors":
+        labelled = sums.labels > 0
+        strata = np.unique(sums.stratum[labelled])
+        if n <= len(strata) + 1 or len(strata) == 1:
+            place, n_intercepts = np.zeros(sums.n.size, dtype=np.int64), 1
+        else:
+            place, n_intercepts = np.searchsorted(strata, sums.stratum), len(strata)
+            place[~np.isin(sums.stratum, strata)] = n_intercepts
+        risks = sums.risk[labelled]
+        if n < 3 or risks.max() - risks.min() < 1e-9:
+            return cls(place, n_intercepts, None)
+        centre = float((sums.n * sums.risk).sum()) / float(sums.n.sum())
+        return cls(place, n_intercepts, sums.risk - centre)
+
+    @property
+    def size(self) -> int:
+        return self.n_intercepts + (self.slope is not None)
+
+    def sums(self, values: Floats) -> Floats:
+        """The product of the transposed matrix with `values`, (K,)."""
+        if self.n_intercepts == 1:
+            own: Floats = np.array([values.sum()])
+        else:
+            own = _binned(self.place, values, self.n_intercepts)[: self.n_intercepts]
+        if self.slope is None:
+            return own
+        return np.append(own, (values * self.slope).sum())
+
+    def products(self, w: Floats) -> Floats:
+        """The product of the transposed matrix, weighted by `w`, with the matrix."""
+        found = np.zeros((self.size, self.size))
+        at = np.arange(self.n_intercepts)
+        own = self.sums(w)
+        found[at, at] = own[: self.n_intercepts]
+        if self.slope is not None:
+            found[-1] = found[:, -1] = self.sums(w * self.slope)
+        return found
+
+    def times(self, c: Floats) -> Floats:
+        """The product of the matrix with `c`, (size,)."""
+        own: Floats = np.append(c[: self.n_intercepts], 0.0)[self.place]
+        return own if self.slope is None else own + c[-1] * self.slope
+
+
+def _inverse(a: Floats) -> Floats:
+    """The pseudo-inverse of a symmetric matrix whose diagonal isn't negative."""
+    if a.shape == (2, 2):
+        (p, q), (_, r) = a.tolist()
+        determinant = p * r - q * q
+        if determinant > 1e-8 * (p + r) ** 2:
+            inverse: Floats = np.array([[r, -q], [-q, p]]) / determinant
+            return inverse
+    found: Floats = np.linalg.pinv(a, rcond=1e-10, hermitian=True).astype(np.float64)
+    return found
 
 
 def _size(m: float, variance: float, beyond: float) -> float:
