@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -17,7 +18,10 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
+import labelloop.ledger.migrations
 from labelloop.core.due import VERBS
 from labelloop.demo.servers import LabelStudio
 from labelloop.ledger import Ledger, rounds, verb_states
@@ -58,6 +62,7 @@ class Served:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config = folder / "labelloop.toml"
+        folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(SETTINGS)
         (folder / "inputs").mkdir()
         self.running: list[subprocess.Popen[str]] = []
@@ -286,6 +291,57 @@ def test_an_upgrade_under_it_is_refused_by_every_verb(served: Served) -> None:
     )
     assert answer
     assert client.get("/healzth").status_code in {404, 503}
+
+
+def test_a_folder_of_projects_is_served_with_one_worker(tmp_path: Path) -> None:
+    many = [Served(tmp_path / "many" / name) for name in ("pets", "ships")]
+    (tmp_path / "many" / "broken").mkdir()
+    (tmp_path / "many" / "broken" / "labelloop.toml").write_text("nonsense = 1")
+    for each in many:
+        each.traffic()
+    older(many[0])
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "labelloop", "serve", str(tmp_path / "many"), "--port", "0"],
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    many[0].running.append(process)
+    (many[0].folder / "log0").symlink_to(tmp_path / "log")
+    try:
+        found = many[0].wait(
+            lambda: re.search(r'listening at="(\S+)"', (tmp_path / "log").read_text())
+        )
+        with httpx.Client(base_url=found[1], timeout=30, trust_env=False) as client:
+            for name in ("pets", "ships"):
+                status = f"/p/{name}/api/v1/status"
+                many[0].wait(lambda at=status: client.get(at).json()["result"]["last_round"] == 1)
+            assert client.get("/readyz").text == "ready\n"
+            assert "nonsense" in client.get("/", headers={"Accept": "text/html"}).text
+            assert client.get("/p/broken/").status_code == 503
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            assert len(children) == 1, "one worker"
+            process.terminate()
+            assert process.wait(30) in {0, -signal.SIGTERM}
+    finally:
+        many[0].stop()
+
+
+def older(served: Served) -> None:
+    """Give a project a ledger as an earlier version left it."""
+    path = served.folder / ".labelloop" / "ledger.db"
+    path.parent.mkdir()
+    engine = sa.create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option(
+        "script_location", str(Path(labelloop.ledger.migrations.__file__).parent)
+    )
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0016")
+    engine.dispose()
 
 
 # --- with Label Studio ----------------------------------------------------------------------------

@@ -17,16 +17,20 @@ class Journal:
         self,
         *,
         as_json: bool = False,
+        project: str = "",
         to: Callable[[], TextIO] = lambda: sys.stderr,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`project`: the name that each line carries where one process serves several projects."""
         self.as_json = as_json
+        self._project = {"project": project} if project else {}
         self._now = now
         self._to = to
         self._writing = threading.Lock()
 
     def line(self, what: str, *, level: str = "info", **fields: object) -> None:
         """Write what happened, with more about it; fields that are None are left out."""
+        fields = self._project | fields
         at = self._now().isoformat(timespec="milliseconds")
         held: dict[str, object] = {"at": at, "level": level, "what": what}
         held |= {name: value for name, value in fields.items() if value is not None}

@@ -1,12 +1,16 @@
 """Keeps the worker running, and tells it what people and webhooks ask for."""
 
+import json
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from labelloop.service.journal import Journal
+from labelloop.service.worker import START
 
 GRACE_S = 20.0
 """How long a worker may take to end its present transaction; what is killed then is done again later."""
@@ -14,13 +18,31 @@ AGAIN_S = (1.0, 60.0)
 """The first and the longest wait before a worker that ended by itself is started again."""
 
 
-class Supervisor:
-    """One worker process, started again where it ends by itself."""
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """A project for the worker.
 
-    def __init__(self, config: Path, journal: Journal, *, own_url: str | None = None) -> None:
-        """`own_url`: where an annotator reaches the service; None: it can't."""
-        self._config = config
-        self._own_url = own_url
+    name
+        its name among several; empty where it is the only one
+    own_url
+        where an annotator reaches the service of the project; None: it can't
+    """
+
+    name: str
+    config: Path
+    own_url: str | None = None
+
+    @property
+    def arguments(self) -> tuple[str, str, str]:
+        """What the worker is told of it."""
+        return self.name, str(self.config), self.own_url or ""
+
+
+class Supervisor:
+    """One worker process for all projects, started again where it ends by itself."""
+
+    def __init__(self, projects: Sequence[Supervised], journal: Journal) -> None:
+        self._projects = list(projects)
         self._journal = journal
         self._process: subprocess.Popen[str] | None = None
         self._ending = threading.Event()
@@ -32,28 +54,37 @@ class Supervisor:
         self._process = self._spawn()
         self._watch.start()
 
+    def add(self, project: Supervised) -> None:
+        """Let one more project have a worker."""
+        with self._telling:
+            self._projects.append(project)
+            self._say(f"{START} {json.dumps(project.arguments)}")
+
     @property
     def is_alive(self) -> bool:
         """Whether the worker runs."""
         return self._process is not None and self._process.poll() is None
 
-    def tell(self, command: str) -> None:
+    def tell(self, command: str, project: str = "") -> None:
         """Ask the worker for one of `worker.COMMANDS`; one that is down does what is due when it starts."""
         with self._telling:
-            process = self._process
-            if process is None or process.stdin is None:
-                return
+            self._say(f"{command} {project}")
+
+    def _say(self, line: str) -> None:
+        process = self._process
+        if process is not None and process.stdin is not None:
             with suppress(OSError, ValueError):
-                process.stdin.write(command + "\n")
+                process.stdin.write(f"{line}\n")
                 process.stdin.flush()
 
     def stop(self) -> None:
         """Let the worker end after its present transaction; returns when it has ended."""
         self._ending.set()
-        self.tell("stop")
         process = self._process
-        if process is None:
+        if process is None or process.stdin is None:
             return
+        with self._telling, suppress(OSError, ValueError):
+            process.stdin.close()
         try:
             process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
@@ -64,8 +95,12 @@ class Supervisor:
     def _spawn(self) -> "subprocess.Popen[str]":
         return subprocess.Popen(  # noqa: S603  this program
             [
-                *(sys.executable, "-m", "labelloop.service.worker", str(self._config)),
-                *([self._own_url] if self._own_url else []),
+                *(sys.executable, "-m", "labelloop.service.worker"),
+                *(
+                    part
+                    for p in self._projects
+                    for part in (p.name, str(p.config), p.own_url or "")
+                ),
             ],
             stdin=subprocess.PIPE,
             text=True,

@@ -1,12 +1,15 @@
 """The process that does the verbs, so that requests never wait for one.
 
-It is told what to do by lines on its standard input, and ends where that ends: with its parent.
+It is told what to do by lines on its standard input, and ends where that ends: with its parent. Several
+projects have a thread each: most of a process's memory is what it imports, which they share.
 """
 
+import json
 import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from labelloop.core.due import VERBS
@@ -20,27 +23,52 @@ POLL_S = 2.0
 """How often the ledger and the clock are looked at."""
 COALESCE_S = 1.0
 """How long hints are gathered before one collect answers them all."""
-COMMANDS = ("run", "round", "collect", "notify", "reload", "stop")
+START = "start"
+"""Let one more project have a worker: its name, its settings file and the service's URL, as JSON."""
+COMMANDS = ("run", "round", "collect", "notify", "reload")
+AGAIN_S = 30.0
+"""How long one of several projects rests that can't be opened, or whose worker failed."""
 
 
 class Worker:
-    """Does what is due until it is told to end."""
+    """Does what is due in one project until it is told to end."""
 
-    def __init__(self, config: Path, own_url: str | None) -> None:
+    def __init__(self, config: Path, own_url: str | None, *, name: str = "") -> None:
+        """`name`: the project's among several."""
         self._config = config
         self._own_url = own_url
-        self._journal = Journal()
+        self._journal = Journal(project=name)
         self._told: queue.Queue[str] = queue.Queue()
         self._ending = threading.Event()
 
     def tell(self, command: str) -> None:
         """Take one of `COMMANDS`; it is done after the present verb."""
-        if command == "stop":
-            self._ending.set()
         self._told.put(command)
 
+    def stop(self) -> None:
+        """End before the next transaction that writes."""
+        self._ending.set()
+        self._told.put("stop")
+
+    def keep_running(self) -> None:
+        """Do what is due until `stop`; a project that fails is tried again later, for others go on."""
+        while not self._ending.is_set():
+            try:
+                self.run()
+            except LabelloopError as exc:
+                self._journal.line(
+                    "failed", level="error", error=str(exc.args[0]), remedy=exc.remedy or None
+                )
+            except Exception as exc:  # noqa: BLE001  others go on: it is said, and tried again
+                self._journal.line("failed", level="error", error=type(exc).__name__)
+            self._ending.wait(AGAIN_S)
+
     def run(self) -> None:
-        """Do what is due, until `stop`."""
+        """Do what is due, until `stop`.
+
+        Raises:
+            LabelloopError: the project can't be opened.
+        """
         schedule = Schedule(self._open(), self._journal, own_url=self._own_url)
         try:
             while not self._ending.is_set():
@@ -120,25 +148,86 @@ class Worker:
         return schedule
 
 
+class Workers:
+    """The workers of several projects, each in a thread."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, Worker] = {}
+        self._threads: list[threading.Thread] = []
+        self._ending = threading.Event()
+
+    def start(self, name: str, config: str, own_url: str) -> None:
+        """Let a project have a worker from now on."""
+        if name in self._workers or self._ending.is_set():
+            return
+        worker = self._workers[name] = Worker(Path(config), own_url or None, name=name)
+        thread = threading.Thread(target=worker.keep_running)
+        self._threads.append(thread)
+        thread.start()
+
+    def tell(self, command: str, name: str) -> None:
+        """Tell the worker of a project."""
+        if name in self._workers:
+            self._workers[name].tell(command)
+
+    def stop(self) -> None:
+        """Let all of them end."""
+        self._ending.set()
+        for each in self._workers.values():
+            each.stop()
+
+    def wait(self) -> None:
+        """Return when all have ended."""
+        self._ending.wait()
+        for thread in self._threads:
+            thread.join()
+
+
 def main() -> None:
-    """Run a worker for the settings file that the first argument names; the second is the service's URL."""
-    worker = Worker(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which says stop
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does that
-    signal.signal(signal.SIGTERM, lambda *_: worker.tell("stop"))
+    """Run a worker for each three arguments: a project's name, its settings file, and the service's URL.
 
-    def listen() -> None:
-        for line in sys.stdin:
-            if line.strip() in COMMANDS:
-                worker.tell(line.strip())
-        worker.tell("stop")
+    A project that has no name is the only one, and its worker the main thread.
+    """
+    given = sys.argv[1:]
+    if given[:1] == [""]:
+        _work_alone(Worker(Path(given[1]), given[2] or None))
+        return
+    workers = Workers()
+    _listen(workers.tell, workers.start, workers.stop)
+    for name, config, own_url in zip(given[::3], given[1::3], given[2::3], strict=True):
+        workers.start(name, config, own_url)
+    workers.wait()
 
-    threading.Thread(target=listen, daemon=True).start()
+
+def _work_alone(worker: Worker) -> None:
+    _listen(lambda command, _: worker.tell(command), lambda *_: None, worker.stop)
     try:
         worker.run()
     except LabelloopError as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(1)
+
+
+def _listen(
+    tell: Callable[[str, str], None],
+    start: Callable[[str, str, str], None],
+    stop: Callable[[], None],
+) -> None:
+    """Hear what the parent says, in a thread, until it says no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which says stop
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does that
+    signal.signal(signal.SIGTERM, lambda *_: stop())
+
+    def listen() -> None:
+        for line in sys.stdin:
+            command, _, rest = line.strip().partition(" ")
+            if command in COMMANDS:
+                tell(command, rest)
+            elif command == START:
+                start(*json.loads(rest))
+        stop()
+
+    threading.Thread(target=listen, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -44,12 +44,11 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        public_url = self._site.settings.service.public_url
         scope["site"] = self._site
-        scope.update(_placed(scope, urlsplit(public_url or "").path))
+        scope.update(placed(scope, self._site.prefix))
         request = Request(scope, receive)
         try:
-            scope["who"] = who = await self._who(request)
+            scope["who"] = who = await who_asks(request, self._site)
             if who.session and request.method not in SAFE and path_of(scope).startswith("/api/"):
                 refuse_unproven(request)
         except (Refused, LabelloopError) as exc:
@@ -57,29 +56,35 @@ class Access:
         else:
             await self._app(scope, receive, send)
 
-    async def _who(self, request: Request) -> Who:
-        path = path_of(request.scope)
-        if path in OPEN or path.startswith(STATIC):
-            return Who("", frozenset())
-        own = self._site.settings.service
-        held = await run_in_threadpool(self._site.accounts)
-        alone = is_alone(own, held)
-        if alone:
-            refuse_strangers(request)
-        if request.method not in SAFE and not path.startswith(BY_SECRET):
-            refuse_other_origins(request, own)
-        if path.startswith(BY_SECRET):
-            return Who("", frozenset())
-        if alone:
-            return Who("this machine", frozenset(SCOPES))
-        who = by_token(request, held) or by_session(request, self._site) or by_proxy(request, own)
-        if path == LOGIN:
-            return Who("", frozenset())
-        return who or _nobody()
+
+async def who_asks(request: Request, site: Site) -> Who:
+    """Who asks for a page of a project.
+
+    Raises:
+        Refused: they may not ask at all, or aren't known.
+    """
+    path = path_of(request.scope)
+    if path in OPEN or path.startswith(STATIC):
+        return Who("", frozenset())
+    own = site.settings.service
+    held = await run_in_threadpool(site.accounts)
+    alone = is_alone(own, held)
+    if alone:
+        refuse_strangers(request)
+    if request.method not in SAFE and not path.startswith(BY_SECRET):
+        refuse_other_origins(request, own)
+    if path.startswith(BY_SECRET):
+        return Who("", frozenset())
+    if alone:
+        return Who("this machine", frozenset(SCOPES))
+    who = by_token(request, held) or by_session(request, site) or by_proxy(request, own)
+    if path == LOGIN:
+        return Who("", frozenset())
+    return who or _nobody()
 
 
-def _placed(scope: Scope, prefix: str) -> dict[str, str]:
-    """Where a request lies below the prefix of the public URL: a proxy may have left it out."""
+def placed(scope: Scope, prefix: str) -> dict[str, str]:
+    """Where a request lies below a prefix: a proxy may have left it out."""
     path = scope["path"]
     if not prefix or path == prefix or path.startswith(f"{prefix}/"):
         return {"root_path": prefix, "path": path}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -76,24 +76,26 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
 
     Beside `context`, a template knows `project`, `timezone`, `who`, `csrf`, `nav`, `now` and more, and the
     functions `url` (a path of this service -> what a browser asks for), `static` and `when` (an instant as
-    an element). A name in `context` that is one of these is an error: the layout would show it.
+    an element). A page of no project, such as the list of several, is in UTC. A name in `context` that is
+    one of these is an error: the layout would show it.
     """
-    site: Site = request.scope["site"]
-    own = site.settings.project
+    site: Site | None = request.scope.get("site")
     who: Who | None = request.scope.get("who")
+    timezone = site.settings.project.timezone if site else "UTC"
     given = {
-        "project": own.name,
-        "timezone": own.timezone,
+        "project": site.settings.project.name if site else "labelloop",
+        "all_projects": f"{site.outer_prefix}/" if site and site.is_one_of_several else None,
+        "timezone": timezone,
         "who": who if who is not None and who.name else None,
-        "csrf": csrf_token(request),
+        "csrf": csrf_token(request) if site else "",
         "nav": _nav(request, who),
-        "now": site.now(),
+        "now": site.now() if site else datetime.now(UTC),
         "here": url_of(request, path_of(request.scope)),
         "acknowledged": ASKED.get(request.query_params.get("asked", "")),
         "may_operate": who is not None and "operate" in who.scopes,
         "url": lambda path: url_of(request, path),
         "static": lambda name: url_of(request, address(name)),
-        "when": _when(own.timezone),
+        "when": _when(timezone),
     }
     html = render(f"web/{template}", **given, **context)
     return HTMLResponse(html, status, headers=HEADERS)

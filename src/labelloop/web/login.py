@@ -36,7 +36,7 @@ def routes(site: Site) -> list[Route]:
             await run_in_threadpool(site.write, lambda tx, at: sessions.end(tx, ended, at=at))
             site.look_again()
         answer = see(request, LOGIN)
-        answer.delete_cookie(cookie_name(site), path=_cookie_path(request))
+        answer.delete_cookie(cookie_name(site), path=site.outer_prefix or "/")
         return answer
 
     return [
@@ -77,7 +77,8 @@ async def _log_in(request: Request, site: Site, attempts: Attempts) -> Response:
         cookie_name(site),
         cookie,
         max_age=int(sessions.LIFE.total_seconds()),
-        path=_cookie_path(request),
+        # the list of several projects shows those that the visitor is logged in to
+        path=site.outer_prefix or "/",
         secure=(site.settings.service.public_url or "").startswith("https:"),
         httponly=True,
         samesite="lax",
@@ -95,7 +96,3 @@ def _begin(site: Site, account: Account) -> str:
     site.write(write)
     site.look_again()
     return made[-1]
-
-
-def _cookie_path(request: Request) -> str:
-    return request.scope.get("root_path", "") or "/"

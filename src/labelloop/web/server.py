@@ -4,20 +4,23 @@ import asyncio
 import signal
 import socket
 import threading
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from labelloop.core.loopback import is_loopback
-from labelloop.errors import ConfigError
+from labelloop.errors import ConfigError, LabelloopError
 from labelloop.loop import open_loop
 from labelloop.service.journal import Journal
-from labelloop.service.supervisor import Supervisor
+from labelloop.service.supervisor import Supervised, Supervisor
 from labelloop.web.access import is_alone
 from labelloop.web.app import application
 from labelloop.web.connections import Connection
+from labelloop.web.projects import PATH, Projects, Served, found_in
 from labelloop.web.site import Site
 
 GRACE_S = 5
@@ -48,22 +51,87 @@ def serve(config_file: Path, at: socket.socket, journal: Journal) -> None:
 
     Raises:
         ConfigError: others could reach the service, and nobody has an account.
+        LedgerError: the ledger can't be read, or an older labelloop is still changing it.
     """
-    own = open_loop(config_file).settings.service
-    supervisor = Supervisor(config_file, journal, own_url=own.public_url or _here(at))
+    public_url = _begun(config_file)
+    supervisor = Supervisor([Supervised("", config_file, public_url or _here(at))], journal)
     site = Site(lambda: open_loop(config_file), tell=supervisor.tell, journal=journal)
     with closing(site):
         _refuse_open_doors(site, at)
-        supervisor.start()
-        signal.signal(
-            signal.SIGHUP, lambda *_: threading.Thread(target=site.reload, daemon=True).start()
+        app = application(site, worker_is_alive=lambda: supervisor.is_alive)
+        _work(app, supervisor, at, reload=site.reload)
+
+
+def serve_folder(folder: Path, at: socket.socket, journal: Journal) -> None:
+    """Serve every project in a folder, each below /p/ and its name. One that fails doesn't stop others.
+
+    Raises:
+        ConfigError: there is no project.
+    """
+    supervisor, here = Supervisor((), journal), _here(at)
+
+    def open_site(name: str, config: Path) -> Site:
+        _begun(config)
+        site = Site(
+            lambda: open_loop(config),
+            tell=lambda command: supervisor.tell(command, name),
+            journal=Journal(as_json=journal.as_json, project=name),
+            below=PATH + name,
         )
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, lambda *_: None)  # uvicorn raises them again once it has ended
         try:
-            _answer(application(site, worker_is_alive=lambda: supervisor.is_alive), at)
-        finally:
-            supervisor.stop()
+            _refuse_open_doors(site, at)
+        except BaseException:
+            site.close()
+            raise
+        return site
+
+    def opened(name: str, config: Path, site: Site) -> None:
+        own = site.settings.service
+        supervisor.add(Supervised(name, config, own.public_url or (here and here + site.prefix)))
+
+    projects = [
+        Served(n, partial(open_site, n, config), partial(opened, n, config))
+        for n, config in found_in(folder).items()
+    ]
+    with ExitStack() as held:
+        for each in projects:
+            held.callback(each.close)
+            try:
+                each.site()
+            except LabelloopError as exc:
+                said = {"error": str(exc.args[0]), "remedy": exc.remedy or None}
+                journal.line("not served", level="error", project=each.name, **said)
+
+        def reload() -> None:
+            for each in projects:
+                each.reload()
+
+        app = Projects(projects, lambda: supervisor.is_alive)
+        _work(app, supervisor, at, reload=reload)
+
+
+def _work(
+    app: ASGIApp, supervisor: Supervisor, at: socket.socket, *, reload: Callable[[], object]
+) -> None:
+    supervisor.start()
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload, daemon=True).start())
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: None)  # uvicorn raises them again once it has ended
+    try:
+        _answer(app, at)
+    finally:
+        supervisor.stop()
+
+
+def _begun(config_file: Path) -> str | None:
+    """Bring the project's ledger to this version, if there is one; returns its public URL.
+
+    Raises:
+        LabelloopError: the settings or the ledger can't be read, or an older labelloop still works.
+    """
+    with open_loop(config_file) as loop:
+        loop.project.existing_ledger()
+        return loop.settings.service.public_url
 
 
 def _here(at: socket.socket) -> str | None:
@@ -80,7 +148,7 @@ def _refuse_open_doors(site: Site, at: socket.socket) -> None:
     what = ""
     if _here(at) is None:
         what = f"{at.getsockname()[0]} can be reached by others"
-    elif own.public_url:
+    elif own.public_url and not is_loopback(own.public_url):
         what = f"public_url = {own.public_url!r} lets others in"
     if what:
         raise ConfigError(
@@ -90,7 +158,7 @@ def _refuse_open_doors(site: Site, at: socket.socket) -> None:
         )
 
 
-def _answer(app: Starlette, at: socket.socket) -> None:
+def _answer(app: ASGIApp, at: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         http=Connection,

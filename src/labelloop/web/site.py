@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from labelloop.core import due
 from labelloop.core.token import form_secret
@@ -38,9 +39,17 @@ class Site:
     """One project for many requests at a time. No request waits for a verb, nor for a writer."""
 
     def __init__(
-        self, open_loop: Callable[[], Loop], *, tell: Callable[[str], None], journal: Journal
+        self,
+        open_loop: Callable[[], Loop],
+        *,
+        tell: Callable[[str], None],
+        journal: Journal,
+        below: str = "",
     ) -> None:
         """`open_loop` reads the settings; `tell` reaches the worker.
+
+        below
+            where the project lies among several, such as `/p/pets`
 
         Raises:
             ConfigError: the settings can't be read.
@@ -48,6 +57,7 @@ class Site:
         self._open_loop = open_loop
         self._loop = open_loop()
         self._tell = tell
+        self._below = below
         self.journal = journal
         self._opening = threading.Lock()
         self._looked_at_s = -FRESH_S
@@ -65,6 +75,22 @@ class Site:
     def settings(self) -> Settings:
         """The settings as they were last read."""
         return self._loop.settings
+
+    @property
+    def prefix(self) -> str:
+        """The path at which browsers find the project; empty for the root."""
+        public_url = self.settings.service.public_url
+        return urlsplit(public_url).path if public_url else self._below
+
+    @property
+    def outer_prefix(self) -> str:
+        """The path at which browsers find the service: all of its projects, where it has several."""
+        return self.prefix.removesuffix(self._below)
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether the service has several projects, each with a path of its own."""
+        return bool(self._below)
 
     def loop(self) -> Loop:
         """The project, whose ledger is open for reading, and of this version.
