@@ -1,14 +1,17 @@
 """The labelling page as a project's annotator, alone and beside another: from a draw to a number."""
 
 import re
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from labelloop.adapters.desk.annotator import DeskAnnotator
+from labelloop.cli.ledger import command as ledger_command
 from labelloop.cli.people import command
 from labelloop.core.remote_id import is_of_page
 from labelloop.core.verdict import Outcome
@@ -19,6 +22,8 @@ from labelloop.ports.desk import Answer, Desk
 from labelloop.project import Project
 from labelloop.project.both import BothAnnotators
 from labelloop.settings.file import load
+from tests.lasting import LastingWorld
+from tests.postgres import PostgreSQL
 from tests.world import ACCURACY, HEAD, LOW, World
 
 PAGE = HEAD.replace('url = "http://127.0.0.1:9"\napi_key = "k"\n', "").replace(
@@ -223,3 +228,84 @@ def test_a_backup_holds_the_answers(world: World) -> None:
     with opened(world) as loop:
         loop.collect()
         assert loop.measure().last_seven_days.n_labelled == 5
+
+
+def test_answers_in_postgresql_stay_where_they_are_and_a_backup_says_so(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    url = postgresql.database()
+    head = PAGE.replace("[labelling_page]", f'[labelling_page]\nanswers = "{url}"')
+    world = World(tmp_path, ACCURACY, head=head)
+    world.traffic(30)
+    with opened(world) as loop:
+        loop.run(now=True)
+        label(desk_of(loop), "accuracy", "ana")
+    config = ["--config", str(tmp_path / "labelloop.toml")]
+    said = CliRunner().invoke(ledger_command, ["backup", str(tmp_path / "kept"), *config])
+    assert "pg_dump --schema=labelloop_answers" in said.output
+    for file in world.state.glob("ledger.db*"):
+        file.unlink()
+    [kept] = (tmp_path / "kept").iterdir()
+    said = CliRunner().invoke(ledger_command, ["restore", str(kept), *config])
+    assert "answers in PostgreSQL are as they were" in said.output
+    with opened(world) as loop:
+        loop.collect()
+        assert loop.measure().last_seven_days.n_labelled == 5
+    world.loop.close()
+
+
+def test_nothing_is_left_of_a_forgotten_sample(tmp_path: Path) -> None:
+    world = World(tmp_path, ACCURACY + LOW.replace("4", "50"), head=PAGE)
+    world.put("zoe/portrait.png", confidence="0.2")
+    world.traffic(30)
+    with opened(world) as loop:
+        loop.run(now=True)
+        desk = desk_of(loop)
+        for queue in ("accuracy", "low"):
+            label(desk, queue, "ana")
+        loop.run()
+        before = loop.measure().last_seven_days
+        [task] = [t for t in world.tasks().values() if t.sample_id == "zoe/portrait.png"]
+        with closing(sqlite3.connect(world.state / "answers.db")) as held:
+            of = "SELECT item_id FROM tasks WHERE task_key = ?"
+            [[item_id]] = held.execute(of, [task.task_key]).fetchall()
+        traces = (task.task_key.encode(), item_id.encode())
+        assert all(any(trace in read for read in answers_files(world)) for trace in traces)
+        assert loop.forget(["zoe/portrait.png"]).n_tasks == 1
+        assert not any(trace in read for read in answers_files(world) for trace in traces)
+        assert desk.item(item_id, "ana") is None
+        assert loop.measure().last_seven_days == before
+    world.loop.close()
+
+
+def answers_files(world: World) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(world.state.glob("answers.db*"))]
+
+
+def test_a_lost_ledger_is_rebuilt_with_the_pages_answers(tmp_path: Path) -> None:
+    world, out = LastingWorld(tmp_path, ACCURACY + LOW, head=PAGE), tmp_path / "out"
+    world.traffic(30)
+
+    def again() -> Loop:
+        return Loop(Project(world.settings, clock=world.clock, store=world.store))
+
+    with again() as loop:
+        loop.run(now=True)
+        label(desk_of(loop), "accuracy", "ana")
+        label(desk_of(loop), "low", "ben")
+        loop.run()
+        world.clock.pass_(days=1, minutes=1)
+        loop.run()
+        labels, versions = world.labels(), loop.datasets()
+        of = [version for version in versions if version.name == "training"]
+        assert loop.export(of[-1:], "csv", out).n_written == of[-1].n_human + of[-1].n_model
+    for path in world.state.glob("ledger.db*"):
+        path.unlink()
+    world.restart()
+    with again() as loop:
+        found = loop.rebuild_ledger()
+        assert (found.n_answers, found.n_unknown) == (len(labels), 0)
+        loop.collect()
+        assert world.labels() == labels
+        assert loop.datasets() == versions
+    world.loop.close()

@@ -40,14 +40,22 @@ def migrate(config: Path, as_json: bool, to: str) -> None:
     click.echo(f'\n[state]\nledger = "{_without_password(to)}"\n')
 
 
+_ELSEWHERE = {
+    "catalog.db": "the log's catalog, which is no SQLite file: copy it as its server does",
+    "answers.db": "the labelling page's answers, which are in PostgreSQL: now copy them with "
+    "`pg_dump --schema=labelloop_answers`",
+}
+
+
 @command.command("backup")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @with_config
 def backup(config: Path, as_json: bool, folder: Path) -> None:
-    """Copy the ledger and the log's catalog into a new folder below FOLDER.
+    """Copy the ledger, the log's catalog and the page's answers into a new folder below FOLDER.
 
     Other commands may run at the same time. Each copy is a consistent SQLite file, even if the ledger is
-    in PostgreSQL. Copy the prediction log and the datasets afterwards: their files never change.
+    in PostgreSQL. Answers in PostgreSQL aren't copied: use pg_dump. Copy the prediction log and the
+    datasets afterwards: their files never change.
     """
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
         made = loop.back_up(folder)
@@ -57,6 +65,8 @@ def backup(config: Path, as_json: bool, folder: Path) -> None:
         return
     for name, size in made.sizes_bytes.items():
         click.echo(f"{made.folder / name}: {size:,} bytes")
+    for name in made.elsewhere:
+        click.echo(f"not copied: {_ELSEWHERE[name]}")
     click.echo(f"now copy {state.warehouse} and {state.datasets}: their files never change")
 
 
@@ -77,6 +87,8 @@ def restore(config: Path, as_json: bool, folder: Path) -> None:
     click.echo(f"ledger {done.ledger_id} is in its place")
     if "catalog.db" not in done.sizes_bytes:
         click.echo("the log's catalog is as it was")
+    if "answers.db" in done.elsewhere:
+        click.echo("the labelling page's answers in PostgreSQL are as they were")
     click.echo("`labelloop run` now adds what happened after the backup")
 
 

@@ -211,12 +211,12 @@ class Project:
         return _file(self.settings.state.catalog.get_secret_value())
 
     def other_files(self) -> "Mapping[str, Path | None]":
-        """By their names in a backup: the files of the log's catalog and of the answers."""
+        """By their names in a backup: the files of the log's catalog and of the answers; None: no file."""
         from labelloop.steps.backup import ANSWERS, CATALOG
 
         page = self.settings.labelling_page
-        answers = None if page is None else _file(page.answers.get_secret_value())
-        return {CATALOG: self.catalog_file(), ANSWERS: answers}
+        files = {CATALOG: self.catalog_file()}
+        return files if page is None else files | {ANSWERS: _file(page.answers.get_secret_value())}
 
     def ledger_at(self, url: str) -> Ledger:
         """Another ledger, created where there is none."""

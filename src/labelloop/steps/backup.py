@@ -16,11 +16,18 @@ LEDGER, CATALOG, ANSWERS = "ledger.db", "catalog.db", "answers.db"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackedUp:
-    """A folder with copies, and the size of each in bytes; of a restore what was put back."""
+    """A folder with copies; of a restore what was put back.
+
+    sizes_bytes
+        the size of each copy
+    elsewhere
+        what is kept in a database of another kind, and has to be copied by its own means
+    """
 
     folder: Path
     ledger_id: str
     sizes_bytes: Mapping[str, int]
+    elsewhere: tuple[str, ...] = ()
 
 
 def back_up(
@@ -68,6 +75,7 @@ def back_up(
         folder=folder,
         ledger_id=identity.ledger_id,
         sizes_bytes={copy.name: copy.stat().st_size for copy in copies},
+        elsewhere=tuple(name for name, file in others.items() if file is None),
     )
 
 
@@ -104,6 +112,7 @@ def restore(
         folder=folder,
         ledger_id=str(described["ledger_id"]),
         sizes_bytes={name: (folder / name).stat().st_size for name in restored},
+        elsewhere=tuple(name for name, file in others.items() if file is None),
     )
 
 

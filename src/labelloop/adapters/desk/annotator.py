@@ -245,6 +245,7 @@ class DeskAnnotator:
         """Delete a task with its answers; one that is not there is fine."""
         with self.database.write() as tx:
             _delete(tx, number(remote_id))
+        self.database.scrub()
 
 
 def number(remote_id: str) -> int:

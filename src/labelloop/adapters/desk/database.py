@@ -137,6 +137,28 @@ class Database:
             if changed and lasting:
                 self._flush()
 
+    def scrub(self) -> None:
+        """Let SQLite's files keep no byte of what was deleted; PostgreSQL's next vacuum does that.
+
+        Raises:
+            AnnotatorUnavailable: another process keeps reading.
+        """
+        if not self._is_sqlite:
+            return
+        with self._translated(), self._turn:
+            raw = self._engine.raw_connection()
+            try:
+                # deleted rows are zeros by `secure_delete`; the log holds them until it is cut
+                busy = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                raw.close()
+        if busy:
+            raise AnnotatorUnavailable(
+                f"another process kept reading {self.address}, so deleted rows are still in its files",
+                remedy="run the same command again: it finishes",
+                carried_out=True,
+            )
+
     def _flush(self) -> None:
         """Let SQLite's log be on the disk. Others may commit meanwhile."""
         if self._log is None:
@@ -203,6 +225,7 @@ class Database:
             cursor.execute("PRAGMA journal_mode = WAL")
             # the log is flushed by `write`, and by SQLite before it moves the log into the database
             cursor.execute("PRAGMA synchronous = NORMAL")
+            cursor.execute("PRAGMA secure_delete = ON")
             cursor.close()
 
         @sa.event.listens_for(made, "begin")
