@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from labelloop.steps.rebuild.rebuild import Rebuilt
     from labelloop.steps.select.select import Selected
     from labelloop.steps.send.send import Sent
+    from labelloop.steps.suspects import Suspects
     from labelloop.views.dataset_diff import DatasetDiff
     from labelloop.views.plan import Plan
     from labelloop.views.quality import Quality
@@ -821,6 +822,49 @@ class Loop:
 
         with self.project.ledger_to_read.read() as tx:
             return datasets.find(tx, name, version)
+
+    def suspects(
+        self,
+        name: str = "training",
+        version: int | None = None,
+        *,
+        predictions: Path | None = None,
+        model: str | None = None,
+        limit: int | None = None,
+    ) -> "Suspects":
+        """Return the labels of a training version that a model contradicts, the surest contradiction first.
+
+        The model's answers are the newest ones in the log, those of `model` alone if it is named, or the
+        file `predictions`, as `compare` takes it. They must not have learned from these labels.
+
+        Raises:
+            ArgumentError: the version is no training set, the file can't be used, or no label has an
+                answer.
+        """
+        from labelloop.ledger import datasets
+        from labelloop.steps.suspects import from_file, from_log, suspects
+
+        classes = self.settings.project.classes
+        with self.project.ledger_to_read.read() as tx:
+            found = datasets.find(tx, name, version)
+            log = None if predictions else self.project.log_to_read
+            if predictions:
+                opinions = from_file(predictions, classes, self.project.renamed_so_far())
+            elif log is not None:
+                opinions = from_log(log, model)
+            else:
+                raise ArgumentError(
+                    "there is no prediction log yet", remedy="run `labelloop index` first"
+                )
+            told = suspects(tx, found, opinions, classes, limit=limit)
+        if told.n_labels and not told.n_judged:
+            of = "the log's predictions" if model is None else f"model {model!r} in the log"
+            raise ArgumentError(
+                f"none of the {told.n_labels:,} labels of {told.version} has an answer in "
+                f"{predictions or of}",
+                remedy="pass --predictions FILE: answers of a model to the samples of that version",
+            )
+        return told
 
     def export(
         self,

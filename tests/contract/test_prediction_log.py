@@ -677,6 +677,27 @@ def test_embeddings_are_those_of_the_frame(log: PredictionLog) -> None:
     assert log.embeddings(ALL, []) == {}
 
 
+def test_the_newest_opinion_counts_of_any_model(log: PredictionLog) -> None:
+    append(
+        log,
+        1,
+        [
+            prediction("a", model="m1", probabilities=[0.75, 0.25]),
+            prediction("b", model="m1"),
+            prediction("a", model="m2", role=Role.SHADOW, predicted_class="dog"),
+        ],
+    )
+    append(log, 2, [prediction("b", model="m3's", role=Role.SHADOW, confidence=0.5)])
+
+    def said(model: str | None = None) -> dict[str, tuple[object, ...]]:
+        rows = [r for batch in log.opinions(["a", "b", "x"], model) for r in batch.to_pylist()]
+        return {r["sample_id"]: (r["model"], r["confidence"], r["probabilities"]) for r in rows}
+
+    assert said() == {"a": ("m2", 0.75, None), "b": ("m3's", 0.5, None)}
+    assert said("m1") == {"a": ("m1", 0.75, [0.75, 0.25]), "b": ("m1", 0.75, None)}
+    assert said("m3's") == {"b": ("m3's", 0.5, None)}
+
+
 ODD_TEXTS = ["it's", 'a "b"', "<&>", "a/b\\c", "パン/ケーキ", "%_", "", " ", "a\nb", "🥐", "x=1/y"]
 
 

@@ -175,6 +175,7 @@ def test_select_writes_the_probabilities_that_hold(tmp_path: Path) -> None:
             every=START - AT,
             first_window=START - AT,
             terms=Terms(max_error=0.05, failure_probability=0.05),
+            classes=(),
             clock=StoppedClock(),
         ).run()
         with ledger.read() as tx:

@@ -78,6 +78,58 @@ def diff(config: Path, as_json: bool, old: str, new: str) -> None:
         print_tables(tables.of_diff(found))
 
 
+@command.command("suspects")
+@click.argument("name", default="training")
+@click.option(
+    "--predictions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with a model's answers, as `labelloop compare` takes it; a Parquet file may have a "
+    "column `probabilities`. [default: the log's newest predictions]",
+)
+@click.option("--model", help="Only what this model said in the log.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="How many are listed.",
+)
+@with_config
+def suspects(
+    config: Path,
+    as_json: bool,
+    name: str,
+    predictions: Path | None,
+    model: str | None,
+    limit: int,
+) -> None:
+    """List labels of a training version that a model contradicts, the surest contradiction first.
+
+    The model must not have learned from these labels: the log holds what was said before they were given;
+    for a file, predict out of fold. A queue with pick = "suspects" asks people again, blind.
+    """
+    if predictions and model:
+        raise click.UsageError("--predictions and --model exclude each other")
+    with opened(config, quiet=as_json) as loop:
+        found = loop.suspects(
+            *name_and_version(name), predictions=predictions, model=model, limit=limit
+        )
+    if as_json:
+        print_json("suspects", found)
+        return
+    click.echo(
+        wrapped(
+            f"{found.version}: {found.n:,} of {found.n_judged:,} labels contradicted"
+            + (f", {len(found.first):,} listed" if found.n > len(found.first) else ""),
+            2,
+        )
+    )
+    for line in tables.notes_on(found):
+        click.echo(wrapped(line, 2))
+    if found.first:
+        print_tables([tables.suspects(found)])
+
+
 @command.command("export")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option(

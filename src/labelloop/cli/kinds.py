@@ -29,6 +29,7 @@ from labelloop.steps.notify.notify import Notified, Tried, Unheard
 from labelloop.steps.rebuild.rebuild import Rebuilt
 from labelloop.steps.select.select import Selected
 from labelloop.steps.send.send import Sent
+from labelloop.steps.suspects import Suspects
 from labelloop.views.accounts import TokenMade
 from labelloop.views.dataset import DatasetContents
 from labelloop.views.dataset_diff import DatasetDiff
@@ -64,6 +65,7 @@ KINDS: Mapping[str, tuple[str, Any]] = {
     "datasets": ("datasets list", list[DatasetVersion]),
     "dataset": ("datasets show", DatasetContents),
     "diff": ("datasets diff", DatasetDiff),
+    "suspects": ("datasets suspects", Suspects),
     "export": ("datasets export", Exported),
     "forget": ("forget", Forgotten),
     "maintain": ("log maintain", Upkeep),

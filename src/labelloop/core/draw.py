@@ -34,6 +34,8 @@ class Draw:
         near-duplicates weren't looked for
     answers_wanted
         how many people its task asks, unless an earlier round made that task
+    look
+        which look at the sample its task asks for: 0, or `labelloop.core.task.ASKED_AGAIN`
     position
         its place in the order of sending, 0 first, within its round and queue
     """
@@ -66,3 +68,4 @@ class Draw:
     score: float | None = None
     rank: int | None = None
     represents: int | None = None
+    look: int = 0

@@ -9,6 +9,9 @@ from labelloop.core.line import chosen
 if TYPE_CHECKING:
     from labelloop.core.where import Where
 
+SUSPECTS = "suspects"
+"""The `pick` of a queue that asks again about labels."""
+
 
 class Purpose(StrEnum):
     """What the answers of a queue are used for. A sample serves one purpose only."""
@@ -59,9 +62,9 @@ class Queue:
     `images`: "presign" or "annotator", who signs the links to them, or "gateway". `second_look`: whether
     people are asked again where an answer differs from the prediction (`labelloop.core.looks`). `per_day`:
     how many tasks are sent a day at most. `pick`: how a training queue picks among what matches, one of
-    `labelloop.sampling.picks`; `quotas`: how it shares its budget; `near_duplicates`: by what rows
-    count as near-duplicates, of which one is labelled. `prefill`: whether the model's answer is filled
-    in for its annotators.
+    `labelloop.sampling.picks` or SUSPECTS; `quotas`: how it shares its budget; `near_duplicates`: by what
+    rows count as near-duplicates, of which one is labelled. `prefill`: whether the model's answer is
+    filled in for its annotators.
     """
 
     name: str
@@ -83,12 +86,23 @@ class Queue:
     @property
     def chooses(self) -> bool:
         """True if it draws what is useful, and so with no known chance."""
-        return self.pick != "random" or bool(self.quotas.columns or self.near_duplicates)
+        picks = self.pick not in {"random", SUSPECTS}
+        return picks or bool(self.quotas.columns or self.near_duplicates)
+
+    @property
+    def asks_again(self) -> bool:
+        """True if it asks again about labels of the training set that a model contradicts."""
+        return self.pick == SUSPECTS
+
+    @property
+    def evaluates(self) -> bool:
+        """True if an accuracy is measured from its answers."""
+        return self.purpose is Purpose.EVALUATION
 
     @property
     def blind(self) -> bool:
         """Whether its annotators must not see the prediction."""
-        return self.purpose is Purpose.EVALUATION
+        return self.evaluates or self.asks_again
 
     @property
     def on_feedback(self) -> bool:
@@ -99,7 +113,9 @@ class Queue:
     def rule(self) -> str:
         """The rule in words; it is stored with every draw."""
         what = self.where.text if self.where else "all traffic"
-        draw = self.pick if self.chooses else self.draw
+        if self.asks_again:
+            what = "the training set's labels"
+        draw = self.pick if self.chooses or self.asks_again else self.draw
         how = f"{draw} {self.budget}" if self.budget is not None else "every match"
         people = f", {self.annotators} people each" if self.annotators > 1 else ""
         if self.overlap:

@@ -47,12 +47,16 @@ OPEN = frozenset({TaskState.SENT, TaskState.ANNOTATED, TaskState.TIED, TaskState
 """Before people, and not settled."""
 
 
+ASKED_AGAIN = 4
+"""The look of a task that asks again about a label of the training set; it stands alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A task as it stands in the ledger.
 
     look
-        which look at the sample it asks for: 0 for the first answer
+        which look at the sample it asks for: 0 for the first answer, ASKED_AGAIN, or a second look
     answers_wanted
         how many people's answers settle it
     people_asked
@@ -78,6 +82,11 @@ class Task:
     answers_wanted: int = 1
     people_asked: int | None = None
     forgotten: bool = False
+
+    @property
+    def is_second_look(self) -> bool:
+        """True if what its answers come to depends on the other looks at the sample."""
+        return self.look not in {0, ASKED_AGAIN}
 
 
 def path_after_answers(

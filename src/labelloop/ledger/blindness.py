@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from labelloop.core.queue import Purpose
-from labelloop.core.task import TaskState
+from labelloop.core.task import ASKED_AGAIN, TaskState
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
 
@@ -14,6 +14,9 @@ _WAITING = tuple(
     for state in TaskState
     if state not in {TaskState.RESOLVED, TaskState.UNAVAILABLE, TaskState.ABANDONED}
 )
+
+_of_any_purpose = t.tasks.c.purpose.in_(list(Purpose))
+"""True; the index on samples begins with the purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,12 @@ class Hidden:
 
 
 def open_samples() -> sa.Select[tuple[str]]:
-    """The samples with an evaluation task, whichever look, that is neither resolved nor given up."""
+    """The samples with a blind task, whichever look, that is neither resolved nor given up."""
     return sa.select(t.tasks.c.sample_id).where(
         t.tasks.c.state.in_(_WAITING),
-        # in an expression, so that no index on the purpose is taken: few tasks wait, most are blind
-        sa.func.coalesce(t.tasks.c.purpose, "") == Purpose.EVALUATION.value,
+        # in expressions, so that no index on the purpose is taken: few tasks wait, most are blind
+        (sa.func.coalesce(t.tasks.c.purpose, "") == Purpose.EVALUATION.value)
+        | (sa.func.coalesce(t.tasks.c.look, 0) == ASKED_AGAIN),
     )
 
 
@@ -60,7 +64,8 @@ def open_tasks_of(tx: Transaction, sample_id: str) -> list[str]:
         tx.execute(
             sa.select(t.tasks.c.task_key)
             .where(
-                t.tasks.c.purpose == Purpose.EVALUATION.value,
+                _of_any_purpose,
+                t.blind,
                 t.tasks.c.sample_id.in_(shared) | (t.tasks.c.sample_id == sample_id),
                 t.tasks.c.state.in_(_WAITING),
             )
@@ -70,9 +75,9 @@ def open_tasks_of(tx: Transaction, sample_id: str) -> list[str]:
 
 
 def _draws_of(condition: sa.ColumnElement[bool]) -> sa.Select[tuple[str, str]]:
-    """The draws whose task is an evaluation task that meets a condition."""
+    """The draws whose task is a blind task that meets a condition."""
     return (
         sa.select(t.draws.c.sample_id, t.draws.c.content_hash)
         .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
-        .where(t.tasks.c.purpose == Purpose.EVALUATION.value, condition)
+        .where(_of_any_purpose, t.blind, condition)
     )

@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from labelloop.core.dataset import DatasetVersion, Origin, Row
 from labelloop.core.looks import Look, Reply, confirmed
 from labelloop.core.queue import Purpose
-from labelloop.core.task import TaskState
+from labelloop.core.task import ASKED_AGAIN, TaskState
 from labelloop.errors import DatasetError
 from labelloop.ledger import classes, looks
 from labelloop.ledger import tables as t
@@ -171,7 +172,7 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
     """People's labels for a purpose as rows of a manifest, by sample_id.
 
     A sample drawn in several rounds stands with its first draw. Where that has second looks, the label is
-    the answer that holds after them.
+    the answer that holds after them; where people were asked again about a label, what they answered then.
     """
     first = (
         sa.select(t.draws.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
@@ -183,6 +184,7 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
             t.draws,
             t.tasks.c.uri,
             t.tasks.c.sample_id.label("asked_about"),
+            t.tasks.c.look,
             t.labels.c.label,
             t.labels.c.annotator,
             t.labels.c.revision,
@@ -200,8 +202,17 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
     with_looks = looks.rounds_with(tx) if purpose is Purpose.EVALUATION else frozenset()
     further = looks.replies(tx) if with_looks else {}
     top_ups = TopUps.read(tx)
-    for r in sorted(rows, key=lambda r: in_order(r.sample_id)):
-        label, annotator = present.get(r.label, r.label), r.annotator
+    ordered = sorted(rows, key=lambda r: (in_order(r.sample_id), r.look))
+    again = {key: r for r in ordered if r.look == ASKED_AGAIN for key in _inputs(r)}
+    seen: set[str] = set()
+    for r in ordered:
+        if (
+            r.look and r.sample_id in seen
+        ):  # its first answer stands there, with what was answered now
+            continue
+        seen.add(r.sample_id)
+        held = next((again[key] for key in _inputs(r) if key in again), r)
+        label, annotator = present.get(held.label, held.label), held.annotator
         if top_ups.round_of(r.round) in with_looks:
             replies = {**further.get(r.asked_about, {}), Look.FIRST: Reply(label, annotator)}
             label = confirmed(replies, present.get(r.predicted_class, r.predicted_class)) or label
@@ -221,8 +232,13 @@ def human_rows(tx: Transaction, purpose: Purpose) -> Iterator[Row]:
             if purpose is Purpose.EVALUATION and not r.audit_only
             else r.inclusion,
             annotator=annotator,
-            annotation_revision=r.revision,
+            annotation_revision=held.revision,
         )
+
+
+def _inputs(r: sa.Row[Any]) -> tuple[str, ...]:
+    """The names of a draw's input: its sample, and its content, which copies share."""
+    return (r.sample_id, f"\0{r.content_hash}") if r.content_hash else (r.sample_id,)
 
 
 def in_order(sample_id: str) -> bytes:

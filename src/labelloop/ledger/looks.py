@@ -15,6 +15,8 @@ from labelloop.ledger.database import Transaction
 from labelloop.ledger.top_ups import TopUps
 
 _DONE = (TaskState.RESOLVED, TaskState.UNAVAILABLE, TaskState.ABANDONED)
+_of_evaluation = t.tasks.c.purpose == Purpose.EVALUATION.value
+"""True of second looks; what asks again about the training set stands alone."""
 BY_REFEREE = "second look by a referee"
 BY_ANOTHER = "second look by another person"
 """The methods of the labels of looks: who gave them."""
@@ -103,8 +105,6 @@ def replies(
     if numbers is not None:
         first = t.tasks.alias()
         query = query.where(
-            # says nothing new; the index on samples begins with the purpose
-            t.tasks.c.purpose == Purpose.EVALUATION.value,
             t.tasks.c.sample_id.in_(
                 sa.select(first.c.sample_id)
                 .join(t.draws, t.draws.c.task_key == first.c.task_key)
@@ -116,8 +116,7 @@ def replies(
 
 def replies_about(tx: Transaction, samples: Sequence[str]) -> Mapping[str, Mapping[Look, Reply]]:
     """The same of a few samples."""
-    of_one = t.tasks.c.purpose == Purpose.EVALUATION.value
-    return _by_sample(tx, _replies().where(of_one, t.tasks.c.sample_id.in_(samples)))
+    return _by_sample(tx, _replies().where(t.tasks.c.sample_id.in_(samples)))
 
 
 def _replies() -> sa.Select[Any]:
@@ -130,7 +129,7 @@ def _replies() -> sa.Select[Any]:
             t.labels.c.method,
         )
         .join(t.labels, t.labels.c.task_key == t.tasks.c.task_key)
-        .where(t.further)
+        .where(t.further, _of_evaluation)
     )
 
 
@@ -150,7 +149,10 @@ def sample_ids() -> sa.Select[tuple[str]]:
     return (
         sa.select(further.c.sample_id)
         .join(t.labels, t.labels.c.task_key == further.c.task_key)
-        .where(further.c.look > sa.literal_column("0"))
+        .where(
+            further.c.look > sa.literal_column("0"),
+            further.c.purpose == Purpose.EVALUATION.value,
+        )
     )
 
 
@@ -176,6 +178,7 @@ def rounds_with_open(tx: Transaction) -> frozenset[int]:
         )
         .where(
             further.c.look > sa.literal_column("0"),
+            further.c.purpose == Purpose.EVALUATION.value,
             further.c.state.not_in([s.value for s in _DONE]),
         )
     )
@@ -187,7 +190,7 @@ def n_open(tx: Transaction) -> dict[str, int]:
     """By queue: how many further looks wait for somebody, sent or not."""
     rows = tx.execute(
         sa.select(t.tasks.c.queue, sa.func.count().label("n"))
-        .where(t.further, t.tasks.c.state.not_in([s.value for s in _DONE]))
+        .where(t.further, _of_evaluation, t.tasks.c.state.not_in([s.value for s in _DONE]))
         .group_by(t.tasks.c.queue)
     )
     return {r.queue: int(r.n) for r in rows}

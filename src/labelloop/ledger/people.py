@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from labelloop.core.annotation import Standing
+from labelloop.core.task import ASKED_AGAIN
 from labelloop.ledger import classes
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
@@ -74,7 +75,7 @@ def done(tx: Transaction, since: datetime) -> Iterator[Done]:
             skipped=r.skipped,
             given_at=r.updated_at if first is None else first.given_at,
             several=r.answers_wanted > 1,
-            counted=r.look == 0 or r.skipped or r.counted_by == r.annotator,
+            counted=r.look in {0, ASKED_AGAIN} or r.skipped or r.counted_by == r.annotator,
             void=r.standing == Standing.VOID.value,
         )
     yield from sorted(found.values(), key=lambda d: d.given_at)

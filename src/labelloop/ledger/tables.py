@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from labelloop.core.task import ASKED_AGAIN
+
 
 class Instant(sa.TypeDecorator[datetime]):
     """A UTC instant. SQLite forgets the offset, so it is put back on the way out."""
@@ -269,6 +271,8 @@ further = tasks.c.look > sa.literal_column("0")
 asked_wrongly = tasks.c.remote_id.is_not(None) & tasks.c.people_asked.is_distinct_from(
     tasks.c.answers_wanted
 )
+blind = (tasks.c.purpose == "evaluation") | (tasks.c.look == sa.literal_column(str(ASKED_AGAIN)))
+"""The tasks whose annotators must not see the prediction."""
 for _name, _columns, _where in (
     ("tasks_copies", (tasks.c.state, tasks.c.resolved_at), tasks.c.media_uri.is_not(None)),
     ("tasks_asked", (tasks.c.state,), asked_wrongly),

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from labelloop.core.annotation import Standing
 from labelloop.core.queue import Purpose
-from labelloop.core.task import MOVES, OPEN, Task, TaskState
+from labelloop.core.task import ASKED_AGAIN, MOVES, OPEN, Task, TaskState
 from labelloop.errors import LedgerError
 from labelloop.ledger import classes, events, held_counts, task_counts
 from labelloop.ledger import tables as t
@@ -261,6 +261,32 @@ def first_look_keys(tx: Transaction, purpose: Purpose, sample_ids: Sequence[str]
     return found
 
 
+def asked_again(
+    tx: Transaction, sample_ids: Sequence[str], content_hashes: Sequence[str]
+) -> dict[str, tuple[TaskState, str | None]]:
+    """The state and the label of the task that asks again about an input, by sample and by content."""
+    present = classes.renamed(tx)
+    found: dict[str, tuple[TaskState, str | None]] = {}
+    for column, values in (
+        (t.draws.c.sample_id, sample_ids),
+        (t.draws.c.content_hash, content_hashes),
+    ):
+        wanted = sorted({value for value in values if value})
+        for start in range(0, len(wanted), _CHUNK):
+            rows = tx.execute(
+                sa.select(column, t.tasks.c.state, t.labels.c.label)
+                .join(t.tasks, t.tasks.c.task_key == t.draws.c.task_key)
+                .outerjoin(t.labels, t.labels.c.task_key == t.tasks.c.task_key)
+                .where(
+                    column.in_(wanted[start : start + _CHUNK]),
+                    t.tasks.c.look == ASKED_AGAIN,
+                    t.tasks.c.forgotten_at.is_(None),
+                )
+            )
+            found |= {r[0]: (TaskState(r.state), present.get(r.label, r.label)) for r in rows}
+    return found
+
+
 def keys_by_content(
     tx: Transaction, purpose: Purpose, content_hashes: Sequence[str]
 ) -> dict[str, str]:
@@ -484,9 +510,7 @@ def _query_of_sendable(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
         sa.select(t.tasks.c.task_key, sa.func.min(t.draws.c.draw).label("draw"))
         .join(
             asked,
-            (asked.c.purpose == t.tasks.c.purpose)
-            & (asked.c.sample_id == t.tasks.c.sample_id)
-            & (asked.c.look == 0),
+            (asked.c.purpose == t.tasks.c.purpose) & (asked.c.sample_id == t.tasks.c.sample_id),
         )
         .join(t.draws, t.draws.c.task_key == asked.c.task_key)
         .where(condition, t.draws.c.queue == t.tasks.c.queue)
@@ -514,7 +538,7 @@ _NEXT = _query_of_sendable(
     (t.tasks.c.queue == sa.bindparam("of")) & (t.tasks.c.state == TaskState.DRAWN.value)
 ).limit(sa.bindparam("most"))
 _OPEN = t.tasks.c.state.in_([s.value for s in OPEN])
-_BLIND = t.tasks.c.purpose == Purpose.EVALUATION.value
+_BLIND = t.blind
 _OLD = t.tasks.c.url_expires_at < sa.bindparam("before")
 _NEEDS_NO_COPY = ~_BLIND | t.tasks.c.media_uri.is_not(None)
 _LAPSING = _query_of_sendable(_OPEN & _OLD & _NEEDS_NO_COPY)

@@ -371,6 +371,15 @@ class PredictionLog(Protocol):
     ) -> Mapping[str, Sequence[float]]:
         """The embeddings of those of `sample_ids` whose row of the frame has one."""
 
+    def opinions(
+        self, sample_ids: Sequence[str], model: str | None = None
+    ) -> "Iterator[pa.RecordBatch]":
+        """What was said last of those of `sample_ids` that the log knows; `model`: by this one alone.
+
+        Of the newest batch, a shadow model before the serving one. Columns: sample_id, model,
+        predicted_class, confidence, probabilities; in no order.
+        """
+
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:

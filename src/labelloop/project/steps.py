@@ -120,6 +120,7 @@ def select(project: Project) -> "Select":
         every=project.settings.rounds.every,
         first_window=project.settings.rounds.first_window,
         terms=project.settings.training.terms(),
+        classes=project.settings.project.classes,
         clock=project.clock,
         paused=project.paused(),
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, model_validator
 
-from labelloop.core.queue import Quotas
+from labelloop.core.queue import SUSPECTS, Quotas
 from labelloop.errors import WhereError
 from labelloop.settings.values import Section
 
@@ -55,7 +55,14 @@ class QueueSettings(Section):
         "training queue draws at random among what matches.",
     )
     pick: Literal[
-        "random", "least-confident", "margin", "entropy", "disagreement", "diverse", "likely-wrong"
+        "random",
+        "least-confident",
+        "margin",
+        "entropy",
+        "disagreement",
+        "diverse",
+        "likely-wrong",
+        "suspects",
     ] = Field(
         "random",
         description="What a training queue picks among what matches; a rule other than `random` needs a "
@@ -64,7 +71,9 @@ class QueueSettings(Section):
         "`disagreement`: models that answer differently, the serving one and those that run beside it. "
         "`diverse`: a small margin, and embeddings that differ from each other. "
         "`likely-wrong`: the highest risk that was learned from labels of evaluation queues; until one "
-        "is learned, the lowest confidence. A prediction that lacks what the rule needs is not picked.",
+        "is learned, the lowest confidence. A prediction that lacks what the rule needs is not picked. "
+        "`suspects`: not traffic, but labels of the training set that a model contradicts; people are "
+        "asked about them once more, blind.",
     )
     balance: str | None = Field(
         None,
@@ -198,6 +207,29 @@ class QueueSettings(Section):
                 raise ValueError("an evaluation queue needs a budget: labels a round")
         return self
 
+    def _check_asks_again(self) -> None:
+        """Return if the queue sets nothing that what asks again, blind, can't have.
+
+        Raises:
+            ValueError: it does.
+        """
+        for name in (
+            "where",
+            "show",
+            "prefill",
+            "balance",
+            "min_per",
+            "max_per",
+            "near_duplicates",
+        ):
+            if getattr(self, name):
+                why = (
+                    "its labels must be given blind"
+                    if name in {"show", "prefill"}
+                    else ("it picks labels of the training set, not traffic")
+                )
+                raise ValueError(f"{name} isn't allowed with pick = {SUSPECTS!r}: {why}")
+
     def quotas(self) -> Quotas:
         """How the queue shares its budget."""
         return Quotas(
@@ -231,6 +263,8 @@ class QueueSettings(Section):
                 f"{given[0]} needs a budget: without one the queue takes every match, and there is nothing "
                 "to pick"
             )
+        if self.pick == SUSPECTS:
+            self._check_asks_again()
         if self.where is None or info.context == UNPARSED:
             return
         from labelloop.core.where import Where

@@ -522,6 +522,30 @@ class MemoryLog:
             if p.sample_id in wanted and p.embedding is not None
         }
 
+    def opinions(
+        self, sample_ids: Sequence[str], model: str | None = None
+    ) -> "Iterator[pa.RecordBatch]":
+        """What was said last of those of `sample_ids` that the log knows; `model`: by this one alone."""
+        import pyarrow as pa
+
+        wanted = set(sample_ids)
+        newest: dict[str, Prediction] = {}
+        said = [(b, p) for b, p in self._predictions() if model in {None, p.model}]
+        said.sort(key=lambda each: (-each[0], each[1].role is Role.SERVING, each[1].model))
+        for _, p in said:
+            if p.sample_id in wanted:
+                newest.setdefault(p.sample_id, p)
+        rows = list(newest.values())
+        yield pa.record_batch(
+            {
+                "sample_id": pa.array([p.sample_id for p in rows], pa.string()),
+                "model": pa.array([p.model for p in rows], pa.string()),
+                "predicted_class": pa.array([p.predicted_class for p in rows], pa.string()),
+                "confidence": pa.array([_confidence(p) for p in rows], pa.float64()),
+                "probabilities": pa.array([p.probabilities for p in rows], pa.list_(pa.float32())),
+            }
+        )
+
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:

@@ -294,7 +294,7 @@ def _expected(n: int, share: float, traffic: _Traffic | None, level: float) -> E
 
 def _budget(queues: Sequence[Queue], traffic: _Traffic | None) -> Budget | None:
     """What the evaluation queue's budget buys; None without one, or without traffic."""
-    blind = [q for q in queues if q.blind and q.budget]
+    blind = [q for q in queues if q.evaluates and q.budget]
     if traffic is None or not blind:
         return None
     n = min(blind[0].budget or 0, traffic.n)

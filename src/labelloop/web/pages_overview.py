@@ -141,7 +141,7 @@ def _overview(site: Site, request: Request) -> Response:
         trend=list(sentences.over_time(q.measured.trend, q.timezone)),
         harder=list(sentences.looks_harder(q.measured.harder)),
         spent=_spent(q),
-        blind_queue=next((own.name for own in site.loop().project.queues if own.blind), None),
+        blind_queue=next((own.name for own in site.loop().project.queues if own.evaluates), None),
         needs=needs(q.plan),
         planned=[_upper(s) for s in sentences.assumptions(q.plan)],
         newest=q.training[-1] if q.training else None,

@@ -487,6 +487,15 @@ class IcebergLog:
                     found[sample_id] = values[i].values.to_numpy(zero_copy_only=False)
             return found
 
+    def opinions(
+        self, sample_ids: Sequence[str], model: str | None = None
+    ) -> "Iterator[pa.RecordBatch]":
+        """What was said last of those of `sample_ids` that the log knows; `model`: by this one alone."""
+        with self._reading() as reading:
+            wanted = reading.listed("sample_id", sample_ids)
+            statement = log_sql.opinions(reading.source("predictions"), wanted, model)
+            yield from reading.batches(statement)
+
     def rows_of(
         self, frame: FrameRange, conditions: Sequence[Where], sample_ids: Sequence[str]
     ) -> Sequence[Candidate]:

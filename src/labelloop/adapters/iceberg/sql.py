@@ -250,6 +250,20 @@ def embeddings(source: str, frame: FrameRange, wanted: str) -> str:
           AND sample_id IN (SELECT sample_id FROM {wanted})"""
 
 
+def opinions(predictions: str, wanted: str, model: str | None) -> str:
+    """The newest prediction of each sample that `wanted` lists; `model`: by this one alone."""
+    from sqlglot import exp
+
+    by = "" if model is None else f"AND model = {exp.Literal.string(model).sql('duckdb')}"
+    return f"""
+        SELECT sample_id, model, predicted_class, confidence, probabilities FROM (
+            SELECT sample_id, model, predicted_class, confidence, probabilities, row_number() OVER (
+                PARTITION BY sample_id ORDER BY batch DESC, role = '{Role.SERVING}', model) AS place
+            FROM {predictions}
+            WHERE sample_id IN (SELECT sample_id FROM {wanted}) {by}
+        ) WHERE place = 1"""
+
+
 def received(predictions: str, feedback: str, batch_after: int, batch_to: int, where: Where) -> str:
     """Samples with feedback in (batch_after, batch_to], as folded by batch_to, that match."""
     heard = f"batch > {int(batch_after)} AND batch <= {int(batch_to)}"

@@ -128,10 +128,30 @@ def read(path: Path, columns: Sequence[str], filters: list[Any] | None = None) -
         table.validate(full=True)
         return table
     except (OSError, pa.ArrowException, KeyError, UnicodeError) as exc:
-        said = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise DatasetError(
-            f"{path} can't be read: {said}", remedy=f"restore it from a backup; {MEND}"
-        ) from exc
+        raise _unreadable(path, exc) from exc
+
+
+def _unreadable(path: Path, exc: Exception) -> DatasetError:
+    said = (str(exc).splitlines() or [type(exc).__name__])[0]
+    return DatasetError(f"{path} can't be read: {said}", remedy=f"restore it from a backup; {MEND}")
+
+
+def pages(path: Path, columns: Sequence[str], *, size: int = 200_000) -> Iterator["pa.RecordBatch"]:
+    """Columns of a manifest, some rows at a time.
+
+    Raises:
+        DatasetError: it is gone or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(size, columns=list(columns)):
+                batch.validate(full=True)
+                yield batch
+    except (OSError, pa.ArrowException, KeyError, UnicodeError) as exc:
+        raise _unreadable(path, exc) from exc
 
 
 def verify(version: DatasetVersion) -> None:

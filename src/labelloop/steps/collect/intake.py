@@ -119,6 +119,6 @@ class Intake:
     def _move(
         self, moves: Moves, task: Task, held: Sequence[Annotation], label_before: Label | None
     ) -> None:
-        if task.look:  # what its answers come to depends on the other looks: `second_looks` says
+        if task.is_second_look:  # `second_looks` says what its answers come to
             return
         self._tally.n_labels += moves.add(task, held, label_before)

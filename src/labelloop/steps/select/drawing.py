@@ -121,8 +121,8 @@ def cell_of(queue: Queue, c: Count, *, cut: int | None, inclusion: float) -> Cel
         risk_bin=c.risk_bin,
         n=c.n,
         cut=cut,
-        risk=(c.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
-        inclusion=inclusion if queue.blind else None,
+        risk=(c.risk_bin + 0.5) / RISK_BINS if queue.evaluates else None,
+        inclusion=inclusion if queue.evaluates else None,
     )
 
 
@@ -149,10 +149,10 @@ def new_draw(
         confidence=row.confidence,
         corrected_class=row.corrected_class,
         flagged=row.flagged,
-        margin=row.margin if queue.blind else None,
-        attributes=row.attributes if queue.blind else {},
+        margin=row.margin if queue.evaluates else None,
+        attributes=row.attributes if queue.evaluates else {},
         sampling_rate=row.sampling_rate,
-        risk=(row.risk_bin + 0.5) / RISK_BINS if queue.blind else None,
+        risk=(row.risk_bin + 0.5) / RISK_BINS if queue.evaluates else None,
         line=row.line,
         inclusion=inclusion,
         uniform=uniform,

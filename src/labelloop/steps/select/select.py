@@ -15,6 +15,8 @@ from labelloop.core.ranked import Score
 from labelloop.core.round import Candidate, Cell, Count, FrameRange, RateCount, Rival, Round
 from labelloop.core.sample import UNUSABLE
 from labelloop.core.slice_count import SliceCount
+from labelloop.core.task import ASKED_AGAIN
+from labelloop.core.token import task_key
 from labelloop.core.where import Where
 from labelloop.errors import ArgumentError, WhereError
 from labelloop.ledger import (
@@ -57,6 +59,7 @@ from labelloop.steps.select.drawing import (
 )
 from labelloop.steps.select.frame import Framed, framed
 from labelloop.steps.select.shared_tasks import with_shared_tasks
+from labelloop.steps.suspects import Suspect, from_log, suspects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,18 +136,20 @@ class Select:
         every: timedelta,
         first_window: timedelta,
         terms: Terms,
+        classes: Sequence[str],
         clock: Clock,
         paused: Collection[str] = (),
     ) -> None:
         """`paused` queues draw nothing; a blind one among them holds the whole round back."""
         self._ledger = ledger
         self._log = log
-        self._held_by = next((q.name for q in queues if q.blind and q.name in paused), None)
-        self._queues = [q for q in queues if q.blind or q.name not in paused]
-        self._blind = frozenset(q.name for q in queues if q.blind)
+        self._held_by = next((q.name for q in queues if q.evaluates and q.name in paused), None)
+        self._queues = [q for q in queues if q.evaluates or q.name not in paused]
+        self._blind = frozenset(q.name for q in queues if q.evaluates)
         self._every = every
         self._first_window = first_window
         self._terms = terms
+        self._classes = classes
         self._clock = clock
 
     def run(
@@ -195,7 +200,7 @@ class Select:
             ArgumentError: no queue is blind, no label is asked for, or the candidate answered none of
                 the period's samples.
         """
-        blind = next((q for q in self._queues if q.blind), None)
+        blind = next((q for q in self._queues if q.evaluates), None)
         if blind is None:
             raise ArgumentError(
                 "no queue has purpose 'evaluation': only blind answers judge a candidate",
@@ -350,11 +355,11 @@ class Select:
         conditions = tuple(q.where for q in self._queues if q.where and not q.on_feedback)
         risk = (
             learn_for(tx, frame)
-            if any(q.blind and q.draw in UNEVEN for q in self._queues)
+            if any(q.evaluates and q.draw in UNEVEN for q in self._queues)
             else None
         )
         learned = risk
-        if risk is None and any(PICKS[q.pick].learned for q in self._queues):
+        if risk is None and any(PICKS[q.pick].learned for q in self._queues if q.chooses):
             learned = learn_for(tx, frame)
         with framed(self._log, frame, conditions, risk) as traffic:
             counts, rates = traffic.counts(), traffic.rates()
@@ -369,14 +374,18 @@ class Select:
                         plans.append(self._take_feedback(tx, queue, frame, number, draws))
                     continue
                 spent = 0
-                if queue.blind and not extra:
+                if queue.evaluates and not extra:
                     audits, spent = self._audits(tx, queue, frame, traffic, counts, risk)
+                if queue.asks_again:
+                    if not extra:
+                        plans.append(self._take_suspects(tx, queue, frame, number, draws))
+                    continue
                 if queue.chooses:
                     choosing = Choosing(self._log, frame, traffic, learned)
                     plan, of = self._choose(tx, queue, choosing, left, conditions, number, draws)
                     plans.append(plan)
                     cells += of
-                elif queue.blind and is_uneven(queue, risk):
+                elif queue.evaluates and is_uneven(queue, risk):
                     blind = draw_blind(left, with_fewer(queue, spent), traffic)
                     cells += blind_cells(queue, blind)
                     plans.append(self._take_blind(queue, blind, number, draws))
@@ -385,7 +394,7 @@ class Select:
                     drawing = draw_framed(
                         *(left, with_fewer(queue, spent), traffic, bit),
                         allowed=None
-                        if queue.blind
+                        if queue.evaluates
                         else partial(self._not_evaluated, tx, draws=draws),
                     )
                     cells += [
@@ -393,7 +402,7 @@ class Select:
                         for c in drawing.eligible
                     ]
                     plans.append(self._take_framed(queue, drawing, number, draws))
-                if queue.blind and audits is not None:
+                if queue.evaluates and audits is not None:
                     n_more = self._take_audits(queue, audits, number, draws)
                     plans[-1] = replace(plans[-1], n_drawn=plans[-1].n_drawn + n_more)
         return _Plan(
@@ -560,6 +569,52 @@ class Select:
             chances=(1.0, 1.0) if len(rows) == n_matching else None,
         )
 
+    def _take_suspects(
+        self,
+        tx: Transaction,
+        queue: Queue,
+        frame: FrameRange,
+        number: int,
+        draws: dict[str, Draw],
+    ) -> QueuePlan:
+        """Draw labels of the training set that a model contradicts and nobody was asked again about.
+
+        Copies of one input cost one label.
+        """
+        version = datasets.latest(tx, "training")
+        found: Sequence[Suspect] = ()
+        if version is not None and self._log.snapshot() is not None:
+            found = suspects(tx, version, from_log(self._log), self._classes).first
+        by_input = {s.content_hash or s.sample_id: s for s in reversed(found)}
+        fresh = {s.sample_id: s for s in by_input.values() if s.asked_again is None}
+        whole = FrameRange(batch_to=frame.batch_to)
+        rows = [
+            row for row in self._log.rows_of(whole, (), list(fresh)) if row.sample_id not in draws
+        ]
+        rows = self._not_evaluated(tx, rows, draws)
+        rows.sort(key=lambda r: (fresh[r.sample_id].label_probability, r.sample_id))
+        n_matching, rows = len(rows), rows[: queue.budget]
+        told = self._take(
+            *(queue, rows, number, draws), n_matching=n_matching, reason="", chances=None
+        )
+        for rank, row in enumerate(rows, start=1):
+            s = fresh[row.sample_id]
+            draws[row.sample_id] = replace(
+                draws[row.sample_id],
+                reason=f"{queue.rule}: rank {rank} of {len(rows)} from {n_matching}, labelled "
+                f"{s.label!r}; {s.model} says {s.said!r} with probability {s.said_probability:.3g}",
+                pick=queue.pick,
+                score=1 - s.label_probability,
+                rank=rank,
+                look=ASKED_AGAIN,
+                task_key=task_key(
+                    *(self._log.ledger_id, queue.purpose.value, row.sample_id),
+                    salt=self._log.salt,
+                    look=ASKED_AGAIN,
+                ),
+            )
+        return replace(told, chosen=True)
+
     def _take(
         self,
         queue: Queue,
@@ -587,7 +642,7 @@ class Select:
             draws[row.sample_id] = new_draw(
                 *(self._log, queue, row, number),
                 inclusion=inclusion(row) if inclusion else same,
-                uniform=queue.blind and (n_uniform is None or position < n_uniform),
+                uniform=queue.evaluates and (n_uniform is None or position < n_uniform),
                 position=len(draws),
                 reason=reason,
             )

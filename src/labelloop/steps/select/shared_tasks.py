@@ -15,7 +15,10 @@ from labelloop.ledger import Transaction, tasks
 def with_shared_tasks(
     tx: Transaction, draws: Iterable[Draw], purposes: Mapping[str, Purpose]
 ) -> tuple[Draw, ...]:
-    """The draws, each with the key of the task that its sample, or its input, has for the purpose."""
+    """The draws, each with the key of the task that its sample, or its input, has for the purpose.
+
+    What asks again about a label keeps a task of its own.
+    """
     given = tuple(draws)
     by_sample: dict[Purpose, dict[str, str]] = {}
     by_content: dict[Purpose, dict[str, str]] = {}
@@ -25,6 +28,9 @@ def with_shared_tasks(
         by_content[purpose] = tasks.keys_by_content(tx, purpose, [d.content_hash for d in own])
     shared: list[Draw] = []
     for draw in given:
+        if draw.look:
+            shared.append(draw)
+            continue
         purpose = purposes[draw.queue]
         key = by_sample[purpose].get(draw.sample_id)
         if key is None and draw.content_hash:

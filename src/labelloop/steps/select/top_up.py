@@ -269,7 +269,7 @@ class TopUpRounds:
 
     def _queue(self, labels: int) -> Queue:
         """The queue that a top-up goes to; refuse a number of labels that makes no sense."""
-        queue = next((q for q in self._queues if q.blind), None)
+        queue = next((q for q in self._queues if q.evaluates), None)
         if queue is None:
             raise ArgumentError(
                 "no queue has purpose 'evaluation': a top-up asks for blind answers",

@@ -103,7 +103,7 @@ class Inputs:
         return TaskData(
             task_key=task.task_key,
             data=data,
-            look_of=self._first_key(task) if task.look else None,
+            look_of=self._first_key(task) if task.is_second_look else None,
             by_referee=task.look in {Look.SECOND, Look.SETTLING},
             suggestion=_suggestion(queue, sendable),
         )

@@ -42,7 +42,7 @@ def _still_needed(task: Task, held: Sequence[Annotation], unusable: Sequence[str
 
     A second look that waits though it was answered was answered by people who may not give it.
     """
-    if not task.look or task.state not in {TaskState.SENT, TaskState.SKIPPED}:
+    if not task.is_second_look or task.state not in {TaskState.SENT, TaskState.SKIPPED}:
         return people_to_ask(task, held, unusable)
     skips = [a for a in held if a.skipped]
     wasted = [a.annotator for a in held if not a.skipped and not a.deleted]  # void ones among them

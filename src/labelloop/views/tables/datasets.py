@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from labelloop.views.table import NONE, Row, Table, names, numbers
+from labelloop.views.table import NONE, Column, Row, Table, names, numbers
 from labelloop.views.wording import dated, plain
 
 if TYPE_CHECKING:
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from labelloop.core.dataset import DatasetVersion
     from labelloop.measuring.guarantees import CertificateState
+    from labelloop.steps.suspects import Suspects
     from labelloop.views.dataset_diff import Change, DatasetDiff
 
 MOST_PAIRS = 12
@@ -85,6 +86,48 @@ def of_diff(found: "DatasetDiff") -> list[Table]:
         ),
     )
     return [table for table in (changes, pairs, first) if table.rows]
+
+
+def suspects(found: "Suspects") -> Table:
+    """The labels that a model contradicts, with what it says instead."""
+    rows: list[Row] = []
+    for s in found.first:
+        by = f"guarantee {s.guarantee}" if s.guarantee is not None else s.by or s.origin.value
+        again = NONE if s.asked_again is None else s.answer or s.asked_again.value
+        rows.append(
+            (
+                plain(s.sample_id),
+                plain(s.label),
+                plain(by),
+                plain(s.said),
+                plain(s.model),
+                f"{100 * s.label_probability:.1f}%",
+                f"{100 * s.said_probability:.1f}%",
+                plain(again),
+            )
+        )
+    return Table(
+        title="Contradicted labels",
+        columns=(
+            *names("sample", "label", "labelled by", "model says", "model"),
+            *numbers("probability of the label", "of the model's class"),
+            Column(name="asked again", is_number=False, if_any=True),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def notes_on(found: "Suspects") -> list[str]:
+    """What a list of contradicted labels doesn't tell."""
+    notes = []
+    if found.n_judged < found.n_labels:
+        notes.append(f"{found.n_labels - found.n_judged:,} labels have no answer of a model")
+    if found.n_by_confidence:
+        notes.append(
+            f"{found.n_by_confidence:,} answers have no probabilities for each class, in the order of "
+            "[project] classes; their confidence is used, and the rest shared equally"
+        )
+    return notes
 
 
 def _whose(change: "Change") -> str:
