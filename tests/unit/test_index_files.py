@@ -352,7 +352,7 @@ def ids(column: pa.Array) -> list[str | RejectReason]:
     found: dict[int, str | RejectReason] = {
         int(r.uri.partition("#")[2]): r.reason for r in read.rejects
     }
-    kept = zip(read.where, read.table.column("sample_id").to_pylist(), strict=True)
+    kept = zip(read.where.to_pylist(), read.table.column("sample_id").to_pylist(), strict=True)
     found |= {int(where.partition("#")[2]): name for where, name in kept}
     return [found[i] for i in range(n)]
 

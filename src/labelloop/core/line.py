@@ -33,17 +33,15 @@ def lines(sample_ids: Iterable[str], salt: bytes) -> "NDArray[np.int64]":
     >>> [line(name, b"salt") for name in ("a", "b")] == lines(["a", "b"], b"salt").tolist()
     True
     """
-    keyed = blake2b(key=salt, digest_size=8)
-
-    def digest(name: str) -> bytes:
-        copy = keyed.copy()  # the key is a block of its own: it is taken in once
-        copy.update(name.encode("utf-8", "surrogatepass"))
-        return copy.digest()
-
     import numpy as np
 
-    digests = b"".join([digest(name) for name in sample_ids])
-    return (np.frombuffer(digests, ">u8") >> np.uint64(2)).astype(np.int64)
+    keyed = blake2b(key=salt, digest_size=8)
+    digests = []
+    for sample_id in sample_ids:
+        digest = keyed.copy()  # the key is a block of its own, taken in once
+        digest.update(sample_id.encode("utf-8", "surrogatepass"))
+        digests.append(digest.digest())
+    return (np.frombuffer(b"".join(digests), ">u8") >> np.uint64(2)).astype(np.int64)
 
 
 def remaining(place: int, floor: int) -> int:

@@ -52,7 +52,7 @@ class TableReading:
     table
         one row a prediction; its column `hash` is the content hash where the table has one
     where
-        the uri that a reject of each row has
+        (N,) texts of pyarrow: the uri that a reject of each row has
     flags
         (N,) int8: 1 flagged, 0 not, -1 not said
     corrections
@@ -62,7 +62,7 @@ class TableReading:
     """
 
     table: Any
-    where: Sequence[str]
+    where: Any
     flags: Any
     corrections: Sequence[str | None]
     rejects: tuple[Reject, ...]
@@ -71,7 +71,8 @@ class TableReading:
     @classmethod
     def empty(cls) -> "TableReading":
         """What no row says."""
-        return cls(_SCHEMA.empty_table(), (), np.zeros(0, np.int8), (), ())
+        none = pa.array([], pa.string())
+        return cls(_SCHEMA.empty_table(), none, np.zeros(0, np.int8), (), ())
 
     def without(self, forgotten: Tombstones) -> "TableReading":
         """The same without the rows of forgotten samples."""
@@ -80,12 +81,12 @@ class TableReading:
         named = self.table.column("sample_id").unique().to_pylist()
         gone = forgotten.among([*named, *(row.sample_id for row in self.feedback)])
         listed = pa.array(sorted(gone), pa.string())
-        kept = pc.invert(pc.is_in(self.table.column("sample_id"), listed))
-        places = np.flatnonzero(kept.to_numpy()).tolist()
+        kept = pc.invert(pc.is_in(self.table.column("sample_id"), listed)).combine_chunks()
+        places = np.flatnonzero(kept.to_numpy(zero_copy_only=False)).tolist()
         return replace(
             self,
             table=self.table.filter(kept),
-            where=[self.where[i] for i in places],
+            where=self.where.filter(kept),
             flags=self.flags[places],
             corrections=[self.corrections[i] for i in places],
             feedback=tuple(row for row in self.feedback if row.sample_id not in gone),
@@ -115,7 +116,7 @@ _SCHEMA = pa.schema(
 class _Faults:
     """The first fault of each row."""
 
-    def __init__(self, where: Sequence[str]) -> None:
+    def __init__(self, where: Any) -> None:
         self.ok = np.ones(len(where), bool)
         self.rejects: list[Reject] = []
         self._where = where
@@ -132,7 +133,7 @@ class _Faults:
 
     def _reject(self, i: int, reason: RejectReason, value: object) -> Reject:
         text = "" if value is None else str(value)
-        return Reject(uri=self._where[i], reason=reason, value=text)
+        return Reject(uri=self._where[i].as_py(), reason=reason, value=text)
 
 
 def read_rows(
@@ -144,7 +145,7 @@ def read_rows(
         ConfigError: a column is of a kind that can't mean what it is said to mean.
     """
     n = batch.num_rows
-    where = [f"{file_uri}#{number}" for number in numbers]
+    where = pc.binary_join_element_wise(file_uri, pa.array(numbers).cast(pa.string()), "#")
     faults = _Faults(where)
     columns = _Columns(batch)
 
@@ -203,7 +204,7 @@ def read_rows(
         faults.note(_empty(written), RejectReason.NO_TEXT, _nothing_at(names.text))
         too_long = size > rules.max_text_bytes
         faults.note(too_long, RejectReason.TEXT_TOO_LONG, lambda i: f"{size[i]:,} bytes")
-        uris = pa.array([f"{file_uri}#{number}" for number in numbers], pa.string())
+        uris = where
     else:
         uris = _uris(columns, names, rules, ids)
         faults.note(_empty(uris), RejectReason.NO_URI, lambda _: "")
@@ -242,7 +243,7 @@ def read_rows(
     kept = np.flatnonzero(keep)
     return TableReading(
         table=table if keep.all() else table.filter(pa.array(keep)),
-        where=where if keep.all() else [where[i] for i in kept],
+        where=where if keep.all() else where.filter(pa.array(keep)),
         flags=flag[kept],
         corrections=[corrections[i] for i in kept],
         rejects=tuple(faults.rejects),

@@ -51,8 +51,19 @@ _TABLE_PROPERTIES = {
 }
 
 
-_PARQUET: Mapping[str, Any] = {"compression": "zstd", "write_page_checksum": True}
-"""A page that was altered on the disk would be read as other values, but for its checksum."""
+_REPEATING = (
+    "model role predicted_class confidence sampling_rate batch indexed_at size_bytes kind value "
+    "attributes.key_value.key attributes.key_value.value"
+)
+_PARQUET: Mapping[str, Any] = {
+    "compression": "zstd",
+    "write_page_checksum": True,
+    "use_dictionary": _REPEATING.split(),
+}
+"""A page that was altered on the disk would be read as other values, but for its checksum.
+
+Names, places and contents don't repeat: a dictionary of them costs more than all the rest of a file.
+"""
 
 
 @contextmanager

@@ -36,7 +36,12 @@ ENDINGS: dict[Kind, tuple[str, ...]] = {
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """The part of a path in place of a value that is null."""
 
-_ROWS = 16_384
+_RECORDS = 16_384
+"""Of a text file that breaks off, so many readable rows at most are lost."""
+
+_ROWS = 65_536
+_BYTES = 32 << 20
+"""Of rows that are read together, in memory: long lists and texts come in smaller parts."""
 _LOOKED_AT = 1_000
 _LONGEST = 1 << 26
 """Of a line in bytes, and of a field in characters: a zipped file may hold any length of nothing."""
@@ -248,7 +253,7 @@ class FilesSource:
 
         partition = self._partition(file)
         whole = file.uri.endswith(".gz")
-        while some := list(islice(rows, _ROWS)):
+        while some := list(islice(rows, _RECORDS)):
             last = [] if whole or not some[-1].cut else [some.pop()]
             for part in filter(None, (some, last)):
                 yield self._as_rows(part, partition, columns, cut=part is last)
@@ -283,6 +288,12 @@ def _group_sizes(metadata: Any) -> list[int]:
     return [max(0, metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
 
 
+def _rows_together(group: Any) -> int:
+    """How many rows of a row group are read together."""
+    row_bytes = int(group.total_byte_size) // max(1, int(group.num_rows))
+    return max(1, min(_ROWS, _BYTES // max(1, row_bytes)))
+
+
 def _by_group(parquet: Any, wanted: Sequence[str]) -> Iterator[SourceRows]:
     """The rows of a Parquet file; of a row group that breaks off, how many rows are missing.
 
@@ -296,7 +307,8 @@ def _by_group(parquet: Any, wanted: Sequence[str]) -> Iterator[SourceRows]:
         said = "it ends early"
         try:
             with content_faults():
-                for given in parquet.iter_batches(_ROWS, row_groups=[group], columns=wanted):
+                together = _rows_together(parquet.metadata.row_group(group))
+                for given in parquet.iter_batches(together, row_groups=[group], columns=wanted):
                     batch = given.slice(0, end - n)  # an altered page may claim more rows
                     numbers = range(n + 1, n + 1 + batch.num_rows)
                     yield checked(SourceRows(batch=batch, numbers=numbers))

@@ -87,7 +87,7 @@ def once(readings: Sequence[TableReading], log: PredictionLog, *, received_at: d
     """
     readings = [r for r in readings if r.table.num_rows or r.feedback] or [TableReading.empty()]
     table = placed(pa.concat_tables([r.table for r in readings]).combine_chunks(), log.salt)
-    where = [uri for r in readings for uri in r.where]
+    where = pa.chunked_array([r.where for r in readings])
     spoken_of = sorted({row.sample_id for r in readings for row in r.feedback})
     places = np.concatenate([table.column("line").to_numpy(), lines(spoken_of, log.salt)])
     may_be_held = log.may_hold(places)
@@ -107,7 +107,7 @@ def once(readings: Sequence[TableReading], log: PredictionLog, *, received_at: d
             role, change = sample.take(row["role"], row["model"], row["predicted_class"])
         new_roles[i] = role
         if change:
-            changed.append(Reject(uri=where[i], reason=RejectReason.CHANGED, value=change))
+            changed.append(Reject(uri=where[i].as_py(), reason=RejectReason.CHANGED, value=change))
     feedback = tuple(_feedback(readings, samples, received_at))
     return Once(PredictionTable(_with_roles(table, new_roles)), feedback, tuple(changed))
 

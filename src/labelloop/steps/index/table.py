@@ -31,6 +31,7 @@ from labelloop.ports.log import PredictionLog
 from labelloop.ports.source import Source, SourceColumns, SourceFile
 from labelloop.reading.columns import ColumnNames, TableRules
 from labelloop.reading.rows import TableReading, read_rows
+from labelloop.steps.index.ahead import ahead
 from labelloop.steps.index.batch_writer import recover_batches, write_batches
 from labelloop.steps.index.bucket import PENDING
 from labelloop.steps.index.dedupe import once
@@ -133,22 +134,9 @@ class IndexTable:
             {*before, *hidden_before} if digest == self._digest() else {f.uri for f in files}
         )
         counts, gathered = _Counts(), _Gathered()
-        for file in wanted:
-            if file.uri in self._faults:
-                continue
-            n_before = counts.rows
-            for reading, unreadable in self._readings(file, now):
-                gathered.readings.append(reading)
-                gathered.set_aside += [*reading.rejects, *unreadable]
-                counts.rows += len(reading.where) + len(reading.rejects) + len(reading.feedback)
-                counts.rows += sum(r.rows.least for r in unreadable)
-                self._progress("rows read", counts.rows, None)
-                if gathered.is_full:
-                    self._write(lease, gathered, counts, known_before, now)
-                    gathered = _Gathered()
-            density.note(file, counts.rows - n_before)
-            if file.uri not in self._faults:
-                gathered.ended.append((file, counts.rows - n_before))
+        for gathered in ahead(self._gather(wanted, counts, density, now)):
+            if gathered.is_full:
+                self._write(lease, gathered, counts, known_before, now)
         self._refuse_what_concerns_all(wanted, files, before, proven=proven)
         self._reject_bad_files(wanted, gathered, counts, density)
         self._write(lease, gathered, counts, known_before, now)
@@ -214,6 +202,29 @@ class IndexTable:
         if lacking and not proven:
             raise next(iter(lacking.values())).why
         return lacking
+
+    def _gather(
+        self, wanted: Sequence[SourceFile], counts: _Counts, density: Density, now: datetime
+    ) -> Iterator[_Gathered]:
+        """What the files say that have no fault, as much at a time as is written at once; then the rest."""
+        gathered = _Gathered()
+        for file in wanted:
+            if file.uri in self._faults:
+                continue
+            n_before = counts.rows
+            for reading, unreadable in self._readings(file, now):
+                gathered.readings.append(reading)
+                gathered.set_aside += [*reading.rejects, *unreadable]
+                counts.rows += len(reading.where) + len(reading.rejects) + len(reading.feedback)
+                counts.rows += sum(r.rows.least for r in unreadable)
+                self._progress("rows read", counts.rows, None)
+                if gathered.is_full:
+                    yield gathered
+                    gathered = _Gathered()
+            density.note(file, counts.rows - n_before)
+            if file.uri not in self._faults:
+                gathered.ended.append((file, counts.rows - n_before))
+        yield gathered
 
     def _readings(
         self, file: SourceFile, now: datetime
