@@ -53,7 +53,7 @@ def service(world: World) -> Iterator[Seen]:
 
 def ids(text: str) -> list[str]:
     """The samples that a page shows, in their order."""
-    return re.findall(r'<img src="/samples/([^"?]+)\?image=1"', text)
+    return re.findall(r'<img src="/samples/([^"?]+)\?image=small"', text)
 
 
 def labelled(world: World) -> None:

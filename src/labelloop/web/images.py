@@ -1,6 +1,7 @@
 """Images of the store for the pages of the dashboard: as bytes that can do nothing."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
@@ -12,6 +13,7 @@ from labelloop.errors import ConfigError, InputDenied, InputGone, StoreError
 from labelloop.web.answers import Refused
 from labelloop.web.media import SAFELY
 from labelloop.web.site import Site
+from labelloop.web.thumbnails import shared
 
 T = TypeVar("T")
 
@@ -24,27 +26,49 @@ STORE_S = 20.0
 HEADERS = {k: v for k, v in SAFELY.items() if k not in {"Accept-Ranges", "Vary"}}
 
 
+_SMALL = MEDIA_TYPES["webp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the input of a sample lies, and the hash of its content; empty where that isn't known."""
+
+    uri: str
+    content_hash: str = ""
+
+
 class StoreImages:
     """Reads images with labelloop's own rights, a bounded number at a time."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._reads = CapacityLimiter(AT_ONCE)
+        self._thumbnails = shared()
 
-    async def answer(self, find: Callable[[], str]) -> Response:
-        """The image at the URI that `find` returns, or why there is none.
+    async def answer(self, find: Callable[[], Found], *, small: bool = False) -> Response:
+        """The image that `find` returns, or why there is none; `small`: for a list, if it is large.
 
         Raises:
             Refused: as `find` does; the object is gone, no raster image or too large; or the store doesn't
                 answer.
         """
-        body = await self._read(lambda: self._site.loop().project.store.read(find()))
+        body, media_type = await self._read(lambda: self._image(find(), small=small))
+        return Response(body, headers=HEADERS, media_type=media_type)
+
+    def _image(self, found: Found, *, small: bool) -> tuple[bytes, str]:
+        """The bytes of an image, and what they are."""
+        name = f"{found.content_hash} {found.uri}"
+        if small and (known := self._thumbnails.known(name)):
+            return known, _SMALL
+        body = self._site.loop().project.store.read(found.uri)
         kind = kind_of(body)
         if kind is None:
             raise Refused(415, "the input of this sample is no raster image")
         if len(body) > LARGEST:
             raise Refused(415, "the image is too large to be shown")
-        return Response(body, headers=HEADERS, media_type=MEDIA_TYPES[kind])
+        if small and (made := self._thumbnails.make(name, body)):
+            return made, _SMALL
+        return body, MEDIA_TYPES[kind]
 
     async def _read(self, ask: Callable[[], T]) -> T:
         """Ask the store in a thread of its own; one that hangs holds up images alone.

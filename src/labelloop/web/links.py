@@ -10,7 +10,7 @@ def sample(sample_id: str) -> str:
 
 def image(sample_id: str) -> str:
     """The small image of a sample."""
-    return f"{sample(sample_id)}?image"
+    return f"{sample(sample_id)}?image=small"
 
 
 def samples(**filters: str | int | None) -> str:

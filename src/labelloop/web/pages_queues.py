@@ -21,7 +21,7 @@ from labelloop.web import links
 from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.html import page
-from labelloop.web.images import StoreImages
+from labelloop.web.images import Found, StoreImages
 from labelloop.web.pages_overview import report_of
 from labelloop.web.pages_rounds import STATES
 from labelloop.web.site import Site
@@ -72,18 +72,19 @@ def routes(site: Site) -> list[Route]:
 
     async def tie(request: Request) -> Response:
         needs(request, "operate")
-        return await images.answer(lambda: _tied_input(site, request.path_params["task"]))
+        task = request.path_params["task"]
+        return await images.answer(lambda: _tied_input(site, task), small=True)
 
     return [Route("/queues", queues), Route("/queues/ties/{task}", tie)]
 
 
-def _tied_input(site: Site, task_key: str) -> str:
+def _tied_input(site: Site, task_key: str) -> Found:
     """Where the input of a tie lies: who settles it sees that, and nothing that the model said."""
     with site.loop().project.ledger_to_read.read() as tx:
         task = tasks.by_key(tx, [task_key]).get(task_key)
     if task is None or task.state is not TaskState.TIED or task.forgotten:
         raise Refused(404, "this is no tie any more", "/queues?show=tied lists the ties")
-    return task.uri
+    return Found(task.uri)
 
 
 def _queues(site: Site, request: Request, may_operate: bool) -> Response:

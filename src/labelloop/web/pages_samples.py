@@ -27,7 +27,7 @@ from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.forms import form_of
 from labelloop.web.html import page, url_of
-from labelloop.web.images import StoreImages
+from labelloop.web.images import Found, StoreImages
 from labelloop.web.site import Site
 
 KNOWN_INPUTS = 20_000
@@ -180,7 +180,8 @@ class SamplePages:
         if "image" in request.query_params:
             may_look = "operate" in who.scopes
             return await self._images.answer(
-                lambda: self._image_uri(sample_id, who.name, may_look=may_look)
+                lambda: self._image_of(sample_id, who.name, may_look=may_look),
+                small=request.query_params["image"] == "small",
             )
         found = await run_in_threadpool(self._story, sample_id)
         if found.open_tasks:
@@ -283,7 +284,7 @@ class SamplePages:
 
     # --- images -----------------------------------------------------------------------------------
 
-    def _image_uri(self, sample_id: str, name: str, *, may_look: bool) -> str:
+    def _image_of(self, sample_id: str, name: str, *, may_look: bool) -> Found:
         """Where the image of a sample lies, if this visitor may see it."""
         uri, content_hash = self._input_of(sample_id)
         hidden = self._site.kept("hidden", _hidden)
@@ -291,7 +292,7 @@ class SamplePages:
             story = self._story(sample_id)
             if not (may_look and self._has_looked(story, name)):
                 raise _unknown(sample_id)
-        return uri
+        return Found(uri, content_hash)
 
     def _input_of(self, sample_id: str) -> tuple[str, str]:
         held = self._inputs.get(sample_id)
