@@ -8,17 +8,16 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import click
 import pytest
-from rich.console import Console
 
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.errors import Request, error_of_answer
-from labelloop.cli.screen import fitted_table, wrapped
+from labelloop.cli.screen import table_lines, wrapped
 from labelloop.core.estimate import Undefined
 from labelloop.core.queue import Purpose
 from labelloop.core.row_range import RowRange
@@ -55,9 +54,7 @@ def terminal() -> Iterator[int]:
 
 
 def printed(table: Table) -> list[str]:
-    file = StringIO()
-    Console(file=file, width=80).print(fitted_table(table))
-    return file.getvalue().splitlines()
+    return list(map(click.unstyle, table_lines(table, 80)))
 
 
 def test_a_long_line_goes_on_below_its_text_and_no_word_is_cut(terminal: int) -> None:
@@ -90,6 +87,33 @@ def test_where_there_is_no_terminal_a_line_stays_one() -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_columns_stand_below_one_another_whatever_signs_a_name_has() -> None:
+    rows = (("狐狸", "1,234"), ("Fu\u0308chse", "5"), ("a", "67,890"))
+    table = Table(title="Classes", columns=(*names("class"), *numbers("n")), rows=rows)
+    assert printed(table) == [
+        "class        n",
+        "──────────────",
+        "狐狸     1,234",
+        "Fu\u0308chse       5",
+        "a       67,890",
+    ]
+
+
+def test_on_a_narrow_terminal_names_are_broken_and_numbers_are_not() -> None:
+    rows = (("a/very-long-name-without-a-space", "1,234,567"), ("two words of it", "5"))
+    table = Table(title="Classes", columns=(*names("class"), *numbers("n")), rows=rows)
+    lines = list(map(click.unstyle, table_lines(table, 24)))
+    assert [line.split() for line in lines[2:]] == [
+        ["a/very-long-n", "1,234,567"],
+        ["ame-without-a"],
+        ["-space"],
+        ["two", "words", "of", "5"],
+        ["it"],
+    ]
+    assert max(map(len, lines)) == 24
+    assert "1,234,567" in "\n".join(table_lines(table, 5))
 
 
 def test_status_shows_every_number_on_eighty_columns() -> None:

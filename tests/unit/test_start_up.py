@@ -11,11 +11,11 @@ from tests.unit.conftest import MakeWorld
 
 NEVER = {
     *("aiohttp", "alembic", "boto3", "botocore", "duckdb", "httpx", "numpy", "pandas"),
-    *("psycopg", "pyarrow", "pycurl", "pyiceberg", "scipy", "sklearn", "sqlglot"),
+    *("psycopg", "pyarrow", "pycurl", "pyiceberg", "rich", "scipy", "sklearn", "sqlglot"),
 }
 """Heavier than what it is imported for in these commands."""
-FOR_STATUS = {"asyncio", "pydantic", "rich", "sqlalchemy"}
-"""What reading the settings and the ledger takes, and printing a table."""
+FOR_STATUS = {"asyncio", "pydantic", "sqlalchemy"}
+"""What reading the settings and the ledger takes."""
 RUN = """
 import atexit, json, sys
 from labelloop.cli.main import main
