@@ -40,11 +40,11 @@ def open_catalog(catalog: str, name: str, **settings: str) -> "Catalog":
     from pyiceberg.catalog import load_catalog
 
     if is_sql(catalog):
-        from pyiceberg.catalog.sql import SqlCatalog
+        from labelloop.adapters.iceberg.sql_catalog import SqlCatalogWithMemory
 
         # the driver that labelloop brings, whichever name the URL has from elsewhere
         uri = catalog.replace("postgresql://", "postgresql+psycopg://", 1)
-        return SqlCatalog(name, uri=uri, **settings)
+        return SqlCatalogWithMemory(name, uri=uri, **settings)
     if "://" in catalog:
         return load_catalog(name, uri=catalog, **settings)
     return load_catalog(catalog, **settings)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from labelloop.adapters.iceberg import sql as log_sql
-from labelloop.adapters.iceberg.batches import HeldFile, held
+from labelloop.adapters.iceberg.batches import HeldFile
 from labelloop.adapters.iceberg.damage import first_damaged
 from labelloop.adapters.iceberg.schema import arrow_schema
 from labelloop.adapters.iceberg.tables import MEND, IcebergTables, translated
@@ -74,9 +74,7 @@ class DuckDBReading:
 
     def files(self, kind: BatchKind, frame: FrameRange | None = None) -> list[HeldFile]:
         """The files that may hold rows of `frame`; all files without one."""
-        table = self._tables.load(kind)
-        with translated(f"Planning a read of {kind}"):
-            return held(table, kind, row_filter(frame))
+        return self._tables.files(kind, row_filter(frame))
 
     def _read(self, kind: BatchKind, files: Sequence[HeldFile]) -> str:
         self._held += files

@@ -14,7 +14,6 @@ from labelloop.adapters.iceberg import erasure as iceberg_erasure
 from labelloop.adapters.iceberg import merging as iceberg_merging
 from labelloop.adapters.iceberg import sql as log_sql
 from labelloop.adapters.iceberg import sweeping as iceberg_sweeping
-from labelloop.adapters.iceberg.batches import HeldFile, held
 from labelloop.adapters.iceberg.browsing import Browser, stored, with_feedback
 from labelloop.adapters.iceberg.catalog import is_absent
 from labelloop.adapters.iceberg.duckdb_engine import SORT_MEMORY, DuckDBReading, engine
@@ -229,17 +228,12 @@ class IcebergLog:
 
     # --- tidying ----------------------------------------------------------------------------
 
-    def _files(self, kind: BatchKind) -> list[HeldFile]:
-        table = self._tables.load(kind)
-        with translated(f"Planning a read of {kind}"):
-            return held(table, kind)
-
     def shape(self, *, closed_before: datetime, unused_before: datetime) -> LogShape:
         """How much there is to tidy."""
         newest = iceberg_merging.closed_to(self._tables, closed_before)
         n_files = n_small = n_unneeded = 0
         for kind in KINDS:
-            files = self._files(kind)
+            files = self._tables.files(kind)
             n_files += len(files)
             n_small += sum(len(group) for group in iceberg_merging.groups(files, newest))
             n_unneeded += len(unneeded(self._tables.load(kind), unused_before))
@@ -263,7 +257,7 @@ class IcebergLog:
         n_files = n_small = n_merged = n_snapshots = 0
         removed: list[iceberg_sweeping.StrayFile] = []
         for kind in KINDS:
-            files = self._files(kind)
+            files = self._tables.files(kind)
             found = iceberg_merging.groups(files, newest)
             n_files += len(files)
             n_small += sum(len(group) for group in found)

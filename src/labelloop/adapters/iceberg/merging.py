@@ -15,7 +15,6 @@ from labelloop.adapters.iceberg.batches import (
     HeldFile,
     batches_of,
     counts_metadata,
-    held,
     name_of_several,
 )
 from labelloop.adapters.iceberg.schema import in_schema
@@ -38,14 +37,9 @@ GROUP_BYTES = 128 << 20
 
 def closed_to(tables: IcebergTables, closed_before: datetime) -> int:
     """The newest batch of which no row, and no row of one before it, was indexed later than that."""
-    table = tables.load("predictions")
-    with translated("Looking for the batches of closed days"):
-        named = [BatchFileName.of(file.path) for file in held(table, "predictions")]
-        since = closed_before.isoformat()
-        still = [
-            BatchFileName.of(file.path)
-            for file in held(table, "predictions", f"indexed_at >= '{since}'")
-        ]
+    named = [BatchFileName.of(file.path) for file in tables.files("predictions")]
+    later = f"indexed_at >= '{closed_before.isoformat()}'"
+    still = [BatchFileName.of(file.path) for file in tables.files("predictions", later)]
     if any(still):
         return min(name.first for name in still if name is not None) - 1
     return max((name.last for name in named if name is not None), default=0)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelloop.adapters.iceberg.batches import BatchFileName, batches_of, held
+from labelloop.adapters.iceberg.batches import BatchFileName, HeldFile, batches_of, held
 from labelloop.adapters.iceberg.catalog import (
     is_sql,
     open_catalog,
@@ -39,6 +39,8 @@ MEND = "`labelloop doctor --repair` mends what can be mended, and names the rest
 NAMESPACE = "labelloop"
 KINDS: tuple[BatchKind, ...] = ("predictions", "feedback")
 COMMIT_ATTEMPTS = 20
+MOST_PLANS = 100
+"""How many lists of files are kept for one version of a table."""
 
 _FORMAT, _LEDGER, _SALT = "labelloop.format", "labelloop.ledger_id", "labelloop.salt"
 _TABLE_PROPERTIES = {
@@ -126,6 +128,7 @@ class IcebergTables:
         self._catalog = catalog
         self._warehouse = warehouse.rstrip("/")
         self._columns: dict[BatchKind, Any] = {}
+        self._plans: dict[BatchKind, tuple[str, dict[str, list[HeldFile]]]] = {}
 
     @classmethod
     def connect(cls, *, warehouse: str, catalog: str, s3: S3Access | None) -> "IcebergTables":
@@ -158,6 +161,21 @@ class IcebergTables:
         """The table as it stands now."""
         with translated(f"Reading the {kind} table of the log"):
             return self._catalog.load_table((NAMESPACE, kind))
+
+    def files(self, kind: BatchKind, condition: str = "true") -> list[HeldFile]:
+        """The table's files that may hold rows of a condition, in order of their paths.
+
+        What was asked before of the same version of the table isn't worked out again.
+        """
+        table = self.load(kind)
+        version, plans = self._plans.get(kind, ("", {}))
+        if version != table.metadata_location or len(plans) >= MOST_PLANS:
+            plans = {}
+            self._plans[kind] = table.metadata_location, plans
+        if condition not in plans:
+            with translated(f"Planning a read of {kind}"):
+                plans[condition] = held(table, kind, condition)
+        return list(plans[condition])
 
     def identity(self) -> tuple[str, bytes] | None:
         """The ledger_id and salt that the log was created with; None where there is no log.
@@ -272,12 +290,12 @@ class IcebergTables:
         """The visible batches whose number is above `batch`, in their order."""
         found: list[VisibleBatch] = []
         for kind in KINDS:
-            table = self.load(kind)
+            io, files = self.load(kind).io, self.files(kind, f"batch > {int(batch)}")
             with translated(f"Reading the batches of {kind}"):
                 found += [
                     VisibleBatch(batch=number, kind=kind, path=file.path, n_rows=n_rows)
-                    for file in held(table, kind, f"batch > {int(batch)}")
-                    for number, n_rows in batches_of(table.io, file).items()
+                    for file in files
+                    for number, n_rows in batches_of(io, file).items()
                     if number > batch
                 ]
         return sorted(found, key=lambda b: b.batch)

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from labelloop.adapters.iceberg.batches import HeldFile, held
 from labelloop.adapters.iceberg.duckdb_engine import (
     PAGE_ROWS,
     in_utc,
@@ -22,13 +21,15 @@ from labelloop.adapters.iceberg.duckdb_engine import (
     span_table,
 )
 from labelloop.adapters.iceberg.schema import arrow_schema
-from labelloop.adapters.iceberg.tables import IcebergTables, translated
+from labelloop.adapters.iceberg.tables import IcebergTables
 from labelloop.core.round import FrameRange, Span
 from labelloop.errors import ConfigError, LogError, frameless
 from labelloop.ports.log import BatchKind
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from labelloop.adapters.iceberg.batches import HeldFile
 
 CONNECT_S = 5.0
 """How long a master may take to accept a connection."""
@@ -164,9 +165,7 @@ class SparkReading:
 
         Classes have their present names.
         """
-        table = self._tables.load(kind)
-        with translated(f"Planning a read of {kind}"):
-            files = held(table, kind, row_filter(frame))
+        files = self._tables.files(kind, row_filter(frame))
         self._held += files
         with self._explained():
             rows = self._engine.read([file.path for file in files], kind)
