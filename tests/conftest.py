@@ -47,6 +47,9 @@ ON_SERVERS = pytest.mark.xdist_group("servers")
 ON_BUCKET = pytest.mark.xdist_group("bucket")
 """Parameters that need S3 alone: their tests may run in a second process, with an S3 server of its own."""
 
+ON_LASTING = pytest.mark.xdist_group("lasting")
+"""Tests that begin with the project of two days, which takes long to make: one process."""
+
 _booting = pytest.StashKey[dict[str, LabelStudio]]()
 
 
@@ -109,6 +112,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_bucket = "seaweedfs" in getattr(item, "fixturenames", ())
         if label_studios_of(item) or (on_bucket and not grouped):
             item.add_marker(ON_SERVERS)
+        elif not grouped and "lasting" in getattr(item, "fixturenames", ()):
+            item.add_marker(ON_LASTING)
     items.sort(
         key=lambda i: (
             not on_servers(i),

@@ -4,6 +4,9 @@ import pytest
 from labelloop.demo import digits
 from labelloop.demo.digits import Digits
 
+pytestmark = pytest.mark.xdist_group("demo")
+"""One process imports what they share, and makes it."""
+
 
 @pytest.fixture(scope="module")
 def all_digits() -> Digits:

@@ -4,6 +4,9 @@ import pytest
 from labelloop.demo import digits, model
 from labelloop.demo.digits import Split
 
+pytestmark = pytest.mark.xdist_group("demo")
+"""One process imports what they share, and makes it."""
+
 
 @pytest.fixture(scope="module")
 def parts() -> Split:

@@ -9,6 +9,9 @@ from labelloop.demo.traffic import Served, serve
 
 DAY = date(2026, 3, 1)
 
+pytestmark = pytest.mark.xdist_group("demo")
+"""One process imports what they share, and makes it."""
+
 
 @pytest.fixture(scope="module")
 def served() -> tuple[Served, ...]:

@@ -19,6 +19,9 @@ from tests.unit.released import MODEL, NOBODY, Released, release
 CLASSES = ["dog", "cat", "not seen", "a/b é"]
 LABELS = ["cat", "dog", "a/b é", "cat", "an old class", "cat", "dog"]
 
+pytestmark = pytest.mark.xdist_group("exports")
+"""One process imports what they share, and makes it."""
+
 
 def picture(number: int) -> bytes:
     """A PNG of its own size."""

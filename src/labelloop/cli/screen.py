@@ -74,12 +74,6 @@ def print_tables(tables: Iterable[data.Table]) -> None:
             click.echo(text)
 
 
-_STYLES: dict[data.Mark | None, dict[str, Any]] = {
-    data.Mark.RIGHT: {"bold": True},
-    data.Mark.WRONG: {"fg": "red"},
-}
-
-
 def table_lines(found: data.Table, width: int = USUAL_WIDTH, *, rule: str = "─") -> list[str]:
     """A table in so many columns: headings and names are broken into lines, numbers never cut.
 
