@@ -1,19 +1,29 @@
 """Logs of serving platforms: golden files made after the fields that the platforms document."""
 
+import csv
 import json
-from datetime import UTC, date, datetime
+import os
+import re
+import shutil
+from base64 import b64decode
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
 from labelloop.core.sample import RejectReason
 from labelloop.errors import ConfigError
+from labelloop.ledger import waiting_rows
 from labelloop.ports.log import StoredPrediction
+from labelloop.steps.index import table as index_table
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_index_table import ALL, WHOLE_LINE
-from tests.world import HEAD, World
+from tests.world import HEAD, Killed, World, kill_at_write
 
 GOLDEN = Path(__file__).parent / "fixtures" / "serving_logs"
 ID = "4f6e-0d3a-4c55-9e11-7a2b6c8d9e0f"
@@ -174,3 +184,252 @@ def test_a_request_that_databricks_refused_is_no_prediction(
 def test_the_settings_must_say_where_the_class_lies(make_world: MakeWorld) -> None:
     with pytest.raises(ConfigError, match="needs the place of the class"):
         logged(make_world, "sagemaker", "s3://capture", "")
+
+
+# --- KServe ---------------------------------------------------------------------------------------
+
+
+def copied(golden: str, folder: Path, *, at: datetime) -> Path:
+    """A golden log whose files were written at a moment: the time of what notes none."""
+    shutil.copytree(GOLDEN / golden, folder)
+    for path in folder.rglob("*.*"):
+        os.utime(path, (at.timestamp(), at.timestamp()))
+    return folder
+
+
+def untimed(mails: Mapping[str, tuple[str, float | None, str, str, str | None]], at: str) -> object:
+    return {name: (*said[:2], at, *said[3:]) for name, said in mails.items()}
+
+
+@pytest.mark.parametrize("golden", ["kserve_json", "kserve_csv"])
+def test_what_kserve_writes_to_blob_storage_is_read(
+    tmp_path: Path, make_world: MakeWorld, golden: str
+) -> None:
+    folder = copied(golden, tmp_path / "log", at=datetime(2026, 3, 2, 11, 30, tzinfo=UTC))
+    world = logged(make_world, "kserve", folder)
+    assert world.loop.index().n_new == 4
+    assert said(world) == untimed(MAILS, "2026-03-02T11:30:00")
+    assert {p.model for p in held(world).values()} == {"mail-sorter"}
+    again = world.loop.index()
+    assert (again.n_files, again.n_new, again.n_waiting) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("snake", [False, True])
+def test_kserve_in_parquet_is_read(tmp_path: Path, make_world: MakeWorld, snake: bool) -> None:
+    text = (GOLDEN / "kserve_csv" / "batch.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    table = pa.Table.from_pylist(rows)
+    if snake:  # earlier versions: other names, and the bytes as they are
+        table = table.set_column(1, "bytes", pa.array([b64decode(r["bytes"]) for r in rows]))
+        table = table.rename_columns(
+            [re.sub(r"(?<=[a-z])([A-Z])", r"_\1", n).lower() for n in table.column_names]
+        )
+    pq.write_table(table, tmp_path / "batch.parquet")
+    world = logged(make_world, "kserve", tmp_path)
+    assert world.loop.index().n_new == 4
+    assert [s[:2] for s in said(world).values()] == [s[:2] for s in MAILS.values()]
+
+
+def test_cloud_events_are_read_and_a_lone_half_is_counted(
+    tmp_path: Path, make_world: MakeWorld
+) -> None:
+    folder = copied("kserve_events", tmp_path / "log", at=datetime(2026, 3, 2, 11, tzinfo=UTC))
+    world = logged(make_world, "kserve", folder)
+    found = world.loop.index()
+    assert (found.n_new, found.n_set_aside, found.n_waiting) == (4, 1, 1)
+    assert said(world) == MAILS
+    world.clock.at += timedelta(days=2)
+    late = world.loop.index()
+    assert (late.n_new, late.n_set_aside, late.n_waiting) == (0, 1, 0)
+    assert rejected(world) == {
+        "events.jsonl#10": (
+            RejectReason.BAD_ROW,
+            "neither a request nor a response: com.example.heartbeat",
+        ),
+        "events.jsonl#9": (RejectReason.NO_PARTNER, f"dead{ID}"),
+    }
+    assert world.loop.index().n_set_aside == 0
+
+
+# --- Langfuse -------------------------------------------------------------------------------------
+
+JUDGED = """
+score = "topic"
+attributes = ["$.metadata.country"]
+[source.columns]
+text = "input"
+"""
+
+
+def test_an_export_of_langfuse_is_read(tmp_path: Path, make_world: MakeWorld) -> None:
+    folder = copied("langfuse", tmp_path / "log", at=datetime(2026, 3, 2, 11, tzinfo=UTC))
+    world = logged(make_world, "langfuse", folder, JUDGED)
+    found = world.loop.index()
+    assert (found.n_new, found.n_feedback, found.n_waiting) == (4, 1, 1)
+    assert said(world) == {name: (s[0], None, *s[2:]) for name, s in MAILS.items()}
+    (corrected,) = [p for p in held(world).values() if p.corrected_class]
+    assert (corrected.sample_id, corrected.corrected_class) == (f"1f77{ID}", "other")
+    world.clock.at += timedelta(days=2)
+    assert world.loop.index().n_set_aside == 1
+    assert rejected(world) == {"2026-03-02.jsonl#8": (RejectReason.NO_PARTNER, "trace-gone/gone")}
+
+
+def test_scores_of_a_trace_are_about_its_first_observation(
+    tmp_path: Path, make_world: MakeWorld
+) -> None:
+    folder = copied("langfuse", tmp_path / "log", at=datetime(2026, 3, 2, 11, tzinfo=UTC))
+    scores = next(folder.rglob("scores/*.jsonl"))
+    rows = [json.loads(line) | {"observation_id": None} for line in scores.read_text().splitlines()]
+    scores.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    world = logged(make_world, "langfuse", folder, JUDGED)
+    world.loop.index()
+    assert [s[4] for s in said(world).values()] == [s[4] for s in MAILS.values()]
+    assert list(held(world)) == [f"trace-{name[:4]}" for name in MAILS]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "values", "order", "expected"),
+    [
+        ("NUMERIC", [0.9, 0.2], '["other", "billing"]', [("billing", 0.9), ("other", 0.8)]),
+        ("BOOLEAN", [1, 0], '["other", "billing"]', [("billing", None), ("other", None)]),
+    ],
+)
+def test_scores_that_are_numbers_choose_between_two_classes(
+    tmp_path: Path,
+    make_world: MakeWorld,
+    data_type: str,
+    values: list[float],
+    order: str,
+    expected: list[tuple[str, float | None]],
+) -> None:
+    folder = copied("langfuse", tmp_path / "log", at=datetime(2026, 3, 2, 11, tzinfo=UTC))
+    scores = next(folder.rglob("scores/*.jsonl"))
+    rows = [json.loads(line) for line in scores.read_text().splitlines()][:2]
+    for row, value in zip(rows, values, strict=True):
+        row |= {"data_type": data_type, "value": value, "string_value": None}
+    scores.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    world = logged(make_world, "langfuse", folder, f"class_order = {order}\n{JUDGED}")
+    assert world.loop.index().n_new == 2
+    assert [s[:2] for s in said(world).values()] == expected
+
+
+# --- halves that come apart -----------------------------------------------------------------------
+
+
+class Events:
+    """A log of KServe to which events are added, a file each."""
+
+    def __init__(self, make_world: MakeWorld, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.world = logged(make_world, "kserve", folder)
+        self._n = 0
+
+    def add(self, *events: tuple[str, str], label: str = "billing") -> None:
+        """Write a file of events: the id of each, and whether it is a request or a response."""
+        lines = []
+        for name, side in events:
+            data: dict[str, object] = {"mail": f"mail {name}", "country": "CH"}
+            if side == "response":
+                data = {"predictions": [{"label": label, "score": 0.5}]}
+            event = {"specversion": "1.0", "id": name, "data": data, "time": "2026-03-02T11:00:00Z"}
+            lines.append(
+                json.dumps(event | {"type": f"org.kubeflow.serving.inference.{side}"}) + "\n"
+            )
+        self._n += 1
+        path = self.folder / f"{self._n:04}.jsonl"
+        path.write_text("".join(lines))
+        at = self.world.clock.at.timestamp() + self._n
+        os.utime(path, (at, at))
+
+    def held(self) -> list[str]:
+        return sorted(c.sample_id for c in self.world.log.rows(ALL, [], [WHOLE_LINE]))
+
+
+@pytest.mark.parametrize("order", [("request", "response"), ("response", "request")])
+def test_halves_of_different_runs_are_joined(
+    tmp_path: Path, make_world: MakeWorld, order: tuple[str, str]
+) -> None:
+    log = Events(make_world, tmp_path / "log")
+    log.add(("a", order[0]), ("b", order[0]), ("c", "request"), ("c", "response"))
+    first = log.world.loop.index()
+    assert (first.n_new, first.n_waiting, log.held()) == (1, 2, ["c"])
+    log.add(("b", order[1]))
+    second = log.world.loop.index()
+    assert (second.n_new, second.n_files, second.n_waiting, log.held()) == (1, 1, 1, ["b", "c"])
+    assert log.world.log.texts(["b"]) == {"b": "mail b"}
+    log.add(("a", order[1]))
+    assert (log.world.loop.index().n_waiting, log.held()) == (0, ["a", "b", "c"])
+    again = log.world.loop.index()
+    assert (again.n_new, again.n_set_aside) == (0, 0)
+
+
+def test_a_half_that_comes_after_its_partner_was_given_up_mends_it(
+    tmp_path: Path, make_world: MakeWorld
+) -> None:
+    log = Events(make_world, tmp_path / "log")
+    log.add(("a", "request"))
+    log.world.loop.index()
+    log.world.clock.at += timedelta(days=2)
+    assert log.world.loop.index().n_set_aside == 1
+    log.add(("a", "response"))
+    found = log.world.loop.index()
+    assert (found.n_new, found.n_set_aside_in_all, log.held()) == (1, 0, ["a"])
+
+
+def test_an_event_that_is_delivered_twice_is_one(tmp_path: Path, make_world: MakeWorld) -> None:
+    log = Events(make_world, tmp_path / "log")
+    log.add(("a", "request"), ("a", "request"), ("a", "response"), ("a", "response"))
+    assert log.world.loop.index().n_new == 1
+    log.add(("a", "response"), ("a", "request"))
+    assert log.world.loop.index().n_new == 0
+    log.add(("a", "response"))
+    log.world.loop.index()
+    log.world.clock.at += timedelta(days=2)
+    assert log.world.loop.index().n_set_aside_in_all == 0
+
+
+def test_a_change_of_the_settings_mends_rows_whose_halves_stand_apart(
+    tmp_path: Path, make_world: MakeWorld
+) -> None:
+    log = Events(make_world, tmp_path / "log")
+    log.add(("a", "request"), ("b", "request"))
+    log.world.loop.index()
+    log.add(("a", "response"), label="refund")
+    log.add(("b", "response"))
+    assert (log.world.loop.index().n_set_aside, log.held()) == (1, ["b"])
+    path = log.world.folder / "labelloop.toml"
+    text = path.read_text()
+    queues = text[text.index("[[queue]]") :]
+    head = text[: text.index("[[queue]]")].replace('"billing",', '"billing", "refund",')
+    log.world.configure(queues, head=head)
+    mended = log.world.loop.index()
+    assert (mended.n_new, mended.n_set_aside_in_all, log.held()) == (1, 0, ["a", "b"])
+
+
+def test_a_forgotten_sample_waits_no_longer(tmp_path: Path, make_world: MakeWorld) -> None:
+    log = Events(make_world, tmp_path / "log")
+    log.add(("a", "request"), ("b", "request"), ("b", "response"))
+    log.world.loop.index()
+    log.world.loop.forget(["a", "b"], unknown_too=True)
+    with log.world.loop.project.ledger.read() as tx:
+        assert waiting_rows.find(tx, ["a", "b"]) == []
+
+
+@pytest.mark.parametrize("n_writes", [1, 2, 3, 4, 5])
+def test_a_run_that_is_killed_loses_no_half(
+    tmp_path: Path, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, n_writes: int
+) -> None:
+    monkeypatch.setattr(index_table, "BATCH_ROWS", 1)
+    log = Events(make_world, tmp_path / "log")
+    for name in "abc":
+        log.add((name, "request"))
+    for name in "bca":
+        log.add((name, "response"))
+    kill_at_write(log.world, n_writes)
+    with suppress(Killed):
+        log.world.loop.index()
+    log.world.restart()
+    log.world.loop.index()
+    assert log.held() == ["a", "b", "c"]
+    assert log.world.loop.index().n_waiting == 0

@@ -63,6 +63,7 @@ class RejectReason(StrEnum):
     NO_TEXT = "no text"
     TEXT_TOO_LONG = "text is too long"
     FAILED = "request failed"
+    NO_PARTNER = "other half is missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

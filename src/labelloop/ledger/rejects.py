@@ -28,6 +28,7 @@ OUTSIDE_FRAMES = (
     RejectReason.BAD_URI,
     RejectReason.NO_TEXT,
     RejectReason.TEXT_TOO_LONG,
+    RejectReason.NO_PARTNER,
 )
 """Reasons for which a prediction is in no frame, so that estimates must bound what it could be."""
 

@@ -109,6 +109,18 @@ source_files = sa.Table(
     sa.Column("read_at", Instant, nullable=False),
 )
 
+waiting_rows = sa.Table(
+    "waiting_rows",
+    metadata,
+    sa.Column("pair", sa.Text, primary_key=True),
+    sa.Column("begins", sa.Boolean, primary_key=True),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("expected", sa.Boolean, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+)
+
 rounds = sa.Table(
     "rounds",
     metadata,

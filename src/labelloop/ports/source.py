@@ -8,6 +8,12 @@ from typing import Any, NamedTuple, Protocol
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RejectReason
 
+PAIR = "pair of rows"
+BEGINS = "begins the pair"
+EXPECTED = "the other is expected"
+"""The columns that every batch of a source that `joins` has: what two rows have in common (null: the
+row is whole), whether this one is what was asked, and whether it is a loss if the other never comes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
@@ -65,6 +71,10 @@ class Source(Protocol):
     @property
     def rewrites(self) -> bool:
         """Whether the rows of a file that is gone were moved into others."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether what was asked and what was answered stand in rows of their own."""
 
     def files(self) -> Sequence[SourceFile]:
         """The files that the table has now, the newest last where that is known."""

@@ -182,6 +182,16 @@ def _table(own: SourceSettings, s3: "S3Access") -> "Source":
         from labelloop.adapters.sources.sagemaker import SageMakerSource
 
         return SageMakerSource(own.uri, s3=s3)
+    if own.kind == "kserve":
+        from labelloop.adapters.sources.kserve import KServeSource
+
+        return KServeSource(own.uri, s3=s3)
+    if own.kind == "langfuse":
+        from labelloop.adapters.sources.langfuse import LangfuseSource
+
+        return LangfuseSource(
+            own.uri, score=own.score or "", judge=own.score_source, order=own.class_order, s3=s3
+        )
     if own.kind == "databricks":
         from labelloop.adapters.sources.databricks import DatabricksSource
 

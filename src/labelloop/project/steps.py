@@ -63,6 +63,7 @@ def index_table(project: Project) -> "IndexTable | None":
         rules=reading.rules,
         clock=project.clock,
         progress=project.progress,
+        pair_within=project.settings.source.pair_within,
     )
 
 

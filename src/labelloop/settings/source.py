@@ -1,11 +1,12 @@
 """[source] and [source.columns]: a table of predictions."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from labelloop.core.json_path import PLACEHOLDER, attribute_name, json_paths
-from labelloop.settings.values import Section, open_to_all, when_complete
+from labelloop.settings.values import Duration, Section, open_to_all, when_complete
 
 
 def _named_or_off(name: str | bool) -> str | bool:
@@ -84,6 +85,14 @@ class ColumnSettings(Section):
 PLATFORMS: dict[str, dict[str, str]] = {
     "sagemaker": {"sample_id": "id", "predicted_at": "time"},
     "databricks": {"sample_id": "id", "predicted_at": "time"},
+    "kserve": {"sample_id": "id", "predicted_at": "time"},
+    "langfuse": {
+        "sample_id": "id",
+        "predicted_at": "time",
+        "predicted_class": "verdict",
+        "probabilities": "value",
+        "corrected_class": "correction",
+    },
 }
 """The logs of serving platforms, and what their columns are called where the settings don't say."""
 
@@ -91,7 +100,17 @@ PLATFORMS: dict[str, dict[str, str]] = {
 class SourceSettings(Section):
     """A table of predictions. Its rows take the place of the bucket's tags."""
 
-    kind: Literal["parquet", "jsonl", "csv", "iceberg", "delta", "sagemaker", "databricks"] = Field(
+    kind: Literal[
+        "parquet",
+        "jsonl",
+        "csv",
+        "iceberg",
+        "delta",
+        "sagemaker",
+        "kserve",
+        "databricks",
+        "langfuse",
+    ] = Field(
         description="The kind of the table, or the platform whose log it is: docs/how-to/serving-logs.md."
     )
     uri: Annotated[str, AfterValidator(open_to_all)] = Field(
@@ -128,6 +147,18 @@ class SourceSettings(Section):
         "likeliest one is its class, and its probability the confidence. Of two classes, one number is "
         "the probability of the second.",
     )
+    pair_within: Duration = Field(
+        timedelta(days=1),
+        description="How long a logged request waits for its answer, and an answer for its request, "
+        "until it is rejected. For the kinds `kserve` and `langfuse`.",
+    )
+    score: str | None = Field(
+        None, min_length=1, description="Of Langfuse: the name of the scores that are predictions."
+    )
+    score_source: Literal["EVAL", "API"] = Field(
+        "EVAL",
+        description="Of Langfuse: whose scores are predictions. Those of annotators are feedback.",
+    )
     columns: ColumnSettings = Field(default_factory=lambda: ColumnSettings())
 
     def column_names(self) -> dict[str, str | bool | None]:
@@ -139,7 +170,11 @@ class SourceSettings(Section):
     @when_complete
     def _says_where_the_class_lies(self) -> None:
         written = self.columns.model_fields_set
-        if self.kind not in PLATFORMS or "predicted_class" in written:
+        if (self.kind == "langfuse") != (self.score is not None):
+            raise ValueError(
+                'score is for kind = "langfuse": the name of the scores that are predictions'
+            )
+        if "predicted_class" in {*written, *PLATFORMS.get(self.kind, {"predicted_class": ""})}:
             return
         if not self.class_order or "probabilities" not in written:
             raise ValueError(

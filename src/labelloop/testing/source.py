@@ -19,6 +19,8 @@ class MemorySource:
     [('memory://monday', 'sample_id', 'predicted_class')]
     """
 
+    joins = False
+
     def __init__(self, *, rewrites: bool = False, rows_at_a_time: int = 1000) -> None:
         self._files: dict[str, tuple[str, Sequence[Row] | SourceFileBad]] = {}
         self._rewrites = rewrites

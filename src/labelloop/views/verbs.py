@@ -64,6 +64,8 @@ def index_line(r: "Indexed") -> str:
         of_table = r.n_files is not None and not r.n_listed
         waits = "not written to its end yet" if of_table else "not tagged yet"
         parts.append(f"{r.n_pending - r.n_unreadable_yet:,} {waits}")
+    if r.n_waiting:
+        parts.append(f"{r.n_waiting:,} wait for the request or answer that they belong to")
     if r.n_unreadable_yet:
         parts.append(f"{r.n_unreadable_yet:,} can't be read yet: empty, denied or half written")
     if r.n_ahead:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from labelloop.adapters.sources.engine import Engine, listed, one_array
+from labelloop.adapters.sources.engine import Engine, as_json, listed, one_array
 from labelloop.core.json_path import JsonPath
 from labelloop.core.row_range import RowRange
 from labelloop.ports.source import Source, SourceColumns, SourceFile, SourceRows, UnreadableRows
@@ -33,6 +33,11 @@ class BodiesSource:
     def rewrites(self) -> bool:
         """Whether the rows of a file that is gone were moved into others."""
         return self._source.rewrites
+
+    @property
+    def joins(self) -> bool:
+        """Whether what was asked and what was answered stand in rows of their own."""
+        return self._source.joins
 
     def files(self) -> Sequence[SourceFile]:
         """The files that the table has now."""
@@ -72,7 +77,7 @@ class BodiesSource:
         if not led:
             return rows
         bodies = {
-            name: _as_json(rows.batch.column(places[name]))
+            name: as_json(rows.batch.column(places[name]))
             for name in dict.fromkeys(p.column for p in led if p.steps)
         }
         values, broken = self._looked_up(bodies, led)
@@ -148,18 +153,3 @@ def _engine_path(path: JsonPath) -> str:
 def _as_list(text: str) -> str:
     one = f"CASE WHEN try_cast({text} AS DOUBLE) IS NOT NULL THEN [try_cast({text} AS DOUBLE)] END"
     return f"coalesce(try_cast({text} AS DOUBLE[]), {one})"
-
-
-def _as_json(column: Any) -> Any:
-    """A column of texts; records and lists are written as JSON."""
-    import json
-
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_nested(column.type):
-        as_objects = column.to_pylist(maps_as_pydicts="lossy")
-        said = [None if v is None else json.dumps(v, default=str) for v in as_objects]
-        return pa.array(said, pa.string())
-    return column.cast(pa.string())

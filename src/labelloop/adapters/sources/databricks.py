@@ -39,11 +39,7 @@ class DatabricksSource(EnvelopeSource):
             there = [f'TRY_CAST("{name}" AS {kind})' for name in names if name in columns]
             return f"coalesce({', '.join([*there, f'NULL::{kind}'])})"
 
-        metadata = (
-            "CAST(to_json(request_metadata) AS VARCHAR)"
-            if "request_metadata" in columns
-            else "NULL::VARCHAR"
-        )
+        metadata = either("request_metadata")
         version = f"json_extract_string({metadata}, '/model_version')"
         counted = "timestamp_ms::BIGINT * 1000" if "timestamp_ms" in columns else "NULL"
         if "request_time" in columns:

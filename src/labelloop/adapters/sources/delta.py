@@ -23,6 +23,7 @@ class DeltaSource:
     """
 
     rewrites = True
+    joins = False
 
     def __init__(self, uri: str, *, s3: S3Access | None = None) -> None:
         self._uri = uri

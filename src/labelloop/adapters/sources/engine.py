@@ -44,3 +44,18 @@ def one_array(column: Any) -> Any:
     import pyarrow as pa
 
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def as_json(column: Any) -> Any:
+    """A column of texts; records and lists are written as JSON."""
+    import json
+
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_nested(column.type):
+        as_objects = column.to_pylist(maps_as_pydicts="lossy")
+        said = [None if v is None else json.dumps(v, default=str) for v in as_objects]
+        return pa.array(said, pa.string())
+    return column.cast(pa.string())

@@ -1,15 +1,28 @@
 """What the logs of serving platforms have in common: rows that wrap a request and its response."""
 
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from labelloop.adapters.sources.access import checked
-from labelloop.adapters.sources.engine import Engine, one_array
+from labelloop.adapters.sources.engine import Engine, as_json, one_array
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RejectReason
-from labelloop.ports.source import Source, SourceColumns, SourceFile, SourceRows, UnreadableRows
+from labelloop.ports.source import (
+    BEGINS,
+    EXPECTED,
+    PAIR,
+    Source,
+    SourceColumns,
+    SourceFile,
+    SourceRows,
+    UnreadableRows,
+)
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 FAILED = "failed: "
 """How the fault of a request begins that the platform refused or failed to answer."""
@@ -24,6 +37,9 @@ class EnvelopeSource(ABC):
 
     names: ClassVar[tuple[str, ...]]
     """The columns."""
+    joins: bool = False
+    """Whether requests and responses are rows of their own; then the statement says which, as `pair`,
+    `begins` and `expected`."""
 
     def __init__(self, raw: Sequence[Source]) -> None:
         self._raw = raw
@@ -45,7 +61,7 @@ class EnvelopeSource(ABC):
         for source in self._raw:
             found += [(file, source) for file in source.files()]
         if len(self._raw) > 1:
-            found.sort(key=lambda f: (f[0].changed_at is not None and f[0].changed_at, f[0].uri))
+            found.sort(key=lambda f: (f[0].changed_at or _NEVER, f[0].uri))
         self._of = {file.uri: source for file, source in found}
         return [file for file, _ in found]
 
@@ -74,7 +90,7 @@ class EnvelopeSource(ABC):
     ) -> SourceRows:
         import pyarrow as pa
 
-        given = dict(zip(rows.batch.schema.names, rows.batch.columns, strict=True))
+        given = dict(zip(rows.batch.schema.names, map(_plain, rows.batch.columns), strict=True))
         raw = pa.table({**given, "n": pa.array(rows.numbers, pa.int64())})
         found = self._engine.ask(raw, self.statement(file, list(given)))
         numbers = found.column("n").to_pylist()
@@ -89,6 +105,9 @@ class EnvelopeSource(ABC):
         arrays = {name: one_array(found.column(name)) for name in wanted}
         if "time" in arrays:
             arrays["time"] = _instants(arrays["time"], one_array(found.column("time_text")))
+        if self.joins:
+            named = zip((PAIR, BEGINS, EXPECTED), ("pair", "begins", "expected"), strict=True)
+            arrays |= {name: one_array(found.column(own)) for name, own in named}
         batch = pa.RecordBatch.from_pydict({**arrays, "": pa.nulls(len(good))})
         return checked(
             replace(
@@ -98,6 +117,19 @@ class EnvelopeSource(ABC):
                 unreadable=(*rows.unreadable, *told),
             )
         )
+
+
+def _plain(column: Any) -> Any:
+    """Instants in UTC without saying so, records as JSON, and bytes in base64: no setting alters those."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us"), safe=False)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        coded = [None if b is None else b64encode(b).decode() for b in column.to_pylist()]
+        return pa.array(coded, pa.string())
+    return as_json(column) if pa.types.is_nested(kind) else column
 
 
 def _told(number: int, fault: str) -> UnreadableRows:

@@ -72,6 +72,7 @@ class FilesSource:
     """
 
     rewrites = False
+    joins = False
 
     def __init__(self, uri: str, kind: Kind, *, s3: S3Access | None = None) -> None:
         self._kind = kind

@@ -35,6 +35,7 @@ class IcebergSource:
     """
 
     rewrites = True
+    joins = False
 
     def __init__(
         self, table: str, *, catalog: str, catalog_name: str = "default", s3: S3Access | None = None

@@ -33,6 +33,7 @@ from labelloop.ledger import (
     rejects,
     tombstones,
     verb_states,
+    waiting_rows,
 )
 from labelloop.ledger.datasets import Export
 from labelloop.ports.annotator import Annotator, RemoteTask
@@ -244,7 +245,7 @@ class Forget:
         with self._ledger.write(lease) as tx:
             erasures.begin(tx, found.erasure, now)
             tombstones.bury(tx, names, found.tasks, now)
-            rejects.clear(tx, found.rejects)
+            rejects.clear(tx, [*found.rejects, *waiting_rows.forget(tx, names)])
             verb_states.forget_errors(tx, now)
             for batch, n_rows in found.held:
                 batches.subtract_rows(tx, batch, n_rows)

@@ -13,6 +13,7 @@ class Indexed:
     `_most`: at most, None where nobody can tell how many a file hides.
     `n_batches_restored` of the log were unknown to the ledger: it is an older copy.
     `n_unreadable_yet` of the pending objects can't be read: they are empty, denied, or half written.
+    `n_waiting` requests and answers wait for their other half.
     `n_ahead` new predictions are dated in the future, as by a clock that runs ahead.
     Without a table `n_files` is None. `n_shadow` predictions of shadow models were new in tags.
     `n_notified` objects were named by notifications, of which `n_unreadable` can't be read: then, and
@@ -35,6 +36,7 @@ class Indexed:
     n_unreadable: int = 0
     n_unreadable_yet: int = 0
     n_ahead: int = 0
+    n_waiting: int = 0
 
     @property
     def set_aside(self) -> RowRange:
@@ -66,4 +68,5 @@ class Indexed:
             n_unreadable=later.n_unreadable,
             n_unreadable_yet=later.n_unreadable_yet,
             n_ahead=self.n_ahead + later.n_ahead,
+            n_waiting=self.n_waiting,
         )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from hashlib import sha256
 
@@ -24,8 +24,10 @@ from labelloop.ledger import (
     rejects,
     source_files,
     tombstones,
+    waiting_rows,
 )
 from labelloop.ledger.source_files import FileRead
+from labelloop.ledger.waiting_rows import WaitingRow
 from labelloop.ports.clock import Clock, Progress
 from labelloop.ports.log import PredictionLog
 from labelloop.ports.source import Source, SourceColumns, SourceFile
@@ -37,6 +39,7 @@ from labelloop.steps.index.bucket import PENDING
 from labelloop.steps.index.dedupe import once
 from labelloop.steps.index.hidden_rows import Density, hidden_rows
 from labelloop.steps.index.indexed import Indexed
+from labelloop.steps.index.pairing import Pairing, WholeRows
 
 BATCH_ROWS = 200_000
 BATCH_BYTES = 256 << 20
@@ -45,11 +48,16 @@ _READING = "index:classes and columns"
 
 @dataclass(slots=True)
 class _Gathered:
-    """What was read and not yet written; `ended` are the files whose last rows are in it."""
+    """What was read and not yet written; `ended` are the files whose last rows are in it.
+
+    `waiting` are rows of those files without their other half, `completed` pairs that wait no longer.
+    """
 
     readings: list[TableReading] = field(default_factory=list)
     set_aside: list[Reject] = field(default_factory=list)
     ended: list[tuple[SourceFile, int]] = field(default_factory=list)
+    waiting: list[WaitingRow] = field(default_factory=list)
+    completed: set[str] = field(default_factory=set)
 
     @property
     def is_full(self) -> bool:
@@ -88,6 +96,7 @@ class IndexTable:
         rules: TableRules,
         clock: Clock,
         progress: Progress,
+        pair_within: timedelta = timedelta(days=1),
     ) -> None:
         self._ledger = ledger
         self._log = log
@@ -100,6 +109,9 @@ class IndexTable:
         self._unfinished: set[str] = set()
         self._faults: dict[str, _Fault] = {}
         self._forgotten = Tombstones(b"", frozenset())
+        self._within = pair_within
+        self._pairing = Pairing() if source.joins else None
+        self._placed: set[str] = set()  # pairs of which the ledger knows a row
 
     def run(self) -> Indexed:
         """Read the files that are new or changed, and commit their rows in batches.
@@ -123,7 +135,12 @@ class IndexTable:
             self._forgotten = tombstones.every(tx)
         retry = digest is not None and digest != self._digest()
         files = self._source.files()
-        wanted = [f for f in files if _is_new(before.get(f.uri), f, retry)]
+        # a row whose other half stands elsewhere can't be mended by its own file alone
+        anew = retry and self._source.joins
+        wanted = [f for f in files if anew or _is_new(before.get(f.uri), f, retry)]
+        if anew:
+            with self._ledger.write(lease) as tx:
+                waiting_rows.tell_again(tx)
         density = Density()
         for file in files:
             if file.uri in before:
@@ -137,9 +154,11 @@ class IndexTable:
         for gathered in ahead(self._gather(wanted, counts, density, now)):
             if gathered.is_full:
                 self._write(lease, gathered, counts, known_before, now)
+        gathered = self._with_halves_of_before(lease, gathered, counts, files, known_before, now)
         self._refuse_what_concerns_all(wanted, files, before, proven=proven)
         self._reject_bad_files(wanted, gathered, counts, density)
         self._write(lease, gathered, counts, known_before, now)
+        self._tell_overdue(lease, counts, now)
         with self._ledger.write(lease) as tx:
             if self._source.rewrites:
                 _forget_replaced(tx, before, files)
@@ -147,12 +166,14 @@ class IndexTable:
             rejects.clear(tx, sorted(hidden_before - before.keys() - {f.uri for f in files}))
             cursors.put(tx, _READING, self._digest())
             in_all = RowRange.total(rejects.by_reason(tx).values())
+            n_waiting = waiting_rows.n_expected(tx) if self._pairing else 0
         return Indexed(
             n_listed=0,
             n_new=counts.new,
             n_set_aside=counts.set_aside.least,
             n_set_aside_most=counts.set_aside.most,
             n_pending=len(self._unfinished),
+            n_waiting=n_waiting,
             n_feedback=counts.feedback,
             n_set_aside_in_all=in_all.least,
             n_set_aside_in_all_most=in_all.most,
@@ -219,12 +240,24 @@ class IndexTable:
                 counts.rows += sum(r.rows.least for r in unreadable)
                 self._progress("rows read", counts.rows, None)
                 if gathered.is_full:
-                    yield gathered
+                    yield self._sealed(gathered)
                     gathered = _Gathered()
             density.note(file, counts.rows - n_before)
             if file.uri not in self._faults:
                 gathered.ended.append((file, counts.rows - n_before))
-        yield gathered
+        yield self._sealed(gathered)
+
+    def _sealed(self, gathered: _Gathered) -> _Gathered:
+        """The same, and what is to be noted of its pairs as they are now: reading runs ahead of writing."""
+        if self._pairing is None:
+            return gathered
+        ended = [file.uri for file, _ in gathered.ended]
+        done = self._pairing.completed(ended)
+        gathered.waiting += [row for uri in ended for row in self._pairing.waiting(uri)]
+        self._placed |= {row.pair for row in gathered.waiting}
+        gathered.completed |= done & self._placed
+        self._pairing.shrink()
+        return gathered
 
     def _readings(
         self, file: SourceFile, now: datetime
@@ -241,13 +274,6 @@ class IndexTable:
                 if rows.cut and file.changed_at and now - file.changed_at < PENDING:
                     self._unfinished.add(file.uri)
                     continue
-                reading = read_rows(
-                    rows.batch,
-                    rows.numbers,
-                    file_uri=file.uri,
-                    names=self._names,
-                    rules=self._rules,
-                )
                 unreadable = [
                     Reject(
                         uri=f"{file.uri}#{bad.number}",
@@ -258,9 +284,77 @@ class IndexTable:
                     for bad in rows.unreadable
                 ]
                 n_read += len(rows.numbers) + sum(bad.n_rows for bad in rows.unreadable)
-                yield reading, unreadable
+                whole = [WholeRows(file.uri, rows)]
+                if self._pairing is not None:
+                    whole = list(self._pairing.take(file, rows, now=now))
+                for some in whole:
+                    yield self._read(some), unreadable
+                    unreadable = []
         except (ConfigError, SourceFileBad) as exc:
             self._faults[file.uri] = _Fault(exc, n_read)
+
+    def _read(self, whole: WholeRows) -> TableReading:
+        return read_rows(
+            whole.rows.batch,
+            whole.rows.numbers,
+            file_uri=whole.file_uri,
+            names=self._names,
+            rules=self._rules,
+        )
+
+    # --- rows that belong together --------------------------------------------------------------
+
+    def _with_halves_of_before(
+        self,
+        lease: Lease,
+        gathered: _Gathered,
+        counts: _Counts,
+        files: Sequence[SourceFile],
+        known_before: Collection[str],
+        now: datetime,
+    ) -> _Gathered:
+        """What was gathered, and the rows that are whole with one which an earlier run left waiting.
+
+        The files of those are read again.
+        """
+        if self._pairing is None:
+            return gathered
+        with self._ledger.read() as tx:
+            left = waiting_rows.find(tx, self._pairing.unasked())
+            held = self._pairing.unanswered()
+            left += [row for row in waiting_rows.answers(tx) if row.pair in held]
+        self._placed |= {row.pair for row in left}
+        listed = {file.uri: file for file in files}
+        pairs = {row.pair for row in left}
+        for uri in sorted({row.file for row in left} & listed.keys()):
+            for rows in self._source.read(listed[uri], self._names.wanted()):
+                for whole in self._pairing.take(listed[uri], rows, now=now, only=pairs):
+                    reading = self._read(whole)
+                    gathered.readings.append(reading)
+                    gathered.set_aside += reading.rejects
+                    counts.rows += len(whole.rows.numbers)
+                if gathered.is_full:
+                    self._write(lease, self._sealed(gathered), counts, known_before, now)
+                    gathered = _Gathered()
+        return self._sealed(gathered)
+
+    def _tell_overdue(self, lease: Lease, counts: _Counts, now: datetime) -> None:
+        """Reject the rows whose other half didn't come in time."""
+        if self._pairing is None:
+            return
+        with self._ledger.write(lease) as tx:
+            overdue = waiting_rows.tell_overdue(tx, now - self._within)
+            known = self._log.samples([row.pair for row in overdue])  # logged twice
+            told = [
+                Reject(
+                    uri=row.uri,
+                    reason=RejectReason.NO_PARTNER,
+                    value=row.pair,
+                )
+                for row in overdue
+                if row.pair not in known
+            ]
+            counts.set_aside += rejects.put(tx, told, now)
 
     def _refuse_what_concerns_all(
         self,
@@ -355,6 +449,11 @@ class IndexTable:
 
         def note(tx: Transaction) -> None:
             source_files.put(tx, ended, now)
+            waiting_rows.put(tx, gathered.waiting)
+            again = {reject.uri for reject in set_aside}
+            rejects.clear(
+                tx, [u for u in waiting_rows.drop(tx, gathered.completed) if u not in again]
+            )
             clocks_ahead.note(tx, ahead)
 
         counts.set_aside += write_batches(
