@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from labelloop.core.queue import Purpose
-from labelloop.core.round import Cell, FrameRange, Round
+from labelloop.core.round import FrameRange, Round
 from labelloop.core.row_range import NO_ROWS
 from labelloop.core.task import TaskState
 from labelloop.ledger.rounds import DrawWithLabel
@@ -48,15 +48,7 @@ def blind_frame(
         )
         for i, said in enumerate(right)
     )
-    cell = Cell(
-        queue="accuracy",
-        predicted_class="cat",
-        risk_bin=102,
-        n=n_frame,
-        cut=None,
-        risk=0.1,
-        inclusion=len(right) / n_frame,
-    )
+    cell = ("cat", 102, n_frame, 0.1, len(right) / n_frame)
     frame = FrameRange(batch_after=number - 1, batch_to=number)
     made = Round(
         round=number, frame=frame, extra=False, n_frame=n_frame, snapshot=None, created_at=at

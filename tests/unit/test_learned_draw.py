@@ -69,7 +69,7 @@ def test_what_is_learned_of_attributes_decides_whom_to_ask_and_how_often(world: 
 
     # the training queue behind it takes what is left, nothing twice
     with world.loop.project.ledger.read() as tx:
-        every = list(rounds.draws_with_labels(tx, round_number=3))
+        every = list(rounds.draws_with_labels(tx, of=3))
     trained = [d for d in every if d.queue == "low"]
     assert len(trained) == 20
     assert len({d.sample_id for d in every}) == len(every) == 20 + len(blind(world, 3))

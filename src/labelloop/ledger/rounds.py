@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter, defaultdict, namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -269,25 +269,36 @@ def n_rejected(tx: Transaction) -> dict[int, RowRange]:
 
 def cells_of(tx: Transaction, round_number: int) -> list[Cell]:
     """The histogram kept with a round, in an order that is the same on every database."""
-    return _cells(tx, t.cells.c.round == round_number).get(round_number, [])
-
-
-def cells_by_round(tx: Transaction) -> dict[int, list[Cell]]:
-    """The histograms of all rounds that have one."""
-    return _cells(tx, sa.true())
-
-
-def _cells(tx: Transaction, where: sa.ColumnElement[bool]) -> dict[int, list[Cell]]:
     present = classes.renamed(tx)
     c = t.cells.c
-    columns = (c.round, c.queue, c.predicted_class, c.risk_bin, c.n, c.cut, c.risk, c.inclusion)
-    found: dict[int, list[Cell]] = {}
-    for number, queue, said, *rest in tx.execute(sa.select(*columns).where(where)).all():
-        cell = Cell(queue, present.get(said, said), *rest)
-        found.setdefault(number, []).append(cell)
-    for cells in found.values():
-        cells.sort(key=itemgetter(0, 1, 2))  # queue, class and bin
-    return found
+    columns = (c.queue, c.predicted_class, c.risk_bin, c.n, c.cut, c.risk, c.inclusion)
+    rows = tx.execute(sa.select(*columns).where(c.round == round_number)).all()
+    found = [Cell(queue, present.get(said, said), *rest) for queue, said, *rest in rows]
+    return sorted(found, key=itemgetter(0, 1, 2))  # queue, class and bin
+
+
+BlindCell = tuple[str, int, int, float | None, float]
+"""The class, bin of risk, number of samples, risk and chance of a cell that blind draws come from."""
+
+
+def blind_cells(
+    tx: Transaction, numbers: Collection[int] | None = None
+) -> dict[int, Sequence[BlindCell]]:
+    """The cells of rounds that have a chance, of some rounds or of all; in no particular order."""
+    present = classes.renamed(tx)
+    c = t.cells.c
+    query = sa.select(c.round, c.predicted_class, c.risk_bin, c.n, c.risk, c.inclusion)
+    query = query.where(c.inclusion.is_not(None)).order_by(c.round)
+    if numbers is not None:
+        query = query.where(c.round.in_(numbers))
+    # ledgers hold millions: rows stay rows
+    by_round = groupby(tx.execute(query).all(), itemgetter(0))
+    return {
+        number: [(present.get(said, said), *rest) for _, said, *rest in rows]
+        if present
+        else [r[1:] for r in rows]
+        for number, rows in by_round
+    }
 
 
 _WITH_LABEL = (
@@ -307,7 +318,7 @@ _RowWithLabel: Any = namedtuple("_RowWithLabel", [c.name for c in _WITH_LABEL]) 
 def draws_with_labels(
     tx: Transaction,
     purpose: Purpose | None = None,
-    round_number: int | None = None,
+    of: int | Collection[int] | None = None,
     *,
     looked_at_again: bool = False,
 ) -> Iterator[DrawWithLabel]:
@@ -315,6 +326,8 @@ def draws_with_labels(
 
     The draws of top-ups belong to the rounds that they continue, and follow their first draws.
 
+    of
+        the round, or the rounds; None: all
     looked_at_again
         only those with an answer at a further look
     """
@@ -328,16 +341,20 @@ def draws_with_labels(
         own = [queue for queue, to in task_counts.purposes(tx).items() if purpose in to]
         query = query.where(t.tasks.c.purpose == purpose.value, t.draws.c.queue.in_(own))
     top_ups = TopUps.read(tx)
-    if round_number is not None:
-        query = query.where(t.draws.c.round.in_(top_ups.with_own([round_number])))
+    own_numbers = None if of is None else top_ups.with_own([of] if isinstance(of, int) else of)
     if looked_at_again:
         query = query.where(t.tasks.c.sample_id.in_(looks.sample_ids()))
+    # one round at a time: a planner that is asked for many reads whole tables
+    queries = (
+        [query]
+        if own_numbers is None
+        else [query.where(t.draws.c.round == number) for number in own_numbers]
+    )
     present = classes.renamed(tx)
     with_looks = looks.rounds_with(tx)
-    of_round = None if round_number is None else top_ups.with_own([round_number])
-    further = looks.replies(tx, of_round) if with_looks else {}
+    further = looks.replies(tx, own_numbers) if with_looks else {}
     referees = looks.referees(tx) if with_looks else Referees()
-    found = chain.from_iterable(tx.execute(query).partitions(_CHUNK))
+    found = chain.from_iterable(rows for q in queries for rows in tx.execute(q).partitions(_CHUNK))
     as_named: Callable[[Any], Any] = _RowWithLabel._make
     for r in map(as_named, found):
         predicted = present.get(r.predicted_class, r.predicted_class)

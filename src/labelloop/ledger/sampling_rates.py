@@ -4,7 +4,7 @@ Only rounds of which not all traffic was logged have any.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -30,12 +30,12 @@ def insert(tx: Transaction, round_number: int, counts: Sequence[RateCount]) -> N
         tx.execute(t.sampling_rates.insert(), rows)
 
 
-def by_round(tx: Transaction, number: int | None = None) -> dict[int, list[RateCount]]:
-    """The counts of all rounds that have any, or of one; classes have their present names."""
+def by_round(tx: Transaction, numbers: Collection[int] | None = None) -> dict[int, list[RateCount]]:
+    """The counts of the rounds that have any, of some or of all; classes have their present names."""
     present = classes.renamed(tx)
     query = sa.select(t.sampling_rates)
-    if number is not None:
-        query = query.where(t.sampling_rates.c.round == number)
+    if numbers is not None:
+        query = query.where(t.sampling_rates.c.round.in_(numbers))
     summed: Counter[tuple[int, str, int, float]] = Counter()
     for r in tx.execute(query):
         name = present.get(r.predicted_class, r.predicted_class)

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.outcome import outcome
 from labelloop.core.row_range import RowRange
@@ -133,13 +131,13 @@ def _needs_weights(frame: BlindFrame) -> bool:
     """
     if not frame.cells:
         return False
-    risk = np.array([d.risk or 0.0 for d in frame.reached])
-    answered = np.array([d.label is not None for d in frame.reached])
-    return frame.round.second_look or bool(edges_of_risk(risk, answered))
+    risk, answered = frame.columns.risk, frame.columns.labelled
+    n = frame.n_reached
+    return frame.round.second_look or bool(edges_of_risk(risk[:n], answered[:n]))
 
 
 def _n_labelled(frames: Sequence[BlindFrame]) -> int:
-    return sum(d.label is not None for f in frames for d in f.draws)
+    return sum(f.n_labelled for f in frames)
 
 
 def _stratum(frame: BlindFrame, keep: Keep | None) -> Stratum:
@@ -191,6 +189,6 @@ def n_logged_of(frame: BlindFrame, keep: Keep | None) -> int:
     kept = [d for d in frame.draws if keep is None or keep(d)]
     if keep is None or len(kept) == len(frame.draws):
         return frame.round.n_frame
-    if all(d.uniform for d in frame.draws):
+    if frame.columns.uniform.all():
         return round(frame.round.n_frame * len(kept) / len(frame.draws))
     return round(sum(1 / frame.by_now(d.inclusion or 1.0) for d in kept))

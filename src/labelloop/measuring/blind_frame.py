@@ -1,23 +1,24 @@
 """The blind draws of a round and the histogram of its frame, from which every estimate is made."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.core.arrays import Floats, Ints
+from labelloop.core.arrays import Bools, Floats, Ints
 from labelloop.core.looks import agreed, recaptured
 from labelloop.core.outcome import outcome
 from labelloop.core.queue import Purpose
-from labelloop.core.round import Cell, RateCount, Round
+from labelloop.core.round import RateCount, Round
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RISK_BINS
 from labelloop.core.top_up import TopUp, raised
 from labelloop.ledger import Transaction, rounds, sampling_rates
-from labelloop.ledger.rounds import DrawWithLabel
+from labelloop.ledger.rounds import BlindCell, DrawWithLabel
 from labelloop.ledger.top_ups import TopUps
 from labelloop.measuring.checks import Checks
 from labelloop.sampling import reached_inclusion
@@ -49,20 +50,23 @@ class Histogram:
     rate: Floats
 
     @classmethod
-    def of(cls, cells: Iterable[Cell]) -> "Histogram":
-        """The histogram of some cells; those without a chance are none of a blind draw."""
-        blind = [c for c in cells if c.inclusion is not None]
-        risk = np.array([c.risk or 0.0 for c in blind], dtype=np.float64)
-        names = sorted({c.predicted_class for c in blind})
+    def of(cls, cells: Sequence[BlindCell]) -> "Histogram":
+        """The histogram of some cells, in the order of class and bin."""
+        said, risk_bin, n, risk, inclusion = zip(*cells, strict=True) if cells else [()] * 5
+        names = sorted(set(said))
         place = {name: k for k, name in enumerate(names)}
+        places = np.array([place[name] for name in said], dtype=np.int64)
+        bins = np.array(risk_bin, dtype=np.int64)
+        order = np.lexsort((bins, places))
+        risks = np.nan_to_num(np.array(risk, dtype=np.float64))
         return cls(
             tuple(names),
-            np.array([place[c.predicted_class] for c in blind], dtype=np.int64),
-            np.array([c.risk_bin for c in blind], dtype=np.int64),
-            np.array([c.n for c in blind], dtype=np.int64),
-            (risk * RISK_BINS).astype(np.int64),
-            np.array([c.inclusion for c in blind], dtype=np.float64),
-            np.ones(len(blind)),
+            places[order],
+            bins[order],
+            np.array(n, dtype=np.int64)[order],
+            (risks * RISK_BINS).astype(np.int64)[order],
+            np.array(inclusion, dtype=np.float64)[order],
+            np.ones(len(cells)),
         )
 
     def __len__(self) -> int:
@@ -102,7 +106,31 @@ class Histogram:
         return {name: round(of_it) for name, of_it in zip(self.names, n.tolist(), strict=True)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """The draws of a frame, an entry each; `score` is how far the label agrees, where there is one."""
+
+    labelled: Bools
+    score: Floats
+    risk: Floats
+    inclusion: Floats
+    rate: Floats
+    uniform: Bools
+
+    @classmethod
+    def of(cls, draws: Sequence[DrawWithLabel]) -> "Columns":
+        """The columns of some draws."""
+        return cls(
+            np.array([d.label is not None for d in draws], dtype=bool),
+            np.array([outcome(d.label, d.predicted_class) for d in draws], dtype=np.float64),
+            np.array([d.risk or 0.0 for d in draws], dtype=np.float64),
+            np.array([d.inclusion or 1.0 for d in draws], dtype=np.float64),
+            np.array([d.sampling_rate for d in draws], dtype=np.float64),
+            np.array([d.uniform for d in draws], dtype=bool),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class BlindFrame:
     """A round with its blind draws, in the order of sending.
 
@@ -124,10 +152,15 @@ class BlindFrame:
     top_ups: tuple[TopUp, ...] = ()
     sampled: bool = False
 
+    @cached_property
+    def columns(self) -> Columns:
+        """What the estimators need of the draws."""
+        return Columns.of(self.draws)
+
     @property
     def uniform(self) -> bool:
         """True if every draw stands for as much traffic as any other."""
-        return np.unique(self.cells.rate).size <= 1 and all(d.uniform for d in self.draws)
+        return np.unique(self.cells.rate).size <= 1 and bool(self.columns.uniform.all())
 
     @property
     def traffic(self) -> float:
@@ -139,23 +172,42 @@ class BlindFrame:
         """Rejected predictions at worst, as many as they stand for if they are logged like the others."""
         return self.set_aside.at_worst * self.traffic / max(1, self.round.n_frame)
 
-    @property
+    @cached_property
     def n_reached(self) -> int:
         """The position of the last draw that was answered, counted from 1; 0 if none was."""
-        return max((i for i, d in enumerate(self.draws, start=1) if d.label is not None), default=0)
+        answered = np.flatnonzero(self.columns.labelled)
+        return int(answered[-1]) + 1 if answered.size else 0
 
     @property
+    def n_labelled(self) -> int:
+        """How many draws have a label."""
+        return int(np.count_nonzero(self.columns.labelled))
+
+    @cached_property
     def reached(self) -> tuple[DrawWithLabel, ...]:
         """The draws up to the last one that was answered."""
         return self.draws[: self.n_reached]
 
+    def labelled_before(self, at: datetime) -> Bools:
+        """Which draws had a label before `at`."""
+        return np.array(
+            [
+                d.label is not None and (d.labelled_at is None or d.labelled_at < at)
+                for d in self.draws
+            ],
+            dtype=bool,
+        )
+
     def as_of(self, at: datetime) -> "BlindFrame":
         """The frame with only the labels that tasks had before `at`; later edits of these are kept."""
+        had = self.labelled_before(at)
+        if np.array_equal(had, self.columns.labelled):
+            return self
         return replace(
             self,
             draws=tuple(
-                d if d.labelled_at is None or d.labelled_at < at else replace(d, label=None)
-                for d in self.draws
+                d if same or d.label is None else replace(d, label=None)
+                for d, same in zip(self.draws, had.tolist(), strict=True)
             ),
         )
 
@@ -169,8 +221,11 @@ class BlindFrame:
         corrected
             of a round with second looks: so that errors which people overlooked can be taken off
         """
-        cells = self.cells if predicted_class is None else self.cells.of_class(predicted_class)
-        reached = [d for d in self.reached if predicted_class in (None, d.predicted_class)]
+        cells, reached, own = self.cells, self.reached, np.arange(self.n_reached)
+        if predicted_class is not None:
+            cells = cells.of_class(predicted_class)
+            own = np.flatnonzero([d.predicted_class == predicted_class for d in reached])
+            reached = tuple(d for d in reached if d.predicted_class == predicted_class)
         histogram = Frame(
             cells.traffic,
             cells.bins,
@@ -179,13 +234,11 @@ class BlindFrame:
         )
         of_looks = looks_of(reached) if corrected and self.round.second_look else None
         return BlindRound.checked(
-            [outcome(d.label, d.predicted_class) for d in reached]
-            if of_looks is None
-            else of_looks.score,
-            [d.risk or 0.0 for d in reached],
-            self.chances_of(reached),
+            self.columns.score[own] if of_looks is None else of_looks.score,
+            self.columns.risk[own],
+            self.chances(self.columns.inclusion[own]) * self.columns.rate[own],
             histogram,
-            answered=[d.label is not None for d in reached],
+            answered=self.columns.labelled[own],
             n_set_aside=self.n_unread,
             agreed=None if of_looks is None else of_looks.agreed,
             recapture=None if of_looks is None else of_looks.recapture,
@@ -203,14 +256,14 @@ class BlindFrame:
         A top-up is a second phase: what people have done of it is a random part of what it added.
         """
         added = {one.round for one in self.top_ups}
-        first = [d for d in self.draws if d.drawn_in not in added]
-        left = self.n_reached - len(first)
+        n_first = sum(d.drawn_in not in added for d in self.draws) if added else len(self.draws)
+        left = self.n_reached - n_first
         found = reached_inclusion(
             inclusion,
             n=self.round.n_frame,
-            n_uniform=sum(d.uniform for d in first),
-            n_drawn=len(first),
-            n_reached=min(self.n_reached, len(first)),
+            n_uniform=int(np.count_nonzero(self.columns.uniform[:n_first])),
+            n_drawn=n_first,
+            n_reached=min(self.n_reached, n_first),
         )
         for top_up in self.top_ups:
             n = sum(d.drawn_in == top_up.round for d in self.draws)
@@ -260,22 +313,32 @@ def blind_frames(
     tx: Transaction,
     placed: Iterable[DrawWithLabel] | None = None,
     *,
+    numbers: Collection[int] | None = None,
     of_rivals: bool = False,
+    checks: Checks | None = None,
 ) -> list[BlindFrame]:
-    """Every round with its blind draws, oldest first.
+    """Rounds with their blind draws, oldest first.
 
     placed
         the draws, where they were read already
+    numbers
+        which rounds; None: all
     of_rivals
         the rounds drawn where a candidate differs, which say nothing of an accuracy; else all others
+    checks
+        the looks at agreeing draws, where they were read already
     """
     draws: dict[int, list[DrawWithLabel]] = {}
-    for d in rounds.draws_with_labels(tx, Purpose.EVALUATION) if placed is None else placed:
+    for d in (
+        rounds.draws_with_labels(tx, Purpose.EVALUATION, numbers) if placed is None else placed
+    ):
         if d.purpose is Purpose.EVALUATION:
             draws.setdefault(d.round, []).append(d)
-    set_aside, cells = rounds.n_rejected(tx), rounds.cells_by_round(tx)
-    checks, top_ups = Checks.read(tx), TopUps.read(tx)
-    rates = sampling_rates.by_round(tx)
+    set_aside, cells = rounds.n_rejected(tx), rounds.blind_cells(tx, numbers)
+    top_ups = TopUps.read(tx)
+    if checks is None:
+        checks = Checks.read(tx)
+    rates = sampling_rates.by_round(tx, numbers)
     return [
         _blind_frame(
             *(r, draws.get(r.round, ()), set_aside[r.round], cells.get(r.round, ()), checks),
@@ -283,24 +346,15 @@ def blind_frames(
             rates.get(r.round, ()),
         )
         for r in rounds.every(tx)
-        if (r.rival is not None) is of_rivals
+        if (r.rival is not None) is of_rivals and (numbers is None or r.round in numbers)
     ]
-
-
-def blind_frame(tx: Transaction, of: Round, set_aside: RowRange, checks: Checks) -> BlindFrame:
-    """One round with its blind draws."""
-    draws = rounds.draws_with_labels(tx, Purpose.EVALUATION, of.round)
-    cells = rounds.cells_of(tx, of.round)
-    rates = sampling_rates.by_round(tx, of.round).get(of.round, ())
-    top_ups = TopUps.read(tx).of(of.round)
-    return _blind_frame(of, draws, set_aside, cells, checks, top_ups, rates)
 
 
 def _blind_frame(
     of: Round,
     draws: Iterable[DrawWithLabel],
     set_aside: RowRange,
-    cells: Iterable[Cell],
+    cells: Sequence[BlindCell],
     checks: Checks,
     top_ups: tuple[TopUp, ...],
     rates: Sequence[RateCount],

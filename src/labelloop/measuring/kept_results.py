@@ -5,6 +5,7 @@ again: no task moves and no label changes without an event.
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, datetime
@@ -18,17 +19,20 @@ from pydantic import TypeAdapter
 from labelloop.core.round import Round
 from labelloop.ledger import Ledger, Transaction, classes, measured, rounds
 from labelloop.measuring.accuracy import Accuracy, part_of
-from labelloop.measuring.blind_frame import BlindFrame, blind_frame
+from labelloop.measuring.blind_frame import BlindFrame, blind_frames
 from labelloop.measuring.checks import Checks
 from labelloop.measuring.measured_round import MeasuredRound, RoundSummary
 from labelloop.measuring.round_labels import QueueLabels, RoundLabels
-from labelloop.measuring.trend import History, Trend, trend
+from labelloop.measuring.trend import DAY, History, Trend, midnight, trend
 
 METHOD_VERSION = 11
 """Raise it with every change to what an estimate comes out as: results of another version aren't used."""
 
 _HEAD, _TREND = "head", "trend"
 """The names under which the ledger keeps what all results depend on, and the trend's history."""
+
+_TOGETHER = 50
+"""How many new rounds are read at once: a statement takes longer to prepare than a round to read."""
 
 T = TypeVar("T", Accuracy, RoundSummary, RoundLabels, History)
 
@@ -61,14 +65,23 @@ class KeptResults:
         if self._discard:
             kept, event_before = {}, event
         changes = measured.changes(tx, event_before)
-        set_aside = rounds.n_rejected(tx)
         checks = Checks.read(tx)
         changed = checks.with_those_that_pool(changes.rounds)
         self._changed = changes.rounds
+        every = [
+            r for r in rounds.every(tx) if r.rival is None
+        ]  # others say nothing of an accuracy
         read = {f.round.round: f for f in frames}
+        new = [r.round for r in every if r.round in changed or _of_round(r.round) not in kept]
 
         def load(made: Round) -> BlindFrame:
-            return read.get(made.round) or blind_frame(tx, made, set_aside[made.round], checks)
+            if made.round not in read:
+                at = bisect_left(new, made.round)
+                together = new[at : at + _TOGETHER] if made.round in new[at : at + 1] else []
+                numbers = {made.round, *together} - read.keys()
+                found = blind_frames(tx, numbers=numbers, checks=checks)
+                read.update({f.round.round: f for f in found})
+            return read[made.round]
 
         self.rounds = [
             MeasuredRound(
@@ -80,8 +93,7 @@ class KeptResults:
                 if made.round not in changed
                 else None,
             )
-            for made in rounds.every(tx)
-            if made.rival is None  # it says nothing of an accuracy
+            for made in every
         ]
         self._regular = [r for r in self.rounds if not r.round.extra]
         self._kept = kept
@@ -94,14 +106,19 @@ class KeptResults:
         zone = ZoneInfo(self._timezone)
         changed = {day for r in self._regular if r.is_new for day in r.summary.days}
         found: list[Accuracy] = []
-        for day in sorted({day for r in self._regular for day in r.summary.days}):
+        rounds_of: dict[date, list[MeasuredRound]] = {}
+        for r in self._regular:
+            for day in r.summary.days:
+                rounds_of.setdefault(day, []).append(r)
+        for day, own in sorted(rounds_of.items()):
             name = day.isoformat()
             accuracy = _read(Accuracy, self._kept.get(_of_day(name)))
             if accuracy is None or day in changed:
+                begin, end = midnight(day, zone), midnight(day + DAY, zone)
                 accuracy = part_of(
                     name,
-                    [r.frame for r in self._regular if day in r.summary.days],
-                    lambda d, day=day: d.predicted_at.astimezone(zone).date() == day,  # type: ignore[misc]
+                    [r.frame for r in own],
+                    lambda d, begin=begin, end=end: begin <= d.predicted_at < end,  # type: ignore[misc]
                     self._level,
                 )
                 self._new[_of_day(name)] = _text(accuracy)

@@ -207,7 +207,7 @@ def trend(
         looks=looks,
         means=tuple(k.mean for k in settled if k.mean is not None),
         n_mixed=len(regular) - sum(len(line.rounds) for line in lines.values()),
-        next_at=_midnight(_day(now, zone) + DAY, zone),
+        next_at=midnight(_day(now, zone) + DAY, zone),
         labels_a_week=present.rate if present else 0.0,
         delays=present.delays if present else (),
         false_alarms_a_year=1 - level,
@@ -303,7 +303,7 @@ class _Line:
             yield monday, [r for day in days for r in self.days[day]]
 
     def _closes(self, day: date, by: Windows) -> datetime:
-        return _midnight(_monday(day) + WEEK if by == "week" else day + DAY, self.zone)
+        return midnight(_monday(day) + WEEK if by == "week" else day + DAY, self.zone)
 
     def _window(self, day: date, at: datetime) -> Window:
         if day not in self._labelled:
@@ -334,7 +334,7 @@ def _monday(day: date) -> date:
 
 
 @lru_cache(maxsize=1_000)
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
     """When the day begins."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
@@ -345,7 +345,7 @@ def _closings(
     """When each day closed, from the first round with a single model on, or from `after` on."""
     first = min((r.round.created_at for r in rounds if len(r.summary.models) == 1), default=now)
     day = _day(first if after is None else after, zone)
-    while (at := _midnight(day + DAY, zone)) <= now:
+    while (at := midnight(day + DAY, zone)) <= now:
         yield at
         day += DAY
 
@@ -354,7 +354,7 @@ def _settled(line: _Line, history: History, now: datetime, level: float) -> Iter
     known = {k.week: k for k in history.settled if k.model == line.model}
     sequence: RoundsSequence | None = None
     for week, rounds in line.weeks():
-        at = _midnight(week + 2 * WEEK, line.zone)
+        at = midnight(week + 2 * WEEK, line.zone)
         if at > now:
             return
         if week in known:
@@ -367,7 +367,7 @@ def _settled(line: _Line, history: History, now: datetime, level: float) -> Iter
             found = share_right([f.blind_round() for f in answered], level=level)
             if sequence is None:
                 # fixed by how many labels there are, not by what they say; 0.9 is a usual accuracy
-                n = sum(d.label is not None for f in answered for d in f.draws)
+                n = sum(f.n_labelled for f in answered)
                 sequence = RoundsSequence(rho=sqrt(TIGHT_AFTER * 0.9 * 0.1 / n), level=level)
             sequence = sequence.update(found.value, found.variance)
             low, high = sequence.interval()

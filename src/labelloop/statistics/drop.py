@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -11,7 +11,7 @@ from labelloop.core.estimate import Undefined
 from labelloop.errors import ArgumentError
 from labelloop.statistics.accuracy import stacked
 from labelloop.statistics.frame import BlindRound
-from labelloop.statistics.greg import Sums, exact_bounds, share_by_fewer
+from labelloop.statistics.greg import Sums, exact_bounds, exact_high, exact_low, mean_by_fewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,27 +49,27 @@ class Window:
 
     sums
         with an entry for each bin of risk
+    n
+        how many labels there are
     """
 
     sums: Sums
+    n: int
 
     @classmethod
     def of(cls, rounds: Sequence[BlindRound]) -> "Window":
         """The window of all rounds that have labels, which may be none."""
         used = [r for r in rounds if r.answered.any()]
         if not used:
-            return cls(Sums.none())
-        return cls(stacked(used, [r.score for r in used]).as_one())
-
-    @property
-    def n(self) -> int:
-        """How many labels there are."""
-        return round(float(self.sums.labels.sum()))
+            return cls(Sums.none(), 0)
+        sums = stacked(used, [r.score for r in used]).as_one()
+        return cls(sums, sums.n_labels)
 
     @classmethod
     def joined(cls, windows: Iterable["Window"]) -> "Window":
         """Some windows as one."""
-        return cls(sum((w.sums for w in windows), Sums.none()))
+        parts = list(windows)
+        return cls(sum((w.sums for w in parts), Sums.none()), sum(w.n for w in parts))
 
 
 def latest_drop(windows: Sequence[Window], *, spent: float) -> Drop | Undefined:
@@ -147,17 +147,21 @@ def sudden_drop(days: Sequence[Window], *, false_alarms: float = 0.05) -> Drop |
 
 def _surest(used: Sequence[Window], sizes: Sequence[int], spent: float) -> Drop:
     """The split whose fall is surest; each may spend `spent`. Sizes rise."""
-    before, now = dict[int, Sums](), dict[int, Sums]()
-    together = Sums.none()
-    for n_used, window in enumerate(used, start=1):
-        together = together + window.sums
-        before[len(used) - n_used] = together
-    together = Sums.none()
-    for size, window in enumerate(reversed(used[-sizes[-1] :]), start=1):
-        together = together + window.sums
-        now[size] = together
-    found = [_drop(_side(before[size]), _side(now[size]), spent, size) for size in sizes]
+    before = dict(_added(used, [len(used) - size for size in sizes]))
+    now = dict(_added(used[::-1], sizes))
+    found = [
+        _drop(_side(before[len(used) - size]), _side(now[size]), spent, size) for size in sizes
+    ]
     return max(found, key=lambda one: (one.bound, one.value))
+
+
+def _added(windows: Sequence[Window], counts: Collection[int]) -> Iterator[tuple[int, Sums]]:
+    """The sums of the first windows, for each of some counts of them."""
+    rows = Sums.none().rows
+    for n, window in enumerate(windows[: max(counts)], start=1):
+        rows += window.sums.rows
+        if n in counts:
+            yield n, replace(window.sums, rows=rows.copy())
 
 
 def splits(n_windows: int) -> list[int]:
@@ -239,13 +243,13 @@ def side(windows: Sequence[Window]) -> Side:
 
 
 def _side(of: Sums) -> Side:
-    found = share_by_fewer(of, level=0.95, fresh=True)
-    return Side(found.value, found.n_effective, round(float(of.labels.sum())))
+    found = mean_by_fewer(of, fresh=True)
+    return Side(found.value, found.n_effective, of.n_labels)
 
 
 def _drop(before: Side, now: Side, spent: float, n_windows: int) -> Drop:
-    low = exact_bounds(before.value * before.size, before.size, 1 - 2 * spent)[0]
-    high = exact_bounds(now.value * now.size, now.size, 1 - 2 * spent)[1]
+    low = exact_low(before.value * before.size, before.size, spent)
+    high = exact_high(now.value * now.size, now.size, spent)
     fall = before.value - now.value
     bound = fall - math.hypot(before.value - low, high - now.value)
     return Drop(

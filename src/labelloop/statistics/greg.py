@@ -60,30 +60,17 @@ class Cells:
 class Sums:
     """All that the estimator needs of labels and population: sums by stratum and bin of risk.
 
-    Each is (K,): an entry for a stratum and a bin.
-
-    n, spread, unlogged
-        of the population: samples, (1 - inclusion) / inclusion, and `Cells.unlogged`
-    labels, hits
-        of the labels: how many, and their scores y
-    w, wy
-        of the labels: w = 1 / inclusion, and w y
-    v, vy, vyy
-        of the labels: v = (1 - inclusion) / inclusion^2, v y and v y^2
+    stratum, bins
+        (K,) the stratum and the bin of each entry
+    rows
+        (10, K): of the population samples, (1 - inclusion) / inclusion, and `Cells.unlogged`; of the
+        labels how many, their scores y, w = 1 / inclusion, w y, v = (1 - inclusion) / inclusion^2,
+        v y and v y^2
     """
 
     stratum: Ints
     bins: Ints
-    n: Floats
-    spread: Floats
-    unlogged: Floats
-    labels: Floats
-    hits: Floats
-    w: Floats
-    wy: Floats
-    v: Floats
-    vy: Floats
-    vyy: Floats
+    rows: Floats
 
     @classmethod
     def of(cls, drawn: Labelled, cells: Cells) -> "Sums":
@@ -95,51 +82,47 @@ class Sums:
         y, w = drawn.score, 1 / drawn.inclusion
         v = (1 - drawn.inclusion) * w * w
         spread = cells.n * (1 - cells.inclusion) / cells.inclusion
-        return cls(
-            keys // RISK_BINS,
-            keys % RISK_BINS,
+        rows = [
             *(_binned(of_cell, x, keys.size) for x in (cells.n, spread, cells.unlogged)),
             *(_binned(of_draw, x, keys.size) for x in (np.ones(y.size), y, w, w * y)),
             *(_binned(of_draw, x, keys.size) for x in (v, v * y, v * y * y)),
-        )
+        ]
+        return cls(keys // RISK_BINS, keys % RISK_BINS, np.array(rows))
 
     @classmethod
     def none(cls) -> "Sums":
         """Nothing, in one stratum with an entry for each bin."""
-        zero = np.zeros(RISK_BINS)
-        return cls(np.zeros(RISK_BINS, dtype=np.int64), np.arange(RISK_BINS), *[zero] * 10)
+        return cls(np.zeros(RISK_BINS, dtype=np.int64), np.arange(RISK_BINS), np.zeros(_EMPTY))
 
     def as_one(self) -> "Sums":
         """The same as one stratum, with an entry for each bin."""
-        columns = (_binned(self.bins, values, RISK_BINS) for values in self._columns)
-        return Sums(np.zeros(RISK_BINS, dtype=np.int64), np.arange(RISK_BINS), *columns)
+        rows = [_binned(self.bins, values, RISK_BINS) for values in self.rows]
+        return replace(Sums.none(), rows=np.array(rows))
 
     def __add__(self, other: "Sums") -> "Sums":
         """Both together; they must have the same entries."""
-        columns = zip(self._columns, other._columns, strict=True)
-        return Sums(self.stratum, self.bins, *(a + b for a, b in columns))
+        return replace(self, rows=self.rows + other.rows)
 
-    def flipped(self) -> "Sums":
-        """The same with 1 - score in place of each score."""
-        return replace(
-            self,
-            hits=self.labels - self.hits,
-            wy=self.w - self.wy,
-            vy=self.v - self.vy,
-            vyy=self.v - 2 * self.vy + self.vyy,
-        )
+    @property
+    def n_labels(self) -> int:
+        """How many labels there are."""
+        return round(float(self.rows[3].sum()))
 
     @property
     def risk(self) -> Floats:
         """The risk of each entry: the midpoint of its bin."""
         return BIN_RISKS[self.bins]
 
-    @property
-    def _columns(self) -> tuple[Floats, ...]:
-        return (
-            *(self.n, self.spread, self.unlogged, self.labels, self.hits),
-            *(self.w, self.wy, self.v, self.vy, self.vyy),
-        )
+    def by_fewer(self) -> tuple["Sums", bool]:
+        """The sums of the scores or of 1 - score, whichever is less; and whether it is the latter."""
+        n, spread, unlogged, labels, hits, w, wy, v, vy, vyy = self.rows
+        if 2 * float(hits.sum()) < float(labels.sum()):
+            return self, False
+        wrong = (labels - hits, w, w - wy, v, v - vy, v - 2 * vy + vyy)
+        return replace(self, rows=np.array((n, spread, unlogged, labels, *wrong))), True
+
+
+_EMPTY = (10, RISK_BINS)
 
 
 def _binned(place: Ints, values: Floats, size: int) -> Floats:
@@ -159,58 +142,96 @@ class Share:
     few: bool
 
 
-def share(of: Sums, *, level: float, fresh: bool = False) -> Share:
-    """The mean score of the population, and its interval at `level`.
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean score, and the number of random labels that would be as precise.
+
+    variance
+        None: every sample has a label
+    freedom
+        degrees of freedom
+    few
+        whether the second method was used
+    """
+
+    value: float
+    n_effective: float
+    variance: float | None
+    freedom: int
+    few: bool
+
+
+def mean(of: Sums, *, fresh: bool = False) -> Mean:
+    """The mean score of the population.
 
     Regressors are one intercept a stratum (so each stratum counts with its size) and the risk.
     `fresh` reads the population as itself a sample of an endless stream.
     """
-    population = float(of.n.sum())
-    n = round(float(of.labels.sum()))
+    sizes, spread, unlogged, _, scores, w, wy, v, vy, vyy = of.rows
+    population = float(sizes.sum())
+    n = of.n_labels
     x = _Regressors.of(of, n)
-    inverse = _inverse(x.products(of.w))
-    b = x.times(inverse @ x.sums(of.wy))
-    g = x.times(inverse @ x.sums(of.n))
-    m = float((g * of.wy).sum()) / population
+    inverse = _inverse(x.products(w))
+    b = x.times(inverse @ x.sums(wy))
+    g = x.times(inverse @ x.sums(sizes))
+    m = float((g * wy).sum()) / population
     freedom = max(1, n - x.size)
     # a sample whose chance is 1 adds nothing: all like it were seen
-    squares = of.vyy - 2 * b * of.vy + b * b * of.v
+    squares = vyy - 2 * b * vy + b * b * v
     seen = max(0.0, float((g * g * squares).sum())) * n / freedom / population**2
     model = np.clip(b, 0, 1)
-    expected = float((of.spread * (model * (1 - model))).sum()) / population**2
+    expected = float((spread * (model * (1 - model))).sum()) / population**2
     variance = max(seen, expected)
     value = min(1.0, max(0.0, m))
-    hits = float(of.hits.sum())
-    if of.spread.sum() == 0 and not fresh:
-        return Share(value, value, value, 0.0, math.inf, few=False)
-    t = student_quantile(freedom, (1 + level) / 2)
+    hits = float(scores.sum())
+    if spread.sum() == 0 and not fresh:
+        return Mean(value, math.inf, None, freedom, few=False)
     # the log itself is a sample of the population, and tells the sizes of the cells only so well
-    beyond = float(of.unlogged.sum()) / population**2 + (1 / population if fresh else 0.0)
+    beyond = float(unlogged.sum()) / population**2 + (1 / population if fresh else 0.0)
     if hits >= FEW and 0 < m < 1:
         size = _size(m, variance, beyond)
-        low, high = score_bounds(m, size, t)
-        return Share(m, low, high, m * (1 - m) / size, size, few=False)
-    model_mean = float((of.n * model).sum()) / population
+        return Mean(m, size, m * (1 - m) / size, freedom, few=False)
+    model_mean = float((sizes * model).sum()) / population
     lam = hits / (hits + 2)
     shrunk = lam * model + (1 - lam) * max((hits + 1) / (n + 2), model_mean)
-    mean = float((of.n * shrunk).sum()) / population
-    anticipated = float((of.spread * (shrunk * (1 - shrunk))).sum()) / population**2
-    size = math.inf if anticipated == 0 else mean * (1 - mean) / anticipated
+    middle = float((sizes * shrunk).sum()) / population
+    anticipated = float((spread * (shrunk * (1 - shrunk))).sum()) / population**2
+    size = math.inf if anticipated == 0 else middle * (1 - middle) / anticipated
     upper = max(m, model_mean)
     if hits and variance > 0 and 0 < upper < 1:
         size = min(size, upper * (1 - upper) / variance)
     if beyond:
         size = 1 / (1 / size + beyond)
-    low, high = exact_bounds(value * size, size, level)
-    return Share(value, low, high, mean * (1 - mean) / size, size, few=True)
+    return Mean(value, size, middle * (1 - middle) / size, freedom, few=True)
+
+
+def mean_by_fewer(of: Sums, *, fresh: bool = False) -> Mean:
+    """`mean`, estimated from the scores or from 1 - score, whichever has the smaller sum."""
+    fewer, flipped = of.by_fewer()
+    found = mean(fewer, fresh=fresh)
+    return replace(found, value=1 - found.value) if flipped else found
+
+
+def share(of: Sums, *, level: float, fresh: bool = False) -> Share:
+    """`mean` with its interval at `level`."""
+    found = mean(of, fresh=fresh)
+    value, size = found.value, found.n_effective
+    if found.variance is None:
+        return Share(value, value, value, 0.0, size, few=False)
+    if found.few:
+        low, high = exact_bounds(value * size, size, level)
+    else:
+        low, high = score_bounds(value, size, student_quantile(found.freedom, (1 + level) / 2))
+    return Share(value, low, high, found.variance, size, few=found.few)
 
 
 def share_by_fewer(of: Sums, *, level: float, fresh: bool = False) -> Share:
     """`share`, estimated from the scores or from 1 - score, whichever has the smaller sum."""
-    if 2 * float(of.hits.sum()) < float(of.labels.sum()):
-        return share(of, level=level, fresh=fresh)
-    wrong = share(of.flipped(), level=level, fresh=fresh)
-    return replace(wrong, value=1 - wrong.value, low=1 - wrong.high, high=1 - wrong.low)
+    fewer, flipped = of.by_fewer()
+    found = share(fewer, level=level, fresh=fresh)
+    if not flipped:
+        return found
+    return replace(found, value=1 - found.value, low=1 - found.high, high=1 - found.low)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,18 +250,19 @@ class _Regressors:
 
     @classmethod
     def of(cls, sums: Sums, n: int) -> "_Regressors":
-        labelled = sums.labels > 0
+        sizes, labelled = sums.rows[0], sums.rows[3] > 0
         strata = np.unique(sums.stratum[labelled])
         if n <= len(strata) + 1 or len(strata) == 1:
-            place, n_intercepts = np.zeros(sums.n.size, dtype=np.int64), 1
+            place, n_intercepts = np.zeros(sums.bins.size, dtype=np.int64), 1
         else:
             place, n_intercepts = np.searchsorted(strata, sums.stratum), len(strata)
             place[~np.isin(sums.stratum, strata)] = n_intercepts
         risks = sums.risk[labelled]
         if n < 3 or risks.max() - risks.min() < 1e-9:
             return cls(place, n_intercepts, None)
-        centre = float((sums.n * sums.risk).sum()) / float(sums.n.sum())
-        return cls(place, n_intercepts, sums.risk - centre)
+        risk = sums.risk
+        centre = float((sizes * risk).sum()) / float(sizes.sum())
+        return cls(place, n_intercepts, risk - centre)
 
     @property
     def size(self) -> int:
@@ -298,6 +320,14 @@ def exact_bounds(hits: float, size: float, level: float) -> tuple[float, float]:
     (0.0, 0.0596)
     """
     tail = (1 - level) / 2
-    low = beta_quantile(hits, size - hits + 1, tail) if hits > 0 else 0.0
-    high = beta_quantile(hits + 1, size - hits, 1 - tail) if size > hits else 1.0
-    return low, high
+    return exact_low(hits, size, tail), exact_high(hits, size, tail)
+
+
+def exact_low(hits: float, size: float, tail: float) -> float:
+    """The lower of these bounds, which is too high with a probability of `tail` at most."""
+    return beta_quantile(hits, size - hits + 1, tail) if hits > 0 else 0.0
+
+
+def exact_high(hits: float, size: float, tail: float) -> float:
+    """The upper of these bounds, which is too low with a probability of `tail` at most."""
+    return beta_quantile(hits + 1, size - hits, 1 - tail) if size > hits else 1.0
