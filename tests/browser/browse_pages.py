@@ -21,7 +21,7 @@ def skip_missing(served: Served, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("which", ["served", "new"])
+@pytest.mark.parametrize("which", ["served", "new", "many"])
 def test_pages_are_for_everybody(
     path: str, which: str, visit: Visit, request: pytest.FixtureRequest
 ) -> None:

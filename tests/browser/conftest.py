@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from tests.browser.busy import busy
 from tests.served import Service
+from tests.unit.test_samples import Seen
 from tests.world import World
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -44,8 +46,8 @@ def browser() -> Iterator[Browser]:
 class Served:
     """The service of a project, at a port of this machine."""
 
-    def __init__(self, world: World) -> None:
-        self.service = Service(world)
+    def __init__(self, world: World, make: Callable[[World], Service] = Service) -> None:
+        self.service = make(world)
         config = uvicorn.Config(self.service.app, port=0, log_config=None, access_log=False)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -89,6 +91,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def new(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A project in which nothing has happened yet, served."""
     found = Served(begun(tmp_path_factory.mktemp("new"), rounds=0))
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A project with fifty rounds and thirty classes, served with its images."""
+    found = Served(busy(tmp_path_factory.mktemp("many"), n_classes=30, rounds=50), Seen)
     yield found
     found.stop()
 

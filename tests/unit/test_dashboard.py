@@ -1,5 +1,6 @@
 """The pages of the dashboard: what each shows of a project, with nothing in it, and to whom."""
 
+import html
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 
+from labelloop.core.estimate import Estimate
 from labelloop.core.queue import Purpose
 from labelloop.ledger import rounds
 from labelloop.ledger import tables as t
@@ -293,6 +295,31 @@ def test_cells_of_the_confusion_lead_to_their_samples(service: Service) -> None:
     for c in cells:
         assert f"/samples?predicted={c.predicted_class}&amp;class={c.label}" in text
     assert sum(c.n for c in cells) < 30, "what waits for a second look isn't counted"
+
+
+def test_numbers_of_a_class_lead_to_as_many_labels(make_world: MakeWorld, serve: Serve) -> None:
+    world = make_world(QUEUES.replace("budget = 5", "budget = 40"))
+    world.traffic(60)
+    world.loop.run()
+    world.answer_all(lambda: world.rng.choice(["cat", "dog"]))
+    world.clock.pass_(minutes=5)
+    world.loop.run()
+    service = serve(world)
+    found = world.loop.report().measured
+    text = html.unescape(text_of(service, "/models"))
+    for row in found.by_class.rows:
+        rates = {"precision": ("predicted", row.precision), "recall": ("class", row.recall)}
+        for field, rate in rates.values():
+            assert isinstance(rate, Estimate)
+            path = re.search(rf'"(/samples\?{field}={row.name}&outcome=wrong&[^"]+)"', text)
+            assert path is not None
+            assert "queue=accuracy" in path[1]
+            shown = re.search(r"(\d+) picks", text_of(service, path[1]))
+            of = [c for c in found.confusion if row.name in (c.predicted_class, c.label)]
+            same = {"predicted": "predicted_class", "class": "label"}[field]
+            n = sum(c.n for c in of if c.is_wrong and getattr(c, same) == row.name)
+            assert shown is not None
+            assert int(shown[1]) == n
 
 
 def test_the_verdict_on_a_candidate_is_remembered(service: Service) -> None:

@@ -1,5 +1,7 @@
 """Texts are labelled like images: from a table or from objects, blind, and each once."""
 
+import re
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -7,6 +9,7 @@ from labelloop.core.sample import RejectReason
 from labelloop.core.task import TaskState
 from labelloop.errors import ConfigError
 from labelloop.testing import MemorySource
+from tests.served import Service
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_index_table import SOURCE, put, reasons, row
 from tests.world import HEAD, QUEUES, World
@@ -126,3 +129,16 @@ def test_a_queue_of_unusable_answers_may_wait_for_the_first(make_world: MakeWorl
 def test_a_text_column_is_for_texts(make_world: MakeWorld) -> None:
     with pytest.raises(ConfigError, match=r"source.columns.text is for \[input\] kind"):
         make_world(QUEUES, head=HEAD + SOURCE + COLUMN, source=MemorySource())
+
+
+def test_the_first_page_shows_mistakes_as_texts(tabled: World) -> None:
+    put(tabled, "monday", [row(f"r{i}", prompt=f"text {i}", confidence=0.95) for i in range(12)])
+    tabled.loop.run(now=True)
+    tabled.answer_all("dog")
+    tabled.loop.run()
+    service = Service(tabled)
+    shown = service.client().get("/", headers={"Accept": "text/html"}).text
+    weakest = shown.partition('id="weakest"')[2].partition("</section>")[0]
+    assert re.search(r"text \d+<br>", weakest)
+    assert "<img" not in weakest
+    service.site.close()

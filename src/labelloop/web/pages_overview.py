@@ -1,5 +1,6 @@
 """/: how good the model is, why, and what waits for whom; /report: the same as one file to keep."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from labelloop.ledger import blindness, verdicts
 from labelloop.ledger.blindness import Hidden
 from labelloop.ledger.draw_pages import ShownDraw
 from labelloop.loop import Loop
+from labelloop.measuring.missing import WINDOW
 from labelloop.measuring.mistakes import mistakes
 from labelloop.pages import report
 from labelloop.statistics.classes import ClassRow
@@ -46,10 +48,11 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weakest:
-    """The class with the lowest F1, and mistakes to look at."""
+    """The class with the lowest F1, and mistakes to look at; `texts` by sample, where inputs are texts."""
 
     row: ClassRow
     mistakes: tuple[ShownDraw, ...]
+    texts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,13 @@ def routes(site: Site) -> list[Route]:
 def report_of(site: Site) -> Quality:
     """The report that was kept last."""
     return site.lately("kept report", lambda loop: loop.kept_report())
+
+
+def counted(site: Site, q: Quality) -> dict[str, str]:
+    """The filter of samples that finds the blind labels of the last seven days, as the report did."""
+    since = (q.made_at - WINDOW).isoformat(timespec="seconds")
+    queue = next((own.name for own in site.loop().project.queues if own.evaluates), "")
+    return {"among": "picks", "queue": queue, "from": since}
 
 
 def hidden_from(site: Site, who: Who) -> Hidden | None:
@@ -141,7 +151,7 @@ def _overview(site: Site, request: Request) -> Response:
         trend=list(sentences.over_time(q.measured.trend, q.timezone)),
         harder=list(sentences.looks_harder(q.measured.harder)),
         spent=_spent(q),
-        blind_queue=next((own.name for own in site.loop().project.queues if own.evaluates), None),
+        blind=counted(site, q),
         needs=needs(q.plan),
         planned=[_upper(s) for s in sentences.assumptions(q.plan)],
         newest=q.training[-1] if q.training else None,
@@ -165,12 +175,13 @@ def _pictures(q: Quality, loop: Loop) -> dict[str, Any]:
         hidden = blindness.hidden(tx)
         shown = shippable(verdicts.every(tx))
         found = weakest_first([r for r in q.measured.by_class.rows if isinstance(r.f1, Estimate)])
-        weak = (
-            Weakest(row=found[0], mistakes=mistakes(tx, found[0].name, most=_SHOWN, hidden=hidden))
-            if found
-            else None
-        )
+        wrong = mistakes(tx, found[0].name, most=_SHOWN, hidden=hidden) if found else ()
+    log = loop.project.log_to_read
+    is_text = loop.settings.input.kind == "text"
+    texts = log.texts([d.sample_id for d in wrong]) if is_text and log is not None else {}
+    weak = Weakest(row=found[0], mistakes=wrong, texts=texts) if found else None
     return {
+        "is_text": is_text,
         "by_round": over_time.by_round(q),
         "by_day": over_time.by_day(q),
         "asked": label_charts.asked(q),
