@@ -2,6 +2,7 @@
 
 A course kills each of its runs once: the k-th course at the k-th point of every run. With `--serve` two
 services of one project are killed instead, anywhere and by themselves at such points, for some minutes.
+With `--desk` people answer on the labelling page, and are killed too.
 """
 
 import argparse
@@ -11,12 +12,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from labelloop.demo.servers import LabelStudio, SeaweedFS, template_home
 from tests.chaos import killing
+from tests.chaos.desk_trial import DeskCourse
 from tests.chaos.served import LiveCourse
-from tests.chaos.trial import STAGES, Course, End
+from tests.chaos.trial import Course, End
 
 USER = {"username": "demo@labelloop.example", "password": "labelloop-demo"}
 
@@ -29,9 +32,17 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="only each so many-th course")
     parser.add_argument("--minutes", type=float, help="kill at random, several times a course")
     parser.add_argument("--serve", action="store_true", help="kill services, for 10 minutes")
+    parser.add_argument("--desk", action="store_true", help="on the labelling page")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbose", action="store_true", help="a line a course")
     asked = parser.parse_args()
+    if asked.desk:
+        with (
+            tempfile.TemporaryDirectory(prefix="labelloop-chaos-") as home,
+            SeaweedFS(Path(home, "s3")) as store,
+            closing(DeskCourse(Path(home, "trials"), store)) as on_page,
+        ):
+            return play(on_page, asked)
     with (
         tempfile.TemporaryDirectory(prefix="labelloop-chaos-") as home,
         SeaweedFS(Path(home, "s3")) as store,
@@ -42,11 +53,8 @@ def main() -> int:
         studio.wait_ready()
         if asked.serve:
             return serve(Path(home, "trials"), store, studio, asked)
-        course = Course(Path(home, "trials"), store, studio)
-        try:
+        with closing(Course(Path(home, "trials"), store, studio)) as course:
             return play(course, asked)
-        finally:
-            course.close()
 
 
 def serve(home: Path, store: SeaweedFS, studio: LabelStudio, asked: argparse.Namespace) -> int:
@@ -66,7 +74,7 @@ def play(course: Course, asked: argparse.Namespace) -> int:
     expected, points, _ = course.run({})
     total = sum(len(p) for p in points.values())
     kinds = Counter(name.split(" of ")[0] for p in points.values() for name in p)
-    print(f"{total} points in {len(STAGES)} runs; undisturbed: {summary(expected)}")
+    print(f"{total} points in {len(points)} processes; undisturbed: {summary(expected)}")
     bad: list[str] = []
     n_killed = n_courses = n_draws = n_tasks = n_answers = n_lost = n_duplicated = 0
     for kills in planned(points, asked, began):
@@ -96,9 +104,9 @@ def play(course: Course, asked: argparse.Namespace) -> int:
         "points reached": total,
         "kills": n_killed,
         "courses": n_courses,
-        "processes": n_courses * len(STAGES) + n_killed,
+        "processes": n_courses * len(points) + n_killed,
         "draws": n_draws,
-        "tasks in Label Studio": n_tasks,
+        "tasks of people": n_tasks,
         "annotations": n_answers,
         "lost": n_lost,
         "duplicated": n_duplicated,

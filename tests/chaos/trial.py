@@ -138,11 +138,13 @@ class End:
 class Course:
     """The servers, and the ledger that every trial starts from: one identity, one line."""
 
+    settings = SETTINGS
+
     def __init__(
         self,
         home: Path,
         seaweedfs: SeaweedFS,
-        label_studio: LabelStudio,
+        label_studio: LabelStudio | None,
         *,
         through: tuple[str, str] | None = None,
     ) -> None:
@@ -152,9 +154,6 @@ class Course:
 
         preload()
         self.home = home
-        people = RealPeople(label_studio)
-        self._tokens = (label_studio.legacy_token, people._token("ana"))
-        people.client.close()
         self._s3 = boto3.client(
             "s3",
             endpoint_url=seaweedfs.endpoint_url,
@@ -163,31 +162,40 @@ class Course:
             region_name="us-east-1",
             config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, proxies={}),
         )
-        self._api = httpx.Client(
-            base_url=label_studio.url,
-            headers={"Authorization": f"Token {label_studio.legacy_token}"},
-            timeout=120,
-            trust_env=False,
-        )
         self._settings = {
             "endpoint_url": through[1] if through else seaweedfs.endpoint_url,
             "access_key": seaweedfs.access_key,
             "secret_key": seaweedfs.secret_key,
-            "label_studio_url": through[0] if through else label_studio.url,
-            "api_key": label_studio.personal_access_token(),
         }
+        if label_studio is not None:
+            self._meet(label_studio, through[0] if through else label_studio.url)
         self._template = home / "template"
         self._template.mkdir(parents=True)
         self._write(self._template, "inputs", "blind")
         in_child(self._template, _make_identity)
         self.predicted_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
+    def _meet(self, label_studio: LabelStudio, url: str) -> None:
+        people = RealPeople(label_studio)
+        self._tokens = (label_studio.legacy_token, people._token("ana"))
+        people.client.close()
+        self._api = httpx.Client(
+            base_url=label_studio.url,
+            headers={"Authorization": f"Token {label_studio.legacy_token}"},
+            timeout=120,
+            trust_env=False,
+        )
+        self._settings |= {
+            "label_studio_url": url,
+            "api_key": label_studio.personal_access_token(),
+        }
+
     def close(self) -> None:
         self._api.close()
         self._s3.close()
 
     def _write(self, folder: Path, bucket: str, blind_bucket: str) -> None:
-        text = SETTINGS.format(bucket=bucket, blind_bucket=blind_bucket, **self._settings)
+        text = self.settings.format(bucket=bucket, blind_bucket=blind_bucket, **self._settings)
         (folder / "labelloop.toml").write_text(text, encoding="utf-8")
 
     def run(self, kills: Mapping[int, int]) -> tuple[End, dict[int, list[str]], list[str]]:
@@ -226,7 +234,7 @@ class Course:
                     self._traffic(bucket, range(N_FIRST, N_FIRST + N_SECOND))
                     self._flag(bucket, (2, 5, 7))
                 if i > 0:
-                    self._answer(folder)
+                    self._answer(folder, i)
                 run(i, stage, folder)
             return self._end(folder, blind)
         finally:
@@ -277,8 +285,8 @@ class Course:
             found += answer["tasks"]
         return found
 
-    def _answer(self, folder: Path) -> None:
-        """Answer every open task."""
+    def _answer(self, folder: Path, stage: int) -> None:  # noqa: ARG002  DeskCourse counts by it
+        """Answer every open task, before a stage."""
         asked = {
             str(key): (str(sample), int(str(look)))
             for key, sample, look in query(folder, "SELECT task_key, sample_id, look FROM tasks")
@@ -301,8 +309,7 @@ class Course:
     # --- the end ------------------------------------------------------------------------------
 
     def _end(self, folder: Path, blind: str) -> End:
-        remote = self._tasks()
-        keys = [t["data"]["labelloop"] for t in remote]
+        remote, n_projects = self._remote(folder)
         held = self._s3.list_objects_v2(Bucket=blind).get("Contents", [])
         copies = [found for found in held if found["Key"] != "labelloop-check"]
         return End(
@@ -324,15 +331,23 @@ class Course:
                 query(folder, "SELECT DISTINCT task_key, remote_id FROM annotations")
             ),
             n_remote=len(remote),
-            n_remote_keys=len(set(keys)),
-            n_remote_annotations=sum(len(t["annotations"]) for t in remote),
+            n_remote_keys=len({key for key, _ in remote}),
+            n_remote_annotations=sum(n for _, n in remote),
             n_copies=len(copies),
-            n_projects=len(self._projects()),
+            n_projects=n_projects,
         )
 
-    def _clear(self, folder: Path, buckets: tuple[str, ...]) -> None:
+    def _remote(self, folder: Path) -> tuple[list[tuple[str, int]], int]:  # noqa: ARG002  DeskCourse's
+        """The key of each task with how many answers it has, and the number of projects."""
+        found = [(t["data"]["labelloop"], len(t["annotations"])) for t in self._tasks()]
+        return found, len(self._projects())
+
+    def _remove_projects(self) -> None:
         for project in self._projects():
             self._api.delete(f"/api/projects/{project}/").raise_for_status()
+
+    def _clear(self, folder: Path, buckets: tuple[str, ...]) -> None:
+        self._remove_projects()
         for bucket in buckets:
             for found in self._s3.list_objects_v2(Bucket=bucket).get("Contents", []):
                 self._s3.delete_object(Bucket=bucket, Key=found["Key"])
@@ -355,9 +370,9 @@ def said_of(sample: str, look: int) -> str:
     return ("cat", "dog")[hashlib.sha256(sample.encode()).digest()[2] % 2]
 
 
-def query(folder: Path, statement: str) -> tuple[tuple[object, ...], ...]:
-    """Rows of the ledger of a project."""
-    with sqlite3.connect(folder / ".labelloop" / "ledger.db") as connection:
+def query(folder: Path, statement: str, *, of: str = "ledger.db") -> tuple[tuple[object, ...], ...]:
+    """Rows of the ledger of a project, or of another of its databases."""
+    with sqlite3.connect(folder / ".labelloop" / of) as connection:
         rows = tuple(tuple(row) for row in connection.execute(statement))
     connection.close()
     return rows

@@ -102,7 +102,8 @@ class SecondLooks:
         if unknown:
             return named, ConfigError(
                 f"referee {unknown[0]!r} is no member of {self._annotator.name} at {self._annotator.url}",
-                remedy="invite them there (Organization, Add People), or correct [people] referees; the "
+                remedy="add them there (the labelling page: `labelloop people add`; Label Studio: "
+                "Organization, Add People), or correct [people] referees; the "
                 f"members are {', '.join(sorted(accounts.values())) or 'nobody'}",
             )
         if named and len(accounts) == 1:
