@@ -95,7 +95,7 @@ fuzz: setup  ## a million hostile inputs, about an hour on two cores: [ARGS=--hy
 	@LABELLOOP_FUZZ=450 $(RUN)/python -m pytest tests/unit/test_hostile_input.py --numprocesses $$(nproc) \
 	  --timeout 14400 --hypothesis-show-statistics $(ARGS)
 
-chaos: setup  ## kill the loop at every point where something changes, on real servers: [ARGS='--every 10' or --serve]
+chaos: setup  ## kill the loop at every point where something changes, on real servers: [ARGS='--every 10', --serve or --desk]
 	@$(RUN)/python -m tests.chaos $(ARGS)
 
 soak: setup  ## the same at random points for 30 minutes

@@ -88,6 +88,14 @@ def test_guidelines_can_do_nothing() -> None:
     assert 'href="javascript' not in html
 
 
+def test_guidelines_show_the_images_that_lie_beside_them() -> None:
+    html = str(
+        guidelines_html("![ripe](ripe%20fig.jpg) ![no](x.png)", {}, {"ripe fig.jpg": "data:x"})
+    )
+    assert '<img src="data:x" alt="ripe"' in html
+    assert "![no](x.png)" in html
+
+
 # --- answers --------------------------------------------------------------------------------------
 
 

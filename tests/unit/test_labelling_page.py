@@ -173,6 +173,14 @@ def test_settings_name_where_people_label(tmp_path: Path) -> None:
     assert load(path, {}).queue[1].guidelines == tmp_path / "guide.md"
     with pytest.raises(ConfigError, match=r"guide\.md"):
         Project(load(path, {})).desk  # noqa: B018  it is opened
+    guide = tmp_path / "guide.md"
+    for named in ("gone.png", "../outside.png", "guide.md"):
+        guide.write_text(f"![ripe]({named})")
+        with pytest.raises(ConfigError, match=re.escape(named)):
+            Project(load(path, {})).desk  # noqa: B018  it is opened
+    (tmp_path / "ripe fig.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    guide.write_text("![ripe](ripe%20fig.jpg) ![far](https://example.com/x.png)")
+    assert Project(load(path, {})).desk is not None
     for text, said in {
         PAGE.replace("[labelling_page]", "") + ACCURACY: "label_studio is missing",
         HEAD + ACCURACY + low: "labelling_page.* is missing",

@@ -119,8 +119,8 @@ class Item:
 class Guide:
     """What a queue tells the people who label it; the settings say it.
 
-    guidelines
-        Markdown, with examples a class
+    guidelines, images
+        Markdown, with examples a class; the images that it names, as addresses that hold them
     reveal
         when it shows what it shows
     """
@@ -128,6 +128,7 @@ class Guide:
     title: str = ""
     description: str = ""
     guidelines: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
     reveal: Reveal = "before"
 
 

@@ -1,8 +1,12 @@
 """Settings -> adapters. A technology is imported when its adapter is asked for."""
 
+import re
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from labelloop.core.image_kind import kind_of
 from labelloop.core.json_path import json_paths
 from labelloop.errors import ConfigError, StoreDenied, without_frames
 from labelloop.settings.label_studio import LabelStudioSettings
@@ -234,7 +238,7 @@ def desk(page: "DeskAnnotator", settings: Settings) -> "Desk":
     """The labelling page, as its people see it.
 
     Raises:
-        ConfigError: a queue's guidelines can't be read.
+        ConfigError: a queue's guidelines, or an image that they name, can't be read.
     """
     from labelloop.adapters.desk.desk import DatabaseDesk
 
@@ -248,22 +252,51 @@ def desk(page: "DeskAnnotator", settings: Settings) -> "Desk":
 def _guide(queue: "QueueSettings") -> "Guide":
     from labelloop.ports.desk import Guide
 
-    guidelines = ""
+    guidelines, images = "", {}
     if queue.guidelines is not None:
+        what = f"queue {queue.name!r}: guidelines = {str(queue.guidelines)!r}"
         try:
             guidelines = queue.guidelines.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             raise ConfigError(
-                f"queue {queue.name!r}: guidelines = {str(queue.guidelines)!r} can't be read: "
-                f"{getattr(exc, 'strerror', None) or 'it is no UTF-8 text'}",
+                f"{what} can't be read: {getattr(exc, 'strerror', None) or 'it is no UTF-8 text'}",
                 remedy="name a Markdown file in UTF-8, from the folder of labelloop.toml",
             ) from exc
+        names = {unquote(name) for name in _IMAGE.findall(guidelines) if "://" not in name}
+        images = {name: _image(queue.guidelines.parent, name, what) for name in sorted(names)}
     return Guide(
         title=queue.name,
         description=queue.description,
         guidelines=guidelines,
+        images=images,
         reveal=queue.show_when,
     )
+
+
+_IMAGE = re.compile(r"!\[[^\]]*\]\(<?([^)>\s]+)")
+_IMAGE_BYTES = 1 << 20
+_SHOWN = ("jpg", "png", "webp", "gif", "avif")
+
+
+def _image(folder: Path, name: str, what: str) -> str:
+    """An image beside the guidelines, as an address that holds it.
+
+    Raises:
+        ConfigError: it can't be read, is too large or no image, or lies elsewhere.
+    """
+    path = (folder / name).resolve()
+    try:
+        data = path.read_bytes() if path.is_relative_to(folder.resolve()) else b""
+    except OSError:
+        data = b""
+    kind = kind_of(data)
+    if kind not in _SHOWN or len(data) > _IMAGE_BYTES:
+        raise ConfigError(
+            f"{what} names the image {name!r}, which isn't one of at most 1 MiB beside them",
+            remedy="put a JPEG, PNG, WebP, GIF or AVIF file into the folder of the guidelines, or below",
+        )
+    media_type = "jpeg" if kind == "jpg" else kind
+    return f"data:image/{media_type};base64,{b64encode(data).decode()}"
 
 
 def label_studio_page(own: LabelStudioSettings, project_ref: str, remote_id: str) -> str | None:

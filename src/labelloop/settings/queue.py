@@ -158,7 +158,7 @@ class QueueSettings(Section):
     guidelines: Path | None = Field(
         None,
         description="A Markdown file with what people should know, such as examples of each class. The "
-        "labelling page shows it.",
+        "labelling page shows it, with the images beside it that it names.",
     )
     show_when: Literal["before", "after"] = Field(
         "before",

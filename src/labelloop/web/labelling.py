@@ -261,7 +261,9 @@ def _queue(visit: Visit) -> Response:
         reasons=[(code, t["reasons"][code]) for code in REASONS],
         note_length=NOTE_LENGTH,
         help=help_rows(queue, t),
-        guidelines=guidelines_html(queue.guide.guidelines, {c.name: c.key for c in made}),
+        guidelines=guidelines_html(
+            queue.guide.guidelines, {c.name: c.key for c in made}, queue.guide.images
+        ),
     )
 
 
