@@ -30,7 +30,7 @@ def scores(name: str, values: npt.ArrayLike) -> Floats:
 def truths(name: str, values: npt.ArrayLike) -> Bools:
     """`values` as a list of bool; ArgumentError for anything but True, False, 1 and 0."""
     given = np.asarray(values)
-    if given.ndim != 1 or not np.isin(given, (0, 1)).all():
+    if given.ndim != 1 or not (given.dtype == np.bool_ or np.isin(given, (0, 1)).all()):
         raise ArgumentError(
             f"{name}: expected a list of True and False, got shape {given.shape} of {given.dtype}",
             remedy="leave out samples without an answer",

@@ -9,15 +9,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelloop.core.round import Rival
 from labelloop.core.sample import Role
 from labelloop.errors import ArgumentError
-from labelloop.measuring.blind_frame import BlindFrame
-from labelloop.ports.log import PredictionLog
 from labelloop.reading.confidence import confidences
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the process that reads a file from elsewhere needs none of these
     import pyarrow as pa
+
+    from labelloop.core.round import Rival
+    from labelloop.measuring.blind_frame import BlindFrame
+    from labelloop.ports.log import PredictionLog
 
 CSV = frozenset({".csv", ".tsv", ".txt"})
 COLUMNS = ("sample_id", "predicted_class", "confidence")
@@ -184,7 +185,7 @@ def in_log(model: str) -> Candidate:
 
 
 def of_round(
-    rival: Rival,
+    rival: "Rival",
     classes: Collection[str],
     renamed: Mapping[str, str],
     path: Path | None = None,
@@ -209,7 +210,7 @@ def of_round(
     return found
 
 
-def from_log(log: PredictionLog, model: str, frames: Sequence[BlindFrame]) -> Candidate:
+def from_log(log: "PredictionLog", model: str, frames: "Sequence[BlindFrame]") -> Candidate:
     """The candidate whose answers are in the log beside those that were served.
 
     Those are predictions of shadow models, and of models whose answer was served to the same sample
