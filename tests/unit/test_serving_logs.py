@@ -14,12 +14,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from deltalake import write_deltalake
 
+from labelloop.cli.main import group
 from labelloop.core.sample import RejectReason
 from labelloop.errors import ConfigError
 from labelloop.ledger import waiting_rows
+from labelloop.loop import Loop
 from labelloop.ports.log import StoredPrediction
+from labelloop.project import Project
+from labelloop.settings.file import load
 from labelloop.steps.index import table as index_table
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_index_table import ALL, WHOLE_LINE
@@ -433,3 +438,51 @@ def test_a_run_that_is_killed_loses_no_half(
     log.world.loop.index()
     assert log.held() == ["a", "b", "c"]
     assert log.world.loop.index().n_waiting == 0
+
+
+# --- init -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("golden", "kind"),
+    [
+        ("sagemaker", "sagemaker"),
+        ("kserve_json", "kserve"),
+        ("kserve_csv", "kserve"),
+        ("kserve_events", "kserve"),
+        ("langfuse", "langfuse"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_init_recognises_a_log_by_its_uri_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: str, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if kind == "databricks":
+        inference_table(tmp_path / "log", "model_serving.jsonl")
+    else:
+        copied(golden, tmp_path / "log", at=datetime(2026, 3, 2, 11, tzinfo=UTC))
+    classes = [word for name in ("billing", "outage", "other") for word in ("--class", name)]
+    arguments = ["init", "log", "--yes", "--annotator", "labelling-page", "--name", "x", *classes]
+    result = CliRunner().invoke(group, arguments)
+    assert result.exit_code == 0, result.output
+    settings = load(tmp_path / "labelloop.toml", {})
+    assert settings.source is not None
+    assert (settings.source.kind, settings.input.kind) == (kind, "text")
+    with Loop(Project(settings)) as loop:
+        assert loop.index().n_new == 4
+
+
+def test_a_uri_and_a_folder_are_two_places(tmp_path: Path) -> None:
+    arguments = ["init", "log", "--folder", "x", "--config", str(tmp_path / "labelloop.toml")]
+    result = CliRunner().invoke(group, arguments)
+    assert "log and x were both given" in str(result.exception)
+
+
+def test_a_text_may_be_made_of_several_columns(tmp_path: Path, make_world: MakeWorld) -> None:
+    folder = copied("langfuse", tmp_path / "log", at=datetime(2026, 3, 2, 11, tzinfo=UTC))
+    template = 'text = "Mail: {input}\\nAnswer: {output} ({$.metadata.country})"'
+    world = logged(make_world, "langfuse", folder, JUDGED.replace('text = "input"', template))
+    world.loop.index()
+    first = next(iter(held(world).values()))
+    assert first.text == "Mail: Hi, I was charged twice.\nAnswer: Dear customer, ... (CH)"

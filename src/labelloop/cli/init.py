@@ -27,6 +27,7 @@ class Initialized:
 
 
 @click.command(name="init")
+@click.argument("uri", required=False)
 @click.option("--yes", is_flag=True, help="Ask nothing: accept every suggestion.")
 @click.option("--bucket", help="The bucket of the inputs, or s3://bucket/prefix.")
 @click.option("--folder", help="The folder of the inputs, instead of a bucket.")
@@ -60,6 +61,7 @@ class Initialized:
 def command(
     config: Path,
     as_json: bool,
+    uri: str | None,
     yes: bool,
     bucket: str | None,
     folder: str | None,
@@ -74,17 +76,27 @@ def command(
 ) -> None:
     """Write a labelloop.toml for a bucket or a folder, and a Label Studio or the labelling page.
 
+    URI is a folder or s3://bucket/prefix with inputs, or with the log of a serving platform: SageMaker,
+    KServe, Databricks or Langfuse. Or give --bucket or --folder, and --source for predictions elsewhere.
+
     It asks only for what it can't find in the environment, the inputs and Label Studio. It writes secrets as
     ${NAME}. It never overwrites a file, and only reads the inputs.
     """
     from labelloop.setup import first_settings
+    from labelloop.setup.proposal import propose
 
     _refuse_existing(config)
     asker = Asker(yes or as_json)
+    if uri is not None:
+        bucket, folder = _place(uri, bucket or folder)
     place = init_store.inputs(
         asker, config, bucket=bucket, folder=folder, endpoint_url=endpoint_url
     )
-    by_tags = init_store.look(asker, place, exclude)
+    if uri is not None and source is None and init_table.is_log(place, uri):
+        source = uri
+        by_tags = propose([], [], n_listed=0)
+    else:
+        by_tags = init_store.look(asker, place, exclude)
     table = init_table.table(asker, place, config, by_tags, given=source)
     seen = by_tags if table is None else table.seen
     if table is None:
@@ -94,7 +106,8 @@ def command(
     studio: first_settings.LabelStudio | None = None
     blind, n_people = None, 0
     if annotator == "label-studio":
-        blind = init_store.blind_uri(asker, place, blind_bucket)
+        texts = table is not None and "text" in table.answers.columns.columns
+        blind = None if texts else init_store.blind_uri(asker, place, blind_bucket)
         url, token, n_people = _label_studio(asker, label_studio_url)
         studio = first_settings.LabelStudio(url=url.written, api_key=token.written)
     answers = first_settings.Answers(
@@ -119,6 +132,16 @@ def command(
     say(
         f"{config} is written: read it, then `labelloop doctor`, then `labelloop {then}`", err=False
     )
+
+
+def _place(uri: str, other: str | None) -> tuple[str | None, str | None]:
+    """The bucket or the folder that a URI names."""
+    if other is not None:
+        raise ArgumentError(
+            f"{uri} and {other} were both given as the place of the inputs",
+            remedy="leave out one of them",
+        )
+    return (uri, None) if uri.startswith("s3://") else (None, uri)
 
 
 def _say_what_was_seen(seen: "Proposal") -> None:

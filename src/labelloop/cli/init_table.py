@@ -25,10 +25,19 @@ class Table:
     seen: "Proposal"
 
 
+def is_log(place: Place, uri: str) -> bool:
+    """Whether a platform's log lies there."""
+    from labelloop.project import draft
+
+    there = uri if uri.startswith("s3://") else str(Path(uri).expanduser().resolve())
+    return draft.platform(there, inputs=place.settings) is not None
+
+
 def table(
     asker: Asker, place: Place, config: Path, by_tags: "Proposal", *, given: str | None
 ) -> Table | None:
     """The table of predictions: given, or asked for where inputs have no tags; None: there is none."""
+    from labelloop.project import draft
     from labelloop.setup.first_settings import TableAnswers
     from labelloop.setup.table_proposal import propose_columns
 
@@ -43,6 +52,8 @@ def table(
         return None
     is_bucket = given.startswith("s3://")
     uri = given if is_bucket else str(Path(given).expanduser().resolve())
+    if platform := draft.platform(uri, inputs=place.settings):
+        return _logged(asker, place, config, platform, uri, given)
     kind = _kind(place, uri, given)
     found, n_rows, file = _rows(place, kind, uri)
     if len(found.could_be_classes) > 1 and not asker.silent:
@@ -53,6 +64,54 @@ def table(
     _say_columns(found, kind, file, example, place)
     written = given if is_bucket else from_config(given, config)
     return Table(TableAnswers(kind=kind, uri=written, columns=found), found.seen(n_rows))
+
+
+def _logged(asker: Asker, place: Place, config: Path, kind: str, uri: str, given: str) -> Table:
+    """The log of a platform, and where in its bodies the class lies."""
+    from labelloop.project import draft
+    from labelloop.setup.first_settings import TableAnswers
+    from labelloop.setup.table_proposal import propose_bodies
+
+    score = None
+    if kind == "langfuse":
+        counts = draft.scores(uri, inputs=place.settings)
+        if not counts:
+            raise ArgumentError(
+                f"{given} contains no score of an evaluator (source EVAL)",
+                remedy='for scores that a program sent, write [source] by hand, with score_source = "API": '
+                "docs/how-to/serving-logs.md",
+            )
+        score = max(counts, key=lambda name: counts[name])
+        if len(counts) > 1 and not asker.silent:
+            choices = {name: frozenset({f"{n:,} seen"}) for name, n in counts.items()}
+            score = asker.choice("Which score is the prediction", choices, flag="--source")
+    file, rows, n_rows = draft.logged(kind, uri, inputs=place.settings, score=score or "")
+    if not rows:
+        raise ArgumentError(
+            f"labelloop can't read any whole request of {file or given}",
+            remedy="see that requests and responses are logged: docs/how-to/serving-logs.md",
+        )
+    found = propose_bodies(kind, rows)
+    if len(found.could_be_classes) > 1 and not asker.silent:
+        question = "Which place holds the predicted class"
+        chosen = asker.choice(question, found.could_be_classes, flag="--class")
+        found = replace(found, columns={**found.columns, "predicted_class": chosen})
+    say(f"the log of {_PLATFORMS[kind]}; {len(found.rows):,} of its requests were looked at")
+    for key in ("predicted_class", "confidence", "probabilities", "text", "uri"):
+        if key in found.columns:
+            say(f"{key + ':':<17}{found.columns[key]!r}")
+    say(f"{'attributes:':<17}{', '.join(found.attributes) or 'none'}", 17)
+    written = given if given.startswith("s3://") else from_config(given, config)
+    answers = TableAnswers(kind=kind, uri=written, columns=found, score=score)
+    return Table(answers, found.seen(n_rows))
+
+
+_PLATFORMS = {
+    "sagemaker": "a SageMaker endpoint (data capture)",
+    "kserve": "KServe",
+    "databricks": "Databricks (an inference table)",
+    "langfuse": "Langfuse (an export)",
+}
 
 
 def _kind(place: Place, uri: str, given: str) -> str:

@@ -1,7 +1,7 @@
 """Ports for `labelloop init`: opened from what it knows so far, before there is a labelloop.toml."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
@@ -37,6 +37,35 @@ def source(given: Mapping[str, str], *, inputs: Mapping[str, str]) -> Iterator["
     """The table that [source] would name; `inputs` is what [store] would say."""
     own = _section(SourceSettings, "source", given)
     yield from _closing(adapters.source(own, _section(StoreSettings, "store", inputs)))
+
+
+def platform(uri: str, *, inputs: Mapping[str, str]) -> str | None:
+    """The kind of [source] whose platform wrote the log at `uri`; None: no known one did."""
+    from labelloop.adapters.sources.recognised import platform_of
+
+    return platform_of(uri, adapters.s3_access(_section(StoreSettings, "store", inputs)))
+
+
+def logged(
+    kind: str, uri: str, *, inputs: Mapping[str, str], score: str = ""
+) -> tuple[str, list[dict[str, str]], int]:
+    """The newest file of a platform's log, some of its rows as text, and how many were read."""
+    from labelloop.adapters.sources.recognised import MAKERS, rows_of
+
+    s3 = adapters.s3_access(_section(StoreSettings, "store", inputs))
+    named = {"score": score} if kind == "langfuse" else {}
+    with closing(MAKERS[kind](uri, s3=s3, **named)) as source:
+        return rows_of(source)
+
+
+def scores(uri: str, *, inputs: Mapping[str, str]) -> dict[str, int]:
+    """How often each score of evaluators occurs in an export of Langfuse."""
+    from labelloop.adapters.sources.langfuse import LangfuseSource
+    from labelloop.adapters.sources.recognised import score_names
+
+    s3 = adapters.s3_access(_section(StoreSettings, "store", inputs))
+    with closing(LangfuseSource(uri, s3=s3)) as source:
+        return score_names(source)
 
 
 @contextmanager

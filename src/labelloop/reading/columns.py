@@ -16,7 +16,7 @@ class ColumnNames:
         a column, or a template such as `s3://bucket/{request_id}.png`; None: the sample's id is
         its key in the store
     text
-        the text that people label; None: it is the object at the uri
+        a column with the text that people label, or a template of several; None: it is the object at the uri
     attributes
         columns to keep for slices; None: all others
     explicit
@@ -46,7 +46,7 @@ class ColumnNames:
     def known(self) -> frozenset[str]:
         """Every column that has a meaning of its own; the others may be attributes."""
         named = {getattr(self, f.name) for f in fields(self) if f.name not in _NO_COLUMN}
-        return frozenset(str(n) for n in named - {None}) | frozenset(self.in_uri())
+        return frozenset(str(n) for n in named - {None}) | {*self.in_uri(), *self.in_text()}
 
     def needed(self) -> list[tuple[str, str]]:
         """The columns that the table must have, each with the setting that names it."""
@@ -59,6 +59,7 @@ class ColumnNames:
             and getattr(self, f.name) is not None
         ]
         named += [("uri", name) for name in self.in_uri()]
+        named += [("text", name) for name in self.in_text() if "text" in self.explicit]
         named += [("attributes", name) for name in self.attributes or ()]
         return named
 
@@ -78,8 +79,14 @@ class ColumnNames:
             return ()
         return tuple(PLACEHOLDER.findall(self.uri)) or (self.uri,)
 
+    def in_text(self) -> tuple[str, ...]:
+        """The columns that the text is made of."""
+        if self.text is None:
+            return ()
+        return tuple(PLACEHOLDER.findall(self.text)) or (self.text,)
 
-_NO_COLUMN = frozenset({"uri", "attributes", "explicit", "class_by_probabilities"})
+
+_NO_COLUMN = frozenset({"uri", "text", "attributes", "explicit", "class_by_probabilities"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -197,7 +197,7 @@ def read_rows(
     roles = _filled(columns.text(names.role), Role.SERVING)
     known_role = pc.is_in(roles, pa.array([Role.SERVING.value, Role.SHADOW.value])).to_numpy(False)
     faults.note(~known_role, RejectReason.BAD_ROLE, columns.shown(names.role))
-    written = columns.text(names.text)
+    written = _written(columns, names)
     size = np.zeros(n, np.int64)
     if names.text is not None:
         size = pc.fill_null(pc.binary_length(written), 0).to_numpy(False).astype(np.int64)
@@ -340,6 +340,19 @@ def _uris(columns: _Columns, names: ColumnNames, rules: TableRules, ids: Any) ->
     keys = _quoted(made) if rules.store_uri.startswith("file://") else made
     below = pc.binary_join_element_wise(rules.store_uri.rstrip("/"), keys, "/")
     return pc.if_else(absolute, made, below)
+
+
+def _written(columns: _Columns, names: ColumnNames) -> Any:
+    """The texts to label; in a template, what isn't there is empty, but not all of it."""
+    if names.text is None or not PLACEHOLDER.search(names.text):
+        return columns.text(names.text)
+    pieces = PLACEHOLDER.split(names.text)  # text and column names, in turn
+    held = [columns.text(p) for p in pieces[1::2]]
+    parts = [
+        pc.fill_null(held[i // 2], "") if i % 2 else pa.scalar(p) for i, p in enumerate(pieces)
+    ]
+    said = pc.binary_join_element_wise(*held, "", null_handling="replace", null_replacement="")
+    return pc.if_else(pc.equal(said, ""), None, pc.binary_join_element_wise(*parts, ""))
 
 
 def _quoted(paths: Any) -> Any:

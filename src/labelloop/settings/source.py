@@ -70,16 +70,17 @@ class ColumnSettings(Section):
         "`store.uri`.",
     )
     text: str | None = Field(
-        None, description="The text to label. Default: the content of the object at the URI."
+        None,
+        description="The text to label: a column, or a template such as `{question}: {answer}`. "
+        "Default: the content of the object at the URI.",
     )
 
     def written(self) -> tuple[str, ...]:
-        """The names of columns in these settings, those in a template of uris among them."""
-        named = [
-            name for name in self.model_dump(exclude={"uri"}).values() if isinstance(name, str)
-        ]
-        in_uri = PLACEHOLDER.findall(self.uri or "") or [self.uri or ""]
-        return (*named, *in_uri)
+        """The names of columns in these settings, those in templates among them."""
+        held = self.model_dump()
+        named = [name for name in held.values() if isinstance(name, str)]
+        made_of = [PLACEHOLDER.findall(held[key] or "") for key in ("uri", "text")]
+        return (*named, *(name for some in made_of for name in some))
 
 
 PLATFORMS: dict[str, dict[str, str]] = {

@@ -9,7 +9,7 @@ from tomlkit.items import Array, Table
 from labelloop.reading.confidence import PERCENT
 from labelloop.reading.tag_names import TagNames
 from labelloop.setup.proposal import THRESHOLDS, Proposal, rounded
-from labelloop.setup.table_proposal import TableProposal
+from labelloop.setup.table_proposal import PLATFORM_COLUMNS, TableProposal
 
 MOST_LABELS = 200
 
@@ -21,6 +21,7 @@ class TableAnswers:
     kind: str
     uri: str
     columns: TableProposal
+    score: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,11 @@ class Answers:
     label_studio: LabelStudio | None
     second_look: bool = False
 
+    @property
+    def is_text(self) -> bool:
+        """Whether people label texts that stand in the table."""
+        return self.table is not None and "text" in self.table.columns.columns
+
 
 def text(answers: Answers, seen: Proposal) -> str:
     """The file."""
@@ -69,9 +75,11 @@ def _sections(a: Answers, seen: Proposal) -> Iterator[str]:
         "# ${NAME} stands for an environment variable: no secret stands in this file.\n"
     )
     yield _section("project", _project(a, seen))
+    if a.is_text:
+        yield _section("input", _table(kind="text"))
     yield _section("store", _store(a, seen))
     if a.table is not None:
-        yield _section("source", _source(a.table))
+        yield _section("source", _source(a.table, a.classes))
     if a.label_studio is None:
         yield _section("labelling_page", _table())
     else:
@@ -154,7 +162,9 @@ def _store(a: Answers, seen: Proposal) -> Table:
     if a.exclude:
         _say(found, "Files that are no inputs:")
         found.add("exclude", item(list(a.exclude)))
-    if a.is_folder:
+    if a.is_text:
+        _say(found, "No input is fetched from here: the texts stand in the log.")
+    elif a.is_folder:
         _say(found, *_served(seen))
     else:
         _say(
@@ -199,36 +209,52 @@ def _tags(a: Answers, seen: Proposal) -> Table:
     return found
 
 
+USUAL = {
+    kind: PLATFORM_COLUMNS | ({"predicted_class": "verdict"} if kind == "langfuse" else {})
+    for kind in ("sagemaker", "kserve", "databricks", "langfuse")
+}
+"""What needn't be written of the logs of platforms."""
 _REQUIRED = ("sample_id", "predicted_class", "predicted_at")
 
 
-def _source(given: TableAnswers) -> Table:
+def _source(given: TableAnswers, classes: Sequence[str]) -> Table:
     """The table of predictions: where it lies, and how to read its columns."""
     columns = given.columns
     divisor = columns.confidence_divisor
     found = _table(
-        "The table of predictions, in place of tags: docs/how-to/tables.md",
+        "The table of predictions, in place of tags: docs/how-to/tables.md"
+        if given.kind not in USUAL
+        else "The log of a platform: docs/how-to/serving-logs.md",
         kind=given.kind,
         uri=given.uri,
         confidence_divisor=None if divisor == 1 else int(divisor),
         predicted_at_unit=columns.predicted_at_unit,
+        score=given.score,
         attributes=list(columns.attributes),
     )
+    if "predicted_class" not in columns.columns and "probabilities" in columns.columns:
+        _say(found, "The classes in the order of the probabilities: check it.")
+        found.add("class_order", item(list(classes)))
     if divisor != 1:
         _note(found, "confidence_divisor", "in percent")
     if columns.predicted_at_unit:
         _note(found, "predicted_at_unit", "since 1970")
     _note(found, "attributes", "columns that a `where` may name as attributes.NAME")
-    names = _columns(columns)
+    names = _columns(columns, given.kind)
     if names.value.body:
         found.add("columns", names)
     return found
 
 
-def _columns(columns: TableProposal) -> Table:
+def _columns(columns: TableProposal, kind: str) -> Table:
     """What the table calls its columns, where it calls them otherwise."""
-    found = _table(**{key: name for key, name in columns.columns.items() if key != name})
-    for key in _REQUIRED:
+    usual = USUAL.get(kind, {})
+    named = {k: name for k, name in columns.columns.items() if name not in (k, usual.get(k))}
+    found = _table(**named)
+    if kind in USUAL and not {"predicted_class", "probabilities"} & columns.columns.keys():
+        _say(found, "No place in the responses seems to hold the class: correct this path.")
+        found.add("predicted_class", "$.response")
+    for key in _REQUIRED if kind not in USUAL else ():
         if key not in columns.columns:
             _say(found, f"No column seems to hold the {key}: name it here.", f"{key} = ...")
     if columns.needs_uri:

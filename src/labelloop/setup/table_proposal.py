@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from labelloop.core.json_path import attribute_name
 from labelloop.core.where import instant
 from labelloop.reading.number import number
 from labelloop.reading.timestamp import UNITS_US
+from labelloop.setup.body_proposal import longest_text, number_lists, with_paths
 from labelloop.setup.proposal import (
     FITS,
     OTHER_NAMES,
@@ -147,6 +149,76 @@ def propose_columns(
         else could_be_classes([{n: r[n] for n in values if r.get(n)} for r in rows]),
         rows=rows,
     )
+
+
+PLATFORM_COLUMNS = {"sample_id": "id", "predicted_at": "time", "model": "model"}
+"""What the logs of platforms call what their settings needn't name."""
+_OWN = frozenset(
+    ("time", "model", "request", "response", "request_type", "response_type", "inference_id",
+     "trace_id", "observation_id", "session_id", "user_id", "sampling_rate", "status_code", "verdict",
+     "value", "comment", "correction", "input", "output", "metadata", "request_metadata", "annotations",
+     "custom_attributes", "client_request_id")
+)  # fmt: skip
+
+
+def propose_bodies(kind: str, rows: Sequence[Mapping[str, str]]) -> TableProposal:
+    """Where in the bodies of a platform's log class, confidence and input lie, and what to slice by.
+
+    >>> body = '{"predictions": [{"label": "%s", "score": 0.%d}]}'
+    >>> rows = [{"id": str(i), "time": "2026-03-02", "request": '{"mail": "%s"}' % ("my invoice " * 4),
+    ...          "response": body % ("ab"[i % 2], i)} for i in range(10, 40)]
+    >>> found = propose_bodies("sagemaker", rows).columns
+    >>> found["predicted_class"], found["confidence"], found["text"]
+    ('$.response.predictions[0].label', '$.response.predictions[0].score', '$.request.mail')
+    """
+    flat = [with_paths(row) for row in rows]
+    if kind == "langfuse":
+        columns = {**PLATFORM_COLUMNS, "predicted_class": "verdict"}
+        both = any("input" in row for row in flat) and any("output" in row for row in flat)
+        text = "{input}\n\n{output}" if both else longest_text(flat, ("input", "output", "$."))
+        values = _values(flat)
+        fits = [n for n in values if n not in _OWN and n not in columns.values()]
+        sliced = [n for n in fits if 2 <= len(set(values[n])) <= MOST_VALUES]
+        columns |= {"text": text} if text else {}
+        return TableProposal(
+            columns=columns, confidence_divisor=1.0, predicted_at_unit=None, rows=flat,
+            attributes=tuple(sliced), could_be_classes={},
+        )  # fmt: skip
+    answered = {n: v for n, v in _values(flat).items() if n.startswith("$.response")}
+    lists = [n for n in number_lists(flat) if n in answered]
+    by_last = {attribute_name(n): n for n in reversed(answered) if n not in lists}
+    held = {last: answered[n] for last, n in by_last.items()}
+    columns = dict(PLATFORM_COLUMNS)
+    for key, only in (("predicted_class", True), ("confidence", True), ("model", False)):
+        found = called((key, *OTHER_NAMES[key]), held, FITS[key], by_values=only)
+        if found is not None:
+            columns[key] = by_last[found]
+            held.pop(found)
+    if lists:
+        columns["probabilities"] = lists[0]
+    if "predicted_class" not in columns:  # few rows tell no classes, but may well be called so
+        named = called(
+            ("predicted_class", *OTHER_NAMES["predicted_class"]), held, bool, by_values=False
+        )
+        columns |= {"predicted_class": by_last[named]} if named else {}
+    asked = {n: v for n, v in _values(flat).items() if n.startswith(("$.request", "request"))}
+    text = longest_text(flat, ("$.request", "request"))
+    if text is not None:
+        columns["text"] = text
+    elif uri := called(
+        URIS, {attribute_name(n): v for n, v in asked.items()}, _are_places, by_values=False
+    ):
+        columns["uri"] = next(n for n in asked if attribute_name(n) == uri)
+    sliced = [
+        n for n, v in asked.items() if n not in columns.values() and 2 <= len(set(v)) <= MOST_VALUES
+        and len(set(v)) * 2 <= len(v) and n not in _OWN
+    ]  # fmt: skip
+    return TableProposal(
+        columns=columns, confidence_divisor=1.0, predicted_at_unit=None, rows=flat,
+        attributes=tuple(sliced),
+        could_be_classes={} if {"predicted_class", "probabilities"} & columns.keys()
+        else could_be_classes([{n: r[n] for n in answered if r.get(n)} for r in flat]),
+    )  # fmt: skip
 
 
 def _values(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:

@@ -85,14 +85,20 @@ class EnvelopeSource(ABC):
             source.close()
         self._engine.close()
 
+    def raw_table(self, rows: SourceRows) -> Any:
+        """The rows of a file as they are asked, with their places as `n`."""
+        import pyarrow as pa
+
+        given = dict(zip(rows.batch.schema.names, map(_plain, rows.batch.columns), strict=True))
+        return pa.table({**given, "n": pa.array(rows.numbers, pa.int64())})
+
     def _unwrapped(
         self, rows: SourceRows, file: SourceFile, columns: Sequence[str] | None
     ) -> SourceRows:
         import pyarrow as pa
 
-        given = dict(zip(rows.batch.schema.names, map(_plain, rows.batch.columns), strict=True))
-        raw = pa.table({**given, "n": pa.array(rows.numbers, pa.int64())})
-        found = self._engine.ask(raw, self.statement(file, list(given)))
+        raw = self.raw_table(rows)
+        found = self._engine.ask(raw, self.statement(file, raw.column_names))
         numbers = found.column("n").to_pylist()
         faults = found.column("fault").to_pylist()
         good = [i for i, fault in enumerate(faults) if fault is None]

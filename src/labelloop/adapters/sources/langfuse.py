@@ -11,7 +11,7 @@ from labelloop.adapters.sources.files import FilesSource, LinesSource
 from labelloop.adapters.sources.kserve import fields
 from labelloop.ports.source import SourceFile
 
-_TABLE = re.compile(r"/(scores|observations(?:_v2)?|traces)/(?:.*/)?[^/]+$")
+TABLE = re.compile(r"/(scores|observations(?:_v2)?|traces)/(?:.*/)?[^/]+$")
 
 _SCORE = (
     "id",
@@ -82,7 +82,7 @@ class LangfuseSource(EnvelopeSource):
         self,
         uri: str,
         *,
-        score: str,
+        score: str = "",
         judge: str = "EVAL",
         order: Sequence[str] = (),
         s3: S3Access | None = None,
@@ -95,15 +95,30 @@ class LangfuseSource(EnvelopeSource):
 
     def files(self) -> Sequence[SourceFile]:
         """The files of scores, observations and traces; Langfuse names their folders."""
-        return [file for file in super().files() if _TABLE.search(file.uri)]
+        return [file for file in super().files() if TABLE.search(file.uri)]
 
     def statement(self, file: SourceFile, columns: Sequence[str]) -> str:
         """The scores of a file, or what they may be about."""
-        found = _TABLE.search(file.uri)
+        found = TABLE.search(file.uri)
         table = found[1] if found else "scores"
         if table == "scores":
             return self._scores(columns)
         return _traces(columns) if table == "traces" else _observations(columns)
+
+    def names_in(self, file: SourceFile) -> list[tuple[str, int]]:
+        """How often each score of the judge occurs in a file of scores."""
+        found: list[tuple[str, int]] = []
+        for rows in self._of[file.uri].read(file, None):
+            raw = self.raw_table(rows)
+            asked = self._engine.ask(
+                raw,
+                f"""SELECT name, count(*) AS n
+                    FROM ({fields({name: (name,) for name in _SCORE}, raw.column_names)})
+                    WHERE source = {self._judge} AND name IS NOT NULL
+                    GROUP BY name""",  # noqa: S608  the judge is quoted
+            )
+            found += [(row["name"], row["n"]) for row in asked.to_pylist()]
+        return found
 
     def _scores(self, columns: Sequence[str]) -> str:
         number = "TRY_CAST(value AS DOUBLE)"
