@@ -13,6 +13,7 @@ from labelloop.adapters.iceberg.batches import HeldFile
 from labelloop.adapters.iceberg.damage import first_damaged
 from labelloop.adapters.iceberg.schema import arrow_schema
 from labelloop.adapters.iceberg.tables import MEND, IcebergTables, translated
+from labelloop.core.line import lines
 from labelloop.core.round import FrameRange, Span
 from labelloop.errors import LogError
 from labelloop.ports.log import BatchKind, LabelPart
@@ -92,6 +93,14 @@ class DuckDBReading:
 
         unique = pa.array(values, type=pa.large_string()).unique()
         return self.registered(pa.table({column: unique}))
+
+    def samples(self, sample_ids: Sequence[str], salt: bytes) -> str:
+        """SQL that reads samples as a table: sample_id and line, each once."""
+        import pyarrow as pa
+
+        unique = list(dict.fromkeys(sample_ids))
+        names = pa.array(unique, type=pa.large_string())
+        return self.registered(pa.table({"sample_id": names, "line": lines(unique, salt)}))
 
     def spans(self, spans: Sequence[Span]) -> str:
         """SQL that reads spans as a table with their fields as columns."""

@@ -298,7 +298,7 @@ class IcebergLog:
             return []
         with self._reading() as reading:
             sources = [reading.source(kind) for kind in kinds]
-            wanted = reading.listed("sample_id", sample_ids)
+            wanted = reading.samples(sample_ids, self._salt)
             return list(reading.rows(statement(*sources, wanted)))
 
     def held(self, sample_ids: Sequence[str]) -> Sequence[HeldRows]:
@@ -473,7 +473,7 @@ class IcebergLog:
             return {}
         with self._reading() as reading:
             source = reading.source("predictions", frame)
-            wanted = reading.listed("sample_id", sample_ids)
+            wanted = reading.samples(sample_ids, self._salt)
             found: dict[str, Sequence[float]] = {}
             for batch in reading.batches(log_sql.embeddings(source, frame, wanted)):
                 values = batch.column("embedding")
@@ -486,7 +486,7 @@ class IcebergLog:
     ) -> "Iterator[pa.RecordBatch]":
         """What was said last of those of `sample_ids` that the log knows; `model`: by this one alone."""
         with self._reading() as reading:
-            wanted = reading.listed("sample_id", sample_ids)
+            wanted = reading.samples(sample_ids, self._salt)
             statement = log_sql.opinions(reading.source("predictions"), wanted, model)
             yield from reading.batches(statement)
 
@@ -499,7 +499,7 @@ class IcebergLog:
             return []
         with self._reading() as reading:
             source = reading.source("predictions", frame)
-            wanted = reading.listed("sample_id", sample_ids)
+            wanted = reading.samples(sample_ids, self._salt)
             statement = log_sql.rows_of(source, frame, conditions, wanted)
             return [_candidate(row) for row in reading.rows(statement)]
 
