@@ -6,6 +6,7 @@ from starlette.testclient import TestClient
 
 from labelloop.ledger import accounts
 from labelloop.loop import Loop
+from labelloop.ports.store import Store
 from labelloop.project import Project
 from labelloop.service.journal import Journal
 from labelloop.settings.file import load
@@ -28,8 +29,10 @@ users = { "ann@example.com" = ["read", "operate"] }
 class Service:
     """The service of a world, and what it told its worker."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, store: Store | None = None) -> None:
+        """`store`: where images are; None: where the settings say, which nothing answers."""
         self.world = world
+        self._store = store
         self.told: list[str] = []
         self.lines: list[str] = []
         self.worker_is_alive = True
@@ -38,7 +41,9 @@ class Service:
 
     def _open(self) -> Loop:
         settings = load(self.world.folder / "labelloop.toml", {})
-        return Loop(Project(settings, clock=self.world.clock, log=self.world.log))
+        return Loop(
+            Project(settings, clock=self.world.clock, log=self.world.log, store=self._store)
+        )
 
     def __call__(self) -> "Service":
         return self

@@ -4,11 +4,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from starlette.types import ASGIApp
 from tests.browser.busy import busy
 from tests.served import Service
 from tests.unit.test_samples import Seen
@@ -43,29 +45,39 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@contextmanager
+def answering(app: ASGIApp) -> Iterator[str]:
+    """An application at a port of this machine; its URL."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 class Served:
     """The service of a project, at a port of this machine."""
 
-    def __init__(self, world: World, make: Callable[[World], Service] = Service) -> None:
-        self.service = make(world)
-        config = uvicorn.Config(self.service.app, port=0, log_config=None, access_log=False)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, world: World, make: Callable[[World], Service] | None = None) -> None:
+        self.service = make(world) if make else Service(world, store=world.store)
+        self._held = ExitStack()
+        self.url = self._held.enter_context(answering(self.service.app))
 
     def stop(self) -> None:
         """End it."""
-        self._server.should_exit = True
-        self._thread.join()
+        self.service.site.ending.set()
+        self._held.close()
         self.service.site.close()
 
 
 def begun(folder: Path, *, rounds: int) -> World:
     """A project with so many rounds, all but the last of them answered."""
+    folder.mkdir(exist_ok=True)
     world = World(folder)
     (folder / ".labelloop").mkdir(exist_ok=True)
     for n in range(rounds):

@@ -151,7 +151,7 @@ def test_the_first_page_answers_the_leads_questions_in_order(service: Service) -
 def test_what_waits_is_read_again_by_itself(service: Service) -> None:
     text = text_of(service, "/now")
     assert 'hx-get="/now"' in text
-    assert 'hx-trigger="every 5s"' in text
+    assert 'hx-trigger="every 5s, ' in text
     assert text.count('id="now"') == 1
     assert "<html" not in text
 

@@ -1,6 +1,7 @@
 """Does each verb of one project when it is due. What is due is worked out anew each time."""
 
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
@@ -26,11 +27,22 @@ class Schedule:
     While the ledger can't be written, it remembers by itself how its verbs ended.
     """
 
-    def __init__(self, loop: Loop, journal: Journal, *, own_url: str | None = None) -> None:
-        """`own_url`: where the annotator reaches the service; None: it can't."""
+    def __init__(
+        self,
+        loop: Loop,
+        journal: Journal,
+        *,
+        own_url: str | None = None,
+        begin: Callable[[str], None] = lambda _verb: None,
+    ) -> None:
+        """`own_url`: where the annotator reaches the service; None: it can't.
+
+        `begin` hears which verb begins, and "" when the last has ended.
+        """
         self.loop = loop
         self._own_url = own_url
         self._journal = journal
+        self._begin = begin
         self._unwritten: dict[str, VerbState] = {}
         self._elsewhere_until: dict[str, datetime] = {}
 
@@ -74,10 +86,12 @@ class Schedule:
                 if verb == "select" and not done.get("index"):
                     self._journal.line("left out", run=run, verb=verb, because="index did not run")
                     continue
+                self._begin(verb)
                 done[verb] = self._do(verb, run, now=now)
                 if verb == "send" and done[verb]:
                     self._announce(run)
         finally:
+            self._begin("")
             self.loop.close()  # what changed outside is seen afresh by the next run
         return done
 

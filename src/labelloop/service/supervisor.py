@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelloop.service.journal import Journal
+from labelloop.service.work import Work, heard
 from labelloop.service.worker import START
 
 GRACE_S = 20.0
@@ -47,12 +48,31 @@ class Supervisor:
         self._process: subprocess.Popen[str] | None = None
         self._ending = threading.Event()
         self._telling = threading.Lock()
+        self._work: dict[str, Work] = {}
         self._watch = threading.Thread(target=self._keep, daemon=True)
 
     def start(self) -> None:
         """Start the worker."""
         self._process = self._spawn()
         self._watch.start()
+
+    def work(self, project: str = "") -> Work | None:
+        """What the worker does in a project just now; None: nothing."""
+        return self._work.get(project)
+
+    def _hear(self, process: "subprocess.Popen[str]") -> None:
+        """Hear what a worker says of its work, until it ends."""
+        assert process.stdout is not None  # noqa: S101  it is a pipe
+        for line in process.stdout:
+            said = heard(line)
+            if said is None:
+                continue
+            project, work = said
+            if work is None:
+                self._work.pop(project, None)
+            else:
+                self._work[project] = work
+        self._work.clear()
 
     def add(self, project: Supervised) -> None:
         """Let one more project have a worker."""
@@ -93,7 +113,7 @@ class Supervisor:
             process.wait()
 
     def _spawn(self) -> "subprocess.Popen[str]":
-        return subprocess.Popen(  # noqa: S603  this program
+        process = subprocess.Popen(  # noqa: S603  this program
             [
                 *(sys.executable, "-m", "labelloop.service.worker"),
                 *(
@@ -103,8 +123,12 @@ class Supervisor:
                 ),
             ],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
+            errors="replace",
         )
+        threading.Thread(target=self._hear, args=(process,), daemon=True).start()
+        return process
 
     def _keep(self) -> None:
         wait_s = AGAIN_S[0]

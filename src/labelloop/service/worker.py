@@ -18,6 +18,7 @@ from labelloop.loop import Loop
 from labelloop.project import Project
 from labelloop.service.journal import Journal
 from labelloop.service.schedule import Schedule
+from labelloop.service.work import Saying
 
 POLL_S = 2.0
 """How often the ledger and the clock are looked at."""
@@ -38,6 +39,7 @@ class Worker:
         self._config = config
         self._own_url = own_url
         self._journal = Journal(project=name)
+        self._saying = Saying(name)
         self._told: queue.Queue[str] = queue.Queue()
         self._ending = threading.Event()
 
@@ -69,7 +71,9 @@ class Worker:
         Raises:
             LabelloopError: the project can't be opened.
         """
-        schedule = Schedule(self._open(), self._journal, own_url=self._own_url)
+        schedule = Schedule(
+            self._open(), self._journal, own_url=self._own_url, begin=self._saying.begin
+        )
         try:
             while not self._ending.is_set():
                 schedule = self._turn(schedule)
@@ -118,9 +122,10 @@ class Worker:
             ConfigError: the settings can't be read.
         """
 
-        def progress(what: str, done: int, total: int | None) -> None:  # noqa: ARG001  fixed by Progress
+        def progress(what: str, done: int, total: int | None) -> None:
             if self._ending.is_set():
                 raise Stopped
+            self._saying.progress(what, done, total)
 
         project = Project.open(
             self._config,

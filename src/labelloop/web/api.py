@@ -26,12 +26,14 @@ from labelloop.views.quality import Quality
 from labelloop.views.status import Status, Tie, Wait
 from labelloop.web.access import needs
 from labelloop.web.answers import Refused, body_of, json_answer
+from labelloop.web.live import Live, wants_stream
 from labelloop.web.site import Site
 
 if TYPE_CHECKING:
     from labelloop.views.service import ServiceState
 
 PREFIX = "/api/v1"
+LIVE = "/events"
 PATIENCE_S = 0.1
 """How long an action waits for the ledger before it is answered with 202: it is done all the same."""
 BODY_BYTES = 65_536
@@ -147,11 +149,12 @@ READINGS = (
         make=lambda loop, _: loop.datasets(),
     ),
     Reading(
-        path="/events",
+        path=LIVE,
         kind="events",
         of=list[Happened],
         scope="read",
-        says="The newest events that were recorded for others.",
+        says="The newest events that were recorded for others. With `Accept: text/event-stream` a stream "
+        "that tells how far the work is.",
         make=lambda loop, _: loop.events(),
     ),
     Reading(
@@ -359,15 +362,23 @@ def routes(site: Site) -> list[Route]:
         found: ServiceState = await run_in_threadpool(site.service_state)
         return json_answer("service", found)
 
+    live = Live(site)
     made = [Route(f"{PREFIX}/service", service)]
-    made += [Route(PREFIX + each.path, _reader(site, each)) for each in READINGS]
+    made += [
+        Route(PREFIX + each.path, _reader(site, each, live if each.path == LIVE else None))
+        for each in READINGS
+    ]
     made += [Route(PREFIX + each.path, _actor(site, each), methods=["POST"]) for each in ACTIONS]
     return made
 
 
-def _reader(site: Site, reading: Reading) -> Callable[[Request], Awaitable[Response]]:
+def _reader(
+    site: Site, reading: Reading, live: Live | None
+) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         needs(request, reading.scope)
+        if live is not None and wants_stream(request):
+            return live.answer()
         asked = [request.query_params.get(name) for name in reading.parameters]
         if any(value is not None for value in asked):
             found = await run_in_threadpool(lambda: reading.make(site.loop(), request))

@@ -14,6 +14,7 @@ from labelloop.pages.rendering import render
 from labelloop.views.wording import dated
 from labelloop.web.access import path_of
 from labelloop.web.answers import ALWAYS
+from labelloop.web.live import says
 from labelloop.web.static import address
 from labelloop.web.who import Who, csrf_token
 
@@ -93,6 +94,8 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
         "here": url_of(request, path_of(request.scope)),
         "acknowledged": ASKED.get(request.query_params.get("asked", "")),
         "may_operate": who is not None and "operate" in who.scopes,
+        "work": site.work if site else None,
+        "work_says": says,
         "url": lambda path: url_of(request, path),
         "static": lambda name: url_of(request, address(name)),
         "when": _when(timezone),

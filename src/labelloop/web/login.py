@@ -1,6 +1,7 @@
 """/login and /logout: a browser shows a token once, and has a cookie from then on."""
 
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -9,7 +10,7 @@ from starlette.routing import Route
 
 from labelloop.ledger import Transaction, sessions
 from labelloop.ledger.accounts import Account, token_hash
-from labelloop.web.access import LOGIN, by_session, client_address, cookie_name, is_alone
+from labelloop.web.access import LOGIN, SAFE, by_session, client_address, cookie_name, is_alone
 from labelloop.web.attempts import Attempts
 from labelloop.web.forms import back_to, fields_of, form_of, see
 from labelloop.web.html import page
@@ -48,10 +49,20 @@ def routes(site: Site) -> list[Route]:
 def form(request: Request, *, status: int = 200, error: str = "", remedy: str = "") -> Response:
     """The form that asks for a token, and leads on to what the visitor wanted."""
     prefix = request.scope.get("root_path", "")
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    wanted = _wanted(request)
     if wanted.startswith(f"{prefix}{LOGIN}"):
         wanted = request.query_params.get("next", "")
     return page(request, "login.html", status=status, error=error, remedy=remedy, next=wanted)
+
+
+def _wanted(request: Request) -> str:
+    """The page that a visitor wanted; of a form the page with the form, not what it was sent to."""
+    asked = str(request.url) if request.method in SAFE else request.headers.get("referer", "")
+    try:
+        parts = urlsplit(asked)
+    except ValueError:
+        return ""
+    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 async def _log_in(request: Request, site: Site, attempts: Attempts) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -55,11 +56,18 @@ def serve(config_file: Path, at: socket.socket, journal: Journal) -> None:
     """
     public_url = _begun(config_file)
     supervisor = Supervisor([Supervised("", config_file, public_url or _here(at))], journal)
-    site = Site(lambda: open_loop(config_file), tell=supervisor.tell, journal=journal)
+    ending = threading.Event()
+    site = Site(
+        lambda: open_loop(config_file),
+        tell=supervisor.tell,
+        journal=journal,
+        work=supervisor.work,
+        ending=ending,
+    )
     with closing(site):
         _refuse_open_doors(site, at)
         app = application(site, worker_is_alive=lambda: supervisor.is_alive)
-        _work(app, supervisor, at, reload=site.reload)
+        _work(app, supervisor, at, ending, reload=site.reload)
 
 
 def serve_folder(folder: Path, at: socket.socket, journal: Journal) -> None:
@@ -68,7 +76,7 @@ def serve_folder(folder: Path, at: socket.socket, journal: Journal) -> None:
     Raises:
         ConfigError: there is no project.
     """
-    supervisor, here = Supervisor((), journal), _here(at)
+    supervisor, here, ending = Supervisor((), journal), _here(at), threading.Event()
 
     def open_site(name: str, config: Path) -> Site:
         _begun(config)
@@ -77,6 +85,8 @@ def serve_folder(folder: Path, at: socket.socket, journal: Journal) -> None:
             tell=lambda command: supervisor.tell(command, name),
             journal=Journal(as_json=journal.as_json, project=name),
             below=PATH + name,
+            work=lambda: supervisor.work(name),
+            ending=ending,
         )
         try:
             _refuse_open_doors(site, at)
@@ -107,18 +117,23 @@ def serve_folder(folder: Path, at: socket.socket, journal: Journal) -> None:
                 each.reload()
 
         app = Projects(projects, lambda: supervisor.is_alive)
-        _work(app, supervisor, at, reload=reload)
+        _work(app, supervisor, at, ending, reload=reload)
 
 
 def _work(
-    app: ASGIApp, supervisor: Supervisor, at: socket.socket, *, reload: Callable[[], object]
+    app: ASGIApp,
+    supervisor: Supervisor,
+    at: socket.socket,
+    ending: threading.Event,
+    *,
+    reload: Callable[[], object],
 ) -> None:
     supervisor.start()
     signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload, daemon=True).start())
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: None)  # uvicorn raises them again once it has ended
     try:
-        _answer(app, at)
+        _answer(app, at, ending)
     finally:
         supervisor.stop()
 
@@ -158,7 +173,20 @@ def _refuse_open_doors(site: Site, at: socket.socket) -> None:
         )
 
 
-def _answer(app: ASGIApp, at: socket.socket) -> None:
+class _Server(uvicorn.Server):
+    """Says that it ends, so that streams end by themselves: it waits for every answer."""
+
+    def __init__(self, config: uvicorn.Config, ending: threading.Event) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Hear a signal."""
+        self._ending.set()
+        super().handle_exit(sig, frame)
+
+
+def _answer(app: ASGIApp, at: socket.socket, ending: threading.Event) -> None:
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -168,4 +196,4 @@ def _answer(app: ASGIApp, at: socket.socket) -> None:
         proxy_headers=False,  # who is believed says [service.auth]
         timeout_graceful_shutdown=GRACE_S,
     )
-    asyncio.run(uvicorn.Server(config).serve(sockets=[at]))
+    asyncio.run(_Server(config, ending).serve(sockets=[at]))

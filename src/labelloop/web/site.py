@@ -16,6 +16,7 @@ from labelloop.ledger.accounts import Account
 from labelloop.ledger.sessions import Session
 from labelloop.loop import Loop
 from labelloop.service.journal import Journal
+from labelloop.service.work import Work
 from labelloop.settings.service import hours
 from labelloop.settings.settings import Settings
 from labelloop.views.service import ServiceState, service_state
@@ -45,9 +46,13 @@ class Site:
         tell: Callable[[str], None],
         journal: Journal,
         below: str = "",
+        work: Callable[[], Work | None] = lambda: None,
+        ending: threading.Event | None = None,
     ) -> None:
-        """`open_loop` reads the settings; `tell` reaches the worker.
+        """`open_loop` reads the settings; `tell` reaches the worker, and `work` says what it does.
 
+        ending
+            set once the process is told to end
         below
             where the project lies among several, such as `/p/pets`
 
@@ -58,6 +63,8 @@ class Site:
         self._loop = open_loop()
         self._tell = tell
         self._below = below
+        self._work = work
+        self.ending = ending or threading.Event()
         self.journal = journal
         self._opening = threading.Lock()
         self._looked_at_s = -FRESH_S
@@ -217,6 +224,17 @@ class Site:
                 loop.project.clock.now(), hours(quiet) if quiet else None, own.project.timezone
             ),
         )
+
+    def work(self) -> Work | None:
+        """The verb that is being done, by this service's worker or by another process; None: none."""
+        own = self._work()
+        if own is not None:
+            return own
+        try:
+            elsewhere = self.kept("running", lambda loop: loop.project.ledger_to_read.running())
+        except LabelloopError:
+            return None
+        return next((Work(verb) for verb in elsewhere), None)
 
     def ask(self, command: str, *, by: str) -> None:
         """Let the worker do something, and say who asked for it."""
