@@ -5,7 +5,7 @@ RUN    := .venv/bin
 ARGS   ?=
 BASE   ?= docker.io/library/debian:bookworm-slim
 
-.PHONY: help setup browser browse label-studio postgresql demo test spark ceph dist image fuzz chaos soak faults bench-scale bench-statistics bench-teach bench-suspects check format docs site lock clean
+.PHONY: help setup browser browse label-studio postgresql demo test spark ceph dist airflow mlflow image fuzz chaos soak faults bench-scale bench-statistics bench-teach bench-suspects check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -86,6 +86,25 @@ ceph: setup  ## the tests of the bucket on a second server, Ceph's RADOS gateway
 dist: setup  ## both wheels, each extra tried in a bare environment in .dist: [ARGS=--write]
 	@$(RUN)/python -m tests.dist $(ARGS)
 
+.airflow/.ready: requirements-airflow.lock | setup
+	@echo "airflow: installing what requirements-airflow.lock names into .airflow"
+	@test -d .airflow || $(UV) venv --quiet --python $(PYTHON) .airflow
+	@$(UV) pip sync --quiet --compile-bytecode --python .airflow/bin/python --require-hashes requirements-airflow.lock
+	@$(UV) pip install --quiet --python .airflow/bin/python --no-deps --editable .
+	@touch $@
+
+airflow: .airflow/.ready  ## the loop by a real Airflow 3, with kills, in an environment of its own
+	@.airflow/bin/python -m tests.airflow_loop $(ARGS)
+
+.mlflow/.ready: requirements-mlflow.lock | setup
+	@echo "mlflow: installing what requirements-mlflow.lock names into .mlflow"
+	@test -d .mlflow || $(UV) venv --quiet --python $(PYTHON) .mlflow
+	@$(UV) pip sync --quiet --compile-bytecode --python .mlflow/bin/python --require-hashes requirements-mlflow.lock
+	@touch $@
+
+mlflow: .mlflow/.ready  ## the loop and a real MLflow 3, in an environment of its own
+	@$(RUN)/python -m tests.mlflow_loop
+
 image:  ## our image, built and run as a user without rights: [BASE=localhost/debian:bookworm-slim]
 	@command -v buildah >/dev/null && command -v podman >/dev/null || { \
 	  echo "image: buildah and podman are needed: apt-get install buildah podman runc" >&2; exit 1; }
@@ -145,7 +164,11 @@ lock: $(UV)  ## resolve the dependencies afresh into requirements.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group spark --output-file requirements-spark.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --exclude-newer 2026-11-01 --extra demo --group airflow pyproject.toml --output-file requirements-airflow.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --exclude-newer 2026-11-01 --group mlflow --output-file requirements-mlflow.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --constraint requirements.lock --group site --output-file requirements-site.lock
 
 clean:  ## delete the environment and the tools
-	rm -rf .venv .tools .spark .sphinx .site .dist
+	rm -rf .venv .tools .spark .sphinx .site .dist .airflow .mlflow

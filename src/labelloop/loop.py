@@ -537,6 +537,28 @@ class Loop:
             costs=self.settings.cost_weights(),
         )
 
+    def promote(self, compared: "Compared", registered: str, version: int) -> bool:
+        """Let others hear that a candidate passed, MLflow among them; whether it did.
+
+        Raises:
+            ArgumentError: `compared` was made without `gate`.
+            ConfigError: nobody would hear of it.
+        """
+        from labelloop.steps.compare.compare import promote
+
+        if not any("candidate.promoted" in r.on for r in self.project.receivers):
+            raise ConfigError(
+                f"nobody would hear that {registered} version {version} passed",
+                remedy='add [mlflow], or a [[notify]] with on = ["candidate.promoted"]',
+            )
+        passed = promote(
+            self.project.ledger, compared, registered, version, clock=self.project.clock
+        )
+        if passed:
+            with suppress(LeaseHeld):  # whoever holds it tells them
+                self.notify()
+        return passed
+
     def write_judges(self, target: Path) -> int:
         """Write a CSV file of the samples that a candidate must predict; return how many there are."""
         from labelloop.steps.compare.compare import write_samples

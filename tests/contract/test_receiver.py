@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from labelloop.adapters.receivers.exchange import masked
 from labelloop.adapters.receivers.guarded import is_refused
-from labelloop.adapters.receivers.http import HttpReceiver, masked
+from labelloop.adapters.receivers.http import HttpReceiver
 from labelloop.core.notice import NAMES, Notice
 from labelloop.errors import ReceiverError
 from labelloop.ports.receiver import Receiver
@@ -249,6 +250,7 @@ def test_every_event_has_a_sentence() -> None:
         "round": 1, "n_frame": 2, "drawn": {"q": 1}, "dataset": "training", "version": 1,
         "n_human": 1, "n_model": 1, "grown_by": 1, "guarantee": 1, "says": "s", "model": "m",
         "since": "s", "fallen_by": 0.1, "surely": 0.01, "low": 0.1, "high": 0.2, "required": 0.9,
-        "queue": "q", "oldest_at": "s",
+        "queue": "q", "oldest_at": "s", "value": 0.15, "level": 0.95, "n": 9, "registered": "r",
+        "serving": "m",
     }  # fmt: skip
     assert all(Notice(name=n, subject="s", key="k", at=AT, data=data).says for n in NAMES)

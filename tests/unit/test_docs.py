@@ -23,6 +23,8 @@ ENVIRONMENT = {
     "LABEL_STUDIO_URL": "http://127.0.0.1:8080",
     "LABEL_STUDIO_USER_TOKEN": "0" * 40,
     "RETRAIN_SECRET": "made up secret",
+    "MLFLOW_SECRET": "ann:made up",
+    "AIRFLOW_SECRET": "ann:made up",
     "SLACK_URL": "https://hooks.slack.example/made-up",
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

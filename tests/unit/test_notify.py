@@ -225,9 +225,10 @@ def test_a_run_tells_of_its_round_its_datasets_and_an_old_backlog(make_world: Ma
         ("dataset.built", "dataset evaluation"),
         ("dataset.built", "dataset training"),
         ("training.grown", "dataset training"),
+        ("accuracy.measured", "model unversioned"),
     }
     assert world.loop.run().notified is not None
-    assert len(receiver.heard) == 4, "nothing new, nothing told"
+    assert len(receiver.heard) == 5, "nothing new, nothing told"
     world.clock.pass_(days=1, minutes=1)
     world.traffic(10)
     world.loop.run()

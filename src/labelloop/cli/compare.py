@@ -56,6 +56,11 @@ class SamplesWritten:
     help="Only write the list of samples that the candidate must predict.",
 )
 @click.option("--gate", is_flag=True, help="Exit with 0 for PASS, 3 for FAIL, 4 for NOT YET.")
+@click.option(
+    "--promote",
+    metavar="MODEL@VERSION",
+    help="With --gate: on PASS, give this version of MLflow's registered model the alias of [mlflow].",
+)
 @junit_option
 @with_config
 def command(
@@ -67,6 +72,7 @@ def command(
     trained_on: tuple[str, ...],
     write_samples: Path | None,
     gate: bool,
+    promote: str | None,
     junit: Path | None,
 ) -> None:
     """Compare a candidate with the model that serves, on the same blind labels.
@@ -78,6 +84,9 @@ def command(
     """
     if junit is not None and not gate:
         raise click.UsageError("--junit is for --gate")
+    if promote is not None and not gate:
+        raise click.UsageError("--promote is for --gate")
+    promoted = None if promote is None else _registered(promote)
     with opened(config, quiet=as_json) as loop:
         if write_samples is not None:
             written = SamplesWritten(n=loop.write_judges(write_samples), target=write_samples)
@@ -96,13 +105,25 @@ def command(
                 "name the candidate's file or --shadow MODEL, one of them, or use "
                 "--write-samples FILE"
             )
+        passed = promoted is not None and loop.promote(compared, *promoted)
     if as_json:
         print_json("compare", compared)
     else:
         _show(compared)
+        if passed:
+            click.echo(f"promoted: {promote} passed, and MLflow hears of it")
     if gate:
         verdict = compared.verdict or Verdict.NOT_YET
         conclude(verdict, question_of(compared), answer_of(compared), junit=junit)
+
+
+def _registered(text: str) -> tuple[str, int]:
+    name, _, number = text.rpartition("@")
+    if not name or not number.isdigit():
+        raise click.UsageError(
+            f"--promote {text!r} isn't a version of a registered model: write food@3"
+        )
+    return name, int(number)
 
 
 def _version(text: str) -> tuple[str, int]:

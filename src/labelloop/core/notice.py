@@ -25,6 +25,14 @@ SENTENCES: Mapping[str, Callable[[Data], str]] = {
         f"the accuracy of {d['model']} has fallen since {d['since']}: by {100 * d['fallen_by']:.1f} "
         f"points, surely more than {100 * d['surely']:.1f}"
     ),
+    "accuracy.measured": lambda d: (
+        f"the accuracy of {d['model']} is {100 * d['value']:.1f}% ({100 * d['level']:g}% interval "
+        f"{100 * d['low']:.1f} to {100 * d['high']:.1f}), from {d['n']:,} blind labels"
+    ),
+    "candidate.promoted": lambda d: (
+        f"version {d['version']} of {d['registered']} passed its gate against {d['serving']}: it gains "
+        f"{100 * d['low']:+.1f} to {100 * d['high']:+.1f} points"
+    ),
     "gate.failed": lambda d: (
         f"{d['model']} failed the gate: {100 * d['low']:.1f} to {100 * d['high']:.1f}, and "
         f"{100 * d['required']:g} is required"

@@ -10,6 +10,7 @@ from labelloop.core.image_kind import kind_of
 from labelloop.core.json_path import json_paths
 from labelloop.errors import ConfigError, StoreDenied, without_frames
 from labelloop.settings.label_studio import LabelStudioSettings
+from labelloop.settings.mlflow import MlflowSettings
 from labelloop.settings.notify import NotifySettings
 from labelloop.settings.settings import Settings
 from labelloop.settings.source import SourceSettings
@@ -17,6 +18,8 @@ from labelloop.settings.state import EngineSettings
 from labelloop.settings.store import StoreSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import SecretStr
 
     from labelloop.adapters.desk.annotator import DeskAnnotator
@@ -121,6 +124,12 @@ def notifications(file: Path, bucket: "S3Store", own: StoreSettings) -> "BucketN
 
 def receiver(own: NotifySettings, project: str) -> "Receiver":
     """Who hears of events at a URL."""
+    if own.form == "airflow":
+        from labelloop.adapters.receivers.airflow import AirflowReceiver
+
+        return AirflowReceiver(
+            own.url.get_secret_value(), project=project, secret=_revealed(own.secret) or ""
+        )
     from labelloop.adapters.receivers.http import HttpReceiver
 
     try:
@@ -134,6 +143,20 @@ def receiver(own: NotifySettings, project: str) -> "Receiver":
         raise ConfigError(
             f"[[notify]]: {exc}", remedy="write the secret as the receiver shows it"
         ) from None
+
+
+def mlflow(own: MlflowSettings, project: str, report: "Callable[[], bytes | None]") -> "Receiver":
+    """The tracking server that hears of datasets, accuracies and promotions."""
+    from labelloop.adapters.receivers.mlflow import MlflowReceiver
+
+    return MlflowReceiver(
+        own.url.get_secret_value(),
+        project=project,
+        experiment=own.experiment,
+        alias=own.alias,
+        secret=_revealed(own.secret),
+        report=report,
+    )
 
 
 def notification_folder(own: StoreSettings, clock: "Clock") -> "NotificationFolder | None":

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FOR_MLFLOW = ("dataset.built", "accuracy.measured", "candidate.promoted")
+"""The events that [mlflow] hears of."""
+
 
 class Project:
     """The ledger, the log, the store, the source and the annotator of one project.
@@ -391,10 +394,22 @@ class Project:
                 for number, (receiver, on) in enumerate(self._receivers)
             )
         own, keys = self.settings, self._receiver_keys(self.ledger_to_read)
-        return tuple(
+        found = [
             Subscribed(key, tuple(n.on), adapters.receiver(n, own.project.name))
-            for key, n in zip(keys, own.notify, strict=True)
-        )
+            for key, n in zip(keys, own.notify, strict=False)
+        ]
+        if own.mlflow is not None:
+            to = adapters.mlflow(own.mlflow, own.project.name, self._report_page)
+            found.append(Subscribed(keys[-1], FOR_MLFLOW, to))
+        return tuple(found)
+
+    def _report_page(self) -> bytes | None:
+        """The report as the last run kept it."""
+        from labelloop.pages.report import page
+        from labelloop.views import kept_report
+
+        kept = kept_report.kept(self.ledger_to_read, inputs=None)
+        return None if kept is None else page(kept).encode("utf-8", "replace")
 
     def _receiver_keys(self, ledger: Ledger) -> list[str]:
         """What the ledger calls each receiver; none of one whose variables aren't set."""
@@ -402,10 +417,9 @@ class Project:
             return [f"in memory {number}" for number in range(len(self._receivers))]
         identity = ledger.identity()
         salt = identity.salt if identity else b""
+        named = [n for n in (*self.settings.notify, self.settings.mlflow) if n is not None]
         return [
-            receiver_key(n.url.get_secret_value(), salt=salt)
-            for n in self.settings.notify
-            if not any(n.unset())
+            receiver_key(n.url.get_secret_value(), salt=salt) for n in named if not any(n.unset())
         ]
 
     def bucket_access(self, uri: str | None) -> "BucketAccess":

@@ -16,6 +16,7 @@ from labelloop.errors import ConfigError, without_frames
 from labelloop.settings.costs import CostSettings, PairSettings
 from labelloop.settings.label_studio import LabelStudioSettings
 from labelloop.settings.labelling_page import LabellingPageSettings
+from labelloop.settings.mlflow import MlflowSettings
 from labelloop.settings.notify import NotifySettings
 from labelloop.settings.project import ClassSettings
 from labelloop.settings.queue import UNPARSED, QueueSettings
@@ -235,6 +236,7 @@ def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
             "labelling_page": LabellingPageSettings,
             "class": ClassSettings,
             "costs": CostSettings,
+            "mlflow": MlflowSettings,
             "pair": PairSettings,
             "notify": NotifySettings,
         }

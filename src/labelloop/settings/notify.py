@@ -1,16 +1,17 @@
 """[[notify]]: who hears of events."""
 
 from difflib import get_close_matches
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from labelloop.core.notice import NAMES
 from labelloop.settings.values import Section
 
 
-def _web_address(url: SecretStr) -> SecretStr:
+def web_address(url: SecretStr) -> SecretStr:
+    """The URL of a receiver, if it can be one."""
     try:
         found = urlsplit(url.get_secret_value())
         _ = found.port
@@ -26,7 +27,7 @@ def _web_address(url: SecretStr) -> SecretStr:
 class NotifySettings(Section):
     """A program that hears of events, each by one POST."""
 
-    url: Annotated[SecretStr, AfterValidator(_web_address)] = Field(
+    url: Annotated[SecretStr, AfterValidator(web_address)] = Field(
         description="Where it listens. Messages show its host alone."
     )
     on: list[str] = Field(
@@ -39,11 +40,19 @@ class NotifySettings(Section):
         description="The key of the signature in `webhook-signature`, as plain text or as `whsec_` and "
         "base64. Default: nothing is signed.",
     )
-    form: Literal["json", "slack"] = Field(
+    form: Literal["json", "slack", "airflow"] = Field(
         "json",
         description="`json`: all that is known of the event. `slack`: a sentence, for an incoming webhook "
-        "of Slack, or of what takes the same.",
+        "of Slack, or of what takes the same. `airflow`: an event of the asset "
+        "`labelloop://PROJECT/DATASET`, in an Airflow 3 whose API server is at `url`; `secret` is then "
+        "USER:PASSWORD or a token.",
     )
+
+    @model_validator(mode="after")
+    def _airflow_takes_a_secret(self) -> Self:
+        if self.form == "airflow" and self.secret is None:
+            raise ValueError('form = "airflow" needs a secret: USER:PASSWORD, or a token')
+        return self
 
     @field_validator("on")
     @classmethod

@@ -11,6 +11,7 @@ from labelloop.settings.costs import CostSettings
 from labelloop.settings.gate import GateSettings
 from labelloop.settings.label_studio import LabelStudioSettings
 from labelloop.settings.labelling_page import LabellingPageSettings
+from labelloop.settings.mlflow import MlflowSettings
 from labelloop.settings.notify import NotifySettings
 from labelloop.settings.people import PeopleSettings
 from labelloop.settings.project import ClassSettings, InputSettings, ProjectSettings
@@ -44,6 +45,7 @@ class Settings(Section):
     costs: CostSettings | None = None
     service: ServiceSettings = Field(default_factory=lambda: ServiceSettings())
 
+    mlflow: MlflowSettings | None = None
     notify: list[NotifySettings] = Field(default_factory=list)
 
     @model_validator(mode="before")

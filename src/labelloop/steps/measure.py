@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from labelloop.core.costs import Costs
+from labelloop.core.estimate import Estimate
 from labelloop.core.notice import Notice
 from labelloop.errors import ArgumentError
 from labelloop.ledger import Ledger, certificates, cursors, outbox
@@ -77,19 +78,23 @@ _FAILING = "gate:failing"
 
 
 def _tell(ledger: Ledger, found: Measured, now: datetime) -> None:
-    """Let others hear of a fall, and of a gate that the model began to fail."""
+    """Let others hear of new accuracies, of a fall, and of a gate that the model began to fail."""
     with ledger.read() as tx:
         failing = cursors.get(tx, _FAILING)
-        fallen = [n for n in _fallen(found) if not outbox.is_recorded(tx, n.name, n.key)]
+        news = [
+            notice
+            for notice in (*_fallen(found), *_accuracies(found, now))
+            if not outbox.is_recorded(tx, notice.name, notice.key)
+        ]
     gate = found.gate
     passes = gate is None or gate.verdict is Verdict.PASS
     fails = gate is not None and gate.verdict is Verdict.FAIL
     now_failing = f"{gate.model} {gate.required}" if gate is not None and fails else None
     begins = now_failing is not None and now_failing != failing
-    if not (fallen or begins or (passes and failing is not None)):
+    if not (news or begins or (passes and failing is not None)):
         return
     with ledger.write_at_once() as tx:
-        outbox.record(tx, fallen)
+        outbox.record(tx, news)
         if passes:
             cursors.clear(tx, _FAILING)
         if begins and gate is not None and cursors.get(tx, _FAILING) != now_failing:
@@ -115,6 +120,29 @@ def _fallen(found: Measured) -> list[Notice]:
             at=alarm.at,
             data=data,
         )
+    ]
+
+
+def _accuracies(found: Measured, now: datetime) -> list[Notice]:
+    """The accuracy of each model version, as often as it changes by what a person would notice."""
+    return [
+        Notice(
+            name="accuracy.measured",
+            subject=f"model {each.name}",
+            key=f"{each.name} {e.n} {e.value:.3f} {e.low:.3f} {e.high:.3f}",
+            at=now,
+            data={
+                "model": each.name,
+                "value": e.value,
+                "low": e.low,
+                "high": e.high,
+                "level": e.level,
+                "n": e.n,
+                "method": e.method,
+            },
+        )
+        for each in found.by_model
+        if isinstance(e := each.estimate, Estimate)
     ]
 
 

@@ -56,14 +56,14 @@ def _is_due(held: Mapping[str, Any], inputs: str, state: list[int], now: datetim
     return age >= rest
 
 
-def kept(ledger: Ledger, *, inputs: str) -> Quality | None:
-    """The report that was kept under these settings; None: there is none."""
+def kept(ledger: Ledger, *, inputs: str | None) -> Quality | None:
+    """The report that was kept under these settings, or under any; None: there is none."""
     with ledger.read() as tx:
         text = measured.every(tx, _NAME).get(_NAME)
     if text is None:
         return None
     held = json.loads(text)
-    if held["inputs"] != inputs:
+    if inputs is not None and held["inputs"] != inputs:
         return None
     return _adapter().validate_python(held["report"])
 

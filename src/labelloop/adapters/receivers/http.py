@@ -4,23 +4,15 @@ import base64
 import binascii
 import hmac
 import json
-import ssl
-from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Literal
-from urllib.parse import urlsplit
 
-import httpcore
-
-from labelloop.adapters.receivers.guarded import AddressRefused, GuardedNetwork
+from labelloop.adapters.receivers.exchange import TIMEOUT_S, exchange, masked
 from labelloop.core.notice import Notice
 from labelloop.errors import ReceiverError
 
 Form = Literal["json", "slack"]
-TIMEOUT_S = 10.0
-"""How long a receiver may take in all, from the look-up of its name to the first line of its answer."""
-_GONE_ELSEWHERE = range(300, 400)
 
 
 class HttpReceiver:
@@ -56,7 +48,7 @@ class HttpReceiver:
         """
         body = self._body(notice)
         sent_at = str(int(at.timestamp()))
-        headers: dict[str | bytes, str | bytes] = {
+        headers = {
             "content-type": "application/json",
             "user-agent": "labelloop",
             "webhook-id": notice.id,
@@ -64,12 +56,9 @@ class HttpReceiver:
         }
         if self._key is not None:
             headers["webhook-signature"] = signature(self._key, notice.id, sent_at, body)
-        status = self._post(headers, body)
-        if status in _GONE_ELSEWHERE:
-            raise ReceiverError(
-                f"{self.shown} answered {status}, which leads elsewhere, and labelloop follows nobody",
-                remedy="set the url of this [[notify]] to where it leads",
-            )
+        status = exchange(
+            "POST", self._url, headers=headers, content=body, timeout_s=self._timeout_s
+        ).status
         if not 200 <= status < 300:
             raise ReceiverError(
                 f"{self.shown} answered {status}: expected 200 to 299",
@@ -84,38 +73,6 @@ class HttpReceiver:
                 said = said.replace(character, name)
             return json.dumps({"text": said}).encode()
         return json.dumps(notice.body(self._project)).encode()
-
-    def _post(self, headers: Mapping[str | bytes, str | bytes], body: bytes) -> int:
-        try:
-            with (
-                httpcore.ConnectionPool(
-                    ssl_context=ssl.create_default_context(),
-                    network_backend=GuardedNetwork(self._timeout_s),
-                ) as pool,
-                pool.stream("POST", self._url, headers=headers, content=body) as answer,
-            ):
-                return answer.status
-        except AddressRefused as exc:
-            raise ReceiverError(
-                f"{self.shown}: {exc}",
-                remedy="use another url: at link-local addresses cloud machines give out their access keys",
-            ) from None
-        except httpcore.TimeoutException:
-            raise ReceiverError(
-                f"{self.shown} didn't answer within {self._timeout_s:g} seconds",
-                remedy="let the receiver answer first, and work afterwards",
-            ) from None
-        except (
-            httpcore.NetworkError,
-            httpcore.ProtocolError,
-            httpcore.UnsupportedProtocol,
-            OSError,
-        ) as exc:
-            # no cause: its frames hold the url
-            raise ReceiverError(
-                f"{self.shown} can't be reached: {type(exc).__name__} {exc}".rstrip(),
-                remedy="check the url of this [[notify]] and the network between",
-            ) from None
 
 
 def signing_key(secret: str) -> bytes:
@@ -145,15 +102,3 @@ def signature(key: bytes, message_id: str, sent_at: str, body: bytes) -> str:
     """
     signed = f"{message_id}.{sent_at}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, sha256).digest()).decode()
-
-
-def masked(url: str) -> str:
-    """A URL without what may be secret in it: its path, its question, its user.
-
-    >>> masked("https://user:key@hooks.slack.com:443/services/T0/B0/xyz?a=b"), masked("http://[::1]:80")
-    ('https://hooks.slack.com:443/***', 'http://[::1]:80')
-    """
-    found = urlsplit(url)
-    host = found.netloc.rpartition("@")[2]
-    more = "/***" if found.path.strip("/") or found.query else ""
-    return f"{found.scheme}://{host}{more}"

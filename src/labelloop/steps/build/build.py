@@ -374,6 +374,7 @@ class Build:
             "n_human": version.n_human,
             "n_model": version.n_model,
             "content_hash": version.content_hash,
+            "uri": version.uri,
         }
         built = Notice(name="dataset.built", subject=subject, key=key, at=now, data=data)
         outbox.record(tx, [built])

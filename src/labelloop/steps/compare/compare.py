@@ -453,6 +453,40 @@ def _tell(
         outbox.record(tx, [notice])
 
 
+def promote(
+    ledger: Ledger, found: Compared, registered: str, version: int, *, clock: Clock
+) -> bool:
+    """Let others hear, once, that a version of a registered model passed; whether it did.
+
+    Raises:
+        ArgumentError: the verdict doesn't hold at every look.
+    """
+    if found.gate is None:
+        raise ArgumentError(
+            "a version is promoted by a verdict that holds at every look",
+            remedy="use --gate with --promote",
+        )
+    if found.verdict is not Verdict.PASS or isinstance(found.gate, Undefined):
+        return False
+    notice = Notice(
+        name="candidate.promoted",
+        subject=f"registered model {registered}",
+        key=f"{registered} {version} {found.serving_model}",
+        at=clock.now(),
+        data={
+            "registered": registered,
+            "version": version,
+            "serving": found.serving_model,
+            "low": found.gate.low,
+            "high": found.gate.high,
+            "n": found.gate.n,
+        },
+    )
+    with ledger.write_at_once() as tx:
+        outbox.record(tx, [notice])
+    return True
+
+
 def _remember(ledger: Ledger, candidate: Candidate, found: Compared, clock: Clock) -> None:
     """Keep the verdict, for pages to show."""
     decided = found.difference if found.gate is None else found.gate
