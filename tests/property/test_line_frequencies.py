@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from labelloop.core.where import Where
 from labelloop.ledger import Ledger, batches, rounds
 from labelloop.sampling.remaining import Remaining, likely_cut
 from labelloop.steps.select.select import Select
+from labelloop.steps.select.vectors import Inputs
 from labelloop.testing import MemoryLog
 from tests.world import START, StoppedClock
 
@@ -176,6 +178,7 @@ def test_select_writes_the_probabilities_that_hold(tmp_path: Path) -> None:
             first_window=START - AT,
             terms=Terms(max_error=0.05, failure_probability=0.05),
             classes=(),
+            inputs=partial(Inputs, log, lambda _uri, _hash: b"", "image", tmp_path),
             clock=StoppedClock(),
         ).run()
         with ledger.read() as tx:

@@ -63,7 +63,8 @@ class Queue:
     people are asked again where an answer differs from the prediction (`labelloop.core.looks`). `per_day`:
     how many tasks are sent a day at most. `pick`: how a training queue picks among what matches, one of
     `labelloop.sampling.picks` or SUSPECTS; `quotas`: how it shares its budget; `near_duplicates`: by what
-    rows count as near-duplicates, of which one is labelled. `prefill`: whether the model's answer is
+    rows count as near-duplicates, of which one is labelled. `embed`: how embeddings
+    are computed that the log lacks. `prefill`: whether the model's answer is
     filled in for its annotators.
     """
 
@@ -82,6 +83,7 @@ class Queue:
     quotas: Quotas = Quotas()
     prefill: bool = False
     near_duplicates: str | None = None
+    embed: str | None = None
 
     @property
     def chooses(self) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from labelloop.steps.rebuild.rebuild import Rebuild
     from labelloop.steps.select.select import Select
     from labelloop.steps.select.top_up import TopUpRounds
+    from labelloop.steps.select.vectors import Inputs
     from labelloop.steps.send.send import Send
 
 
@@ -122,9 +123,23 @@ def select(project: Project) -> "Select":
         first_window=project.settings.rounds.first_window,
         terms=project.settings.training.terms(),
         classes=project.settings.project.classes,
+        inputs=lambda: inputs(project),
         clock=project.clock,
         paused=project.paused(),
     )
+
+
+def inputs(project: Project) -> "Inputs":
+    """What reads the candidates' images or texts; nothing is opened before one is read."""
+    from labelloop.steps.select.vectors import Inputs
+
+    own = project.settings
+    listed = own.source is None  # else the hashes aren't those of the store
+
+    def read(uri: str, content_hash: str) -> bytes:
+        return project.store.read(uri, content_hash=content_hash if listed else None)
+
+    return Inputs(project.log, read, own.input.kind, own.home)
 
 
 def top_up(project: Project, candidate: Path | None = None) -> "TopUpRounds":

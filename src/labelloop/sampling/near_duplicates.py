@@ -16,6 +16,8 @@ from labelloop.core.arrays import Ints
 
 SAME_DIRECTION = 0.95
 """The cosine of two embeddings from which on they show the same scene."""
+SAME_IMAGE = 0.9
+"""The cosine of two images' small pictures from which on they show the same scene."""
 SAME_TEXT = 0.7
 """The share of common shingles, estimated, from which on two texts are almost the same."""
 _SHINGLE = 5
@@ -23,13 +25,16 @@ _BANDS, _ROWS = 32, 4
 _PRIME = np.uint64((1 << 61) - 1)
 
 
-def near_embeddings(embeddings: npt.NDArray[np.float32]) -> Ints:
+def near_vectors(embeddings: npt.NDArray[np.float32], same: float = SAME_DIRECTION) -> Ints:
     """(m,) int64: the row that stands for the group of each row, itself or one before it.
+
+    same
+        the cosine from which on two rows are near to each other
 
     embeddings
         (m, d) float32, in the order of rank; a row of zeros is near to none
 
-    >>> near_embeddings(np.array([[1, 0], [0, 1], [1, 0.1]], dtype=np.float32)).tolist()
+    >>> near_vectors(np.array([[1, 0], [0, 1], [1, 0.1]], dtype=np.float32)).tolist()
     [0, 1, 0]
     """
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -39,7 +44,7 @@ def near_embeddings(embeddings: npt.NDArray[np.float32]) -> Ints:
         if of[i] >= 0:
             continue
         of[i] = i
-        near = np.flatnonzero((rows[i + 1 :] @ rows[i] >= SAME_DIRECTION) & (of[i + 1 :] < 0))
+        near = np.flatnonzero((rows[i + 1 :] @ rows[i] >= same) & (of[i + 1 :] < 0))
         of[i + 1 + near] = i
     return of
 

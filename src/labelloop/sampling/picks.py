@@ -44,12 +44,17 @@ _PROBABILITIES = (
 )
 _EMBEDDING = (
     "log them: a column of lists of numbers, as long in every row, which [source.columns] embedding names; "
-    "or use pick = 'margin', which needs the probabilities alone"
+    "or let labelloop compute them: embed = 'image', 'text' or your own function; or "
+    "use pick = 'margin', which needs the probabilities alone"
 )
 EMBEDDINGS = ("an `embedding`", _EMBEDDING)
 TEXTS = (
     "a text in the log",
     "name the table's column of texts in [source.columns] text; or leave near_duplicates out",
+)
+IMAGES = (
+    "images that can be read",
+    "check the inputs with `labelloop doctor`; or leave near_duplicates out",
 )
 """What rules need that compare rows, and how to get it."""
 NEEDS: dict[Score, tuple[str, str]] = {

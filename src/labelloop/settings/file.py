@@ -289,7 +289,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         q if q.guidelines is None else q.model_copy(update={"guidelines": file(q.guidelines)})
         for q in settings.queue
     ]
-    return settings.model_copy(update={**anchored, "queue": queues})
+    return settings.model_copy(update={**anchored, "queue": queues}).at(folder)
 
 
 def _anchored_url(url: str, folder: Path) -> str:

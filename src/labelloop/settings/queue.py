@@ -1,5 +1,6 @@
 """[[queue]]: a project and the rule that feeds it."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,6 +27,15 @@ def _condition(value: str, info: ValidationInfo) -> str:
         said = exc.args[0].removeprefix(f"where = {value!r}").removeprefix(": ").strip()
         raise ValueError(f"{said}; {exc.remedy}") from exc
     return value
+
+
+def _embedding(value: str) -> str:
+    if value in {"image", "text"} or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+        return value
+    raise ValueError(
+        f"{value!r} isn't a way to compute embeddings: expected 'image', 'text' or "
+        "'package.module:function'"
+    )
 
 
 class QueueSettings(Section):
@@ -90,11 +100,19 @@ class QueueSettings(Section):
         description="Training queues with a budget: how many of each value of a column are picked at most: "
         "`{ camera = 20 }`.",
     )
-    near_duplicates: Literal["embedding", "text"] | None = Field(
+    near_duplicates: Literal["embedding", "text", "image"] | None = Field(
         None,
         description="Training queues with a budget: label one of each group of near-duplicates a round, and "
         "record how many it stands for. `embedding`: embeddings of the log with a cosine of 0.95 or more. "
-        "`text`: texts of the log that share 70% of their shingles.",
+        "`text`: texts of the log that share 70% of their shingles. `image`: images whose small "
+        "pictures have a cosine of 0.9 or more; needs the extra `images`.",
+    )
+    embed: Annotated[str, AfterValidator(_embedding)] | None = Field(
+        None,
+        description="How to compute embeddings of the candidates where the log has none. `image`: colours "
+        "of 16 x 16 cells; needs the extra `images`. `text`: hashed words and pairs of words. "
+        "`package.module:function`: your own, which takes a list of images (bytes) or texts and returns a "
+        "vector for each; its module may lie beside the settings.",
     )
     budget: int | None = Field(
         None,
@@ -246,7 +264,7 @@ class QueueSettings(Section):
         """
         given = [
             name
-            for name in ("balance", "min_per", "max_per", "near_duplicates")
+            for name in ("balance", "min_per", "max_per", "near_duplicates", "embed")
             if getattr(self, name)
         ]
         if self.pick != "random":
@@ -265,6 +283,11 @@ class QueueSettings(Section):
             )
         if self.pick == SUSPECTS:
             self._check_asks_again()
+        if self.embed and self.pick != "diverse" and self.near_duplicates != "embedding":
+            raise ValueError(
+                "embed computes embeddings, which pick = 'diverse' and near_duplicates = 'embedding' use: "
+                "set one of them, or leave embed out"
+            )
         if self.where is None or info.context == UNPARSED:
             return
         from labelloop.core.where import Where

@@ -1,8 +1,9 @@
 """All of labelloop.toml, and how its sections fit together."""
 
+from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from labelloop.core.answers import Answers
 from labelloop.core.costs import Costs
@@ -47,6 +48,17 @@ class Settings(Section):
 
     mlflow: MlflowSettings | None = None
     notify: list[NotifySettings] = Field(default_factory=list)
+    _home: Path = PrivateAttr(default=Path())
+
+    def at(self, folder: Path) -> "Settings":
+        """These settings, as those of a file in `folder`."""
+        self._home = folder
+        return self
+
+    @property
+    def home(self) -> Path:
+        """The folder of the settings' file."""
+        return self._home
 
     @model_validator(mode="before")
     @classmethod
@@ -237,6 +249,7 @@ class Settings(Section):
                 quotas=q.quotas(),
                 prefill=q.prefill,
                 near_duplicates=q.near_duplicates,
+                embed=q.embed,
             )
             for q in self.queue
             if purpose is None or q.purpose == purpose

@@ -147,6 +147,7 @@ def select_line(r: "Selected", timezone: str) -> str:
         for p in r.plans
     )
     held = "".join(f"; {name} holds {n:,} of them" for name, n in r.already_trained)
+    due += "".join(f"\nleft out: {p.left_out}" for p in r.plans if p.left_out)
     return f"{drawn}{skipped}; " + (f"an extra round, reported apart{held}" if r.extra else due)
 
 

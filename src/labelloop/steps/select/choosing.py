@@ -15,10 +15,11 @@ from labelloop.errors import ConfigError
 from labelloop.measuring.learned_risk import ATTRIBUTE, LearnedRisk
 from labelloop.ports.log import PredictionLog
 from labelloop.sampling.diverse import POOL, spread
-from labelloop.sampling.near_duplicates import near_embeddings, near_texts
-from labelloop.sampling.picks import EMBEDDINGS, NEEDS, PICKS, TEXTS
+from labelloop.sampling.near_duplicates import SAME_IMAGE, near_texts, near_vectors
+from labelloop.sampling.picks import EMBEDDINGS, IMAGES, NEEDS, PICKS, TEXTS
 from labelloop.sampling.quotas import fill
 from labelloop.steps.select.frame import Framed, bins_of
+from labelloop.steps.select.vectors import IMAGE, Inputs, Vector
 
 Allowed = Callable[[Sequence[Candidate]], Sequence[Candidate]]
 """Those of some rows that may train."""
@@ -37,12 +38,17 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Choosing:
-    """A frame to choose from; `risk`: what was learned of where the model is wrong."""
+    """A frame to choose from; `risk`: what was learned of where the model is wrong.
+
+    inputs
+        the candidates' images or texts, for what the log doesn't hold of them
+    """
 
     log: PredictionLog
     frame: FrameRange
     traffic: Framed
     risk: LearnedRisk | None
+    inputs: Inputs
 
     def choose(
         self, queue: Queue, n_left: int, drawn: Collection[str], allowed: Allowed
@@ -145,12 +151,15 @@ class Choosing:
             texts = self.log.texts(ids)
             known = [i for i, sample_id in enumerate(ids) if sample_id in texts]
             groups = near_texts([texts[ids[i]] for i in known])
+        elif queue.near_duplicates == "image":
+            made = self.inputs.vectors(queue, IMAGE, self.traffic.rows_of(ids))
+            known, values = _comparable(made, ids)
+            groups = near_vectors(values, SAME_IMAGE)
         else:
-            held = self.log.embeddings(self.frame, ids)
-            known, values = _comparable(held, ids)
-            groups = near_embeddings(values)
+            known, values = _comparable(self._embeddings(queue, ids), ids)
+            groups = near_vectors(values)
         if ranked and not known:
-            raise _lacking(queue, TEXTS if queue.near_duplicates == "text" else EMBEDDINGS)
+            raise _lacking(queue, _ALIKE[queue.near_duplicates or ""])
         for i, group in zip(known, groups.tolist(), strict=True):
             of[i] = known[group]
         stands_for = Counter(ids[group] for group in of)
@@ -163,7 +172,7 @@ class Choosing:
             ConfigError: no row has an embedding.
         """
         ids = [row.sample_id for row in ranked]
-        known, values = _comparable(self.log.embeddings(self.frame, ids), ids)
+        known, values = _comparable(self._embeddings(queue, ids), ids)
         if not known:
             if ranked:
                 raise _lacking(queue, EMBEDDINGS)
@@ -176,6 +185,15 @@ class Choosing:
             budget,
         )
         return [rows[i] for i in order.tolist()]
+
+    def _embeddings(
+        self, queue: Queue, ids: Sequence[str]
+    ) -> Mapping[str, Sequence[float] | Vector]:
+        """The log's embeddings; where it has none of these, those that `embed` computes."""
+        held = self.log.embeddings(self.frame, ids)
+        if held or queue.embed is None:
+            return held
+        return self.inputs.vectors(queue, queue.embed, self.traffic.rows_of(ids))
 
     def _refuse_unscored(self, queue: Queue) -> None:
         """Return if a prediction outside the frame has a score: this frame's just happen to have none.
@@ -190,8 +208,12 @@ class Choosing:
         raise _lacking(queue, NEEDS[score])
 
 
+_ALIKE = {"text": TEXTS, "image": IMAGES, "embedding": EMBEDDINGS}
+"""What each kind of near-duplicates needs."""
+
+
 def _comparable(
-    held: Mapping[str, Sequence[float]], ids: Sequence[str]
+    held: Mapping[str, Sequence[float] | Vector], ids: Sequence[str]
 ) -> tuple[list[int], npt.NDArray[np.float32]]:
     """Which of `ids` have an embedding, and these, one a row.
 
@@ -208,7 +230,7 @@ def _comparable(
 def _lacking(queue: Queue, needs: tuple[str, str]) -> ConfigError:
     needed, remedy = needs
     setting = f"pick = {queue.pick!r}"
-    if queue.near_duplicates and needs in {EMBEDDINGS, TEXTS}:
+    if queue.near_duplicates and needs in _ALIKE.values():
         setting = f"near_duplicates = {queue.near_duplicates!r}"
     return ConfigError(
         f"queue {queue.name!r}: {setting} needs {needed}, and no prediction that it could pick "

@@ -18,7 +18,7 @@ from labelloop.core.slice_count import SliceCount
 from labelloop.core.task import ASKED_AGAIN
 from labelloop.core.token import task_key
 from labelloop.core.where import Where
-from labelloop.errors import ArgumentError, WhereError
+from labelloop.errors import ArgumentError, ConfigError, WhereError
 from labelloop.ledger import (
     Ledger,
     Transaction,
@@ -59,6 +59,7 @@ from labelloop.steps.select.drawing import (
 )
 from labelloop.steps.select.frame import Framed, framed
 from labelloop.steps.select.shared_tasks import with_shared_tasks
+from labelloop.steps.select.vectors import Inputs
 from labelloop.steps.suspects import Suspect, from_log, suspects
 
 
@@ -69,6 +70,7 @@ class QueuePlan:
     `n_matching` counts what matched and was left by the queues before it. `inclusion` is the chance of
     each, None where it isn't known or isn't the same for all; `chances` are then the smallest and the
     largest, where the draw is uneven. `chosen`: what teaches most was picked, so no chance is known.
+    `left_out`: why the queue drew nothing, where its rule can't be followed; the others drew.
     """
 
     queue: str
@@ -79,6 +81,7 @@ class QueuePlan:
     inclusion: float | None
     chances: tuple[float, float] | None = None
     chosen: bool = False
+    left_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,7 @@ class Select:
         first_window: timedelta,
         terms: Terms,
         classes: Sequence[str],
+        inputs: Callable[[], Inputs],
         clock: Clock,
         paused: Collection[str] = (),
     ) -> None:
@@ -150,6 +154,7 @@ class Select:
         self._first_window = first_window
         self._terms = terms
         self._classes = classes
+        self._inputs = inputs
         self._clock = clock
 
     def run(
@@ -368,6 +373,8 @@ class Select:
             draws: dict[str, Draw] = {}
             plans: list[QueuePlan] = []
             audits: Audits | None = None
+            refusal: ConfigError | None = None
+            inputs = self._inputs()
             for queue in self._queues:
                 if queue.on_feedback:
                     if not extra:
@@ -381,8 +388,14 @@ class Select:
                         plans.append(self._take_suspects(tx, queue, frame, number, draws))
                     continue
                 if queue.chooses:
-                    choosing = Choosing(self._log, frame, traffic, learned)
-                    plan, of = self._choose(tx, queue, choosing, left, conditions, number, draws)
+                    choosing = Choosing(self._log, frame, traffic, learned, inputs)
+                    try:
+                        plan, of = self._choose(
+                            tx, queue, choosing, left, conditions, number, draws
+                        )
+                    except ConfigError as exc:
+                        refusal = refusal or exc
+                        plan, of = _left_out(queue, exc), []
                     plans.append(plan)
                     cells += of
                 elif queue.evaluates and is_uneven(queue, risk):
@@ -405,6 +418,8 @@ class Select:
                 if queue.evaluates and audits is not None:
                     n_more = self._take_audits(queue, audits, number, draws)
                     plans[-1] = replace(plans[-1], n_drawn=plans[-1].n_drawn + n_more)
+        if refusal is not None and not draws:
+            raise refusal  # the traffic waits for a queue that can draw
         return _Plan(
             risk=risk,
             frame=frame,
@@ -709,7 +724,9 @@ class Select:
         rounds.insert_draws(tx, plan.draws, {q.name: q.purpose for q in self._queues})
         if plan.audits is not None:
             write_audits(tx, plan.audits, made.round, now)
-        detail = ", ".join(f"{p.queue} {p.n_drawn}" for p in plan.plans)
+        detail = ", ".join(
+            f"{p.queue} {p.n_drawn}" + (" (left out)" if p.left_out else "") for p in plan.plans
+        )
         events.record(tx, [events.Event(now, "select", "round", str(made.round), detail)])
         drawn = Notice(
             name="round.drawn",
@@ -724,6 +741,20 @@ class Select:
             },
         )
         outbox.record(tx, [drawn])
+
+
+def _left_out(queue: Queue, why: ConfigError) -> QueuePlan:
+    """The plan of a queue whose rule can't be followed."""
+    return QueuePlan(
+        queue=queue.name,
+        purpose=queue.purpose,
+        rule=queue.rule,
+        n_matching=0,
+        n_drawn=0,
+        inclusion=None,
+        chosen=True,
+        left_out=f"{why.args[0]}; {why.remedy}",
+    )
 
 
 def _confidences(log: PredictionLog, frame: FrameRange, *, sampled: bool) -> dict[int, int]:
