@@ -112,11 +112,19 @@ def main() -> None:
 def _start_quickly() -> None:
     """Leave out what commands gain nothing by: a quarter of what `status` costs."""
     gc.set_threshold(50_000, 20, 20)  # imports make hundreds of thousands of objects, and all stay
-    atexit.register(gc.freeze)  # at the end Python would look through all of them for garbage
+    atexit.register(_end_quickly)
     # pydantic would look into every installed package for plugins
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # matrices here are small: threads of linear algebra would only wait for one another
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _end_quickly() -> None:
+    """Let Python not look through all that was imported for garbage before it ends."""
+    if (
+        "duckdb" not in sys.modules
+    ):  # at the end it complains of each object of its own that is left
+        gc.freeze()
 
 
 def _print_as_json(error: LabelloopError | click.UsageError) -> None:
