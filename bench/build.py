@@ -20,6 +20,7 @@ from bench.table import Row, lines, peak_mb
 
 from labelloop.adapters.iceberg import sql as log_sql
 from labelloop.adapters.iceberg.log import IcebergLog
+from labelloop.core.line import lines as places
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import PredictionTable
 from labelloop.loop import Loop
@@ -91,7 +92,7 @@ def fill(folder: Path, n: int) -> None:
                     "predicted_class": pc.binary_join_element_wise("class ", kind, ""),
                     "confidence": random.beta(5, 1, size),
                     "attributes": pa.array([[]] * size, pa.map_(pa.string(), pa.string())),
-                    "line": random.integers(0, 1 << 62, size),
+                    "line": places(ids.to_pylist(), loop.project.log.salt),
                     "content_hash": [random.bytes(16).hex() for _ in range(size)],
                     "size_bytes": pa.array([1000] * size),
                 }

@@ -18,7 +18,7 @@ import pyarrow as pa
 from bench.table import Row, lines, peak_mb
 
 from labelloop.adapters.iceberg.log import IcebergLog
-from labelloop.core.line import LINE_END
+from labelloop.core.line import lines as places
 from labelloop.core.round import FrameRange
 from labelloop.core.sample import PredictionTable
 from labelloop.measuring.learned_risk import LearnedRisk
@@ -28,6 +28,7 @@ from labelloop.statistics import RiskModel
 from labelloop.steps.select.frame import framed
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
+SALT = b"bench"
 CLASSES, SITES = 10, 5
 
 
@@ -77,7 +78,7 @@ def predictions(batch: int, n: int) -> PredictionTable:
                 pa.list_(pa.float32())
             ),
             "attributes": attributes,
-            "line": rng.integers(0, LINE_END, n),
+            "line": places(ids, SALT),
             "content_hash": ids,
             "size_bytes": pa.repeat(1_000, n),
         }
@@ -130,7 +131,7 @@ def scored(n_rows: int, n_batches: int) -> tuple[float, float, float]:
             warehouse=str(Path(folder) / "log"),
             catalog=f"sqlite:///{Path(folder) / 'catalog.db'}",
             ledger_id="bench",
-            salt=b"bench",
+            salt=SALT,
         ) as log,
     ):
         for batch in range(1, n_batches + 1):

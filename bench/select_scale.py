@@ -19,6 +19,7 @@ import pyarrow as pa
 from bench.table import Row, lines, peak_mb
 
 from labelloop.core.line import LINE_END
+from labelloop.core.line import lines as places
 from labelloop.core.sample import PredictionTable
 
 CLASSES = 10
@@ -114,7 +115,7 @@ def fill(folder: Path, days: int, n_day: int, n_before: int | None = None) -> No
             start = now - timedelta(days=days - day)
             for piece in range(PIECES):
                 n = n_day if n_before is None or day == days - 1 else n_before
-                rows = predictions(day * PIECES + piece, n // PIECES, start)
+                rows = predictions(day * PIECES + piece, n // PIECES, start, log.salt)
                 with ledger.lease("index") as lease:
                     write_batches(
                         *(ledger, log, lease),
@@ -126,8 +127,8 @@ def fill(folder: Path, days: int, n_day: int, n_before: int | None = None) -> No
                     )
 
 
-def predictions(seed: int, n: int, start: datetime) -> PredictionTable:
-    """Confident predictions of ten classes; their places are drawn by NumPy, for speed."""
+def predictions(seed: int, n: int, start: datetime, salt: bytes) -> PredictionTable:
+    """Confident predictions of ten classes."""
     rng = np.random.default_rng(seed)
     ids = pa.array(np.char.mod(f"class/{seed:05d}-%09d.png", np.arange(n)))
     uris = pa.compute.binary_join_element_wise("s3://production", ids, "/")
@@ -149,7 +150,7 @@ def predictions(seed: int, n: int, start: datetime) -> PredictionTable:
                 "attributes": pa.MapArray.from_arrays(
                     np.zeros(n + 1, np.int32), pa.array([], pa.string()), pa.array([], pa.string())
                 ),
-                "line": rng.integers(0, LINE_END, n),
+                "line": places(ids.to_pylist(), salt),
                 "content_hash": ids,
                 "size_bytes": pa.repeat(1_000, n),
             }

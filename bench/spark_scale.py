@@ -37,7 +37,7 @@ def main() -> None:
         folder = Path(place)
         with opened(folder, None) as log:
             for batch in range(1, given.files + 1):
-                rows = predictions(batch, given.rows // given.files, START)
+                rows = predictions(batch, given.rows // given.files, START, log.salt)
                 path = log.write_batch(batch, "predictions", rows, START)
                 log.commit_batch(batch, "predictions", path)
             del rows
