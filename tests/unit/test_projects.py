@@ -155,6 +155,17 @@ def test_actions_reach_the_worker_of_their_project(make: Make) -> None:
     assert many.told == [("ships", "run")]
 
 
+def test_a_link_to_a_snapshot_leads_into_its_project(make: Make) -> None:
+    client = make().client(**HTML)
+    proof = re.search(r'name="csrf" value="(\w+)"', client.get("/p/pets/snapshots").text)
+    assert proof
+    text = client.post("/p/pets/snapshots", data={"csrf": proof[1], "days": "1"}).text
+    link = re.search(rf"{HERE}/p/pets/s/\w{{32}}", text)
+    assert link
+    assert client.get(link[0]).status_code == 200
+    assert client.get(link[0].replace("pets", "ships")).status_code == 404
+
+
 def test_tokens_and_sessions_are_a_projects_own(make: Make) -> None:
     many = make(broken=("zoo",))
     token = many.add("pets", "ann", "read")
@@ -201,7 +212,10 @@ def test_metrics_carry_the_projects_name(make: Make) -> None:
 
 
 def test_strangers_are_refused_until_there_is_an_account(make: Make) -> None:
-    for many in (make(broken=("zoo",)), Many({}, broken=("zoo",))):
+    closed = Many({}, broken=("zoo",))
+    assert "secret" in closed.client(**HTML).get("/").text, "to this machine"
+    assert "secret" not in closed.client(peer="9.9.9.9", **HTML).get("/").text, "a Host made up"
+    for many in (make(broken=("zoo",)), closed):
         for path in ("/", "/metrics", "/p/pets/"):
             answer = many.client("http://evil.example", **HTML).get(path)
             assert answer.status_code in {403, 404}, path

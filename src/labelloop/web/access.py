@@ -192,6 +192,11 @@ def from_proxy(request: Request, own: ServiceSettings) -> bool:
     return _is_within(request.client.host if request.client else "", own.auth.trusted_proxies)
 
 
+def from_here(request: Request) -> bool:
+    """Whether a process of this machine asks, be it a proxy."""
+    return _is_within(request.client.host if request.client else "", ("127.0.0.0/8", "::1/128"))
+
+
 def _is_within(address: str, networks: Iterable[str]) -> bool:
     try:
         at = ip_address(address)

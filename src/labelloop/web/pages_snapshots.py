@@ -3,6 +3,7 @@
 import re
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from starlette.background import BackgroundTask
@@ -18,7 +19,7 @@ from labelloop.web.access import client_address, needs
 from labelloop.web.answers import ALWAYS, Refused
 from labelloop.web.attempts import Attempts
 from labelloop.web.forms import form_of
-from labelloop.web.html import page
+from labelloop.web.html import page, url_of
 from labelloop.web.pages_overview import REPORT_POLICY
 from labelloop.web.site import Site
 
@@ -118,6 +119,10 @@ async def _make(site: Site, request: Request) -> Response:
             return loop.make_snapshot(timedelta(days=int(days)), note=note, by=who.name)
 
     made = await run_in_threadpool(make)
+    if site.settings.service.public_url is None:  # then the settings don't know where this is
+        path = made.url[made.url.rindex("/s/") :]
+        here = f"{request.url.scheme}://{request.url.netloc}{url_of(request, path)}"
+        made = replace(made, url=here)
     site.journal.line("asked", command="make snapshot", snapshot=made.id, by=who.name)
     return await run_in_threadpool(_page, site, request, made)
 

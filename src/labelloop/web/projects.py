@@ -25,7 +25,7 @@ from labelloop.loop import Loop
 from labelloop.settings.file import FILE_NAME
 from labelloop.views.wording import percent
 from labelloop.web import errors, metrics, static
-from labelloop.web.access import placed, refuse_strangers, who_asks
+from labelloop.web.access import from_here, placed, refuse_strangers, who_asks
 from labelloop.web.answers import ALWAYS, Refused
 from labelloop.web.app import application, metrics_of
 from labelloop.web.html import page
@@ -246,7 +246,9 @@ class Projects:
     async def _listed(self, request: Request) -> Response:
         asking = await self._asking(request)
         known = [who for who in asking.values() if not isinstance(who, LabelloopError)]
-        operates = not known or any(who is not None and "operate" in who.scopes for who in known)
+        operates = any(who is not None and "operate" in who.scopes for who in known)
+        if not known:  # none says who operates it: this machine does
+            operates = from_here(request)
         rows = await asyncio.gather(
             *(run_in_threadpool(self._row, name, who, operates) for name, who in asking.items())
         )

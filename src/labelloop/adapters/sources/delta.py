@@ -1,6 +1,7 @@
 """A Delta table of predictions as a Source, read through deltalake (the extra `delta`)."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from labelloop.ports.source import SourceColumns, SourceFile, SourceRows
 
 _ROWS = 16_384
 _TRUSTED = "SSL_CERT_FILE"
+_OPENING = threading.Lock()
 
 
 class DeltaSource:
@@ -122,19 +124,25 @@ def _trusting(ca_file: str | None) -> Iterator[None]:
     """Let deltalake trust the certificates of a file: it takes them from the environment alone.
 
     It reads the variable whenever it opens a table, and adds the file to none: these are all it trusts.
+    The threads of several projects share the environment, so one opens a table at a time.
     """
-    if ca_file is None:
-        yield
-        return
-    before = os.environ.get(_TRUSTED)
-    os.environ[_TRUSTED] = ca_file
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_TRUSTED]
-        else:
-            os.environ[_TRUSTED] = before
+    with _OPENING:
+        if ca_file is None:
+            yield
+            return
+        before = os.environ.get(_TRUSTED)
+        os.environ[_TRUSTED] = ca_file
+        try:
+            yield
+        finally:
+            _restore(before)
+
+
+def _restore(before: str | None) -> None:
+    if before is None:
+        del os.environ[_TRUSTED]
+    else:
+        os.environ[_TRUSTED] = before
 
 
 def _delta_table(uri: str, options: dict[str, str] | None) -> Any:
