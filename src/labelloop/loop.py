@@ -244,8 +244,18 @@ class Loop:
             keep=True,
             costs=self.settings.cost_weights(),
         )
+        self._judge_shadows()
         self._keep_report()
         return found
+
+    def _judge_shadows(self) -> None:
+        """Compare shadow models whose answers are in the log, so that pages can say whether to ship one."""
+        log = self.project.log_to_read
+        if log is not None:
+            from labelloop.steps.compare.shadows import judge_shadows
+
+            costs = self.settings.cost_weights()
+            judge_shadows(self.project.ledger, log, clock=self.project.clock, costs=costs)
 
     def _build_and_keep(self) -> "Built":
         found = self.build()

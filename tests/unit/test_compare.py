@@ -13,7 +13,7 @@ from labelloop.cli.main import group
 from labelloop.core.estimate import Estimate, Undefined
 from labelloop.core.queue import Purpose
 from labelloop.errors import ArgumentError, DatasetError
-from labelloop.ledger import rounds
+from labelloop.ledger import outbox, rounds, verdicts
 from labelloop.statistics.compare import Difference, Verdict
 from labelloop.steps.compare.compare import LeftOut
 from labelloop.views.json_form import document
@@ -534,3 +534,43 @@ def test_without_a_blind_queue_no_candidate_is_judged(make_world: MakeWorld) -> 
     training = make_world(LOW)
     with pytest.raises(ArgumentError, match="no queue has purpose 'evaluation'"):
         training.loop.select_where_they_differ(shadow="v2", labels=10)
+
+
+def verdicts_of(world: World) -> list[tuple[str, str | None, bool]]:
+    with world.loop.project.ledger_to_read.read() as tx:
+        return [(v.candidate, v.verdict, v.by_itself) for v in verdicts.every(tx)]
+
+
+def test_a_shadow_model_is_judged_by_itself_once_labels_came(make_world: MakeWorld) -> None:
+    world = shadowed(make_world)
+    world.loop.run()
+    assert verdicts_of(world) == [("v2", "NOT YET", True)]
+    with world.loop.project.ledger_to_read.read() as tx:
+        (first,) = verdicts.every(tx)
+    assert first.every_look
+    world.clock.pass_(hours=2)
+    world.loop.run()
+    with world.loop.project.ledger_to_read.read() as tx:
+        assert verdicts.every(tx) == [first], "no label came since"
+    world.clock.pass_(days=1)
+    world.traffic(60, predicted_class="cat", model="v1", **{"shadow:v2": "dog"})
+    play(world, lambda _i: "cat")
+    world.loop.run()
+    with world.loop.project.ledger_to_read.read() as tx:
+        (second,) = verdicts.every(tx)
+        assert second.at > first.at
+        assert second.verdict == "FAIL"
+        assert not [n for n in outbox.newest(tx, 100) if n.name == "gate.failed"]
+
+
+def test_a_shadow_model_that_a_person_compared_is_theirs(make_world: MakeWorld) -> None:
+    world = shadowed(make_world)
+    world.loop.compare_shadow("v2", min_gain=0.01)
+    before = verdicts_of(world)
+    world.loop.run()
+    assert verdicts_of(world) == before == [("v2", "FAIL", False)]
+
+
+def test_without_a_shadow_model_nothing_is_judged(world: World) -> None:
+    world.loop.run()
+    assert verdicts_of(world) == []

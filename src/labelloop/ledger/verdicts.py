@@ -25,6 +25,8 @@ class KeptVerdict:
         the gain of the candidate, and the labels that it rests on
     every_look
         whether these bounds hold however often one looks
+    by_itself
+        nobody asked: it is a shadow model whose answers are in the log
     """
 
     candidate: str
@@ -41,6 +43,7 @@ class KeptVerdict:
     n_candidates: int
     more_labels: int | None
     reason: str
+    by_itself: bool = False
 
 
 def put(tx: Transaction, digest: str, found: KeptVerdict) -> None:

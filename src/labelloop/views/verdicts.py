@@ -19,13 +19,17 @@ _SAYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shippable:
-    """The answer, and why. `verdict` is "PASS", "FAIL", "NOT YET" or nothing."""
+    """The answer, and why. `verdict` is "PASS", "FAIL", "NOT YET" or nothing.
+
+    `by_itself`: nobody asked.
+    """
 
     candidate: str
     verdict: str
     answer: str
     why: str
     at: datetime
+    by_itself: bool
 
 
 def shippable(found: Sequence[KeptVerdict]) -> tuple[Shippable, ...]:
@@ -37,6 +41,7 @@ def shippable(found: Sequence[KeptVerdict]) -> tuple[Shippable, ...]:
             answer=_SAYS.get(v.verdict, v.verdict or ""),
             why=_why(v),
             at=v.at,
+            by_itself=v.by_itself,
         )
         for v in found
     )

@@ -104,6 +104,7 @@ def _queues(site: Site, request: Request, may_operate: bool) -> Response:
         ages=ages if found.queues and any(q.n_open for q in found.queues) else None,
         by_round=report_of(site).labels[-5:],
         show=show,
+        only=request.query_params.get("queue", "")[:100],
         shows={name: title for name, (title, _) in _SHOWS.items()},
         counts={
             "waiting": sum(q.n_open for q in found.queues),

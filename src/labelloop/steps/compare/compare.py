@@ -119,6 +119,7 @@ def compare(
     level: float = 0.95,
     gate: bool = False,
     costs: Costs | None = None,
+    by_itself: bool = False,
 ) -> Compared:
     """The candidate against the model that serves.
 
@@ -130,6 +131,8 @@ def compare(
 
     gate
         whether the verdict has to hold at every look, however many
+    by_itself
+        nobody asked for it, so nobody is told of a failure
 
     Raises:
         ArgumentError: the candidate lacks labelled samples, or serves itself.
@@ -177,7 +180,7 @@ def compare(
     if isinstance(cost, CostDifference) and rivals:
         cost = cost_where_they_differ(cost, n_differ=n_differ, n_both=n_both)
     verdict = settled.verdict(min_gain) if settled else None
-    if gate and settled is not None and verdict is Verdict.FAIL:
+    if gate and not by_itself and settled is not None and verdict is Verdict.FAIL:
         _tell(ledger, candidate, settled, min_gain, clock)
     by_class = _by_class(judging, level, n_candidates) if settled else ()
     more_labels = settled.labels_to_settle(min_gain) if settled else None
@@ -203,7 +206,7 @@ def compare(
         cost=cost,
     )
     if labelled:
-        _remember(ledger, candidate, found, clock)
+        _remember(ledger, candidate, found, clock, by_itself=by_itself)
     return found
 
 
@@ -487,7 +490,9 @@ def promote(
     return True
 
 
-def _remember(ledger: Ledger, candidate: Candidate, found: Compared, clock: Clock) -> None:
+def _remember(
+    ledger: Ledger, candidate: Candidate, found: Compared, clock: Clock, *, by_itself: bool
+) -> None:
     """Keep the verdict, for pages to show."""
     decided = found.difference if found.gate is None else found.gate
     known = None if isinstance(decided, Undefined) else decided
@@ -506,6 +511,7 @@ def _remember(ledger: Ledger, candidate: Candidate, found: Compared, clock: Cloc
         n_candidates=found.n_candidates,
         more_labels=found.more_labels,
         reason=decided.reason if isinstance(decided, Undefined) else "",
+        by_itself=by_itself,
     )
     with ledger.write_at_once() as tx:
         verdicts.put(tx, candidate.digest, kept)
