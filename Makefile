@@ -5,7 +5,7 @@ RUN    := .venv/bin
 ARGS   ?=
 BASE   ?= docker.io/library/debian:bookworm-slim
 
-.PHONY: help setup browser browse label-studio postgresql demo test spark ceph dist airflow mlflow image fuzz chaos soak faults bench-scale bench-statistics bench-teach bench-suspects check format docs site lock clean
+.PHONY: help setup browser browse label-studio postgresql demo test spark ceph dist airflow dagster mlflow image fuzz chaos soak faults bench-scale bench-statistics bench-teach bench-suspects check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -96,6 +96,16 @@ dist: setup  ## both wheels, each extra tried in a bare environment in .dist: [A
 airflow: .airflow/.ready  ## the loop by a real Airflow 3, with kills, in an environment of its own
 	@.airflow/bin/python -m tests.airflow_loop $(ARGS)
 
+.dagster/.ready: requirements-dagster.lock | setup
+	@echo "dagster: installing what requirements-dagster.lock names into .dagster"
+	@test -d .dagster || $(UV) venv --quiet --python $(PYTHON) .dagster
+	@$(UV) pip sync --quiet --compile-bytecode --python .dagster/bin/python --require-hashes requirements-dagster.lock
+	@$(UV) pip install --quiet --python .dagster/bin/python --no-deps --editable .
+	@touch $@
+
+dagster: .dagster/.ready  ## the loop by a real Dagster, in an environment of its own
+	@.dagster/bin/python -m tests.dagster_loop
+
 .mlflow/.ready: requirements-mlflow.lock | setup
 	@echo "mlflow: installing what requirements-mlflow.lock names into .mlflow"
 	@test -d .mlflow || $(UV) venv --quiet --python $(PYTHON) .mlflow
@@ -168,7 +178,9 @@ lock: $(UV)  ## resolve the dependencies afresh into requirements.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --exclude-newer 2026-11-01 --group mlflow --output-file requirements-mlflow.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --exclude-newer 2026-11-01 --extra demo --group dagster pyproject.toml --output-file requirements-dagster.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --constraint requirements.lock --group site --output-file requirements-site.lock
 
 clean:  ## delete the environment and the tools
-	rm -rf .venv .tools .spark .sphinx .site .dist .airflow .mlflow
+	rm -rf .venv .tools .spark .sphinx .site .dist .airflow .dagster .mlflow
