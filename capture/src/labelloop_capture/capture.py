@@ -7,11 +7,10 @@ import random
 import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from labelloop_capture.bucket import Bucket, Missing, Refused
@@ -21,6 +20,8 @@ from labelloop_capture.spool import Spool, SpoolFull
 SENDERS = 4
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
 """How long a store that fails is left alone."""
+POLLED_S = 0.05
+"""How often a sender that has nothing to do looks into the queue."""
 LOOKED_S = 0.5
 """How often somebody looks at the spool and the rows."""
 WORD_LIFE_S = 3600.0
@@ -85,8 +86,10 @@ class Capture:
 
     def _begin(self) -> None:
         """What belongs to one process."""
-        self._lock = threading.Lock()
-        self._queue: SimpleQueue[tuple[Prediction | Word, int]] = SimpleQueue()
+        self._lock = threading.Lock()  # of what a request touches; nothing else waits for it
+        self._counting = threading.Lock()
+        self._n_taken = self._n_full = 0
+        self._queue: deque[tuple[Prediction | Word, int]] = deque()
         self._n = self._size = 0
         self._counts: Counter[str] = Counter()
         self._running = self._ending = False
@@ -151,7 +154,11 @@ class Capture:
     def counts(self) -> dict[str, int]:
         """How many were taken, sent, spooled, and dropped for which reason; and what waits now."""
         with self._lock:
-            return {**self._counts, "waiting": self._n}
+            own = {"taken": self._n_taken, "dropped: queue full": self._n_full}
+            waiting = self._n
+        with self._counting:
+            counted = dict(self._counts)
+        return {**{name: n for name, n in own.items() if n}, **counted, "waiting": waiting}
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Send what waits in memory, and the rows so far; whether all of it is stored."""
@@ -172,7 +179,7 @@ class Capture:
         self._ending = True
         for thread in self._threads:
             thread.join(timeout=0.2)
-        with self._lock:
+        with self._counting:
             flying, self._flying = self._flying, {}
         for each in flying.values():
             self._put_down(each, redacted=True)
@@ -190,14 +197,14 @@ class Capture:
         size = len(one.body) if isinstance(one, Prediction) else 0
         with self._lock:
             if self._n >= self._most_items or self._size + size > self._most_bytes:
-                self._counts["dropped: queue full"] += 1
+                self._n_full += 1
                 return False
             self._n += 1
             self._size += size
-            self._counts["taken"] += 1
+            self._n_taken += 1
             if not self._running:
                 self._start()
-        self._queue.put((one, size))
+        self._queue.append((one, size))  # nobody is woken: that takes longer than all the rest
         return True
 
     def _finish(self, size: int) -> None:
@@ -213,16 +220,18 @@ class Capture:
             thread.start()
 
     def _next(self, wait_s: float = 0.0) -> tuple[Prediction | Word, int] | None:
+        if not self._queue and wait_s:
+            time.sleep(wait_s)
         try:
-            return self._queue.get(timeout=wait_s) if wait_s else self._queue.get_nowait()
-        except Empty:
+            return self._queue.popleft()
+        except IndexError:
             return None
 
     # --- in the background --------------------------------------------------------------------------
 
     def _send_all(self) -> None:
         while not self._ending:
-            taken = self._next(LOOKED_S)
+            taken = self._next(POLLED_S)
             if taken is None:
                 continue
             one, size = taken
@@ -236,10 +245,10 @@ class Capture:
     def _send_or_keep(self, one: Prediction | Word) -> None:
         """Send it, or keep it on disk; what `close` couldn't wait for it has kept itself."""
         me = threading.get_ident()
-        with self._lock:
+        with self._counting:
             self._flying[me] = one
         sent = not self._is_down() and self._send(one)
-        with self._lock:
+        with self._counting:
             mine = self._flying.pop(me, None)
         if mine is not None and not sent:
             self._put_down(one, redacted=True)
@@ -276,7 +285,7 @@ class Capture:
         except Exception as exc:  # noqa: BLE001  whatever botocore raises: the store is left alone for a while
             self._note_failure(exc)
             return False
-        with self._lock:
+        with self._counting:
             self._counts["sent"] += 1
             self._wait_s = FIRST_WAIT_S
         return True
@@ -294,7 +303,7 @@ class Capture:
         except OSError as exc:
             self._drop("spool failed", str(exc))
         else:
-            with self._lock:
+            with self._counting:
                 self._counts["spooled"] += 1
 
     def _keep_all(self) -> None:
@@ -383,14 +392,14 @@ class Capture:
         return time.monotonic() < self._down_until_s
 
     def _note_failure(self, exc: Exception) -> None:
-        with self._lock:
+        with self._counting:
             if not self._is_down():
                 self._down_until_s = time.monotonic() + self._wait_s
                 self._wait_s = min(LONGEST_WAIT_S, 2 * self._wait_s)
         self._warn("the store fails", str(exc))
 
     def _drop(self, reason: str, detail: str = "") -> None:
-        with self._lock:
+        with self._counting:
             self._counts[f"dropped: {reason}"] += 1
         self._warn(reason, detail)
 

@@ -148,16 +148,26 @@ def instant(at: datetime) -> str:
     return own.isoformat().replace("+00:00", "Z")
 
 
+_day: tuple[int, str] = (0, "1970/01/01")
+"""The last day that was written into a key, in days since 1970: a request is spared the calendar."""
+
+
 def new_id(body: bytes, prefix: str, at: float | None = None) -> tuple[str, str]:
     """A random key that tells the day and nothing of the answer, and the media type of the input."""
-    ending, kind = next(((e, k) for start, e, k in ENDINGS if body.startswith(start)), ("", ""))
-    if not kind and body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-        ending, kind = ".webp", "image/webp"
-    day = time.strftime("%Y/%m/%d", time.gmtime(at))
-    return (
-        f"{prefix}{day}/{_random.getrandbits(128):032x}{ending}",
-        kind or "application/octet-stream",
-    )
+    global _day
+    ending, kind = "", "application/octet-stream"
+    for start, each_ending, each_kind in ENDINGS:
+        if body.startswith(start):
+            ending, kind = each_ending, each_kind
+            break
+    else:
+        if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+            ending, kind = ".webp", "image/webp"
+    now = time.time() if at is None else at
+    day = _day
+    if day[0] != now // 86400:
+        _day = day = (int(now // 86400), time.strftime("%Y/%m/%d", time.gmtime(now)))
+    return f"{prefix}{day[1]}/{_random.getrandbits(128):032x}{ending}", kind
 
 
 def to_bytes(one: Prediction | Word) -> bytes:
