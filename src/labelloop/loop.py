@@ -636,8 +636,10 @@ class Loop:
         if desk is None:
             raise ConfigError("there is no labelling page to join", remedy="add [labelling_page]")
         with self.project.ledger.read() as tx:
-            if name in {account.name for account in accounts.every(tx)}:
-                return Reply(outcome=Outcome.NAME_TAKEN), None
+            taken = {account.name.lower() for account in accounts.every(tx)}
+        # a referee's word decides: nobody becomes one by taking the name
+        if name.lower() in taken | {each.lower() for each in self.settings.people.referees}:
+            return Reply(outcome=Outcome.NAME_TAKEN), None
         reply = desk.join(link, name)
         if not reply.accepted:
             return reply, None

@@ -1,9 +1,10 @@
 """What the labelling page answers: to its script, to a plain form, and to requests that aren't right."""
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,66 @@ def test_an_item_stays_with_whoever_looks_at_it(service: LabellingService) -> No
     until = service.desk.next_items("blind", ANN)[0].leased_until
     assert until is not None
     assert until - service.desk.next_items("blind", ANN)[1].leased_until < timedelta(seconds=30)  # type: ignore[operator]
+
+
+# --- joining and logging in -----------------------------------------------------------------------
+
+
+def stranger(service: LabellingService, **headers: str) -> TestClient:
+    """A browser that nobody knows, which keeps its cookies."""
+    own = {"base_url": "http://127.0.0.1:8500", "client": ("127.0.0.1", 50_000)}
+    return TestClient(service.app, headers={"Accept": "text/html", **headers}, **own)
+
+
+def test_whoever_has_a_join_link_labels_its_queue_and_no_other(service: LabellingService) -> None:
+    service.pictures("blind", 2)
+    service.queue("helped", CLASSES)
+    service.pictures("helped", 1)
+    link = service.desk.make_link(
+        "blind", people=1, expires_at=datetime.now(UTC) + timedelta(days=1)
+    )
+    new = stranger(service)
+    assert "Nobody has an account" in new.get(f"/join/{link}").text
+    service.add(ANN)
+    form = new.get(f"/join/{link}")
+    assert (form.status_code, "“blind”" in form.text) == (200, True)
+    for name, said in {"": "at most 80", "x" * 81: "at most 80", ANN.upper(): "already"}.items():
+        assert said in new.post(f"/join/{link}", data={"name": name}).text
+    other = {"Origin": "https://elsewhere.example"}
+    assert new.post(f"/join/{link}", data={"name": "bo"}, headers=other).status_code == 403
+    welcome = new.post(f"/join/{link}", data={"name": "bo"})
+    assert welcome.status_code == 200
+    token = re.search(r"<code>(\S+)</code>", welcome.text)
+    assert token is not None
+    assert new.get("/label/helped").status_code == 404
+    task = configured(new, "/label/blind")["items"][0]["task"]
+    csrf = new.get("/label/session").json()["csrf"]
+    held = {"id": uuid.uuid4().hex, "who": "bo", "task": task, "choice": "fig"}
+    assert new.post("/label/blind/answer", json=held, headers={"X-CSRF-Token": csrf}).json()[
+        "saved"
+    ]
+    assert service.answers("blind") == [], "it waits for an approval"
+    assert service.desk.approve("bo") == 1
+    assert service.answers("blind") == [("bo", "fig")]
+    late = stranger(service)
+    assert (late.get(f"/join/{link}").status_code, late.get("/join/none").status_code) == (404, 404)
+    again = late.post("/login", data={"token": token[1], "next": "/label/blind"})
+    assert "label-config" in again.text
+
+
+def test_logging_in_and_joining_speak_german(service: LabellingService) -> None:
+    service.add(ANN)
+    link = service.desk.make_link(
+        "blind", people=1, expires_at=datetime.now(UTC) + timedelta(days=1)
+    )
+    new = stranger(service, **{"Accept-Language": "de"})
+    for path in ("/login", "/label", f"/join/{link}"):
+        text = new.get(path).text
+        assert '<html lang="de">' in text
+        assert "Zum Inhalt springen" in text
+        assert "Log in" not in text
+    assert "unbekannt" in new.post("/login", data={"token": "x"}).text
+    own = service.client("bob@example.com", **{"Accept-Language": "de", "Accept": "text/html"})
+    page = own.get("/label").text
+    assert "Beschriften</a>" in page
+    assert "Times are in" not in page

@@ -24,6 +24,7 @@ OPEN = ("/healthz", "/readyz")
 STATIC = "/static/"
 """Files of this program."""
 LOGIN = "/login"
+JOIN = "/join/"
 BY_SECRET = ("/webhooks/", "/media/", "/s/")
 """Paths whose caller proves itself by a secret of their own."""
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -78,7 +79,7 @@ async def who_asks(request: Request, site: Site) -> Who:
     if alone:
         return Who("this machine", frozenset(SCOPES))
     who = by_token(request, held) or by_session(request, site) or by_proxy(request, own)
-    if path == LOGIN:
+    if path == LOGIN or path.startswith(JOIN):
         return Who("", frozenset())
     return who or _nobody()
 

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from labelloop.pages.rendering import render
+from labelloop.pages.texts import language_of, texts
 from labelloop.views.wording import dated
 from labelloop.web.access import path_of
 from labelloop.web.answers import ALWAYS
@@ -26,6 +27,9 @@ POLICY = (
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 """What a page may do: its scripts, styles, images and requests are this service's own."""
+
+LANGUAGE = "labelloop_language"
+"""The cookie of a visitor who chose a language."""
 
 HEADERS = {
     **ALWAYS,
@@ -100,8 +104,14 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
         "static": lambda name: url_of(request, address(name)),
         "when": _when(timezone),
     }
-    html = render(f"web/{template}", **given, **context)
+    html = render(f"web/{template}", **given, **({"t": texts("en")} | context))
     return HTMLResponse(html, status, headers=HEADERS)
+
+
+def language_for(request: Request) -> str:
+    """The code of the language that a visitor of the labelling page chose, or whose browser prefers it."""
+    asked = request.query_params.get("lang") or request.cookies.get(LANGUAGE)
+    return language_of(request.headers.get("accept-language", ""), asked)
 
 
 def url_of(request: Request, path: str) -> str:

@@ -25,11 +25,11 @@ from labelloop.pages.labelling import (
     item_form,
     shown,
 )
-from labelloop.pages.texts import LANGUAGES, Texts, language_of, texts
+from labelloop.pages.texts import LANGUAGES, Texts, texts
 from labelloop.ports.desk import AHEAD, Answer, Desk, DeskQueue, Item, Past, Progress
 from labelloop.web.access import needs
 from labelloop.web.answers import ALWAYS, Refused, body_of
-from labelloop.web.html import page, url_of
+from labelloop.web.html import LANGUAGE, language_for, page, url_of
 from labelloop.web.site import Site
 from labelloop.web.who import csrf_token, refuse_unproven
 
@@ -40,8 +40,6 @@ NOTE_LENGTH = 2_000
 BODY_BYTES = 65_536
 HISTORY = 30
 """How many of their newest answers people see."""
-LANGUAGE = "labelloop_language"
-"""The cookie of a visitor who chose a language."""
 FINAL = [each.name.lower() for each in Outcome if each not in ACCEPTED] + [
     "conflict",
     "bad_request",
@@ -63,8 +61,7 @@ class Visit:
         self.body = body
         self.site: Site = request.scope["site"]
         self.person = needs(request, "label").name
-        asked = request.query_params.get("lang") or request.cookies.get(LANGUAGE)
-        self.code = language_of(request.headers.get("accept-language", ""), asked)
+        self.code = language_for(request)
         self.t: Texts = texts(self.code)
 
     def queue(self) -> DeskQueue:

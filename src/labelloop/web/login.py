@@ -9,11 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from labelloop.ledger import Transaction, sessions
-from labelloop.ledger.accounts import Account, token_hash
+from labelloop.ledger.accounts import token_hash
+from labelloop.pages.texts import texts
 from labelloop.web.access import LOGIN, SAFE, by_session, client_address, cookie_name, is_alone
 from labelloop.web.attempts import Attempts
 from labelloop.web.forms import back_to, fields_of, form_of, see
-from labelloop.web.html import page
+from labelloop.web.html import language_for, page
 from labelloop.web.site import Site
 
 
@@ -52,7 +53,8 @@ def form(request: Request, *, status: int = 200, error: str = "", remedy: str = 
     wanted = _wanted(request)
     if wanted.startswith(f"{prefix}{LOGIN}"):
         wanted = request.query_params.get("next", "")
-    return page(request, "login.html", status=status, error=error, remedy=remedy, next=wanted)
+    said = {"error": error, "remedy": remedy, "next": wanted, "t": texts(language_for(request))}
+    return page(request, "login.html", status=status, **said)
 
 
 def _wanted(request: Request) -> str:
@@ -74,19 +76,27 @@ async def _log_in(request: Request, site: Site, attempts: Attempts) -> Response:
     if account is None or account.excluded_at is not None:
         attempts.note(address)
         site.journal.line("login refused", level="warning", address=address)
-        return page(
-            request,
-            "login.html",
-            status=401,
-            error="this token is unknown, or its account is excluded",
-            remedy="ask who runs labelloop for a token: `labelloop people add` prints one",
-            next=fields.get("next", ""),
-        )
-    cookie = await run_in_threadpool(_begin, site, account)
+        t = texts(language_for(request))
+        said = {"error": t["login"]["wrong"], "remedy": t["login"]["remedy"], "t": t}
+        return page(request, "login.html", status=401, next=fields.get("next", ""), **said)
     answer = see(request, back_to(request, fields.get("next", "")))
+    await run_in_threadpool(log_in, answer, site, account.name)
+    return answer
+
+
+def log_in(answer: Response, site: Site, account: str) -> None:
+    """Begin a session of an account, whose cookie the answer brings."""
+    made: list[str] = []
+
+    def write(tx: Transaction, at: datetime) -> bool:
+        made.append(sessions.begin(tx, account, at=at))
+        return True
+
+    site.write(write)
+    site.look_again()
     answer.set_cookie(
         cookie_name(site),
-        cookie,
+        made[-1],
         max_age=int(sessions.LIFE.total_seconds()),
         # the list of several projects shows those that the visitor is logged in to
         path=site.outer_prefix or "/",
@@ -94,16 +104,3 @@ async def _log_in(request: Request, site: Site, attempts: Attempts) -> Response:
         httponly=True,
         samesite="lax",
     )
-    return answer
-
-
-def _begin(site: Site, account: Account) -> str:
-    made: list[str] = []
-
-    def write(tx: Transaction, at: datetime) -> bool:
-        made.append(sessions.begin(tx, account.name, at=at))
-        return True
-
-    site.write(write)
-    site.look_again()
-    return made[-1]
