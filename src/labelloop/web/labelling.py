@@ -341,8 +341,8 @@ def _answer(visit: Visit) -> Response:
     reveals = queue.guide.reveal == "after" and not queue.blind
     held = visit.desk.item(answer.item_id, visit.person) if reveals else None
     after = None if held is None else shown(held.shown, visit.t)
-    more = 0 if reply.outcome is Outcome.MENDED else 1
-    return _json(visit, saved=True, after=after, more=more, left=visit.queue().n_open)
+    progress = visit.progress(queue.name)
+    return _json(visit, saved=True, after=after, done=_done(progress), left=progress.n_left)
 
 
 def _read(body: Mapping[str, Any]) -> Answer | None:
@@ -364,7 +364,7 @@ def _read(body: Mapping[str, Any]) -> Answer | None:
 
 def _undo(visit: Visit) -> Response:
     """Take back the answer that the request names; one that was changed since stays."""
-    visit.queue()
+    queue = visit.queue()
     if (other := _other_person(visit)) is not None:
         return other
     task, answer_id = str(visit.body.get("task"))[:100], visit.body.get("answer")
@@ -374,7 +374,8 @@ def _undo(visit: Visit) -> Response:
     reply = visit.desk.undo(visit.person, task)
     if not reply.accepted:
         return _refused(visit, reply.outcome.name.lower())
-    return _json(visit, saved=True, more=0 if reply.replayed else -1, left=visit.queue().n_open)
+    progress = visit.progress(queue.name)
+    return _json(visit, saved=True, done=_done(progress), left=progress.n_left)
 
 
 def _release(visit: Visit) -> Response:

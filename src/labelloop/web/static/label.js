@@ -264,8 +264,7 @@ browser's storage first, sent in the background, and forgotten once the service 
     outbox.told = (sent, said) => {
       const task = sent.body.task, isUndo = sent.url.endsWith("/undo");
       if (said.saved) {
-        if (sent.url.startsWith(config.base) && said.more !== undefined)
-          ({ done, left } = { done: done + said.more, left: said.left });
+        if (sent.url.startsWith(`${config.base}/`) && said.done !== undefined) ({ done, left } = said);
         if (said.after && past.at(-1)?.id === sent.id) showLast(said.after);
       } else {
         at("said").textContent = said.says;
