@@ -15,8 +15,16 @@ class Engine:
         import duckdb
 
         if self._db is None:
-            self._db = duckdb.connect()
-            self._db.execute("SET threads = 1")
+            # nothing is fetched from the network, and no variable of ours is read as a table
+            self._db = duckdb.connect(
+                ":memory:",
+                config={
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                    "python_enable_replacements": "false",
+                    "threads": "1",
+                },
+            )
         self._db.register("raw", raw)
         try:
             return self._db.sql(statement).to_arrow_table()

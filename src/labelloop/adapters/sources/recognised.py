@@ -59,10 +59,11 @@ def rows_of(source: EnvelopeSource) -> tuple[str, list[dict[str, str]], int]:
     """The newest file, some whole rows of the newest files as text, and how many rows were read."""
     files = list(source.files())
     rows: dict[str, dict[str, str]] = {}
+    whole: list[dict[str, str]] = []
     n = 0
     for file in reversed(files[-_FILES:]):
         for some in islice(source.read(file, None), 1):
-            for i, row in enumerate(some.batch.slice(0, 4 * _ROWS).to_pylist()):
+            for i, row in enumerate(some.batch.to_pylist()):
                 n += 1
                 key = row.get(PAIR) or f"{file.uri}#{i}"
                 known = rows.setdefault(str(key), {})
@@ -71,11 +72,9 @@ def rows_of(source: EnvelopeSource) -> tuple[str, list[dict[str, str]], int]:
                     for k, v in row.items()
                     if v is not None and k not in known and k not in (PAIR, BEGINS, EXPECTED, "")
                 }
-        if len(rows) >= _ROWS:
+        whole = [r for r in rows.values() if r.get("id") and r.keys() & {"response", "output"}]
+        if len(whole) >= _ROWS:
             break
-    whole = [
-        row for row in rows.values() if row.get("id") and ("response" in row or "output" in row)
-    ]
     return files[-1].uri if files else "", whole[:_ROWS], n
 
 
