@@ -6,9 +6,11 @@ All of it is pure: whoever asks brings the state and the clock's time.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from labelloop.core.upkeep import LogShape
+if TYPE_CHECKING:  # `status` asks what is due, and needs no shape of a log
+    from labelloop.core.upkeep import LogShape
 
 MANY_SMALL_FILES = 100
 """So many small files of the log make merging them worth its while."""
@@ -103,9 +105,10 @@ def image_is_shown(
     return is_open or (resolved_at is not None and now < resolved_at + MEDIA_KEPT)
 
 
-def upkeep_is_due(shape: LogShape) -> bool:
+def upkeep_is_due(shape: "LogShape") -> bool:
     """Whether tidying the log is worth its while.
 
+    >>> from labelloop.core.upkeep import LogShape
     >>> [upkeep_is_due(LogShape(n_small=n)) for n in (99, 100)], upkeep_is_due(LogShape(n_unneeded=1))
     ([False, True], True)
     """

@@ -1,11 +1,14 @@
 """[training]: which model labels may train."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from labelloop.core.certificate import Terms
 from labelloop.settings.values import Duration, Section
+
+if TYPE_CHECKING:
+    from labelloop.core.certificate import Terms
 
 
 class TrainingSettings(Section):
@@ -44,6 +47,8 @@ class TrainingSettings(Section):
         "is sent: retraining may pay.",
     )
 
-    def terms(self) -> Terms:
+    def terms(self) -> "Terms":
         """What is asked of guarantees."""
+        from labelloop.core.certificate import Terms
+
         return Terms(max_error=self.max_error, failure_probability=self.failure_probability)
