@@ -260,10 +260,13 @@ def skipped(tx: Transaction) -> Skipped | None:
     return Skipped(int(n), datetime.fromisoformat(at)) if at else None
 
 
-def n_rejected(tx: Transaction) -> dict[int, RowRange]:
-    """How many predictions of each round's time were rejected when it was drawn."""
+def n_rejected(tx: Transaction, numbers: Collection[int] | None = None) -> dict[int, RowRange]:
+    """How many predictions of each round's time were rejected when it was drawn; of some or of all."""
     c = t.rounds.c
-    rows = tx.execute(sa.select(c.round, c.n_set_aside, c.n_set_aside_most))
+    query = sa.select(c.round, c.n_set_aside, c.n_set_aside_most)
+    if numbers is not None:
+        query = query.where(c.round.in_(numbers))
+    rows = tx.execute(query)
     return {number: RowRange(least, most) for number, least, most in rows}
 
 

@@ -1,7 +1,7 @@
 """The blind draws of a round and the histogram of its frame, from which every estimate is made."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -313,7 +313,7 @@ def blind_frames(
     tx: Transaction,
     placed: Iterable[DrawWithLabel] | None = None,
     *,
-    numbers: Collection[int] | None = None,
+    among: Sequence[Round] | None = None,
     of_rivals: bool = False,
     checks: Checks | None = None,
 ) -> list[BlindFrame]:
@@ -321,20 +321,21 @@ def blind_frames(
 
     placed
         the draws, where they were read already
-    numbers
+    among
         which rounds; None: all
     of_rivals
         the rounds drawn where a candidate differs, which say nothing of an accuracy; else all others
     checks
         the looks at agreeing draws, where they were read already
     """
+    numbers = None if among is None else [r.round for r in among]
     draws: dict[int, list[DrawWithLabel]] = {}
     for d in (
         rounds.draws_with_labels(tx, Purpose.EVALUATION, numbers) if placed is None else placed
     ):
         if d.purpose is Purpose.EVALUATION:
             draws.setdefault(d.round, []).append(d)
-    set_aside, cells = rounds.n_rejected(tx), rounds.blind_cells(tx, numbers)
+    set_aside, cells = rounds.n_rejected(tx, numbers), rounds.blind_cells(tx, numbers)
     top_ups = TopUps.read(tx)
     if checks is None:
         checks = Checks.read(tx)
@@ -345,8 +346,8 @@ def blind_frames(
             top_ups.of(r.round),
             rates.get(r.round, ()),
         )
-        for r in rounds.every(tx)
-        if (r.rival is not None) is of_rivals and (numbers is None or r.round in numbers)
+        for r in (rounds.every(tx) if among is None else among)
+        if (r.rival is not None) is of_rivals
     ]
 
 

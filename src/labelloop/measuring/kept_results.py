@@ -72,14 +72,14 @@ class KeptResults:
             r for r in rounds.every(tx) if r.rival is None
         ]  # others say nothing of an accuracy
         read = {f.round.round: f for f in frames}
-        new = [r.round for r in every if r.round in changed or _of_round(r.round) not in kept]
+        new = [r for r in every if r.round in changed or _of_round(r.round) not in kept]
 
         def load(made: Round) -> BlindFrame:
             if made.round not in read:
-                at = bisect_left(new, made.round)
-                together = new[at : at + _TOGETHER] if made.round in new[at : at + 1] else []
-                numbers = {made.round, *together} - read.keys()
-                found = blind_frames(tx, numbers=numbers, checks=checks)
+                at = bisect_left(new, made.round, key=lambda r: r.round)
+                together = new[at : at + _TOGETHER] if made in new[at : at + 1] else [made]
+                among = [r for r in together if r.round not in read]
+                found = blind_frames(tx, among=among, checks=checks)
                 read.update({f.round.round: f for f in found})
             return read[made.round]
 

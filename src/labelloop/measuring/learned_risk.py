@@ -52,13 +52,9 @@ def learn(tx: Transaction) -> LearnedRisk | None:
 
     None if there are too few labels. Extra rounds are left out: their rows were chosen by date.
     """
-    return learn_from(_taught(tx))
-
-
-def learn_from(taught: Sequence[DrawWithLabel]) -> LearnedRisk | None:
-    """The same, from the labelled blind draws of all regular rounds, in their order."""
     import pyarrow as pa
 
+    taught = _taught(tx)
     return _fitted(taught, pa.table({"predicted_class": [d.predicted_class for d in taught]}))
 
 

@@ -11,7 +11,7 @@ from labelloop.core.queue import Queue
 from labelloop.ledger import Transaction, risks
 from labelloop.measuring.accuracy import Accuracy
 from labelloop.measuring.blind_frame import BlindFrame
-from labelloop.measuring.learned_risk import learn_from
+from labelloop.measuring.learned_risk import learn
 from labelloop.measuring.measured import Measured
 from labelloop.measuring.measured_round import MeasuredRound
 from labelloop.measuring.more_labels import NewestRound
@@ -131,7 +131,7 @@ def plan(
     newest: NewestRound | None = None
     if like is not None:
         newest = NewestRound.of(like, level)
-        bins, taught = _risk_of(tx, like, rounds)
+        bins, taught = _risk_of(tx, like)
         traffic = _Traffic(
             bins,
             like.cells.n,
@@ -167,9 +167,7 @@ def _newest(rounds: Sequence[MeasuredRound]) -> BlindFrame | None:
     return next((r.frame for r in newest_first if r.frame.cells), None)
 
 
-def _risk_of(
-    tx: Transaction, frame: BlindFrame, rounds: Sequence[MeasuredRound]
-) -> tuple[Ints, tuple[int, ...]]:
+def _risk_of(tx: Transaction, frame: BlindFrame) -> tuple[Ints, tuple[int, ...]]:
     """The risk bin of each cell, and the rounds that taught it.
 
     Cells of a round that was drawn by a learned risk are by its bins; other rounds' are by
@@ -178,9 +176,7 @@ def _risk_of(
     if frame.round.risk_version is not None:
         taught = risks.get(tx, frame.round.risk_version).rounds
         return frame.cells.risk_bin, taught
-    regular = [r.frame for r in rounds if not r.round.extra]
-    labelled = [d for f in regular for d in f.draws if d.label is not None]
-    risk = learn_from(labelled)
+    risk = learn(tx)
     cells = frame.cells
     said = [cells.names[k] for k in cells.said]
     names = list(zip(said, cells.risk_bin.tolist(), strict=True))
