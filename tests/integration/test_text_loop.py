@@ -38,10 +38,12 @@ predicted_class = "answer"
 confidence = "sure"
 predicted_at = "created"
 model = "llm"
+probabilities = "scores"
 """
     bucket = store.split('"s3://')[1].split('"')[0]
     head += 'invalid_prediction = "wrong"\n'
     rest = rest.replace("confidence < 0.5", "confidence < 0.5 and attributes.language = 'de'")
+    rest = rest.replace("\nwhere =", '\npick = "diverse"\nembed = "text"\nwhere =', 1)
     return f"{head}[store]{store}{source.format(bucket=bucket)}\n[label_studio]{rest}"
 
 
@@ -54,7 +56,8 @@ def write_day(project: Project, name: str, first: int, n: int) -> None:
             "request_id": f"{first + i}",
             "mail": f"mail {first + i}: <b>&amp; $text {{{{x}}}}",
             "answer": PROSE if i % 10 == 3 else rng.choice(CLASSES),
-            "sure": rng.choice(SURE),
+            "sure": (sure := rng.choice(SURE)),
+            "scores": [sure / 100, 1 - sure / 100],
             "created": int((now - timedelta(minutes=i)).timestamp() * 1000),
             "llm": "sorter-3",
             "language": rng.choice(["de", "fr"]),
@@ -90,6 +93,9 @@ def test_texts_go_from_a_parquet_file_to_people_and_into_datasets(
     first = project.json("run")
     assert (first["indexed"]["n_new"], first["indexed"]["n_rows"]) == (119, 120)
     assert first["failures"] == {}
+    (taught,) = [p for p in first["selected"]["plans"] if p["queue"] == "low-confidence"]
+    assert (taught["chosen"], taught["left_out"]) == (True, None)
+    assert taught["n_drawn"] == min(6, taught["n_matching"]) > 0
     rejected = project.ok("status", "--rejected")
     assert f"s3://{project.bucket}/answers/day=1/a.parquet#6  no timestamp" in rejected
 
