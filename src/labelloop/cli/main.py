@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def _start_quickly() -> None:
-    """Leave out what commands gain nothing by: a quarter of what `status` costs."""
+    """Leave out what commands gain nothing by: a quarter of what `status` would cost."""
     gc.set_threshold(50_000, 20, 20)  # imports make hundreds of thousands of objects, and all stay
     atexit.register(_end_quickly)
     # pydantic would look into every installed package for plugins
