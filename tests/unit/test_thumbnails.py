@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from labelloop.web import thumbnailer
-from labelloop.web.thumbnailer import SIDE, small
+from labelloop.images import decoder
+from labelloop.images.decoder import SHOWN, SIDE
 from labelloop.web.thumbnails import Thumbnails
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_samples import Seen
@@ -42,7 +42,7 @@ def image(kind: str, size: tuple[int, int] = (1200, 900), mode: str = "RGB", **g
 )
 def test_an_image_is_made_small_whatever_its_kind(kind: str, mode: str) -> None:
     given = image(kind, mode=mode)
-    made = small(given)
+    made = decoder.made(SHOWN, given)
     with Image.open(io.BytesIO(made)) as found:
         assert (found.format, found.size) == ("WEBP", (SIDE, SIDE * 3 // 4))
         assert ("A" in found.mode) == (mode == "RGBA")
@@ -52,7 +52,7 @@ def test_an_image_is_made_small_whatever_its_kind(kind: str, mode: str) -> None:
 def test_a_small_image_is_upright_and_has_no_metadata() -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "the model said dog"
-    made = small(image("JPEG", exif=exif))
+    made = decoder.made(SHOWN, image("JPEG", exif=exif))
     with Image.open(io.BytesIO(made)) as found:
         assert found.size == (SIDE * 3 // 4, SIDE)
         assert not found.getexif()
@@ -103,14 +103,14 @@ def test_the_process_has_limits_and_an_end() -> None:
         "import sys, resource; sys.argv = ['t']; "
         "import runpy, io; m = runpy.run_path(sys.argv[0] if False else PATH); "
     )
-    script = code.replace("PATH", repr(str(Path(thumbnailer.__file__)))) + (
+    script = code.replace("PATH", repr(str(Path(decoder.__file__)))) + (
         "sys.stdin = io.TextIOWrapper(open('/dev/null', 'rb')); m['main'](); "
         "print(resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_FSIZE)[0])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [str(768 * 2**20), "0"]
+    assert done.stdout.split() == [str(2 * 2**30), "0"]
 
 
 def test_lists_show_small_images_and_a_story_the_whole(make_world: MakeWorld) -> None:

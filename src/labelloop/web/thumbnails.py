@@ -1,17 +1,11 @@
 """Small images for lists, made by processes of their own and kept in memory."""
 
-import subprocess
-import sys
 import threading
 import time
-import weakref
 from collections import OrderedDict
-from contextlib import suppress
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
-from labelloop.web import thumbnailer
+from labelloop.images.decoding import Decoder, can_decode
 
 AT_ONCE = 2
 """So many processes."""
@@ -29,11 +23,10 @@ class Thumbnails:
     def __init__(self) -> None:
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()
-        self._idle: list[subprocess.Popen[bytes]] = []
+        self._idle: list[Decoder] = []
         self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._n_bytes = 0
-        self._can = find_spec("PIL") is not None
-        weakref.finalize(self, _end, self._idle)
+        self._can = can_decode()
 
     def known(self, name: str) -> bytes | None:
         """The small image that was made under this name, if it is kept."""
@@ -63,53 +56,16 @@ class Thumbnails:
 
     def _ask(self, image: bytes) -> bytes | None:
         with self._lock:
-            process = self._idle.pop() if self._idle else None
-        if process is None or process.poll() is not None:
-            process = _begin()
-        coming, going = process.stdout, process.stdin
-        assert coming is not None and going is not None  # noqa: S101, PT018  pipes, both
-        patience = threading.Timer(PATIENCE_S, process.kill)
-        patience.start()
-        made = None
+            decoder = self._idle.pop() if self._idle else None
+        decoder = decoder or Decoder()
         try:
-            thumbnailer.write_frame(going, image)
-            made = thumbnailer.read_frame(coming)
-        except OSError:
-            made = None
+            return decoder.shown(image, patience_s=PATIENCE_S)
         finally:
-            patience.cancel()
-            if made is None:
-                _end([process])
-            else:
-                with self._lock:
-                    self._idle.append(process)
-        return made
+            with self._lock:
+                self._idle.append(decoder)
 
 
 @cache
 def shared() -> Thumbnails:
     """Those of all projects of this process."""
     return Thumbnails()
-
-
-def _begin() -> "subprocess.Popen[bytes]":
-    """A process that has no environment, and no way to import from where it stands."""
-    return subprocess.Popen(  # noqa: S603  our own file
-        [sys.executable, "-I", str(Path(thumbnailer.__file__))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={},
-        cwd="/",
-    )
-
-
-def _end(processes: "list[subprocess.Popen[bytes]]") -> None:
-    for process in processes:
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        process.wait()
-    processes.clear()

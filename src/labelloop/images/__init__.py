@@ -1,0 +1,1 @@
+"""Images of strangers, decoded by processes that have limits and nothing to take."""
