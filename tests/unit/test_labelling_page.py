@@ -217,6 +217,12 @@ def test_people_are_added_approved_excluded_and_invited(tmp_path: Path) -> None:
     assert "0 answers of new count" in people("approve", "new")
     assert "ben is excluded" in people("exclude", "ben")
     assert re.search(r"ben +all +0 +excluded", people("list"))
+    again = ["add", "ben", "--scopes", "label,read"]
+    assert "labelloop_" in people(*again), "a new token, and what ben answered counts again"
+    assert re.search(r"ben +all +0 +count", people("list"))
+    with pytest.raises(ArgumentError, match="there is an account 'ben' already") as refused:
+        CliRunner().invoke(command, [*again, *config], catch_exceptions=False)
+    assert "`labelloop people exclude ben` and then this command again" in refused.value.remedy
     with pytest.raises(ArgumentError, match=r"isn't one of the labelling page's"):
         CliRunner().invoke(command, ["join-link", "nope", *config], catch_exceptions=False)
 

@@ -59,7 +59,7 @@ class SamplesWritten:
 @click.option(
     "--promote",
     metavar="MODEL@VERSION",
-    help="With --gate: on PASS, give this version of MLflow's registered model the alias of [mlflow].",
+    help="With --gate: on PASS, give this MLflow model version the alias set in [mlflow].",
 )
 @junit_option
 @with_config
@@ -80,7 +80,7 @@ def command(
     CANDIDATE is a Parquet or CSV file with the columns sample_id and predicted_class. --write-samples
     writes the sample_ids: add predicted_class to that file.
 
-    The verdict of --gate is valid at every look: you may run it whenever new labels come.
+    You may run --gate as often as you like: its verdict stays valid.
     """
     if junit is not None and not gate:
         raise click.UsageError("--junit is for --gate")

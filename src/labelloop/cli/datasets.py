@@ -66,7 +66,7 @@ def show(config: Path, as_json: bool, name: str) -> None:
 @click.argument("new")
 @with_config
 def diff(config: Path, as_json: bool, old: str, new: str) -> None:
-    """Show what changed from OLD to NEW: samples added, removed or relabelled, and by whom."""
+    """Show what changed from OLD to NEW. It lists samples added, removed or relabelled, and by whom."""
     with opened(config, quiet=as_json) as loop:
         versions = [loop.dataset(*name_and_version(name)) for name in (old, new)]
         found = loop.diff(*versions)
@@ -103,9 +103,9 @@ def suspects(
     model: str | None,
     limit: int,
 ) -> None:
-    """List labels of a training version that a model contradicts, the surest contradiction first.
+    """List labels of a training version that a model contradicts. The surest contradiction comes first.
 
-    The model must not have learned from these labels: the log holds what was said before they were given;
+    The model must not have learned from these labels. Predictions in the log are older than the labels;
     for a file, predict out of fold. A queue with pick = "suspects" asks people again, blind.
     """
     if predictions and model:
@@ -142,7 +142,7 @@ def suspects(
 @click.option(
     "--target",
     help="The folder or file to write. [default: NAME-vN-FORMAT or NAME-vN.csv in this folder] "
-    "imagefolder also takes s3://BUCKET/PREFIX on the server of the inputs, which copies the images.",
+    "imagefolder also takes s3://BUCKET/PREFIX on the inputs' server; that server copies the images.",
 )
 @click.option(
     "--remove-old",
@@ -173,7 +173,7 @@ def export(
     folders: "FolderKind",
     copy: bool,
 ) -> None:
-    """Write a version in a format of training tools. If it was interrupted, run it again.
+    """Write a version in a format that training tools read. If it was interrupted, run it again.
 
     The format `huggingface` takes several versions and makes each a split: training becomes `train`,
     evaluation becomes `test`.

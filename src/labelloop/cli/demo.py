@@ -35,10 +35,10 @@ def command(
 ) -> None:
     """Try everything on this machine: three days of a model in production.
 
-    A forest of random trees reads handwritten digits. It stores each image in a bucket (SeaweedFS on
-    127.0.0.1) and tags it with its answer. Each evening labelloop decides which images people label in
-    Label Studio, measures the accuracy, and builds the training set of the next day's model. On the
-    second day the images drift.
+    A forest of random trees reads handwritten digits. The application stores each image in a bucket
+    (SeaweedFS on 127.0.0.1) and tags it with the forest's answer. Each evening labelloop decides which
+    images people label in Label Studio, measures the accuracy, and builds the training set of the next
+    day's model. On the second day the images drift.
     """
     from labelloop.demo.folder import clean as delete
 

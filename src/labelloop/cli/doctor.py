@@ -37,9 +37,9 @@ class PageWritten:
 def command(config: Path, as_json: bool, page: bool, repair: bool) -> None:
     """Check connections, rights, clocks and addresses, and say what to do.
 
-    Each check prints one line: ok; warn (it works, but read this); FAIL (it doesn't work); you (only a
-    person can try it). The exit code is 1 if a check failed. The doctor leaves nothing behind, except
-    with --page or --repair. --repair prints a line `fixed` for each repair.
+    Each check prints one line: `ok`; `warn` (it works, but read this); `FAIL` (it doesn't work);
+    `you` (only a person can try it). The exit code is 1 if a check failed. The doctor leaves nothing
+    behind, except with --page or --repair. --repair prints a line `fixed` for each repair.
     """
     if page:
         with opened(config, quiet=as_json) as loop:

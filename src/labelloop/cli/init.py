@@ -35,14 +35,14 @@ class Initialized:
     "--source",
     help="A table of predictions, instead of tags: a folder, s3://bucket/prefix, or a file.",
 )
-@click.option("--blind-bucket", help="A writable bucket for copies with random names.")
+@click.option("--blind-bucket", help="A writable bucket for image copies whose names tell nothing.")
 @click.option("--endpoint-url", help="The URL of the S3 server.")
 @click.option(
     "--annotator",
     type=click.Choice(("label-studio", "labelling-page")),
     default="label-studio",
     show_default=True,
-    help="Where people label; labelloop's own page needs a bucket or a folder and nothing else.",
+    help="The tool in which people label; labelloop's own page needs a bucket or a folder and nothing else.",
 )
 @click.option("--label-studio-url", help="The URL of Label Studio.")
 @click.option("--name", help="The project's name, which people see. [default: the bucket's name]")
@@ -74,10 +74,11 @@ def command(
     exclude: tuple[str, ...],
     classes: tuple[str, ...],
 ) -> None:
-    """Write a labelloop.toml for a bucket or a folder, and a Label Studio or the labelling page.
+    """Write a labelloop.toml that joins your inputs (bucket or folder) to Label Studio or the labelling page.
 
     URI is a folder or s3://bucket/prefix with inputs, or with the log of a serving platform: SageMaker,
-    KServe, Databricks or Langfuse. Or give --bucket or --folder, and --source for predictions elsewhere.
+    KServe, Databricks or Langfuse. Instead of URI, give --bucket or --folder; add
+    --source if the predictions are elsewhere.
 
     It asks only for what it can't find in the environment, the inputs and Label Studio. It writes secrets as
     ${NAME}. It never overwrites a file, and only reads the inputs.

@@ -22,7 +22,7 @@ def command() -> None:
 )
 @with_config
 def migrate(config: Path, as_json: bool, to: str) -> None:
-    """Copy the ledger to another database and verify it; labelloop then refuses the old one.
+    """Copy the ledger to another database and verify the copy. After that, labelloop refuses the old ledger.
 
     First stop what runs labelloop on a schedule: nothing may write to the ledger meanwhile. If a row
     of the copy differs, the copy is deleted and the old ledger stays in use.
@@ -47,14 +47,15 @@ _ELSEWHERE = {
 }
 
 
-@command.command("backup")
+@command.command("backup", short_help="Copy ledger, catalog and answers into a new folder.")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @with_config
 def backup(config: Path, as_json: bool, folder: Path) -> None:
-    """Copy the ledger, the log's catalog and the page's answers into a new folder below FOLDER.
+    """Copy the ledger, the log's catalog and the labelling page's answers into a new folder below FOLDER.
 
     Other commands may run at the same time. Each copy is a consistent SQLite file, even if the ledger is
-    in PostgreSQL. Answers in PostgreSQL aren't copied: use pg_dump. Copy the prediction log and the
+    in PostgreSQL. The labelling page's answers aren't part of the ledger: if they are in PostgreSQL, they
+    aren't copied; use pg_dump. Copy the prediction log and the
     datasets afterwards: their files never change.
     """
     with opened(config, quiet=as_json, parse_conditions=False) as loop:
@@ -74,7 +75,7 @@ def backup(config: Path, as_json: bool, folder: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @with_config
 def restore(config: Path, as_json: bool, folder: Path) -> None:
-    """Put the copies in FOLDER, which `ledger backup` made, in their places.
+    """Put the copies of a backup in their places. FOLDER is what `labelloop ledger backup` made.
 
     [state] ledger must name an empty database or a new file. If the log has a catalog already, this
     catalog stays as it is. The next `labelloop run` adds to the ledger what happened after the backup.
@@ -95,8 +96,9 @@ def restore(config: Path, as_json: bool, folder: Path) -> None:
 @command.command("rebuild")
 @with_config
 def rebuild(config: Path, as_json: bool) -> None:
-    """Rebuild a lost ledger from the log, Label Studio and the released dataset versions.
+    """Rebuild a lost ledger from what is left elsewhere.
 
+    It reads the log, Label Studio or the labelling page, and the released dataset versions.
     [state] ledger must name an empty database or a new file. Restore a backup if you have one: it holds
     more. The command lists what it couldn't recover.
     """

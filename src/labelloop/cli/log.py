@@ -17,10 +17,10 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and write nothing.")
 @with_config
 def maintain(config: Path, as_json: bool, dry_run: bool) -> None:
-    """Merge small files of past days, and delete old snapshots and unused files.
+    """Merge small files of past days, and delete unused files.
 
-    The content stays the same, and other processes can read meanwhile. `labelloop run` does this
-    by itself when it is due.
+    It deletes the log's old snapshots too. The content stays the same, and other processes can read
+    meanwhile. `labelloop run` does this by itself when it is due.
     """
     with opened(config, quiet=as_json) as loop:
         done = loop.maintain(dry_run=dry_run)

@@ -15,13 +15,13 @@ from labelloop.errors import LabelloopError
 COMMANDS = {
     "run": ("verbs", "do all six steps once: index, collect, select, send, measure, build"),
     "index": ("verbs", "add new objects and their tags to the prediction log"),
-    "collect": ("verbs", "fetch people's answers from Label Studio"),
+    "collect": ("verbs", "fetch people's answers from Label Studio or the labelling page"),
     "select": ("verbs", "decide which samples people label"),
-    "send": ("verbs", "send the selected samples to Label Studio"),
+    "send": ("verbs", "send the selected samples to Label Studio or the labelling page"),
     "measure": ("verbs", "estimate the model's accuracy, with its interval, from blind labels"),
     "build": ("verbs", "release new versions of the evaluation and the training set"),
     "serve": ("serve", "do the steps whenever they are due, and answer over HTTP"),
-    "people": ("people", "give people and programs tokens for `labelloop serve`"),
+    "people": ("people", "manage accounts and tokens for `labelloop serve`"),
     "status": ("status", "show the open tasks, what blocks them, and what was rejected"),
     "compare": ("compare", "compare a candidate with the serving model on the same blind labels"),
     "plan": ("plan", "say how many blind labels a narrower interval needs"),
@@ -30,7 +30,7 @@ COMMANDS = {
     "datasets": ("datasets", "list, show, compare and export dataset versions"),
     "forget": ("forget", "erase samples because a person asked for it"),
     "log": ("log", "tidy the prediction log, so that reading it stays fast"),
-    "notify": ("notify", "list undelivered events, deliver them again, test the receivers"),
+    "notify": ("notify", "list undelivered notifications, deliver them again, test the receivers"),
     "init": ("init", "write a labelloop.toml for a bucket or a folder"),
     "ledger": ("ledger", "back up, restore, move or rebuild the ledger: rounds, tasks and labels"),
     "doctor": ("doctor", "check connections, rights, clocks and addresses, and say what to do"),
@@ -74,8 +74,9 @@ class _Commands(click.Group):
 def group() -> None:
     """Close the feedback loop of a model in production.
 
-    labelloop reads what the model said about production inputs, chooses which of them people label in
-    Label Studio, and turns the answers into an honest accuracy and a dataset to train the next model on.
+    labelloop reads what the model said about production inputs, chooses which of them people label
+    (in Label Studio or on labelloop's own page), and turns the answers into an honest accuracy and a
+    dataset to train the next model on.
     """
 
 

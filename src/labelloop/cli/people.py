@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(name="people")
 def command() -> None:
-    """Give people and programs tokens for `labelloop serve`, and take them back."""
+    """Manage accounts and tokens for `labelloop serve`, and settle ties."""
 
 
 @command.command(name="add")
@@ -28,7 +28,8 @@ def command() -> None:
 @click.option(
     "--scopes",
     required=True,
-    help="What it may do, separated by commas: read (numbers), operate (samples and actions), label.",
+    help="What it may do, separated by commas: read (see numbers), operate (see samples, start steps "
+    "and other actions), label (answer).",
 )
 @click.option(
     "--queues",
@@ -36,7 +37,7 @@ def command() -> None:
 )
 @with_config
 def add(config: Path, as_json: bool, name: str, scopes: str, queues: str | None) -> None:
-    """Add an account, and print its token once: only a hash of it is kept."""
+    """Add an account, and print its token. It isn't shown again: only a hash of it is kept."""
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     from labelloop.settings.service import SCOPES
 
@@ -92,8 +93,8 @@ def list_(config: Path, as_json: bool) -> None:
 def exclude(config: Path, name: str) -> None:
     """Block an account. Its token is refused within two seconds.
 
-    What the person answered on the labelling page counts as none from the next collect on: others are
-    asked again, and labels and accuracies change. `labelloop people approve` takes that back.
+    From the next collect on, the person's answers on the labelling page don't count: others are asked
+    again, and labels and accuracies change. `labelloop people approve` lets the answers count again.
     """
     with opened(config, quiet=True) as loop:
         desk = loop.project.desk
@@ -115,7 +116,7 @@ def exclude(config: Path, name: str) -> None:
 @click.argument("name")
 @with_config_alone
 def approve(config: Path, name: str) -> None:
-    """Let the answers of a newcomer count, or again those of a person who was excluded."""
+    """Let a newcomer's answers count, or an excluded person's again."""
     with opened(config, quiet=True) as loop:
         n = desk_of(loop).approve(name)
         with loop.project.ledger.write_at_once() as tx:
@@ -128,9 +129,11 @@ def approve(config: Path, name: str) -> None:
 @command.command(name="settle")
 @click.argument("sample")
 @click.argument("answer")
-@click.option("--queue", help="The queue, where people disagree on the sample in several.")
+@click.option("--queue", help="The queue; needed if people disagree on the sample in several.")
 @click.option("--by", help="Who decides. Default: the user of this machine.")
-@click.option("--instead-of", default="", help="The decision before, to change it.")
+@click.option(
+    "--instead-of", default="", help="The earlier decision's answer, which this one replaces."
+)
 @with_config
 def settle(
     config: Path,
@@ -143,7 +146,7 @@ def settle(
 ) -> None:
     """Let ANSWER hold for a SAMPLE on which people disagree.
 
-    `labelloop status --ties` lists them. The decision stands whatever people answer later.
+    `labelloop status --ties` lists such samples. The decision stands whatever people answer later.
     """
     with opened(config, quiet=True) as loop:
         found = loop.settle(sample, answer, by=by or getuser(), queue=queue, instead_of=instead_of)
@@ -167,9 +170,10 @@ def settle(
 @click.option("--expires", default="2 days", show_default=True, help="After how long it expires.")
 @with_config_alone
 def join_link(config: Path, queue: str, people: int, expires: str) -> None:
-    """Print a link by which newcomers join one queue of the labelling page.
+    """Print a link that lets newcomers label one queue.
 
-    Their answers wait until `labelloop people approve`. The link isn't shown again.
+    They join on the labelling page. Their answers wait until `labelloop people approve`. The link isn't
+    shown again.
     """
     try:
         lasts = duration(expires)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def command(config: Path, folder: Path | None, host: str | None, port: int | None) -> None:
     """Do the six steps whenever they are due, and answer over HTTP.
 
-    FOLDER holds several projects, each in a folder of its own: all of them are served, below /p/ and the
-    folder's name. Without it the project of --config is served.
+    FOLDER holds several projects, each in a folder of its own: each is served at /p/FOLDERNAME/.
+    Without it the project of --config is served.
 
     Stop it with Ctrl-C or SIGTERM: it finishes the transaction that is open. On SIGHUP it reads the
     settings again.

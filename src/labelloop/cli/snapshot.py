@@ -41,7 +41,7 @@ def make(config: Path, as_json: bool, expires: str, note: str) -> None:
 @command.command(name="list")
 @with_config
 def list_(config: Path, as_json: bool) -> None:
-    """List the links: who made each, until when it opens, and how often it was opened."""
+    """List the links. It shows who made each, when it expires, and how often it was opened."""
     from labelloop.views.snapshots import table
 
     with opened(config, quiet=True, parse_conditions=False) as loop:
@@ -59,7 +59,7 @@ def list_(config: Path, as_json: bool) -> None:
 @click.argument("id", type=int)
 @with_config_alone
 def revoke(config: Path, id: int) -> None:  # noqa: A002  click names the argument on the screen so
-    """Let a link open nothing any more, and delete its page. ID is what `list` shows."""
+    """Disable a link, and delete its page. ID is what `list` shows."""
     with opened(config, quiet=True, parse_conditions=False) as loop:
         changed = loop.revoke_snapshot(id, by=BY)
     click.echo(f"snapshot {id} {'is revoked' if changed else 'was revoked before'}")

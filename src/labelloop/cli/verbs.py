@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from labelloop.loop import Ran
 
 
+_FORM = "2026-03-01 or 2026-03-01T12:00:00Z"
+"""How an instant is written."""
+
+
 class _Instant(click.ParamType[datetime]):
     name = "instant"
 
@@ -30,9 +34,7 @@ class _Instant(click.ParamType[datetime]):
         try:
             return instant(value)
         except ValueError:
-            self.fail(
-                f"{value!r} is no instant: write 2026-03-01 or 2026-03-01T12:00:00Z", param, ctx
-            )
+            self.fail(f"{value!r} is no instant: write {_FORM}", param, ctx)
 
 
 MUCH_MISSING = 3
@@ -41,7 +43,9 @@ MUCH_MISSING = 3
 
 @click.command()
 @click.option("--now", is_flag=True, help="Draw a round now, even if none is due yet.")
-@click.option("--since", type=_Instant(), help="The first instant of the period to measure.")
+@click.option(
+    "--since", type=_Instant(), help=f"The first instant of the period to measure (like {_FORM})."
+)
 @click.option("--until", type=_Instant(), help="The first instant after the period to measure.")
 @click.option("--strict", is_flag=True, help="Exit with 3 if over 5% of the traffic is missing.")
 @with_config
@@ -59,8 +63,8 @@ def run(
     Later runs with the same options fetch the answers and print the period's accuracy.
 
     If a step fails, the steps that don't need it still run, and the exit code is 1. With --strict the
-    exit code is 3 if the accuracy of the last seven days leaves out over 5% of their predictions:
-    those that were rejected, are dated in the future, are too old, or have lost their input.
+    exit code is 3 if over 5% of the last seven days' predictions don't count in the accuracy: those
+    that were rejected, are dated in the future, are too old, or have lost their input.
     """
     with Watch() as watch, opened(config, watch=watch, quiet=as_json) as loop:
         timezone = loop.settings.project.timezone
@@ -93,7 +97,7 @@ def exit_code(ran: "Ran", *, strict: bool) -> int:
     "--list",
     "list_store",
     is_flag=True,
-    help="List the whole bucket, even if notifications are on.",
+    help="List the whole bucket, even if the bucket's own notifications are on.",
 )
 @with_config
 def index(config: Path, as_json: bool, list_store: bool) -> None:
@@ -112,7 +116,7 @@ def index(config: Path, as_json: bool, list_store: bool) -> None:
 )
 @with_config
 def collect(config: Path, as_json: bool, anew: bool) -> None:
-    """Fetch new answers, edits, skips and deletions from Label Studio."""
+    """Fetch new answers, edits, skips and deletions from Label Studio or the labelling page."""
     with opened(config, quiet=as_json) as loop:
         collected = loop.collect(anew=anew)
     _show("collect", collected, as_json)
@@ -124,7 +128,7 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
 @click.option(
     "--since",
     type=_Instant(),
-    help="Draw an extra round from a period that begins at this instant.",
+    help=f"Draw an extra round from a period that begins at this instant (like {_FORM}).",
 )
 @click.option(
     "--until",
@@ -147,7 +151,7 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
     type=click.IntRange(min=1),
     metavar="ROUND",
     multiple=True,
-    help="Draw more samples from an earlier round; repeat the option to share --labels among rounds.",
+    help="Draw more samples from an earlier round; give it several times to split --labels among rounds.",
 )
 @click.option(
     "--labels",
@@ -159,7 +163,8 @@ def collect(config: Path, as_json: bool, anew: bool) -> None:
 @click.option(
     "--checks",
     is_flag=True,
-    help="With --top-up: draw the samples as checks for the guarantee that is open in that round.",
+    help="With --top-up: draw the samples as checks of the model's own labels, for that round's "
+    "unfinished guarantee.",
 )
 @with_config
 def select(
@@ -219,14 +224,16 @@ def select(
 @click.option("--refresh", is_flag=True, help="Renew the image URL of every open task.")
 @with_config
 def send(config: Path, as_json: bool, refresh: bool) -> None:
-    """Send the selected samples to Label Studio, each exactly once."""
+    """Send the selected samples to Label Studio or the labelling page, each exactly once."""
     with opened(config, quiet=as_json) as loop:
         sent = loop.send(refresh=refresh)
     _show("send", sent, as_json)
 
 
 @click.command()
-@click.option("--since", type=_Instant(), help="The first instant of the period to measure.")
+@click.option(
+    "--since", type=_Instant(), help=f"The first instant of the period to measure (like {_FORM})."
+)
 @click.option("--until", type=_Instant(), help="The first instant after the period to measure.")
 @click.option("--all", "every", is_flag=True, help="Show every table.")
 @click.option("--people", is_flag=True, help="Show what each person did, and how often they err.")
@@ -240,8 +247,8 @@ def send(config: Path, as_json: bool, refresh: bool) -> None:
 @click.option(
     "--by",
     metavar="ATTRIBUTE",
-    help="Show the accuracy of each value of an attribute, such as a site or a camera; or of "
-    "`model` or `predicted_class`.",
+    help="Show the accuracy for each value of an attribute (such as site), of `model`, or of "
+    "`predicted_class`.",
 )
 @junit_option
 @with_config
@@ -258,11 +265,12 @@ def measure(
 ) -> None:
     """Estimate the accuracy by round, day, class and model, and test whether it fell.
 
-    Each number has its interval. Prints one screen: the newest rounds, and the classes with the
+    It prints one screen, each number with its interval: the newest rounds, and the classes with the
     lowest F1. --all prints the rest.
 
-    --gate tests the accuracy of the only serving model, over the last 7, 28, 91 and 365 days. The
-    shortest period that gives a verdict decides. You may run it every day.
+    --gate tests the accuracy of the model that made the newest predictions, over the last 7, 28, 91 and
+    365 days. Rounds that several models served don't count. The shortest period that gives a verdict
+    decides. You may run it every day.
     """
     from labelloop.views.sentences import harder_or_not, looks_harder, over_time, worse_slices
     from labelloop.views.tables.accuracy import at_a_glance, of_measure

@@ -55,7 +55,9 @@ def add(tx: Transaction, name: str, scopes: Sequence[str], token: str, *, at: da
     if held is not None and held.excluded_at is None:
         raise ArgumentError(
             f"there is an account {name!r} already",
-            remedy=f"choose another name, or first run `labelloop people exclude {name}`",
+            remedy=f"choose another name; for a new token, run `labelloop people exclude {name}` and then "
+            f"this command again, with the old scopes and queues. Until then, answers that {name} gave on "
+            "the labelling page don't count",
         )
     row = {
         "scopes": ",".join(scopes),
