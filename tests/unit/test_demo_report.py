@@ -54,8 +54,8 @@ def test_the_table_fits_eighty_columns_and_cuts_nothing() -> None:
 def test_an_estimate_stands_beside_the_truth_and_says_whether_it_held() -> None:
     text = drawn(THREE)
     assert "85.7%" in text
-    assert "inside 86.0%" in text
-    assert "outside 50.0%" in text
+    assert "86.0%, inside" in text
+    assert "50.0%, outside" in text
     assert "on 1 of 2 days" in conclusion(THREE)
 
 
@@ -68,11 +68,15 @@ def test_where_there_is_no_estimate_the_reason_stands_below() -> None:
 
 def test_a_guarantee_stands_beside_what_is_wrong_in_truth_and_says_whether_it_held() -> None:
     text = drawn(THREE)
-    assert "held 2.5%" in text
-    assert "broken 5.0%" in text
+    assert "2.5%, kept" in text
+    assert "5.0%, broken" in text
     assert (
         "The answers of day 1 gave a guarantee: at most 3% of 200 model labels are wrong, with 95% "
         "confidence. In truth 5 are wrong. The guarantee was kept on 1 of the 2 days that had one."
     ) in conclusion(THREE)
-    assert "They gave 663 answers, second looks included." in conclusion(THREE)
+    assert "The guarantee was kept. A new model" in conclusion(THREE[:1])
+    assert "The guarantee was broken. A new model" in conclusion(THREE[1:])
+    assert "They gave 663 answers, repeats by other people (second looks) included." in conclusion(
+        THREE
+    )
     assert "No day's answers gave a guarantee" in conclusion(THREE[2:])

@@ -119,21 +119,25 @@ def table(days: Sequence[Day]) -> "RenderableType":
     for asked in days[0].asked if days else ():
         cells = [_asked(d, asked.queue) for d in days]
         row(f"{asked.queue}{', blind' if asked.blind else ''}", cells)
-    row("answered", [_part(d.answers) for d in days], last=all(d.n_given is None for d in days))
+    row(
+        "images answered",
+        [_part(d.answers) for d in days],
+        last=all(d.n_given is None for d in days),
+    )
     if any(d.n_given is not None for d in days):
-        row("all answers", [f"{d.n_given or 0:,}" for d in days], last=True)
+        row("answers in all", [f"{d.n_given or 0:,}" for d in days], last=True)
     head("Accuracy")
     row("estimated", [_estimated(d.estimate) for d in days])
     row("95% interval", [_interval(d.estimate) for d in days])
     if any(d.rests_on for d in days):
-        row("errors confirmed", [_confirmed(d.rests_on) for d in days])
-    row("true", [_true(d) for d in days], last=True)
+        row("suspected errors", [_confirmed(d.rests_on) for d in days])
+    row("true accuracy", [_true(d) for d in days], last=True)
     head("Training set")
     row("labels", [f"{d.by_model.n + d.by_people.n:,}" for d in days])
     row("by the model", [_part(d.by_model) for d in days])
     row("by people", [_part(d.by_people) for d in days], last=True)
     head("Guarantee")
-    row("labels kept", [f"{d.guaranteed.n:,}" for d in days])
+    row("labels it covers", [f"{d.guaranteed.n:,}" for d in days])
     row("of them wrong", [_held(d.guaranteed) for d in days], last=True)
     head("On the day after")
     row("retrained model", [f"[bold]{d.next_day.retrained:.1%}[/bold]" for d in days])
@@ -149,7 +153,11 @@ def conclusion(days: Sequence[Day]) -> str:
     last = days[-1].next_day
     counted = f"People answered {answers.n:,} of {sum(d.n_traffic for d in days):,} images"
     given = sum(d.n_given or 0 for d in days)
-    with_looks = f" They gave {given:,} answers, second looks included." if given else ""
+    with_looks = (
+        f" They gave {given:,} answers, repeats by other people (second looks) included."
+        if given
+        else ""
+    )
     lines = [f"{counted}, {answers.n_wrong:,} of them wrongly.{with_looks}"]
     if known:
         lines.append(
@@ -162,17 +170,17 @@ def conclusion(days: Sequence[Day]) -> str:
         lines.append(
             f"The accuracy counts confirmed errors: {sum(r.n_differing for r in rests):,} blind answers "
             "differed from the prediction, and second looks found "
-            f"{sum(r.n_refuted for r in rests):,} of them to be mistakes of people. The simulated people "
-            f"are wrong in {wrong} of images. Further answers to confirmed errors show how often people "
-            "overlook an error, if all errors are equally easy to overlook."
+            f"{sum(r.n_refuted for r in rests):,} of them to be mistakes of people. The {len(PEOPLE)} "
+            f"simulated people are wrong in {wrong} of images, respectively. Asking others again about "
+            "confirmed errors shows how often people overlook one, if all are equally easy to overlook."
         )
     lines.append(_guarantees(days))
     for number, day in enumerate(days, 1):
         if isinstance(day.estimate, Undefined):
             lines.append(f"Day {number} has no estimate: {day.estimate.reason}.")
     lines.append(
-        f"Retrained on the training set, the model is right on {last.retrained:.1%} of the {last.n:,} "
-        f"images of the next day; without retraining it is right on {last.first:.1%}."
+        f"On the {last.n:,} images of day {len(days) + 1}, which is only a test, the retrained model is "
+        f"right on {last.retrained:.1%}, and the first model on {last.first:.1%}."
     )
     return "\n".join(lines)
 
@@ -184,19 +192,22 @@ def _guarantees(days: Sequence[Day]) -> str:
         return "No day's answers gave a guarantee on model labels."
     number, first = kept[0]
     held = sum(g.held for _, g in kept)
+    if len(kept) == 1:
+        verdict = "kept" if held else "broken"
+    else:
+        verdict = f"kept on {held} of the {len(kept)} days that had one"
     return (
         f"The answers of day {number} gave a guarantee: at most {first.max_error:.0%} of {first.n:,} "
         f"model labels are wrong, with 95% confidence. In truth {first.n_wrong:,} are wrong. The "
-        f"guarantee was kept on {held} of the {len(kept)} days that had one. A new model needs a new "
-        "guarantee."
+        f"guarantee was {verdict}. A new model needs a new guarantee."
     )
 
 
 def _held(guaranteed: Guaranteed) -> str:
     if not guaranteed.n:
         return "-"
-    mark = "[green]held[/green]" if guaranteed.held else "[red]broken[/red]"
-    return f"{mark} {guaranteed.n_wrong / guaranteed.n:.1%}"
+    mark = "[green]kept[/green]" if guaranteed.held else "[red]broken[/red]"
+    return f"{guaranteed.n_wrong / guaranteed.n:.1%}, {mark}"
 
 
 def _asked(day: Day, queue: str) -> str:
@@ -219,12 +230,12 @@ def _interval(estimate: Estimate | Undefined) -> str:
 
 
 def _confirmed(rests: RestsOn | None) -> str:
-    return "-" if rests is None else f"{rests.n_confirmed:,} of {rests.n_differing:,}"
+    return "-" if rests is None else f"{rests.n_differing:,}, {rests.n_confirmed:,} confirmed"
 
 
 def _true(day: Day) -> str:
-    mark = {True: "[green]inside[/green] ", False: "[red]outside[/red] ", None: ""}[day.covered]
-    return f"{mark}{day.true_accuracy:.1%}"
+    mark = {True: ", [green]inside[/green]", False: ", [red]outside[/red]", None: ""}[day.covered]
+    return f"{day.true_accuracy:.1%}{mark}"
 
 
 def _part(part: Part) -> str:
