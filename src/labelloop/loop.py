@@ -15,6 +15,7 @@ from labelloop.errors import (
     ConfigError,
     LabelloopError,
     LeaseHeld,
+    LedgerError,
     ProjectGone,
 )
 from labelloop.ports.clock import silent
@@ -585,7 +586,14 @@ class Loop:
         from labelloop.ledger.move import move
 
         source = self.project.ledger_to_move()
-        return move(source, self.project.ledger_at(url), progress=self.project.progress)
+        try:
+            target = self.project.ledger_at(url)
+        except LedgerError as exc:
+            # the settings name another one
+            raise LedgerError(
+                exc.args[0], remedy=exc.remedy.replace("[state] ledger", "--to")
+            ) from exc
+        return move(source, target, progress=self.project.progress)
 
     def back_up(self, into: Path) -> "BackedUp":
         """Copy the ledger, the log's catalog and the answers into a new folder below `into`.

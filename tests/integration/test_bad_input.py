@@ -44,7 +44,7 @@ def test_no_config(offline_project: Project) -> None:
 def test_an_unknown_key_names_the_nearest(offline_project: Project) -> None:
     edit(offline_project, "budget = 12", "bugdet = 12")
     said = failed(offline_project, "run")
-    assert "unknown key queue 'accuracy' bugdet" in said
+    assert "unknown key 'bugdet' in queue 'accuracy'" in said
     assert "did you mean budget?" in said
 
 

@@ -110,7 +110,7 @@ def test_settings_that_cant_be_used_are_a_line_too(filled: Project) -> None:
     assert first.startswith("FAIL  settings")
     assert "NOT_THERE, which is not set" in first
     assert second.strip().startswith("remedy: set NOT_THERE")
-    assert last == "1 check failed; not made because of that: everything else"
+    assert last == "1 check failed; skipped because of it: all others"
 
 
 def test_the_page_is_a_page_that_a_browser_can_open(filled: Project) -> None:
@@ -131,4 +131,4 @@ def test_a_healthy_project_passes_before_and_after_a_run(project: Project) -> No
     project.ok("run")
     findings = examined_here(project, label_studio=True)
     assert Outcome.FAIL not in {f.outcome for f in findings.values()}, findings
-    assert findings["drift"].outcome is Outcome.OK
+    assert findings["tasks"].outcome is Outcome.OK

@@ -355,9 +355,9 @@ def test_an_unknown_version_is_answered_with_those_there_are(world: World) -> No
     world.traffic(10)
     round_trip(world)
     world.loop.build()
-    with pytest.raises(DatasetError, match="evaluation v7") as caught:
+    with pytest.raises(DatasetError, match="evaluation@7") as caught:
         world.loop.dataset("evaluation", 7)
-    assert "evaluation v1" in caught.value.remedy
+    assert "evaluation@1" in caught.value.remedy
 
 
 def test_a_label_of_an_input_that_was_overwritten_stays_out(make_world: MakeWorld) -> None:

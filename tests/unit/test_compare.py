@@ -126,7 +126,7 @@ def test_a_candidate_that_learned_from_the_judges_is_refused(
     file = candidate(tmp_path / "c.parquet", labels(world))
     clean = world.loop.compare(file, trained_on=[("training", 1)])
     assert isinstance(clean.difference, Difference)
-    with pytest.raises(DatasetError, match="training v9"):
+    with pytest.raises(DatasetError, match="training@9"):
         world.loop.compare(file, trained_on=[("training", 9)])
 
 
@@ -176,7 +176,7 @@ def test_a_file_that_cannot_be_used_says_why(world: World, tmp_path: Path) -> No
             world.loop.compare(path)
         return str(caught.value)
 
-    assert "can't be read" in refused(tmp_path / "absent.parquet")
+    assert "there is no file" in refused(tmp_path / "absent.parquet")
     (tmp_path / "text.parquet").write_text("no parquet")
     assert "can't be read" in refused(tmp_path / "text.parquet")
     pq.write_table(pa.table({"sample_id": ["a"]}), tmp_path / "bare.parquet")
@@ -378,7 +378,7 @@ def test_a_round_judges_a_shadow_model_that_answered_all_of_it(make_world: MakeW
 def test_what_a_shadow_model_learned_from_is_checked_too(make_world: MakeWorld) -> None:
     world = shadowed(make_world)
     world.loop.build()
-    with pytest.raises(DatasetError, match="training v9"):
+    with pytest.raises(DatasetError, match="training@9"):
         world.loop.compare_shadow("v2", trained_on=[("training", 9)])
     refused = world.loop.compare_shadow("v2", trained_on=[("evaluation", 1)])
     assert refused.difference == Undefined("the candidate was trained on 60 of these 60 samples")
@@ -513,7 +513,7 @@ def test_where_nothing_differs_no_round_is_drawn_and_no_answer_is_an_error(
     make_world: MakeWorld, tmp_path: Path
 ) -> None:
     world = differing(make_world)
-    with pytest.raises(ArgumentError, match="v9 answered none") as caught:
+    with pytest.raises(ArgumentError, match="no prediction of v9") as caught:
         world.loop.select_where_they_differ(shadow="v9", labels=10)
     assert "--since" in caught.value.remedy
     same = candidate(tmp_path / "c.parquet", {"class_01/00001.png": "cat"})
@@ -524,7 +524,7 @@ def test_where_nothing_differs_no_round_is_drawn_and_no_answer_is_an_error(
     assert world.draws("accuracy") == []
     with pytest.raises(ArgumentError, match="labels = 0"):
         world.loop.select_where_they_differ(shadow="v2", labels=0)
-    with pytest.raises(ArgumentError, match="isn't before until"):
+    with pytest.raises(ArgumentError, match="isn't before --until"):
         world.loop.select_where_they_differ(
             shadow="v2", labels=10, until=START - timedelta(days=30)
         )

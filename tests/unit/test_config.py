@@ -115,7 +115,11 @@ def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
     [
         # keys
         ("blind_uri", "blind_url", ["unknown key store.blind_url", "did you mean blind_uri?"]),
-        ("budget = 4", "budgte = 4", ["unknown key queue 'low' budgte", "did you mean budget?"]),
+        (
+            "budget = 4",
+            "budgte = 4",
+            ["unknown key 'budgte' in queue 'low'", "did you mean budget?"],
+        ),
         ("[training]", "[trainnig]", ["unknown key trainnig", "did you mean training?"]),
         ("[training]\nconfidence", "[training]\nconfidenze", ["training.confidenze"]),
         ('name = "low"', 'nmae = "low"', ["queue 2 name is missing", "did you mean name?"]),
@@ -203,7 +207,7 @@ def test_a_key_of_a_newer_version_is_refused_by_one_that_names_itself(tmp_path: 
     path.write_text(HEAD + "[telepathy]\nstrength = 3\n" + QUEUES)
     with pytest.raises(ConfigError, match="unknown key telepathy") as caught:
         load(path, {})
-    assert f"to labelloop {__version__}, are" in caught.value.remedy
+    assert f"labelloop {__version__} knows here: " in caught.value.remedy
 
 
 def test_more_than_one_evaluation_queue_is_refused(path: Path) -> None:

@@ -120,7 +120,7 @@ def test_it_leaves_everything_as_it_was(world: World) -> None:
 
 def test_it_is_healthy_in_the_middle_of_work_too(world: World) -> None:
     world.loop.run()
-    drift = found(diagnose(subject(world)), "drift")
+    drift = found(diagnose(subject(world)), "tasks")
     assert drift.outcome is Outcome.OK
     assert "tasks in 2 projects" in drift.says
 
@@ -352,7 +352,7 @@ def test_a_store_that_cant_be_opened_hides_nothing_else(world: World) -> None:
     diagnosis = diagnose(subject(world, open_store=broken))
     assert found(diagnosis, "store").says == "the check itself failed: ZeroDivisionError: by zero"
     assert found(diagnosis, "Label Studio").outcome is Outcome.OK
-    assert found(diagnosis, "drift").outcome is Outcome.OK
+    assert found(diagnosis, "tasks").outcome is Outcome.OK
     assert "blind copies" in diagnosis.not_made
 
 
@@ -482,7 +482,7 @@ def test_a_damaged_ledger_is_named(world: World) -> None:
         "ledger's file",
         "batches",
         "datasets",
-        "drift",
+        "tasks",
     )
 
 
@@ -496,7 +496,7 @@ def sent(world: World) -> World:
 
 
 def drifts(world: World) -> list[str]:
-    return [f.says for f in diagnose(subject(world)).findings if f.check == "drift"]
+    return [f.says for f in diagnose(subject(world)).findings if f.check == "tasks"]
 
 
 @pytest.mark.mistake("tasks-foreign")
@@ -556,7 +556,7 @@ def test_projects_of_a_lost_ledger_are_named(sent: World) -> None:
         for f in diagnose(
             subject(sent, open_ledger=lambda: None, log_identity=lambda: None)
         ).findings
-        if f.check == "drift"
+        if f.check == "tasks"
     ]
     assert "this ledger has sent nothing, but the annotator has a project 'pets: accuracy'" in says
 
@@ -619,7 +619,7 @@ def test_a_table_is_looked_at_in_place_of_tags(world: World) -> None:
     rows = found(diagnose(with_table(world, source)), "rows")
     assert (rows.outcome, rows.says) == (
         Outcome.FAIL,
-        "1 of 1 rows looked at would be rejected, 1 for unknown class",
+        "1 of 1 rows looked at would be rejected; most often (1): unknown class",
     )
     source.put("wednesday", [{"sample": "a"}])
     table = found(diagnose(with_table(world, source)), "table")

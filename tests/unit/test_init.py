@@ -282,7 +282,7 @@ def test_a_folder_with_a_json_beside_each_file_needs_no_bucket(here: Path) -> No
     assert settings.project.classes == ["sea/calm", "sea/rough"]
     assert settings.project.name == "photos"
     written = (here / "labelloop.toml").read_text()
-    assert "1 of the 40 looked at are larger" in written
+    assert "1 of the 40 checked are larger" in written
 
 
 def test_what_was_written_and_seen_is_json_too(here: Path) -> None:

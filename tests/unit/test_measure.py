@@ -278,7 +278,7 @@ def test_a_period_without_draws_says_so_and_one_that_ends_before_it_begins_is_re
     none = world.loop.measure(until=world.clock.at - timedelta(days=30)).period
     assert none is not None
     assert isinstance(none.estimate, Undefined)
-    with pytest.raises(ArgumentError, match="isn't before until"):
+    with pytest.raises(ArgumentError, match="isn't before --until"):
         world.loop.measure(since=world.clock.at, until=world.clock.at)
 
 

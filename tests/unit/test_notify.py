@@ -326,7 +326,7 @@ def test_the_command_tests_lists_and_resends(make_world: MakeWorld) -> None:
 def test_without_receivers_a_test_reaches_nobody(make_world: MakeWorld) -> None:
     assert command(make_world(ACCURACY), "--test") == (
         0,
-        "nobody: labelloop.toml has no [[notify]]\n",
+        "nothing to test: labelloop.toml has no [[notify]]\n",
     )
 
 

@@ -194,10 +194,10 @@ def test_a_report_shows_long_headings_and_every_number_on_eighty_columns() -> No
         columns=(
             *names("at most"),
             *numbers(
-                "random sample, endless traffic",
-                "uniform, one round",
-                "uneven, one round",
-                "the same if the risk tells nothing",
+                "plain, endless traffic",
+                "plain, this round",
+                "by risk, this round",
+                "by a useless risk",
             ),
         ),
         rows=(("±1 points", "9,600,000", "2,030,000", "-", "2,050,000"),),
@@ -206,7 +206,7 @@ def test_a_report_shows_long_headings_and_every_number_on_eighty_columns() -> No
     assert "…" not in text
     assert all(cell in text for cell in found.rows[0])
     assert "traffic" in text
-    assert "nothing" in text
+    assert "useless" in text
 
 
 def test_an_accuracy_table_has_no_column_of_zeros() -> None:

@@ -263,7 +263,7 @@ def test_training_never_takes_what_evaluation_took_before(make_world: MakeWorld)
 
 
 def test_a_since_that_is_not_before_until_is_refused(world: World) -> None:
-    with pytest.raises(ArgumentError, match="isn't before until"):
+    with pytest.raises(ArgumentError, match="isn't before --until"):
         world.loop.select(since=world.clock.at, until=world.clock.at)
 
 

@@ -111,7 +111,7 @@ def test_a_decision_is_changed_knowingly_alone(world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["7.png", "dog"], "people don't disagree on '7.png'"),
+        (["7.png", "dog"], "there is no disagreement on a sample '7.png'"),
         (["{}", "wolf"], "'wolf' is no class of the project"),
         (["{}", "dog", "--queue", "low"], "in queue 'low'"),
     ],

@@ -57,7 +57,7 @@ def test_without_rounds_there_is_no_look_and_the_next_one_is_named() -> None:
     assert (found.model, found.looks, found.means, found.delays) == (None, (), (), ())
     assert found.next_at == MONDAY + 12 * DAY
     (said,) = over_time(found, "UTC")
-    assert "No look yet: two closed days" in said
+    assert "Not tested yet: this needs two full days" in said
 
 
 def test_each_closed_week_is_one_look_however_often_it_is_asked() -> None:

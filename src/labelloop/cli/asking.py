@@ -19,6 +19,13 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
 }
 """Where each thing may stand. The first name is the one written where none of them is set."""
 
+_NEEDED: Mapping[str, tuple[str, str]] = {
+    "access key": ("access key for the bucket", "MINIO_USER and MINIO_PASSWORD"),
+    "secret key": ("secret key for the bucket", "MINIO_PASSWORD"),
+    "token": ("Label Studio token", "LABEL_STUDIO_USER_TOKEN"),
+}
+"""What each secret is called where it is missing, and the variables to set then."""
+
 _SHOWN = 4
 """So many values of a tag or column are shown where it is to be chosen."""
 
@@ -77,8 +84,9 @@ class Asker:
             return found
         name = VARIABLES[what][0]
         if self.silent:
+            needed, names = _NEEDED[what]
             raise ArgumentError(
-                f"the {what} isn't known", remedy=f"set {name}, then run this again"
+                f"no {needed} was given", remedy=f"set {names}, then run this again"
             )
         value = click.prompt(
             f"{question} (not shown, and not written to the file)", hide_input=True

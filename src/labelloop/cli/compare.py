@@ -102,8 +102,7 @@ def command(
             compared = loop.compare(candidate, min_gain=min_gain, trained_on=learned, gate=gate)
         else:
             raise click.UsageError(
-                "name the candidate's file or --shadow MODEL, one of them, or use "
-                "--write-samples FILE"
+                "give one of these: CANDIDATE, --shadow MODEL, --write-samples PATH"
             )
         passed = promoted is not None and loop.promote(compared, *promoted)
     if as_json:

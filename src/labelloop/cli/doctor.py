@@ -87,5 +87,6 @@ def _summary(diagnosis: "Diagnosis") -> str:
         return "nothing failed"
     parts = [f"{n} check{'s' if n > 1 else ''} failed"]
     if diagnosis.not_made:
-        parts.append(f"not made because of that: {', '.join(diagnosis.not_made)}")
+        cause = "it" if n == 1 else "them"
+        parts.append(f"skipped because of {cause}: {', '.join(diagnosis.not_made)}")
     return "; ".join(parts)

@@ -60,7 +60,7 @@ def inputs(
         return _folder(folder, config)
     endpoint = _known(endpoint_url) if endpoint_url else asker.from_environment("endpoint")
     if endpoint is None:
-        typed = _server_or_folder(asker)
+        typed = _server_or_folder(asker, bucket)
         if typed and not is_address(typed):
             return _folder(typed, config)
         endpoint = _known(typed) if typed else None
@@ -68,9 +68,19 @@ def inputs(
     return server.at(_bucket_uri(asker, server, bucket))
 
 
-def _server_or_folder(asker: Asker) -> str:
+def _server_or_folder(asker: Asker, bucket: str | None) -> str:
     """A URL, or a folder that is there; empty for AWS."""
     aws = _knows_aws()
+    if asker.silent and not aws:
+        if bucket is not None:
+            raise ArgumentError(
+                f"the URL of the S3 server of bucket {bucket} is missing",
+                remedy="give it with --endpoint-url; for AWS, set AWS_REGION",
+            )
+        raise ArgumentError(
+            "no inputs were named",
+            remedy="give URI, --folder, or --bucket together with --endpoint-url",
+        )
     while True:
         typed = asker.text(
             "Inputs: an S3 server's URL, or a folder" + (" (AWS: Enter)" if aws else ""),

@@ -144,8 +144,13 @@ def _n_files(place: Place, kind: "Kind", uri: str) -> int:
 def _files(place: Place, kind: "Kind", uri: str) -> list[str]:
     from labelloop.project import draft
 
-    with draft.source({"kind": kind, "uri": uri}, inputs=place.settings) as source:
-        return [file.uri for file in source.files()]
+    try:
+        with draft.source({"kind": kind, "uri": uri}, inputs=place.settings) as source:
+            return [file.uri for file in source.files()]
+    except StoreError as exc:
+        # there is no file of settings yet
+        remedy = exc.remedy.replace("[source] uri", "--source")
+        raise type(exc)(exc.args[0], remedy=remedy) from exc
 
 
 def _holds_json(place: Place, uri: str, ending: str = ".json") -> bool:

@@ -34,7 +34,7 @@ def command(config: Path, as_json: bool, deliver: bool, test: bool, resend: str 
                 for one in tried:
                     click.echo(f"{one.receiver}: {one.error or 'heard'}")
                 if not tried:
-                    click.echo("nobody: labelloop.toml has no [[notify]]")
+                    click.echo("nothing to test: labelloop.toml has no [[notify]]")
             if any(one.error for one in tried):
                 raise click.exceptions.Exit(1)
             return

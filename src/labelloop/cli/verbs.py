@@ -34,7 +34,7 @@ class _Instant(click.ParamType[datetime]):
         try:
             return instant(value)
         except ValueError:
-            self.fail(f"{value!r} is no instant: write {_FORM}", param, ctx)
+            self.fail(f"{value!r} is no date or time: write {_FORM}", param, ctx)
 
 
 MUCH_MISSING = 3

@@ -307,7 +307,7 @@ class _Reader:
             hint = f"a text stands in single quotes: '{shown}'; {hint}"
         raise self.refuse(
             f"unknown column {shown!r}",
-            f"{hint}known are {', '.join(COLUMNS)}; any other tag is attributes.NAME",
+            f"{hint}known are {', '.join(COLUMNS)}; write any other tag as attributes.NAME",
         )
 
     def alike(self, node: Any, *parts: Any) -> list[Node]:
@@ -341,5 +341,5 @@ class _Reader:
             return Value(instant(str(part.value)))
         except ValueError as exc:
             raise self.refuse(
-                f"{part.value!r} is no instant", "write '2026-03-01T12:00:00Z'"
+                f"{part.value!r} is no date or time", "write '2026-03-01T12:00:00Z'"
             ) from exc

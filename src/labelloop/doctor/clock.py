@@ -50,6 +50,7 @@ def dated_ahead(n: int, n_looked_at: int) -> Iterator[Finding]:
     if n:
         yield warn(
             f"{n:,} of {n_looked_at:,} checked predictions are dated in the future",
-            "set the clock right (NTP) of what writes them; local time needs its offset, as it is UTC "
-            "without. They are drawn and labelled, and count in `last 7 days` when their time comes",
+            "correct the clock of the machine that writes them (NTP); write local times with their "
+            "offset, or they are read as UTC. They are drawn and labelled, and count in `last 7 days` when "
+            "their time comes",
         )

@@ -87,7 +87,7 @@ CHECKS = (
     Check("ledger's file", files.ledger_file, needs=("ledger",)),
     Check("batches", files.log_batches, needs=("ledger",)),
     Check("datasets", files.dataset_files, needs=("ledger", "ledger's file")),
-    Check("drift", drift.drift, needs=("ledger", "Label Studio")),
+    Check("tasks", drift.drift, needs=("ledger", "Label Studio")),
 )
 
 
@@ -100,4 +100,4 @@ def diagnose(subject: Subject, *, after: Sequence[Finding] = ()) -> Diagnosis:
 
 def unusable(error: str, remedy: str) -> Diagnosis:
     """The diagnosis where the settings can't be used, so that nothing else can be examined."""
-    return Diagnosis((Finding("settings", Outcome.FAIL, error, remedy),), ("everything else",))
+    return Diagnosis((Finding("settings", Outcome.FAIL, error, remedy),), ("all others",))

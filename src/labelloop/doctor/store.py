@@ -85,7 +85,7 @@ def tags(subject: Subject) -> Iterator[Finding]:
         return
     reason, n_worst = faults.most_common(1)[0]
     says = (
-        f"{n_bad:,} of {n:,} objects looked at would be rejected, {n_worst:,} for "
+        f"{n_bad:,} of {n:,} objects looked at would be rejected; most often ({n_worst:,}): "
         f"{reason!s}, such as {example[reason]}"
     )
     divisor = divisor_of(said)
@@ -178,7 +178,12 @@ def blind_copies(subject: Subject) -> Iterator[Finding]:
     """Whether blind copies can be written and removed."""
     place = subject.settings.store.blind_uri
     if not subject.any_blind:
-        why = "tasks hold the texts themselves" if subject.by_text else "no queue is blind"
+        if subject.by_text:
+            why = "tasks hold the texts themselves"
+        elif any(queue.blind for queue in subject.queues):
+            why = "`labelloop serve` shows blind images under random names"
+        else:
+            why = "no queue is blind"
         yield ok(f"not needed: {why}")
         return
     if subject.store.inline:

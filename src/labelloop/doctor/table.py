@@ -106,7 +106,10 @@ def rows(subject: Subject) -> Iterator[Finding]:
         yield ok(f"all {n:,} looked at, of the newest file, can be read")
         return
     reason, n_worst = faults.most_common(1)[0]
-    says = f"{faults.total():,} of {n:,} rows looked at would be rejected, {n_worst:,} for {reason}"
+    says = (
+        f"{faults.total():,} of {n:,} rows looked at would be rejected; most often ({n_worst:,}): "
+        f"{reason}"
+    )
     if faults.total() >= n:
         yield fail(
             says,

@@ -43,6 +43,9 @@ def latest(tx: Transaction, name: str) -> DatasetVersion | None:
     return None if row is None else _version(row)
 
 
+NAMES = ("training", "evaluation")
+
+
 def every(tx: Transaction) -> list[DatasetVersion]:
     """All released versions, by name and version."""
     rows = tx.execute(
@@ -62,12 +65,15 @@ def find(tx: Transaction, name: str, version: int | None) -> DatasetVersion:
     released = every(tx)
     found = [d for d in released if d.name == name and version in (None, d.version)]
     if not found:
-        have = ", ".join(f"{d.name} v{d.version}" for d in released) or "none yet"
-        wanted = name if version is None else f"{name} v{version}"
+        if name not in NAMES:
+            raise DatasetError(f"no dataset {name!r}", remedy=f"name {' or '.join(NAMES)}")
+        have = ", ".join(f"{d.name}@{d.version}" for d in released)
+        wanted = name if version is None else f"{name}@{version}"
         raise DatasetError(
             f"no dataset version {wanted!r}",
-            remedy=f"the released versions are: {have}; `labelloop build` releases a version as soon as "
-            "a label may go into it, and counts the labels that it leaves out, with the reason",
+            remedy=f"the released versions are: {have}"
+            if have
+            else "none is released yet: run `labelloop build`; it says which labels are left out, and why",
         )
     return found[-1]
 

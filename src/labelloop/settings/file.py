@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr, ValidationError, create_model
 
-from labelloop.errors import ConfigError, without_frames
+from labelloop.errors import ArgumentError, ConfigError, without_frames
 from labelloop.settings.costs import CostSettings, PairSettings
 from labelloop.settings.label_studio import LabelStudioSettings
 from labelloop.settings.labelling_page import LabellingPageSettings
@@ -197,18 +197,23 @@ def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> Conf
             known = [f.alias or key for key, f in _section_at(loc[:-1]).model_fields.items()]
             near = get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
-            lines.append(f"unknown key {name}")
+            lines.append(f"unknown key {_placed(loc, raw)}")
             known_here = known_here or (
-                f"{hint}known here, to labelloop {version('labelloop')}, are {', '.join(known)}"
+                f"{hint}labelloop {version('labelloop')} knows here: {', '.join(known)}"
             )
         elif fault["type"] == "missing":
             lines.append(f"{name} is missing")
             remedy = remedy or "add it; docs/reference/settings.md says what each setting means"
         else:
+            cause = fault.get("ctx", {}).get("error")
             message = fault["msg"].removeprefix("Value error, ")
+            if isinstance(cause, ArgumentError):
+                message = cause.args[0] + (f"; {cause.remedy}" if remedy or known_here else "")
+                remedy = remedy or cause.remedy
             secret = _SECRETS.intersection(loc[-1:]) or loc[:1] == ("notify",)
             value = "" if secret else _value(loc, raw)
-            lines.append(f"{name}{value}: {message}" if name else message)
+            mark = "" if message.startswith("isn't ") else ":"
+            lines.append(f"{name}{value}{mark} {message}" if name else message)
     text = lines[0] if len(lines) == 1 else "".join(f"\n  - {line}" for line in lines)
     return ConfigError(
         f"{path}: {text}",
@@ -222,6 +227,13 @@ def _shown(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
         named = queue.get("name", loc[1] + 1) if isinstance(queue, dict) else loc[1] + 1
         return " ".join((f"queue {named!r}", ".".join(str(p) for p in loc[2:]))).strip()
     return ".".join(str(part) for part in loc)
+
+
+def _placed(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
+    """An unknown key, and the queue that it stands in."""
+    if len(loc) > 2 and loc[0] == "queue":
+        return f"{'.'.join(str(p) for p in loc[2:])!r} in {_shown(loc[:2], raw)}"
+    return _shown(loc, raw)
 
 
 def _section_at(loc: tuple[int | str, ...]) -> type[Section]:

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
+from labelloop.errors import ArgumentError
 from labelloop.settings.values import Section
 
 
@@ -12,7 +13,10 @@ def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError) as exc:
-        raise ValueError("expected a name of the IANA list, such as 'Europe/Zurich'") from exc
+        raise ArgumentError(
+            "expected a name of the IANA list, such as 'Europe/Zurich'",
+            remedy="write such a name, or leave timezone out: then it is UTC",
+        ) from exc
     return value
 
 
@@ -49,7 +53,9 @@ class ProjectSettings(Section):
                 )
         twice = sorted({name for name in every if every.count(name) > 1})
         if twice:
-            raise ValueError(f"class {twice[0]!r} is listed twice")
+            raise ArgumentError(
+                f"class {twice[0]!r} is listed twice", remedy="remove one of the two"
+            )
         return self
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, model_validator
 
 from labelloop.core.queue import SUSPECTS, Quotas
-from labelloop.errors import WhereError
+from labelloop.errors import ArgumentError, WhereError
 from labelloop.settings.values import Section
 
 ATTRIBUTE = "attributes."
@@ -25,7 +25,7 @@ def _condition(value: str, info: ValidationInfo) -> str:
         Where.parse(value)
     except WhereError as exc:
         said = exc.args[0].removeprefix(f"where = {value!r}").removeprefix(": ").strip()
-        raise ValueError(f"{said}; {exc.remedy}") from exc
+        raise ArgumentError(said, remedy=exc.remedy) from exc
     return value
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from labelloop.core.answers import Answers
 from labelloop.core.costs import Costs
 from labelloop.core.queue import Purpose, Queue
+from labelloop.errors import ArgumentError
 from labelloop.settings.costs import CostSettings
 from labelloop.settings.gate import GateSettings
 from labelloop.settings.label_studio import LabelStudioSettings
@@ -98,7 +99,9 @@ class Settings(Section):
         names = [q.name for q in self.queue]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"queue {twice[0]!r} is there twice")
+            raise ArgumentError(
+                f"queue {twice[0]!r} is there twice", remedy="rename one of the two queues"
+            )
         if sum(q.purpose == "evaluation" for q in self.queue) > 1:
             raise ValueError("more than one evaluation queue: a project has one at most")
         return self

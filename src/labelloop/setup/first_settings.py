@@ -131,8 +131,8 @@ def _project(a: Answers, seen: Proposal) -> Table:
     found = _table(name=a.name)
     _say(
         found,
-        "Every class that the model can answer, spelled as in the predictions. One of",
-        "another class is rejected. Rare classes may be missing here: add them.",
+        "Every class that the model can answer, spelled as in the predictions.",
+        "A prediction of another class is rejected. Rare classes may be missing here: add them.",
     )
     found.add("classes", _classes(a.classes, seen))
     _say(found, 'timezone = "Europe/Zurich"  # where days are cut in reports; UTC if left out')
@@ -189,9 +189,9 @@ def _store(a: Answers, seen: Proposal) -> Table:
 def _served(seen: Proposal) -> tuple[str, ...]:
     """What to know where images lie in a folder."""
     n, of = seen.n_large, seen.n_looked_at
-    large = f"{n:,} of the {of:,} looked at are larger" if n else "all looked at are smaller"
+    large = f"{n:,} of the {of:,} checked are larger" if n else "all checked are smaller"
     return (
-        f"Images travel inside the tasks, up to 500,000 bytes each: {large}.",
+        f"Tasks contain the images (limit 500,000 bytes each; {large}).",
         "Larger ones must be served, together with a folder for copies: docs/how-to/folder.md",
         'public_endpoint_url = "https://images.example.com"',
         'blind_uri = "..."',
@@ -326,6 +326,6 @@ def _people() -> Table:
 
 def _training() -> Table:
     found = _table(max_error=0.05)
-    _note(found, "max_error", "keep the model's own labels while a bound says so")
-    _say(found, "confidence = 0.95  # else keep those from here on, without a guarantee")
+    _note(found, "max_error", "keep the model's labels if at most this share is proven wrong")
+    _say(found, "confidence = 0.95  # without a guarantee, keep labels of at least this confidence")
     return found

@@ -50,7 +50,7 @@ def measure(
     """
     if since is not None and until is not None and since >= until:
         raise ArgumentError(
-            f"since {since.isoformat()} isn't before until {until.isoformat()}",
+            f"--since ({since.isoformat()}) isn't before --until ({until.isoformat()})",
             remedy="choose an earlier --since",
         )
     with ledger.read() as tx:

@@ -159,8 +159,8 @@ def _of_clocks(tx: Transaction, now: datetime) -> Iterator[Block]:
             n=ahead.n,
             says=f"{counted(ahead.n, 'prediction')} dated in the future, up to {ahead.until:%d %b %Y %H:%M} "
             "UTC: a clock of the application runs ahead",
-            remedy="set it right (NTP); local time needs its offset. They are labelled, and count in "
-            "`last 7 days` when their time comes",
+            remedy="correct it (NTP); write local times with their offset, or they are read as UTC. They are "
+            "labelled, and count in `last 7 days` when their time comes",
         )
 
 

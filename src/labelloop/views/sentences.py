@@ -236,10 +236,10 @@ def _looked(trend: "Trend", zone: ZoneInfo) -> str:
         f"{trend.false_alarms_a_year:.2g} at most."
     )
     if latest is None:
-        why = "two closed days with blind labels of one model are needed"
+        why = "this needs two full days of one model with blind labels"
         if trend.model is None and trend.n_mixed:
             why += ", and each round so far was served by several"
-        return f"Has the accuracy fallen? No look yet: {why}. {after}"
+        return f"Has the accuracy fallen? Not tested yet: {why}. {after}"
     d = latest.drop
     against = (
         f"{percent(d.now)} in the last {_last(latest)}, {percent(d.before)} before "

@@ -122,7 +122,7 @@ def needs(request: Request, scope: str) -> Who:
 def _nobody() -> Who:
     raise Refused(
         401,
-        "who asks isn't known",
+        "no token was sent",
         "send `Authorization: Bearer TOKEN`; `labelloop people add` makes tokens",
         {"WWW-Authenticate": "Bearer"},
     )
@@ -141,7 +141,10 @@ def by_token(request: Request, held: Mapping[str, Account]) -> Who | None:
     account = held.get(token_hash(token.strip())) if kind.lower() == "bearer" else None
     if account is None or account.excluded_at is not None:
         raise Refused(
-            401, "the token is unknown or excluded", headers={"WWW-Authenticate": "Bearer"}
+            401,
+            "the token is unknown or excluded",
+            "ask whoever runs labelloop for a new token",
+            headers={"WWW-Authenticate": "Bearer"},
         )
     return Who(account.name, frozenset(account.scopes))
 

@@ -87,7 +87,7 @@ def _moment(request: Request, name: str) -> datetime | None:
     except (ValueError, OverflowError):
         raise Refused(
             400,
-            f"{name} = {said[:100]!r} is no instant",
+            f"{name} = {said[:100]!r} is no date or time",
             "write 2026-03-01 or 2026-03-01T12:00:00Z",
         ) from None
 
@@ -275,7 +275,7 @@ async def _resend(site: Site, request: Request, by: str, _fields: Fields) -> Ask
     if not await run_in_threadpool(site.write, again):
         raise Refused(
             404,
-            f"no event {event[:100]!r} was for a receiver",
+            f"no event {event[:100]!r} belongs to a receiver in [[notify]]",
             "GET /api/v1/unheard lists what receivers haven't heard of",
         )
     site.ask("notify", by=by)

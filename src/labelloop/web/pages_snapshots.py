@@ -85,7 +85,7 @@ def routes(site: Site) -> list[Route]:
             raise Refused(
                 404,
                 "this link opens nothing: it is wrong, expired, or was revoked",
-                "ask who sent it for a new one",
+                "ask the person who sent it to you for a new link",
                 NOINDEX,
             )
         number, html = found

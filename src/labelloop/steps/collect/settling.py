@@ -44,8 +44,9 @@ def tie_of(tx: Transaction, sample_id: str, queue: str | None) -> str:
     ]
     if not found:
         raise ArgumentError(
-            f"people don't disagree on {sample_id!r}{f' in queue {queue!r}' if queue else ''}",
-            remedy="`labelloop status --ties` lists the tasks on which they do",
+            f"there is no disagreement on a sample {sample_id!r}"
+            f"{f' in queue {queue!r}' if queue else ''}",
+            remedy="check the sample_id: `labelloop status --ties` lists the tasks on which people disagree",
         )
     if len(found) > 1:
         raise ArgumentError(

@@ -105,6 +105,8 @@ def read_table(path: Path, *, most: int | None = None) -> "pa.Table":
             table = pq.read_table(path, columns=wanted, partitioning=None)
     except ArgumentError:
         raise
+    except FileNotFoundError as exc:
+        raise ArgumentError(f"there is no file {path}", remedy="correct the path") from exc
     except (OSError, ValueError, csv.Error, pa.ArrowException) as exc:
         raise ArgumentError(
             f"{path} can't be read: {exc}", remedy=f"{expected}, with one row for each sample"

@@ -182,9 +182,8 @@ class Forget:
         if unknown and not unknown_too:
             raise ArgumentError(
                 f"labelloop doesn't know {_listed(unknown)}; nothing was erased",
-                remedy="check the spelling: a sample_id is the whole key of the object. With "
-                "--unknown-too, labelloop erases the other samples and refuses these if they ever "
-                "arrive",
+                remedy="check the spelling: a sample_id is the whole key of the object. "
+                "--unknown-too accepts unknown samples, and never indexes them",
             )
         sent = [task for task in traces.tasks if task.sent_at is not None]
         erasure = Erasure(

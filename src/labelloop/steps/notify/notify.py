@@ -139,7 +139,7 @@ class Notify:
         with self._ledger.write_at_once() as tx:
             if not outbox.send_again(tx, notice_id, self._clock.now(), keys):
                 raise ArgumentError(
-                    f"no event {notice_id!r} was for a receiver that the settings name",
+                    f"no event {notice_id!r} belongs to a receiver in [[notify]]",
                     remedy="`labelloop notify` lists the events that weren't delivered",
                 )
         return self.run()

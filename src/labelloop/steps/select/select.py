@@ -225,7 +225,7 @@ class Select:
             refuse_changed_purpose(tx, self._queues)
         if since is not None and until is not None and since >= until:
             raise ArgumentError(
-                f"since {since.isoformat()} isn't before until {until.isoformat()}",
+                f"--since ({since.isoformat()}) isn't before --until ({until.isoformat()})",
                 remedy="give an earlier --since",
             )
 
@@ -259,8 +259,7 @@ class Select:
         found = differing(self._log, frame, candidate, n_first=queue.budget or 0)
         if not found.n_both:
             raise ArgumentError(
-                f"{candidate.name} answered none of the samples that were predicted since "
-                f"{since:%Y-%m-%d %H:%M} UTC",
+                f"the log holds no prediction of {candidate.name} since {since:%Y-%m-%d %H:%M} UTC",
                 remedy="name an earlier --since, or let it answer that traffic first: "
                 "docs/how-to/compare.md says how",
             )

@@ -18,10 +18,10 @@ def needs(plan: "Plan") -> Table:
         columns=(
             *names("at most"),
             *numbers(
-                "random sample, endless traffic",
-                "uniform, one round",
-                "uneven, one round",
-                "the same if the risk tells nothing",
+                "plain, endless traffic",
+                "plain, this round",
+                "by risk, this round",
+                "by a useless risk",
             ),
         ),
         rows=tuple(
