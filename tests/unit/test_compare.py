@@ -400,7 +400,7 @@ def test_a_file_or_a_shadow_model_is_named_and_not_both(
     monkeypatch.chdir(world.folder)
     both = CliRunner().invoke(group, ["compare", "c.parquet", "--shadow", "v2"])
     assert both.exit_code == 2
-    assert "one of them" in both.output
+    assert "give one of these" in both.output
 
 
 def test_a_forgotten_sample_judges_nobody(world: World, tmp_path: Path) -> None:

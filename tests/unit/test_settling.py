@@ -88,7 +88,7 @@ def test_a_tie_that_others_settled_meanwhile_says_so(world: World) -> None:
     draw = one(world)
     world.annotator.answer(remote(world, draw), "cat", by="eve")
     world.loop.collect()
-    with pytest.raises(ArgumentError, match="don't disagree"):
+    with pytest.raises(ArgumentError, match="there is no disagreement"):
         world.loop.settle(draw.sample_id, "dog", by="lead")
     assert one(world).label == "cat"
 

@@ -408,7 +408,7 @@ def _held(ledger: Ledger, name: str, number: int) -> tuple[set[str], set[str]]:
         found = [v for v in datasets.every(tx) if (v.name, v.version) == (name, number)]
     if not found:
         raise DatasetError(
-            f"no dataset version '{name} v{number}'", remedy="`labelloop datasets list` shows them"
+            f"no dataset version '{name}@{number}'", remedy="`labelloop datasets list` shows them"
         )
     # without it nobody knows what the candidate learned from
     table = manifest_file.read(
