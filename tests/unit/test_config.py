@@ -132,7 +132,11 @@ def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
         ('["cat", "dog"]', '["cat", " dog"]', ["class ' dog'"]),
         ('["cat", "dog"]', '["cat", "d\\tog"]', ["class 'd\\tog'"]),
         ('["cat", "dog"]', '["cat", 7]', ["project.classes.1 = 7"]),
-        ("[store]", 'timezone = "Mars/Olympus"\n[store]', ["Mars/Olympus", "Europe/Zurich"]),
+        (
+            "[store]",
+            'timezone = "Mars/Olympus"\n[store]',
+            ["Mars/Olympus", "Europe/Zurich", "then it is UTC"],
+        ),
         # store
         ('"s3://production"', '"gs://production"', ["store.uri = 'gs://production'", "s3://b"]),
         ('"s3://production"', '"file://host/x"', ["store.uri = 'file://host/x'", "folder"]),
@@ -169,7 +173,7 @@ def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
         ("[training]", '[rounds]\nevery = "1 dya"\n[training]', ["'1 dya'"]),
         ("[training]", '[rounds]\nevery = "99999999999 days"\n[training]', ["rounds.every"]),
         # queues
-        ('name = "low"', 'name = "accuracy"', ["queue 'accuracy' is there twice"]),
+        ('name = "low"', 'name = "accuracy"', ["queue 'accuracy' is there twice", "rename one"]),
         ('name = "low"', 'name = "a/b"', ["queue 'a/b' name"]),
         ('"training"\nwhere = "con', '"trainig"\nwhere = "con', ["'evaluation' or 'training'"]),
         ("budget = 4", "budget = 0", ["queue 'low' budget = 0"]),
@@ -182,9 +186,13 @@ def test_evaluation_comes_first_wherever_it_stands(path: Path) -> None:
             'name = "low"\npurpose = "evaluation"',
             ["show isn't allowed"],
         ),
-        ('["corrected_class"]', '["corected_class"]', ["queue 'flagged' show.0"]),
+        ('["corrected_class"]', '["corected_class"]', ["queue 'flagged' show, entry 1 ="]),
         ("confidence < 0.7", "confidense < 0.7", ["confidense", "confidence"]),
-        ("confidence < 0.7", "confidence <", ["queue 'low' where"]),
+        (
+            "confidence < 0.7",
+            "confidence <",
+            ["queue 'low' where = 'confidence <' isn't a condition", "remedy: write comparisons"],
+        ),
         ("confidence < 0.7", "1; drop table x", ["queue 'low' where"]),
         # training
         ("confidence = 0.9", "confidence = 1.2", ["training.confidence = 1.2"]),

@@ -20,7 +20,7 @@ from labelloop.cli.init_store import inputs, look
 from labelloop.cli.init_table import table
 from labelloop.cli.main import group
 from labelloop.doctor.glimpse import glimpse
-from labelloop.errors import ArgumentError
+from labelloop.errors import ArgumentError, StoreDenied
 from labelloop.settings.file import load
 from labelloop.setup.first_settings import Answers, LabelStudio, text
 from labelloop.setup.proposal import Proposal, per_day, propose, tag_names
@@ -406,6 +406,37 @@ def test_a_place_without_predictions_is_named(here: Path) -> None:
     photos(here.parent / "photos", beside=False)
     done = init("--folder", "../photos", "--source", "../photos")
     assert "contains no Parquet, JSON lines or CSV file" in str(done.exception)
+
+
+def test_a_table_that_isnt_there_is_an_argument_to_correct(here: Path) -> None:
+    photos(here.parent / "photos", beside=False)
+    done = init("--folder", "../photos", "--source", "nope.csv")
+    assert isinstance(done.exception, StoreDenied)
+    assert done.exception.remedy == "correct --source"
+
+
+@pytest.mark.parametrize(
+    ("flags", "says", "remedy"),
+    [
+        ((), "no inputs were named", "--folder"),
+        (("--bucket", "prod"), "server of bucket prod is missing", "--endpoint-url"),
+        (
+            ("--bucket", "prod", "--endpoint-url", "http://127.0.0.1:9"),
+            "no access key for the bucket",
+            "MINIO_USER and MINIO_PASSWORD",
+        ),
+    ],
+)
+def test_what_nobody_can_be_asked_for_is_named_with_how_to_give_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], says: str, remedy: str
+) -> None:
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(here))
+    done = init(*flags)
+    assert isinstance(done.exception, ArgumentError)
+    assert says in done.exception.args[0]
+    assert remedy in done.exception.remedy
 
 
 def test_an_address_that_is_no_url_is_refused_before_a_file_is_written(

@@ -87,6 +87,12 @@ def test_a_database_with_rows_is_refused_and_keeps_them(full: World, other: str)
     run(full)
 
 
+def test_a_database_that_cannot_be_reached_is_the_argument_to_correct(full: World) -> None:
+    with pytest.raises(LedgerError) as caught:
+        full.loop.move_ledger("postgresql://127.0.0.1:9/x")
+    assert caught.value.remedy.startswith("check --to: ")
+
+
 def test_a_running_step_is_waited_for(full: World, other: str) -> None:
     with (
         full.loop.project.ledger.lease("send"),

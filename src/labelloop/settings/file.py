@@ -225,6 +225,9 @@ def _shown(loc: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
     if len(loc) > 1 and loc[0] == "queue" and isinstance(loc[1], int):
         queue = raw["queue"][loc[1]]
         named = queue.get("name", loc[1] + 1) if isinstance(queue, dict) else loc[1] + 1
+        *key, last = loc[2:] or ("",)
+        if key and isinstance(last, int):
+            return f"queue {named!r} {'.'.join(str(p) for p in key)}, entry {last + 1}"
         return " ".join((f"queue {named!r}", ".".join(str(p) for p in loc[2:]))).strip()
     return ".".join(str(part) for part in loc)
 
