@@ -120,9 +120,9 @@ def test_it_leaves_everything_as_it_was(world: World) -> None:
 
 def test_it_is_healthy_in_the_middle_of_work_too(world: World) -> None:
     world.loop.run()
-    drift = found(diagnose(subject(world)), "tasks")
-    assert drift.outcome is Outcome.OK
-    assert "tasks in 2 projects" in drift.says
+    sent = found(diagnose(subject(world)), "tasks")
+    assert sent.outcome is Outcome.OK
+    assert "tasks in 2 projects" in sent.says
 
 
 def test_every_remedy_is_there(world: World) -> None:
@@ -486,7 +486,7 @@ def test_a_damaged_ledger_is_named(world: World) -> None:
     )
 
 
-# --- drift ------------------------------------------------------------------------------------
+# --- sent tasks -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -495,7 +495,7 @@ def sent(world: World) -> World:
     return world
 
 
-def drifts(world: World) -> list[str]:
+def whereabouts(world: World) -> list[str]:
     return [f.says for f in diagnose(subject(world)).findings if f.check == "tasks"]
 
 
@@ -508,14 +508,14 @@ def test_deleted_copied_and_foreign_tasks_are_counted(sent: World) -> None:
     data = {"image": "http://127.0.0.1/x.png"}
     sent.annotator._add(project_ref, data)
     where = f"in project {project_ref} (low)"
-    assert drifts(sent) == [
+    assert whereabouts(sent) == [
         f"1 open tasks are gone {where}",
         f"1 tasks are there more than once {where}",
         f"1 tasks {where} weren't sent by this ledger: somebody imported or copied them",
     ]
     sent.loop.collect()
     sent.loop.send()
-    assert drifts(sent) == [
+    assert whereabouts(sent) == [
         f"1 tasks {where} weren't sent by this ledger: somebody imported or copied them"
     ]
 
@@ -523,7 +523,7 @@ def test_deleted_copied_and_foreign_tasks_are_counted(sent: World) -> None:
 def test_a_deleted_project_is_named(sent: World) -> None:
     project_ref = sent.project_ref("low")
     sent.annotator.delete_project(project_ref)
-    assert drifts(sent) == [
+    assert whereabouts(sent) == [
         f"project {project_ref} of queue 'low' is gone from the annotator, with 4 open tasks"
     ]
 
@@ -531,7 +531,7 @@ def test_a_deleted_project_is_named(sent: World) -> None:
 @pytest.mark.mistake("marker-removed")
 def test_a_project_whose_marker_was_removed_is_not_called_gone(sent: World) -> None:
     sent.annotator.remove_marker(sent.project_ref("low"))
-    [says] = drifts(sent)
+    [says] = whereabouts(sent)
     assert "has lost the line" in says
 
 
@@ -539,7 +539,7 @@ def test_a_project_whose_marker_was_removed_is_not_called_gone(sent: World) -> N
 def test_another_label_studio_is_named(sent: World) -> None:
     sent.loop.collect()
     sent.annotator = MemoryAnnotator(url="http://other", now=lambda: sent.clock.at)
-    [says] = drifts(sent)
+    [says] = whereabouts(sent)
     assert "labelloop last saw them at http://annotator.invalid" in says
 
 

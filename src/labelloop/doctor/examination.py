@@ -6,11 +6,11 @@ from datetime import timedelta
 from labelloop.doctor import (
     browser,
     clock,
-    drift,
     files,
     label_studio,
     labelling_page,
     page,
+    sent_tasks,
     state,
     store,
     table,
@@ -87,7 +87,7 @@ CHECKS = (
     Check("ledger's file", files.ledger_file, needs=("ledger",)),
     Check("batches", files.log_batches, needs=("ledger",)),
     Check("datasets", files.dataset_files, needs=("ledger", "ledger's file")),
-    Check("tasks", drift.drift, needs=("ledger", "Label Studio")),
+    Check("tasks", sent_tasks.sent_tasks, needs=("ledger", "Label Studio")),
 )
 
 

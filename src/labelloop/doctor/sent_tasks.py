@@ -11,7 +11,7 @@ from labelloop.ledger import Ledger, tasks
 from labelloop.steps.collect.whereabouts import refuse_another, why_hidden
 
 
-def drift(subject: Subject) -> Iterator[Finding]:
+def sent_tasks(subject: Subject) -> Iterator[Finding]:
     """Whether the tasks are where the ledger says."""
     there = {p.project_ref: p for p in subject.annotator.projects()}
     ledger = subject.ledger
