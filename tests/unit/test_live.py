@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from io import StringIO
 from typing import Any
@@ -19,6 +20,12 @@ from tests.served import Service
 from tests.unit.conftest import MakeWorld
 
 STREAM = {"accept": "text/event-stream"}
+
+
+def in_a_loop(coming: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, in a thread of its own: a browser's tests leave a loop that runs in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, coming).result()
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +129,7 @@ def test_listeners_hear_how_far_the_work_is(working: Any) -> None:
             {"verb": None},
         ]
 
-    asyncio.run(check())
+    in_a_loop(check())
 
 
 def test_a_silent_stream_says_that_it_lives_and_ends_in_time(
@@ -132,7 +139,7 @@ def test_a_silent_stream_says_that_it_lives_and_ends_in_time(
     monkeypatch.setattr(live, "HEARTBEAT_S", 0.05)
     monkeypatch.setattr(live, "LASTS_S", 0.2)
     listener = Listener(service)
-    asyncio.run(asyncio.wait_for(listener.listen(), 20))
+    in_a_loop(asyncio.wait_for(listener.listen(), 20))
     assert listener.parts[0].startswith(b"retry: ")
     assert listener.parts.count(b": still here\n\n") >= 2
 
@@ -147,7 +154,7 @@ def test_streams_end_when_the_process_is_told_to(working: Any) -> None:
         service.site.ending.set()
         await asyncio.wait_for(listening, 5)
 
-    asyncio.run(check())
+    in_a_loop(check())
 
 
 def test_listeners_are_limited_and_make_room_when_they_go(
@@ -173,7 +180,7 @@ def test_listeners_are_limited_and_make_room_when_they_go(
         fourth.gone.set()
         await asyncio.gather(*listening)
 
-    asyncio.run(check())
+    in_a_loop(check())
 
 
 def test_who_may_not_read_hears_nothing(working: Any) -> None:
@@ -185,7 +192,7 @@ def test_who_may_not_read_hears_nothing(working: Any) -> None:
         ({"host": "evil.example"}, 401),
     ):
         listener = Listener(service, **headers)
-        asyncio.run(asyncio.wait_for(listener.listen(), 20))
+        in_a_loop(asyncio.wait_for(listener.listen(), 20))
         assert listener.status == status
         assert not listener.told
     answer = service.client(Authorization=f"Bearer {tokens['read']}").get(f"{PREFIX}/events")

@@ -26,6 +26,9 @@ OTHER_COMPARISONS = {
     ("steps", "known.answer != present"),
     ("core", "a.answer == winner"),
     ("measuring", "mine.answer == other.answer"),
+    ("measuring", "d.predicted_class == predicted_class"),
+    ("steps", "before.answer != instead_of"),
+    ("steps", "before.answer == answer"),
     ("measuring", "d.label != d.replies[Look.FIRST].answer"),
     ("ledger", "each.answer == label"),
     # a label with a class of the project

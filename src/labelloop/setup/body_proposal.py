@@ -11,10 +11,10 @@ _LONG = 12
 
 
 def with_paths(row: Mapping[str, str]) -> dict[str, str]:
-    """The row, with what stands in its bodies under the path to it; lists of numbers stay lists.
+    """The row, with what stands in its bodies under the path to it; lists of several numbers stay lists.
 
-    >>> with_paths({"id": "1", "response": '{"label": "cat", "scores": [0.5], "more": [{"a": 1}]}'})
-    {'id': '1', '$.response.label': 'cat', '$.response.scores': '[0.5]', '$.response.more[0].a': '1'}
+    >>> with_paths({"id": "1", "response": '{"label": "cat", "scores": [0.5, 1], "more": [{"a": 1}]}'})
+    {'id': '1', '$.response.label': 'cat', '$.response.scores': '[0.5, 1]', '$.response.more[0].a': '1'}
     """
     found: dict[str, str] = {}
     for name, value in row.items():

@@ -283,12 +283,13 @@ class IndexTable:
                     )
                     for bad in rows.unreadable
                 ]
-                n_read += len(rows.numbers) + sum(bad.n_rows for bad in rows.unreadable)
                 whole = [WholeRows(file.uri, rows)]
                 if self._pairing is not None:
                     whole = list(self._pairing.take(file, rows, now=now))
-                for some in whole:
-                    yield self._read(some), unreadable
+                readings = [self._read(some) for some in whole]
+                n_read += len(rows.numbers) + sum(bad.n_rows for bad in rows.unreadable)
+                for reading in readings:
+                    yield reading, unreadable
                     unreadable = []
         except (ConfigError, SourceFileBad) as exc:
             self._faults[file.uri] = _Fault(exc, n_read)
