@@ -263,7 +263,7 @@ def test_before_the_first_run_status_says_so_and_makes_nothing(make_world: MakeW
     assert (found["indexed"], found["queues"], found["due_at"]) == (False, [], None)
     done = ran(world.folder, "datasets", "show", "training")
     assert isinstance(done.exception, LabelloopError)
-    assert "none yet" in str(done.exception)
+    assert "none is released yet" in str(done.exception)
     assert sorted(path.name for path in world.folder.iterdir()) == ["labelloop.toml"]
 
 
