@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from secrets import token_hex
 
 import sqlalchemy as sa
 
 from labelloop.core.task import TaskState
 from labelloop.ledger import tables as t
+from labelloop.ledger.accounts import token_hash
 from labelloop.ledger.database import Transaction
 
 
@@ -26,11 +26,6 @@ class Linked:
 def new_token() -> str:
     """A token that nobody can guess: 128 random bits."""
     return token_hex(16)
-
-
-def token_hash(token: str) -> str:
-    """What is kept of a token."""
-    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def add(tx: Transaction, tokens: Mapping[str, str], *, at: datetime) -> None:
