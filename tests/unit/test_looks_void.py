@@ -13,7 +13,7 @@ from labelloop.ledger.rounds import DrawWithLabel
 from labelloop.loop import Loop
 from labelloop.project import Project
 from labelloop.settings.file import load
-from labelloop.web.pages_samples import path_of_sample
+from labelloop.web import links
 from tests.served import Service
 from tests.unit.test_labelling_page import PAGE, desk_of, label
 from tests.unit.test_samples import Seen, look
@@ -63,7 +63,7 @@ def standings(world: World, task_key: str) -> list[Standing]:
 
 def seen_by(world: World, service: Service, draw: DrawWithLabel, name: str, **said: str) -> None:
     client = service.bearer(name, "read", "operate")
-    assert look(client, path_of_sample(draw.sample_id), **said).status_code == 200
+    assert look(client, links.sample(draw.sample_id), **said).status_code == 200
     world.clock.pass_(minutes=5)
 
 
@@ -92,8 +92,8 @@ def test_an_answer_after_a_look_counts_as_none_and_somebody_else_is_asked(
     turn(world)
     assert one(world).label == "cat"
     assert sorted(standings(world, draw.task_key)) == [Standing.VOID, Standing.VOTE]
-    look(client, path_of_sample(draw.sample_id), annotator="-")
-    assert "counts as none" in client.get(path_of_sample(draw.sample_id), headers=HTML).text
+    look(client, links.sample(draw.sample_id), annotator="-")
+    assert "counts as none" in client.get(links.sample(draw.sample_id), headers=HTML).text
     world.assert_counts()
 
 
@@ -138,7 +138,7 @@ def test_who_has_another_name_there_says_whose_answers_are_theirs(
     world: World, service: Seen
 ) -> None:
     draw, other = one(world), one(world, 1)
-    path = path_of_sample(draw.sample_id)
+    path = links.sample(draw.sample_id)
     client = service.bearer("ops", "read", "operate")
     asked = client.get(path, headers=HTML).text
     assert "nobody has that name where people answer" in asked
@@ -146,7 +146,7 @@ def test_who_has_another_name_there_says_whose_answers_are_theirs(
         assert look(client, path, **wrong).status_code == 400
         assert "dog" not in client.get(path, headers=HTML).text
     assert look(client, path, annotator="eve").status_code == 200
-    assert look(client, path_of_sample(other.sample_id), annotator="-").status_code == 200
+    assert look(client, links.sample(other.sample_id), annotator="-").status_code == 200
     world.clock.pass_(minutes=5)
     for each in (draw, other):
         world.annotator.answer(remote(world, each), "dog", by="eve")
@@ -158,7 +158,7 @@ def test_who_has_another_name_there_says_whose_answers_are_theirs(
 def test_without_the_place_where_people_answer_nothing_is_shown(
     world: World, service: Seen
 ) -> None:
-    path = path_of_sample(one(world).sample_id)
+    path = links.sample(one(world).sample_id)
     client = service.bearer("ops", "read", "operate")
     world.annotator.fail_next("accounts", carried_out=False)
     answer = client.get(path, headers=HTML)

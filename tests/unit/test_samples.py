@@ -13,7 +13,8 @@ from labelloop.loop import Loop
 from labelloop.project import Project
 from labelloop.settings.file import load
 from labelloop.views.samples import PAGE
-from labelloop.web.pages_samples import asked_for, path_of_sample
+from labelloop.web import links
+from labelloop.web.pages_samples import asked_for
 from tests.served import Service
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, QUEUES, World
@@ -147,12 +148,12 @@ def test_the_story_of_a_sample_is_whole(world: World, service: Seen) -> None:
     labelled(world)
     draw = next(d for d in world.draws("low") if d.label)
     world.retag(draw.sample_id, corrected_class="dog")
-    text = service.client().get(path_of_sample(draw.sample_id), headers=HTML).text
+    text = service.client().get(links.sample(draw.sample_id), headers=HTML).text
     for said in (draw.sample_id, draw.model, "low", "cat", "ana@labelloop.invalid", "resolved"):
         assert said in text, said
     held = re.sub(r"<[^>]+>", "", text.partition("Datasets that hold it")[2])
     assert "training v2: cat, by people" in held
-    read = service.bearer("reader", "read").get(path_of_sample(draw.sample_id)).text
+    read = service.bearer("reader", "read").get(links.sample(draw.sample_id)).text
     assert "person 1" in read
     assert "ana@" not in read
     assert "Open the task" in text
@@ -173,7 +174,7 @@ def test_a_forgotten_sample_is_gone(world: World, service: Seen) -> None:
     labelled(world)
     sample_id = world.draws("low")[0].sample_id
     world.loop.forget([sample_id])
-    answer = service.client().get(path_of_sample(sample_id))
+    answer = service.client().get(links.sample(sample_id))
     assert answer.status_code == 410
     assert sample_id not in answer.text
     assert quote(sample_id, safe="") not in service.client().get("/samples?among=picks").text
@@ -210,7 +211,7 @@ def test_an_operators_look_is_recorded_before_it_shows_anything(
     world.traffic(30, predicted_class="dog")
     world.loop.run()
     (draw, *_) = world.draws("accuracy")
-    path = path_of_sample(draw.sample_id)
+    path = links.sample(draw.sample_id)
     client = service.bearer("ann@example.com", "read", "operate")
     assert client.get(f"{path}?image=1").status_code == 404
     before = client.get(path).text

@@ -16,7 +16,7 @@ from labelloop.core.task import TaskState
 from labelloop.errors import ArgumentError
 from labelloop.ledger import annotations, events
 from labelloop.ledger.rounds import DrawWithLabel
-from labelloop.web.pages_samples import path_of_sample
+from labelloop.web import links
 from tests.served import refused
 from tests.unit.test_looks_void import HTML, one, remote, seen_by, standings, turn
 from tests.unit.test_samples import PNG, Seen
@@ -162,7 +162,7 @@ def test_the_page_of_ties_shows_answers_and_never_what_the_model_said(
     assert one(world).label == "cat"
     assert lead.get(f"/queues/ties/{draw.task_key}").status_code == 404
     assert "settled a tie" in lead.get("/activity", headers=HTML).text
-    assert "settles the tie" in lead.get(path_of_sample(draw.sample_id), headers=HTML).text
+    assert "settles the tie" in lead.get(links.sample(draw.sample_id), headers=HTML).text
     late = settle(service.bearer("late", "read", "operate"), draw, "dog")
     assert late.status_code == 409
     assert "lead has settled this tie meanwhile: cat" in late.json()["result"]["error"]

@@ -78,7 +78,7 @@ class SampleFilter:
         """All of it that the log knows, as one condition."""
         parts = [f"({self.where.text})"] if self.where is not None else []
         if self.predicted_class is not None:
-            parts.append(f"predicted_class = {_quoted(self.predicted_class)}")
+            parts.append(f"predicted_class = {quoted(self.predicted_class)}")
         if self.flagged:
             parts.append("flagged")
         if self.confidence_from is not None:
@@ -328,5 +328,10 @@ def with_texts(page: SamplePage, log: PredictionLog | None) -> SamplePage:
     return replace(page, samples=shown)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as a `where` writes it.
+
+    >>> quoted("l'Aquila")
+    "'l''Aquila'"
+    """
     return "'" + text.replace("'", "''") + "'"

@@ -4,7 +4,7 @@ from urllib.parse import quote, urlencode
 
 
 def sample(sample_id: str) -> str:
-    """The page of a sample."""
+    """The page of a sample: its id is one segment, whatever is in it."""
     return f"/samples/{quote(sample_id, safe='')}"
 
 

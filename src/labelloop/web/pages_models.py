@@ -14,6 +14,7 @@ from labelloop.ledger import verdicts
 from labelloop.loop import Loop
 from labelloop.measuring.measured import Confusion
 from labelloop.views.quality import Quality
+from labelloop.views.samples import quoted
 from labelloop.views.table import Table
 from labelloop.views.tables.accuracy import accuracies
 from labelloop.views.tables.classes import by_class
@@ -52,7 +53,7 @@ def _models(site: Site, request: Request) -> Response:
         trend=m.trend,
         by_model=accuracies(f"Accuracy by version, {_OF}", m.by_model, of="version"),
         version_links={
-            (i, 0): links.samples(where=f"model = {_quoted(a.name)}", **blind)
+            (i, 0): links.samples(where=f"model = {quoted(a.name)}", **blind)
             for i, a in enumerate(m.by_model)
         },
         by_class=classes,
@@ -62,17 +63,13 @@ def _models(site: Site, request: Request) -> Response:
         worse=worse(m.worst_slices, _OF),
         worse_links={
             (i, 0): links.samples(
-                where=f"{s.attribute} = {_quoted(s.name)}", outcome="wrong", **blind
+                where=f"{s.attribute} = {quoted(s.name)}", outcome="wrong", **blind
             )
             for i, s in enumerate(m.worst_slices.found)
         },
         gate=m.gate,
         made_at=q.made_at,
     )
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _of_classes(shown: Table, blind: Mapping[str, str]) -> dict[tuple[int, int], str]:

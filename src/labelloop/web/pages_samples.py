@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from starlette.concurrency import run_in_threadpool
@@ -17,17 +17,18 @@ from starlette.routing import Route
 from labelloop.core.sighting import is_same_person
 from labelloop.core.where import Where, instant
 from labelloop.errors import AnnotatorError, ConfigError, WhereError
-from labelloop.ledger import Transaction, blindness, seen
-from labelloop.ledger.blindness import Hidden
+from labelloop.ledger import Transaction, seen
 from labelloop.loop import Loop
 from labelloop.views import lineage, samples
 from labelloop.views.lineage import Lineage
 from labelloop.views.samples import Among, SampleFilter, SamplePage, Verdict
+from labelloop.web import links
 from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.forms import form_of
 from labelloop.web.html import page, url_of
 from labelloop.web.images import Found, StoreImages
+from labelloop.web.pages_overview import hidden_samples
 from labelloop.web.site import Site
 
 KNOWN_INPUTS = 20_000
@@ -152,7 +153,7 @@ class SamplePages:
             says="" if found is None else says(found),
             first=urlencode({k: v for k, v in asked.said.items() if v}),
             status=400 if asked.wrong else 200,
-            path=path_of_sample,
+            path=links.sample,
             older=None if found is None or found.after is None else _next(request, found.after),
             is_first=after is None,
         )
@@ -199,7 +200,7 @@ class SamplePages:
             "sample.html",
             found=found,
             is_text=self._site.settings.input.kind == "text",
-            path=path_of_sample,
+            path=links.sample,
             may_open="operate" in who.scopes,
             task_page=lambda task: project.task_page(task.project_ref, task.remote_id),
             answers=list(self._site.settings.answers().kinds),
@@ -213,7 +214,7 @@ class SamplePages:
             request,
             "sample_hidden.html",
             sample_id=sample_id,
-            path=path_of_sample,
+            path=links.sample,
             account=account,
             own=own,
             nobody=_NOBODY,
@@ -243,7 +244,7 @@ class SamplePages:
 
             await run_in_threadpool(self._site.write, record)
             self._site.journal.line("looked", sample=sample_id, by=who.name)
-        return RedirectResponse(url_of(request, path_of_sample(sample_id)), 303)
+        return RedirectResponse(url_of(request, links.sample(sample_id)), 303)
 
     def _names(self) -> Mapping[str, str]:
         """The people where answers are given, by the ids that their answers carry.
@@ -287,7 +288,7 @@ class SamplePages:
     def _image_of(self, sample_id: str, name: str, *, may_look: bool) -> Found:
         """Where the image of a sample lies, if this visitor may see it."""
         uri, content_hash = self._input_of(sample_id)
-        hidden = self._site.kept("hidden", _hidden)
+        hidden = hidden_samples(self._site)
         if hidden.has(sample_id, content_hash):
             story = self._story(sample_id)
             if not (may_look and self._has_looked(story, name)):
@@ -327,11 +328,6 @@ def says(found: SamplePage) -> str:
     return f"{number} {kind}, the newest first."
 
 
-def path_of_sample(sample_id: str) -> str:
-    """The path of a sample's page: its id is one segment, whatever is in it."""
-    return f"/samples/{quote(sample_id, safe='')}"
-
-
 def _next(request: Request, after: str) -> str:
     kept = [(k, v) for k, v in request.query_params.multi_items() if k != "after" and v]
     return f"/samples?{urlencode([*kept, ('after', after)])}"
@@ -348,11 +344,6 @@ def _unknown(sample_id: str) -> Refused:
         f"no sample {sample_id[:200]!r} is known, or it waits for a blind answer",
         "samples that wait for a blind answer are shown once it is in",
     )
-
-
-def _hidden(loop: Loop) -> Hidden:
-    with loop.project.ledger_to_read.read() as tx:
-        return blindness.hidden(tx)
 
 
 def _accounts(loop: Loop) -> Mapping[str, str]:
