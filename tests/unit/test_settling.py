@@ -140,6 +140,19 @@ def test_a_command_settles_a_tie(world: World) -> None:
     assert json.loads(again.stdout)["result"]["anew"] is False
 
 
+@pytest.mark.parametrize("show", ["waiting", "skipped", "tied"])
+def test_no_queue_names_a_sample_that_waits_for_a_blind_answer(
+    world: World, service: Seen, show: str
+) -> None:
+    skipped = next(d for d in world.draws("accuracy") if d.task_key != one(world).task_key)
+    for person in ("ana", "ben"):
+        world.annotator.skip(remote(world, skipped), by=person)
+    turn(world)
+    text = service.bearer("lead", "read", "operate").get(f"/queues?show={show}", headers=HTML).text
+    assert "blind sample" in text
+    assert not [d.sample_id for d in world.draws("accuracy") if d.sample_id in text]
+
+
 def test_the_page_of_ties_shows_answers_and_never_what_the_model_said(
     world: World, service: Seen
 ) -> None:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.ledger import tables as t
 from labelloop.ledger.database import Transaction
@@ -18,7 +17,6 @@ class WaitingTask:
 
     task_key: str
     queue: str
-    purpose: Purpose
     sample_id: str
     state: TaskState
     sent_at: datetime
@@ -56,7 +54,6 @@ def page(
         WaitingTask(
             task_key=r.task_key,
             queue=r.queue,
-            purpose=Purpose(r.purpose),
             sample_id=r.sample_id,
             state=TaskState(r.state),
             sent_at=r.sent_at,

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from labelloop.core.queue import Purpose
 from labelloop.core.task import TaskState
 from labelloop.ledger import pauses, tasks, waiting
 from labelloop.ledger.waiting import After, WaitingTask
@@ -22,7 +21,7 @@ from labelloop.web.access import needs
 from labelloop.web.answers import Refused
 from labelloop.web.html import page
 from labelloop.web.images import Found, StoreImages
-from labelloop.web.pages_overview import report_of
+from labelloop.web.pages_overview import hidden_samples, report_of
 from labelloop.web.pages_rounds import STATES
 from labelloop.web.site import Site
 
@@ -50,7 +49,7 @@ class ListedTask:
     """A task and where a person opens it.
 
     blind
-        what shows it tells nothing of the sample but its input
+        what shows it tells nothing of the sample but its input: it waits for a blind answer
     votes, text
         of a tie: the answers with how many gave each, and the input where it is a text
     """
@@ -151,11 +150,12 @@ def _tasks(site: Site, request: Request, show: str) -> tuple[list[ListedTask], s
         log = loop.project.log_to_read
         if site.settings.input.kind == "text" and log is not None:
             texts = log.texts([w.sample_id for w in found])
+    unseen = hidden_samples(site).sample_ids
     listed = [
         ListedTask(
             task=w,
             address=loop.project.task_page(w.project_ref, w.remote_id) if w.remote_id else None,
-            blind=w.purpose is Purpose.EVALUATION,
+            blind=w.sample_id in unseen,
             votes=ties[w.task_key].votes if w.task_key in ties else {},
             text=texts.get(w.sample_id),
         )
