@@ -190,13 +190,17 @@ def test_a_named_catalog_keeps_its_own_warehouse_and_files_lie_in_ours(tmp_path:
     assert done.stdout.strip() == f"lake of all {tmp_path / 'log' / 'feedback'}"
 
 
-def test_old_snapshots_go_and_rows_stay(tmp_path: Path) -> None:
+def test_old_snapshots_go_rows_stay_and_few_manifests_list_them(tmp_path: Path) -> None:
     with opened(tmp_path) as log:
         for batch in range(1, 16):
             append(log, batch)
         assert len(log.rows(FrameRange(batch_to=15), [], WHOLE_LINE)) == 15
     tables = catalog(tmp_path)
-    assert len(tables.load_table("labelloop.predictions").metadata.snapshots) == 10
+    table = tables.load_table("labelloop.predictions")
+    assert len(table.metadata.snapshots) == 10
+    present = table.current_snapshot()
+    assert present is not None
+    assert len(present.manifests(table.io)) < 10  # each is read by each question
     tables.close()
 
 

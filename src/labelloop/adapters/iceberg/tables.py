@@ -47,6 +47,8 @@ _TABLE_PROPERTIES = {
     # pyiceberg's own retry would append again without looking for the path; commit() looks.
     "commit.retry.num-retries": "0",
     "commit.manifest-merge.enabled": "true",
+    # Each question reads every manifest: at the default of 100, a commit cost five times as much.
+    "commit.manifest.min-count-to-merge": "10",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "100",
     "write.parquet.compression-codec": "zstd",
