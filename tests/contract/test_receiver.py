@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import threading
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from labelloop.core.notice import NAMES, Notice
 from labelloop.errors import ReceiverError
 from labelloop.ports.receiver import Receiver
 from labelloop.testing import MemoryReceiver
+from tests.in_a_thread import in_a_thread
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "whsec_" + b64encode(b"a key of 24 bytes or so.").decode()
@@ -78,16 +78,8 @@ def listening() -> Iterator[Listening]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with in_a_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as told.url:
         yield told
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @dataclass(frozen=True)

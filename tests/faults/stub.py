@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.in_a_thread import in_a_thread
 from tests.programs import output_of
 
 
@@ -134,11 +135,5 @@ def dripping(header: bytes, body: bytes, *, every_s: float, size: int = 1) -> It
                     self.wfile.write(body[start : start + size])
                     time.sleep(every_s)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with in_a_thread(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip)) as url:
+        yield url

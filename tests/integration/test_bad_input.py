@@ -1,12 +1,12 @@
 """What a new user gets wrong: each ends in one clear message, and the next run carries on."""
 
 import http.server
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from labelloop.demo.servers import LabelStudio
+from tests.in_a_thread import in_a_thread
 from tests.integration.conftest import People, Project
 from tests.integration.test_loop import answer_all, fill, plain_classes
 
@@ -169,12 +169,8 @@ def html_server() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with in_a_thread(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)) as url:
+        yield url
 
 
 def test_a_page_in_place_of_label_studio(offline_project: Project, html_server: str) -> None:

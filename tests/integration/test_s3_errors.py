@@ -16,6 +16,7 @@ from labelloop.adapters.s3.store import S3Store
 from labelloop.demo.process import free_port
 from labelloop.errors import ConfigError, StoreDenied, StoreError, StoreUnavailable
 from labelloop.ports.store import StoredObject
+from tests.in_a_thread import in_a_thread
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -54,12 +55,8 @@ def answering(status: int, body: bytes, content_type: str) -> Iterator[str]:
 
         def log_message(self, *args: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with in_a_thread(ThreadingHTTPServer(("127.0.0.1", 0), Answer)) as url:
+        yield url
 
 
 def calls(store: S3Store, uri: str) -> dict[str, Callable[[], object]]:

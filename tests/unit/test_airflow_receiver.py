@@ -1,7 +1,6 @@
 """What Airflow 3 is asked; `make airflow` asks a real one."""
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ from labelloop.adapters.receivers.airflow import AirflowReceiver
 from labelloop.core.notice import Notice
 from labelloop.errors import ReceiverError
 from labelloop.settings.notify import NotifySettings
+from tests.in_a_thread import in_a_thread
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DATA = {"dataset": "training", "version": 3, "n_human": 12, "n_model": 3, "content_hash": "ab"}
@@ -66,12 +66,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as there:
-        thread = threading.Thread(target=there.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    there = Server()
+    with in_a_thread(there):
         yield there
-        there.shutdown()
-        thread.join()
 
 
 def test_a_release_becomes_an_event_of_the_asset_of_its_dataset(server: Server) -> None:

@@ -4,7 +4,6 @@ The answers are written after MinIO's own source (cmd/api-response.go, generateL
 2023 to 2025); none was recorded from a server.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ import pytest
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.s3.answers import page_of
 from labelloop.adapters.s3.store import S3Store
+from tests.in_a_thread import in_a_thread
 
 TAGS = {
     "plain.png": {"predicted_class": "cat", "confidence": "0.9"},
@@ -80,19 +80,9 @@ def serving(name: str, *, allowed: bool = True) -> Iterator[tuple[S3Store, list[
         def log_message(self, *_: object) -> None:
             pass
 
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-    thread.start()
-    access = S3Access(
-        endpoint_url=f"http://127.0.0.1:{running.server_port}", access_key="a", secret_key="b"
-    )
-    store = S3Store("s3://b", access, connections=2, sleep=lambda _: None)
-    try:
-        yield store, asked
-    finally:
-        running.shutdown()
-        thread.join()
-        running.server_close()
+    with in_a_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        access = S3Access(endpoint_url=url, access_key="a", secret_key="b")
+        yield S3Store("s3://b", access, connections=2, sleep=lambda _: None), asked
 
 
 def read(store: S3Store) -> dict[str, dict[str, str]]:

@@ -1,7 +1,6 @@
 """What MLflow is told: a stand-in of its REST API. `make mlflow` tells a real server."""
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from labelloop.adapters.receivers.mlflow import MlflowReceiver
 from labelloop.cli.main import group
 from labelloop.core.notice import Notice
 from labelloop.errors import ArgumentError, ReceiverError
+from tests.in_a_thread import in_a_thread
 from tests.unit.conftest import MakeWorld
 from tests.unit.test_compare import candidate, labels
 from tests.world import ACCURACY, HEAD, LOW, World
@@ -101,12 +101,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as there:
-        thread = threading.Thread(target=there.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    there = Server()
+    with in_a_thread(there):
         yield there
-        there.shutdown()
-        thread.join()
 
 
 def receiver(server: Server, **more: Any) -> MlflowReceiver:

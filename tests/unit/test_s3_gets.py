@@ -1,7 +1,6 @@
 """Requests signed cheaply: the same signatures as botocore's, and what isn't plain left to boto3."""
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from labelloop.adapters.s3.links import LinkSigner
 from labelloop.adapters.s3.parallel_requests import FEW, ParallelRequests
 from labelloop.adapters.s3.store import S3Store
 from labelloop.ports.store import StoredObject
+from tests.in_a_thread import in_a_thread
 from tests.odd_keys import ODD_KEYS
 
 NOW = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)
@@ -32,20 +32,6 @@ N = 3 * FEW
 BASES = ("http://127.0.0.1:8333/b/", "https://b.s3.eu-west-1.amazonaws.com/")
 QUERIES = ("", "tagging", "encoding-type=url&list-type=2&prefix=a%20b%2F%C3%BC%2B%26%3D")
 DOTTED = ["a/../b.png", "./c.png", "d/."]
-
-
-@contextmanager
-def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The URL of a server that answers with a handler."""
-    running = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{running.server_port}"
-    finally:
-        running.shutdown()
-        thread.join()
-        running.server_close()
 
 
 @dataclass(frozen=True)
@@ -90,7 +76,7 @@ def verifying(held: ReadOnlyCredentials) -> Iterator[tuple[str, list[Seen]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with listening(Handler) as url:
+    with in_a_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
         yield url, seen
 
 
@@ -247,7 +233,7 @@ def server(statuses: dict[str, list[int]]) -> Iterator[tuple[str, Counter[str]]]
         def log_message(self, *_: object) -> None:
             pass
 
-    with listening(Handler) as url:
+    with in_a_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
         yield url, asked
 
 
