@@ -33,6 +33,7 @@ class _Piece(Generic[T]):
     def __init__(self) -> None:
         self.result: T | None = None
         self.error: LabelloopError | None = None
+        self.fault: Exception | None = None
         self.ended_at_s: float | None = None
         self.thread: threading.Thread | None = None
 
@@ -61,6 +62,9 @@ class Background(Generic[T]):
             forget the result if it is older
         wait_s
             how long to wait for it
+
+        Raises:
+            Exception: it failed last by a fault of labelloop, which is no LabelloopError.
         """
         with self._lock:
             piece = self._pieces.pop(name, None) or _Piece[T]()
@@ -76,7 +80,12 @@ class Background(Generic[T]):
             thread = piece.thread
         if thread is not None and wait_s > 0:
             thread.join(wait_s)
-        return Made(piece.result, piece.error, thread is not None and thread.is_alive())
+        running = (
+            thread is not None and thread.is_alive()
+        )  # asked first: the result may come in now
+        if piece.fault is not None and not running:
+            raise piece.fault
+        return Made(piece.result, piece.error, running)
 
 
 def _is_stale(ended_at_s: float | None, fresh_s: float | None) -> bool:
@@ -86,9 +95,12 @@ def _is_stale(ended_at_s: float | None, fresh_s: float | None) -> bool:
 
 
 def _work(piece: _Piece[T], make: Callable[[], T]) -> None:
+    result, error, fault = None, None, None
     try:
-        piece.result, piece.error = make(), None
+        result = make()
     except LabelloopError as exc:
-        piece.result, piece.error = None, exc
-    finally:
-        piece.ended_at_s = time.monotonic()
+        error = exc
+    except Exception as exc:  # noqa: BLE001  whoever looks gets it
+        fault = exc
+    piece.ended_at_s = time.monotonic()  # set first: a result without a time would be forgotten
+    piece.result, piece.error, piece.fault = result, error, fault
