@@ -1,15 +1,13 @@
 """/media/{token}: the image of a task, under a name that says nothing, as bytes that can do nothing."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import anyio
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -17,20 +15,17 @@ from starlette.routing import Route
 from labelloop.core import due
 from labelloop.core.image_kind import MEDIA_TYPES, START_BYTES, kind_of
 from labelloop.core.task import OPEN, TaskState
-from labelloop.errors import InputDenied, InputGone, StoreError
+from labelloop.errors import StoreError
 from labelloop.ledger import media_links
 from labelloop.ledger.media_links import Linked
 from labelloop.ports.store import Store, Streamed
 from labelloop.web.access import from_proxy
 from labelloop.web.answers import Refused
 from labelloop.web.site import Site
-
-T = TypeVar("T")
+from labelloop.web.store_reads import StoreReads
 
 AT_ONCE = 32
 """So many reads of the store at a time; the other paths of the service have threads of their own."""
-STORE_S = 20.0
-"""How long the store may take for one read, and an image may wait for its turn."""
 WHOLE_S = 120.0
 """How long a client may take for one image."""
 LARGEST_DECODED = 20_000_000
@@ -80,7 +75,7 @@ class Gateway:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._reads = CapacityLimiter(AT_ONCE)
+        self._reads = StoreReads(AT_ONCE)
 
     async def answer(self, request: Request) -> Response:
         """Show one image, or a part of it."""
@@ -92,7 +87,9 @@ class Gateway:
         own = self._site.settings.service
         behind = own.x_accel if from_proxy(request, own) else None
         is_whole = not (is_head or wanted or known or behind)
-        begun = await self._read(lambda: self._begin(token, None if is_whole else START_BYTES))
+        begun = await self._reads.read(
+            lambda: self._begin(token, None if is_whole else START_BYTES)
+        )
         image = begun.image
         headers["ETag"] = image.etag
         if image.etag in known:
@@ -111,7 +108,7 @@ class Gateway:
         if wanted and request.headers.get("if-range", image.etag) == image.etag:
             return await self._part(begun, wanted, headers)
         if not is_whole:
-            begun = await self._read(lambda: self._begin(token, None))
+            begun = await self._reads.read(lambda: self._begin(token, None))
         if len(begun.first) == image.size_bytes:
             begun.stream.close()
             return self._whole(image, begun.first, headers)
@@ -168,7 +165,7 @@ class Gateway:
         if begin >= end:
             headers["Content-Range"] = f"bytes */{image.size_bytes}"
             return Response(status_code=416, headers=headers)
-        stream = await self._read(
+        stream = await self._reads.read(
             lambda: begun.store.stream(begun.linked.uri, offset=begin, length=end - begin)
         )
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{image.size_bytes}"
@@ -184,7 +181,7 @@ class Gateway:
         self, begun: "_Begun", token: str, headers: dict[str, str], *, is_head: bool
     ) -> Response:
         """An image that is stored with a Content-Encoding, without it."""
-        body = await self._read(lambda: begun.store.read(begun.linked.uri))
+        body = await self._reads.read(lambda: begun.store.read(begun.linked.uri))
         kind = kind_of(body)
         if kind is None or len(body) > LARGEST_DECODED:
             raise Refused(415, "the object behind this link is no raster image, or too large")
@@ -206,7 +203,7 @@ class Gateway:
             with anyio.fail_after(WHOLE_S):
                 part = first
                 while left > 0:
-                    part = part or await self._read(lambda: next(stream.parts, b""))
+                    part = part or await self._reads.read(lambda: next(stream.parts, b""))
                     if not part:
                         raise StoreError("the store ended an object before its end")
                     yield part[:left]
@@ -215,32 +212,6 @@ class Gateway:
         finally:
             with suppress(Exception):
                 stream.close()
-
-    async def _read(self, ask: Callable[[], T]) -> T:
-        """Ask the store in a thread of the gateway's own; a store that hangs holds up images alone.
-
-        Raises:
-            Refused: it doesn't answer, or says that the object is gone.
-        """
-        try:
-            with anyio.fail_after(STORE_S):
-                return await to_thread.run_sync(ask, limiter=self._reads, abandon_on_cancel=True)
-        except TimeoutError:
-            raise Refused(
-                504,
-                f"the store didn't answer within {STORE_S:g} s",
-                "the image is there again once the store is",
-                {"Retry-After": "10"},
-            ) from None
-        except (InputGone, InputDenied):
-            raise Refused(404, "the image is gone, or can't be read") from None
-        except StoreError:
-            raise Refused(
-                503,
-                "the store can't be reached, or refuses",
-                "the image is there again once the store is",
-                {"Retry-After": "10"},
-            ) from None
 
     def _cors(self, request: Request) -> dict[str, str]:
         """Let Label Studio's pages read the image, and no other site's."""
