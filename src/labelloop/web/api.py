@@ -40,15 +40,18 @@ BODY_BYTES = 65_536
 """Actions need no body; one that comes is read to its end, within limits."""
 
 
-Fields = Mapping[str, str]
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What was asked for, and whether it is done already or will be."""
 
     action: str
     done: bool
+
+
+Fields = Mapping[str, str]
+"""What a page's form sends, or the query of the API."""
+Do = Callable[[Site, Request, str, Fields], Awaitable[Asked]]
+"""Does what somebody asked for, whose name is the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +69,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A path that lets the service do something; its answer is an `Asked`.
-
-    `fields` are those of a page's form, and of the query of the API.
-    """
+    """A path that lets the service do something; its answer is an `Asked`."""
 
     path: str
     says: str
-    do: Callable[[Site, Request, str, Fields], Awaitable[Asked]]
+    do: Do
     parameters: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
 
@@ -209,7 +209,7 @@ READINGS = (
 """What names samples needs `operate`: a key may hold the prediction, and its task may be blind."""
 
 
-def _tell(command: str) -> Callable[[Site, Request, str, Fields], Awaitable[Asked]]:
+def _tell(command: str) -> Do:
     async def do(site: Site, _request: Request, by: str, _fields: Fields) -> Asked:
         site.ask(command, by=by)
         await _note(site, command, by)
@@ -224,7 +224,7 @@ async def _reload(site: Site, _request: Request, by: str, _fields: Fields) -> As
     return Asked("reload", done=await run_in_threadpool(site.reload))
 
 
-def _pausing(action: str) -> Callable[[Site, Request, str, Fields], Awaitable[Asked]]:
+def _pausing(action: str) -> Do:
     change = pauses.pause if action == "pause" else pauses.resume
 
     async def do(site: Site, request: Request, by: str, _fields: Fields) -> Asked:
@@ -233,16 +233,15 @@ def _pausing(action: str) -> Callable[[Site, Request, str, Fields], Awaitable[As
         if name not in known:
             raise Refused(404, f"there is no queue {name[:100]!r}", f"queues: {', '.join(known)}")
         site.journal.line("asked", command=action, queue=name, by=by)
-
-        def write(tx: Transaction, at: datetime) -> bool:
-            return change(tx, name, by=by, at=at)
-
-        return Asked(action, done=await _write(site, action, write))
+        done = await _write(site, action, lambda tx, at: change(tx, name, by=by, at=at))
+        return Asked(action, done=done)
 
     return do
 
 
-async def _write(site: Site, action: str, change: Callable[[Transaction, datetime], bool]) -> bool:
+async def _write(
+    site: Site, action: str, change: Callable[[Transaction, datetime], object]
+) -> bool:
     """Change the ledger; False: another writes just now, and it is done after that."""
     writing = asyncio.ensure_future(run_in_threadpool(site.write, change))
     done, _ = await asyncio.wait({writing}, timeout=PATIENCE_S)
@@ -256,9 +255,8 @@ async def _write(site: Site, action: str, change: Callable[[Transaction, datetim
 async def _note(site: Site, action: str, by: str, detail: str = "") -> None:
     """Record who asked for something; without a ledger that can be written the log alone says so."""
 
-    def write(tx: Transaction, at: datetime) -> bool:
+    def write(tx: Transaction, at: datetime) -> None:
         events.record(tx, [events.Event(at, by, action, "service", detail)])
-        return True
 
     try:
         await _write(site, action, write)
@@ -268,11 +266,7 @@ async def _note(site: Site, action: str, by: str, detail: str = "") -> None:
 
 async def _resend(site: Site, request: Request, by: str, _fields: Fields) -> Asked:
     event = request.path_params["event"]
-
-    def again(tx: Transaction, at: datetime) -> bool:
-        return outbox.send_again(tx, event, at) > 0
-
-    if not await run_in_threadpool(site.write, again):
+    if not await run_in_threadpool(site.write, lambda tx, at: outbox.send_again(tx, event, at) > 0):
         raise Refused(
             404,
             f"no event {event[:100]!r} belongs to a receiver in [[notify]]",
@@ -288,11 +282,10 @@ async def _revoke(site: Site, request: Request, by: str, _fields: Fields) -> Ask
     if not number.isascii() or not number.isdigit() or len(number) > 9:
         raise Refused(404, f"there is no snapshot {number[:100]!r}", "/snapshots lists them")
     site.journal.line("asked", command="revoke", snapshot=number, by=by)
-
-    def write(tx: Transaction, at: datetime) -> bool:
-        return snapshots.revoke(tx, int(number), by=by, at=at)
-
-    return Asked("revoke", done=await _write(site, "revoke", write))
+    done = await _write(
+        site, "revoke", lambda tx, at: snapshots.revoke(tx, int(number), by=by, at=at)
+    )
+    return Asked("revoke", done=done)
 
 
 async def _settle(site: Site, request: Request, by: str, fields: Fields) -> Asked:
@@ -300,9 +293,8 @@ async def _settle(site: Site, request: Request, by: str, fields: Fields) -> Aske
     instead_of = fields.get("instead_of", "")
     site.journal.line("asked", command="settle", task=task[:100], by=by)
 
-    def decide(tx: Transaction, at: datetime) -> bool:
+    def decide(tx: Transaction, at: datetime) -> None:
         settle(tx, task, answer, by=by, at=at, instead_of=instead_of)
-        return True
 
     try:
         await run_in_threadpool(site.write, decide)
@@ -311,7 +303,7 @@ async def _settle(site: Site, request: Request, by: str, fields: Fields) -> Aske
     return Asked("settle", done=True)
 
 
-def _tell_failure(site: Site, action: str, ended: "asyncio.Future[bool]") -> None:
+def _tell_failure(site: Site, action: str, ended: "asyncio.Future[object]") -> None:
     if not ended.cancelled() and (exc := ended.exception()) is not None:
         site.journal.line("failed", level="error", command=action, error=str(exc.args[:1]))
 

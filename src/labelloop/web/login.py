@@ -1,6 +1,5 @@
 """/login and /logout: a browser shows a token once, and has a cookie from then on."""
 
-from datetime import datetime
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -8,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from labelloop.ledger import Transaction, sessions
+from labelloop.ledger import sessions
 from labelloop.ledger.accounts import token_hash
 from labelloop.pages.texts import texts
 from labelloop.web.access import LOGIN, SAFE, by_session, client_address, cookie_name, is_alone
@@ -86,17 +85,11 @@ async def _log_in(request: Request, site: Site, attempts: Attempts) -> Response:
 
 def log_in(answer: Response, site: Site, account: str) -> None:
     """Begin a session of an account, whose cookie the answer brings."""
-    made: list[str] = []
-
-    def write(tx: Transaction, at: datetime) -> bool:
-        made.append(sessions.begin(tx, account, at=at))
-        return True
-
-    site.write(write)
+    cookie = site.write(lambda tx, at: sessions.begin(tx, account, at=at))
     site.look_again()
     answer.set_cookie(
         cookie_name(site),
-        made[-1],
+        cookie,
         max_age=int(sessions.LIFE.total_seconds()),
         # the list of several projects shows those that the visitor is logged in to
         path=site.outer_prefix or "/",

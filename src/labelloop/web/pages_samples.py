@@ -238,9 +238,8 @@ class SamplePages:
                 )
             annotator = "" if own or said not in names else said
 
-            def record(tx: Transaction, at: datetime) -> bool:
+            def record(tx: Transaction, at: datetime) -> None:
                 seen.record_look(tx, found.open_tasks, by=who.name, annotator=annotator, at=at)
-                return True
 
             await run_in_threadpool(self._site.write, record)
             self._site.journal.line("looked", sample=sample_id, by=who.name)

@@ -4,7 +4,7 @@ import re
 import threading
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from labelloop.errors import LabelloopError
-from labelloop.ledger import Transaction, snapshots
+from labelloop.ledger import snapshots
 from labelloop.views.snapshots import LONGEST, SnapshotMade, state
 from labelloop.web.access import client_address, needs
 from labelloop.web.answers import ALWAYS, Refused
@@ -53,13 +53,8 @@ class Openings:
     def _write(self) -> None:
         with self._counting:
             held, self._unwritten = self._unwritten, Counter()
-
-        def write(tx: Transaction, at: datetime) -> bool:
-            snapshots.count(tx, held, at=at)
-            return True
-
         try:
-            self._site.write(write, shows=False)
+            self._site.write(lambda tx, at: snapshots.count(tx, held, at=at), shows=False)
         except LabelloopError:
             with self._counting:
                 self._unwritten += held

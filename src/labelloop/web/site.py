@@ -245,8 +245,10 @@ class Site:
         """Let the worker collect soon."""
         self._tell("collect")
 
-    def write(self, change: Callable[[Transaction, datetime], bool], *, shows: bool = True) -> bool:
+    def write(self, change: Callable[[Transaction, datetime], T], *, shows: bool = True) -> T:
         """Change the ledger, in one short transaction that waits for the writer before it.
+
+        Returns what `change` does.
 
         shows
             whether pages show the change at once: every kept result is made anew then
