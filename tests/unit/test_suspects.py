@@ -20,7 +20,9 @@ from labelloop.exports import manifest
 from labelloop.ledger import blindness
 from labelloop.ledger import tables as t
 from labelloop.settings.file import load
+from labelloop.web import links
 from tests.unit.conftest import MakeWorld
+from tests.unit.test_samples import Seen, look
 from tests.unit.test_training_picks import log_rows, said
 from tests.world import HEAD, World
 
@@ -117,6 +119,29 @@ def test_people_are_asked_again_blind_and_their_answer_holds(make_world: MakeWor
     assert (left.sample_id, left.asked_again, left.answer) == ("s04", TaskState.RESOLVED, "cat")
     plans = world.loop.select(now=True).plans
     assert [p.n_drawn for p in plans if p.queue == "again"] == [0]  # each is asked about once
+
+
+def test_who_looked_at_what_the_model_said_answers_no_question_asked_again(
+    make_world: MakeWorld,
+) -> None:
+    world = labelled(make_world)
+    world.annotator.members = ["ana", "ben", "cleo"]
+    world.loop.select(now=True)
+    world.loop.send()
+    service = Seen(world)
+    client = service.bearer("ana", "read", "operate")
+    page = look(client, links.sample("s03"))
+    assert "waits for a blind answer" not in page.text
+    assert "90" in page.text
+    service.site.close()
+    world.clock.pass_(minutes=5)
+    answer(world, {"s03": "cat", "s04": "dog"}, queue="again", by="ana")
+    world.clock.pass_(minutes=5)
+    found = world.loop.collect()
+    assert (found.n_void, found.n_labels) == (1, 1)
+    world.loop.send()
+    answer(world, {"s03": "cat"}, queue="again", by="ben")
+    assert world.loop.collect().n_labels == 1
 
 
 def test_the_budget_takes_the_surest_contradictions_first(make_world: MakeWorld) -> None:

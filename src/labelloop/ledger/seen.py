@@ -5,7 +5,6 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from labelloop.core.queue import Purpose
 from labelloop.core.sighting import Sighting
 from labelloop.ledger import events
 from labelloop.ledger import tables as t
@@ -33,19 +32,19 @@ def sightings(tx: Transaction, task_keys: Sequence[str]) -> dict[str, list[Sight
     It counts for every look at the sample, whichever of them waited then.
     """
     found: dict[str, list[Sighting]] = {}
-    asked = t.tasks.alias()
-    same_sample = (t.tasks.c.purpose == asked.c.purpose) & (
-        t.tasks.c.sample_id == asked.c.sample_id
+    waited = t.tasks.alias()
+    same_sample = (waited.c.purpose == t.tasks.c.purpose) & (
+        waited.c.sample_id == t.tasks.c.sample_id
     )
     query = (
-        sa.select(asked.c.task_key, t.events.c.actor, t.events.c.detail, t.events.c.at)
-        .join(t.tasks, same_sample)
-        .join(t.events, t.events.c.subject == t.tasks.c.task_key)
-        .where(asked.c.purpose == Purpose.EVALUATION.value, t.events.c.verb == LOOKED)
+        sa.select(t.tasks.c.task_key, t.events.c.actor, t.events.c.detail, t.events.c.at)
+        .join(waited, same_sample)
+        .join(t.events, t.events.c.subject == waited.c.task_key)
+        .where(t.blind, t.events.c.verb == LOOKED)
         .order_by(t.events.c.id)
     )
     for chunk in per_statement(task_keys):
-        for r in tx.execute(query.where(asked.c.task_key.in_(chunk))):
+        for r in tx.execute(query.where(t.tasks.c.task_key.in_(chunk))):
             found.setdefault(r.task_key, []).append(Sighting(r.actor, r.detail, r.at))
     return found
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from labelloop.core.annotation import Annotation, Standing, votes
-from labelloop.core.queue import Purpose
 from labelloop.core.sighting import saw_before
 from labelloop.core.task import Task, TaskState
 from labelloop.errors import ArgumentError
@@ -88,13 +87,11 @@ def settle(
             task_key=task_key, queue=task.queue, answer=answer, by=before.annotator, anew=False
         )
     _refuse_settled(tx, task, before, instead_of)
-    if task.purpose is Purpose.EVALUATION:
-        sightings = seen.sightings(tx, [task_key]).get(task_key, ())
-        if saw_before(sightings, {}, by, at):
-            raise ArgumentError(
-                f"{by} has looked at what the model said of this sample, so their decision wouldn't be blind",
-                remedy="let somebody settle it who hasn't looked",
-            )
+    if saw_before(seen.sightings(tx, [task_key]).get(task_key, ()), {}, by, at):
+        raise ArgumentError(
+            f"{by} has looked at what the model said of this sample, so their decision wouldn't be blind",
+            remedy="let somebody settle it who hasn't looked",
+        )
     decision = Annotation(
         task_key=task_key,
         remote_id=_ID,
