@@ -279,6 +279,24 @@ def test_an_export_of_langfuse_is_read(tmp_path: Path, make_world: MakeWorld) ->
     assert rejected(world) == {"2026-03-02.jsonl#8": (RejectReason.NO_PARTNER, "trace-gone/gone")}
 
 
+def test_a_score_that_is_exported_once_more_is_no_loss(
+    tmp_path: Path, make_world: MakeWorld
+) -> None:
+    folder = copied("langfuse", tmp_path / "log", at=datetime(2026, 3, 2, 11, tzinfo=UTC))
+    world = logged(make_world, "langfuse", folder, JUDGED)
+    world.loop.index()
+    scores = next(folder.rglob("scores/*.jsonl"))
+    for more in ("2026-03-04.jsonl", None):
+        world.clock.at += timedelta(days=2)
+        world.loop.index()
+        if more is not None:
+            shutil.copy(scores, scores.with_name(more))
+            now = world.clock.at.timestamp()
+            os.utime(scores.with_name(more), (now, now))
+            world.loop.index()
+    assert list(rejected(world)) == ["2026-03-02.jsonl#8"]
+
+
 def test_scores_of_a_trace_are_about_its_first_observation(
     tmp_path: Path, make_world: MakeWorld
 ) -> None:
@@ -419,6 +437,21 @@ def test_a_forgotten_sample_waits_no_longer(tmp_path: Path, make_world: MakeWorl
     log.world.loop.forget(["a", "b"], unknown_too=True)
     with log.world.loop.project.ledger.read() as tx:
         assert waiting_rows.find(tx, ["a", "b"]) == []
+
+
+def test_the_name_of_a_forgotten_sample_comes_back_with_no_late_half(
+    tmp_path: Path, make_world: MakeWorld
+) -> None:
+    log = Events(make_world, tmp_path / "log")
+    log.add(("a", "request"))
+    log.world.loop.index()
+    log.world.loop.forget(["a", "b"], unknown_too=True)
+    log.add(("a", "response"), ("b", "request"))
+    assert (log.world.loop.index().n_waiting, log.held()) == (0, [])
+    with log.world.loop.project.ledger.read() as tx:
+        assert waiting_rows.find(tx, ["a", "b"]) == []
+    log.world.clock.at += timedelta(days=2)
+    assert log.world.loop.index().n_set_aside_in_all == 0
 
 
 @pytest.mark.parametrize("n_writes", [1, 2, 3, 4, 5])

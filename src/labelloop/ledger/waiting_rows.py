@@ -37,6 +37,12 @@ class WaitingRow:
         """The uri that a reject of it has."""
         return f"{self.file}#{self.number}"
 
+    @property
+    def sample_ids(self) -> tuple[str, str]:
+        """The samples that it may be about. Langfuse's pairs are `trace/observation`, or `trace/`."""
+        trace, _, observation = self.pair.rpartition("/")
+        return self.pair, observation or trace
+
 
 def put(tx: Transaction, rows: Sequence[WaitingRow]) -> None:
     """Record rows that wait; those that are known stay as they are."""

@@ -253,7 +253,9 @@ class IndexTable:
             return gathered
         ended = [file.uri for file, _ in gathered.ended]
         done = self._pairing.completed(ended)
-        gathered.waiting += [row for uri in ended for row in self._pairing.waiting(uri)]
+        rows = [row for uri in ended for row in self._pairing.waiting(uri)]
+        gone = self._forgotten.among(name for row in rows for name in row.sample_ids)
+        gathered.waiting += [row for row in rows if gone.isdisjoint(row.sample_ids)]
         self._placed |= {row.pair for row in gathered.waiting}
         gathered.completed |= done & self._placed
         self._pairing.shrink()
@@ -345,7 +347,8 @@ class IndexTable:
             return
         with self._ledger.write(lease) as tx:
             overdue = waiting_rows.tell_overdue(tx, now - self._within)
-            known = self._log.samples([row.pair for row in overdue])  # logged twice
+            named = [name for row in overdue for name in row.sample_ids]
+            known = self._log.samples(named).keys()  # logged twice
             told = [
                 Reject(
                     uri=row.uri,
@@ -353,7 +356,7 @@ class IndexTable:
                     value=row.pair,
                 )
                 for row in overdue
-                if row.pair not in known
+                if known.isdisjoint(row.sample_ids)
             ]
             counts.set_aside += rejects.put(tx, told, now)
 
