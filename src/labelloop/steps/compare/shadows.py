@@ -48,12 +48,13 @@ def judge_shadows(
         asked = {v.candidate for v in verdicts.every(tx) if not v.by_itself}
         newest = _newest_draws(tx)
     found: list[Compared] = []
-    for model in _shadows(log, newest):
-        if model in asked or len(found) == MOST:
-            continue
-        frames = [*judges(ledger), *drawn_for(ledger, in_log(model).digest)]
+    shadows = [model for model in _shadows(log, newest) if model not in asked]
+    regular = judges(ledger) if shadows else []
+    for model in shadows:
+        if len(found) == MOST:
+            break
         try:
-            candidate = from_log(log, model, frames)
+            candidate = from_log(log, model, [*regular, *drawn_for(ledger, in_log(model).digest)])
             found.append(
                 compare(ledger, candidate, clock=clock, gate=True, costs=costs, by_itself=True)
             )
