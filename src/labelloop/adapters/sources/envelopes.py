@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from labelloop.adapters.sources.access import checked
-from labelloop.adapters.sources.engine import Engine, as_json, one_array
+from labelloop.adapters.sources.engine import Engine, as_json, listed, one_array
 from labelloop.core.row_range import RowRange
 from labelloop.core.sample import RejectReason
 from labelloop.ports.source import (
@@ -173,3 +173,26 @@ def body(data: str, encoding: str, media_type: str) -> str:
 def instant(text: str) -> str:
     """SQL for the instant, in UTC, that a text names."""
     return f"try_cast({text} AS TIMESTAMP)"
+
+
+def fields(wanted: Mapping[str, tuple[str, ...]], columns: Sequence[str]) -> str:
+    """SQL for fields that have one of several names, in the JSON of `line` or in columns; as text."""
+    if "line" in columns:
+        paths = [f"/{name}" for names in wanted.values() for name in names]
+        numbers = iter(range(1, len(paths) + 1))
+        shown = [
+            f"coalesce({', '.join(f'v[{next(numbers)}]' for _ in names)}) AS {field}"
+            for field, names in wanted.items()
+        ]
+        return f"""
+            SELECT n, ok, {", ".join(shown)}
+            FROM (SELECT n, json_valid(line) AS ok,
+                         CASE WHEN json_valid(line)
+                         THEN json_extract_string(line, {listed(paths)}) END AS v
+                  FROM raw)"""  # noqa: S608  only names of fields
+    there = {
+        field: [f'CAST("{name}" AS VARCHAR)' for name in names if name in columns]
+        for field, names in wanted.items()
+    }
+    shown = [f"coalesce({', '.join([*some, 'NULL::VARCHAR'])}) AS {f}" for f, some in there.items()]
+    return f"SELECT n, true AS ok, {', '.join(shown)} FROM raw"  # noqa: S608  only names of fields

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from labelloop.adapters.s3.access import S3Access
-from labelloop.adapters.sources.engine import listed, quoted
-from labelloop.adapters.sources.envelopes import EnvelopeSource, body, instant
+from labelloop.adapters.sources.engine import quoted
+from labelloop.adapters.sources.envelopes import EnvelopeSource, body, fields, instant
 from labelloop.adapters.sources.files import FilesSource, LinesSource
 from labelloop.ports.source import SourceFile
 
@@ -80,26 +80,3 @@ _FAULT = """
          WHEN kind IS NULL OR kind NOT IN ('request', 'response')
          THEN 'neither a request nor a response: ' || coalesce(type, 'it has no type')
          WHEN coalesce(id, '') = '' THEN 'no id, which joins a request to its response' END"""
-
-
-def fields(wanted: dict[str, tuple[str, ...]], columns: Sequence[str]) -> str:
-    """SQL for fields that have one of several names, in the JSON of `line` or in columns; as text."""
-    if "line" in columns:
-        paths = [f"/{name}" for names in wanted.values() for name in names]
-        numbers = iter(range(1, len(paths) + 1))
-        shown = [
-            f"coalesce({', '.join(f'v[{next(numbers)}]' for _ in names)}) AS {field}"
-            for field, names in wanted.items()
-        ]
-        return f"""
-            SELECT n, ok, {", ".join(shown)}
-            FROM (SELECT n, json_valid(line) AS ok,
-                         CASE WHEN json_valid(line)
-                         THEN json_extract_string(line, {listed(paths)}) END AS v
-                  FROM raw)"""  # noqa: S608  only names of fields
-    there = {
-        field: [f'CAST("{name}" AS VARCHAR)' for name in names if name in columns]
-        for field, names in wanted.items()
-    }
-    shown = [f"coalesce({', '.join([*some, 'NULL::VARCHAR'])}) AS {f}" for f, some in there.items()]
-    return f"SELECT n, true AS ok, {', '.join(shown)} FROM raw"  # noqa: S608  only names of fields

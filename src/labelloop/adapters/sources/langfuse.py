@@ -6,9 +6,8 @@ from typing import ClassVar
 
 from labelloop.adapters.s3.access import S3Access
 from labelloop.adapters.sources.engine import quoted
-from labelloop.adapters.sources.envelopes import EnvelopeSource, instant
+from labelloop.adapters.sources.envelopes import EnvelopeSource, fields, instant
 from labelloop.adapters.sources.files import FilesSource, LinesSource
-from labelloop.adapters.sources.kserve import fields
 from labelloop.ports.source import SourceFile
 
 TABLE = re.compile(r"/(scores|observations(?:_v2)?|traces)/(?:.*/)?[^/]+$")
