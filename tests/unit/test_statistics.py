@@ -411,6 +411,7 @@ def test_quantiles_are_those_of_scipy() -> None:
         assert normal_below(x) == pytest.approx(ndtr(x), rel=1e-12)
     assert beta_quantile(0.001, 60, 0.025) == 0.0
     assert beta_quantile(60, 0.001, 0.975) == 1.0
+    assert beta_quantile(0.0269, 0.0235, 1e-9) == pytest.approx(0, abs=1e-300)
 
 
 def test_the_falling_curve_is_the_one_of_scipy() -> None:

@@ -52,7 +52,7 @@ def beta_quantile(a: float, b: float, p: float) -> float:
     constant = log_beta(a, b)
     x = _first_guess(a, b, p)
     for _ in range(_STEPS):
-        if x <= 0 or x >= 1:
+        if x <= _TINY or x >= 1:
             return min(1.0, max(0.0, x))
         density = math.exp((a - 1) * math.log(x) + (b - 1) * math.log1p(-x) - constant)
         if density == 0:
