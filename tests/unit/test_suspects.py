@@ -17,7 +17,7 @@ from labelloop.core.sample import Prediction, Role
 from labelloop.core.task import TaskState
 from labelloop.errors import ArgumentError
 from labelloop.exports import manifest
-from labelloop.ledger import blindness
+from labelloop.ledger import blindness, events
 from labelloop.ledger import tables as t
 from labelloop.settings.file import load
 from labelloop.web import links
@@ -106,7 +106,11 @@ def test_people_are_asked_again_blind_and_their_answer_holds(make_world: MakeWor
     assert [set(data) for data in sent] == [{"labelloop", "image"}] * 2
     assert all("blind" in str(data["image"]) and "s0" not in str(data["image"]) for data in sent)
     with world.loop.project.ledger.read() as tx:
-        assert blindness.hidden(tx).sample_ids >= set(PLANTED)
+        hidden = blindness.hidden(tx)
+        assert hidden.sample_ids >= set(PLANTED)
+        told = events.newest(tx, before=None, hidden=hidden).groups
+        own = tx.scalars(sa.select(t.tasks.c.task_key).where(t.tasks.c.sample_id.in_(PLANTED)))
+        assert {group.subject for group in told}.isdisjoint(own)
     answer(world, {"s03": "cat", "s04": "cat"}, queue="again", by="ana")
     world.loop.collect()
     world.loop.build()

@@ -6,12 +6,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from labelloop.core.queue import Purpose
 from labelloop.ledger import tables as t
 from labelloop.ledger.blindness import Hidden
 from labelloop.ledger.database import Transaction
-
-_BLIND = Purpose.EVALUATION.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +87,14 @@ def newest(
     if before is not None:
         query = query.where(c.id < before)
     newest_ones = query.subquery()
-    shown = sa.select(newest_ones, task.purpose, task.sample_id, task.look).outerjoin(
+    shown = sa.select(newest_ones, task.sample_id, task.look).outerjoin(
         t.tasks, task.task_key == newest_ones.c.subject
     )
     found: dict[tuple[datetime, str, str], Group] = {}
     last, n = None, 0
     for r in tx.execute(shown.order_by(newest_ones.c.id.desc())):
         last, n = r.id, n + 1
-        if hidden is not None and r.purpose == _BLIND and (r.look or hidden.has(r.sample_id)):
+        if hidden is not None and (r.look or hidden.has(r.sample_id)):
             continue
         key = (r.at, r.actor, r.verb)
         held = found.get(key)
