@@ -14,6 +14,8 @@ from labelloop import pipeline
 CONFIG = os.environ["LABELLOOP_CONFIG"]
 REQUIRED = float(os.environ.get("LABELLOOP_GATE", "0.8"))
 RETRY = dg.RetryPolicy(max_retries=3, delay=60)
+AFTER = {"after": dg.In(dg.Nothing)}
+"""A step takes nothing from the one before it; it only comes later."""
 
 training_set = dg.AssetSpec("training_set", description="The newest training set of labelloop.")
 
@@ -24,32 +26,32 @@ def index() -> dict[str, Any]:
     return pipeline.index(CONFIG)
 
 
-@dg.op(retry_policy=RETRY)
-def collect(after: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  the argument is the order
+@dg.op(ins=AFTER, retry_policy=RETRY)
+def collect() -> dict[str, Any]:
     """Fetch people's answers."""
     return pipeline.collect(CONFIG)
 
 
-@dg.op(retry_policy=RETRY)
-def select(after: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as above
+@dg.op(ins=AFTER, retry_policy=RETRY)
+def select() -> dict[str, Any]:
     """Draw a round if one is due."""
     return pipeline.select(CONFIG)
 
 
-@dg.op(retry_policy=RETRY)
-def send(after: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as above
+@dg.op(ins=AFTER, retry_policy=RETRY)
+def send() -> dict[str, Any]:
     """Send what was drawn to people."""
     return pipeline.send(CONFIG)
 
 
-@dg.op(retry_policy=RETRY)
-def measure(after: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as above
+@dg.op(ins=AFTER, retry_policy=RETRY)
+def measure() -> dict[str, Any]:
     """Estimate the accuracies, and keep them."""
     return pipeline.measure(CONFIG)
 
 
-@dg.op(retry_policy=RETRY)
-def build(after: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as above
+@dg.op(ins=AFTER, retry_policy=RETRY)
+def build() -> dict[str, Any]:
     """Release new dataset versions where their content changed."""
     return pipeline.build(CONFIG)
 
@@ -57,7 +59,9 @@ def build(after: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as above
 @dg.job
 def labelloop_run() -> None:
     """All six steps; rounds are drawn when they are due."""
-    build(measure(send(select(collect(index())))))
+    collected = collect(after=index())
+    sent = send(after=select(after=collected))
+    build(after=measure(after=sent))
 
 
 @dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
