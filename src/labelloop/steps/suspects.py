@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Opinions = Callable[[Sequence[str]], "Iterator[pa.RecordBatch]"]
 """What a model says of some samples: the columns of `PredictionLog.opinions`."""
-_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,14 +176,12 @@ def _told(
     tx: Transaction, path: Path, found: Sequence[tuple[float, str, str, float, str]]
 ) -> Iterator[Suspect]:
     """What the manifest and the ledger say of the labels that are contradicted."""
-    rows: dict[str, Row] = {}
-    columns = [field.name for field in fields(Row)]
+    if not found:
+        return
     ids = [sample_id for _, sample_id, *_ in found]
-    for start in range(0, len(ids), _AT_ONCE):
-        chunk = ids[start : start + _AT_ONCE]
-        held = manifest_file.read(path, columns, [("sample_id", "in", chunk)])
-        for row in held.to_pylist():
-            rows[row["sample_id"]] = Row(**row | {"origin": Origin(row["origin"])})
+    columns = [field.name for field in fields(Row)]
+    held = manifest_file.read(path, columns, [("sample_id", "in", ids)]).to_pylist()
+    rows = {row["sample_id"]: Row(**row | {"origin": Origin(row["origin"])}) for row in held}
     again = tasks.asked_again(tx, ids, [row.content_hash for row in rows.values()])
     for own, sample_id, said, probability, model in found:
         row = rows[sample_id]
