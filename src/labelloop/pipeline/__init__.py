@@ -78,7 +78,7 @@ def measure(config: Config, *, gate: float | None = None) -> dict[str, Any]:
         found = loop.do("measure")
         if gate is not None:
             judged = loop.measure(gate=gate)
-            if judged.gate is not None and str(judged.gate.verdict) == "FAIL":
+            if judged.gate is not None and judged.gate.verdict == "FAIL":
                 raise GateFailed(
                     f"the model that serves fails the gate of {gate:g}",
                     remedy="see `labelloop report`; retrain on the newest training set",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from labelloop.core.image_kind import kind_of
+from labelloop.core.image_kind import MEDIA_TYPES, kind_of
 from labelloop.core.json_path import json_paths
 from labelloop.errors import ConfigError, StoreDenied, without_frames
 from labelloop.settings.label_studio import LabelStudioSettings
@@ -318,8 +318,7 @@ def _image(folder: Path, name: str, what: str) -> str:
             f"{what} names the image {name!r}, which isn't one of at most 1 MiB beside them",
             remedy="put a JPEG, PNG, WebP, GIF or AVIF file into the folder of the guidelines, or below",
         )
-    media_type = "jpeg" if kind == "jpg" else kind
-    return f"data:image/{media_type};base64,{b64encode(data).decode()}"
+    return f"data:{MEDIA_TYPES[kind]};base64,{b64encode(data).decode()}"
 
 
 def label_studio_page(own: LabelStudioSettings, project_ref: str, remote_id: str) -> str | None:

@@ -60,7 +60,7 @@ def application(site: Site, *, worker_is_alive: Callable[[], bool]) -> Starlette
 
     return Starlette(
         routes=[
-            Route("/healthz", _healthz),
+            Route("/healthz", healthz),
             Route("/readyz", ready),
             Route("/metrics", measure),
             *static.routes(),
@@ -99,7 +99,7 @@ def metrics_of(site: Site) -> Sequence[metrics.Family]:
     return site.kept("metrics", lambda loop: list(metrics.families(loop, site.service_state())))
 
 
-async def _healthz(_request: Request) -> Response:
+async def healthz(_request: Request) -> Response:
     """Say that the process answers."""
     return PlainTextResponse("ok\n", headers=ALWAYS)
 

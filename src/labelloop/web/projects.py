@@ -27,7 +27,7 @@ from labelloop.views.wording import percent
 from labelloop.web import errors, metrics, static
 from labelloop.web.access import from_here, placed, refuse_strangers, who_asks
 from labelloop.web.answers import ALWAYS, Refused
-from labelloop.web.app import application, metrics_of
+from labelloop.web.app import application, healthz, metrics_of
 from labelloop.web.html import page
 from labelloop.web.pages_overview import report_of
 from labelloop.web.site import Site
@@ -181,7 +181,7 @@ class Projects:
             routes=[
                 Route("/", self._listed),
                 Route("/metrics", self._measured),
-                Route("/healthz", self._healthz),
+                Route("/healthz", healthz),
                 Route("/readyz", self._readyz),
                 *static.routes(),
             ],
@@ -278,9 +278,6 @@ class Projects:
                 "send `Authorization: Bearer TOKEN`; each project has tokens of its own",
             )
         return Response(metrics.exposition(found), headers=ALWAYS, media_type=metrics.MEDIA_TYPE)
-
-    async def _healthz(self, _request: Request) -> Response:
-        return PlainTextResponse("ok\n", headers=ALWAYS)
 
     async def _readyz(self, _request: Request) -> Response:
         if not self._worker_is_alive():
