@@ -134,10 +134,17 @@ def print_json(kind: str, result: object) -> None:
 
 
 def name_and_version(text: str) -> tuple[str, int | None]:
-    """The dataset and the version that `training@3` names; None where it names none."""
+    """The dataset and the version that `training@3` names; None where it names none.
+
+    >>> name_and_version("training@v3"), name_and_version("training")
+    (('training', 3), ('training', None))
+    >>> name_and_version("training@²")
+    Traceback (most recent call last):
+    labelloop.errors.DatasetError: 'training@²' isn't a dataset version...
+    """
     name, at, number = text.partition("@")
     number = number.removeprefix("v")
-    if at and not number.isdigit():
+    if at and not number.isdecimal():
         raise DatasetError(
             f"{text!r} isn't a dataset version", remedy="write training or training@3"
         )

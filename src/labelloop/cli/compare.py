@@ -118,7 +118,7 @@ def command(
 
 def _registered(text: str) -> tuple[str, int]:
     name, _, number = text.rpartition("@")
-    if not name or not number.isdigit():
+    if not name or not number.isdecimal():
         raise click.UsageError(
             f"--promote {text!r} isn't a version of a registered model: write food@3"
         )

@@ -53,6 +53,15 @@ def failed(exc: LabelloopError) -> Response:
     return json_answer("error", exc, status)
 
 
+def whole(text: str, *, digits: int = 17) -> int | None:
+    """The whole number that a visitor wrote; None: it is none, or has too many digits.
+
+    >>> whole("07"), whole("-1"), whole("²"), whole("9" * 18)
+    (7, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 async def body_of(request: Request, *, at_most: int) -> bytes:
     """The body of a request.
 

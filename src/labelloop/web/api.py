@@ -25,7 +25,7 @@ from labelloop.views.plan import Plan
 from labelloop.views.quality import Quality
 from labelloop.views.status import Status, Tie, Wait
 from labelloop.web.access import needs
-from labelloop.web.answers import Refused, body_of, json_answer
+from labelloop.web.answers import Refused, body_of, json_answer, whole
 from labelloop.web.live import Live, wants_stream
 from labelloop.web.site import Site
 
@@ -278,13 +278,12 @@ async def _resend(site: Site, request: Request, by: str, _fields: Fields) -> Ask
 
 
 async def _revoke(site: Site, request: Request, by: str, _fields: Fields) -> Asked:
-    number = request.path_params["snapshot"]
-    if not number.isascii() or not number.isdigit() or len(number) > 9:
-        raise Refused(404, f"there is no snapshot {number[:100]!r}", "/snapshots lists them")
+    said = request.path_params["snapshot"]
+    number = whole(said, digits=9)
+    if number is None:
+        raise Refused(404, f"there is no snapshot {said[:100]!r}", "/snapshots lists them")
     site.journal.line("asked", command="revoke", snapshot=number, by=by)
-    done = await _write(
-        site, "revoke", lambda tx, at: snapshots.revoke(tx, int(number), by=by, at=at)
-    )
+    done = await _write(site, "revoke", lambda tx, at: snapshots.revoke(tx, number, by=by, at=at))
     return Asked("revoke", done=done)
 
 

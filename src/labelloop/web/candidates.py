@@ -11,7 +11,7 @@ from starlette.routing import Route
 from labelloop.steps.compare.compare import Compared
 from labelloop.steps.compare.limited import BODY_BYTES
 from labelloop.web.access import needs
-from labelloop.web.answers import Refused, body_of, json_answer
+from labelloop.web.answers import Refused, body_of, json_answer, whole
 from labelloop.web.site import Site
 
 PATH = "/api/v1/candidates"
@@ -72,11 +72,11 @@ def _trained_on(request: Request) -> list[tuple[str, int]]:
     found = []
     for text in said:
         name, _, number = text.partition("@")
-        digits = number.removeprefix("v")
-        if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        version = whole(number.removeprefix("v"), digits=9)
+        if version is None:
             said = []
             break
-        found.append((name, int(digits)))
+        found.append((name, version))
     if not said:
         raise Refused(
             400,

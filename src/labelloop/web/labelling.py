@@ -28,7 +28,7 @@ from labelloop.pages.labelling import (
 from labelloop.pages.texts import LANGUAGES, Texts, texts
 from labelloop.ports.desk import AHEAD, Answer, Desk, DeskQueue, Item, Past, Progress
 from labelloop.web.access import needs
-from labelloop.web.answers import ALWAYS, Refused, body_of
+from labelloop.web.answers import ALWAYS, Refused, body_of, whole
 from labelloop.web.html import LANGUAGE, language_for, page, url_of
 from labelloop.web.site import Site
 from labelloop.web.who import csrf_token, refuse_unproven
@@ -308,8 +308,8 @@ def _session(visit: Visit) -> Response:
 
 def _next(visit: Visit) -> Response:
     queue = visit.queue()
-    said = visit.request.query_params.get("n", "")
-    n = min(int(said), AT_MOST) if said.isascii() and said.isdigit() else AHEAD + 1
+    asked = whole(visit.request.query_params.get("n", ""))
+    n = AHEAD + 1 if asked is None else min(asked, AT_MOST)
     held = visit.desk.next_items(queue.name, visit.person, n=n)
     items = [visit.item(each, queue) for each in held]
     progress = visit.progress(queue.name)

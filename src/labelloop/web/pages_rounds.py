@@ -18,7 +18,7 @@ from labelloop.views.quality import Quality
 from labelloop.views.wording import estimated, models
 from labelloop.web import links
 from labelloop.web.access import needs
-from labelloop.web.answers import Refused
+from labelloop.web.answers import Refused, whole
 from labelloop.web.html import page
 from labelloop.web.pages_overview import hidden_from, hidden_samples, report_of
 from labelloop.web.site import Site
@@ -73,9 +73,10 @@ def number_in(request: Request, name: str) -> int | None:
     said = request.query_params.get(name)
     if said is None:
         return None
-    if not (said.isascii() and said.isdigit() and len(said) < 18):
+    found = whole(said)
+    if found is None:
         raise Refused(400, f"{name} = {said[:100]!r} is no number")
-    return int(said)
+    return found
 
 
 def _every(site: Site, request: Request, before: int | None) -> Response:

@@ -24,7 +24,7 @@ from labelloop.views.lineage import Lineage
 from labelloop.views.samples import Among, SampleFilter, SamplePage, Verdict
 from labelloop.web import links
 from labelloop.web.access import needs
-from labelloop.web.answers import Refused
+from labelloop.web.answers import Refused, whole
 from labelloop.web.forms import form_of
 from labelloop.web.html import page, url_of
 from labelloop.web.images import Found, StoreImages
@@ -113,9 +113,10 @@ def _share(text: str) -> float:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 18):
+    found = whole(text)
+    if found is None:
         raise ValueError(text)
-    return int(text)
+    return found
 
 
 def _moment(text: str, timezone: str, *, end: bool = False) -> datetime:

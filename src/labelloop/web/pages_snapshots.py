@@ -16,7 +16,7 @@ from labelloop.errors import LabelloopError
 from labelloop.ledger import snapshots
 from labelloop.views.snapshots import LONGEST, SnapshotMade, state
 from labelloop.web.access import client_address, needs
-from labelloop.web.answers import ALWAYS, Refused
+from labelloop.web.answers import ALWAYS, Refused, whole
 from labelloop.web.attempts import Attempts
 from labelloop.web.forms import form_of
 from labelloop.web.html import page, url_of
@@ -102,16 +102,17 @@ def _find(site: Site, token: str) -> tuple[int, str] | None:
 
 async def _make(site: Site, request: Request) -> Response:
     who, fields = await form_of(request, "operate")
-    days = fields.get("days", "")
-    if not (days.isascii() and days.isdigit() and 1 <= int(days[:9]) <= LONGEST.days):
+    said = fields.get("days", "")
+    days = whole(said)
+    if days is None or not 1 <= days <= LONGEST.days:
         raise Refused(
-            400, f"a link can't last {days[:20]!r} days", f"choose from 1 to {LONGEST.days} days"
+            400, f"a link can't last {said[:20]!r} days", f"choose from 1 to {LONGEST.days} days"
         )
     note = fields.get("note", "").strip()[:_LONGEST_NOTE]
 
     def make() -> SnapshotMade:
         with site.own_loop() as loop:
-            return loop.make_snapshot(timedelta(days=int(days)), note=note, by=who.name)
+            return loop.make_snapshot(timedelta(days=days), note=note, by=who.name)
 
     made = await run_in_threadpool(make)
     if site.settings.service.public_url is None:  # then the settings don't know where this is
