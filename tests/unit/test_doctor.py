@@ -662,6 +662,16 @@ def test_texts_need_no_place_for_copies(world: World) -> None:
     assert "image links" not in {f.check for f in healthy.findings}
 
 
+def test_texts_of_a_table_need_no_inputs_in_the_store(tmp_path: Path) -> None:
+    source = MemorySource()
+    source.put("monday", [ROW | {"prompt": "x"}])
+    healthy = diagnose(with_table(World(tmp_path), source, '[input]\nkind = "text"\n'))
+    listed = found(healthy, "store")
+    assert (listed.outcome, "none are needed" in listed.says) == (Outcome.OK, True)
+    images = found(diagnose(with_table(World(tmp_path), source)), "store")
+    assert (images.outcome, "is empty" in images.says) == (Outcome.WARN, True)
+
+
 def test_confidences_in_percent_are_explained(world: World) -> None:
     for i in range(99):
         world.put(f"percent{i}.png", confidence=f"{i}.5%")

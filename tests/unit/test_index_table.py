@@ -9,7 +9,7 @@ import pytest
 
 from labelloop.core.line import LINE_END
 from labelloop.core.round import FrameRange, Span
-from labelloop.core.row_range import ONE
+from labelloop.core.row_range import RowRange
 from labelloop.core.sample import NO_CLASS, UNUSABLE, RejectReason
 from labelloop.core.task import TaskState
 from labelloop.core.where import Where
@@ -17,6 +17,7 @@ from labelloop.errors import ConfigError, SourceFileBad, SourceFileDenied, Store
 from labelloop.ports.log import LabelPart
 from labelloop.steps.index import table as index_table
 from labelloop.testing import MemorySource
+from labelloop.views.verbs import index_line
 from tests.unit.conftest import MakeWorld
 from tests.world import HEAD, QUEUES, Killed, World, kill_at_write
 
@@ -117,11 +118,15 @@ def test_a_bad_row_is_set_aside_with_its_file_and_place(
     found = world.loop.index()
     assert (found.n_new, found.n_set_aside) == (1, 1)
     assert reasons(world) == {"monday#2": reason}
-    assert world.loop.index().n_set_aside_in_all == 1
+    again = world.loop.index()
+    assert again.n_set_aside_in_all == 1
+    assert "says why" not in index_line(found) + index_line(again)
+    put(world, "tuesday", [good | {"sample_id": "worse.png"} | changes])
+    assert index_line(world.loop.index()).endswith("`labelloop status --rejected` says why")
     with world.loop.project.ledger.read() as tx:
         from labelloop.ledger import rejects
 
-        assert rejects.outside_frames(tx, None) == ONE
+        assert rejects.outside_frames(tx, None) == RowRange(2, 2)
 
 
 def test_timestamps_come_as_text_too(make_world: MakeWorld) -> None:

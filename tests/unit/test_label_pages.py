@@ -333,6 +333,7 @@ def test_whoever_has_a_join_link_labels_its_queue_and_no_other(service: Labellin
     assert service.answers("blind") == [("bo", "fig")]
     late = stranger(service)
     assert (late.get(f"/join/{link}").status_code, late.get("/join/none").status_code) == (404, 404)
+    assert "it is incomplete, has expired, or" in late.get("/join/none").text
     again = late.post("/login", data={"token": token[1], "next": "/label/blind"})
     assert "label-config" in again.text
 

@@ -506,6 +506,21 @@ def test_init_recognises_a_log_by_its_uri_alone(
         assert loop.index().n_new == 4
 
 
+def test_init_says_what_a_log_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["init", "log", "--yes", "--annotator", "labelling-page"]
+    folder = copied("sagemaker", tmp_path / "log", at=datetime(2026, 3, 2, 11, tzinfo=UTC))
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    for file in files:
+        file.write_text(file.read_text().replace('"eventId"', '"eventID"'))
+    lacking = CliRunner().invoke(group, arguments)
+    assert "has both an eventId and a response (endpointOutput)" in str(lacking.exception)
+    for file in files:
+        file.write_text('{"captureData": {"endp')
+    broken = CliRunner().invoke(group, arguments)
+    assert "log holds no input, and no log that labelloop knows" in broken.output
+
+
 def test_a_uri_and_a_folder_are_two_places(tmp_path: Path) -> None:
     arguments = ["init", "log", "--folder", "x", "--config", str(tmp_path / "labelloop.toml")]
     result = CliRunner().invoke(group, arguments)

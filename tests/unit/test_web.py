@@ -145,6 +145,18 @@ def test_a_queue_is_paused_and_resumed(service: Service) -> None:
     assert "no queue 'lo'" in refused(answer)
 
 
+def test_a_wrong_path_or_method_is_told_what_to_do(service: Service) -> None:
+    client = service.bearer("ann", "operate")
+    for path, said in (
+        (f"{PREFIX}/nosuch", f"{PREFIX}/openapi.json lists the API's paths"),
+        ("/nosuch", "correct the path; / leads to every page"),
+    ):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["result"]["remedy"]) == (404, said)
+    answer = client.get(f"{PREFIX}/queues/low/pause")
+    assert (answer.status_code, answer.json()["result"]["remedy"]) == (405, "send POST")
+
+
 def test_an_action_does_not_wait_for_a_verb_that_writes(service: Service) -> None:
     with TestClient(service.app, base_url=HERE) as client:
         with service.world.loop.project.ledger.write_at_once():

@@ -108,7 +108,10 @@ def look(asker: Asker, place: Place, exclude: Sequence[str]) -> "Proposal":
         found = glimpse(store, progress=watch, exclude=left_out)
         tagged = list(store.tags(found.objects))
     if not found.n_listed:
-        say(f"{place.written['uri']} is empty: tags and classes can't be proposed")
+        say(
+            f"{place.written['uri']} holds no input, and no log that labelloop knows: tags and "
+            "classes can't be proposed"
+        )
         return propose([], [], n_listed=0, exclude=tuple(exclude))
     n = len(tagged)
     looked = "all were looked at" if n == found.n_listed else f"{n:,} were looked at"

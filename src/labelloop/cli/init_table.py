@@ -88,8 +88,8 @@ def _logged(asker: Asker, place: Place, config: Path, kind: str, uri: str, given
     file, rows, n_rows = draft.logged(kind, uri, inputs=place.settings, score=score or "")
     if not rows:
         raise ArgumentError(
-            f"labelloop can't read any whole request of {file or given}",
-            remedy="see that requests and responses are logged: docs/how-to/serving-logs.md",
+            f"no request of {file or given} has both {_WHOLE[kind]}, which labelloop needs",
+            remedy="let the platform log them: docs/how-to/serving-logs.md",
         )
     found = propose_bodies(kind, rows)
     if len(found.could_be_classes) > 1 and not asker.silent:
@@ -105,6 +105,14 @@ def _logged(asker: Asker, place: Place, config: Path, kind: str, uri: str, given
     answers = TableAnswers(kind=kind, uri=written, columns=found, score=score)
     return Table(answers, found.seen(n_rows))
 
+
+_WHOLE = {
+    "sagemaker": "an eventId and a response (endpointOutput)",
+    "kserve": "an id and a response",
+    "databricks": "a databricks_request_id and a response",
+    "langfuse": "an id and a score",
+}
+"""What a row of a log must hold."""
 
 _PLATFORMS = {
     "sagemaker": "a SageMaker endpoint (data capture)",

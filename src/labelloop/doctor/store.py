@@ -35,6 +35,9 @@ def listing(subject: Subject) -> Iterator[Finding]:
         yield ok(f"{own.endpoint_url or 'AWS'} answers")
         yield failed(exc).under("access")
         return
+    if not seen.n_listed and subject.by_text and not subject.by_tags:
+        yield ok(f"{own.uri} holds no inputs; none are needed, as the texts stand in [source]")
+        return
     if not seen.n_listed:
         yield warn(
             f"{own.uri} can be listed, and is empty",

@@ -59,7 +59,10 @@ def index_line(r: "Indexed") -> str:
     if r.n_shadow:
         parts.append(f"{r.n_shadow:,} answers of shadow models")
     if r.n_set_aside_in_all:
-        parts.append(f"{row_count(r.set_aside)} rejected ({row_count(r.set_aside_in_all)} in all)")
+        why = "" if r.n_new or not r.n_set_aside else ": `labelloop status --rejected` says why"
+        parts.append(
+            f"{row_count(r.set_aside)} rejected ({row_count(r.set_aside_in_all)} in all){why}"
+        )
     if r.n_pending > r.n_unreadable_yet:
         of_table = r.n_files is not None and not r.n_listed
         waits = "not written to its end yet" if of_table else "not tagged yet"

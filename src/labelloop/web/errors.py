@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from labelloop.errors import LabelloopError
 from labelloop.web.answers import Refused, failed, refusal
+from labelloop.web.api import PREFIX
 from labelloop.web.html import page, wants_html
 from labelloop.web.login import form
 
@@ -59,4 +60,17 @@ def _refused(request: Request, exc: HTTPException) -> Refused:
         404: f"there is nothing at {request.url.path[:100]!r}",
         405: f"{request.method} isn't for {request.url.path[:100]!r}",
     }
-    return Refused(exc.status_code, said.get(exc.status_code, exc.detail), "", exc.headers or {})
+    root = request.scope.get("root_path", "")
+    of_api = request.url.path.startswith(f"{root}{PREFIX}/")
+    remedies = {
+        404: f"{root}{PREFIX}/openapi.json lists the API's paths"
+        if of_api
+        else f"correct the path; {root}/ leads to every page",
+        405: f"send {(exc.headers or {}).get('Allow', 'another method')}",
+    }
+    return Refused(
+        exc.status_code,
+        said.get(exc.status_code, exc.detail),
+        remedies.get(exc.status_code, ""),
+        exc.headers or {},
+    )
