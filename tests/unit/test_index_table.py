@@ -122,7 +122,9 @@ def test_a_bad_row_is_set_aside_with_its_file_and_place(
     assert again.n_set_aside_in_all == 1
     assert "says why" not in index_line(found) + index_line(again)
     put(world, "tuesday", [good | {"sample_id": "worse.png"} | changes])
-    assert index_line(world.loop.index()).endswith("`labelloop status --rejected` says why")
+    third = world.loop.index()
+    assert "(1 row in 1 file)" in index_line(third)
+    assert index_line(third).endswith("`labelloop status --rejected` says why")
     with world.loop.project.ledger.read() as tx:
         from labelloop.ledger import rejects
 

@@ -331,7 +331,11 @@ def test_nginx_sends_the_images_of_a_folder_and_nobody_else_learns_where_they_li
     for answer in (gateway.get(links[0]), proxy.head(path)):
         assert "x-accel-redirect" not in answer.headers
         assert answer.headers["content-length"] == str(len(BODY) + 1)
-    assert proxy.get("/media/" + "0" * 32).status_code == 404
+    unknown = proxy.get("/media/" + "0" * 32)
+    assert (unknown.status_code, "open the page" in unknown.json()["result"]["remedy"]) == (
+        404,
+        True,
+    )
 
 
 def test_x_accel_needs_a_trusted_proxy(gateway: Gateway) -> None:

@@ -302,6 +302,8 @@ def test_the_command_tests_lists_and_resends(make_world: MakeWorld) -> None:
         assert (code, said) == (0, f"{told.url}/***: heard\n")
         assert told.heard[0][0]["webhook-id"] == "evt_test"
         told.status = 500
+        code, said = command(world, "--test")
+        assert (code, said.count(told.url), said.count("remedy: ")) == (1, 1, 1)
         code, said = command(world, "--test", "--json")
         assert code == 1
         assert "answered 500" in result_of(said, "notify-test")[0]["error"]
@@ -337,6 +339,10 @@ def test_without_receivers_a_test_reaches_nobody(make_world: MakeWorld) -> None:
         ('url = "https://u:p@a/b"\non = ["round.drawn"]', "user or a password"),
         ('url = "https://a/b"\non = ["round.draw"]', "do you mean 'round.drawn'?"),
         ('url = "https://a/b"\non = []', "notify.0.on"),
+        (
+            'url = "https://a/b"\non = ["round.drawn"]\nsecret = "short"',
+            "notify.0.secret is too short: expected 8 characters or more",
+        ),
         ('url = "https://a/b"\non = ["round.drawn"]\nform = "teams"', "notify.0.form"),
     ],
 )

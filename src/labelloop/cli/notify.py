@@ -32,7 +32,10 @@ def command(config: Path, as_json: bool, deliver: bool, test: bool, resend: str 
                 print_json("notify-test", tried)
             else:
                 for one in tried:
-                    click.echo(f"{one.receiver}: {one.error or 'heard'}")
+                    said = one.error or "heard"
+                    click.echo(said if one.receiver in said else f"{one.receiver}: {said}")
+                    if one.remedy:
+                        click.echo(f"remedy: {one.remedy}")
                 if not tried:
                     click.echo("nothing to test: labelloop.toml has no [[notify]]")
             if any(one.error for one in tried):

@@ -38,7 +38,8 @@ def log_batches(subject: Subject) -> Iterator[Finding]:
         n_damaged += 1
         yield fail(says, _BACKUP)
     if not lost and not n_damaged and known:
-        yield ok(f"{len(known):,} batches are there, each whole")
+        n = "1 batch is" if len(known) == 1 else f"{len(known):,} batches are"
+        yield ok(f"{n} there and whole")
 
 
 def _lost(

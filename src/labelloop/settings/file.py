@@ -211,8 +211,11 @@ def _explain(error: ValidationError, path: Path, raw: Mapping[str, Any]) -> Conf
                 message = cause.args[0] + (f"; {cause.remedy}" if remedy or known_here else "")
                 remedy = remedy or cause.remedy
             secret = _SECRETS.intersection(loc[-1:]) or loc[:1] == ("notify",)
+            if secret and fault["type"] == "too_short" and loc[-1] != "on":
+                shortest = fault["ctx"]["min_length"]
+                message = f"is too short: expected {shortest} characters or more"
             value = "" if secret else _value(loc, raw)
-            mark = "" if message.startswith("isn't ") else ":"
+            mark = "" if message.startswith(("isn't ", "is too short: ")) else ":"
             lines.append(f"{name}{value}{mark} {message}" if name else message)
     text = lines[0] if len(lines) == 1 else "".join(f"\n  - {line}" for line in lines)
     return ConfigError(

@@ -45,7 +45,8 @@ def index_line(r: "Indexed") -> str:
         seen.append(f"{r.n_listed:,} listed")
     if r.n_files is not None:
         files = "1 file" if r.n_files == 1 else f"{r.n_files:,} files"
-        seen.append(f"{r.n_rows:,} rows in {files}" if r.n_files else "no new file")
+        rows = "1 row" if r.n_rows == 1 else f"{r.n_rows:,} rows"
+        seen.append(f"{rows} in {files}" if r.n_files else "no new file")
     parts = [f"{r.n_new:,} new ({', '.join(seen)})"]
     if r.n_listed == 0 and r.n_files is None and r.n_notified is None:
         parts = ["nothing there: what [store] uri names, or each of its prefixes, is empty"]

@@ -152,7 +152,11 @@ class Gateway:
             forgotten=found.forgotten,
             now=loop.project.clock.now(),
         ):
-            raise Refused(404, "this link leads to no image, or its task is done")
+            raise Refused(
+                404,
+                "this link leads to no image, or its task is done",
+                "open the page that showed the image again: it has a new link if the task is open",
+            )
         return found
 
     async def _part(

@@ -82,6 +82,7 @@ class Tried:
 
     receiver: str
     error: str
+    remedy: str = ""
 
 
 class Notify:
@@ -208,9 +209,7 @@ class Notify:
 def test(receivers: Sequence[Subscribed], now: datetime) -> list[Tried]:
     """Send each receiver an event called `test`; nothing is written."""
     notice = Notice(name="test", subject="test", key="test", at=now, id="evt_test")
-    return [
-        Tried(receiver=s.receiver.shown, error=_told(s.receiver, notice, now)) for s in receivers
-    ]
+    return [_tried(s.receiver, notice, now) for s in receivers]
 
 
 def events(ledger: Ledger, limit: int) -> list[Happened]:
@@ -241,10 +240,14 @@ def unheard(ledger: Ledger, receivers: Sequence[Subscribed]) -> list[Unheard]:
     ]
 
 
-def _told(receiver: Receiver, notice: Notice, now: datetime) -> str:
-    """Tell a receiver; what went wrong, in a line, or nothing."""
+def _tried(receiver: Receiver, notice: Notice, now: datetime) -> Tried:
     try:
         receiver.deliver(notice, at=now)
     except ReceiverError as exc:
-        return str(exc.args[0])[:500]
-    return ""
+        return Tried(receiver=receiver.shown, error=str(exc.args[0])[:500], remedy=exc.remedy)
+    return Tried(receiver=receiver.shown, error="")
+
+
+def _told(receiver: Receiver, notice: Notice, now: datetime) -> str:
+    """Tell a receiver; what went wrong, in a line, or nothing."""
+    return _tried(receiver, notice, now).error
