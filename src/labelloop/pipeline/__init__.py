@@ -113,7 +113,7 @@ def compare(
     trained_on: Sequence[tuple[str, int]] = (),
     promote: tuple[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Judge a candidate's predictions by the blind labels; `verdict` is PASS, FAIL or NOT_YET.
+    """Judge a candidate's predictions by the blind labels; `verdict` is PASS, FAIL or NOT YET.
 
     The verdict holds at every look: ask as often as labels come. `promote` names the registered model
     in MLflow, and its version, that the candidate is: on PASS it gets the alias of `[mlflow]`.
