@@ -376,6 +376,27 @@ def test_a_variable_that_isnt_set_stops_only_who_tells_others(tmp_path: Path) ->
     )
 
 
+def test_nobody_is_left_out_as_a_variable_isnt_set(tmp_path: Path) -> None:
+    path = tmp_path / "labelloop.toml"
+    both = NOTIFY.format(url="http://127.0.0.1:9/a") + NOTIFY.format(url="${SLACK_URL}")
+    path.write_text(HEAD + ACCURACY + both)
+    with Project.open(path) as project:
+        _ = project.ledger
+        with pytest.raises(ConfigError, match="SLACK_URL"):
+            _ = project.receivers
+
+
+def test_a_variable_that_isnt_set_makes_no_other_receiver_different(tmp_path: Path) -> None:
+    path = tmp_path / "labelloop.toml"
+    plain = NOTIFY.format(url="https://a/b").replace('secret = "made up secret"', "")
+    unset = NOTIFY.format(url="https://a/c").replace("made up secret", "${SECRET}")
+    path.write_text(HEAD + ACCURACY + plain + unset)
+    assert load(path, {}).notify[0].secret is None
+    path.write_text(path.read_text() + NOTIFY.format(url="no address"))
+    with pytest.raises(ConfigError, match="url"):
+        load(path, {})
+
+
 def test_pages_read_events_and_send_one_again(make_world: MakeWorld) -> None:
     world, receiver = make_world(ACCURACY), MemoryReceiver()
     hears(world, receiver)

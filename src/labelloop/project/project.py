@@ -19,6 +19,8 @@ from labelloop.settings.settings import Settings
 from labelloop.steps.prepare import prepare, refuse_lost, refuse_other_project
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from labelloop.adapters.desk.annotator import DeskAnnotator
     from labelloop.adapters.notifications.folder import NotificationFolder
     from labelloop.adapters.s3.store import S3Store
@@ -393,14 +395,14 @@ class Project:
                 Subscribed(f"in memory {number}", tuple(on), receiver)
                 for number, (receiver, on) in enumerate(self._receivers)
             )
-        own, keys = self.settings, self._receiver_keys(self.ledger_to_read)
+        own, key = self.settings, _receiver_key(self.ledger_to_read)
         found = [
-            Subscribed(key, tuple(n.on), adapters.receiver(n, own.project.name))
-            for key, n in zip(keys, own.notify, strict=False)
+            Subscribed(key(n.url), tuple(n.on), adapters.receiver(n, own.project.name))
+            for n in own.notify
         ]
         if own.mlflow is not None:
             to = adapters.mlflow(own.mlflow, own.project.name, self._report_page)
-            found.append(Subscribed(keys[-1], FOR_MLFLOW, to))
+            found.append(Subscribed(key(own.mlflow.url), FOR_MLFLOW, to))
         return tuple(found)
 
     def _report_page(self) -> bytes | None:
@@ -415,16 +417,20 @@ class Project:
         """What the ledger calls each receiver; none of one whose variables aren't set."""
         if self._receivers is not None:
             return [f"in memory {number}" for number in range(len(self._receivers))]
-        identity = ledger.identity()
-        salt = identity.salt if identity else b""
+        key = _receiver_key(ledger)
         named = [n for n in (*self.settings.notify, self.settings.mlflow) if n is not None]
-        return [
-            receiver_key(n.url.get_secret_value(), salt=salt) for n in named if not any(n.unset())
-        ]
+        return [key(n.url) for n in named if not any(n.unset())]
 
     def bucket_access(self, uri: str | None) -> "BucketAccess":
         """How the annotator opens the bucket of a URI; that of the inputs for None."""
         return adapters.bucket_access(self.settings.store, uri)
+
+
+def _receiver_key(ledger: Ledger) -> "Callable[[SecretStr], str]":
+    """How a ledger calls the receiver at a URL."""
+    identity = ledger.identity()
+    salt = identity.salt if identity else b""
+    return lambda url: receiver_key(url.get_secret_value(), salt=salt)
 
 
 def _file(url: str) -> Path | None:

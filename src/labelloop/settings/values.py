@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     PrivateAttr,
+    WrapValidator,
     create_model,
     model_validator,
 )
@@ -139,8 +140,21 @@ S = TypeVar("S", bound=Section)
 
 def taking_unset(kind: type[S], raw: Mapping[str, Any]) -> type[S]:
     """A section like `kind` for `raw`, in which the variables of some settings aren't set."""
-    loose: dict[str, Any] = {k: (Any, ...) for k, v in raw.items() if isinstance(v, Unset)}
+    loose = {k: _loose(kind, k) for k, v in raw.items() if isinstance(v, Unset)}
     return create_model(kind.__name__, __base__=kind, **loose) if loose else kind
+
+
+def _loose(kind: type[Section], name: str) -> Any:
+    """A setting as it is declared, for the other sections of a list, that takes what isn't set too."""
+    field = kind.model_fields.get(name)
+    if field is None:
+        return Any, ...
+    default = ... if field.is_required() else field.get_default(call_default_factory=True)
+    return Annotated[field.annotation, *field.metadata, WrapValidator(_or_unset)], default
+
+
+def _or_unset(value: Any, validate: Callable[[Any], Any]) -> Any:
+    return value if isinstance(value, Unset) else validate(value)
 
 
 def when_complete(check: Callable[[S], None]) -> Any:
