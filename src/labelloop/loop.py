@@ -752,7 +752,8 @@ class Loop:
 
         if not timedelta(0) < lasts <= LONGEST:
             raise ArgumentError(
-                f"a snapshot can't last {lasts}", remedy=f"choose at most {LONGEST.days} days"
+                f"a snapshot can't last {lasts.total_seconds() / 86400:,.4g} days",
+                remedy=f"choose more than 0 seconds, and at most {LONGEST.days} days",
             )
         found = self.kept_report()
         if not found.rounds:

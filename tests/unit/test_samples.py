@@ -215,6 +215,7 @@ def test_an_operators_look_is_recorded_before_it_shows_anything(
     client = service.bearer("ann@example.com", "read", "operate")
     assert client.get(f"{path}?image=1").status_code == 404
     before = client.get(path).text
+    assert "check the sample_id" in client.get(links.sample("nosuch.png")).text
     assert "waits for a blind answer" in before
     assert "dog" not in before
     assert client.post(path).status_code == 403, "the form of another page"

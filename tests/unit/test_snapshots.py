@@ -202,6 +202,10 @@ def test_a_link_lasts_a_year_at_most(service: Service, days: str) -> None:
 def test_a_link_to_nothing_is_not_made(make_world: MakeWorld) -> None:
     with pytest.raises(ArgumentError, match="nothing to show yet"):
         make_world().loop.make_snapshot(timedelta(days=1), by="ann")
+    for days, said in ((0, "can't last 0 days"), (367, "can't last 367 days")):
+        with pytest.raises(ArgumentError, match=said) as caught:
+            make_world().loop.make_snapshot(timedelta(days=days), by="ann")
+        assert caught.value.remedy == "choose more than 0 seconds, and at most 366 days"
 
 
 @pytest.mark.parametrize("snapshot", ["7", "x", "9" * 30, "0", "-1"])

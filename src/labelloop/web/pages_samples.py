@@ -342,7 +342,7 @@ def _unknown(sample_id: str) -> Refused:
     return Refused(
         404,
         f"no sample {sample_id[:200]!r} is known, or it waits for a blind answer",
-        "samples that wait for a blind answer are shown once it is in",
+        "check the sample_id; samples that wait for a blind answer are shown once it is in",
     )
 
 
